@@ -1,0 +1,111 @@
+"""The commands wired together, and the one place where errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+import textrnn
+from textrnn.cli import demo, doctor, evaluate, init, predict, schema, spm, train
+from textrnn.cli.console import say
+from textrnn.errors import BackendError, ConfigError, TextrnnError
+
+EXIT_DATA, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_PIPE = 1, 2, 130, 141
+
+app = typer.Typer(
+    name="textrnn",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("spm-train")(spm.spm_train)
+app.command("spm-encode")(spm.spm_encode)
+app.command("spm-decode")(spm.spm_decode)
+app.command("train")(train.train_command)
+app.command("evaluate")(evaluate.evaluate_command)
+app.command("predict")(predict.predict_command)
+app.command("demo")(demo.demo_command)
+app.command("init")(init.init_command)
+app.command("doctor")(doctor.doctor_command)
+app.add_typer(schema.app, name="config")
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        print(f"textrnn {textrnn.__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="On an error, print the traceback; goes anywhere.")] = False,
+) -> None:
+    """Text classification with SRU, GRU and LSTM networks: train, evaluate, predict in a pipe.
+
+    \b
+      textrnn demo                                  the whole job on the demo data
+      textrnn spm-train --input corpus.txt          train a tokenizer
+      textrnn train --cell sru --train train.tsv    train a classifier
+      textrnn evaluate test.tsv                     score the latest model
+      zcat crawl.txt.gz | textrnn predict           label lines
+
+    Exit status: 0 done, 1 a fault in data or model, 2 a fault in the command or config, 130 interrupted.
+    """
+    del version, debug  # --version has printed and left; main() reads --debug
+    if context.invoked_subcommand is None:
+        print(context.get_help(), file=sys.stderr)
+        raise typer.Exit(EXIT_USAGE)
+
+
+def main() -> None:
+    """Run the command line; errors become one line on stderr and an exit code."""
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments
+    sys.exit(_run([argument for argument in arguments if argument != "--debug"], debug=debug))
+
+
+def _run(arguments: list[str], *, debug: bool) -> int:
+    try:
+        status = app(args=arguments, prog_name="textrnn", standalone_mode=False)
+        sys.stdout.flush()
+        return status if isinstance(status, int) else 0
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes nowhere
+        return EXIT_PIPE
+    except (KeyboardInterrupt, typer.Abort):
+        say("interrupted")
+        return EXIT_INTERRUPTED
+    except Exception as error:  # the boundary: whatever it is, it ends in a message
+        if debug:
+            traceback.print_exc()
+        messages, status = _explain(error)
+        for message in messages:
+            say(message)
+        return status
+
+
+def _explain(error: Exception) -> tuple[list[str], int]:
+    if isinstance(error, ConfigError):
+        return error.faults, EXIT_USAGE
+    if isinstance(error, BackendError):
+        return [str(error)], EXIT_USAGE
+    if isinstance(error, TextrnnError):
+        return [str(error)], EXIT_DATA
+    if hasattr(error, "format_message"):  # a fault in the command line, found by Typer
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "textrnn"
+        message = " ".join(error.format_message().split()).rstrip(".")
+        return [f"{message[0].lower()}{message[1:]}; see '{command} --help'"], EXIT_USAGE
+    if isinstance(error, OSError):
+        return [f"{error.filename or 'system'}: {error.strerror or error}"], EXIT_DATA
+    if isinstance(error, MemoryError):
+        return ["out of memory"], EXIT_DATA
+    return [f"internal error: {type(error).__name__}: {error}; run again with --debug and report it"], EXIT_DATA

@@ -1,0 +1,65 @@
+"""``textrnn doctor``: what this installation is and can do."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import platform
+
+from textrnn import __version__
+from textrnn.cli.console import write_data
+from textrnn.files import shipped
+from textrnn.ops.sru.backends import list_backends
+
+_PACKAGES = (
+    *("torch", "triton", "numpy", "sentencepiece", "safetensors", "scikit-learn", "pydantic", "PyYAML"),
+    *("typer", "rich", "zstandard"),
+)
+
+
+def doctor_command() -> None:
+    """Print versions, devices and SRU backends.
+
+    Tells which SRU backend would run, and why.
+
+    \b
+      textrnn doctor
+    """
+    cores = os.cpu_count()
+    lines = [
+        f"textrnn        {__version__}",
+        f"python         {platform.python_version()} ({platform.system()} {platform.machine()}, {cores} cores)",
+    ]
+    for name in _PACKAGES:
+        try:
+            version = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            version = "not installed" + (" (only needed for CUDA kernels)" if name == "triton" else "")
+        lines.append(f"{name:<14} {version}")
+    lines += _list_devices()
+    backends = list_backends()
+    chosen = next(backend for backend in backends if backend.available)
+    lines.append(f"{'SRU backend':<14} {chosen.name}: {chosen.reason}")
+    lines += [f"{'':<14} not {b.name}: {b.reason}" for b in backends if not b.available]
+    demo = shipped("demo")
+    lines.append(f"{'demo data':<14} {demo if demo.is_dir() else 'missing: reinstall textrnn'}")
+    write_data("\n".join(lines) + "\n")
+
+
+def _list_devices() -> list[str]:
+    try:
+        torch = importlib.import_module("torch")
+    except Exception as error:  # a broken torch is just what a user runs this to find
+        return [f"devices        torch does not import: {type(error).__name__}: {error}"]
+    lines = [f"devices        cpu ({torch.get_num_threads()} threads)"]
+    if torch.cuda.is_available():
+        lines += [f"{'':<14} cuda:{i} ({torch.cuda.get_device_name(i)})" for i in range(torch.cuda.device_count())]
+    else:
+        why = (
+            "this torch is built without CUDA" if torch.version.cuda is None else "torch finds no NVIDIA GPU or driver"
+        )
+        lines.append(f"{'':<14} no cuda: {why}")
+    if torch.backends.mps.is_available():
+        lines.append(f"{'':<14} mps (Apple GPU)")
+    return lines

@@ -1,0 +1,100 @@
+"""``textrnn evaluate``: score a model on labelled text."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from textrnn.cli.console import say, write_data
+from textrnn.cli.model import ModelOption, load_engine
+from textrnn.config import load_config, parse_override
+from textrnn.corpus.examples import read_examples
+
+if TYPE_CHECKING:
+    from textrnn.report.evaluation import Evaluation
+
+_LABELS_SHOWN = 12  # of a confusion matrix, side by side
+
+
+def evaluate_command(
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="Labelled text, in any format that train reads; - is stdin.")
+    ],
+    model: ModelOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON object.")] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="data.KEY=VALUE", help="How DATA is written: data.format, data.label, data.text."
+        ),
+    ] = None,
+) -> None:
+    """Score a model on labelled text.
+
+    Prints accuracy, F1, each label's scores, the confusion matrix and the loss. A label that the model does not know is counted wrong.
+
+    \b
+      textrnn evaluate test.tsv
+      textrnn evaluate -m runs/trec-sru test.csv --set data.label=class --json
+    """
+    # how DATA is written comes from the command alone: the model's training text may have been written otherwise
+    config = load_config(overrides=[parse_override(setting) for setting in settings or ()])
+    engine = load_engine(model)
+    examples = read_examples(data, config.data)
+    from textrnn.report.evaluation import evaluate
+
+    found = evaluate(engine, examples)
+    if found.unknown_texts:
+        shown = ", ".join(f"'{label}'" for label in found.unknown_labels[:5])
+        say(f"{found.unknown_texts} texts have labels that the model does not know ({shown}); they are counted wrong")
+    write_data(json.dumps(found.to_dict(), ensure_ascii=False) + "\n" if as_json else format_evaluation(found))
+
+
+def format_evaluation(found: Evaluation) -> str:
+    """Return the evaluation as text for a person."""
+    loss = "-" if found.loss is None else f"{found.loss:.4f}"
+    lines = [
+        f"texts        {found.texts}",
+        f"accuracy     {100 * found.accuracy:.2f} %  ({found.correct} right)",
+        f"macro F1     {100 * found.macro_f1:.2f} %",
+        f"weighted F1  {100 * found.weighted_f1:.2f} %",
+        f"loss         {loss}",
+        "",
+    ]
+    rows = [["label", "precision", "recall", "F1", "support"]]
+    rows += [
+        [c.label, f"{100 * c.precision:.1f}", f"{100 * c.recall:.1f}", f"{100 * c.f1:.1f}", str(c.support)]
+        for c in found.classes
+    ]
+    lines += format_table(rows)
+    lines += ["", "confusion (rows: true, columns: predicted)"]
+    if len(found.labels) <= _LABELS_SHOWN:
+        rows = [["", *found.labels]]
+        rows += [[label, *map(str, row)] for label, row in zip(found.labels, found.confusion, strict=True)]
+        lines += format_table(rows)
+    else:
+        pairs = sorted(
+            ((count, i, j) for i, row in enumerate(found.confusion) for j, count in enumerate(row) if i != j and count),
+            key=lambda pair: (-pair[0], pair[1:]),
+        )
+        rows = [["true", "predicted", "texts"], *([found.labels[i], found.labels[j], str(n)] for n, i, j in pairs[:20])]
+        lines += [f"the {len(rows) - 1} most frequent mistakes; --json has the whole matrix", *format_table(rows)]
+    return "\n".join(lines) + "\n"
+
+
+def format_table(rows: list[list[str]]) -> list[str]:
+    """Return ``rows`` as lines with aligned columns: text to the left, numbers to the right."""
+    from rich.cells import cell_len
+
+    widths = [max(cell_len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = []
+        for text, width, last in zip(row, widths, rows[-1], strict=True):
+            blanks = " " * (width - cell_len(text))
+            number = last.replace(".", "").replace(",", "").isdigit()
+            cells.append(blanks + text if number else text + blanks)
+        lines.append("  ".join(cells).rstrip())
+    return lines

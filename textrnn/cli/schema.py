@@ -1,0 +1,29 @@
+"""``textrnn config``: what a config may hold."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+
+from textrnn.cli.console import write_data
+from textrnn.config import Config
+
+app = typer.Typer(help="What a config file may hold.", rich_markup_mode=None, no_args_is_help=True)
+
+
+@app.callback()
+def config() -> None:
+    """What a config file may hold."""
+
+
+@app.command("schema")
+def schema_command() -> None:
+    """Print the JSON schema of a config.
+
+    It holds every key with its type, bounds, default and meaning.
+
+    \b
+      textrnn config schema > textrnn.schema.json
+    """
+    write_data(json.dumps(Config.model_json_schema(), indent=2) + "\n")

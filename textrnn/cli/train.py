@@ -1,0 +1,121 @@
+"""``textrnn train``: train a classifier."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from textrnn.cli.console import say, write_data
+from textrnn.config import Cell, Config, Override, load_config, parse_override
+
+if TYPE_CHECKING:
+    from textrnn.training import Outcome
+
+
+def train_command(
+    config: Annotated[
+        Path | None, typer.Argument(metavar="[CONFIG.yaml]", help="A config; 'textrnn init' writes one.")
+    ] = None,
+    cell: Annotated[Cell | None, typer.Option(help="The recurrent cell.  [default: sru]")] = None,
+    train: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Labelled training text.  [default: demo data]")
+    ] = None,
+    valid: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Labelled text to stop on.  [default: a tenth of train]")
+    ] = None,
+    tokenizer: Annotated[
+        str | None, typer.Option(metavar="FILE", help="A SentencePiece .model.  [default: trained on the text]")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="The run folder.  [default: runs/NAME-CELL]")
+    ] = None,
+    layers: Annotated[int | None, typer.Option(metavar="N", help="Recurrent layers.  [default: 2]")] = None,
+    hidden: Annotated[int | None, typer.Option(metavar="N", help="Width, per direction.  [default: 128]")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", help="Passes over the text, at most.  [default: 20]")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(metavar="N", help="Texts in a step.  [default: 32]")] = None,
+    lr: Annotated[float | None, typer.Option(metavar="RATE", help="Highest learning rate.  [default: 0.002]")] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Fixes everything drawn at random.  [default: 42]")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="auto|cpu|cuda|cuda:N|mps", help="Where to train.  [default: auto]")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="path.to.key=value", help="Any key of the config, as in --set model.pooling=max."
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Delete an earlier run in FOLDER in place of keeping it as FOLDER.1.")
+    ] = False,
+) -> None:
+    """Train a classifier.
+
+    Prints the folder of the run. Labelled text is TSV (label<TAB>text), CSV with a header, JSON Lines, or fastText's
+    __label__x text. A flag beats --set, --set beats the config, the config beats the defaults; 'textrnn config schema'
+    lists every key. An earlier run in FOLDER is kept as FOLDER.1.
+
+    \b
+      textrnn train --cell sru
+      textrnn train --train train.tsv --valid valid.tsv --out runs/questions
+      textrnn train config.yaml --cell gru --set model.dropout=0.3
+    """
+    flags: dict[str, tuple[str, Any]] = {
+        "model.cell": ("--cell", cell),
+        "data.train": ("--train", train),
+        "data.valid": ("--valid", valid),
+        "tokenizer.model": ("--tokenizer", tokenizer),
+        "model.layers": ("--layers", layers),
+        "model.hidden": ("--hidden", hidden),
+        "train.epochs": ("--epochs", epochs),
+        "train.batch_size": ("--batch-size", batch_size),
+        "train.lr": ("--lr", lr),
+        "train.seed": ("--seed", seed),
+        "train.device": ("--device", device),
+    }
+    overrides = [parse_override(setting) for setting in settings or ()]
+    overrides += [Override(key, value, f"{flag} {value}") for key, (flag, value) in flags.items() if value is not None]
+    resolved = load_config(config, overrides=overrides)
+    if resolved.train.device == "mps":
+        os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")  # read when torch is imported
+
+    from textrnn.cli.progress import make_reporter
+    from textrnn.training import train as run_training
+    from textrnn.training.run import default_folder
+
+    folder = out if out is not None else default_folder(resolved)
+    outcome = run_training(
+        resolved, folder, command=shlex.join(["textrnn", *sys.argv[1:]]), overwrite=overwrite, reporter=make_reporter()
+    )
+    _report(resolved, outcome)
+
+
+def _report(config: Config, outcome: Outcome) -> None:
+    from textrnn.cli.progress import format_metric
+
+    best = outcome.best
+    say(
+        f"best epoch {best.epoch}: {format_metric(best, config.train.metric)} on valid, in {outcome.seconds:.0f} s; "
+        f"label lines with: textrnn predict -m {outcome.folder}"
+    )
+    if config.data.test is not None:
+        _score_test(config, outcome)
+    write_data(f"{outcome.folder}\n")
+
+
+def _score_test(config: Config, outcome: Outcome) -> None:
+    from textrnn.corpus.examples import read_examples
+    from textrnn.inference.engine import Engine
+    from textrnn.report.evaluation import evaluate
+
+    assert config.data.test is not None
+    found = evaluate(Engine.load(outcome.folder), read_examples(config.data.test, config.data))
+    say(f"test: accuracy {100 * found.accuracy:.2f} %, macro F1 {100 * found.macro_f1:.2f} % ({config.data.test})")

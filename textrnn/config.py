@@ -1,0 +1,273 @@
+"""The configuration: one tree of pydantic models is the YAML file, the ``--set`` paths and a model's record."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from textrnn.errors import ConfigError
+
+Cell = Literal["gru", "sru", "lstm"]
+Pooling = Literal["last", "max", "mean", "max+mean", "attention"]
+DataFormat = Literal["auto", "tsv", "csv", "jsonl", "fasttext"]
+ModelType = Literal["unigram", "bpe", "char", "word"]
+Metric = Literal["accuracy", "macro_f1", "weighted_f1", "loss"]
+
+DEMO = "demo"
+"""As ``data.train``: the demo data that ships with the package."""
+
+
+class Section(BaseModel):
+    """A group of keys: unknown keys and wrong types are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class DataConfig(Section):
+    """Where the labelled text is, and how it is written."""
+
+    train: str = Field(DEMO, min_length=1, description="labelled training text; 'demo' is the shipped demo data")
+    valid: str | None = Field(None, description="labelled text to stop on; none: a part of train is held out")
+    test: str | None = Field(None, description="labelled text to score the finished model on")
+    format: DataFormat = Field("auto", description="auto goes by the file's extension and first line")
+    label: str = Field("label", min_length=1, description="the column that holds the label (CSV, JSON Lines)")
+    text: str = Field("text", min_length=1, description="the column that holds the text (CSV, JSON Lines)")
+    valid_share: float = Field(0.1, gt=0, lt=1, description="share of train that is held out without data.valid")
+    max_length: int = Field(512, ge=1, description="pieces of a text that are read; the rest is left out")
+
+
+class TokenizerConfig(Section):
+    """The SentencePiece model: one that exists, or one that is trained on the training text."""
+
+    model: str | None = Field(None, description="a SentencePiece .model file; none: train one")
+    vocab_size: int = Field(4000, ge=2, description="pieces at most; fewer when the text is too small for them")
+    model_type: ModelType = Field("unigram", description="the kind of tokenizer that is trained")
+
+
+class ModelConfig(Section):
+    """The network."""
+
+    cell: Cell = Field("sru", description="the recurrent cell")
+    layers: int = Field(2, ge=1, le=64, description="recurrent layers")
+    hidden: int = Field(128, ge=1, description="width of a layer, per direction")
+    embedding: int = Field(256, ge=1, description="width of a piece's vector")
+    bidirectional: bool = Field(True, description="read each text in both directions")
+    pooling: Pooling = Field("max+mean", description="how the states of a text become one vector")
+    dropout: float = Field(0.5, ge=0, lt=1, description="on embeddings, between layers and before the last product")
+    layer_norm: bool = Field(True, description="normalise the input of each recurrent layer")
+    highway_bias: float = Field(
+        0.0, ge=-20, le=20, description="SRU: initial bias of the reset gate; below 0 for deep stacks"
+    )
+
+
+class TrainConfig(Section):
+    """The optimisation."""
+
+    epochs: int = Field(20, ge=1, description="passes over the training text, at most")
+    batch_size: int = Field(32, ge=1, description="texts in a step")
+    lr: float = Field(0.002, gt=0, description="highest learning rate of AdamW")
+    weight_decay: float = Field(0.01, ge=0, description="AdamW's decoupled weight decay")
+    warmup: float = Field(
+        0.05, ge=0, lt=1, description="share of all steps in which the rate rises; then it falls to 0"
+    )
+    clip_norm: float = Field(1.0, gt=0, description="largest norm of all gradients together")
+    patience: int = Field(5, ge=1, description="epochs without a better metric before training stops")
+    metric: Metric = Field("accuracy", description="what valid is judged by; the best weights are kept")
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(42, description="fixes everything that is drawn at random")
+    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N or mps")
+
+
+class Config(Section):
+    """Everything that decides what a training run gives."""
+
+    data: DataConfig = DataConfig()
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
+
+    @model_validator(mode="after")
+    def _valid_needs_train(self) -> Config:
+        if self.data.valid is not None and self.data.train == DEMO:
+            raise ValueError("data.valid: given without data.train; name the training text too")
+        return self
+
+
+@dataclass(frozen=True)
+class Override:
+    """One value that beats the file's: its dotted key, the value, and how the user wrote it."""
+
+    key: str
+    value: Any
+    origin: str
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 but for numbers: 1e-3 is a number here, as everyone who writes it expects."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d[\d_]*\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    list("-+.0123456789"),
+)
+
+
+def parse_override(text: str) -> Override:
+    """Parse ``path.to.key=value``; the value is read as YAML.
+
+    Raises:
+        ConfigError: there is no ``=``, no key, or the value is not YAML.
+    """
+    key, equals, value = text.partition("=")
+    origin = f"--set {text}"
+    if not equals or not key.strip():
+        raise ConfigError(f"{origin}: write it as path.to.key=value, as in --set train.lr=0.001")
+    try:
+        return Override(key.strip(), yaml.load(value, _Loader), origin)  # a SafeLoader
+    except yaml.YAMLError:
+        raise ConfigError(f"{origin}: the value is not YAML; quote it, as in --set '{key}=\"a: b\"'") from None
+
+
+def load_config(path: Path | None = None, *, overrides: Iterable[Override] = ()) -> Config:
+    """Read the YAML file at ``path`` (none: defaults), lay ``overrides`` over it in order, and check the whole.
+
+    Raises:
+        ConfigError: with one line for each fault, naming the file and line (or the flag), the key and a suggestion.
+    """
+    tree: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    if path is not None:
+        tree, origins = _read_yaml(path)
+    faults: list[str] = []
+    for override in overrides:
+        if _put(tree, override.key.split("."), override.value):
+            origins[override.key] = override.origin
+        else:
+            faults.append(f"{override.origin}: {override.key}: not a key; {_list_sections()}")
+    try:
+        config = Config.model_validate(tree)
+    except ValidationError as error:
+        faults += [_describe(fault, origins, path) for fault in error.errors()]
+    if faults:
+        raise ConfigError(faults)
+    return config
+
+
+def dump_yaml(config: Config) -> str:
+    """Return ``config`` as YAML that :func:`load_config` reads back to the same."""
+    return yaml.safe_dump(config.model_dump(), sort_keys=False, allow_unicode=True)
+
+
+def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such config file; 'textrnn init' writes one to start from") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path}: a folder, not a config file") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not a YAML file (it is not UTF-8 text)") from None
+    try:
+        node = yaml.compose(text, _Loader)
+        tree = yaml.load(text, _Loader)  # a SafeLoader
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise ConfigError(f"{where}: not YAML: {getattr(error, 'problem', None) or error}") from None
+    if tree is None:
+        return {}, {}
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: holds no keys; {_list_sections()}")
+    origins: dict[str, str] = {}
+    faults = []
+    for key, line in _walk(node, ""):
+        if key in origins:
+            faults.append(f"{path}:{line}: {key}: written twice; keep one")
+        origins[key] = f"{path}:{line}"
+    if faults:
+        raise ConfigError(faults)
+    for section in [name for name, value in tree.items() if value is None]:
+        del tree[section]  # a section whose keys are all commented out
+    return tree, origins
+
+
+def _walk(node: Any, prefix: str) -> Iterator[tuple[str, int]]:
+    if isinstance(node, yaml.MappingNode):
+        for key_node, value_node in node.value:
+            key = f"{prefix}{key_node.value}"
+            yield key, key_node.start_mark.line + 1
+            yield from _walk(value_node, f"{key}.")
+
+
+def _put(tree: dict[str, Any], keys: list[str], value: Any) -> bool:
+    """Set ``tree[a][b] = value``; False where the path is not SECTION.KEY."""
+    if len(keys) != 2 or keys[0] not in Config.model_fields or not keys[1]:
+        return False
+    section = tree.setdefault(keys[0], {})
+    if isinstance(section, dict):  # what else stands there is a fault that the check reports
+        section[keys[1]] = value
+    return True
+
+
+def _describe(fault: Mapping[str, Any], origins: Mapping[str, str], path: Path | None) -> str:
+    key = ".".join(str(part) for part in fault["loc"])
+    origin = origins.get(key) or origins.get(key.rpartition(".")[0]) or (str(path) if path else "")
+    kind, value = fault["type"], fault.get("input")
+    if kind == "extra_forbidden":
+        reason = f"unknown key{_suggest(key)}"
+    elif kind == "model_type":
+        reason = f"should hold keys, not {_show(value)}"
+    elif kind == "value_error":
+        message = str(fault["ctx"]["error"])
+        key, _, reason = message.partition(": ")
+        origin = origins.get(key, origin)
+    elif kind == "string_pattern_mismatch":
+        reason = f"should be {_field_description(key)}, not {_show(value)}"
+    else:
+        reason = f"{fault['msg'].removeprefix('Input ')}, not {_show(value)}"
+    return f"{origin}: {key}: {reason}" if origin else f"{key}: {reason}"
+
+
+def _suggest(key: str) -> str:
+    section, _, name = key.rpartition(".")
+    if not section:
+        near = difflib.get_close_matches(name, Config.model_fields, n=1)
+        return f", did you mean '{near[0]}'?" if near else f"; {_list_sections()}"
+    field = Config.model_fields.get(section)
+    model = field.annotation if field else None
+    names = list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+    if near := difflib.get_close_matches(name, names, n=1):
+        return f", did you mean '{near[0]}'?"
+    everywhere = {
+        other: f"{part}.{other}"
+        for part, info in Config.model_fields.items()
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel)
+        for other in info.annotation.model_fields
+    }
+    if near := difflib.get_close_matches(name, everywhere, n=1):
+        return f", did you mean '{everywhere[near[0]]}'?"
+    return f"; {section} has {', '.join(names)}"
+
+
+def _list_sections() -> str:
+    return f"the sections are {', '.join(Config.model_fields)}, each with its keys ('textrnn config schema' lists them)"
+
+
+def _field_description(key: str) -> str:
+    section, _, name = key.rpartition(".")
+    model = Config.model_fields[section].annotation
+    assert isinstance(model, type)
+    assert issubclass(model, BaseModel)
+    return model.model_fields[name].description or ""
+
+
+def _show(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -1,0 +1,65 @@
+"""Writing files so that nothing is lost: a temporary name, a flush, a rename; and the shipped files."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
+    """Open a temporary file beside ``path`` for writing; it becomes ``path`` when the block ends without an error.
+
+    The bytes are on disk before the rename, so ``path`` holds the old content or the new, never a part.
+    The folder of ``path`` is made when it does not exist.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o666 & ~_umask())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` as UTF-8 to ``path``, atomically."""
+    with atomic_write(path) as file:
+        file.write(text.encode("utf-8"))
+
+
+def keep_previous(path: Path) -> Path | None:
+    """Move what stands at ``path`` to the first free name of ``path.1``, ``path.2``, ...; None if nothing is there."""
+    if not path.exists():
+        return None
+    number = 1
+    while (kept := path.with_name(f"{path.name}.{number}")).exists():
+        number += 1
+    path.rename(kept)
+    return kept
+
+
+def shipped(name: str) -> Path:
+    """Return the path of a shipped file or folder: ``demo`` or ``starter.yaml``.
+
+    An installed wheel holds them inside the package; a checkout (or an editable install) at their own places.
+    """
+    package = Path(__file__).resolve().parent
+    installed = package / "shipped" / name
+    checkout = package.parent / {"demo": "data/demo", "starter.yaml": "configs/starter.yaml"}[name]
+    return installed if installed.exists() else checkout
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,5 @@
+"""Prediction without torch: a model file and numpy."""
+
+from typing import Literal
+
+OutputFormat = Literal["tsv", "jsonl", "label"]

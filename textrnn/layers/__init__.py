@@ -1,0 +1,1 @@
+"""Layers over packed rows: ``x`` (N, width) with ``offsets`` (B+1,) in, the same layout out."""

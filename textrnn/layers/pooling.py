@@ -1,0 +1,38 @@
+"""From the states of a sequence to one vector."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class SequencePool(nn.Module):
+    """Pool each packed sequence; ``how`` is last, max, mean, max+mean or attention.
+
+    ``last`` takes the last state of each direction: the last row for the first half of a bidirectional width, the first
+    row for the second. ``attention`` weighs the rows by the softmax of ``w . tanh(h)`` with a learned ``w`` (width,).
+    ``max+mean`` gives twice the width. No sequence may be empty.
+    """
+
+    def __init__(self, how: str, width: int, *, bidirectional: bool) -> None:
+        super().__init__()
+        self.how, self.split = how, width // 2 if bidirectional else width
+        self.output_size = 2 * width if how == "max+mean" else width
+        if how == "attention":
+            self.w = nn.Parameter(torch.randn(width) / width**0.5)
+
+    def forward(self, h: Tensor, offsets: Tensor) -> Tensor:
+        """Map ``h`` (N, width) with ``offsets`` (B+1,) int64 to (B, output_size)."""
+        if self.how == "last":
+            return torch.cat([h[offsets[1:] - 1, : self.split], h[offsets[:-1], self.split :]], dim=1)
+        if self.how == "attention":
+            lengths = offsets.diff()
+            scores = (torch.tanh(h) @ self.w)[:, None]
+            top = _reduce(scores, offsets, "max").detach()
+            weights = torch.exp(scores - top.repeat_interleave(lengths, dim=0))
+            return _reduce(weights * h, offsets, "sum") / _reduce(weights, offsets, "sum")
+        return torch.cat([_reduce(h, offsets, part) for part in self.how.split("+")], dim=1)
+
+
+def _reduce(x: Tensor, offsets: Tensor, how: str) -> Tensor:
+    return torch.segment_reduce(x, how, offsets=offsets, unsafe=True)

@@ -1,0 +1,71 @@
+"""A layer of Simple Recurrent Units: one product, then the recurrence."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from textrnn.ops.sru.recurrence import sru_recurrence
+
+
+class SRU(nn.Module):
+    """One SRU layer over packed sequences, in one direction or two.
+
+    ``weight`` (input_size, K * G * hidden_size) serves all directions and gates in one product; G is 3 where the input
+    is as wide as the output (the highway carries it as it is) and 4 where it is not (a fourth block projects it).
+    ``v`` and ``b`` are (K, 2, hidden_size): forget gate, reset gate.
+
+    Initialisation as in the paper (Lei et al. 2018, section 3.2) and its published code: the weights have variance
+    1 / input_size, those of the gates and ``v`` half of it (``v``: 1/2), ``b`` is 0 for the forget gate and
+    ``highway_bias`` for the reset gate, and the highway is scaled by ``alpha = sqrt(1 + 2 exp(highway_bias))``. With
+    ``layer_norm`` the product reads the normalised input and the highway the input itself.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        bidirectional: bool = False,
+        highway_bias: float = 0.0,
+        layer_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        self.hidden_size, self.directions = hidden_size, 2 if bidirectional else 1
+        self.output_size = self.directions * hidden_size
+        self.blocks = 3 if input_size == self.output_size else 4
+        self.highway_bias = highway_bias
+        self.alpha = math.sqrt(1 + 2 * math.exp(highway_bias))
+        self.norm = nn.LayerNorm(input_size) if layer_norm else None
+        self.weight = nn.Parameter(torch.empty(input_size, self.directions * self.blocks * hidden_size))
+        self.v = nn.Parameter(torch.empty(self.directions, 2, hidden_size))
+        self.b = nn.Parameter(torch.empty(self.directions, 2, hidden_size))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the parameters anew."""
+        bound = math.sqrt(3 / self.weight.shape[0])  # a uniform draw from [-a, a] has variance a * a / 3
+        with torch.no_grad():
+            blocks = self.weight.uniform_(-bound, bound).view(-1, self.directions, self.blocks, self.hidden_size)
+            blocks[:, :, 1:3] *= math.sqrt(0.5)
+            if self.blocks == 4:
+                blocks[:, :, 3] *= self.alpha
+            self.v.uniform_(-math.sqrt(1.5), math.sqrt(1.5))
+            self.b[:, 0] = 0
+            self.b[:, 1] = self.highway_bias
+
+    def forward(self, x: Tensor, offsets: Tensor) -> Tensor:
+        """Map ``x`` (N, input_size) with ``offsets`` (B+1,) int64 to (N, K * hidden_size)."""
+        N = len(x)
+        u = (x if self.norm is None else self.norm(x)) @ self.weight
+        h, _ = sru_recurrence(
+            u.view(N, self.directions, self.blocks, self.hidden_size),
+            x.view(N, self.directions, self.hidden_size) if self.blocks == 3 else None,
+            offsets,
+            v=self.v,
+            b=self.b,
+            alpha=self.alpha,
+        )
+        return h.view(N, self.output_size)

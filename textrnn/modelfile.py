@@ -1,0 +1,160 @@
+"""The model file: weights, config, labels and tokenizer in one safetensors file. See docs/model-file.md."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from textrnn.config import Config
+from textrnn.errors import ModelError, TokenizerError
+from textrnn.files import atomic_write
+from textrnn.tokenizer import Tokenizer
+
+FORMAT_VERSION = 1
+MODEL_NAME = "model.safetensors"
+
+_TOKENIZER = "tokenizer"
+_METADATA = "textrnn"  # one key only: the order of several is not fixed, and the same model should be the same bytes
+
+Weights = Mapping[str, npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """What a model file holds."""
+
+    config: Config
+    labels: tuple[str, ...]
+    tokenizer: Tokenizer
+    weights: Weights
+
+
+def save_model(path: Path, model: SavedModel) -> None:
+    """Write ``model`` to ``path``, atomically; the same model gives the same bytes."""
+    header = {
+        "format_version": FORMAT_VERSION,
+        "labels": list(model.labels),
+        "config": model.config.model_dump(),
+    }
+    tensors: dict[str, npt.NDArray[Any]] = {name: np.ascontiguousarray(array) for name, array in model.weights.items()}
+    tensors[_TOKENIZER] = np.frombuffer(model.tokenizer.model, np.uint8)
+    with atomic_write(path) as file:
+        file.write(save(tensors, {_METADATA: json.dumps(header, ensure_ascii=False)}))
+
+
+def find_model(path: Path) -> Path:
+    """Return the model file that ``path`` names: the file itself, or the one in that run folder.
+
+    Raises:
+        ModelError: there is none.
+    """
+    if path.is_dir():
+        if not (path / MODEL_NAME).exists():
+            raise ModelError(path, f"holds no {MODEL_NAME}; name the folder of a finished run")
+        return path / MODEL_NAME
+    if not path.exists():
+        raise ModelError(path, "no such model file or run folder; 'textrnn train' makes one")
+    return path
+
+
+def load_model(path: Path) -> SavedModel:
+    """Read the model file at ``path`` (or in that run folder). Nothing in a file can run code.
+
+    Raises:
+        ModelError: the file is missing, damaged, not a model of textrnn, or of a newer format.
+    """
+    path = find_model(path)
+    header = _read_header(path)
+    version = header.get("format_version")
+    if version != FORMAT_VERSION:
+        raise ModelError(
+            path, f"has format version {version!r}, this textrnn reads {FORMAT_VERSION}; install a newer textrnn"
+        )
+    try:
+        tensors = load_file(path)
+        labels = tuple(header["labels"])
+        config = Config.model_validate(header["config"])
+        tokenizer = Tokenizer(tensors.pop(_TOKENIZER).tobytes(), name=path)
+    except (SafetensorError, KeyError, TypeError, ValidationError, TokenizerError, OSError) as error:
+        raise ModelError(path, f"damaged: {str(error).splitlines()[0]}") from None
+    model = SavedModel(config, labels, tokenizer, tensors)
+    if fault := _find_fault(model):
+        raise ModelError(path, f"damaged: {fault}")
+    return model
+
+
+def _read_header(path: Path) -> dict[str, Any]:
+    """Return the JSON under the one metadata key, having read no more than the file's header."""
+    try:
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            if size > path.stat().st_size:
+                raise ModelError(path, "not a textrnn model, or cut short")
+            header = json.loads(json.loads(file.read(size))["__metadata__"][_METADATA])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise ModelError(path, "not a textrnn model") from None
+    except OSError as error:
+        raise ModelError(path, f"cannot be read ({error.strerror})") from None
+    if not isinstance(header, dict):
+        raise ModelError(path, "not a textrnn model")
+    return header
+
+
+def expected_shapes(config: Config, *, vocab_size: int, classes: int) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every tensor that a model of ``config`` has, by name."""
+    model = config.model
+    directions = 2 if model.bidirectional else 1
+    output = directions * model.hidden
+    shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (vocab_size, model.embedding)}
+    width = model.embedding
+    for index in range(model.layers):
+        layer = f"layers.{index}."
+        if model.layer_norm:
+            shapes |= {f"{layer}norm.weight": (width,), f"{layer}norm.bias": (width,)}
+        if model.cell == "sru":
+            blocks = 3 if width == output else 4
+            shapes[f"{layer}weight"] = (width, directions * blocks * model.hidden)
+            shapes |= {f"{layer}{name}": (directions, 2, model.hidden) for name in "vb"}
+        else:
+            gates = {"gru": 3, "lstm": 4}[model.cell] * model.hidden
+            for end in ("l0", "l0_reverse")[:directions]:
+                shapes |= {
+                    f"{layer}rnn.weight_ih_{end}": (gates, width),
+                    f"{layer}rnn.weight_hh_{end}": (gates, model.hidden),
+                    f"{layer}rnn.bias_ih_{end}": (gates,),
+                    f"{layer}rnn.bias_hh_{end}": (gates,),
+                }
+        width = output
+    if model.pooling == "attention":
+        shapes["pool.w"] = (width,)
+    pooled = 2 * width if model.pooling == "max+mean" else width
+    return shapes | {"head.weight": (classes, pooled), "head.bias": (classes,)}
+
+
+def _find_fault(model: SavedModel) -> str | None:
+    if not model.labels or not all(isinstance(label, str) for label in model.labels):
+        return "no labels"
+    if len(set(model.labels)) != len(model.labels):
+        return "a label stands twice"
+    wanted = expected_shapes(model.config, vocab_size=len(model.tokenizer), classes=len(model.labels))
+    if names := wanted.keys() ^ model.weights.keys():
+        return f"tensor '{min(names)}' is missing or unknown"
+    for name, shape in wanted.items():
+        array = model.weights[name]
+        if array.shape != shape or array.dtype != np.float32:
+            return f"tensor '{name}' is {array.dtype} {array.shape}, not float32 {shape}"
+    return None
+
+
+def make_labels(labels: Sequence[str]) -> tuple[str, ...]:
+    """Return the classes of ``labels``: each once, sorted."""
+    return tuple(sorted(set(labels)))

@@ -1,0 +1,1 @@
+"""Operators on packed sequences; this package itself imports no torch."""

@@ -1,0 +1,86 @@
+"""The public function: checks shapes, picks a backend, runs it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from textrnn.errors import BackendError
+from textrnn.ops.sru.backends import list_backends
+from textrnn.ops.sru.reference import recur
+
+
+def sru_recurrence(
+    u: Tensor,
+    x: Tensor | None,
+    offsets: Tensor,
+    *,
+    v: Tensor,
+    b: Tensor,
+    alpha: float = 1.0,
+    c0: Tensor | None = None,
+    mask: Tensor | None = None,
+    backend: str = "auto",
+) -> tuple[Tensor, Tensor]:
+    r"""Run the Simple Recurrent Unit over packed sequences, in K directions at once.
+
+    For each direction, with ``u0, u1, u2 (, u3)`` the G blocks of ``u`` and ``c`` starting at ``c0``::
+
+        f_t = sigmoid(u1_t + v_f * c_{t-1} + b_f)
+        r_t = sigmoid(u2_t + v_r * c_{t-1} + b_r)
+        c_t = f_t * c_{t-1} + (1 - f_t) * u0_t
+        h_t = r_t * mask * c_t + (1 - r_t) * alpha * x_t     (u3_t in place of alpha * x_t when G is 4)
+
+    Source: Lei, Zhang, Wang, Dai, Artzi, "Simple Recurrent Units for Highly Parallelizable Recurrence", EMNLP 2018.
+
+    Args:
+        u: (N, K, G, D), the projected input; G is 3 or 4. K = 2 reads every sequence forwards and backwards.
+        x: (N, K, D), the highway's input where G is 3; None where G is 4.
+        offsets: (B+1,) int64 on any device; sequence ``i`` is rows ``offsets[i]:offsets[i+1]``; empty ones are allowed.
+        v: (K, 2, D), the weights of the state in the forget gate and in the reset gate.
+        b: (K, 2, D), the biases of the forget gate and of the reset gate.
+        alpha: the scale of the highway's input.
+        c0: (B, K, D), the initial states; none: zeros.
+        mask: (B, K, D), a dropout mask for the state in the output, one for all steps of a sequence; none: ones.
+        backend: ``auto`` or ``reference``.
+
+    Returns:
+        ``h`` (N, K, D) in the dtype of ``u``, and the final states (B, K, D) in float32 (float64 where ``u`` is).
+
+    Raises:
+        ValueError: shapes that do not fit together.
+        BackendError: a backend that is not available.
+    """
+    _check(u, x, offsets, v=v, b=b, c0=c0, mask=mask)
+    names = [known.name for known in list_backends() if known.available]
+    if backend != "auto" and backend not in names:
+        raise BackendError(f"SRU backend '{backend}' is not available; there is {', '.join(names)}")
+    return recur(u, x, offsets, v=v, b=b, alpha=alpha, c0=c0, mask=mask)
+
+
+def _check(
+    u: Tensor, x: Tensor | None, offsets: Tensor, *, v: Tensor, b: Tensor, c0: Tensor | None, mask: Tensor | None
+) -> None:
+    if u.dim() != 4 or u.shape[2] not in (3, 4):
+        raise ValueError(f"u should be (N, K, 3 or 4, D), not {tuple(u.shape)}")
+    if not u.is_floating_point():
+        raise ValueError(f"u should hold floating-point numbers, not {u.dtype}")
+    N, K, G, D = u.shape
+    if (x is None) != (G == 4):
+        raise ValueError("x is needed where u has 3 blocks, and only there")
+    if offsets.dim() != 1 or offsets.dtype != torch.int64 or len(offsets) == 0:
+        raise ValueError("offsets should be (B+1,) int64")
+    bounds = offsets.detach().cpu()
+    if bounds[0] != 0 or bounds[-1] != N or bool((bounds.diff() < 0).any()):
+        raise ValueError(f"offsets should rise from 0 to the {N} rows of u")
+    B = len(offsets) - 1
+    wanted = {
+        "x": (x, (N, K, D)),
+        "v": (v, (K, 2, D)),
+        "b": (b, (K, 2, D)),
+        "c0": (c0, (B, K, D)),
+        "mask": (mask, (B, K, D)),
+    }
+    for name, (tensor, shape) in wanted.items():
+        if tensor is not None and tuple(tensor.shape) != shape:
+            raise ValueError(f"{name} should be {shape}, not {tuple(tensor.shape)}")

@@ -1,0 +1,33 @@
+"""The pointer to the latest run of a folder, which lets commands go without ``-m``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from textrnn.errors import ModelError
+from textrnn.files import write_text
+
+POINTER = Path("runs") / "latest"
+
+
+def point_to(folder: Path) -> None:
+    """Make ``folder`` the latest run of the current folder."""
+    absolute = folder.resolve()
+    here = Path.cwd().resolve()
+    shown = absolute.relative_to(here) if absolute.is_relative_to(here) else absolute
+    write_text(POINTER, f"{shown.as_posix()}\n")
+
+
+def find_latest() -> Path:
+    """Return the folder of the latest run.
+
+    Raises:
+        ModelError: no run was trained from the current folder, or its folder is gone.
+    """
+    try:
+        folder = Path(POINTER.read_text(encoding="utf-8").strip())
+    except OSError:
+        raise ModelError(POINTER, "no model was trained in this folder; train one, or name one with -m") from None
+    if not folder.is_dir():
+        raise ModelError(POINTER, f"points to {folder}, which is gone; name a model with -m")
+    return folder

@@ -1,0 +1,263 @@
+"""SentencePiece: training a model from lines of text, reading one, encoding and decoding."""
+
+from __future__ import annotations
+
+import io
+import math
+import random
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import sentencepiece
+
+from textrnn.corpus.reading import decode
+from textrnn.errors import TokenizerError
+
+DEFAULT_VOCAB_SIZE = 8000
+MAX_LINE_BYTES = 4192
+"""SentencePiece's own limit (``max_sentence_length``): longer lines are passed over."""
+SAMPLE_LINES = 5_000_000
+"""Of a corpus with more lines than this, so many are drawn unless ``sample_lines`` says otherwise."""
+
+_META = "\u2581"  # SentencePiece writes a blank so
+_RESERVED = "\u2585"  # SentencePiece keeps this character for itself and passes over lines that hold it
+_OWN_OPTIONS = {
+    *("input", "model_prefix", "sentence_iterator", "model_writer", "model_type", "vocab_size", "hard_vocab_limit"),
+    *("input_sentence_size", "shuffle_input_sentence", "minloglevel", "input_format"),
+}
+
+
+class VocabularyError(TokenizerError):
+    """A text that cannot give the vocabulary that was asked for; ``largest`` is what it can give."""
+
+    def __init__(self, asked: int, largest: int) -> None:
+        self.asked, self.largest = asked, largest
+        super().__init__(f"this text cannot give {asked} pieces; it can give {largest}")
+
+
+@dataclass(frozen=True)
+class TrainedTokenizer:
+    """A trained model with what was read to make it.
+
+    Of ``lines``, ``too_long`` have more than ``max_bytes`` bytes, ``unusable`` hold NUL or U+2585, and ``used`` of the
+    ``usable`` ones (not blank) were trained on.
+    """
+
+    model: bytes
+    lines: int
+    too_long: int
+    max_bytes: int
+    unusable: int
+    usable: int
+    used: int
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The model, ready to use."""
+        return Tokenizer(self.model, name="the trained tokenizer")
+
+
+class Tokenizer:
+    """A SentencePiece model.
+
+    Raises:
+        TokenizerError: ``model`` is not one.
+    """
+
+    def __init__(self, model: bytes, *, name: object) -> None:
+        self.model = model
+        try:
+            self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        except (RuntimeError, ValueError):
+            raise TokenizerError(f"{name}: not a SentencePiece model") from None
+        if self._processor.vocab_size() == 0:
+            raise TokenizerError(f"{name}: not a SentencePiece model (it holds no pieces)")
+
+    @classmethod
+    def read(cls, path: Path) -> Tokenizer:
+        """Read the ``.model`` file at ``path``; raises TokenizerError where that cannot be done."""
+        try:
+            return cls(path.read_bytes(), name=path)
+        except FileNotFoundError:
+            raise TokenizerError(f"{path}: no such tokenizer; 'textrnn spm-train' makes one") from None
+        except OSError as error:
+            raise TokenizerError(f"{path}: cannot be read ({error.strerror})") from None
+
+    def __len__(self) -> int:
+        return int(self._processor.vocab_size())
+
+    def encode_ids(self, text: str) -> list[int]:
+        """Return the ids of ``text``; none where it is blank."""
+        ids: list[int] = self._processor.encode(text)
+        return ids
+
+    def encode_all(self, texts: Sequence[str], *, max_length: int) -> list[list[int]]:
+        """Return the ids of each text, cut to ``max_length``, computed on all cores.
+
+        A text without any becomes one unknown piece, so that no sequence is empty.
+        """
+        unknown = [self._processor.unk_id()]
+        return [ids[:max_length] or unknown for ids in self._processor.encode(list(texts), num_threads=-1)]
+
+    def encode_pieces(self, text: str) -> list[str]:
+        """Return the pieces of ``text``; joined, with U+2581 for a blank, they give the normalised text."""
+        pieces: list[str] = self._processor.encode(text, out_type=str)
+        return pieces
+
+    def sample(self, text: str, *, ids: bool, nbest_size: int, alpha: float) -> list[int] | list[str]:
+        """Draw a segmentation of ``text``: by ``alpha`` among ``nbest_size`` (unigram), or by BPE dropout ``alpha``."""
+        drawn: list[int] | list[str] = self._processor.encode(
+            text, out_type=int if ids else str, enable_sampling=True, nbest_size=nbest_size, alpha=alpha
+        )
+        return drawn
+
+    @staticmethod
+    def seed(seed: int) -> None:
+        """Fix what :meth:`sample` draws from now on, in this process."""
+        sentencepiece.set_random_generator_seed(seed)
+
+    def decode(self, pieces: Sequence[str] | Sequence[int]) -> str:
+        """Return the text of pieces or of ids.
+
+        Raises:
+            TokenizerError: an id is not in the vocabulary.
+        """
+        for piece in pieces:
+            if isinstance(piece, int) and not 0 <= piece < len(self):
+                raise TokenizerError(f"id {piece} is not in the vocabulary (0 to {len(self) - 1})")
+        return str(self._processor.decode([*pieces]))
+
+    def normalize(self, text: str) -> str:
+        """Return ``text`` as the model sees it, which is what decoding its pieces gives."""
+        return str(self._processor.normalize(text)).replace(_META, " ").strip(" ")
+
+    def format_vocab(self) -> str:
+        """Return the content of a ``.vocab`` file: a line ``piece<TAB>score`` for each piece."""
+        spm = self._processor
+        return "".join(f"{spm.id_to_piece(i)}\t{spm.get_score(i):g}\n" for i in range(len(self)))
+
+
+def train_tokenizer(
+    lines: Iterable[bytes],
+    *,
+    model_type: str = "unigram",
+    vocab_size: int = DEFAULT_VOCAB_SIZE,
+    hard_vocab_limit: bool = True,
+    sample_lines: int = SAMPLE_LINES,
+    shuffle: bool = True,
+    seed: int = 42,
+    options: Mapping[str, Any] | None = None,
+    verbose: bool = False,
+) -> TrainedTokenizer:
+    """Train a SentencePiece model on ``lines`` (UTF-8, without line ends).
+
+    Above ``sample_lines`` (0: no bound) so many lines are used: drawn with ``seed``, or the first ones without
+    ``shuffle``. ``options`` are further options of SentencePiece's trainer in its own names. With
+    ``hard_vocab_limit=False`` a text too small for ``vocab_size`` gives as many pieces as it can. The same lines and
+    arguments give the same bytes.
+
+    Raises:
+        VocabularyError: the text cannot give ``vocab_size`` pieces.
+        TokenizerError: SentencePiece refuses an option, or no line can be used.
+    """
+    settings = {"max_sentence_length": MAX_LINE_BYTES, **(options or {})}
+    if taken := _OWN_OPTIONS & settings.keys():
+        raise TokenizerError(f"{min(taken)}: is set by a flag of its own, or by textrnn itself")
+    feed = _Feed(lines, max_bytes=_to_int(settings["max_sentence_length"]))
+    texts = iter(feed)
+    if sample_lines:
+        texts = iter(_draw(texts, sample_lines, seed)) if shuffle else islice(texts, sample_lines)
+    writer = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=texts,
+            model_writer=writer,
+            model_type=model_type,
+            vocab_size=vocab_size,
+            hard_vocab_limit=hard_vocab_limit and model_type != "char",
+            minloglevel=0 if verbose else 2,
+            **settings,
+        )
+    except (RuntimeError, ValueError, OSError) as error:
+        if feed.error is not None:
+            raise feed.error from None
+        raise _explain(str(error), feed, vocab_size) from None
+    used = min(feed.usable, sample_lines or feed.usable)
+    return TrainedTokenizer(
+        writer.getvalue(),
+        lines=feed.lines,
+        too_long=feed.too_long,
+        max_bytes=feed.max_bytes,
+        unusable=feed.unusable,
+        usable=feed.usable,
+        used=used,
+    )
+
+
+def _to_int(value: object) -> int:
+    try:
+        return int(str(value))
+    except ValueError:
+        raise TokenizerError(f"max_sentence_length: should be a whole number, not {value}") from None
+
+
+def _draw(texts: Iterator[str], size: int, seed: int) -> list[str]:
+    """Draw ``size`` of ``texts``, however many come (Li 1994, algorithm L), or all where they are fewer."""
+    rng = random.Random(seed)
+    drawn = list(islice(texts, size))
+    weight = 1.0
+    while len(drawn) == size:
+        weight *= math.exp(math.log(1.0 - rng.random()) / size)
+        skip = int(math.log(1.0 - rng.random()) / math.log1p(-weight))
+        text = next(islice(texts, skip, None), None)
+        if text is None:
+            break
+        drawn[rng.randrange(size)] = text
+    return drawn
+
+
+class _Feed:
+    """Lines for SentencePiece, counted; the fault of a line's source survives the way through C++."""
+
+    def __init__(self, lines: Iterable[bytes], *, max_bytes: int) -> None:
+        self._source, self.max_bytes = lines, max_bytes
+        self.lines = self.too_long = self.unusable = self.usable = 0
+        self.error: BaseException | None = None
+
+    def __iter__(self) -> Iterator[str]:
+        try:
+            for line in self._source:
+                self.lines += 1
+                if len(line) > self.max_bytes:
+                    self.too_long += 1
+                elif b"\0" in line or _RESERVED in (text := decode(line)):
+                    self.unusable += 1
+                elif text and not text.isspace():
+                    self.usable += 1
+                    yield text
+        except Exception as error:
+            self.error = error
+            raise
+
+
+def _explain(message: str, feed: _Feed, vocab_size: int) -> TokenizerError:
+    if feed.usable == 0:
+        reason = "every line is blank" if feed.lines else "there is no line"
+        if feed.too_long or feed.unusable:
+            reason = f"{feed.too_long} lines are too long and {feed.unusable} hold NUL or U+2585"
+        return TokenizerError(f"no text to train a tokenizer on: {reason}")
+    if found := re.search(r"Vocabulary size too high \((\d+)\)\D+(\d+)", message):
+        return VocabularyError(vocab_size, int(found[2]))
+    if found := re.search(r"smaller than required_chars\. (\d+) vs (\d+)", message):
+        return TokenizerError(
+            f"vocabulary of {vocab_size} is smaller than the {found[2]} characters that it has to hold; "
+            f"raise --vocab-size to more than {found[2]} or lower --character-coverage"
+        )
+    if found := re.search(r'unknown field name "([^"]*)"', message):
+        return TokenizerError(f"{found[1]}: SentencePiece has no such option")
+    detail = re.sub(r"^[A-Z_a-z]+: (\S+\.cc\(\d+\) )?", "", message).strip()
+    return TokenizerError(f"SentencePiece: {detail}")

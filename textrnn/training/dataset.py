@@ -1,0 +1,122 @@
+"""From the config's files to encoded train and valid sets, labels and a tokenizer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from textrnn.config import DEMO, Config
+from textrnn.corpus.batching import PackedBatch, hold_out, pack
+from textrnn.corpus.examples import Example, read_examples
+from textrnn.corpus.reading import check_readable
+from textrnn.errors import DataError
+from textrnn.files import shipped
+from textrnn.modelfile import make_labels
+from textrnn.tokenizer import Tokenizer, train_tokenizer
+from textrnn.training.reporter import Reporter
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a run trains on and stops on."""
+
+    train: PackedBatch
+    valid: PackedBatch
+    labels: tuple[str, ...]
+    tokenizer: Tokenizer
+
+
+def load_dataset(config: Config, reporter: Reporter) -> Dataset:
+    """Read the data that ``config`` names, train or read the tokenizer, and encode.
+
+    Raises:
+        DataError: a file cannot be used.
+        TokenizerError: the tokenizer cannot be read or trained.
+    """
+    train_path, valid_path = _find_paths(config, reporter)
+    if config.tokenizer.model is not None:
+        Tokenizer.read(Path(config.tokenizer.model))  # a wrong name is told before the data is read
+    train = read_examples(train_path, config.data)
+    labels = make_labels([example.label for example in train])
+    if len(labels) < 2:
+        raise DataError(train_path, None, f"every text has the label '{labels[0]}'; there is nothing to tell apart")
+    classes = {label: index for index, label in enumerate(labels)}
+    if valid_path is None:
+        rng = np.random.default_rng(config.train.seed)
+        kept, held = hold_out([classes[example.label] for example in train], config.data.valid_share, rng)
+        if not held:
+            raise DataError(train_path, None, "too few texts to hold some out; give a valid set with --valid")
+        train, valid = [train[i] for i in kept], [train[i] for i in held]
+        reporter.note(
+            f"no valid set given: {len(held)} of {len(held) + len(kept)} texts are held out (seed {config.train.seed})"
+        )
+    else:
+        valid = read_examples(valid_path, config.data)
+        _warn_unknown(valid_path, valid, classes, reporter)
+    tokenizer = _make_tokenizer(config, train, reporter)
+    reporter.note(_summarise(train, valid, labels))
+    longest = config.data.max_length
+    return Dataset(
+        encode(train, classes, tokenizer, max_length=longest),
+        encode(valid, classes, tokenizer, max_length=longest),
+        labels,
+        tokenizer,
+    )
+
+
+def encode(
+    examples: Sequence[Example], classes: dict[str, int], tokenizer: Tokenizer, *, max_length: int
+) -> PackedBatch:
+    """Encode ``examples`` into one packed batch; a label that ``classes`` lacks becomes class -1."""
+    ids = tokenizer.encode_all([example.text for example in examples], max_length=max_length)
+    return pack(ids, [classes.get(example.label, -1) for example in examples])
+
+
+def _find_paths(config: Config, reporter: Reporter) -> tuple[str, str | None]:
+    train, valid = config.data.train, config.data.valid
+    if train == DEMO:
+        folder = shipped("demo")
+        reporter.note(
+            "no training text given: training on the demo data that ships with textrnn (--train FILE for yours)"
+        )
+        train, valid = str(folder / "train.tsv"), str(folder / "valid.tsv")
+    for path in (train, valid, config.data.test):
+        if path is not None:
+            check_readable(path)
+    return train, valid
+
+
+def _warn_unknown(path: str, valid: Sequence[Example], classes: dict[str, int], reporter: Reporter) -> None:
+    unknown = [example for example in valid if example.label not in classes]
+    if unknown:
+        first = unknown[0]
+        reporter.note(
+            f"{path}:{first.line_number}: label '{first.label}' is not in the training text; "
+            f"{len(unknown)} such texts are counted wrong"
+        )
+
+
+def _make_tokenizer(config: Config, train: Sequence[Example], reporter: Reporter) -> Tokenizer:
+    wanted = config.tokenizer
+    if wanted.model is not None:
+        return Tokenizer.read(Path(wanted.model))
+    trained = train_tokenizer(
+        (example.text.encode("utf-8", "replace") for example in train),
+        model_type=wanted.model_type,
+        vocab_size=wanted.vocab_size,
+        hard_vocab_limit=False,
+        seed=config.train.seed,
+    )
+    reporter.note(f"tokenizer: {len(trained.tokenizer)} {wanted.model_type} pieces, trained on the training text")
+    return trained.tokenizer
+
+
+def _summarise(train: Sequence[Example], valid: Sequence[Example], labels: Sequence[str]) -> str:
+    counts = Counter(example.label for example in train)
+    shown = ", ".join(f"{label} {counts[label]}" for label in labels[:10])
+    more = f", and {len(labels) - 10} more" if len(labels) > 10 else ""
+    return f"data: {len(train)} texts to train on, {len(valid)} to stop on, {len(labels)} labels ({shown}{more})"

@@ -1,0 +1,36 @@
+"""Choosing the device, and making what runs on it repeatable."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from textrnn.errors import BackendError
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the device called ``name``; ``auto`` is the first CUDA device, else the CPU.
+
+    Raises:
+        BackendError: the device is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if count == 0:
+            raise BackendError(f"device {name}: no CUDA device here; use --device cpu, or see 'textrnn doctor'")
+        if (device.index or 0) >= count:
+            raise BackendError(f"device {name}: there are {count} CUDA devices, cuda:0 to cuda:{count - 1}")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise BackendError("device mps: no Apple GPU here; use --device cpu, or see 'textrnn doctor'")
+    return device
+
+
+def make_repeatable(seed: int) -> None:
+    """Seed torch and have it take deterministic kernels, so that the same run gives the same bytes."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for this to be deterministic
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.manual_seed(seed)

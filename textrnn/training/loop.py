@@ -1,0 +1,187 @@
+"""The training loop: batches, steps, the valid pass after each epoch, the best weights."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from textrnn.classifier import Classifier
+from textrnn.config import Config
+from textrnn.corpus.batching import PackedBatch, bucket_batches, sorted_batches
+from textrnn.errors import DataError
+from textrnn.modelfile import SavedModel
+from textrnn.training.dataset import Dataset, load_dataset
+from textrnn.training.device import make_repeatable, resolve_device
+from textrnn.training.metrics import rank_by, score
+from textrnn.training.optimiser import make_optimiser, make_schedule
+from textrnn.training.reporter import EpochRecord, Plan, Reporter
+from textrnn.training.run import Run
+
+_VALID_TOKENS = 16384  # of a valid batch
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a finished run gave: its folder, the record of its best epoch, and what was set aside for it."""
+
+    folder: Path
+    best: EpochRecord
+    parameters: int
+    seconds: float
+    kept: Path | None
+
+
+def train(
+    config: Config, out: Path, *, command: str = "", overwrite: bool = False, reporter: Reporter | None = None
+) -> Outcome:
+    """Train what ``config`` says and leave the run in the folder ``out``.
+
+    The same config and data give the same bytes of the model file on the same machine with as many threads.
+
+    Raises:
+        ConfigError: ``out`` cannot be a run folder.
+        DataError: a data file cannot be used.
+        TokenizerError: the tokenizer cannot be read or trained.
+        BackendError: the device is not there.
+    """
+    reporter = reporter or Reporter()
+    try:
+        run = Run(out)
+        device = resolve_device(config.train.device)
+        dataset = load_dataset(config, reporter)
+        make_repeatable(config.train.seed)
+        model = _build(config, dataset).to(device)
+        reporter.note(_describe(config, model, device))
+        run.start(config, command=command, overwrite=overwrite)
+        if run.kept:
+            reporter.note(f"an earlier run was in {out}; it is kept as {run.kept}")
+        start = time.monotonic()
+        best = _Trainer(config, dataset, model, device).fit(run, reporter)
+        return Outcome(out, best, _count(model), time.monotonic() - start, run.kept)
+    finally:
+        reporter.close()
+
+
+class _Trainer:
+    """The state of one run."""
+
+    def __init__(self, config: Config, dataset: Dataset, model: Classifier, device: torch.device) -> None:
+        self.config, self.dataset, self.model, self.device = config, dataset, model, device
+        self.batches = -(-len(dataset.train) // config.train.batch_size)
+        self.optimiser = make_optimiser(model, config.train)
+        self.schedule = make_schedule(
+            self.optimiser, steps=config.train.epochs * self.batches, warmup=config.train.warmup
+        )
+
+    def fit(self, run: Run, reporter: Reporter) -> EpochRecord:
+        """Train until the epochs or the patience end; return the best epoch's record, whose weights are saved."""
+        settings = self.config.train
+        reporter.begin(Plan(settings.epochs, self.batches, settings.metric))
+        best: EpochRecord | None = None
+        highest = float("-inf")
+        for epoch in range(1, settings.epochs + 1):
+            start = time.monotonic()
+            loss = self.train_epoch(epoch, reporter)
+            seconds = time.monotonic() - start
+            valid_loss, scores = self.validate()
+            ranked = rank_by(settings.metric, scores, valid_loss)
+            record = EpochRecord(
+                epoch=epoch,
+                step=epoch * self.batches,
+                loss=loss,
+                valid_loss=valid_loss,
+                lr=float(self.schedule.get_last_lr()[0]),
+                seconds=seconds,
+                tokens_per_second=len(self.dataset.train.ids) / seconds,
+                best=ranked > highest,
+                **scores,
+            )
+            run.log(record)
+            if record.best or best is None:
+                best, highest = record, ranked
+                run.save(self.snapshot())
+            reporter.end_epoch(record)
+            if epoch - best.epoch >= settings.patience:
+                reporter.note(f"stopped early: no better {settings.metric} in {settings.patience} epochs")
+                break
+        assert best is not None  # there is at least one epoch
+        return best
+
+    def train_epoch(self, epoch: int, reporter: Reporter) -> float:
+        """Train on every text once; return the mean loss."""
+        rng = np.random.default_rng([self.config.train.seed, epoch])
+        self.model.train()
+        total, texts, tokens = 0.0, 0, 0
+        start = time.monotonic()
+        for batch in bucket_batches(self.dataset.train, self.config.train.batch_size, rng):
+            loss = self.train_step(batch)
+            if not np.isfinite(loss):
+                raise DataError(
+                    self.config.data.train,
+                    None,
+                    f"the loss is {loss} in epoch {epoch}; lower --lr or --set train.clip_norm",
+                )
+            total, texts, tokens = total + loss * len(batch), texts + len(batch), tokens + len(batch.ids)
+            reporter.step(epoch, total / texts, tokens / (time.monotonic() - start))
+        return total / texts
+
+    def train_step(self, batch: PackedBatch) -> float:
+        """Make one step of the optimiser; return the loss before it."""
+        ids, offsets, classes = self.place(batch)
+        loss = functional.cross_entropy(self.model(ids, offsets), classes)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.train.clip_norm)
+        self.optimiser.step()
+        self.schedule.step()
+        return float(loss.detach())
+
+    @torch.no_grad()
+    def validate(self) -> tuple[float, dict[str, float]]:
+        """Return the mean loss over the valid texts with a known label, and the metrics over all of them."""
+        self.model.eval()
+        valid = self.dataset.valid
+        predicted = np.empty(len(valid), np.int64)
+        loss = 0.0
+        for rows, batch in sorted_batches(valid, _VALID_TOKENS):
+            ids, offsets, classes = self.place(batch)
+            scores = self.model(ids, offsets)
+            predicted[rows] = scores.argmax(dim=1).cpu().numpy()
+            loss += float(functional.cross_entropy(scores, classes, ignore_index=-1, reduction="sum"))
+        known = int((valid.classes >= 0).sum())
+        return loss / max(1, known), score(valid.classes, predicted)
+
+    def place(self, batch: PackedBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """Return ids, offsets and classes of ``batch`` on the device."""
+        ids, offsets, classes = (
+            torch.from_numpy(part).to(self.device) for part in (batch.ids, batch.offsets, batch.classes)
+        )
+        return ids, offsets, classes
+
+    def snapshot(self) -> SavedModel:
+        """Return the model as it stands."""
+        return SavedModel(self.config, self.dataset.labels, self.dataset.tokenizer, self.model.export_weights())
+
+
+def _build(config: Config, dataset: Dataset) -> Classifier:
+    return Classifier(len(dataset.tokenizer), len(dataset.labels), **config.model.model_dump())
+
+
+def _count(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _describe(config: Config, model: Classifier, device: torch.device) -> str:
+    shape = config.model
+    way = "both directions" if shape.bidirectional else "one direction"
+    backend = ", SRU backend reference" if shape.cell == "sru" else ""
+    return (
+        f"model: {shape.layers} layers of {shape.cell.upper()}, {shape.hidden} wide, {way}, "
+        f"{_count(model):,} parameters, on {device}{backend}"
+    )
