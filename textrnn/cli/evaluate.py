@@ -33,7 +33,8 @@ def evaluate_command(
 ) -> None:
     """Score a model on labelled text.
 
-    Prints accuracy, F1, each label's scores, the confusion matrix and the loss. A label that the model does not know is counted wrong.
+    Prints accuracy, F1, each label's scores, the confusion matrix and the loss. A label that the model does not know
+    is counted wrong.
 
     \b
       textrnn evaluate test.tsv

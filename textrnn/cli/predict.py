@@ -23,8 +23,9 @@ def predict_command(
 ) -> None:
     """Label lines of text.
 
-    Every line of FILEs or stdin gives one output line, in order. The default output is label<TAB>probability, and with --top-k more such pairs. Files may be compressed with gzip,
-    xz or zstd. Bytes that are not UTF-8 are read as U+FFFD.
+    Every line of FILEs or stdin gives one output line, in order. The default output is label<TAB>probability, and
+    with --top-k more such pairs. Files may be compressed with gzip, xz or zstd. Bytes that are not UTF-8 are read
+    as U+FFFD.
 
     \b
       textrnn predict reviews.txt

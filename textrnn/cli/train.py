@@ -60,8 +60,8 @@ def train_command(
     """Train a classifier.
 
     Prints the folder of the run. Labelled text is TSV (label<TAB>text), CSV with a header, JSON Lines, or fastText's
-    __label__x text. A flag beats --set, --set beats the config, the config beats the defaults; 'textrnn config schema'
-    lists every key. An earlier run in FOLDER is kept as FOLDER.1.
+    __label__x text. A flag beats --set, --set beats the config, the config beats the defaults; 'textrnn config
+    schema' lists every key. An earlier run in FOLDER is kept as FOLDER.1.
 
     \b
       textrnn train --cell sru

@@ -1,0 +1,71 @@
+"""The numpy engine against the network in torch, for every kind of model."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from samples import SENTENCES, make_config, make_model
+from textrnn.classifier import Classifier
+from textrnn.corpus.batching import pack
+from textrnn.inference.cells import sigmoid
+from textrnn.inference.engine import Engine
+from textrnn.tokenizer import Tokenizer
+
+TOLERANCE = 1e-5  # of a log-probability: float32 rounding, in another order of additions
+
+TEXTS = [*SENTENCES, "", " ", "the parcel " * 90, "\u2028\0"]
+
+
+@pytest.mark.parametrize("cell", ["sru", "gru", "lstm"])
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("embedding", [16, 20])
+@pytest.mark.parametrize(
+    ("pooling", "layer_norm"),
+    [("max+mean", True), ("last", False), ("attention", True), ("max", False), ("mean", True)],
+)
+def test_equals_torch(
+    tokenizer: Tokenizer, cell: str, bidirectional: bool, layers: int, embedding: int, pooling: str, layer_norm: bool
+) -> None:
+    config = make_config(
+        model__cell=cell,
+        model__bidirectional=bidirectional,
+        model__layers=layers,
+        model__hidden=8,
+        model__embedding=embedding,
+        model__pooling=pooling,
+        model__layer_norm=layer_norm,
+        model__highway_bias=-1.5,
+        data__max_length=40,
+    )
+    model = make_model(tokenizer, config)
+    network = Classifier(len(tokenizer), 3, **config.model.model_dump()).eval()
+    network.import_weights(model.weights)
+    batch = pack(tokenizer.encode_all(TEXTS, max_length=40))
+    with torch.no_grad():
+        scores = network(torch.from_numpy(batch.ids), torch.from_numpy(batch.offsets))
+    wanted = torch.log_softmax(scores, dim=1).numpy()
+    np.testing.assert_allclose(Engine(model).predict_log_probabilities(TEXTS), wanted, rtol=0, atol=TOLERANCE)
+
+
+def test_predict_gives_the_likeliest_first(tokenizer: Tokenizer) -> None:
+    engine = Engine(make_model(tokenizer, make_config(model__hidden=8)))
+    probabilities = np.exp(engine.predict_log_probabilities(TEXTS))
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+    for row, found in zip(probabilities, engine.predict(TEXTS, top_k=2), strict=True):
+        assert [p.probability for p in found] == pytest.approx(sorted(row, reverse=True)[:2])
+        assert found[0].label == engine.labels[int(row.argmax())]
+    assert all(len(found) == 3 for found in engine.predict(TEXTS, top_k=9))
+
+
+def test_no_texts_give_no_predictions(tokenizer: Tokenizer) -> None:
+    assert Engine(make_model(tokenizer, make_config(model__hidden=8))).predict([]) == []
+
+
+def test_sigmoid_is_right_and_never_overflows() -> None:
+    x = np.array([-1e4, -88.0, -1.0, 0.0, 1.0, 88.0, 1e4], np.float32)
+    with np.errstate(all="raise", under="ignore"):
+        got = sigmoid(x)
+    np.testing.assert_allclose(got, torch.sigmoid(torch.from_numpy(x).double()).numpy(), atol=1e-7)

@@ -1,0 +1,96 @@
+"""One line out for each line in, whatever the line holds."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from samples import make_config, make_model
+from textrnn.inference.engine import Engine, Prediction
+from textrnn.inference.stream import format_line, predict_files
+from textrnn.tokenizer import Tokenizer
+
+LINES = [
+    b"where is my parcel",
+    b"",
+    b"   ",
+    b"nul \0 inside",
+    b"\xff\xfe not utf-8 \xc3",
+    "line\u2028separator\u0085and\u000b\u000cmore".encode(),
+    b"carriage \r return",
+    b"x" * 1_000_000,
+    "환불\t부탁".encode(),
+    b"no newline at the end",
+]
+
+
+@pytest.fixture(scope="module")
+def engine(tokenizer: Tokenizer) -> Engine:
+    return Engine(make_model(tokenizer, make_config(model__hidden=8)))
+
+
+def test_one_line_for_each_line(engine: Engine, tmp_path: Path) -> None:
+    path = tmp_path / "lines.txt"
+    path.write_bytes(b"\n".join(LINES))
+    output = "".join(predict_files(engine, [str(path)]))
+    assert output.endswith("\n")
+    texts = [line.decode("utf-8", errors="replace") for line in LINES]
+    wanted = [found[0] for found in engine.predict(texts)]
+    got = [line.split("\t") for line in output[:-1].split("\n")]
+    assert [label for label, _ in got] == [prediction.label for prediction in wanted]
+    assert [float(p) for _, p in got] == pytest.approx([prediction.probability for prediction in wanted], abs=1e-5)
+
+
+def test_many_lines_keep_their_order(engine: Engine, tmp_path: Path) -> None:
+    path = tmp_path / "lines.txt"
+    texts = [f"parcel {'late ' * (i * 7 % 23)}{i}" for i in range(3000)]
+    path.write_text("\n".join(texts), encoding="utf-8")
+    output = "".join(predict_files(engine, [str(path), str(path)], output="jsonl", with_text=True))
+    assert [json.loads(line)["text"] for line in output.splitlines()] == texts * 2
+
+
+def test_a_line_is_answered_before_the_input_ends(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    read_end, write_end = os.pipe()
+    with os.fdopen(read_end, "rb") as stdin, os.fdopen(write_end, "wb", buffering=0) as writer:
+        monkeypatch.setattr(sys, "stdin", type("Stdin", (), {"buffer": stdin}))
+        guard = threading.Timer(30, writer.close)  # a reader that waits for more would hang
+        guard.start()
+        answers = predict_files(engine, ["-"])
+        for number in range(3):
+            writer.write(f"message {number}\n".encode())
+            assert next(answers).count("\n") == 1
+        writer.write(b"half a line")
+        writer.close()
+        assert next(answers).count("\n") == 1
+        assert guard.is_alive()
+        guard.cancel()
+
+
+FOUND = [Prediction("refund", 0.75), Prediction("a b", 0.25)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        ({"output": "tsv", "several": False, "text": None}, "refund\t0.750000\n"),
+        ({"output": "tsv", "several": True, "text": None}, "refund\t0.750000\ta b\t0.250000\n"),
+        ({"output": "tsv", "several": False, "text": "x\ty"}, "refund\t0.750000\tx\ty\n"),
+        ({"output": "label", "several": False, "text": None}, "refund\n"),
+        ({"output": "label", "several": True, "text": "t"}, "refund\ta b\tt\n"),
+        ({"output": "jsonl", "several": False, "text": None}, '{"label": "refund", "probability": 0.75}\n'),
+        (
+            {"output": "jsonl", "several": True, "text": '한 "t"'},
+            '{"label": "refund", "probability": 0.75, "top": [{"label": "refund", "probability": 0.75}, '
+            '{"label": "a b", "probability": 0.25}], "text": "한 \\"t\\""}\n',
+        ),
+    ],
+)
+def test_formats(arguments: dict[str, object], wanted: str) -> None:
+    found = FOUND if arguments["several"] else FOUND[:1]
+    text = arguments.pop("text")
+    assert format_line(found, text, **arguments) == wanted  # type: ignore[arg-type]

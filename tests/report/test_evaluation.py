@@ -1,0 +1,49 @@
+"""The evaluation against scikit-learn's own report on the same predictions."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from sklearn.metrics import classification_report
+
+from samples import SENTENCES, make_config, make_model
+from textrnn.corpus.examples import Example
+from textrnn.inference.engine import Engine
+from textrnn.report.evaluation import evaluate
+from textrnn.tokenizer import Tokenizer
+
+TRUE = ["a", "b", "c", "a", "new", "b"]
+
+
+@pytest.fixture(scope="module")
+def engine(tokenizer: Tokenizer) -> Engine:
+    return Engine(make_model(tokenizer, make_config(model__hidden=8)))
+
+
+def test_scores_are_those_of_scikit_learn(engine: Engine) -> None:
+    examples = [Example(label, text, i) for i, (label, text) in enumerate(zip(TRUE, SENTENCES, strict=True), start=1)]
+    found = evaluate(engine, examples)
+    predicted = [p[0].label for p in engine.predict(SENTENCES)]
+    report = classification_report(TRUE, predicted, output_dict=True, zero_division=0)
+    assert found.correct == sum(a == b for a, b in zip(TRUE, predicted, strict=True))
+    assert found.accuracy == pytest.approx(found.correct / 6)
+    assert found.macro_f1 == pytest.approx(report["macro avg"]["f1-score"])
+    assert found.weighted_f1 == pytest.approx(report["weighted avg"]["f1-score"])
+    assert found.labels == ["a", "b", "c", "new"]
+    for scores in found.classes:
+        if scores.label in report:
+            assert scores.f1 == pytest.approx(report[scores.label]["f1-score"])
+            assert scores.support == report[scores.label]["support"]
+    assert np.array(found.confusion).sum(axis=1).tolist() == [2, 2, 1, 1]
+    assert np.array(found.confusion).trace() == found.correct
+    log_probabilities = engine.predict_log_probabilities(SENTENCES)
+    wanted = -np.mean([log_probabilities[i]["abc".index(label)] for i, label in enumerate(TRUE) if label != "new"])
+    assert found.loss == pytest.approx(wanted, abs=1e-6)
+
+
+def test_a_label_that_the_model_does_not_know_is_counted_wrong(engine: Engine) -> None:
+    found = evaluate(engine, [Example("new", "where is my parcel", 1)])
+    assert (found.accuracy, found.loss, found.unknown_texts, found.unknown_labels) == (0.0, None, 1, ["new"])
+    assert not math.isnan(found.macro_f1)

@@ -1,0 +1,42 @@
+"""Small texts, configs and models that several tests use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from textrnn.classifier import Classifier
+from textrnn.config import Config, Override, load_config
+from textrnn.modelfile import SavedModel
+from textrnn.tokenizer import Tokenizer
+
+SENTENCES = [
+    "the kettle boils in two minutes",
+    "my parcel is late again",
+    "where can i see my points",
+    "주문한 책이 아직 안 왔어요",
+    "환불 부탁드립니다",
+    "the blue one is sold out",
+]
+
+
+def make_config(**values: object) -> Config:
+    """Return a config with ``section__key=value`` set."""
+    return load_config(overrides=[Override(key.replace("__", "."), value, key) for key, value in values.items()])
+
+
+def make_model(tokenizer: Tokenizer, config: Config, labels: tuple[str, ...] = ("a", "b", "c")) -> SavedModel:
+    """Return a model with random weights, drawn with seed 0."""
+    torch.manual_seed(0)
+    network = Classifier(len(tokenizer), len(labels), **config.model.model_dump())
+    return SavedModel(config, labels, tokenizer, network.export_weights())
+
+
+def write_rows(path: Path, rows: int = 40) -> Path:
+    """Write a TSV that a network learns at once: tea or coffee."""
+    drinks = ("green tea with lemon", "black coffee with milk")
+    more = ("please", "now", "today", "again", "at noon")
+    lines = [f"{'tea' if i % 2 == 0 else 'coffee'}\t{drinks[i % 2]} {more[i % 5]} {i}\n" for i in range(rows)]
+    path.write_text("".join(lines), encoding="utf-8")
+    return path

@@ -1,0 +1,77 @@
+"""The rules of docs/architecture.md about what may import what, kept over the syntax trees."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "textrnn"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# what each room may import from the others; a room may always import from itself
+ALLOWED = {
+    "errors": set(),
+    "files": set(),
+    "runs": {"errors", "files"},
+    "config": {"errors"},
+    "corpus": {"config", "errors"},
+    "tokenizer": {"config", "errors", "corpus"},
+    "ops": {"errors"},
+    "layers": {"ops", "errors"},
+    "classifier": {"layers", "ops", "errors"},
+    "modelfile": {"config", "errors", "files", "tokenizer"},
+    "training": {"config", "errors", "files", "runs", "corpus", "tokenizer", "classifier", "modelfile"},
+    "inference": {"config", "errors", "corpus", "tokenizer", "modelfile", "ops"},
+    "report": {"corpus", "inference", "errors"},
+}
+NO_TORCH = {"errors", "files", "runs", "config", "corpus", "tokenizer", "modelfile", "inference", "report", "cli"}
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(path: Path, *, top_level: bool) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = tree.body if top_level else list(ast.walk(tree))
+    names: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def test_finds_the_package() -> None:
+    assert len(MODULES) > 30
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_down(path: Path) -> None:
+    room = room_of(path)
+    if room not in ALLOWED:
+        return  # the command line and the package itself
+    rooms = {name.split(".")[1] for name in imported(path, top_level=False) if name.startswith("textrnn.")}
+    assert rooms - {room} <= ALLOWED[room]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_who_knows_what(path: Path) -> None:
+    room, names = room_of(path), {name.split(".")[0] for name in imported(path, top_level=False)}
+    if room not in {"cli", "__main__"}:
+        assert not names & {"typer", "rich"}
+    if path.relative_to(PACKAGE).as_posix() != "ops/sru/cuda.py":
+        assert "triton" not in names
+    if room in NO_TORCH:
+        assert "torch" not in names - {"importlib"}
+
+
+@pytest.mark.parametrize("module", ["textrnn.cli.app", "textrnn.inference.stream", "textrnn.report.evaluation"])
+def test_importing_does_not_load_torch(module: str) -> None:
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

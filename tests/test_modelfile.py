@@ -1,0 +1,156 @@
+"""The model file: the same bytes, everything back, and no damaged or foreign file accepted."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file, save_file
+
+from samples import make_config, make_model
+from textrnn.classifier import Classifier
+from textrnn.errors import ModelError
+from textrnn.modelfile import expected_shapes, find_model, load_model, save_model
+from textrnn.tokenizer import Tokenizer
+
+
+@pytest.fixture
+def saved(tmp_path: Path, tokenizer: Tokenizer) -> Path:
+    path = tmp_path / "model.safetensors"
+    save_model(path, make_model(tokenizer, make_config(model__hidden=4, model__embedding=6), ("배송", "refund", "a b")))
+    return path
+
+
+def rewrite(path: Path, change: Any) -> None:
+    """Write the file anew with its tensors and header changed by ``change(tensors, header)``."""
+    size = int.from_bytes(path.read_bytes()[:8], "little")
+    header = json.loads(json.loads(path.read_bytes()[8 : 8 + size])["__metadata__"]["textrnn"])
+    tensors = load_file(path)
+    change(tensors, header)
+    save_file(tensors, path, {"textrnn": json.dumps(header)})
+
+
+def test_everything_comes_back(saved: Path, tokenizer: Tokenizer) -> None:
+    config = make_config(model__hidden=4, model__embedding=6)
+    model = load_model(saved)
+    assert model.config == config
+    assert model.labels == ("배송", "refund", "a b")
+    assert model.tokenizer.model == tokenizer.model
+    wanted = make_model(tokenizer, config).weights
+    assert model.weights.keys() == wanted.keys()
+    assert all(np.array_equal(model.weights[name], wanted[name]) for name in wanted)
+
+
+def test_the_same_model_is_the_same_bytes(saved: Path, tmp_path: Path) -> None:
+    save_model(tmp_path / "again.safetensors", load_model(saved))
+    assert (tmp_path / "again.safetensors").read_bytes() == saved.read_bytes()
+
+
+@pytest.mark.parametrize("cell", ["sru", "gru", "lstm"])
+@pytest.mark.parametrize("pooling", ["last", "max+mean", "attention"])
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("layer_norm", [False, True])
+def test_expected_shapes_are_those_of_the_network(
+    cell: str, pooling: str, bidirectional: bool, layer_norm: bool
+) -> None:
+    config = make_config(
+        model__cell=cell,
+        model__pooling=pooling,
+        model__bidirectional=bidirectional,
+        model__layer_norm=layer_norm,
+        model__hidden=4,
+        model__embedding=8,
+    )
+    with torch.device("meta"):
+        network = Classifier(11, 5, **config.model.model_dump())
+    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    assert expected_shapes(config, vocab_size=11, classes=5) == wanted
+
+
+def test_a_run_folder_names_its_model(saved: Path, tmp_path: Path) -> None:
+    assert find_model(tmp_path) == saved
+    with pytest.raises(ModelError, match="no such model"):
+        find_model(tmp_path / "gone")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ModelError, match=r"holds no model\.safetensors"):
+        find_model(tmp_path / "empty")
+
+
+def test_a_file_cut_anywhere_is_refused(saved: Path) -> None:
+    content = saved.read_bytes()
+    for length in [0, 1, 7, 8, 9, 100, len(content) // 2, len(content) - 1]:
+        saved.write_bytes(content[:length])
+        with pytest.raises(ModelError, match=str(saved)):
+            load_model(saved)
+
+
+def test_a_pickle_is_refused_and_not_run(saved: Path, tmp_path: Path) -> None:
+    class Bomb:
+        def __reduce__(self) -> Any:
+            return (Path.touch, (tmp_path / "exploded",))
+
+    saved.write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(ModelError, match="not a textrnn model"):
+        load_model(saved)
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_another_programs_safetensors_are_refused(saved: Path) -> None:
+    save_file({"weight": np.zeros((2, 2), np.float32)}, saved, {"format": "pt"})
+    with pytest.raises(ModelError, match="not a textrnn model"):
+        load_model(saved)
+
+
+def drop_head(tensors: Any, header: Any) -> None:
+    del tensors["head.bias"]
+
+
+def add_tensor(tensors: Any, header: Any) -> None:
+    tensors["extra"] = np.zeros(3, np.float32)
+
+
+def halve(tensors: Any, header: Any) -> None:
+    tensors["head.weight"] = tensors["head.weight"].astype(np.float16)
+
+
+def widen(tensors: Any, header: Any) -> None:
+    header["config"]["model"]["hidden"] = 5
+
+
+def break_tokenizer(tensors: Any, header: Any) -> None:
+    tensors["tokenizer"] = np.frombuffer(b"no tokenizer", np.uint8)
+
+
+def double_label(tensors: Any, header: Any) -> None:
+    header["labels"] = ["a", "a", "b"]
+
+
+def drop_labels(tensors: Any, header: Any) -> None:
+    del header["labels"]
+
+
+def add_key(tensors: Any, header: Any) -> None:
+    header["config"]["model"]["future"] = 1
+
+
+@pytest.mark.parametrize(
+    "change", [drop_head, add_tensor, halve, widen, break_tokenizer, double_label, drop_labels, add_key]
+)
+def test_what_does_not_fit_together_is_refused(saved: Path, change: Any) -> None:
+    rewrite(saved, change)
+    with pytest.raises(ModelError, match="damaged"):
+        load_model(saved)
+
+
+def test_a_newer_format_is_named(saved: Path) -> None:
+    def make_newer(tensors: Any, header: Any) -> None:
+        header["format_version"] = 2
+
+    rewrite(saved, make_newer)
+    with pytest.raises(ModelError, match=r"format version 2.*newer textrnn"):
+        load_model(saved)
