@@ -20,6 +20,8 @@ from textrnn.errors import TokenizerError
 DEFAULT_VOCAB_SIZE = 8000
 MAX_LINE_BYTES = 4192
 """SentencePiece's own limit (``max_sentence_length``): longer lines are passed over."""
+MAX_NBEST = 512
+"""The most segmentations that SentencePiece ranks."""
 SAMPLE_LINES = 5_000_000
 """Of a corpus with more lines than this, so many are drawn unless ``sample_lines`` says otherwise."""
 
@@ -109,16 +111,18 @@ class Tokenizer:
         return pieces
 
     def sample(self, text: str, *, ids: bool, nbest_size: int, alpha: float) -> list[int] | list[str]:
-        """Draw a segmentation of ``text``: by ``alpha`` among ``nbest_size`` (unigram), or by BPE dropout ``alpha``."""
-        drawn: list[int] | list[str] = self._processor.encode(
-            text, out_type=int if ids else str, enable_sampling=True, nbest_size=nbest_size, alpha=alpha
-        )
-        return drawn
+        """Draw a segmentation of ``text``: by ``alpha`` among ``nbest_size`` (unigram), or by BPE dropout ``alpha``.
 
-    @staticmethod
-    def seed(seed: int) -> None:
-        """Fix what :meth:`sample` draws from now on, in this process."""
-        sentencepiece.set_random_generator_seed(seed)
+        Raises:
+            TokenizerError: the model is of a type that has one segmentation only.
+        """
+        try:
+            drawn: list[int] | list[str] = self._processor.encode(
+                text, out_type=int if ids else str, enable_sampling=True, nbest_size=nbest_size, alpha=alpha
+            )
+        except RuntimeError:
+            raise TokenizerError("this tokenizer cannot sample; unigram and bpe tokenizers can") from None
+        return drawn
 
     def decode(self, pieces: Sequence[str] | Sequence[int]) -> str:
         """Return the text of pieces or of ids.

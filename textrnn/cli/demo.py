@@ -48,10 +48,8 @@ def demo_command(
     rows = [["cell", "test accuracy", "macro F1", "seconds to train"]]
     for cell in _CELLS:
         before = time.monotonic()
-        _run(
-            folder,
-            f"train --cell {cell} --train data/train.tsv --valid data/valid.tsv --tokenizer m.uni.model --out runs/{cell}",
-        )
+        data = "--train data/train.tsv --valid data/valid.tsv --tokenizer m.uni.model"
+        _run(folder, f"train --cell {cell} {data} --out runs/{cell}")
         seconds = time.monotonic() - before
         found = json.loads(_run(folder, f"evaluate -m runs/{cell} data/test.tsv --json", show=False))
         rows.append(

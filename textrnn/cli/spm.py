@@ -19,6 +19,7 @@ from textrnn.errors import ConfigError, DataError, TokenizerError
 from textrnn.files import atomic_write, keep_previous, write_text
 from textrnn.tokenizer import (
     DEFAULT_VOCAB_SIZE,
+    MAX_NBEST,
     SAMPLE_LINES,
     Tokenizer,
     TrainedTokenizer,
@@ -157,7 +158,6 @@ def spm_encode(
             min=0.0, help="With --sample: smoothing (unigram) or share of merges dropped (bpe).  [default: 0.1]"
         ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="With --sample: fixes what is drawn.")] = None,
 ) -> None:
     """Encode text as pieces or ids.
 
@@ -167,11 +167,11 @@ def spm_encode(
       textrnn spm-encode -m m.uni.model botchan.txt
       echo 'Hello world' | textrnn spm-encode -m m.uni.model --output-format id
     """
-    if not sample and not (nbest_size is None and alpha is None and seed is None):
-        raise ConfigError("--nbest-size, --alpha and --seed go with --sample")
+    if not sample and not (nbest_size is None and alpha is None):
+        raise ConfigError("--nbest-size and --alpha go with --sample")
+    if nbest_size not in (None, -1) and not 2 <= nbest_size <= MAX_NBEST:
+        raise ConfigError(f"--nbest-size {nbest_size}: should be -1 (all) or 2 to {MAX_NBEST}")
     tokenizer = Tokenizer.read(model)
-    if seed is not None:
-        tokenizer.seed(seed)
     ids = output_format == "id"
 
     def encode(line: str) -> str:

@@ -46,19 +46,14 @@ def load_dataset(config: Config, reporter: Reporter) -> Dataset:
         raise DataError(train_path, None, f"every text has the label '{labels[0]}'; there is nothing to tell apart")
     classes = {label: index for index, label in enumerate(labels)}
     if valid_path is None:
-        rng = np.random.default_rng(config.train.seed)
-        kept, held = hold_out([classes[example.label] for example in train], config.data.valid_share, rng)
-        if not held:
-            raise DataError(train_path, None, "too few texts to hold some out; give a valid set with --valid")
-        train, valid = [train[i] for i in kept], [train[i] for i in held]
-        reporter.note(
-            f"no valid set given: {len(held)} of {len(held) + len(kept)} texts are held out (seed {config.train.seed})"
-        )
+        train, valid, note = _hold_out(train_path, train, classes, config=config)
     else:
         valid = read_examples(valid_path, config.data)
-        _warn_unknown(valid_path, valid, classes, reporter)
-    tokenizer = _make_tokenizer(config, train, reporter)
-    reporter.note(_summarise(train, valid, labels))
+        note = _describe_unknown(valid_path, valid, classes)
+    tokenizer, source = _make_tokenizer(config, train)
+    for line in (note, source, _summarise(train, valid, labels)):
+        if line:
+            reporter.note(line)
     longest = config.data.max_length
     return Dataset(
         encode(train, classes, tokenizer, max_length=longest),
@@ -90,29 +85,41 @@ def _find_paths(config: Config, reporter: Reporter) -> tuple[str, str | None]:
     return train, valid
 
 
-def _warn_unknown(path: str, valid: Sequence[Example], classes: dict[str, int], reporter: Reporter) -> None:
+def _hold_out(
+    path: str, examples: list[Example], classes: dict[str, int], *, config: Config
+) -> tuple[list[Example], list[Example], str]:
+    rng = np.random.default_rng(config.train.seed)
+    kept, held = hold_out([classes[example.label] for example in examples], config.data.valid_share, rng)
+    if not held:
+        raise DataError(path, None, "too few texts to hold some out; give a valid set with --valid")
+    note = f"no valid set given: {len(held)} of {len(examples)} texts are held out (seed {config.train.seed})"
+    return [examples[i] for i in kept], [examples[i] for i in held], note
+
+
+def _describe_unknown(path: str, valid: Sequence[Example], classes: dict[str, int]) -> str:
     unknown = [example for example in valid if example.label not in classes]
-    if unknown:
-        first = unknown[0]
-        reporter.note(
-            f"{path}:{first.line_number}: label '{first.label}' is not in the training text; "
-            f"{len(unknown)} such texts are counted wrong"
-        )
+    if not unknown:
+        return ""
+    where = f"{path}:{unknown[0].line_number}"
+    return (
+        f"{where}: label '{unknown[0].label}' is not in the training text; {len(unknown)} such texts are counted wrong"
+    )
 
 
-def _make_tokenizer(config: Config, train: Sequence[Example], reporter: Reporter) -> Tokenizer:
+def _make_tokenizer(config: Config, train: Sequence[Example]) -> tuple[Tokenizer, str]:
     wanted = config.tokenizer
     if wanted.model is not None:
-        return Tokenizer.read(Path(wanted.model))
+        tokenizer = Tokenizer.read(Path(wanted.model))
+        return tokenizer, f"tokenizer: {len(tokenizer)} pieces, from {wanted.model}"
     trained = train_tokenizer(
-        (example.text.encode("utf-8", "replace") for example in train),
+        (example.text.encode("utf-8") for example in train),
         model_type=wanted.model_type,
         vocab_size=wanted.vocab_size,
         hard_vocab_limit=False,
         seed=config.train.seed,
     )
-    reporter.note(f"tokenizer: {len(trained.tokenizer)} {wanted.model_type} pieces, trained on the training text")
-    return trained.tokenizer
+    size = len(trained.tokenizer)
+    return trained.tokenizer, f"tokenizer: {size} {wanted.model_type} pieces, trained on the training text"
 
 
 def _summarise(train: Sequence[Example], valid: Sequence[Example], labels: Sequence[str]) -> str:

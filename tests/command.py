@@ -1,0 +1,43 @@
+"""Running the installed command."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
+
+SMALL = (
+    *("--hidden", "8", "--epochs", "8", "--batch-size", "4", "--lr", "0.01"),
+    *("--set", "model.embedding=16", "--set", "model.dropout=0.1", "--set", "tokenizer.vocab_size=80"),
+)
+
+
+def find_command() -> str:
+    beside = Path(sys.executable).parent / "textrnn"
+    found = str(beside) if beside.exists() else shutil.which("textrnn")
+    if not found:
+        pytest.fail("the textrnn command is not installed: pip install -e '.[test]'")
+    return found
+
+
+def run_command(
+    *arguments: object, cwd: Path, stdin: bytes = b"", timeout: float = 300
+) -> subprocess.CompletedProcess[bytes]:
+    """Run ``textrnn ARGUMENTS`` in ``cwd``."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    return subprocess.run(
+        [find_command(), *map(str, arguments)],
+        cwd=cwd,
+        input=stdin,
+        capture_output=True,
+        timeout=timeout,
+        check=False,
+        env=environment,
+    )

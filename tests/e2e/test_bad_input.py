@@ -1,0 +1,221 @@
+"""Whatever is wrong: one line on stderr that says what and where, the documented status, and nothing touched."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import pickle
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from command import Run
+
+DATA, USAGE = 1, 2
+ROWS = b"tea\tgreen tea\ncoffee\tblack coffee\ntea\tmore tea\ncoffee\tmore coffee\n"
+TEXT = b"a sentence to train on\nand one more sentence\n" * 5
+
+Content = bytes | Callable[[Path], None]
+
+
+def folder(path: Path) -> None:
+    path.mkdir()
+
+
+def full_folder(path: Path) -> None:
+    path.mkdir()
+    (path / "thesis.txt").write_text("years of work")
+
+
+def other_safetensors(path: Path) -> None:
+    save_file({"weight": np.zeros(3, np.float32)}, path)
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    command: str
+    status: int
+    message: str  # a regular expression over the one line, after "textrnn: "
+    files: dict[str, Content] = field(default_factory=dict)
+    stdin: bytes = b""
+
+
+def train(name: str, status: int, message: str, arguments: str = "", *, rows: Content = ROWS, **files: Content) -> Case:
+    """A case of ``train --train rows.tsv``; ``x_y=...`` makes a file ``x.y``."""
+    named = {"rows.tsv": rows, **{key.replace("_", "."): content for key, content in files.items()}}
+    return Case(name, f"train --train rows.tsv {arguments}".strip(), status, message, named)
+
+
+def train_on(file: str, content: Content, message: str, arguments: str = "") -> Case:
+    """A case of bad labelled data in ``file``."""
+    return Case(f"data {message}", f"train --train {file} {arguments}".strip(), DATA, message, {file: content})
+
+
+CASES = [
+    # the command line
+    Case("unknown command", "fly", USAGE, r"no such command 'fly'; see 'textrnn --help'"),
+    Case("unknown option", "train --fly", USAGE, r"no such option: --fly.*see 'textrnn train --help'"),
+    Case("missing argument", "evaluate", USAGE, r"missing argument 'DATA'"),
+    Case("not a number", "train --layers two", USAGE, r".*'--layers'"),
+    Case("not a choice", "train --cell rnn", USAGE, r".*'--cell'.*'rnn'"),
+    Case("top-k of 0", "predict --top-k 0", USAGE, r".*'--top-k'"),
+    Case("unknown output format", "predict --format xml", USAGE, r".*'--format'"),
+    # the config
+    train("unknown key", USAGE, r"--set model\.hiden=3: model\.hiden: unknown key, did you mean 'hidden'\?", "--set model.hiden=3"),
+    train("unknown section", USAGE, r"--set modell\.hidden=3: modell\.hidden: not a key", "--set modell.hidden=3"),
+    train("no equals sign", USAGE, r"--set model\.hidden: write it as", "--set model.hidden"),
+    train("value that is no YAML", USAGE, r"--set model\.hidden=\[: the value is not YAML", "--set model.hidden=["),
+    train("wrong type", USAGE, r"--set model\.layers=two: model\.layers: should be a valid integer", "--set model.layers=two"),
+    train("impossible value", USAGE, r"--set model\.dropout=2: .*less than 1, not 2", "--set model.dropout=2"),
+    train("impossible flag", USAGE, r"--lr -1\.0: train\.lr: should be greater than 0", "--lr -1"),
+    train("no such device name", USAGE, r"--device gpu: train\.device: should be auto, cpu", "--device gpu"),
+    train("no CUDA here", USAGE, r"device cuda: no CUDA device here; use --device cpu", "--device cuda"),
+    Case("valid without train", "train --valid rows.tsv", USAGE, r".*data\.valid: given without data\.train", {"rows.tsv": ROWS}),
+    Case("no config file", "train gone.yaml", USAGE, r"gone\.yaml: no such config file; 'textrnn init' writes one"),
+    Case("config is a folder", "train f.yaml", USAGE, r"f\.yaml: a folder", {"f.yaml": folder}),
+    Case("config is no YAML", "train c.yaml", USAGE, r"c\.yaml:2: not YAML", {"c.yaml": b"model:\n\tcell: gru\n"}),
+    Case("config is binary", "train c.yaml", USAGE, r"c\.yaml: not a YAML file", {"c.yaml": b"\xff\xfe\x00"}),
+    Case("config is a list", "train c.yaml", USAGE, r"c\.yaml: holds no keys", {"c.yaml": b"- 1\n- 2\n"}),
+    Case("config with an unknown key", "train c.yaml", USAGE, r"c\.yaml:2: model\.hiden: unknown key, did you mean 'hidden'\?", {"c.yaml": b"model:\n  hiden: 3\n"}),
+    Case("config with a key twice", "train c.yaml", USAGE, r"c\.yaml:3: model\.cell: written twice", {"c.yaml": b"model:\n  cell: gru\n  cell: sru\n"}),
+    # labelled data
+    Case("missing file", "train --train gone.tsv", DATA, r"gone\.tsv: no such file"),
+    train("folder for a file", DATA, r"rows\.tsv: a folder; name a file", rows=folder),
+    train("empty file", DATA, r"rows\.tsv: empty", rows=b""),
+    train("blank lines only", DATA, r"rows\.tsv: holds no labelled text", rows=b"\n\n"),
+    train("one class", DATA, r"rows\.tsv: every text has the label 'tea'", rows=b"tea\ta\ntea\tb\n"),
+    train("label only", DATA, r"rows\.tsv:2: no tab; write label<TAB>text", rows=b"tea\ta\ncoffee\n"),
+    train("empty label", DATA, r"rows\.tsv:2: the label is empty", rows=b"tea\ta\n\tb\n"),
+    train("nothing to hold out", DATA, r"rows\.tsv: too few texts to hold some out", rows=b"tea\ta\ncoffee\tb\n"),
+    train("missing valid", DATA, r"gone\.tsv: no such file", "--valid gone.tsv"),
+    train("broken valid", DATA, r"bad\.tsv:1: no tab", "--valid bad.tsv", bad_tsv=b"tea\n"),
+    train("missing test", DATA, r"gone\.tsv: no such file", "--set data.test=gone.tsv"),
+    train_on("d.csv", b"kind,text\ntea,a\n", r"d\.csv:1: no column 'label' \(the header has kind, text\)"),
+    train_on("d.csv", b"label,text\ntea,a\ntea,b,c\n", r"d\.csv:3: 3 columns where the header has 2"),
+    train_on("d.csv", b'label,text\ntea,"a\n', r"d\.csv:\d: not CSV"),
+    train_on("d.jsonl", b'{"label": "a", "text": "b"}\n{"label": \n', r"d\.jsonl:2: not JSON"),
+    train_on("d.jsonl", b"[1, 2]\n", r"d\.jsonl:1: not a JSON object"),
+    train_on("d.jsonl", b'{"label": "a"}\n', r"d\.jsonl:1: no key 'text' \(the keys are label\)"),
+    train_on("d.jsonl", b'{"label": null, "text": "b"}\n', r"d\.jsonl:1: 'label' is not a string"),
+    train_on("d.txt", b"__label__a x\n__label__a __label__b y\n", r"d\.txt:2: more than one label"),
+    train_on("d.txt", b"__label__a x\nb y\n", r"d\.txt:2: does not start with __label__"),
+    train_on("d.txt", b"just some words\n", r"d\.txt:1: cannot tell the format"),
+    train_on("d.tsv", "tea\ta\n".encode("utf-16"), r"d\.tsv:1: UTF-16 text; convert it"),
+    train_on("d.tsv.gz", gzip.compress(ROWS)[:-9], r"d\.tsv\.gz: the compressed data is damaged or cut short"),
+    # tokenizers
+    train("missing tokenizer", DATA, r"gone\.model: no such tokenizer", "--tokenizer gone.model"),
+    train("tokenizer that is none", DATA, r"t\.model: not a SentencePiece model", "--tokenizer t.model", t_model=b"no"),
+    train("tokenizer too small", DATA, r"vocabulary of 3 is smaller than the \d+ characters", "--set tokenizer.vocab_size=3"),
+    Case("spm-train without input", "spm-train", USAGE, r"missing option '--input'"),
+    Case("spm-train of a missing file", "spm-train --input a.txt,b.txt", DATA, r"b\.txt: no such file", {"a.txt": TEXT}),
+    Case("spm-train of nothing", "spm-train --input -", DATA, r"no text to train a tokenizer on: there is no line"),
+    Case("spm-train of blanks", "spm-train --input -", DATA, r"no text .*: every line is blank", {}, b"\n \n\n"),
+    Case("vocabulary too large", "spm-train --input a.txt --vocab-size 9000", DATA, r"a\.txt: cannot give 9000 pieces, \d+ at most: ask for --vocab-size \d+, or --no-hard-vocab-limit", {"a.txt": TEXT}),
+    Case("vocabulary too small", "spm-train --input a.txt --vocab-size 5", DATA, r"vocabulary of 5 is smaller than", {"a.txt": TEXT}),
+    Case("unknown type", "spm-train --input a.txt --model-type wordpiece", USAGE, r".*'--model-type'", {"a.txt": TEXT}),
+    Case("unknown option of SentencePiece", "spm-train --input a.txt --set fly=1", DATA, r"fly: SentencePiece has no such option", {"a.txt": TEXT}),
+    Case("coverage out of range", "spm-train --input a.txt --character-coverage 3", USAGE, r".*'--character-coverage'", {"a.txt": TEXT}),
+    Case("damaged xz", "spm-train --input a.xz", DATA, r"a\.xz: the compressed data is damaged", {"a.xz": lzma.compress(TEXT)[:-20]}),
+    Case("prefix is a folder", "spm-train --input a.txt --model-prefix p", USAGE, r"--model-prefix p: p\.model is a folder", {"a.txt": TEXT, "p.model": folder}),
+    Case("encode without a model", "spm-encode -m gone.model", DATA, r"gone\.model: no such tokenizer; 'textrnn spm-train' makes one"),
+    Case("encode with another file", "spm-encode -m a.txt", DATA, r"a\.txt: not a SentencePiece model", {"a.txt": TEXT}),
+    Case("alpha without sample", "spm-encode -m a.txt --alpha 0.2", USAGE, r"--nbest-size and --alpha go with --sample", {"a.txt": TEXT}),
+    Case("nbest-size of 1", "spm-encode -m a.txt --sample --nbest-size 1", USAGE, r"--nbest-size 1: should be -1 \(all\) or 2 to 512", {"a.txt": TEXT}),
+    # models
+    Case("no model here", "predict", DATA, r".*no model was trained in this folder; train one, or name one with -m"),
+    Case("missing model", "predict -m gone", DATA, r"gone: no such model file or run folder"),
+    Case("run without a model", "predict -m r", DATA, r"r: holds no model\.safetensors", {"r": folder}),
+    Case("pickle for a model", "predict -m m.pt", DATA, r"m\.pt: not a textrnn model", {"m.pt": pickle.dumps({"a": 1})}),
+    Case("other safetensors", "predict -m m.safetensors", DATA, r"m\.safetensors: not a textrnn model", {"m.safetensors": other_safetensors}),
+    Case("pointer to a run that is gone", "predict", DATA, r"runs/latest: points to runs/x, which is gone", {"runs/latest": b"runs/x\n"}),
+    # what would be overwritten
+    train("out is a file", USAGE, r"--out rows\.tsv: a file; name a folder", "--out rows.tsv"),
+    train("out holds other files", USAGE, r"--out f: holds files that are no run", "--out f", f=full_folder),
+    Case("init over a file", "init a.yaml", USAGE, r"a\.yaml: exists; name another file", {"a.yaml": b"x"}),
+    Case("demo over a folder", "demo d", USAGE, r"d: exists; name a new folder", {"d": full_folder}),
+]  # fmt: skip
+
+WITH_MODEL = [
+    Case("evaluate a missing file", "evaluate gone.tsv", DATA, r"gone\.tsv: no such file"),
+    Case("evaluate broken data", "evaluate a.tsv", DATA, r"a\.tsv:2: no tab", {"a.tsv": b"tea\tx\ny\n"}),
+    Case("evaluate a missing column", "evaluate a.csv --set data.text=body", DATA, r"a\.csv:1: no column 'body'", {"a.csv": b"label,text\na,b\n"}),
+    Case("predict a missing file", "predict a.txt gone.txt", DATA, r"gone\.txt: no such file", {"a.txt": TEXT}),
+    Case("predict a folder", "predict f", DATA, r"f: a folder; name a file", {"f": folder}),
+    Case("predict damaged gzip", "predict a.gz", DATA, r"a\.gz: the compressed data is damaged", {"a.gz": b"\x1f\x8b and no gzip after it"}),
+    Case("folder of runs for a run", "predict -m runs", DATA, r"runs: holds no model\.safetensors"),
+]  # fmt: skip
+
+
+def lay_out(case: Case, path: Path) -> None:
+    for name, content in case.files.items():
+        target = path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if callable(content):
+            content(target)
+        else:
+            target.write_bytes(content)
+
+
+def snapshot(path: Path) -> dict[str, bytes | None]:
+    return {str(p.relative_to(path)): p.read_bytes() if p.is_file() else None for p in path.rglob("*")}
+
+
+def check(case: Case, textrnn: Run, path: Path) -> None:
+    lay_out(case, path)
+    before = snapshot(path)
+    done = textrnn(*case.command.split(), stdin=case.stdin)
+    error = done.stderr.decode()
+    assert "Traceback" not in error
+    assert done.returncode == case.status, error
+    assert error.count("\n") == 1, error
+    assert re.match(f"textrnn: {case.message}", error), error
+    assert done.stdout == b""
+    assert snapshot(path) == before
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_bad_input(case: Case, textrnn: Run, tmp_path: Path) -> None:
+    check(case, textrnn, tmp_path)
+
+
+@pytest.mark.parametrize("case", WITH_MODEL, ids=lambda case: case.name)
+def test_bad_input_to_a_model(case: Case, textrnn: Run, tmp_path: Path, trained: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "latest").write_text(str(trained / "runs" / "small"))
+    check(case, textrnn, tmp_path)
+
+
+@pytest.mark.parametrize("length", [0, 7, 200, 5000])
+def test_a_truncated_model_is_refused(length: int, textrnn: Run, tmp_path: Path, trained: Path) -> None:
+    (tmp_path / "cut.safetensors").write_bytes((trained / "runs/small/model.safetensors").read_bytes()[:length])
+    done = textrnn("predict", "-m", "cut.safetensors", stdin=b"a\n")
+    assert done.returncode == DATA
+    assert re.fullmatch(rb"textrnn: cut\.safetensors: (not a textrnn model.*|damaged: .*)\n", done.stderr)
+
+
+def test_all_faults_of_a_config_are_told_at_once(textrnn: Run, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("model:\n  hiden: 3\n  layers: 0\ntrain:\n  lr: fast\n")
+    done = textrnn("train", "c.yaml", "--set", "train.epochs=0")
+    assert done.returncode == USAGE
+    lines = done.stderr.decode().splitlines()
+    wheres = [
+        "c.yaml:2: model.hiden",
+        "c.yaml:3: model.layers",
+        "c.yaml:5: train.lr",
+        "--set train.epochs=0: train.epochs",
+    ]
+    assert len(lines) == len(wheres)
+    assert all(any(line.startswith(f"textrnn: {where}: ") for line in lines) for where in wheres)
+
+
+def test_debug_prints_the_traceback(textrnn: Run) -> None:
+    done = textrnn("predict", "--debug", "-m", "gone")
+    assert done.returncode == DATA
+    assert b"Traceback" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith(b"textrnn: gone: no such model")
