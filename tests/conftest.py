@@ -1,14 +1,16 @@
-"""Fixtures that several tests use: a small tokenizer, and the real text for measuring."""
+"""Fixtures that several tests use: a small tokenizer, the installed command, a model, and real text."""
 
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 import torch
 
-from samples import SENTENCES
+from command import SMALL, Run, run_command
+from samples import SENTENCES, write_rows
 from textrnn.tokenizer import Tokenizer, train_tokenizer
 
 torch.set_num_threads(1)  # the tests run in several processes
@@ -28,3 +30,23 @@ def measuring_data() -> Path:
     if not folder:
         pytest.skip("TEXTRNN_TEST_DATA names no folder of real text")
     return Path(folder)
+
+
+@pytest.fixture
+def textrnn(tmp_path: Path) -> Run:
+    """Run the command in an empty folder: ``textrnn("predict", stdin=b"...")``."""
+
+    def run(*arguments: object, stdin: bytes = b"", cwd: Path = tmp_path) -> subprocess.CompletedProcess[bytes]:
+        return run_command(*arguments, cwd=cwd, stdin=stdin)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with rows.tsv and a model trained on it, in runs/small."""
+    folder = tmp_path_factory.mktemp("trained")
+    write_rows(folder / "rows.tsv")
+    done = run_command("train", "--train", "rows.tsv", "--out", "runs/small", *SMALL, cwd=folder)
+    assert done.returncode == 0, done.stderr.decode()
+    return folder

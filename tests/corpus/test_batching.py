@@ -1,0 +1,212 @@
+"""Packed batches: every sequence once, whole, with its class, in the batches that were asked for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from textrnn.corpus.batching import (
+    PackedBatch,
+    bucket_batches,
+    hold_out,
+    make_offsets,
+    pack,
+    sorted_batches,
+)
+
+
+def make_corpus(
+    rows: int, *, longest: int = 9, shortest: int = 1, seed: int = 0
+) -> tuple[PackedBatch, list[list[int]]]:
+    """Return a corpus whose row ``i`` has class ``i``, and its sequences."""
+    rng = np.random.default_rng(seed)
+    sequences = [rng.integers(0, 1000, rng.integers(shortest, longest + 1)).tolist() for _ in range(rows)]
+    return pack(sequences, range(rows)), sequences
+
+
+def split(batch: PackedBatch) -> list[list[int]]:
+    return [batch.ids[a:b].tolist() for a, b in zip(batch.offsets[:-1], batch.offsets[1:], strict=True)]
+
+
+def assert_well_formed(batch: PackedBatch) -> None:
+    assert (batch.ids.dtype, batch.offsets.dtype, batch.classes.dtype) == (np.int32, np.int64, np.int64)
+    assert batch.offsets[0] == 0
+    assert batch.offsets[-1] == len(batch.ids)
+    assert len(batch.classes) == len(batch) == len(batch.offsets) - 1
+
+
+@pytest.mark.parametrize(
+    "sequences", [[], [[]], [[5]], [[1, 2], [], [3]], [[], [], [7, 8, 9]], [[4, 4], [4]], [[2**31 - 1, 0]]]
+)
+def test_pack_keeps_every_sequence(sequences: list[list[int]]) -> None:
+    batch = pack(sequences)
+    assert_well_formed(batch)
+    assert split(batch) == sequences
+    assert batch.classes.tolist() == [-1] * len(sequences)
+
+
+def test_pack_keeps_the_classes() -> None:
+    batch = pack([[1], [2, 3]], [4, -1])
+    assert_well_formed(batch)
+    assert batch.classes.tolist() == [4, -1]
+
+
+@pytest.mark.parametrize(("lengths", "offsets"), [([], [0]), ([3], [0, 3]), ([2, 0, 5], [0, 2, 2, 7])])
+def test_offsets_are_the_sums_of_lengths(lengths: list[int], offsets: list[int]) -> None:
+    made = make_offsets(np.array(lengths, np.int64))
+    assert made.dtype == np.int64
+    assert made.tolist() == offsets
+
+
+@pytest.mark.parametrize(
+    "rows", [[], [0], [6], [6, 0], [3, 3, 3], [0, 1, 2, 3, 4, 5, 6], [5, 1, 5, 0], [2, 4, 2], [-1, 0]]
+)
+def test_select_gives_those_rows_in_that_order(rows: list[int]) -> None:
+    sequences = [[1, 2, 3], [4], [], [5, 6], [], [7, 8, 9, 10], [11]]
+    batch = pack(sequences, [10, 11, 12, 13, 14, 15, 16]).select(np.array(rows, np.int64))
+    assert_well_formed(batch)
+    assert split(batch) == [sequences[row] for row in rows]
+    assert batch.classes.tolist() == [[10, 11, 12, 13, 14, 15, 16][row] for row in rows]
+
+
+def test_select_does_not_change_its_source() -> None:
+    corpus, sequences = make_corpus(9)
+    picked = corpus.select(np.arange(9))
+    picked.ids[:] = -5
+    picked.classes[:] = -5
+    assert split(corpus) == sequences
+    assert corpus.classes.tolist() == list(range(9))
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3, 4, 5, 199, 200, 201, 450])
+@pytest.mark.parametrize("batch_size", [1, 4, 1000])
+def test_buckets_hold_everything_once(rows: int, batch_size: int) -> None:
+    corpus, sequences = make_corpus(rows, shortest=0)
+    batches = list(bucket_batches(corpus, batch_size, np.random.default_rng(3)))
+    seen = []
+    for batch in batches:
+        assert_well_formed(batch)
+        assert split(batch) == [sequences[row] for row in batch.classes]
+        seen += batch.classes.tolist()
+    assert sorted(seen) == list(range(rows))
+    full, rest = divmod(rows, batch_size)
+    assert sorted(map(len, batches)) == sorted([batch_size] * full + [rest] * (rest > 0))
+
+
+def test_buckets_hold_texts_of_like_length() -> None:
+    corpus, _ = make_corpus(200, longest=60)
+    batches = list(bucket_batches(corpus, 4, np.random.default_rng(0)))  # one pool
+    spans = sorted((min(lengths), max(lengths)) for lengths in (np.diff(batch.offsets) for batch in batches))
+    assert all(first[1] <= second[0] for first, second in zip(spans[:-1], spans[1:], strict=True))
+
+
+def test_buckets_draw_from_pools() -> None:
+    corpus, _ = make_corpus(2000, longest=500)
+    batches = list(bucket_batches(corpus, 4, np.random.default_rng(0)))
+    spans = [int(np.ptp(np.diff(batch.offsets))) for batch in batches]
+    assert np.mean(spans) < 25  # texts put together at random lie 300 apart
+    assert max(spans) > 0
+    shortest_first = sorted(range(len(batches)), key=lambda i: int(np.diff(batches[i].offsets)[0]))
+    assert shortest_first != list(range(len(batches)))
+
+
+def bucket_order(corpus: PackedBatch, rng: np.random.Generator) -> list[list[int]]:
+    return [batch.classes.tolist() for batch in bucket_batches(corpus, 8, rng)]
+
+
+def test_buckets_are_fixed_by_the_seed() -> None:
+    corpus, _ = make_corpus(900)
+    first = bucket_order(corpus, np.random.default_rng(5))
+    assert bucket_order(corpus, np.random.default_rng(5)) == first
+    assert bucket_order(corpus, np.random.default_rng(6)) != first
+
+
+def test_buckets_differ_from_epoch_to_epoch() -> None:
+    corpus, _ = make_corpus(60)
+    rng = np.random.default_rng(5)
+    first, second = bucket_order(corpus, rng), bucket_order(corpus, rng)
+    assert first != second
+    assert sorted(map(sorted, first)) != sorted(map(sorted, second))  # not only the order of the batches
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2, 150])
+@pytest.mark.parametrize("max_tokens", [1, 5, 9, 10, 64, 100_000])
+def test_sorted_batches_hold_everything_once_and_not_too_much(rows: int, max_tokens: int) -> None:
+    corpus, sequences = make_corpus(rows)
+    seen: list[int] = []
+    lengths: list[int] = []
+    sizes: list[int] = []
+    for numbers, batch in sorted_batches(corpus, max_tokens):
+        assert_well_formed(batch)
+        assert batch.classes.tolist() == numbers.tolist()
+        assert split(batch) == [sequences[row] for row in numbers]
+        assert len(batch.ids) <= max_tokens or len(batch) == 1
+        seen += numbers.tolist()
+        lengths += np.diff(batch.offsets).tolist()
+        sizes.append(len(batch))
+    assert sorted(seen) == list(range(rows))
+    assert lengths == sorted(lengths)
+    starts = np.cumsum(sizes)[:-1]  # a batch ends only where the next text would not fit
+    for size, start in zip(sizes, starts, strict=False):
+        assert sum(lengths[start - size : start + 1]) > max_tokens
+
+
+def test_a_text_longer_than_the_bound_stands_alone() -> None:
+    corpus = pack([[1] * 50, [2], [3] * 11, [4] * 10, [5] * 3], range(5))
+    got = [(rows.tolist(), split(batch)) for rows, batch in sorted_batches(corpus, 10)]
+    assert got == [
+        ([1, 4], [[2], [5] * 3]),
+        ([3], [[4] * 10]),
+        ([2], [[3] * 11]),
+        ([0], [[1] * 50]),
+    ]
+
+
+def test_texts_of_one_length_stay_in_order() -> None:
+    corpus = pack([[i, i] for i in range(7)], range(7))
+    assert [rows.tolist() for rows, _ in sorted_batches(corpus, 6)] == [[0, 1, 2], [3, 4, 5], [6]]
+
+
+def test_texts_without_a_token_are_not_lost() -> None:
+    corpus = pack([[], [1], [], [2, 3], []], range(5))
+    rows = [row for numbers, _ in sorted_batches(corpus, 2) for row in numbers.tolist()]
+    assert rows == [0, 2, 4, 1, 3]
+
+
+@pytest.mark.parametrize(
+    ("share", "held_of"),
+    [
+        (0.1, {0: 5, 1: 2, 2: 1, 3: 1, 4: 0}),
+        (0.5, {0: 25, 1: 10, 2: 4, 3: 1, 4: 0}),
+        (0.001, {0: 1, 1: 1, 2: 1, 3: 1, 4: 0}),
+        (0.999, {0: 49, 1: 19, 2: 6, 3: 1, 4: 0}),
+    ],
+)
+def test_each_class_gives_its_share(share: float, held_of: dict[int, int]) -> None:
+    sizes = {0: 50, 1: 20, 2: 7, 3: 2, 4: 1}
+    classes = [label for label, size in sizes.items() for _ in range(size)]
+    classes = np.random.default_rng(8).permutation(classes).tolist()
+    kept, held = hold_out(classes, share, np.random.default_rng(1))
+    assert sorted(kept + held) == list(range(80))
+    assert (kept, held) == (sorted(kept), sorted(held))
+    assert {label: [classes[row] for row in held].count(label) for label in sizes} == held_of
+
+
+def test_a_class_with_one_row_keeps_it() -> None:
+    assert hold_out([3, 1, 2], 0.5, np.random.default_rng(0)) == ([0, 1, 2], [])
+
+
+def test_of_two_rows_either_may_be_held_out() -> None:
+    assert {tuple(hold_out([7, 7], 0.5, np.random.default_rng(seed))[1]) for seed in range(20)} == {(0,), (1,)}
+
+
+def test_nothing_gives_nothing() -> None:
+    assert hold_out([], 0.5, np.random.default_rng(0)) == ([], [])
+
+
+def test_what_is_held_out_is_fixed_by_the_seed() -> None:
+    classes = [row % 3 for row in range(90)]
+    first = hold_out(classes, 0.2, np.random.default_rng(4))
+    assert hold_out(classes, 0.2, np.random.default_rng(4)) == first
+    assert hold_out(classes, 0.2, np.random.default_rng(5)) != first
+    assert all(type(row) is int for row in first[0] + first[1])

@@ -1,0 +1,371 @@
+"""The configuration: what a file and overrides give, and the line that each fault gets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from textrnn.config import Config, Override, dump_yaml, load_config, parse_override
+from textrnn.errors import ConfigError
+
+SECTIONS = "the sections are data, tokenizer, model, train, each with its keys ('textrnn config schema' lists them)"
+
+
+@pytest.fixture(autouse=True)
+def _work_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def load(text: str | bytes, *sets: str) -> Config:
+    path = Path("exp.yaml")
+    path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8"))
+    return load_config(path, overrides=[parse_override(item) for item in sets])
+
+
+def faults_of(text: str | bytes, *sets: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(text, *sets)
+    assert str(caught.value) == "\n".join(caught.value.faults)
+    return caught.value.faults
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        # unknown keys, with what was probably meant
+        ("model:\n  hiden: 3\n", "exp.yaml:2: model.hiden: unknown key, did you mean 'hidden'?"),
+        ("modle: {}\n", "exp.yaml:1: modle: unknown key, did you mean 'model'?"),
+        ("train:\n  lr: 1\n  hidden: 3\n", "exp.yaml:3: train.hidden: unknown key, did you mean 'model.hidden'?"),
+        ("\n\nzzz: 1\n", f"exp.yaml:3: zzz: unknown key; {SECTIONS}"),
+        (
+            "tokenizer:\n\n  zzz: 1\n",
+            "exp.yaml:3: tokenizer.zzz: unknown key; tokenizer has model, vocab_size, model_type",
+        ),
+        ("foo.bar: 1\n", f"exp.yaml:1: foo.bar: unknown key; {SECTIONS}"),
+        # wrong types
+        ("# a comment\ntrain:\n  lr: fast\n", "exp.yaml:3: train.lr: should be a valid number, not 'fast'"),
+        ("train: {lr: '0.1'}\n", "exp.yaml:1: train.lr: should be a valid number, not '0.1'"),
+        ("train:\n  epochs: 3.0\n", "exp.yaml:2: train.epochs: should be a valid integer, not 3.0"),
+        ("train:\n  seed: true\n", "exp.yaml:2: train.seed: should be a valid integer, not True"),
+        ("train:\n  lr:\n", "exp.yaml:2: train.lr: should be a valid number, not None"),
+        ("data: {train: 7}\n", "exp.yaml:1: data.train: should be a valid string, not 7"),
+        ("model: {bidirectional: 1}\n", "exp.yaml:1: model.bidirectional: should be a valid boolean, not 1"),
+        ("model: {cell: rnn}\n", "exp.yaml:1: model.cell: should be 'gru', 'sru' or 'lstm', not 'rnn'"),
+        ("data: {}\nmodel: 3\n", "exp.yaml:2: model: should hold keys, not 3"),
+        ("model: [1, 2]\n", "exp.yaml:1: model: should hold keys, not [1, 2]"),
+        ("7: x\n", "exp.yaml:1: 7: Keys should be strings, not 7"),
+        # impossible values
+        ("train:\n  lr: 0\n", "exp.yaml:2: train.lr: should be greater than 0, not 0"),
+        ("train: {lr: -1e-3}\n", "exp.yaml:1: train.lr: should be greater than 0, not -0.001"),
+        ("train: {lr: .inf}\n", "exp.yaml:1: train.lr: should be a finite number, not inf"),
+        ("train: {weight_decay: .nan}\n", "exp.yaml:1: train.weight_decay: should be a finite number, not nan"),
+        ("train: {warmup: 1.0}\n", "exp.yaml:1: train.warmup: should be less than 1, not 1.0"),
+        ("train: {batch_size: 0}\n", "exp.yaml:1: train.batch_size: should be greater than or equal to 1, not 0"),
+        ("train: {clip_norm: 0.0}\n", "exp.yaml:1: train.clip_norm: should be greater than 0, not 0.0"),
+        ("train: {seed: -1}\n", "exp.yaml:1: train.seed: should be greater than or equal to 0, not -1"),
+        ("train: {seed: 4294967296}\n", "exp.yaml:1: train.seed: should be less than 4294967296, not 4294967296"),
+        ("model: {dropout: 1}\n", "exp.yaml:1: model.dropout: should be less than 1, not 1"),
+        ("model: {layers: 65}\n", "exp.yaml:1: model.layers: should be less than or equal to 64, not 65"),
+        ("data: {valid_share: 0}\n", "exp.yaml:1: data.valid_share: should be greater than 0, not 0"),
+        ("data: {max_length: 0}\n", "exp.yaml:1: data.max_length: should be greater than or equal to 1, not 0"),
+        ("data: {train: ''}\n", "exp.yaml:1: data.train: should have at least 1 character, not ''"),
+        (
+            "tokenizer: {vocab_size: 1}\n",
+            "exp.yaml:1: tokenizer.vocab_size: should be greater than or equal to 2, not 1",
+        ),
+        ("train: {device: gpu}\n", "exp.yaml:1: train.device: should be auto, cpu, cuda, cuda:N or mps, not 'gpu'"),
+        (
+            "train: {device: 'cuda:'}\n",
+            "exp.yaml:1: train.device: should be auto, cpu, cuda, cuda:N or mps, not 'cuda:'",
+        ),
+        (
+            "data:\n  format: tsv\n  valid: v.tsv\n",
+            "exp.yaml:3: data.valid: given without data.train; name the training text too",
+        ),
+        # a long value is cut
+        (f"train: {{lr: {'x' * 50}}}\n", f"exp.yaml:1: train.lr: should be a valid number, not '{'x' * 36}..."),
+        (f"train: {{lr: {'x' * 38}}}\n", f"exp.yaml:1: train.lr: should be a valid number, not '{'x' * 38}'"),
+        # no tree of keys at all
+        ("- a\n", f"exp.yaml: holds no keys; {SECTIONS}"),
+        ("just words\n", f"exp.yaml: holds no keys; {SECTIONS}"),
+        ("a: 1\nb: [1\n", "exp.yaml:3: not YAML: expected ',' or ']', but got '<stream end>'"),
+        ("a: 1\n\tb: 2\n", "exp.yaml:2: not YAML: found character '\\t' that cannot start any token"),
+        ("a: 1\n---\nb: 2\n", "exp.yaml:2: not YAML: but found another document"),
+        ("\n? [a]\n: b\n", "exp.yaml:2: not YAML: found unhashable key"),
+        (b"\xff\xfed\x00", "exp.yaml: not a YAML file (it is not UTF-8 text)"),
+        # written twice
+        ("model: {}\ntrain: {}\nmodel: {}\n", "exp.yaml:3: model: written twice; keep one"),
+        ("train:\n  lr: 1\n  seed: 1\n  lr: 1\n", "exp.yaml:4: train.lr: written twice; keep one"),
+    ],
+)
+def test_a_fault_names_line_key_and_cure(text: str | bytes, fault: str) -> None:
+    assert faults_of(text) == [fault]
+
+
+@pytest.mark.parametrize(
+    ("override", "fault"),
+    [
+        ("train.lrr=2", "--set train.lrr=2: train.lrr: unknown key, did you mean 'lr'?"),
+        ("train.lr=", "--set train.lr=: train.lr: should be a valid number, not None"),
+        ("train.lr=-1", "--set train.lr=-1: train.lr: should be greater than 0, not -1"),
+        ("data.train=3", "--set data.train=3: data.train: should be a valid string, not 3"),
+        ("train.lr={a: 1}", "--set train.lr={a: 1}: train.lr: should be a valid number, not {'a': 1}"),
+        (
+            "data.valid=v.tsv",
+            "--set data.valid=v.tsv: data.valid: given without data.train; name the training text too",
+        ),
+        ("trian.lr=3", f"--set trian.lr=3: trian.lr: not a key; {SECTIONS}"),
+        ("train=3", f"--set train=3: train: not a key; {SECTIONS}"),
+        ("train.=3", f"--set train.=3: train.: not a key; {SECTIONS}"),
+        (".lr=3", f"--set .lr=3: .lr: not a key; {SECTIONS}"),
+        ("train.lr.x=3", f"--set train.lr.x=3: train.lr.x: not a key; {SECTIONS}"),
+    ],
+)
+def test_a_fault_of_an_override_names_the_flag(override: str, fault: str) -> None:
+    assert faults_of("train:\n  seed: 1\n", override) == [fault]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("train.lr", "--set train.lr: write it as path.to.key=value, as in --set train.lr=0.001"),
+        ("=3", "--set =3: write it as path.to.key=value, as in --set train.lr=0.001"),
+        (" =3", "--set  =3: write it as path.to.key=value, as in --set train.lr=0.001"),
+        (
+            "data.text=a: b: c",
+            "--set data.text=a: b: c: the value is not YAML; quote it, as in --set 'data.text=\"a: b\"'",
+        ),
+        ("data.text=[a", "--set data.text=[a: the value is not YAML; quote it, as in --set 'data.text=\"a: b\"'"),
+    ],
+)
+def test_a_malformed_override_is_refused(text: str, fault: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_override(text)
+    assert caught.value.faults == [fault]
+
+
+def test_all_faults_come_at_once() -> None:
+    text = "model:\n  hiden: 3\n  layers: 0\ntrain:\n  lr: fast\nmodle: {}\n"
+    assert sorted(faults_of(text, "train.epochs=0", "nowhere=1")) == [
+        f"--set nowhere=1: nowhere: not a key; {SECTIONS}",
+        "--set train.epochs=0: train.epochs: should be greater than or equal to 1, not 0",
+        "exp.yaml:2: model.hiden: unknown key, did you mean 'hidden'?",
+        "exp.yaml:3: model.layers: should be greater than or equal to 1, not 0",
+        "exp.yaml:5: train.lr: should be a valid number, not 'fast'",
+        "exp.yaml:6: modle: unknown key, did you mean 'model'?",
+    ]
+
+
+def test_a_fault_between_two_keys_comes_with_the_others() -> None:
+    assert sorted(faults_of("data:\n  valid: v.tsv\ntrain:\n  lr: 0\n")) == [
+        "exp.yaml:2: data.valid: given without data.train; name the training text too",
+        "exp.yaml:4: train.lr: should be greater than 0, not 0",
+    ]
+
+
+def test_all_keys_written_twice_come_at_once() -> None:
+    text = "train:\n  lr: 1\n  lr: 2\nmodel:\n  layers: 1\n  hidden: 1\n  layers: 1\n  layers: 1\n"
+    assert faults_of(text) == [
+        "exp.yaml:3: train.lr: written twice; keep one",
+        "exp.yaml:7: model.layers: written twice; keep one",
+        "exp.yaml:8: model.layers: written twice; keep one",
+    ]
+
+
+def test_the_same_name_in_two_sections_is_not_written_twice() -> None:
+    config = load(
+        "data:\n  train: a.tsv\n  test: model\ntokenizer:\n  model: m\nmodel:\n  layers: 1\ntrain:\n  lr: 1\n"
+    )
+    assert (config.data.train, config.tokenizer.model, config.model.layers) == ("a.tsv", "m", 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [
+        ("data: {}\ntrain:\n  lr: 2024-13-45\n", "exp.yaml:3: "),  # looks like a date, and is none
+        ("train: {lr: !!int abc}\n", "exp.yaml:1: "),
+        (f"train: {{seed: {'9' * 5000}}}\n", "exp.yaml:1: "),
+        ("model: &m {hidden: *m}\n", "exp.yaml:1: "),  # a tree that holds itself
+    ],
+)
+def test_yaml_that_python_cannot_hold_is_a_fault_of_the_file(text: str, start: str) -> None:
+    faults = faults_of(text)
+    assert [fault[: len(start)] for fault in faults] == [start]
+
+
+def test_an_override_that_python_cannot_hold_is_a_fault_of_the_flag() -> None:
+    with pytest.raises(ConfigError, match=r"^--set train\.lr=2024-13-45: "):
+        parse_override("train.lr=2024-13-45")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("none.yaml", "none.yaml: no such config file; 'textrnn init' writes one to start from"),
+        (".", ".: a folder, not a config file"),
+    ],
+)
+def test_a_file_that_cannot_be_read(name: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(Path(name))
+    assert caught.value.faults == [message]
+
+
+def test_without_a_file_a_fault_names_the_origin_of_the_value() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(overrides=[Override("train.lr", 0, "--lr 0"), Override("data.format", "xml", "--format xml")])
+    assert caught.value.faults == [
+        "--format xml: data.format: should be 'auto', 'tsv', 'csv', 'jsonl' or 'fasttext', not 'xml'",
+        "--lr 0: train.lr: should be greater than 0, not 0",
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "model:\ntrain:\n  # lr: 1\n", "{}\n"])
+def test_what_says_nothing_gives_the_defaults(text: str) -> None:
+    assert load(text) == Config()
+
+
+def test_an_override_fills_a_section_without_keys() -> None:
+    config = load("model:\n", "model.hidden=7")
+    assert config == Config.model_validate({"model": {"hidden": 7}})
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("1e-3", 0.001),
+        ("1E-3", 0.001),
+        ("1e3", 1000.0),
+        ("+2.5e+1", 25.0),
+        (".5e1", 5.0),
+        ("2.e-1", 0.2),
+        ("1_0e1", 100.0),
+        ("1.0e-3", 0.001),
+        ("3", 3.0),
+    ],
+)
+def test_numbers_are_numbers_in_file_and_override(written: str, value: float) -> None:
+    assert load(f"train:\n  lr: {written}\n").train.lr == value
+    assert load("", f"train.lr={written}").train.lr == value
+
+
+@pytest.mark.parametrize("text", ["e3", "1e", "1e-", "e-3x", "v1e3", "1e3.tsv", "1-e3"])
+def test_what_only_resembles_a_number_stays_text(text: str) -> None:
+    assert load(f"data:\n  train: {text}\n").data.train == text
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("tokenizer.vocab_size", 2),
+        ("model.layers", 1),
+        ("model.layers", 64),
+        ("model.dropout", 0),
+        ("model.dropout", 0.999),
+        ("model.highway_bias", -20),
+        ("train.seed", 0),
+        ("train.seed", 2**32 - 1),
+        ("train.weight_decay", 0),
+        ("train.warmup", 0),
+        ("train.device", "cuda:13"),
+        ("train.device", "mps"),
+        ("data.valid_share", 0.999),
+        ("data.max_length", 1),
+    ],
+)
+def test_the_last_possible_values_are_taken(key: str, value: object) -> None:
+    config = load_config(overrides=[Override(key, value, "here")])
+    section, name = key.split(".")
+    assert getattr(getattr(config, section), name) == value
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_key() -> None:
+    assert load(b"\xef\xbb\xbftrain:\r\n  lr: 1\r\n").train.lr == 1.0
+
+
+def test_later_beats_earlier_and_the_rest_stays() -> None:
+    text = "train:\n  lr: 0.1\n  epochs: 3\n  seed: 1\n"
+    config = load(text, "train.lr=0.2", "train.seed=5", "train.lr=0.3")
+    expected = Config.model_validate({"train": {"lr": 0.3, "epochs": 3, "seed": 5}})
+    assert config == expected
+
+
+def test_the_fault_names_the_last_override() -> None:
+    assert faults_of("train:\n  lr: 0.1\n", "train.lr=fast", "train.lr=-2") == [
+        "--set train.lr=-2: train.lr: should be greater than 0, not -2"
+    ]
+
+
+def test_an_override_mends_a_fault_of_the_file() -> None:
+    assert load("train:\n  lr: fast\n", "train.lr=0.1").train.lr == 0.1
+
+
+def test_an_override_can_take_a_value_away() -> None:
+    assert load("data:\n  train: a.tsv\n  valid: v.tsv\n", "data.valid=null").data.valid is None
+
+
+def test_an_override_does_not_hide_a_section_that_is_none() -> None:
+    assert faults_of("train: {}\nmodel: 3\n", "model.hidden=4") == ["exp.yaml:2: model: should hold keys, not 3"]
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "value"),
+    [
+        ("data.train=a=b.tsv", "data.train", "a=b.tsv"),
+        (" train.lr =0.5", "train.lr", 0.5),
+        ("model.bidirectional=no", "model.bidirectional", False),
+        ("data.label='1'", "data.label", "1"),
+        ("data.valid=", "data.valid", None),
+    ],
+)
+def test_an_override_is_a_key_and_yaml(text: str, key: str, value: object) -> None:
+    assert parse_override(text) == Override(key, value, f"--set {text}")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("yes", "null", "~", "true", "12", "007", "0x10", "1.5", "1e3", "1_0e5", "-1E-3", "2020-01-01", "=", "<<"),
+        *("a: b", "#x", "- x", "[", "'", '"', "a\\nb", "  padded  ", "a\nb\n", "a\r\nb", "\t", "!x", "&a", "*a", "%"),
+        *("주문 목록", "😀", "a\u2028b", "é\x85x", "\ufeffx", "a\x00b", "x" * 300 + " " + "y" * 300),
+    ],
+)
+def test_any_text_survives_the_way_through_yaml(value: str) -> None:
+    overrides = [Override(f"data.{key}", value, "here") for key in ("train", "valid", "label", "text")]
+    config = load_config(overrides=overrides)
+    assert config.data.label == value
+    assert load(dump_yaml(config)) == config
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"train": {"lr": 1e-05, "weight_decay": 1e-300, "clip_norm": 1e22, "seed": 2**32 - 1}},
+        {"train": {"lr": 0.1 + 0.2, "device": "cuda:3", "metric": "macro_f1"}},
+        {"model": {"bidirectional": False, "dropout": 0, "pooling": "max+mean", "highway_bias": -3}},
+        {"tokenizer": {"model": "a b/주문.model", "model_type": "bpe"}, "data": {"train": "a.tsv", "valid": "b.tsv"}},
+    ],
+)
+def test_dumped_and_loaded_is_the_same(changes: dict[str, Any]) -> None:
+    config = Config.model_validate(changes)
+    text = dump_yaml(config)
+    assert load(text) == config
+    assert dump_yaml(load(text)) == text
+
+
+def test_a_dump_is_readable_and_in_order() -> None:
+    text = dump_yaml(Config.model_validate({"data": {"train": "주문.tsv"}}))
+    assert text.startswith("data:\n  train: 주문.tsv\n  valid: null\n")
+    assert list(yaml.safe_load(text)) == ["data", "tokenizer", "model", "train"]
+
+
+def test_a_config_cannot_be_changed() -> None:
+    config = Config()
+    with pytest.raises(ValidationError):
+        config.train.lr = 1.0
+    assert config.train.lr == 0.002

@@ -1,0 +1,141 @@
+"""Writing whole files or none, keeping what was there, and finding the shipped files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from textrnn.config import load_config
+from textrnn.files import atomic_write, keep_previous, shipped, write_text
+
+
+@pytest.fixture(params=[0o022, 0o077, 0o000])
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_content_appears_when_the_block_ends(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "model.bin"
+    with atomic_write(path) as file:
+        file.write(b"one\r\n")
+        file.write(b"two\x00")
+        file.flush()
+        assert not path.exists()
+        assert path.parent.is_dir()
+    assert path.read_bytes() == b"one\r\ntwo\x00"
+    assert names(path.parent) == ["model.bin"]
+
+
+def test_the_old_content_stands_until_the_block_ends(tmp_path: Path) -> None:
+    path = tmp_path / "model.bin"
+    path.write_bytes(b"a long old content")
+    with atomic_write(path) as file:
+        file.write(b"new")
+        file.flush()
+        assert path.read_bytes() == b"a long old content"
+        beside = [tmp_path / name for name in names(tmp_path) if name != "model.bin"]
+        assert [part.read_bytes() for part in beside] == [b"new"]  # the same folder: a rename cannot cross disks
+    assert path.read_bytes() == b"new"
+    assert names(tmp_path) == ["model.bin"]
+
+
+@pytest.mark.parametrize("error", [ValueError, OSError, KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("old", [None, b"old"])
+def test_an_exception_leaves_everything_as_it_was(
+    tmp_path: Path, error: type[BaseException], old: bytes | None
+) -> None:
+    path = tmp_path / "model.bin"
+    if old is not None:
+        path.write_bytes(old)
+    with pytest.raises(error, match="stop"), atomic_write(path) as file:
+        file.write(b"half of the n")
+        raise error("stop")
+    assert names(tmp_path) == ([] if old is None else ["model.bin"])
+    assert old is None or path.read_bytes() == old
+
+
+def test_no_temporary_file_stays_when_the_rename_fails(tmp_path: Path) -> None:
+    folder = tmp_path / "taken"
+    folder.mkdir()
+    with pytest.raises(OSError, match="taken"), atomic_write(folder) as file:
+        file.write(b"new")
+    assert names(tmp_path) == ["taken"]
+    assert folder.is_dir()
+
+
+def test_a_new_file_has_the_rights_that_the_umask_gives(tmp_path: Path, umask: int) -> None:
+    path = tmp_path / "file"
+    write_text(path, "x")
+    assert path.stat().st_mode & 0o777 == 0o666 & ~umask
+    now = os.umask(umask)
+    assert now == umask
+
+
+@pytest.mark.parametrize("text", ["", "a\r\nb\rc\n", "주문 😀\u2028\n", "no end"])
+def test_text_is_written_as_utf8_as_it_stands(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "new" / "text.txt"
+    write_text(path, text)
+    assert path.read_bytes() == text.encode("utf-8")
+
+
+def test_text_that_is_not_utf8_leaves_the_old_text(tmp_path: Path) -> None:
+    path = tmp_path / "text.txt"
+    path.write_bytes(b"old")
+    with pytest.raises(UnicodeEncodeError):
+        write_text(path, "a\ud800")
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["text.txt"]
+
+
+def test_nothing_is_kept_where_nothing_is(tmp_path: Path) -> None:
+    assert keep_previous(tmp_path / "model") is None
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("taken", "number"),
+    [([], 1), (["model.1"], 2), (["model.1", "model.2", "model.3"], 4), (["model.2"], 1), (["model.01", "model.x"], 1)],
+)
+def test_the_previous_gets_the_first_free_number(tmp_path: Path, taken: list[str], number: int) -> None:
+    for name in [*taken, "model"]:
+        (tmp_path / name).write_text(name)
+    kept = keep_previous(tmp_path / "model")
+    assert kept == tmp_path / f"model.{number}"
+    assert kept.read_text() == "model"
+    assert [(tmp_path / name).read_text() for name in taken] == taken
+    assert not (tmp_path / "model").exists()
+
+
+def test_each_of_several_is_kept_with_its_extension(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    for turn in range(1, 12):
+        path.write_text(str(turn))
+        assert keep_previous(path) == tmp_path / f"model.safetensors.{turn}"
+    assert [(tmp_path / f"model.safetensors.{turn}").read_text() for turn in range(1, 12)] == [
+        str(turn) for turn in range(1, 12)
+    ]
+
+
+def test_a_folder_is_kept_with_what_it_holds(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "log").write_text("x")
+    (tmp_path / "run.1").mkdir()
+    assert keep_previous(run) == tmp_path / "run.2"
+    assert (tmp_path / "run.2" / "log").read_text() == "x"
+    assert not run.exists()
+
+
+def test_the_shipped_config_and_data_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # they do not hang on the current folder
+    assert load_config(shipped("starter.yaml")).data.train
+    assert any(path.stat().st_size for path in shipped("demo").rglob("*") if path.is_file())

@@ -1,0 +1,178 @@
+"""Training: it learns, it is repeatable, it keeps the best, and it says what it does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from samples import make_config, write_rows
+from textrnn.config import Config
+from textrnn.errors import BackendError, ConfigError, DataError
+from textrnn.inference.engine import Engine
+from textrnn.modelfile import load_model
+from textrnn.training import EpochRecord, Plan, Reporter, train
+
+
+class Recorder(Reporter):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.records: list[EpochRecord] = []
+        self.plan: Plan | None = None
+        self.steps = self.closed = 0
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+    def begin(self, plan: Plan) -> None:
+        self.plan = plan
+
+    def step(self, epoch: int, loss: float, tokens_per_second: float) -> None:
+        assert epoch >= 1
+        assert loss >= 0
+        assert tokens_per_second > 0
+        self.steps += 1
+
+    def end_epoch(self, record: EpochRecord) -> None:
+        self.records.append(record)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def small(path: Path, **values: object) -> Config:
+    defaults = {
+        "data__train": str(path),
+        "tokenizer__vocab_size": 80,
+        "model__hidden": 8,
+        "model__embedding": 16,
+        "model__dropout": 0.1,
+        "train__epochs": 4,
+        "train__batch_size": 4,
+        "train__lr": 0.01,
+    }
+    return make_config(**(defaults | values))
+
+
+@pytest.mark.parametrize("cell", ["sru", "gru", "lstm"])
+def test_it_learns_and_the_saved_model_is_the_best_one(cell: str, tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.tsv")
+    recorder = Recorder()
+    outcome = train(small(rows, model__cell=cell, train__epochs=8), tmp_path / "run", reporter=recorder)
+    assert outcome.best.accuracy == 1.0
+    assert outcome.best.loss < recorder.records[0].loss
+    assert recorder.plan == Plan(epochs=8, batches=9, metric="accuracy")
+    assert recorder.steps == 9 * len(recorder.records)
+    assert recorder.closed == 1
+    labels = [found[0].label for found in Engine.load(tmp_path / "run").predict(["green tea", "black coffee"])]
+    assert labels == ["tea", "coffee"]
+    assert outcome.parameters == sum(weights.size for weights in load_model(tmp_path / "run").weights.values())
+
+
+def test_training_stops_without_progress_and_keeps_the_best_weights(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.tsv")
+    config = small(
+        rows, data__valid=str(rows), train__epochs=30, train__patience=2, train__metric="loss", train__lr=0.3
+    )
+    recorder = Recorder()
+    outcome = train(config, tmp_path / "run", reporter=recorder)
+    losses = [record.valid_loss for record in recorder.records]
+    assert outcome.best.valid_loss == min(losses)
+    assert [record.best for record in recorder.records] == [
+        loss == min(losses[: i + 1]) and loss not in losses[:i] for i, loss in enumerate(losses)
+    ]
+    assert len(losses) == outcome.best.epoch + 2 < 30
+    assert any("stopped early" in note for note in recorder.notes)
+    # the file holds the best epoch's weights: they give its loss again
+    engine = Engine.load(tmp_path / "run")
+    pairs = [line.split("\t") for line in rows.read_text().splitlines()]
+    scores = engine.predict_log_probabilities([text for _, text in pairs])
+    mean = -np.mean([row[engine.labels.index(label)] for row, (label, _) in zip(scores, pairs, strict=True)])
+    assert mean == pytest.approx(outcome.best.valid_loss, abs=1e-5)
+
+
+def test_the_seed_decides_the_bytes(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.tsv")
+
+    def run(name: str, **values: object) -> bytes:
+        train(small(rows, train__epochs=1, **values), tmp_path / name)
+        model = load_model(tmp_path / name)
+        return b"".join(model.weights[key].tobytes() for key in sorted(model.weights))
+
+    assert run("a") == run("b")
+    assert run("c", train__seed=1) != run("a")
+
+
+def test_the_metrics_file_has_a_line_for_each_epoch(tmp_path: Path) -> None:
+    recorder = Recorder()
+    train(small(write_rows(tmp_path / "rows.tsv")), tmp_path / "run", reporter=recorder)
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert lines == [vars(record) for record in recorder.records]
+    rates = [line["lr"] for line in lines]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] == pytest.approx(0, abs=1e-12)
+
+
+def test_notes_tell_what_was_decided_for_the_user(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.tsv")
+    recorder = Recorder()
+    train(small(rows, train__epochs=1), tmp_path / "run", reporter=recorder)
+    text = "\n".join(recorder.notes)
+    assert "no valid set given: 4 of 40 texts are held out (seed 42)" in text
+    assert "unigram pieces, trained on the training text" in text
+    assert "2 labels (coffee 18, tea 18)" in text
+    assert "2 layers of SRU, 8 wide, both directions" in text
+    assert "SRU backend reference" in text
+
+
+def test_a_label_only_in_valid_is_told_and_counted_wrong(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.tsv")
+    (tmp_path / "valid.tsv").write_text("tea\tgreen tea\nwater\tcold water\n")
+    recorder = Recorder()
+    config = small(rows, data__valid=str(tmp_path / "valid.tsv"), train__epochs=8)
+    outcome = train(config, tmp_path / "run", reporter=recorder)
+    assert any("valid.tsv:2: label 'water' is not in the training text" in note for note in recorder.notes)
+    assert outcome.best.accuracy == 0.5
+
+
+def test_an_earlier_run_is_kept_or_replaced(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.tsv")
+    out = tmp_path / "run"
+    train(small(rows, train__epochs=1), out)
+    first = (out / "model.safetensors").read_bytes()
+    outcome = train(small(rows, train__epochs=1, train__seed=1), out)
+    assert outcome.kept == tmp_path / "run.1"
+    assert (tmp_path / "run.1" / "model.safetensors").read_bytes() == first
+    train(small(rows, train__epochs=1), out, overwrite=True)
+    assert (out / "model.safetensors").read_bytes() == first
+    assert not (tmp_path / "run.2").exists()
+
+
+def test_faults_come_before_anything_is_written(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.tsv")
+    recorder = Recorder()
+    with pytest.raises(BackendError, match="cuda:7"):
+        train(small(rows, train__device="cuda:7"), tmp_path / "run", reporter=recorder)
+    with pytest.raises(ConfigError, match="a file; name a folder"):
+        train(small(rows), rows)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").touch()
+    with pytest.raises(ConfigError, match="no run of textrnn"):
+        train(small(rows), tmp_path / "other")
+    with pytest.raises(DataError, match="no such file"):
+        train(small(tmp_path / "gone.tsv"), tmp_path / "run")
+    assert recorder.closed == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "rows.tsv"]
+
+
+def test_a_loss_that_is_no_number_is_told(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.tsv")
+    with pytest.raises(DataError, match=r"the loss is (nan|inf) in epoch \d+; lower --lr"):
+        train(small(rows, train__lr=1e30, train__clip_norm=1e30, train__epochs=30), tmp_path / "run")
