@@ -14,6 +14,10 @@ from textrnn.layers.pooling import SequencePool
 from textrnn.layers.sru import SRU
 
 
+EMBEDDING_STD = 0.3
+"""Of the embeddings at first: SRU's highway carries them up to the pooling, so large ones make large scores."""
+
+
 class Classifier(nn.Module):
     """A recurrent text classifier over packed batches.
 
@@ -48,6 +52,7 @@ class Classifier(nn.Module):
     ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocab_size, embedding)
+        nn.init.normal_(self.embedding.weight, std=EMBEDDING_STD)
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleList()
         width = embedding
