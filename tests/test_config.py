@@ -364,8 +364,9 @@ def test_a_dump_is_readable_and_in_order() -> None:
     assert list(yaml.safe_load(text)) == ["data", "tokenizer", "model", "train"]
 
 
-def test_a_config_cannot_be_changed() -> None:
+@pytest.mark.parametrize(("section", "key", "value"), [("train", "lr", 1.0), ("data", "label", "x")])
+def test_a_config_cannot_be_changed(section: str, key: str, value: object) -> None:
     config = Config()
     with pytest.raises(ValidationError):
-        config.train.lr = 1.0
-    assert config.train.lr == 0.002
+        setattr(getattr(config, section), key, value)
+    assert config == Config()

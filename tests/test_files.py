@@ -56,9 +56,15 @@ def test_an_exception_leaves_everything_as_it_was(
     path = tmp_path / "model.bin"
     if old is not None:
         path.write_bytes(old)
-    with pytest.raises(error, match="stop"), atomic_write(path) as file:
-        file.write(b"half of the n")
-        raise error("stop")
+
+    def write_half() -> None:
+        with atomic_write(path) as file:
+            file.write(b"half of the n")
+            file.flush()
+            raise error("stop")
+
+    with pytest.raises(error, match="stop"):
+        write_half()
     assert names(tmp_path) == ([] if old is None else ["model.bin"])
     assert old is None or path.read_bytes() == old
 

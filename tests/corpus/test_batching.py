@@ -29,7 +29,9 @@ def split(batch: PackedBatch) -> list[list[int]]:
 
 
 def assert_well_formed(batch: PackedBatch) -> None:
-    assert (batch.ids.dtype, batch.offsets.dtype, batch.classes.dtype) == (np.int32, np.int64, np.int64)
+    assert batch.ids.dtype == np.int32
+    assert batch.offsets.dtype == np.int64
+    assert batch.classes.dtype == np.int64
     assert batch.offsets[0] == 0
     assert batch.offsets[-1] == len(batch.ids)
     assert len(batch.classes) == len(batch) == len(batch.offsets) - 1
@@ -58,9 +60,7 @@ def test_offsets_are_the_sums_of_lengths(lengths: list[int], offsets: list[int])
     assert made.tolist() == offsets
 
 
-@pytest.mark.parametrize(
-    "rows", [[], [0], [6], [6, 0], [3, 3, 3], [0, 1, 2, 3, 4, 5, 6], [5, 1, 5, 0], [2, 4, 2], [-1, 0]]
-)
+@pytest.mark.parametrize("rows", [[], [0], [6], [6, 0], [3, 3, 3], [0, 1, 2, 3, 4, 5, 6], [5, 1, 5, 0], [2, 4, 2]])
 def test_select_gives_those_rows_in_that_order(rows: list[int]) -> None:
     sequences = [[1, 2, 3], [4], [], [5, 6], [], [7, 8, 9, 10], [11]]
     batch = pack(sequences, [10, 11, 12, 13, 14, 15, 16]).select(np.array(rows, np.int64))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import lzma
 import os
+import select
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 import zstandard
@@ -40,10 +42,10 @@ def make_text(lines: int = 3000) -> bytes:
     return b"".join(b"%d %d\n" % (i, i * i * 7919 % 1000003) for i in range(lines))
 
 
-@contextmanager
+@contextlib.contextmanager
 def pipe_end(descriptor: int) -> Iterator[Callable[[bytes], object]]:
     """Give a function that writes to the pipe, which is shut in the end, or when a reader waits for ever."""
-    with open(descriptor, "wb", buffering=0) as file:  # noqa: PTH123 - a descriptor has no path
+    with os.fdopen(descriptor, "wb", buffering=0) as file:
         guard = threading.Timer(30, file.close)
         guard.start()
         try:
@@ -170,23 +172,23 @@ def test_rubbish_after_the_end_is_told_after_the_lines(tmp_path: Path, kind: str
         next(lines)
 
 
+def give_stdin(monkeypatch: pytest.MonkeyPatch, folder: Path, content: bytes) -> BinaryIO:
+    stdin = Path(write(folder, content, "stdin")).open(encoding="utf-8")  # noqa: SIM115 - it has to stay open
+    monkeypatch.setattr(sys, "stdin", stdin)
+    return stdin.buffer
+
+
 @pytest.mark.parametrize("kind", COMPRESS)
-def test_damage_on_standard_input_is_told(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    give_stdin(monkeypatch, COMPRESS[kind](make_text())[:-5])
+def test_damage_on_standard_input_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str) -> None:
+    give_stdin(monkeypatch, tmp_path, COMPRESS[kind](make_text())[:-5])
     with pytest.raises(DataError, match=r"^standard input: the compressed data is damaged or cut short"):
         list(read_lines("-"))
 
 
-def give_stdin(monkeypatch: pytest.MonkeyPatch, content: bytes) -> io.BufferedReader:
-    buffer = io.BufferedReader(io.BytesIO(content))  # type: ignore[arg-type, type-var, unused-ignore]
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(buffer))
-    return buffer
-
-
 @pytest.mark.parametrize("kind", ["plain", *COMPRESS])
-def test_standard_input_is_read_and_stays_open(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+def test_standard_input_is_read_and_stays_open(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str) -> None:
     content = BOM + b"a\r\nb\x00\n\nc"
-    buffer = give_stdin(monkeypatch, COMPRESS[kind](content) if kind != "plain" else content)
+    buffer = give_stdin(monkeypatch, tmp_path, COMPRESS[kind](content) if kind != "plain" else content)
     check_readable("-")
     assert list(read_lines("-")) == [b"a", b"b\x00", b"", b"c"]
     assert not buffer.closed
@@ -201,7 +203,7 @@ def test_a_file_is_closed_in_the_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize("source", ["path", "standard input"])
 def test_a_line_is_given_before_the_writer_is_done(monkeypatch: pytest.MonkeyPatch, source: str) -> None:
     reader, writer = os.pipe()
-    with open(reader, "rb") as file, pipe_end(writer) as send:  # noqa: PTH123
+    with os.fdopen(reader, "rb") as file, pipe_end(writer) as send:
         if source == "standard input":
             monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(file))
         blocks = read_blocks(f"/dev/fd/{reader}" if source == "path" else "-")
@@ -217,40 +219,32 @@ def test_a_line_is_given_before_the_writer_is_done(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("cut", [1, 2, 3])
 def test_the_pieces_of_a_trickle_are_put_together(cut: int) -> None:
-    reader, writer = os.pipe()
     content = BOM + "한 줄\r\nx\r".encode()
-    got: list[bytes] = []
-    with open(reader, "rb"), pipe_end(writer) as send:  # noqa: PTH123
-        blocks = read_blocks(f"/dev/fd/{reader}")
-        thread = threading.Thread(target=lambda: [got.extend(block) for block in blocks])
-        thread.start()
-        for start in range(0, len(content), cut):
-            send(content[start : start + cut])
-    thread.join()
-    assert got == ["한 줄".encode(), b"x"]
+    pieces = [content[start : start + cut] for start in range(0, len(content), cut)]
+    assert read_trickle(pieces) == ["한 줄".encode(), b"x"]
 
 
 @pytest.mark.parametrize("kind", COMPRESS)
 @pytest.mark.parametrize("first", [1, 3, 7])
 def test_a_compressed_pipe_is_known_however_little_comes_first(kind: str, first: int) -> None:
-    reader, writer = os.pipe()
     data = COMPRESS[kind](b"a\nb\n")
+    assert read_trickle([data[:first], data[first:]]) == [b"a", b"b"]
+
+
+def read_trickle(pieces: list[bytes]) -> list[bytes]:
+    """Return the lines of a pipe to which a piece is written when the one before it has been taken out."""
+    reader, writer = os.pipe()
     got: list[bytes] = []
-    with open(reader, "rb"), pipe_end(writer) as send:  # noqa: PTH123
-        send(data[:first])
-        thread = threading.Thread(target=lambda: got.extend(read_lines(f"/dev/fd/{reader}")))
-        thread.start()
-        while os.fstat(reader).st_size or not drained(reader):  # the reader has taken the first bytes
-            thread.join(0.01)
-        send(data[first:])
-    thread.join()
-    assert got == [b"a", b"b"]
-
-
-def drained(descriptor: int) -> bool:
-    import select  # noqa: PLC0415
-
-    return not select.select([descriptor], [], [], 0)[0]
+    thread = threading.Thread(target=lambda: got.extend(read_lines(f"/dev/fd/{reader}")))
+    with os.fdopen(reader, "rb"):
+        with pipe_end(writer) as send:
+            thread.start()
+            for piece in pieces:
+                send(piece)
+                while thread.is_alive() and select.select([reader], [], [], 0)[0]:
+                    thread.join(0.001)
+        thread.join()
+    return got
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
@@ -273,9 +267,10 @@ def test_looking_at_a_named_pipe_loses_nothing(tmp_path: Path) -> None:
     writer.join(0.5)  # it may be done here only if its bytes were thrown away
     reader.start()
     reader.join(5)
-    if reader.is_alive():  # it waits for a writer that has gone
-        os.close(os.open(path, os.O_WRONLY))
-        reader.join()
+    while reader.is_alive():  # it waits for a writer that has gone
+        with contextlib.suppress(OSError):
+            os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+        reader.join(0.05)
     assert (got, faults) == ([b"a", b"b"], [])
 
 

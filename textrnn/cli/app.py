@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import textrnn
-from textrnn.cli import demo, doctor, evaluate, init, predict, schema, spm, train
+from textrnn.cli import demo, doctor, evaluate, init, predict, schema, spm_filter, spm_train, train
 from textrnn.cli.console import say
 from textrnn.errors import BackendError, ConfigError, TextrnnError
 
@@ -22,9 +22,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("spm-train")(spm.spm_train)
-app.command("spm-encode")(spm.spm_encode)
-app.command("spm-decode")(spm.spm_decode)
+app.command("spm-train")(spm_train.spm_train)
+app.command("spm-encode")(spm_filter.spm_encode)
+app.command("spm-decode")(spm_filter.spm_decode)
 app.command("train")(train.train_command)
 app.command("evaluate")(evaluate.evaluate_command)
 app.command("predict")(predict.predict_command)

@@ -27,7 +27,7 @@ _MESSAGES = (
 
 
 def demo_command(
-    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="A new folder for the demo's files.")] = Path(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder for the demo's files.")] = Path(
         "textrnn-demo"
     ),
 ) -> None:

@@ -13,7 +13,7 @@ from textrnn.files import shipped, write_text
 
 
 def init_command(
-    path: Annotated[Path, typer.Argument(metavar="[FILE]", help="The file to write.")] = Path("textrnn.yaml"),
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")] = Path("textrnn.yaml"),
 ) -> None:
     """Write a config to start from.
 

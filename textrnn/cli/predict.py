@@ -14,7 +14,7 @@ from textrnn.inference import OutputFormat
 
 def predict_command(
     files: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILE]...", help="Text files; - or none: stdin.")
+        list[str] | None, typer.Argument(metavar="FILE", help="Text files; - or none: stdin.")
     ] = None,
     model: ModelOption = None,
     top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, metavar="K", help="Labels to print a line.")] = 1,

@@ -17,45 +17,52 @@ if TYPE_CHECKING:
     from textrnn.training import Outcome
 
 
+ConfigFile = Annotated[
+    Path | None, typer.Argument(metavar="CONFIG.yaml", help="A config; 'textrnn init' writes one.")
+]
+CellName = Annotated[Cell | None, typer.Option(help="The recurrent cell.  [default: sru]")]
+TrainFile = Annotated[str | None, typer.Option(metavar="FILE", help="Labelled training text.  [default: demo data]")]
+ValidFile = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Labelled text to stop on.  [default: a tenth of train]")
+]
+TokenizerFile = Annotated[
+    str | None, typer.Option(metavar="FILE", help="A SentencePiece .model.  [default: trained on the text]")
+]
+Out = Annotated[Path | None, typer.Option(metavar="FOLDER", help="The run folder.  [default: runs/NAME-CELL]")]
+Layers = Annotated[int | None, typer.Option(metavar="N", help="Recurrent layers.  [default: 2]")]
+Hidden = Annotated[int | None, typer.Option(metavar="N", help="Width, per direction.  [default: 128]")]
+Epochs = Annotated[int | None, typer.Option(metavar="N", help="Passes over the text, at most.  [default: 20]")]
+BatchSize = Annotated[int | None, typer.Option(metavar="N", help="Texts in a step.  [default: 32]")]
+Rate = Annotated[float | None, typer.Option(metavar="RATE", help="Highest learning rate.  [default: 0.002]")]
+Seed = Annotated[int | None, typer.Option(metavar="N", help="Fixes everything drawn at random.  [default: 42]")]
+Device = Annotated[
+    str | None, typer.Option(metavar="auto|cpu|cuda|cuda:N|mps", help="Where to train.  [default: auto]")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="path.to.key=value", help="Any key of the config, as in --set model.pooling=max."),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Delete an earlier run in FOLDER in place of keeping it as FOLDER.1.")
+]
+
+
 def train_command(
-    config: Annotated[
-        Path | None, typer.Argument(metavar="[CONFIG.yaml]", help="A config; 'textrnn init' writes one.")
-    ] = None,
-    cell: Annotated[Cell | None, typer.Option(help="The recurrent cell.  [default: sru]")] = None,
-    train: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Labelled training text.  [default: demo data]")
-    ] = None,
-    valid: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Labelled text to stop on.  [default: a tenth of train]")
-    ] = None,
-    tokenizer: Annotated[
-        str | None, typer.Option(metavar="FILE", help="A SentencePiece .model.  [default: trained on the text]")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="The run folder.  [default: runs/NAME-CELL]")
-    ] = None,
-    layers: Annotated[int | None, typer.Option(metavar="N", help="Recurrent layers.  [default: 2]")] = None,
-    hidden: Annotated[int | None, typer.Option(metavar="N", help="Width, per direction.  [default: 128]")] = None,
-    epochs: Annotated[
-        int | None, typer.Option(metavar="N", help="Passes over the text, at most.  [default: 20]")
-    ] = None,
-    batch_size: Annotated[int | None, typer.Option(metavar="N", help="Texts in a step.  [default: 32]")] = None,
-    lr: Annotated[float | None, typer.Option(metavar="RATE", help="Highest learning rate.  [default: 0.002]")] = None,
-    seed: Annotated[
-        int | None, typer.Option(metavar="N", help="Fixes everything drawn at random.  [default: 42]")
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(metavar="auto|cpu|cuda|cuda:N|mps", help="Where to train.  [default: auto]")
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="path.to.key=value", help="Any key of the config, as in --set model.pooling=max."
-        ),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Delete an earlier run in FOLDER in place of keeping it as FOLDER.1.")
-    ] = False,
+    config: ConfigFile = None,
+    cell: CellName = None,
+    train: TrainFile = None,
+    valid: ValidFile = None,
+    tokenizer: TokenizerFile = None,
+    out: Out = None,
+    layers: Layers = None,
+    hidden: Hidden = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    lr: Rate = None,
+    seed: Seed = None,
+    device: Device = None,
+    settings: Settings = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Train a classifier.
 

@@ -150,11 +150,13 @@ def _read_jsonl(path: str, lines: Iterator[str], config: DataConfig) -> Iterator
         if not isinstance(row, dict):
             raise DataError(path, number, 'not a JSON object; write one a line, as in {"label": "a", "text": "b"}')
         yield Example(
-            _take(path, number, row, config.label), _join_lines(_take(path, number, row, config.text)), number
+            _take(row, config.label, path=path, number=number),
+            _join_lines(_take(row, config.text, path=path, number=number)),
+            number,
         )
 
 
-def _take(path: str, number: int, row: dict[str, Any], name: str) -> str:
+def _take(row: dict[str, Any], name: str, *, path: str, number: int) -> str:
     if name not in row:
         shown = ", ".join(row) or "none"
         raise DataError(

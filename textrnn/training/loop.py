@@ -62,7 +62,7 @@ def train(
         if run.kept:
             reporter.note(f"an earlier run was in {out}; it is kept as {run.kept}")
         start = time.monotonic()
-        best = _Trainer(config, dataset, model, device).fit(run, reporter)
+        best = _Trainer(config, dataset, model=model, device=device).fit(run, reporter)
         return Outcome(out, best, _count(model), time.monotonic() - start, run.kept)
     finally:
         reporter.close()
@@ -71,7 +71,7 @@ def train(
 class _Trainer:
     """The state of one run."""
 
-    def __init__(self, config: Config, dataset: Dataset, model: Classifier, device: torch.device) -> None:
+    def __init__(self, config: Config, dataset: Dataset, *, model: Classifier, device: torch.device) -> None:
         self.config, self.dataset, self.model, self.device = config, dataset, model, device
         self.batches = -(-len(dataset.train) // config.train.batch_size)
         self.optimiser = make_optimiser(model, config.train)

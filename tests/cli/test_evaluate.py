@@ -1,0 +1,60 @@
+"""The page that evaluate prints for a person."""
+
+from __future__ import annotations
+
+from textrnn.cli.evaluate import format_evaluation, format_table
+from textrnn.report.evaluation import ClassScore, Evaluation
+
+
+def make_evaluation(labels: list[str]) -> Evaluation:
+    size = len(labels)
+    return Evaluation(
+        texts=10 * size,
+        correct=9 * size,
+        accuracy=0.9,
+        macro_f1=0.8,
+        weighted_f1=0.85,
+        loss=0.25,
+        unknown_texts=0,
+        unknown_labels=[],
+        labels=labels,
+        classes=[ClassScore(label, 0.5, 0.25, 1 / 3, 10) for label in labels],
+        confusion=[[9 if i == j else int(j == (i + 1) % size) for j in range(size)] for i in range(size)],
+    )
+
+
+def test_it_shows_every_score() -> None:
+    lines = format_evaluation(make_evaluation(["refund", "배송"])).splitlines()
+    assert lines[:5] == [
+        "texts        20",
+        "accuracy     90.00 %  (18 right)",
+        "macro F1     80.00 %",
+        "weighted F1  85.00 %",
+        "loss         0.2500",
+    ]
+    assert lines[6:9] == [
+        "label   precision  recall    F1  support",
+        "refund       50.0    25.0  33.3       10",
+        "배송         50.0    25.0  33.3       10",
+    ]
+    assert lines[10:] == [
+        "confusion (rows: true, columns: predicted)",
+        "        refund  배송",
+        "refund       9     1",
+        "배송         1     9",
+    ]
+
+
+def test_many_labels_show_the_most_frequent_mistakes() -> None:
+    text = format_evaluation(make_evaluation([f"label{i:02}" for i in range(30)]))
+    assert "the 20 most frequent mistakes; --json has the whole matrix" in text
+    assert text.splitlines()[-20].split() == ["label00", "label01", "1"]
+    assert "label29" not in text.split("confusion")[1].splitlines()[0]
+
+
+def test_a_table_aligns_text_left_and_numbers_right() -> None:
+    assert format_table([["a", "n"], ["long name", "5"], ["b", "1,234"]]) == [
+        "a              n",
+        "long name      5",
+        "b          1,234",
+    ]

@@ -1,0 +1,67 @@
+"""Plain lines where stderr is no terminal, a bar where it is."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from textrnn.cli import progress
+from textrnn.training.reporter import EpochRecord, Plan, Reporter
+
+RECORD = EpochRecord(
+    epoch=2,
+    step=20,
+    loss=0.5,
+    valid_loss=0.75,
+    accuracy=0.875,
+    macro_f1=0.8,
+    weighted_f1=0.7,
+    lr=0.001,
+    seconds=1.5,
+    tokens_per_second=12345.6,
+    best=True,
+)
+
+
+def drive(reporter: Reporter, metric: str = "accuracy") -> None:
+    reporter.note("data: [bold]2 texts")
+    reporter.begin(Plan(epochs=3, batches=10, metric=metric))
+    for _ in range(10):
+        reporter.step(2, 0.5, 12345.6)
+    reporter.end_epoch(RECORD)
+    reporter.close()
+
+
+def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    drive(progress.PlainReporter())
+    assert capsys.readouterr().err.splitlines() == [
+        "textrnn: data: [bold]2 texts",
+        "textrnn: epoch 2/3  loss 0.5000  valid loss 0.7500  accuracy 87.50 %  12,346 tokens/s  1.5 s  best",
+    ]
+
+
+@pytest.mark.parametrize(("metric", "shown"), [("macro_f1", "macro F1 80.00 %"), ("loss", "accuracy 87.50 %")])
+def test_the_line_shows_the_metric_that_decides(metric: str, shown: str) -> None:
+    assert f"valid loss 0.7500  {shown}" in progress.format_epoch(RECORD, Plan(3, 10, metric))
+
+
+def test_live_shows_the_bar_and_the_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(progress, "_STEPS_PER_SECOND", 1e9)
+    reporter = progress.LiveReporter()
+    reporter._console = Console(file=screen, force_terminal=True, width=160, highlight=False)
+    drive(reporter)
+    shown = screen.getvalue()
+    assert "textrnn: data: [bold]2 texts" in shown
+    assert "epoch 2/3" in shown
+    assert "loss 0.500" in shown
+    assert "12,346 tokens/s" in shown
+    assert "accuracy 87.50 %" in shown
+
+
+def test_the_reporter_follows_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
+    for terminal, kind in ((True, progress.LiveReporter), (False, progress.PlainReporter)):
+        monkeypatch.setattr("sys.stderr", type("Stderr", (io.StringIO,), {"isatty": lambda self, t=terminal: t})())
+        assert type(progress.make_reporter()) is kind
