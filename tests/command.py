@@ -31,7 +31,7 @@ def run_command(
     *arguments: object, cwd: Path, stdin: bytes = b"", timeout: float = 300
 ) -> subprocess.CompletedProcess[bytes]:
     """Run ``textrnn ARGUMENTS`` in ``cwd``."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200", "CUDA_VISIBLE_DEVICES": ""}
     return subprocess.run(
         [find_command(), *map(str, arguments)],
         cwd=cwd,

@@ -13,6 +13,7 @@ from command import SMALL, Run, run_command
 from samples import SENTENCES, write_rows
 from textrnn.tokenizer import Tokenizer, train_tokenizer
 
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # what the tests say is said of the CPU
 torch.set_num_threads(1)  # the tests run in several processes
 
 

@@ -48,6 +48,23 @@ def test_the_old_content_stands_until_the_block_ends(tmp_path: Path) -> None:
     assert names(tmp_path) == ["model.bin"]
 
 
+def test_the_bytes_are_on_disk_before_the_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "model.bin"
+    path.write_bytes(b"old")
+    seen: list[tuple[int, bytes]] = []
+    sync = os.fsync
+
+    def watch(descriptor: int) -> None:
+        seen.append((os.fstat(descriptor).st_size, path.read_bytes()))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watch)
+    with atomic_write(path) as file:
+        file.write(b"new content")
+    assert seen[0] == (len(b"new content"), b"old")
+    assert path.read_bytes() == b"new content"
+
+
 @pytest.mark.parametrize("error", [ValueError, OSError, KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize("old", [None, b"old"])
 def test_an_exception_leaves_everything_as_it_was(

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import sentencepiece
 
-from textrnn.errors import DataError, TokenizerError
+from textrnn.errors import ConfigError, DataError, TokenizerError
 from textrnn.tokenizer import MAX_LINE_BYTES, Tokenizer, TrainedTokenizer, VocabularyError, train_tokenizer
 
 ONE_THREAD = {"num_threads": 1}
@@ -167,8 +167,8 @@ def test_a_vocabulary_smaller_than_the_characters(model_type: str) -> None:
     with pytest.raises(TokenizerError) as caught:
         train(model_type=model_type, vocab_size=8)
     assert str(caught.value) == (
-        f"vocabulary of 8 is smaller than the {needed} characters that it has to hold; "
-        f"raise --vocab-size to more than {needed} or lower --character-coverage"
+        f"a vocabulary of 8 is smaller than the {needed} characters that it has to hold; "
+        f"ask for more than {needed} pieces, or for a lower character coverage"
     )
     assert len(train(model_type=model_type, vocab_size=needed + 1).tokenizer) == needed + 1
 
@@ -253,10 +253,9 @@ def test_no_text_at_all(lines: list[bytes], reason: str, how: dict[str, Any]) ->
     assert str(caught.value) == f"no text to train a tokenizer on: {reason}"
 
 
-@pytest.mark.parametrize("lines", [[b"\xff" * 4000], [b"\xff" * 9], ["\u200b\ufeff".encode()]])
-def test_lines_of_which_nothing_is_left_are_no_text(lines: list[bytes]) -> None:
-    with pytest.raises(TokenizerError, match=r"^no text to train a tokenizer on: "):
-        train(lines)
+def test_lines_of_which_nothing_is_left_are_no_text() -> None:
+    with pytest.raises(TokenizerError, match=r"^no text to train a tokenizer on: nothing is left of it"):
+        train(["\u200b\ufeff".encode()])
 
 
 def fail_after(lines: list[bytes], error: BaseException) -> Iterator[bytes]:
@@ -283,7 +282,7 @@ def test_a_fault_of_the_source_comes_through(how: dict[str, Any], good: int, err
     ],
 )
 def test_options_that_have_a_flag_are_refused(name: str) -> None:
-    with pytest.raises(TokenizerError) as caught:
+    with pytest.raises(ConfigError) as caught:
         train(options={name: "1", **ONE_THREAD})
     assert str(caught.value) == f"{name}: is set by a flag of its own, or by textrnn itself"
 
@@ -297,10 +296,11 @@ def test_options_that_have_a_flag_are_refused(name: str) -> None:
             {"options": {"max_sentence_length": "long"}},
             "max_sentence_length: should be a whole number, not long",
         ),
+        ({"options": {"num_threads": "many"}}, "SentencePiece: 'many' is not of the type int"),
     ],
 )
 def test_options_that_are_none(arguments: dict[str, Any], message: str, how: dict[str, Any]) -> None:
-    with pytest.raises(TokenizerError) as caught:
+    with pytest.raises(ConfigError) as caught:
         train(**arguments, **how)
     assert str(caught.value) == message
 
@@ -308,7 +308,6 @@ def test_options_that_are_none(arguments: dict[str, Any], message: str, how: dic
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        ({"options": {"num_threads": "many"}}, '"many"'),
         ({"options": {"character_coverage": 3.0}}, "character_coverage"),
         ({"model_type": "morphemes"}, '"morphemes"'),
     ],
@@ -493,7 +492,7 @@ def test_an_empty_file_is_no_model_and_says_so_once(tmp_path: Path, capfd: pytes
     path.write_bytes(b"")
     with pytest.raises(TokenizerError) as caught:
         Tokenizer.read(path)
-    assert str(caught.value) == f"{path}: not a SentencePiece model (it holds no pieces)"
+    assert str(caught.value) == f"{path}: not a SentencePiece model (it is empty)"
     assert capfd.readouterr() == ("", "")
 
 

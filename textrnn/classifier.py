@@ -13,7 +13,7 @@ from textrnn.layers.gru import PackedRNN
 from textrnn.layers.pooling import SequencePool
 from textrnn.layers.sru import SRU
 
-EMBEDDING_STD = 0.3
+EMBEDDING_STD = 0.5
 """Of the embeddings at first: SRU's highway carries them up to the pooling, so large ones make large scores."""
 
 

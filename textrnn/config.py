@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from textrnn.errors import ConfigError
 
@@ -40,14 +40,16 @@ class DataConfig(Section):
     label: str = Field("label", min_length=1, description="the column that holds the label (CSV, JSON Lines)")
     text: str = Field("text", min_length=1, description="the column that holds the text (CSV, JSON Lines)")
     valid_share: float = Field(0.1, gt=0, lt=1, description="share of train that is held out without data.valid")
-    max_length: int = Field(512, ge=1, description="pieces of a text that are read; the rest is left out")
+    max_length: int = Field(512, ge=1, le=1_000_000, description="pieces of a text that are read; the rest is left out")
 
 
 class TokenizerConfig(Section):
     """The SentencePiece model: one that exists, or one that is trained on the training text."""
 
     model: str | None = Field(None, description="a SentencePiece .model file; none: train one")
-    vocab_size: int = Field(4000, ge=2, description="pieces at most; fewer when the text is too small for them")
+    vocab_size: int = Field(
+        4000, ge=2, le=10_000_000, description="pieces at most; fewer when the text is too small for them"
+    )
     model_type: ModelType = Field("unigram", description="the kind of tokenizer that is trained")
 
 
@@ -56,8 +58,8 @@ class ModelConfig(Section):
 
     cell: Cell = Field("sru", description="the recurrent cell")
     layers: int = Field(2, ge=1, le=64, description="recurrent layers")
-    hidden: int = Field(128, ge=1, description="width of a layer, per direction")
-    embedding: int = Field(256, ge=1, description="width of a piece's vector")
+    hidden: int = Field(128, ge=1, le=65536, description="width of a layer, per direction")
+    embedding: int = Field(256, ge=1, le=65536, description="width of a piece's vector")
     bidirectional: bool = Field(True, description="read each text in both directions")
     pooling: Pooling = Field("max+mean", description="how the states of a text become one vector")
     dropout: float = Field(0.5, ge=0, lt=1, description="on embeddings, between layers and before the last product")
@@ -70,18 +72,20 @@ class ModelConfig(Section):
 class TrainConfig(Section):
     """The optimisation."""
 
-    epochs: int = Field(20, ge=1, description="passes over the training text, at most")
-    batch_size: int = Field(32, ge=1, description="texts in a step")
+    epochs: int = Field(20, ge=1, le=1_000_000, description="passes over the training text, at most")
+    batch_size: int = Field(32, ge=1, le=1_000_000, description="texts in a step")
     lr: float = Field(0.002, gt=0, description="highest learning rate of AdamW")
     weight_decay: float = Field(0.01, ge=0, description="AdamW's decoupled weight decay")
     warmup: float = Field(
         0.05, ge=0, lt=1, description="share of all steps in which the rate rises; then it falls to 0"
     )
     clip_norm: float = Field(1.0, gt=0, description="largest norm of all gradients together")
-    patience: int = Field(5, ge=1, description="epochs without a better metric before training stops")
+    patience: int = Field(5, ge=1, le=1_000_000, description="epochs without a better metric before training stops")
     metric: Metric = Field("accuracy", description="what valid is judged by; the best weights are kept")
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(42, description="fixes everything that is drawn at random")
-    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N or mps")
+    device: str = Field(
+        "auto", pattern=r"^(auto|cpu|mps|cuda(:\d{1,3})?)$", description="auto, cpu, cuda, cuda:N or mps"
+    )
 
 
 class Config(Section):
@@ -91,12 +95,6 @@ class Config(Section):
     tokenizer: TokenizerConfig = TokenizerConfig()
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
-
-    @model_validator(mode="after")
-    def _valid_needs_train(self) -> Config:
-        if self.data.valid is not None and self.data.train == DEMO:
-            raise ValueError("data.valid: given without data.train; name the training text too")
-        return self
 
 
 @dataclass(frozen=True)
@@ -108,15 +106,44 @@ class Override:
     origin: str
 
 
+_NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)  # dates and numbers out of range are ValueErrors
+
+
 class _Loader(yaml.SafeLoader):
     """YAML 1.1 but for numbers: 1e-3 is a number here, as everyone who writes it expects."""
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d[\d_]*\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
-)
+class _Dumper(yaml.SafeDumper):
+    """Writes what :class:`_Loader` reads."""
+
+
+for _class in (_Loader, _Dumper):
+    _class.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"^[-+]?(\d[\d_]*\.?\d*|\.\d+)[eE][-+]?\d+$"),
+        list("-+.0123456789"),
+    )
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    breaks = any(character in text for character in "\n\r\x85\u2028\u2029")
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if breaks else None)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def parse_overrides(texts: Iterable[str]) -> list[Override]:
+    """Parse every one of ``texts`` by :func:`parse_override`; raises ConfigError with all their faults."""
+    overrides, faults = [], []
+    for text in texts:
+        try:
+            overrides.append(parse_override(text))
+        except ConfigError as error:
+            faults += error.faults
+    if faults:
+        raise ConfigError(faults)
+    return overrides
 
 
 def parse_override(text: str) -> Override:
@@ -131,7 +158,7 @@ def parse_override(text: str) -> Override:
         raise ConfigError(f"{origin}: write it as path.to.key=value, as in --set train.lr=0.001")
     try:
         return Override(key.strip(), yaml.load(value, _Loader), origin)  # a SafeLoader
-    except yaml.YAMLError:
+    except _NOT_YAML:
         raise ConfigError(f"{origin}: the value is not YAML; quote it, as in --set '{key}=\"a: b\"'") from None
 
 
@@ -143,9 +170,9 @@ def load_config(path: Path | None = None, *, overrides: Iterable[Override] = ())
     """
     tree: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    if path is not None:
-        tree, origins = _read_yaml(path)
     faults: list[str] = []
+    if path is not None:
+        tree, origins, faults = _read_yaml(path)
     for override in overrides:
         if _put(tree, override.key.split("."), override.value):
             origins[override.key] = override.origin
@@ -155,6 +182,7 @@ def load_config(path: Path | None = None, *, overrides: Iterable[Override] = ())
         config = Config.model_validate(tree)
     except ValidationError as error:
         faults += [_describe(fault, origins, path) for fault in error.errors()]
+    faults += _find_lone_valid(tree, origins, path)
     if faults:
         raise ConfigError(faults)
     return config
@@ -162,27 +190,14 @@ def load_config(path: Path | None = None, *, overrides: Iterable[Override] = ())
 
 def dump_yaml(config: Config) -> str:
     """Return ``config`` as YAML that :func:`load_config` reads back to the same."""
-    return yaml.safe_dump(config.model_dump(), sort_keys=False, allow_unicode=True)
+    return yaml.dump(config.model_dump(), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
-def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such config file; 'textrnn init' writes one to start from") from None
-    except IsADirectoryError:
-        raise ConfigError(f"{path}: a folder, not a config file") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not a YAML file (it is not UTF-8 text)") from None
-    try:
-        node = yaml.compose(text, _Loader)
-        tree = yaml.load(text, _Loader)  # a SafeLoader
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise ConfigError(f"{where}: not YAML: {getattr(error, 'problem', None) or error}") from None
+def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, str], list[str]]:
+    """Return the tree, where each key stands, and the faults of keys that stand twice."""
+    tree, node = _parse_yaml(path)
     if tree is None:
-        return {}, {}
+        return {}, {}, []
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: holds no keys; {_list_sections()}")
     origins: dict[str, str] = {}
@@ -191,11 +206,43 @@ def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
         if key in origins:
             faults.append(f"{path}:{line}: {key}: written twice; keep one")
         origins[key] = f"{path}:{line}"
-    if faults:
-        raise ConfigError(faults)
     for section in [name for name, value in tree.items() if value is None]:
         del tree[section]  # a section whose keys are all commented out
-    return tree, origins
+    return tree, origins, faults
+
+
+def _parse_yaml(path: Path) -> tuple[Any, Any]:
+    node = None
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        node = yaml.compose(text, _Loader)
+        return yaml.load(text, _Loader), node  # a SafeLoader
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such config file; 'textrnn init' writes one to start from") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path}: a folder, not a config file") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not a YAML file (it is not UTF-8 text)") from None
+    except _NOT_YAML as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark else _find_bad_value(node)
+        where = f"{path}:{line}" if line else str(path)
+        reason = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
+        raise ConfigError(f"{where}: not YAML: {' '.join(reason.split())}") from None
+
+
+def _find_bad_value(node: Any) -> int | None:
+    """Return the line of the first value that YAML allows and Python cannot hold, such as a date that is none."""
+    if isinstance(node, yaml.ScalarNode):
+        try:
+            _Loader("").construct_object(node)
+        except ValueError:
+            return node.start_mark.line + 1
+    elif isinstance(node, yaml.MappingNode):
+        return next(filter(None, (_find_bad_value(value) for _, value in node.value)), None)
+    return None
 
 
 def _walk(node: Any, prefix: str) -> Iterator[tuple[str, int]]:
@@ -203,7 +250,16 @@ def _walk(node: Any, prefix: str) -> Iterator[tuple[str, int]]:
         for key_node, value_node in node.value:
             key = f"{prefix}{key_node.value}"
             yield key, key_node.start_mark.line + 1
-            yield from _walk(value_node, f"{key}.")
+            if not prefix:  # sections hold keys, and keys hold values
+                yield from _walk(value_node, f"{key}.")
+
+
+def _find_lone_valid(tree: Mapping[str, Any], origins: Mapping[str, str], path: Path | None) -> list[str]:
+    data = tree.get("data")
+    if not isinstance(data, dict) or data.get("valid") is None or data.get("train", DEMO) != DEMO:
+        return []
+    origin = origins.get("data.valid", str(path))
+    return [f"{origin}: data.valid: given without data.train; name the training text too"]
 
 
 def _put(tree: dict[str, Any], keys: list[str], value: Any) -> bool:
@@ -224,21 +280,17 @@ def _describe(fault: Mapping[str, Any], origins: Mapping[str, str], path: Path |
         reason = f"unknown key{_suggest(key)}"
     elif kind == "model_type":
         reason = f"should hold keys, not {_show(value)}"
-    elif kind == "value_error":
-        message = str(fault["ctx"]["error"])
-        key, _, reason = message.partition(": ")
-        origin = origins.get(key, origin)
     elif kind == "string_pattern_mismatch":
         reason = f"should be {_field_description(key)}, not {_show(value)}"
     else:
-        reason = f"{fault['msg'].removeprefix('Input ')}, not {_show(value)}"
+        reason = f"{fault['msg'].removeprefix('Input ').removeprefix('String ')}, not {_show(value)}"
     return f"{origin}: {key}: {reason}" if origin else f"{key}: {reason}"
 
 
 def _suggest(key: str) -> str:
     section, _, name = key.rpartition(".")
-    if not section:
-        near = difflib.get_close_matches(name, Config.model_fields, n=1)
+    if section not in Config.model_fields:
+        near = difflib.get_close_matches(key, Config.model_fields, n=1)
         return f", did you mean '{near[0]}'?" if near else f"; {_list_sections()}"
     field = Config.model_fields.get(section)
     model = field.annotation if field else None

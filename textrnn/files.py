@@ -32,9 +32,9 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` as UTF-8 to ``path``, atomically."""
+    """Write ``text`` as UTF-8 to ``path``, atomically; bytes that were not UTF-8 stay."""
     with atomic_write(path) as file:
-        file.write(text.encode("utf-8"))
+        file.write(text.encode("utf-8", errors="surrogateescape"))
 
 
 def keep_previous(path: Path) -> Path | None:

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from textrnn.config import Config
+from textrnn.corpus.examples import is_label
 from textrnn.errors import ModelError, TokenizerError
 from textrnn.files import atomic_write
 from textrnn.tokenizer import Tokenizer
@@ -76,12 +77,11 @@ def load_model(path: Path) -> SavedModel:
     header = _read_header(path)
     version = header.get("format_version")
     if version != FORMAT_VERSION:
-        raise ModelError(
-            path, f"has format version {version!r}, this textrnn reads {FORMAT_VERSION}; install a newer textrnn"
-        )
+        cure = "install a newer textrnn" if isinstance(version, int) and version > FORMAT_VERSION else "train it again"
+        raise ModelError(path, f"has format version {version!r}, this textrnn reads {FORMAT_VERSION}; {cure}")
     try:
         tensors = load_file(path)
-        labels = tuple(header["labels"])
+        labels = tuple(_read_labels(header["labels"]))
         config = Config.model_validate(header["config"])
         tokenizer = Tokenizer(tensors.pop(_TOKENIZER).tobytes(), name=path)
     except (SafetensorError, KeyError, TypeError, ValidationError, TokenizerError, OSError) as error:
@@ -141,8 +141,6 @@ def expected_shapes(config: Config, *, vocab_size: int, classes: int) -> dict[st
 
 
 def _find_fault(model: SavedModel) -> str | None:
-    if not model.labels or not all(isinstance(label, str) for label in model.labels):
-        return "no labels"
     if len(set(model.labels)) != len(model.labels):
         return "a label stands twice"
     wanted = expected_shapes(model.config, vocab_size=len(model.tokenizer), classes=len(model.labels))
@@ -152,7 +150,17 @@ def _find_fault(model: SavedModel) -> str | None:
         array = model.weights[name]
         if array.shape != shape or array.dtype != np.float32:
             return f"tensor '{name}' is {array.dtype} {array.shape}, not float32 {shape}"
+        if not np.isfinite(array).all():
+            return f"tensor '{name}' holds what is not a number"
     return None
+
+
+def _read_labels(labels: Any) -> list[str]:
+    if not isinstance(labels, list) or not labels or not all(isinstance(label, str) for label in labels):
+        raise TypeError("no labels")
+    if wrong := next((label for label in labels if not is_label(label)), None):
+        raise TypeError(f"{wrong!r} is no label")
+    return labels
 
 
 def make_labels(labels: Sequence[str]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ POINTER = Path("runs") / "latest"
 
 
 def point_to(folder: Path) -> None:
-    """Make ``folder`` the latest run of the current folder."""
+    """Make ``folder`` the latest run of the current folder; raises OSError where that cannot be written."""
     absolute = folder.resolve()
     here = Path.cwd().resolve()
     shown = absolute.relative_to(here) if absolute.is_relative_to(here) else absolute
@@ -25,9 +25,9 @@ def find_latest() -> Path:
         ModelError: no run was trained from the current folder, or its folder is gone.
     """
     try:
-        folder = Path(POINTER.read_text(encoding="utf-8").strip())
-    except OSError:
+        name = POINTER.read_text(encoding="utf-8").removesuffix("\n")
+    except (OSError, UnicodeDecodeError):
         raise ModelError(POINTER, "no model was trained in this folder; train one, or name one with -m") from None
-    if not folder.is_dir():
-        raise ModelError(POINTER, f"points to {folder}, which is gone; name a model with -m")
-    return folder
+    if not name or not Path(name).is_dir():
+        raise ModelError(POINTER, f"points to {name or 'nothing'}, which is gone; name a model with -m")
+    return Path(name)

@@ -14,8 +14,7 @@ from typing import Any
 
 import sentencepiece
 
-from textrnn.corpus.reading import decode
-from textrnn.errors import TokenizerError
+from textrnn.errors import ConfigError, TextrnnError, TokenizerError
 
 DEFAULT_VOCAB_SIZE = 8000
 MAX_LINE_BYTES = 4192
@@ -26,7 +25,7 @@ SAMPLE_LINES = 5_000_000
 """Of a corpus with more lines than this, so many are drawn unless ``sample_lines`` says otherwise."""
 
 _META = "\u2581"  # SentencePiece writes a blank so
-_RESERVED = "\u2585"  # SentencePiece keeps this character for itself and passes over lines that hold it
+_RESERVED = "\u2585".encode()  # SentencePiece keeps this character for itself and passes over lines that hold it
 _OWN_OPTIONS = {
     *("input", "model_prefix", "sentence_iterator", "model_writer", "model_type", "vocab_size", "hard_vocab_limit"),
     *("input_sentence_size", "shuffle_input_sentence", "minloglevel", "input_format"),
@@ -71,13 +70,13 @@ class Tokenizer:
     """
 
     def __init__(self, model: bytes, *, name: object) -> None:
+        if not model:
+            raise TokenizerError(f"{name}: not a SentencePiece model (it is empty)")
         self.model = model
         try:
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
         except (RuntimeError, ValueError):
             raise TokenizerError(f"{name}: not a SentencePiece model") from None
-        if self._processor.vocab_size() == 0:
-            raise TokenizerError(f"{name}: not a SentencePiece model (it holds no pieces)")
 
     @classmethod
     def read(cls, path: Path) -> Tokenizer:
@@ -166,11 +165,12 @@ def train_tokenizer(
 
     Raises:
         VocabularyError: the text cannot give ``vocab_size`` pieces.
-        TokenizerError: SentencePiece refuses an option, or no line can be used.
+        TokenizerError: no line can be used, or the vocabulary is too small.
+        ConfigError: SentencePiece does not know an option, or it is of another type.
     """
     settings = {"max_sentence_length": MAX_LINE_BYTES, **(options or {})}
     if taken := _OWN_OPTIONS & settings.keys():
-        raise TokenizerError(f"{min(taken)}: is set by a flag of its own, or by textrnn itself")
+        raise ConfigError(f"{min(taken)}: is set by a flag of its own, or by textrnn itself")
     feed = _Feed(lines, max_bytes=_to_int(settings["max_sentence_length"]))
     texts = iter(feed)
     if sample_lines:
@@ -206,10 +206,10 @@ def _to_int(value: object) -> int:
     try:
         return int(str(value))
     except ValueError:
-        raise TokenizerError(f"max_sentence_length: should be a whole number, not {value}") from None
+        raise ConfigError(f"max_sentence_length: should be a whole number, not {value}") from None
 
 
-def _draw(texts: Iterator[str], size: int, seed: int) -> list[str]:
+def _draw(texts: Iterator[bytes], size: int, seed: int) -> list[bytes]:
     """Draw ``size`` of ``texts``, however many come (Li 1994, algorithm L), or all where they are fewer."""
     rng = random.Random(seed)
     drawn = list(islice(texts, size))
@@ -229,26 +229,30 @@ class _Feed:
 
     def __init__(self, lines: Iterable[bytes], *, max_bytes: int) -> None:
         self._source, self.max_bytes = lines, max_bytes
-        self.lines = self.too_long = self.unusable = self.usable = 0
+        self.lines = self.too_long = self.unusable = self.blank = self.usable = 0
         self.error: BaseException | None = None
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[bytes]:
         try:
             for line in self._source:
                 self.lines += 1
                 if len(line) > self.max_bytes:
                     self.too_long += 1
-                elif b"\0" in line or _RESERVED in (text := decode(line)):
+                elif b"\0" in line or _RESERVED in line:
                     self.unusable += 1
-                elif text and not text.isspace():
+                elif not line.decode("utf-8", errors="replace").strip():
+                    self.blank += 1
+                    if line:
+                        yield line  # SentencePiece counts its blanks
+                else:
                     self.usable += 1
-                    yield text
-        except Exception as error:
+                    yield line
+        except BaseException as error:  # also Ctrl-C
             self.error = error
             raise
 
 
-def _explain(message: str, feed: _Feed, vocab_size: int) -> TokenizerError:
+def _explain(message: str, feed: _Feed, vocab_size: int) -> TextrnnError:
     if feed.usable == 0:
         reason = "every line is blank" if feed.lines else "there is no line"
         if feed.too_long or feed.unusable:
@@ -258,10 +262,14 @@ def _explain(message: str, feed: _Feed, vocab_size: int) -> TokenizerError:
         return VocabularyError(vocab_size, int(found[2]))
     if found := re.search(r"smaller than required_chars\. (\d+) vs (\d+)", message):
         return TokenizerError(
-            f"vocabulary of {vocab_size} is smaller than the {found[2]} characters that it has to hold; "
-            f"raise --vocab-size to more than {found[2]} or lower --character-coverage"
+            f"a vocabulary of {vocab_size} is smaller than the {found[2]} characters that it has to hold; "
+            f"ask for more than {found[2]} pieces, or for a lower character coverage"
         )
+    if "all_chars_count" in message or "sentences_.empty()" in message:
+        return TokenizerError("no text to train a tokenizer on: nothing is left of it after normalisation")
     if found := re.search(r'unknown field name "([^"]*)"', message):
-        return TokenizerError(f"{found[1]}: SentencePiece has no such option")
+        return ConfigError(f"{found[1]}: SentencePiece has no such option")
+    if found := re.search(r'cannot parse "([^"]*)" as (\w+)', message):
+        return ConfigError(f"SentencePiece: '{found[1]}' is not of the type {found[2]}")
     detail = re.sub(r"^[A-Z_a-z]+: (\S+\.cc\(\d+\) )?", "", message).strip()
     return TokenizerError(f"SentencePiece: {detail}")

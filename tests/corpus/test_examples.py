@@ -126,6 +126,24 @@ def test_the_extension_before_that_of_the_compression_counts(
     assert read(tmp_path, data, f"d.tsv{extension}") == [("__label__x", "one", 1), ("{", "two", 2)]
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("d.tsv", "__label__x\tone\n"),
+        ("d.TSV", "__label__x\tone\n"),
+        ("d.csv", "__label__,label,text\n1,__label__x,one\n"),
+        ("d.Csv", "{,label,text\n1,__label__x,one\n"),
+    ],
+)
+def test_the_extension_beats_the_first_line(tmp_path: Path, name: str, content: str) -> None:
+    assert [row[:2] for row in read(tmp_path, content, name)] == [("__label__x", "one")]
+
+
+@pytest.mark.parametrize("name", ["d.jsonl", "d.ndjson", "d.json", "d.JSON"])
+def test_the_extension_makes_a_line_of_words_broken_json(tmp_path: Path, name: str) -> None:
+    assert fault_of(tmp_path, "a\tone\n", name) == f"{name}:1: not JSON: Expecting value"
+
+
 def test_a_format_that_is_given_beats_extension_and_line(tmp_path: Path) -> None:
     assert read(tmp_path, "{\tlabel,text\n", "d.jsonl", format="tsv") == [("{", "label,text", 1)]
 

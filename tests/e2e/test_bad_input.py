@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zstandard
 from safetensors.numpy import save_file
 
 from command import Run
@@ -81,6 +82,8 @@ CASES = [
     Case("config is a folder", "train f.yaml", USAGE, r"f\.yaml: a folder", {"f.yaml": folder}),
     Case("config is no YAML", "train c.yaml", USAGE, r"c\.yaml:2: not YAML", {"c.yaml": b"model:\n\tcell: gru\n"}),
     Case("config is binary", "train c.yaml", USAGE, r"c\.yaml: not a YAML file", {"c.yaml": b"\xff\xfe\x00"}),
+    Case("config with an impossible date", "train c.yaml", USAGE, r"c\.yaml: not YAML: month must be in", {"c.yaml": b"train:\n  lr: 2024-13-45\n"}),
+    Case("config with NUL", "train c.yaml", USAGE, r"c\.yaml: not YAML: special characters", {"c.yaml": b"train:\0\n"}),
     Case("config is a list", "train c.yaml", USAGE, r"c\.yaml: holds no keys", {"c.yaml": b"- 1\n- 2\n"}),
     Case("config with an unknown key", "train c.yaml", USAGE, r"c\.yaml:2: model\.hiden: unknown key, did you mean 'hidden'\?", {"c.yaml": b"model:\n  hiden: 3\n"}),
     Case("config with a key twice", "train c.yaml", USAGE, r"c\.yaml:3: model\.cell: written twice", {"c.yaml": b"model:\n  cell: gru\n  cell: sru\n"}),
@@ -95,6 +98,8 @@ CASES = [
     train("nothing to hold out", DATA, r"rows\.tsv: too few texts to hold some out", rows=b"tea\ta\ncoffee\tb\n"),
     train("missing valid", DATA, r"gone\.tsv: no such file", "--valid gone.tsv"),
     train("broken valid", DATA, r"bad\.tsv:1: no tab", "--valid bad.tsv", bad_tsv=b"tea\n"),
+    train("no label of valid is known", DATA, r"v\.tsv:1: no label of this file is in the training text; 'water' is not", "--valid v.tsv", v_tsv=b"water\tx\n"),
+    train("broken test", DATA, r"bad\.tsv:1: no tab", "--set data.test=bad.tsv", bad_tsv=b"tea\n"),
     train("missing test", DATA, r"gone\.tsv: no such file", "--set data.test=gone.tsv"),
     train_on("d.csv", b"kind,text\ntea,a\n", r"d\.csv:1: no column 'label' \(the header has kind, text\)"),
     train_on("d.csv", b"label,text\ntea,a\ntea,b,c\n", r"d\.csv:3: 3 columns where the header has 2"),
@@ -111,16 +116,17 @@ CASES = [
     # tokenizers
     train("missing tokenizer", DATA, r"gone\.model: no such tokenizer", "--tokenizer gone.model"),
     train("tokenizer that is none", DATA, r"t\.model: not a SentencePiece model", "--tokenizer t.model", t_model=b"no"),
-    train("tokenizer too small", DATA, r"vocabulary of 3 is smaller than the \d+ characters", "--set tokenizer.vocab_size=3"),
+    train("tokenizer too small", DATA, r"a vocabulary of 3 is smaller than the \d+ characters", "--set tokenizer.vocab_size=3"),
     Case("spm-train without input", "spm-train", USAGE, r"missing option '--input'"),
     Case("spm-train of a missing file", "spm-train --input a.txt,b.txt", DATA, r"b\.txt: no such file", {"a.txt": TEXT}),
     Case("spm-train of nothing", "spm-train --input -", DATA, r"no text to train a tokenizer on: there is no line"),
     Case("spm-train of blanks", "spm-train --input -", DATA, r"no text .*: every line is blank", {}, b"\n \n\n"),
     Case("vocabulary too large", "spm-train --input a.txt --vocab-size 9000", DATA, r"a\.txt: cannot give 9000 pieces, \d+ at most: ask for --vocab-size \d+, or --no-hard-vocab-limit", {"a.txt": TEXT}),
-    Case("vocabulary too small", "spm-train --input a.txt --vocab-size 5", DATA, r"vocabulary of 5 is smaller than", {"a.txt": TEXT}),
+    Case("vocabulary too small", "spm-train --input a.txt --vocab-size 5", DATA, r"a vocabulary of 5 is smaller than", {"a.txt": TEXT}),
     Case("unknown type", "spm-train --input a.txt --model-type wordpiece", USAGE, r".*'--model-type'", {"a.txt": TEXT}),
-    Case("unknown option of SentencePiece", "spm-train --input a.txt --set fly=1", DATA, r"fly: SentencePiece has no such option", {"a.txt": TEXT}),
+    Case("unknown option of SentencePiece", "spm-train --input a.txt --set fly=1", USAGE, r"fly: SentencePiece has no such option", {"a.txt": TEXT}),
     Case("coverage out of range", "spm-train --input a.txt --character-coverage 3", USAGE, r".*'--character-coverage'", {"a.txt": TEXT}),
+    Case("damaged zst", "spm-train --input a.zst", DATA, r"a\.zst: the compressed data is damaged", {"a.zst": zstandard.compress(TEXT)[:-3]}),
     Case("damaged xz", "spm-train --input a.xz", DATA, r"a\.xz: the compressed data is damaged", {"a.xz": lzma.compress(TEXT)[:-20]}),
     Case("prefix is a folder", "spm-train --input a.txt --model-prefix p", USAGE, r"--model-prefix p: p\.model is a folder", {"a.txt": TEXT, "p.model": folder}),
     Case("encode without a model", "spm-encode -m gone.model", DATA, r"gone\.model: no such tokenizer; 'textrnn spm-train' makes one"),
@@ -136,7 +142,8 @@ CASES = [
     Case("pointer to a run that is gone", "predict", DATA, r"runs/latest: points to runs/x, which is gone", {"runs/latest": b"runs/x\n"}),
     # what would be overwritten
     train("out is a file", USAGE, r"--out rows\.tsv: a file; name a folder", "--out rows.tsv"),
-    train("out holds other files", USAGE, r"--out f: holds files that are no run", "--out f", f=full_folder),
+    train("out holds other files", USAGE, r"--out f: holds thesis\.txt, no part of a run", "--out f", f=full_folder),
+    train("out is the pointer", USAGE, r"--out runs/latest: the name of the pointer", "--out runs/latest"),
     Case("init over a file", "init a.yaml", USAGE, r"a\.yaml: exists; name another file", {"a.yaml": b"x"}),
     Case("demo over a folder", "demo d", USAGE, r"d: exists; name a new folder", {"d": full_folder}),
 ]  # fmt: skip
@@ -145,6 +152,7 @@ WITH_MODEL = [
     Case("evaluate a missing file", "evaluate gone.tsv", DATA, r"gone\.tsv: no such file"),
     Case("evaluate broken data", "evaluate a.tsv", DATA, r"a\.tsv:2: no tab", {"a.tsv": b"tea\tx\ny\n"}),
     Case("evaluate a missing column", "evaluate a.csv --set data.text=body", DATA, r"a\.csv:1: no column 'body'", {"a.csv": b"label,text\na,b\n"}),
+    Case("evaluate with another key", "evaluate a.tsv --set model.hidden=3", USAGE, r"--set model\.hidden=3: evaluate takes data\.format", {"a.tsv": ROWS}),
     Case("predict a missing file", "predict a.txt gone.txt", DATA, r"gone\.txt: no such file", {"a.txt": TEXT}),
     Case("predict a folder", "predict f", DATA, r"f: a folder; name a file", {"f": folder}),
     Case("predict damaged gzip", "predict a.gz", DATA, r"a\.gz: the compressed data is damaged", {"a.gz": b"\x1f\x8b and no gzip after it"}),

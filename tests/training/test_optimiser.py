@@ -35,4 +35,7 @@ def test_vectors_do_not_decay() -> None:
         "1.weight": 0.0,
         "1.bias": 0.0,
     }
-    assert len(list(SRU(4, 2, bidirectional=True).parameters())) == 3
+    sru = SRU(4, 2, bidirectional=True)
+    optimiser = make_optimiser(sru, make_config(train__weight_decay=0.5).train)
+    decayed = [id(p) for group in optimiser.param_groups if group["weight_decay"] for p in group["params"]]
+    assert decayed == [id(sru.weight)]  # v and b are no matrices, for all their three dimensions

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from typing import Annotated
@@ -11,10 +10,10 @@ import typer
 
 import textrnn
 from textrnn.cli import demo, doctor, evaluate, init, predict, schema, spm_filter, spm_train, train
-from textrnn.cli.console import say
+from textrnn.cli.console import die_on_broken_pipe, say
 from textrnn.errors import BackendError, ConfigError, TextrnnError
 
-EXIT_DATA, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_PIPE = 1, 2, 130, 141
+EXIT_DATA, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 app = typer.Typer(
     name="textrnn",
@@ -67,6 +66,7 @@ def root(
 
 def main() -> None:
     """Run the command line; errors become one line on stderr and an exit code."""
+    die_on_broken_pipe()
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
     sys.exit(_run([argument for argument in arguments if argument != "--debug"], debug=debug))
@@ -74,22 +74,21 @@ def main() -> None:
 
 def _run(arguments: list[str], *, debug: bool) -> int:
     try:
-        status = app(args=arguments, prog_name="textrnn", standalone_mode=False)
-        sys.stdout.flush()
-        return status if isinstance(status, int) else 0
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes nowhere
-        return EXIT_PIPE
-    except (KeyboardInterrupt, typer.Abort):
-        say("interrupted")
-        return EXIT_INTERRUPTED
+        result = app(args=arguments, prog_name="textrnn", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        status = result if isinstance(result, int) else 0
+    except KeyboardInterrupt:
+        status = EXIT_INTERRUPTED
     except Exception as error:  # the boundary: whatever it is, it ends in a message
         if debug:
             traceback.print_exc()
         messages, status = _explain(error)
         for message in messages:
             say(message)
-        return status
+    if status == EXIT_INTERRUPTED:
+        say("interrupted")
+    return status
 
 
 def _explain(error: Exception) -> tuple[list[str], int]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import sys
 
+from textrnn.errors import DataError
+
 
 def say(message: str) -> None:
     """Print a message for the user on stderr, with the program's name before each of its lines."""
@@ -14,6 +16,8 @@ def say(message: str) -> None:
 
 def write_data(text: str) -> None:
     """Write ``text`` to stdout as UTF-8, whatever the locale, and flush it."""
+    if sys.stdout is None:
+        raise DataError("standard output", None, "closed; nothing can be written")
     sys.stdout.buffer.write(text.encode("utf-8"))
     sys.stdout.buffer.flush()
 

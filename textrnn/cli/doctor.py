@@ -10,7 +10,7 @@ import platform
 from textrnn import __version__
 from textrnn.cli.console import write_data
 from textrnn.files import shipped
-from textrnn.ops.sru.backends import list_backends
+from textrnn.ops.sru.backends import choose_backend, list_backends
 
 _PACKAGES = (
     *("torch", "triton", "numpy", "sentencepiece", "safetensors", "scikit-learn", "pydantic", "PyYAML"),
@@ -39,7 +39,7 @@ def doctor_command() -> None:
         lines.append(f"{name:<14} {version}")
     lines += _list_devices()
     backends = list_backends()
-    chosen = next(backend for backend in backends if backend.available)
+    chosen = next(backend for backend in backends if backend.name == choose_backend("auto"))
     lines.append(f"{'SRU backend':<14} {chosen.name}: {chosen.reason}")
     lines += [f"{'':<14} not {b.name}: {b.reason}" for b in backends if not b.available]
     demo = shipped("demo")

@@ -9,8 +9,9 @@ import typer
 
 from textrnn.cli.console import say, write_data
 from textrnn.cli.model import ModelOption, load_engine
-from textrnn.config import load_config, parse_override
+from textrnn.config import load_config, parse_overrides
 from textrnn.corpus.examples import read_examples
+from textrnn.errors import ConfigError
 
 if TYPE_CHECKING:
     from textrnn.report.evaluation import Evaluation
@@ -41,7 +42,10 @@ def evaluate_command(
       textrnn evaluate -m runs/trec-sru test.csv --set data.label=class --json
     """
     # how DATA is written comes from the command alone: the model's training text may have been written otherwise
-    config = load_config(overrides=[parse_override(setting) for setting in settings or ()])
+    overrides = parse_overrides(settings or ())
+    if wrong := [o for o in overrides if o.key not in ("data.format", "data.label", "data.text")]:
+        raise ConfigError([f"{o.origin}: evaluate takes data.format, data.label and data.text" for o in wrong])
+    config = load_config(overrides=overrides)
     engine = load_engine(model)
     examples = read_examples(data, config.data)
     from textrnn.report.evaluation import evaluate

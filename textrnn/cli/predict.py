@@ -6,16 +6,14 @@ from typing import Annotated
 
 import typer
 
-from textrnn.cli.console import die_on_broken_pipe, hint_at_terminal, write_data
+from textrnn.cli.console import hint_at_terminal, write_data
 from textrnn.cli.model import ModelOption, load_engine
 from textrnn.corpus.reading import STDIN, check_readable
 from textrnn.inference import OutputFormat
 
 
 def predict_command(
-    files: Annotated[
-        list[str] | None, typer.Argument(metavar="FILE", help="Text files; - or none: stdin.")
-    ] = None,
+    files: Annotated[list[str] | None, typer.Argument(metavar="FILE", help="Text files; - or none: stdin.")] = None,
     model: ModelOption = None,
     top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, metavar="K", help="Labels to print a line.")] = 1,
     output: Annotated[OutputFormat, typer.Option("--format", help="How to print them.")] = "tsv",
@@ -39,6 +37,5 @@ def predict_command(
         check_readable(path)
     engine = load_engine(model)
     hint_at_terminal(paths)
-    die_on_broken_pipe()
     for block in predict_files(engine, paths, top_k=top_k, output=output, with_text=with_text):
         write_data(block)

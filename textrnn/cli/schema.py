@@ -8,13 +8,16 @@ import typer
 
 from textrnn.cli.console import write_data
 from textrnn.config import Config
+from textrnn.errors import ConfigError
 
-app = typer.Typer(help="What a config file may hold.", rich_markup_mode=None, no_args_is_help=True)
+app = typer.Typer(help="What a config file may hold.", rich_markup_mode=None)
 
 
-@app.callback()
-def config() -> None:
+@app.callback(invoke_without_command=True)
+def config(context: typer.Context) -> None:
     """What a config file may hold."""
+    if context.invoked_subcommand is None:
+        raise ConfigError("config: name a command: textrnn config schema")
 
 
 @app.command("schema")

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from textrnn.cli.console import die_on_broken_pipe, hint_at_terminal, write_data
+from textrnn.cli.console import hint_at_terminal, write_data
 from textrnn.corpus.reading import STDIN, check_readable, decode, read_blocks
 from textrnn.errors import ConfigError, DataError, TokenizerError
 from textrnn.tokenizer import MAX_NBEST, Tokenizer
@@ -83,7 +83,7 @@ def spm_decode(
         fields = [field for field in line.split(" ") if field]
         if input_format == "piece":
             return tokenizer.decode(fields)
-        wrong = next((field for field in fields if not (field.isascii() and field.isdigit())), None)
+        wrong = next((field for field in fields if not (field.isascii() and field.isdigit() and len(field) < 10)), None)
         if wrong is not None:
             raise TokenizerError(f"'{wrong}' is not an id; for pieces leave --input-format out")
         return tokenizer.decode([int(field) for field in fields])
@@ -96,7 +96,6 @@ def _filter(files: list[str] | None, transform: Callable[[str], str]) -> None:
     for path in paths:
         check_readable(path)
     hint_at_terminal(paths)
-    die_on_broken_pipe()
     for path in paths:
         number = 0
         for block in read_blocks(path):

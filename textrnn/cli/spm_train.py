@@ -21,6 +21,8 @@ from textrnn.tokenizer import DEFAULT_VOCAB_SIZE, SAMPLE_LINES, TrainedTokenizer
 
 Normalization = Literal["nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity"]
 
+_MOST = 2**31 - 1  # of what SentencePiece counts
+
 Inputs = Annotated[
     list[str],
     typer.Option("--input", metavar="FILE[,FILE...]", help="Text, one sentence a line; repeatable; - is stdin."),
@@ -31,21 +33,25 @@ Prefix = Annotated[
 ]
 VocabSize = Annotated[
     int | None,
-    typer.Option(min=1, metavar="N", help=f"Pieces.  [default: {DEFAULT_VOCAB_SIZE}, or what the text gives]"),
+    typer.Option(
+        min=1, max=_MOST, metavar="N", help=f"Pieces.  [default: {DEFAULT_VOCAB_SIZE}, or what the text gives]"
+    ),
 ]
 Kind = Annotated[ModelType, typer.Option(help="The kind of tokenizer.")]
 Coverage = Annotated[
     float, typer.Option(min=0.98, max=1.0, help="Share of the characters that get a piece of their own.")
 ]
 Rule = Annotated[Normalization, typer.Option(help="What is done to the text first.")]
-Lines = Annotated[int, typer.Option(min=0, metavar="N", help="Lines to use at most; 0: all of them.")]
+Lines = Annotated[int, typer.Option(min=0, max=_MOST, metavar="N", help="Lines to use at most; 0: all of them.")]
 Shuffle = Annotated[bool, typer.Option(help="Draw those lines at random; else the first ones.")]
 Symbols = Annotated[list[str] | None, typer.Option(metavar="A[,B...]", help="Pieces that are never split; repeatable.")]
 Fallback = Annotated[bool, typer.Option(help="Spell unknown characters as bytes.")]
 HardLimit = Annotated[
     bool | None, typer.Option(help="Fail where the text cannot give N pieces.  [default: only if N is given]")
 ]
-Threads = Annotated[int, typer.Option(min=1, metavar="N", help="Threads; another number may give other bytes.")]
+Threads = Annotated[
+    int, typer.Option(min=1, max=1024, metavar="N", help="Threads; another number may give other bytes.")
+]
 Seed = Annotated[int, typer.Option(min=0, help="Fixes the lines that are drawn.")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other option of SentencePiece's trainer.")
@@ -90,7 +96,7 @@ def spm_train(
         raise ConfigError("--input: names no file")
     for path in paths:
         check_readable(path)
-    targets = _find_targets(model_prefix or _PREFIXES.get(model_type, f"m.{model_type}"))
+    targets = _find_targets(_PREFIXES.get(model_type, f"m.{model_type}") if model_prefix is None else model_prefix)
     options: dict[str, Any] = {
         "character_coverage": character_coverage,
         "normalization_rule_name": normalization_rule_name,
@@ -118,6 +124,8 @@ def spm_train(
 
 
 def _find_targets(prefix: str) -> tuple[Path, Path]:
+    if not Path(prefix).name:
+        raise ConfigError(f"--model-prefix '{prefix}': names no file")
     targets = Path(f"{prefix}.model"), Path(f"{prefix}.vocab")
     for target in targets:
         if target.is_dir():
@@ -135,8 +143,9 @@ def _parse_setting(text: str) -> tuple[str, str]:
 def _write(trained: TrainedTokenizer, targets: tuple[Path, Path], *, overwrite: bool) -> None:
     vocab = trained.tokenizer.format_vocab()
     contents = trained.model, vocab.encode("utf-8")
-    for target, content in zip(targets, contents, strict=True):
-        if not overwrite and target.is_file() and target.read_bytes() != content:
+    there = [target for target in targets if target.exists()]
+    if not overwrite and any(target.read_bytes() != contents[targets.index(target)] for target in there):
+        for target in there:
             say(f"an earlier {target} is kept as {keep_previous(target)}")
     with atomic_write(targets[0]) as file:
         file.write(trained.model)

@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textrnn.cli.console import say, write_data
-from textrnn.config import Cell, Config, Override, load_config, parse_override
+from textrnn.config import Cell, Config, Override, load_config, parse_overrides
 
 if TYPE_CHECKING:
     from textrnn.training import Outcome
 
 
-ConfigFile = Annotated[
-    Path | None, typer.Argument(metavar="CONFIG.yaml", help="A config; 'textrnn init' writes one.")
-]
+ConfigFile = Annotated[Path | None, typer.Argument(metavar="CONFIG.yaml", help="A config; 'textrnn init' writes one.")]
 CellName = Annotated[Cell | None, typer.Option(help="The recurrent cell.  [default: sru]")]
 TrainFile = Annotated[str | None, typer.Option(metavar="FILE", help="Labelled training text.  [default: demo data]")]
 ValidFile = Annotated[
@@ -88,7 +86,7 @@ def train_command(
         "train.seed": ("--seed", seed),
         "train.device": ("--device", device),
     }
-    overrides = [parse_override(setting) for setting in settings or ()]
+    overrides = parse_overrides(settings or ())
     overrides += [Override(key, value, f"{flag} {value}") for key, (flag, value) in flags.items() if value is not None]
     resolved = load_config(config, overrides=overrides)
     if resolved.train.device == "mps":

@@ -12,7 +12,7 @@ from pathlib import PurePath
 from typing import Any
 
 from textrnn.config import DataConfig, DataFormat
-from textrnn.corpus.reading import BYTE_ORDER_MARK, decode, read_lines
+from textrnn.corpus.reading import decode, read_lines
 from textrnn.errors import DataError
 
 FASTTEXT_PREFIX = "__label__"
@@ -50,8 +50,12 @@ def read_examples(path: str, config: DataConfig) -> list[Example]:
         raise DataError(path, None, "empty; it should hold labelled text")
     if first[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise DataError(path, 1, "UTF-16 text; convert it first, as with iconv -f UTF-16 -t UTF-8")
-    texts = map(decode, chain([first.removeprefix(BYTE_ORDER_MARK)], lines))
+    blank = []
+    while not first.strip() and (following := next(lines, None)) is not None:
+        blank.append(first)
+        first = following
     kind = config.format if config.format != "auto" else _detect(path, decode(first), config)
+    texts = map(decode, chain(blank, [first], lines))
     readers = {"tsv": _read_tsv, "csv": _read_csv, "jsonl": _read_jsonl, "fasttext": _read_fasttext}
     examples = [_check(path, example) for example in readers[kind](path, texts, config)]
     if not examples:
@@ -70,8 +74,10 @@ def _detect(path: str, first: str, config: DataConfig) -> DataFormat:
         return "jsonl"
     if "\t" in first:
         return "tsv"
-    if {config.label, config.text} <= {column.strip() for column in first.split(",")}:
+    if {config.label, config.text} <= set(next(csv.reader([first]), [])):
         return "csv"
+    if not first.strip():
+        raise DataError(path, None, "holds no labelled text")
     raise DataError(
         path,
         1,
@@ -80,10 +86,19 @@ def _detect(path: str, first: str, config: DataConfig) -> DataFormat:
     )
 
 
+def is_label(text: str) -> bool:
+    """Whether ``text`` can be printed as one field of a line of UTF-8."""
+    return bool(text.strip()) and not any(character in text for character in "\t\n\r") and _is_unicode(text)
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def _check(path: str, example: Example) -> Example:
     if not example.label.strip():
         raise DataError(path, example.line_number, "the label is empty")
-    if any(character in example.label for character in "\t\n\r"):
+    if not is_label(example.label):
         raise DataError(path, example.line_number, "the label holds a tab or a line end")
     return example
 
@@ -108,7 +123,7 @@ def _read_fasttext(path: str, lines: Iterator[str], config: DataConfig) -> Itera
         label, _, text = line.partition(" ")
         if not label.startswith(FASTTEXT_PREFIX):
             raise DataError(path, number, f"does not start with {FASTTEXT_PREFIX}")
-        if text.startswith(FASTTEXT_PREFIX):
+        if text.lstrip().startswith(FASTTEXT_PREFIX):
             raise DataError(path, number, "more than one label; keep one a line")
         yield Example(label.removeprefix(FASTTEXT_PREFIX), text, number)
 
@@ -117,10 +132,10 @@ def _read_csv(path: str, lines: Iterator[str], config: DataConfig) -> Iterator[E
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
     rows = csv.reader((f"{line}\n" for line in lines), strict=True)
     try:
-        header = next(rows, [])
+        header = next((row for row in rows if "".join(row).strip()), [])
         label_at, text_at = (_find_column(path, header, name) for name in (config.label, config.text))
         for row in rows:
-            if not row:
+            if not "".join(row).strip() and len(row) < 2:
                 continue
             number = rows.line_num - sum(field.count("\n") for field in row)
             if len(row) != len(header):
@@ -145,8 +160,10 @@ def _read_jsonl(path: str, lines: Iterator[str], config: DataConfig) -> Iterator
             continue
         try:
             row = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise DataError(path, number, f"not JSON: {getattr(error, 'msg', 'nested too deeply')}") from None
+        except RecursionError:
+            raise DataError(path, number, "not JSON: nested too deeply") from None
+        except ValueError as error:  # also a number with too many digits
+            raise DataError(path, number, f"not JSON: {getattr(error, 'msg', None) or error}") from None
         if not isinstance(row, dict):
             raise DataError(path, number, 'not a JSON object; write one a line, as in {"label": "a", "text": "b"}')
         yield Example(

@@ -6,8 +6,9 @@ import gzip
 import lzma
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BufferedReader, RawIOBase
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -19,25 +20,30 @@ STDIN = "-"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 _BLOCK_BYTES = 1 << 18
+_ZSTD_BYTES = 1 << 14  # of compressed data at once: it may grow a thousandfold
 _DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 
 
 def check_readable(path: str) -> None:
-    """Check that ``path`` names a file that can be opened, or standard input.
+    """Check that ``path`` names a file that can be opened, or standard input; a pipe is left untouched.
 
     Raises:
         DataError: there is no such file, it is a folder, or it may not be read.
     """
     if path == STDIN:
+        if sys.stdin is None:
+            raise DataError(path, None, "closed; name a file")
         return
-    if Path(path).is_dir():
-        raise DataError(path, None, "a folder; name a file")
+    file = Path(path)
     try:
-        Path(path).open("rb").close()
-    except FileNotFoundError:
-        raise DataError(path, None, "no such file") from None
-    except OSError as error:
-        raise DataError(path, None, f"cannot be read ({error.strerror})") from None
+        if file.is_dir():
+            raise DataError(path, None, "a folder; name a file")
+        if not file.exists():
+            raise DataError(path, None, "no such file")
+        if file.is_file():
+            file.open("rb").close()
+    except (OSError, ValueError) as error:
+        raise DataError(path, None, f"cannot be read ({getattr(error, 'strerror', None) or error})") from None
 
 
 @contextmanager
@@ -50,7 +56,7 @@ def open_bytes(path: str) -> Iterator[BinaryIO]:
     check_readable(path)
     raw = sys.stdin.buffer if path == STDIN else Path(path).open("rb")  # noqa: SIM115 - closed below
     try:
-        yield _decompress(cast("BinaryIO", raw))
+        yield _decompress(cast("BufferedReader", raw))
     except _DAMAGED as error:
         raise DataError(path, None, f"the compressed data is damaged or cut short ({error})") from None
     finally:
@@ -70,13 +76,14 @@ def read_blocks(path: str) -> Iterator[list[bytes]]:
         while data := file.read1(_BLOCK_BYTES):  # type: ignore[attr-defined]
             head, *rest = data.split(b"\n")
             parts.append(head)
-            if not rest:
+            if not rest:  # no line has ended yet
                 continue
             lines = [b"".join(parts), *rest]
             parts = [lines.pop()]
             yield _clean(lines, start)
             start = False
-        if last := b"".join(parts):
+        last = b"".join(parts)
+        if last and not (start and last == BYTE_ORDER_MARK):
             yield _clean([last], start)
 
 
@@ -97,12 +104,61 @@ def _clean(lines: list[bytes], start: bool) -> list[bytes]:
     return [line[:-1] if line.endswith(b"\r") else line for line in lines]
 
 
-def _decompress(raw: BinaryIO) -> BinaryIO:
-    head = raw.peek(6)  # type: ignore[attr-defined]
-    if head.startswith(b"\x1f\x8b"):
-        return cast("BinaryIO", gzip.GzipFile(fileobj=raw))
-    if head.startswith(b"\xfd7zXZ\x00"):
-        return cast("BinaryIO", lzma.LZMAFile(raw))
-    if head.startswith(b"\x28\xb5\x2f\xfd"):
-        return cast("BinaryIO", zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True))
-    return raw
+def _decompress(raw: BufferedReader) -> BinaryIO:
+    head = b""
+    while any(len(head) < len(magic) and magic.startswith(head) for magic in _OPENERS):
+        byte = raw.read(1)
+        if not byte:
+            break
+        head += byte
+    stream = cast("BinaryIO", BufferedReader(_Ahead(head, raw), _BLOCK_BYTES))
+    return next((opener(stream) for magic, opener in _OPENERS.items() if head == magic), stream)
+
+
+class _Ahead(RawIOBase):
+    """``head``, which has been read from ``raw`` already, and then ``raw``; gives what is there to read at once."""
+
+    def __init__(self, head: bytes, raw: BufferedReader) -> None:
+        self._head, self._raw = head, raw
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        data = self._head[: len(buffer)] or self._raw.read1(len(buffer))
+        self._head = self._head[len(buffer) :]
+        buffer[: len(data)] = data
+        return len(data)
+
+
+class _ZstdReader(RawIOBase):
+    """The content of zstd frames; unlike zstandard's own reader it tells an end inside a frame."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._raw, self._content, self._rest = raw, b"", b""
+        self._frame = zstandard.ZstdDecompressor().decompressobj()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        while not self._content:
+            data = self._rest or self._raw.read1(_ZSTD_BYTES)  # type: ignore[attr-defined]
+            if not data:
+                if not self._frame.eof:
+                    raise EOFError("the data ends inside a frame")
+                return 0
+            if self._frame.eof:
+                self._frame = zstandard.ZstdDecompressor().decompressobj()
+            self._content = self._frame.decompress(data)
+            self._rest = self._frame.unused_data
+        count = min(len(buffer), len(self._content))
+        buffer[:count], self._content = self._content[:count], self._content[count:]
+        return count
+
+
+_OPENERS: dict[bytes, Callable[[BinaryIO], BinaryIO]] = {
+    b"\x1f\x8b": lambda raw: cast("BinaryIO", gzip.GzipFile(fileobj=raw)),
+    b"\xfd7zXZ\x00": lambda raw: cast("BinaryIO", lzma.LZMAFile(raw)),  # noqa: SIM115 - the caller closes raw
+    b"\x28\xb5\x2f\xfd": lambda raw: cast("BinaryIO", BufferedReader(_ZstdReader(raw), _BLOCK_BYTES)),
+}

@@ -19,6 +19,8 @@ from textrnn.modelfile import make_labels
 from textrnn.tokenizer import Tokenizer, train_tokenizer
 from textrnn.training.reporter import Reporter
 
+_LONGEST_TEXT = 1 << 20  # bytes of a text that a tokenizer is trained on; SentencePiece's own bound suits sentences
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -50,6 +52,8 @@ def load_dataset(config: Config, reporter: Reporter) -> Dataset:
     else:
         valid = read_examples(valid_path, config.data)
         note = _describe_unknown(valid_path, valid, classes)
+    if config.data.test is not None:
+        read_examples(config.data.test, config.data)  # a fault in it is told now, not after training
     tokenizer, source = _make_tokenizer(config, train)
     for line in (note, source, _summarise(train, valid, labels)):
         if line:
@@ -100,6 +104,10 @@ def _describe_unknown(path: str, valid: Sequence[Example], classes: dict[str, in
     unknown = [example for example in valid if example.label not in classes]
     if not unknown:
         return ""
+    if len(unknown) == len(valid):
+        raise DataError(
+            path, unknown[0].line_number, f"no label of this file is in the training text; '{unknown[0].label}' is not"
+        )
     where = f"{path}:{unknown[0].line_number}"
     return (
         f"{where}: label '{unknown[0].label}' is not in the training text; {len(unknown)} such texts are counted wrong"
@@ -117,9 +125,12 @@ def _make_tokenizer(config: Config, train: Sequence[Example]) -> tuple[Tokenizer
         vocab_size=wanted.vocab_size,
         hard_vocab_limit=False,
         seed=config.train.seed,
+        options={"max_sentence_length": _LONGEST_TEXT},
     )
-    size = len(trained.tokenizer)
-    return trained.tokenizer, f"tokenizer: {size} {wanted.model_type} pieces, trained on the training text"
+    note = f"tokenizer: {len(trained.tokenizer)} {wanted.model_type} pieces, trained on the training text"
+    if left_out := trained.too_long + trained.unusable:
+        note += f" but for {left_out} texts (over {_LONGEST_TEXT:,} bytes, or with NUL or U+2585)"
+    return trained.tokenizer, note
 
 
 def _summarise(train: Sequence[Example], valid: Sequence[Example], labels: Sequence[str]) -> str:

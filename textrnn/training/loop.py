@@ -14,8 +14,10 @@ from torch.nn import functional
 from textrnn.classifier import Classifier
 from textrnn.config import Config
 from textrnn.corpus.batching import PackedBatch, bucket_batches, sorted_batches
-from textrnn.errors import DataError
+from textrnn.errors import BackendError, DataError
 from textrnn.modelfile import SavedModel
+from textrnn.ops.sru.backends import choose_backend
+from textrnn.runs import POINTER, point_to
 from textrnn.training.dataset import Dataset, load_dataset
 from textrnn.training.device import make_repeatable, resolve_device
 from textrnn.training.metrics import rank_by, score
@@ -52,18 +54,20 @@ def train(
     """
     reporter = reporter or Reporter()
     try:
-        run = Run(out)
+        run = Run(out, config=config, command=command, overwrite=overwrite)
         device = resolve_device(config.train.device)
         dataset = load_dataset(config, reporter)
         make_repeatable(config.train.seed)
         model = _build(config, dataset).to(device)
         reporter.note(_describe(config, model, device))
-        run.start(config, command=command, overwrite=overwrite)
-        if run.kept:
-            reporter.note(f"an earlier run was in {out}; it is kept as {run.kept}")
-        start = time.monotonic()
-        best = _Trainer(config, dataset, model=model, device=device).fit(run, reporter)
-        return Outcome(out, best, _count(model), time.monotonic() - start, run.kept)
+        start = time.perf_counter()
+        trainer = _Trainer(config, dataset, model=model, device=device)
+        best = trainer.fit(run, reporter)
+        return Outcome(out, best, _count(model), time.perf_counter() - start, trainer.kept)
+    except RuntimeError as error:  # torch has no class of its own for want of memory on the CPU
+        if isinstance(error, torch.OutOfMemoryError) or "alloc" in str(error):
+            raise BackendError("out of memory; lower --batch-size, --hidden or data.max_length") from None
+        raise
     finally:
         reporter.close()
 
@@ -75,6 +79,7 @@ class _Trainer:
         self.config, self.dataset, self.model, self.device = config, dataset, model, device
         self.batches = -(-len(dataset.train) // config.train.batch_size)
         self.optimiser = make_optimiser(model, config.train)
+        self.kept: Path | None = None
         self.schedule = make_schedule(
             self.optimiser, steps=config.train.epochs * self.batches, warmup=config.train.warmup
         )
@@ -86,9 +91,9 @@ class _Trainer:
         best: EpochRecord | None = None
         highest = float("-inf")
         for epoch in range(1, settings.epochs + 1):
-            start = time.monotonic()
+            start = time.perf_counter()
             loss = self.train_epoch(epoch, reporter)
-            seconds = time.monotonic() - start
+            seconds = time.perf_counter() - start
             valid_loss, scores = self.validate()
             ranked = rank_by(settings.metric, scores, valid_loss)
             record = EpochRecord(
@@ -98,14 +103,13 @@ class _Trainer:
                 valid_loss=valid_loss,
                 lr=float(self.schedule.get_last_lr()[0]),
                 seconds=seconds,
-                tokens_per_second=len(self.dataset.train.ids) / seconds,
-                best=ranked > highest,
+                tokens_per_second=len(self.dataset.train.ids) / max(seconds, 1e-9),
+                best=best is None or ranked > highest,
                 **scores,
             )
-            run.log(record)
-            if record.best or best is None:
+            self.store(record, run, reporter)
+            if best is None or record.best:
                 best, highest = record, ranked
-                run.save(self.snapshot())
             reporter.end_epoch(record)
             if epoch - best.epoch >= settings.patience:
                 reporter.note(f"stopped early: no better {settings.metric} in {settings.patience} epochs")
@@ -113,12 +117,24 @@ class _Trainer:
         assert best is not None  # there is at least one epoch
         return best
 
+    def store(self, record: EpochRecord, run: Run, reporter: Reporter) -> None:
+        """Write the epoch's record, and the model if it is the best so far; the first one makes this the latest run."""
+        kept = run.write(record, self.snapshot() if record.best else None)
+        if kept:
+            self.kept = kept
+            reporter.note(f"an earlier run was in {run.folder}; it is kept as {kept}")
+        if record.epoch == 1:
+            try:
+                point_to(run.folder)
+            except OSError as error:
+                reporter.note(f"{POINTER}: cannot be written ({error.strerror}); name this run with -m")
+
     def train_epoch(self, epoch: int, reporter: Reporter) -> float:
         """Train on every text once; return the mean loss."""
         rng = np.random.default_rng([self.config.train.seed, epoch])
         self.model.train()
         total, texts, tokens = 0.0, 0, 0
-        start = time.monotonic()
+        start = time.perf_counter()
         for batch in bucket_batches(self.dataset.train, self.config.train.batch_size, rng):
             loss = self.train_step(batch)
             if not np.isfinite(loss):
@@ -128,7 +144,7 @@ class _Trainer:
                     f"the loss is {loss} in epoch {epoch}; lower --lr or --set train.clip_norm",
                 )
             total, texts, tokens = total + loss * len(batch), texts + len(batch), tokens + len(batch.ids)
-            reporter.step(epoch, total / texts, tokens / (time.monotonic() - start))
+            reporter.step(epoch, total / texts, tokens / max(time.perf_counter() - start, 1e-9))
         return total / texts
 
     def train_step(self, batch: PackedBatch) -> float:
@@ -180,7 +196,7 @@ def _count(model: nn.Module) -> int:
 def _describe(config: Config, model: Classifier, device: torch.device) -> str:
     shape = config.model
     way = "both directions" if shape.bidirectional else "one direction"
-    backend = ", SRU backend reference" if shape.cell == "sru" else ""
+    backend = f", SRU backend {choose_backend('auto')}" if shape.cell == "sru" else ""
     return (
         f"model: {shape.layers} layers of {shape.cell.upper()}, {shape.hidden} wide, {way}, "
         f"{_count(model):,} parameters, on {device}{backend}"

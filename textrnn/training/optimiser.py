@@ -11,11 +11,12 @@ from textrnn.config import TrainConfig
 
 
 def make_optimiser(model: nn.Module, config: TrainConfig) -> AdamW:
-    """Return AdamW (Loshchilov and Hutter 2019) over ``model``; vectors (biases, norms) are not decayed."""
+    """Return AdamW (Loshchilov and Hutter 2019) over ``model``; only matrices are decayed, not biases,
+    norms, or the vectors of SRU's gates."""
     parameters = list(model.parameters())
     groups = [
-        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+        {"params": [p for p in parameters if p.dim() == 2], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.dim() != 2], "weight_decay": 0.0},
     ]
     return AdamW(groups, lr=config.lr, fused=next(iter(parameters)).device.type in ("cpu", "cuda"))
 

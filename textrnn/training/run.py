@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 
 from textrnn.config import Config, dump_yaml
+from textrnn.corpus.reading import STDIN
 from textrnn.errors import ConfigError
-from textrnn.files import keep_previous, write_text
+from textrnn.files import write_text
 from textrnn.modelfile import MODEL_NAME, SavedModel, save_model
-from textrnn.runs import point_to
+from textrnn.runs import POINTER
 from textrnn.training.reporter import EpochRecord
 
 CONFIG_NAME = "config.yaml"
 METRICS_NAME = "metrics.jsonl"
 COMMAND_NAME = "command.txt"
 
+_NAMES = {MODEL_NAME, CONFIG_NAME, METRICS_NAME, COMMAND_NAME}
+
 
 def default_folder(config: Config) -> Path:
     """Return ``runs/NAME-CELL``; NAME is the training file's, or its folder's where the file is called train."""
-    path = Path(config.data.train)
+    path = Path("stdin" if config.data.train == STDIN else config.data.train)
     name = path.name.split(".")[0]
     if name == "train":
         name = path.absolute().parent.name
@@ -29,37 +31,73 @@ def default_folder(config: Config) -> Path:
 
 
 class Run:
-    """A run folder that is being written.
+    """A run folder that is being written; nothing in it is touched before the first model is there to be saved.
 
     Raises:
-        ConfigError: ``folder`` is a file, or a folder that holds something other than a run.
+        ConfigError: ``folder`` is a file, a folder that holds something other than a run, or the pointer's own place.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.kept: Path | None = None
+    def __init__(self, folder: Path, *, config: Config, command: str = "", overwrite: bool = False) -> None:
+        self.folder, self._config, self._command, self._overwrite = folder, config, command, overwrite
+        self._mark: tuple[int, int] | None = None  # of our config.yaml: shows that the folder is still ours
+        if folder.resolve() == POINTER.resolve():
+            raise ConfigError(f"--out {folder}: the name of the pointer to the latest run; choose another")
         if folder.exists() and not folder.is_dir():
             raise ConfigError(f"--out {folder}: a file; name a folder")
-        if folder.is_dir() and any(folder.iterdir()) and not (folder / CONFIG_NAME).exists():
-            raise ConfigError(f"--out {folder}: holds files that are no run of textrnn; name an empty or a new folder")
+        others = {path.name for path in folder.iterdir()} - _NAMES if folder.is_dir() else set()
+        if others:
+            raise ConfigError(f"--out {folder}: holds {min(others)}, no part of a run; name an empty or a new folder")
 
-    def start(self, config: Config, *, command: str, overwrite: bool) -> None:
-        """Make the folder; an earlier run there is kept under the next free name, or deleted with ``overwrite``."""
-        if self.folder.is_dir() and any(self.folder.iterdir()):
-            if overwrite:
-                shutil.rmtree(self.folder)
-            else:
-                self.kept = keep_previous(self.folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_text(self.folder / CONFIG_NAME, dump_yaml(config))
-        write_text(self.folder / COMMAND_NAME, f"{command}\n")
+    def write(self, record: EpochRecord, model: SavedModel | None) -> Path | None:
+        """Add the record of an epoch, and write ``model`` if it is given (the first time it has to be).
 
-    def save(self, model: SavedModel) -> None:
-        """Write the model, and make this run the latest."""
-        save_model(self.folder / MODEL_NAME, model)
-        point_to(self.folder)
+        The first call makes the folder ours: an earlier run there moves to the first free name of ``FOLDER.1``,
+        ``FOLDER.2``, ..., which is returned; with ``overwrite`` its files are replaced.
 
-    def log(self, record: EpochRecord) -> None:
-        """Add a line to the metrics."""
+        Raises:
+            ConfigError: another run has taken the folder since.
+        """
+        kept = None
+        if self._mark is None:
+            kept = None if self._overwrite else _move_run(self.folder)
+        elif self._mark != _identify(self.folder / CONFIG_NAME):
+            raise ConfigError(
+                f"{self.folder}: another run has taken this folder; train into one of your own with --out"
+            )
+        if model is not None:
+            save_model(self.folder / MODEL_NAME, model)
+        if self._mark is None:
+            write_text(self.folder / METRICS_NAME, "")
+            write_text(self.folder / COMMAND_NAME, f"{self._command}\n")
+            write_text(self.folder / CONFIG_NAME, dump_yaml(self._config))
+            self._mark = _identify(self.folder / CONFIG_NAME)
         with (self.folder / METRICS_NAME).open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(record)) + "\n")
+        return kept
+
+
+def _move_run(folder: Path) -> Path | None:
+    """Move the files of an earlier run to a new folder beside ``folder``; None if there are none."""
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if not names:
+        return None
+    folder = folder.resolve()
+    number = 1
+    while True:
+        kept = folder.with_name(f"{folder.name}.{number}")
+        try:
+            kept.mkdir()
+            break
+        except FileExistsError:
+            number += 1
+    for name in names:
+        (folder / name).rename(kept / name)
+    return kept
+
+
+def _identify(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns

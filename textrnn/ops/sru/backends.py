@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from textrnn.errors import BackendError
+
 
 @dataclass(frozen=True)
 class Backend:
@@ -12,6 +14,20 @@ class Backend:
     name: str
     available: bool
     reason: str
+
+
+def choose_backend(name: str) -> str:
+    """Return the backend that ``name`` stands for: itself, or for ``auto`` the fastest that can run here.
+
+    Raises:
+        BackendError: it cannot run here, or there is none of that name.
+    """
+    available = [backend.name for backend in list_backends() if backend.available]
+    if name == "auto":
+        return available[0]
+    if name not in available:
+        raise BackendError(f"SRU backend '{name}' is not available; there is {', '.join(available)}")
+    return name
 
 
 def list_backends() -> list[Backend]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from textrnn.errors import BackendError
-from textrnn.ops.sru.backends import list_backends
+from textrnn.ops.sru.backends import choose_backend
 from textrnn.ops.sru.reference import recur
 
 
@@ -52,10 +51,8 @@ def sru_recurrence(
         BackendError: a backend that is not available.
     """
     _check(u, x, offsets, v=v, b=b, c0=c0, mask=mask)
-    names = [known.name for known in list_backends() if known.available]
-    if backend != "auto" and backend not in names:
-        raise BackendError(f"SRU backend '{backend}' is not available; there is {', '.join(names)}")
-    return recur(u, x, offsets, v=v, b=b, alpha=alpha, c0=c0, mask=mask)
+    backends = {"reference": recur}
+    return backends[choose_backend(backend)](u, x, offsets, v=v, b=b, alpha=alpha, c0=c0, mask=mask)
 
 
 def _check(

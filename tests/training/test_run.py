@@ -1,0 +1,86 @@
+"""The run folder: what is in it, and that nothing else is ever touched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from samples import make_config, make_model
+from textrnn.config import load_config
+from textrnn.errors import ConfigError
+from textrnn.modelfile import SavedModel, load_model
+from textrnn.tokenizer import Tokenizer
+from textrnn.training.reporter import EpochRecord
+from textrnn.training.run import Run, default_folder
+
+
+def make_record(epoch: int) -> EpochRecord:
+    rest = dict.fromkeys(("loss", "valid_loss", "accuracy", "macro_f1", "weighted_f1", "lr", "seconds"), 0.5)
+    return EpochRecord(epoch=epoch, step=epoch, tokens_per_second=1.0, best=True, **rest)
+
+
+@pytest.fixture
+def model(tokenizer: Tokenizer) -> SavedModel:
+    return make_model(tokenizer, make_config(model__hidden=4, model__embedding=6))
+
+
+@pytest.mark.parametrize(
+    ("train", "name"),
+    [
+        ("demo", "runs/demo-sru"),
+        ("data/trec/train.tsv", "runs/trec-sru"),
+        ("reviews.tsv.gz", "runs/reviews-sru"),
+        ("-", "runs/stdin-sru"),
+    ],
+)
+def test_the_default_folder_is_named_after_the_data(train: str, name: str) -> None:
+    assert default_folder(make_config(data__train=train)) == Path(name)
+
+
+def test_nothing_is_written_before_the_first_model(tmp_path: Path, model: SavedModel) -> None:
+    run = Run(tmp_path / "run", config=model.config, command="textrnn train 'a b'")
+    assert list(tmp_path.iterdir()) == []
+    assert run.write(make_record(1), model) is None
+    assert load_config(run.folder / "config.yaml") == model.config
+    assert (run.folder / "command.txt").read_text() == "textrnn train 'a b'\n"
+    run.write(make_record(2), None)
+    assert len((run.folder / "metrics.jsonl").read_text().splitlines()) == 2
+    assert load_model(run.folder).config == model.config
+
+
+@pytest.mark.parametrize("name", ["thesis.txt", "train.tsv", ".git"])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_with_other_files_is_refused(name: str, overwrite: bool, tmp_path: Path, model: SavedModel) -> None:
+    (tmp_path / "config.yaml").write_text("mine")
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(ConfigError, match=f"holds {name}, no part of a run"):
+        Run(tmp_path, config=model.config, overwrite=overwrite)
+
+
+def test_the_current_folder_can_be_the_run(tmp_path: Path, model: SavedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert Run(Path(), config=model.config).write(make_record(1), model) is None
+    assert Run(Path(), config=model.config).write(make_record(1), model) == tmp_path / "here.1"
+    assert load_model(tmp_path / "here.1").labels == load_model(Path()).labels
+
+
+def test_earlier_runs_are_numbered(tmp_path: Path, model: SavedModel) -> None:
+    for number in range(3):
+        run = Run(tmp_path / "run", config=model.config, command=str(number))
+        run.write(make_record(1), model)
+    assert (tmp_path / "run" / "command.txt").read_text() == "2\n"
+    assert (tmp_path / "run.1" / "command.txt").read_text() == "0\n"
+    assert (tmp_path / "run.2" / "command.txt").read_text() == "1\n"
+
+
+def test_of_two_runs_in_one_folder_the_first_stops(tmp_path: Path, model: SavedModel) -> None:
+    first = Run(tmp_path / "run", config=model.config, command="first")
+    second = Run(tmp_path / "run", config=model.config, command="second")
+    first.write(make_record(1), model)
+    assert second.write(make_record(1), model) == tmp_path / "run.1"
+    with pytest.raises(ConfigError, match="another run has taken this folder"):
+        first.write(make_record(2), model)
+    assert (tmp_path / "run.1" / "command.txt").read_text() == "first\n"
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 1
