@@ -112,7 +112,7 @@ def test_the_vocabulary_is_the_one_of_sentencepiece_itself(
 @pytest.mark.parametrize("model_type", ["unigram", "bpe", "word", "char"])
 @pytest.mark.parametrize(
     "line",
-    [b" ", b"\t", "\u3000".encode(), "\u200b".encode(), "\ufffd".encode(), b"\xff", b"ka\xc3 lo", b"\xed\xa0\x80"],
+    ["\u200b".encode(), "\ufffd".encode(), b"\xff", b"ka\xc3 lo", b"\xed\xa0\x80"],
 )
 def test_a_line_that_says_little_changes_the_vocabulary_as_in_sentencepiece_itself(
     tmp_path: Path, model_type: str, line: bytes
@@ -200,6 +200,23 @@ def test_without_shuffling_the_first_lines_are_used(sample_lines: int) -> None:
     trained = train(sample_lines=sample_lines, shuffle=False, hard_vocab_limit=False)
     assert trained.model == train(LINES[:sample_lines], hard_vocab_limit=False).model
     assert trained.used == sample_lines
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_blank_lines_take_no_place_among_those_that_are_used(shuffle: bool) -> None:
+    letters = "abcdefghijklmnopqrst"
+    lines = [line for letter in letters for line in (b" ", b"\t", letter.encode() * 2)]
+    trained = train(lines, model_type="char", sample_lines=20, shuffle=shuffle)
+    seen = {trained.tokenizer.decode([i]) for i in range(3, len(trained.tokenizer))} & set(letters)
+    assert (trained.lines, trained.usable, trained.used, len(seen)) == (60, 20, 20, 20)
+
+
+@pytest.mark.parametrize("how", [{}, {"sample_lines": 0}, {"sample_lines": 50}, {"sample_lines": 50, "shuffle": False}])
+def test_a_refusal_comes_through_whether_all_lines_are_read_or_not(how: dict[str, Any]) -> None:
+    with pytest.raises(VocabularyError):
+        train(vocab_size=30_000, **how)
+    with pytest.raises(TokenizerError, match=r"^a vocabulary of 8 is smaller than the \d+ characters"):
+        train(vocab_size=8, **how)
 
 
 @pytest.mark.parametrize("sample_lines", [0, 400, 401])

@@ -13,9 +13,6 @@ from textrnn.layers.gru import PackedRNN
 from textrnn.layers.pooling import SequencePool
 from textrnn.layers.sru import SRU
 
-EMBEDDING_STD = 0.5
-"""Of the embeddings at first: SRU's highway carries them up to the pooling, so large ones make large scores."""
-
 
 class Classifier(nn.Module):
     """A recurrent text classifier over packed batches.
@@ -51,7 +48,6 @@ class Classifier(nn.Module):
     ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocab_size, embedding)
-        nn.init.normal_(self.embedding.weight, std=EMBEDDING_STD)
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleList()
         width = embedding

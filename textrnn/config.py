@@ -73,7 +73,9 @@ class TrainConfig(Section):
     """The optimisation."""
 
     epochs: int = Field(20, ge=1, le=1_000_000, description="passes over the training text, at most")
-    batch_size: int = Field(32, ge=1, le=1_000_000, description="texts in a step")
+    batch_size: int | None = Field(
+        None, ge=1, le=1_000_000, description="texts in a step; none: 8, 16 or 32, by the number of training texts"
+    )
     lr: float = Field(0.002, gt=0, description="highest learning rate of AdamW")
     weight_decay: float = Field(0.01, ge=0, description="AdamW's decoupled weight decay")
     warmup: float = Field(

@@ -229,7 +229,7 @@ class _Feed:
 
     def __init__(self, lines: Iterable[bytes], *, max_bytes: int) -> None:
         self._source, self.max_bytes = lines, max_bytes
-        self.lines = self.too_long = self.unusable = self.blank = self.usable = 0
+        self.lines = self.too_long = self.unusable = self.usable = 0
         self.error: BaseException | None = None
 
     def __iter__(self) -> Iterator[bytes]:
@@ -240,14 +240,10 @@ class _Feed:
                     self.too_long += 1
                 elif b"\0" in line or _RESERVED in line:
                     self.unusable += 1
-                elif not line.decode("utf-8", errors="replace").strip():
-                    self.blank += 1
-                    if line:
-                        yield line  # SentencePiece counts its blanks
-                else:
+                elif line.decode("utf-8", errors="replace").strip():
                     self.usable += 1
                     yield line
-        except BaseException as error:  # also Ctrl-C
+        except (Exception, KeyboardInterrupt) as error:
             self.error = error
             raise
 

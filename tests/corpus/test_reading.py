@@ -131,6 +131,13 @@ def test_parts_compressed_by_themselves_are_one_text(tmp_path: Path, kind: str, 
     assert list(read_lines(write(tmp_path, content))) == [b"a", b"bc", b"d"]
 
 
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_frame_of_zstd_that_holds_no_text_is_passed_over(tmp_path: Path, place: int) -> None:
+    frames = [compress_zst(b"a\nb"), compress_zst(b"c\n")]
+    frames.insert(place, b"\x50\x2a\x4d\x18\x04\x00\x00\x00abcd")  # pzstd writes such frames
+    assert list(read_lines(write(tmp_path, b"".join(frames)))) == [b"a", b"bc"]
+
+
 @pytest.mark.parametrize("kind", COMPRESS)
 def test_long_parts_are_one_text(tmp_path: Path, kind: str) -> None:
     long = b"x" * (BLOCK + 3)

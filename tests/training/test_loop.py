@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from samples import make_config, write_rows
-from textrnn.config import Config
+from textrnn.config import Config, load_config
 from textrnn.errors import BackendError, ConfigError, DataError
 from textrnn.inference.engine import Engine
 from textrnn.modelfile import load_model
@@ -170,6 +170,15 @@ def test_faults_come_before_anything_is_written(tmp_path: Path) -> None:
         train(small(tmp_path / "gone.tsv"), tmp_path / "run")
     assert recorder.closed == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "rows.tsv"]
+
+
+@pytest.mark.parametrize(("rows", "size"), [(50, 8), (1600, 16), (3200, 32)])
+def test_the_batch_size_goes_by_the_number_of_texts(rows: int, size: int, tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "rows.tsv", rows)
+    config = small(path, data__valid=str(write_rows(tmp_path / "v.tsv", 4)), train__batch_size=None, train__epochs=1)
+    train(config, tmp_path / "run")
+    assert load_config(tmp_path / "run" / "config.yaml").train.batch_size == size
+    assert load_model(tmp_path / "run").config.train.batch_size == size
 
 
 def test_a_loss_that_is_no_number_is_told(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from textrnn.tokenizer import Tokenizer
 from textrnn.training.reporter import EpochRecord
 from textrnn.training.run import Run, default_folder
 
+CONFIG = make_config(model__hidden=4, model__embedding=6)
+
 
 def make_record(epoch: int) -> EpochRecord:
     rest = dict.fromkeys(("loss", "valid_loss", "accuracy", "macro_f1", "weighted_f1", "lr", "seconds"), 0.5)
@@ -22,7 +24,7 @@ def make_record(epoch: int) -> EpochRecord:
 
 @pytest.fixture
 def model(tokenizer: Tokenizer) -> SavedModel:
-    return make_model(tokenizer, make_config(model__hidden=4, model__embedding=6))
+    return make_model(tokenizer, CONFIG)
 
 
 @pytest.mark.parametrize(
@@ -39,14 +41,14 @@ def test_the_default_folder_is_named_after_the_data(train: str, name: str) -> No
 
 
 def test_nothing_is_written_before_the_first_model(tmp_path: Path, model: SavedModel) -> None:
-    run = Run(tmp_path / "run", config=model.config, command="textrnn train 'a b'")
+    run = Run(tmp_path / "run", command="textrnn train 'a b'")
     assert list(tmp_path.iterdir()) == []
-    assert run.write(make_record(1), model) is None
-    assert load_config(run.folder / "config.yaml") == model.config
+    assert run.write(make_record(1), CONFIG, model) is None
+    assert load_config(run.folder / "config.yaml") == CONFIG
     assert (run.folder / "command.txt").read_text() == "textrnn train 'a b'\n"
-    run.write(make_record(2), None)
+    run.write(make_record(2), CONFIG, None)
     assert len((run.folder / "metrics.jsonl").read_text().splitlines()) == 2
-    assert load_model(run.folder).config == model.config
+    assert load_model(run.folder).config == CONFIG
 
 
 @pytest.mark.parametrize("name", ["thesis.txt", "train.tsv", ".git"])
@@ -55,32 +57,32 @@ def test_a_folder_with_other_files_is_refused(name: str, overwrite: bool, tmp_pa
     (tmp_path / "config.yaml").write_text("mine")
     (tmp_path / name).write_text("mine")
     with pytest.raises(ConfigError, match=f"holds {name}, no part of a run"):
-        Run(tmp_path, config=model.config, overwrite=overwrite)
+        Run(tmp_path, overwrite=overwrite)
 
 
 def test_the_current_folder_can_be_the_run(tmp_path: Path, model: SavedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    assert Run(Path(), config=model.config).write(make_record(1), model) is None
-    assert Run(Path(), config=model.config).write(make_record(1), model) == tmp_path / "here.1"
+    assert Run(Path()).write(make_record(1), CONFIG, model) is None
+    assert Run(Path()).write(make_record(1), CONFIG, model) == tmp_path / "here.1"
     assert load_model(tmp_path / "here.1").labels == load_model(Path()).labels
 
 
 def test_earlier_runs_are_numbered(tmp_path: Path, model: SavedModel) -> None:
     for number in range(3):
-        run = Run(tmp_path / "run", config=model.config, command=str(number))
-        run.write(make_record(1), model)
+        run = Run(tmp_path / "run", command=str(number))
+        run.write(make_record(1), CONFIG, model)
     assert (tmp_path / "run" / "command.txt").read_text() == "2\n"
     assert (tmp_path / "run.1" / "command.txt").read_text() == "0\n"
     assert (tmp_path / "run.2" / "command.txt").read_text() == "1\n"
 
 
 def test_of_two_runs_in_one_folder_the_first_stops(tmp_path: Path, model: SavedModel) -> None:
-    first = Run(tmp_path / "run", config=model.config, command="first")
-    second = Run(tmp_path / "run", config=model.config, command="second")
-    first.write(make_record(1), model)
-    assert second.write(make_record(1), model) == tmp_path / "run.1"
+    first = Run(tmp_path / "run", command="first")
+    second = Run(tmp_path / "run", command="second")
+    first.write(make_record(1), CONFIG, model)
+    assert second.write(make_record(1), CONFIG, model) == tmp_path / "run.1"
     with pytest.raises(ConfigError, match="another run has taken this folder"):
-        first.write(make_record(2), model)
+        first.write(make_record(2), CONFIG, model)
     assert (tmp_path / "run.1" / "command.txt").read_text() == "first\n"
     assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 1

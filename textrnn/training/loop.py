@@ -54,9 +54,10 @@ def train(
     """
     reporter = reporter or Reporter()
     try:
-        run = Run(out, config=config, command=command, overwrite=overwrite)
+        run = Run(out, command=command, overwrite=overwrite)
         device = resolve_device(config.train.device)
         dataset = load_dataset(config, reporter)
+        config = _resolve_batch_size(config, len(dataset.train))
         make_repeatable(config.train.seed)
         model = _build(config, dataset).to(device)
         reporter.note(_describe(config, model, device))
@@ -77,7 +78,9 @@ class _Trainer:
 
     def __init__(self, config: Config, dataset: Dataset, *, model: Classifier, device: torch.device) -> None:
         self.config, self.dataset, self.model, self.device = config, dataset, model, device
-        self.batches = -(-len(dataset.train) // config.train.batch_size)
+        assert config.train.batch_size is not None  # it has been resolved
+        self.batch_size = config.train.batch_size
+        self.batches = -(-len(dataset.train) // self.batch_size)
         self.optimiser = make_optimiser(model, config.train)
         self.kept: Path | None = None
         self.schedule = make_schedule(
@@ -119,7 +122,7 @@ class _Trainer:
 
     def store(self, record: EpochRecord, run: Run, reporter: Reporter) -> None:
         """Write the epoch's record, and the model if it is the best so far; the first one makes this the latest run."""
-        kept = run.write(record, self.snapshot() if record.best else None)
+        kept = run.write(record, self.config, self.snapshot() if record.best else None)
         if kept:
             self.kept = kept
             reporter.note(f"an earlier run was in {run.folder}; it is kept as {kept}")
@@ -135,7 +138,7 @@ class _Trainer:
         self.model.train()
         total, texts, tokens = 0.0, 0, 0
         start = time.perf_counter()
-        for batch in bucket_batches(self.dataset.train, self.config.train.batch_size, rng):
+        for batch in bucket_batches(self.dataset.train, self.batch_size, rng):
             loss = self.train_step(batch)
             if not np.isfinite(loss):
                 raise DataError(
@@ -185,6 +188,14 @@ class _Trainer:
         return SavedModel(self.config, self.dataset.labels, self.dataset.tokenizer, self.model.export_weights())
 
 
+def _resolve_batch_size(config: Config, texts: int) -> Config:
+    """Set a batch size that was left open: 32, but 16 or 8 where an epoch would have fewer than 100 steps."""
+    if config.train.batch_size is not None:
+        return config
+    size = next((size for size in (32, 16) if texts >= 100 * size), 8)
+    return config.model_copy(update={"train": config.train.model_copy(update={"batch_size": size})})
+
+
 def _build(config: Config, dataset: Dataset) -> Classifier:
     return Classifier(len(dataset.tokenizer), len(dataset.labels), **config.model.model_dump())
 
@@ -199,5 +210,5 @@ def _describe(config: Config, model: Classifier, device: torch.device) -> str:
     backend = f", SRU backend {choose_backend('auto')}" if shape.cell == "sru" else ""
     return (
         f"model: {shape.layers} layers of {shape.cell.upper()}, {shape.hidden} wide, {way}, "
-        f"{_count(model):,} parameters, on {device}{backend}"
+        f"{_count(model):,} parameters, {config.train.batch_size} texts in a step, on {device}{backend}"
     )

@@ -37,8 +37,8 @@ class Run:
         ConfigError: ``folder`` is a file, a folder that holds something other than a run, or the pointer's own place.
     """
 
-    def __init__(self, folder: Path, *, config: Config, command: str = "", overwrite: bool = False) -> None:
-        self.folder, self._config, self._command, self._overwrite = folder, config, command, overwrite
+    def __init__(self, folder: Path, *, command: str = "", overwrite: bool = False) -> None:
+        self.folder, self._command, self._overwrite = folder, command, overwrite
         self._mark: tuple[int, int] | None = None  # of our config.yaml: shows that the folder is still ours
         if folder.resolve() == POINTER.resolve():
             raise ConfigError(f"--out {folder}: the name of the pointer to the latest run; choose another")
@@ -48,8 +48,8 @@ class Run:
         if others:
             raise ConfigError(f"--out {folder}: holds {min(others)}, no part of a run; name an empty or a new folder")
 
-    def write(self, record: EpochRecord, model: SavedModel | None) -> Path | None:
-        """Add the record of an epoch, and write ``model`` if it is given (the first time it has to be).
+    def write(self, record: EpochRecord, config: Config, model: SavedModel | None) -> Path | None:
+        """Add the record of an epoch, and write ``model`` if it is given (it is with the first).
 
         The first call makes the folder ours: an earlier run there moves to the first free name of ``FOLDER.1``,
         ``FOLDER.2``, ..., which is returned; with ``overwrite`` its files are replaced.
@@ -69,7 +69,7 @@ class Run:
         if self._mark is None:
             write_text(self.folder / METRICS_NAME, "")
             write_text(self.folder / COMMAND_NAME, f"{self._command}\n")
-            write_text(self.folder / CONFIG_NAME, dump_yaml(self._config))
+            write_text(self.folder / CONFIG_NAME, dump_yaml(config))
             self._mark = _identify(self.folder / CONFIG_NAME)
         with (self.folder / METRICS_NAME).open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(record)) + "\n")
