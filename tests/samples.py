@@ -20,6 +20,20 @@ SENTENCES = [
     "the blue one is sold out",
 ]
 
+ODD_LINES = [  # whatever a line may hold
+    b"green tea please",
+    b"",
+    b"   ",
+    b"nul \0 inside",
+    b"\xff\xfe not utf-8 \xc3",
+    "line\u2028separator\u0085and\u000b\u000cmore".encode(),
+    b"carriage \r return",
+    b"tea " * 250_000,
+    "\ud658\ubd88\t\ubd80\ud0c1".encode(),
+    b"crlf\r",
+    b"no newline at the end",
+]
+
 
 def make_config(**values: object) -> Config:
     """Return a config with ``section__key=value`` set."""

@@ -14,21 +14,7 @@ import pytest
 import sentencepiece
 
 from command import SMALL, Run, find_command, run_command
-from samples import write_rows
-
-LINES = [
-    b"green tea please",
-    b"",
-    b"   ",
-    b"nul \0 inside",
-    b"\xff\xfe not utf-8 \xc3",
-    "line\u2028separator\u0085and\u000b\u000cmore".encode(),
-    b"carriage \r return",
-    b"tea " * 250_000,
-    b"a\ttab",
-    b"crlf\r",
-    b"black coffee, no newline",
-]
+from samples import ODD_LINES, write_rows
 
 
 def labels_of(output: bytes) -> list[str]:
@@ -158,14 +144,14 @@ def test_evaluate_says_that_a_label_is_unknown(trained: Path) -> None:
 
 
 def test_one_line_out_for_each_line_in(trained: Path) -> None:
-    done = run_command("predict", cwd=trained, stdin=b"\n".join(LINES))
+    done = run_command("predict", cwd=trained, stdin=b"\n".join(ODD_LINES))
     assert done.returncode == 0
     assert done.stderr == b""
     lines = done.stdout.decode().split("\n")
-    assert len(lines) - 1 == len(LINES)
+    assert len(lines) - 1 == len(ODD_LINES)
     assert all(label in ("tea", "coffee") for label in labels_of(done.stdout))
     # in order: each line by itself gives the same
-    for line, got in zip(LINES, lines, strict=False):
+    for line, got in zip(ODD_LINES, lines, strict=False):
         label, probability = got.split("\t")
         alone = run_command("predict", cwd=trained, stdin=line + b"\n").stdout.decode().split("\t")
         assert alone[0] == label
@@ -216,6 +202,47 @@ def test_init_writes_a_config_that_trains(textrnn: Run, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr.decode()
     assert b"training on the demo data" in done.stderr
     assert (tmp_path / "runs" / "demo-sru" / "model.safetensors").exists()
+
+
+def test_the_demo_does_the_whole_job(textrnn: Run, tmp_path: Path) -> None:
+    done = textrnn("demo")
+    error, output = done.stderr.decode(), done.stdout.decode()
+    assert done.returncode == 0, error
+    for command in ("spm-train --input", "train --cell sru", "train --cell gru", "evaluate -m runs/sru", "predict -m"):
+        assert f"textrnn {command}" in error  # each is shown
+    rows = [line.split() for line in output.splitlines()[-2:]]
+    assert [row[0] for row in rows] == ["SRU", "GRU"]
+    assert all(float(row[1]) > 45 for row in rows)  # of six labels, a guess is right in 17 %
+    assert {path.name for path in (tmp_path / "textrnn-demo").iterdir()} == {
+        "data",
+        "runs",
+        "m.uni.model",
+        "m.uni.vocab",
+    }
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGPIPE"), reason="signals are sent as POSIX does")
+def test_ctrl_c_leaves_the_best_model_and_says_so(tmp_path: Path) -> None:
+    write_rows(tmp_path / "rows.tsv", 400)
+    arguments = [
+        find_command(),
+        "train",
+        "--train",
+        "rows.tsv",
+        *SMALL,
+        "--epochs",
+        "500",
+        "--set",
+        "train.patience=500",
+    ]
+    with subprocess.Popen(arguments, cwd=tmp_path, stderr=subprocess.PIPE) as process:
+        assert process.stderr
+        while b"epoch 2/500" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read().splitlines()[-1] == b"textrnn: interrupted"
+        assert process.wait(60) == 130
+    assert labels_of(run_command("predict", cwd=tmp_path, stdin=b"green tea\n").stdout) == ["tea"]
 
 
 def test_help_version_schema_and_doctor(textrnn: Run) -> None:

@@ -10,23 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from samples import make_config, make_model
+from samples import ODD_LINES, make_config, make_model
 from textrnn.inference.engine import Engine, Prediction
 from textrnn.inference.stream import format_line, predict_files
 from textrnn.tokenizer import Tokenizer
-
-LINES = [
-    b"where is my parcel",
-    b"",
-    b"   ",
-    b"nul \0 inside",
-    b"\xff\xfe not utf-8 \xc3",
-    "line\u2028separator\u0085and\u000b\u000cmore".encode(),
-    b"carriage \r return",
-    b"x" * 1_000_000,
-    "환불\t부탁".encode(),
-    b"no newline at the end",
-]
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +23,10 @@ def engine(tokenizer: Tokenizer) -> Engine:
 
 def test_one_line_for_each_line(engine: Engine, tmp_path: Path) -> None:
     path = tmp_path / "lines.txt"
-    path.write_bytes(b"\n".join(LINES))
+    path.write_bytes(b"\n".join(ODD_LINES))
     output = "".join(predict_files(engine, [str(path)]))
     assert output.endswith("\n")
-    texts = [line.decode("utf-8", errors="replace") for line in LINES]
+    texts = [line.decode("utf-8", errors="replace") for line in ODD_LINES]
     wanted = [found[0] for found in engine.predict(texts)]
     got = [line.split("\t") for line in output[:-1].split("\n")]
     assert [label for label, _ in got] == [prediction.label for prediction in wanted]
