@@ -120,7 +120,7 @@ def test_text_that_is_not_utf8_leaves_the_old_text(tmp_path: Path) -> None:
 
 
 def test_nothing_is_kept_where_nothing_is(tmp_path: Path) -> None:
-    assert keep_previous(tmp_path / "model") is None
+    assert keep_previous(tmp_path / "model", tmp_path / "vocab") == []
     assert names(tmp_path) == []
 
 
@@ -131,18 +131,25 @@ def test_nothing_is_kept_where_nothing_is(tmp_path: Path) -> None:
 def test_the_previous_gets_the_first_free_number(tmp_path: Path, taken: list[str], number: int) -> None:
     for name in [*taken, "model"]:
         (tmp_path / name).write_text(name)
-    kept = keep_previous(tmp_path / "model")
-    assert kept == tmp_path / f"model.{number}"
+    ((path, kept),) = keep_previous(tmp_path / "model")
+    assert (path, kept) == (tmp_path / "model", tmp_path / f"model.{number}")
     assert kept.read_text() == "model"
     assert [(tmp_path / name).read_text() for name in taken] == taken
     assert not (tmp_path / "model").exists()
+
+
+def test_what_belongs_together_gets_one_number(tmp_path: Path) -> None:
+    for name in ("m.model", "m.vocab", "m.model.1", "m.vocab.2"):
+        (tmp_path / name).write_text(name)
+    pair = tmp_path / "m.model", tmp_path / "m.vocab"
+    assert keep_previous(*pair) == [(path, path.with_name(f"{path.name}.3")) for path in pair]
 
 
 def test_each_of_several_is_kept_with_its_extension(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     for turn in range(1, 12):
         path.write_text(str(turn))
-        assert keep_previous(path) == tmp_path / f"model.safetensors.{turn}"
+        assert keep_previous(path) == [(path, tmp_path / f"model.safetensors.{turn}")]
     assert [(tmp_path / f"model.safetensors.{turn}").read_text() for turn in range(1, 12)] == [
         str(turn) for turn in range(1, 12)
     ]
@@ -153,7 +160,7 @@ def test_a_folder_is_kept_with_what_it_holds(tmp_path: Path) -> None:
     run.mkdir()
     (run / "log").write_text("x")
     (tmp_path / "run.1").mkdir()
-    assert keep_previous(run) == tmp_path / "run.2"
+    assert keep_previous(run) == [(run, tmp_path / "run.2")]
     assert (tmp_path / "run.2" / "log").read_text() == "x"
     assert not run.exists()
 

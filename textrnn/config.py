@@ -201,7 +201,7 @@ def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, str], list[str]]:
     if tree is None:
         return {}, {}, []
     if not isinstance(tree, dict):
-        raise ConfigError(f"{path}: holds no keys; {_list_sections()}")
+        raise ConfigError(f"{path}: holds no keys; {_list_sections()}{_hint_at_data(path)}")
     origins: dict[str, str] = {}
     faults = []
     for key, line in _walk(node, ""):
@@ -232,7 +232,11 @@ def _parse_yaml(path: Path) -> tuple[Any, Any]:
         line = mark.line + 1 if mark else _find_bad_value(node)
         where = f"{path}:{line}" if line else str(path)
         reason = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
-        raise ConfigError(f"{where}: not YAML: {' '.join(reason.split())}") from None
+        raise ConfigError(f"{where}: not YAML: {' '.join(reason.split())}{_hint_at_data(path)}") from None
+
+
+def _hint_at_data(path: Path) -> str:
+    return "" if path.suffix in (".yaml", ".yml") else " (labelled text is named with --train)"
 
 
 def _find_bad_value(node: Any) -> int | None:

@@ -18,7 +18,10 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     The folder of ``path`` is made when it does not exist.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    except OSError as error:  # it would name the temporary file
+        raise OSError(error.errno, error.strerror, str(path)) from None
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
@@ -37,15 +40,16 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode("utf-8", errors="surrogateescape"))
 
 
-def keep_previous(path: Path) -> Path | None:
-    """Move what stands at ``path`` to the first free name of ``path.1``, ``path.2``, ...; None if nothing is there."""
-    if not path.exists():
-        return None
+def keep_previous(*paths: Path) -> list[tuple[Path, Path]]:
+    """Move what stands at ``paths`` to ``path.N``, with the first ``N`` that is free for all; return (path, path.N)."""
     number = 1
-    while (kept := path.with_name(f"{path.name}.{number}")).exists():
+    while any(path.with_name(f"{path.name}.{number}").exists() for path in paths):
         number += 1
-    path.rename(kept)
-    return kept
+    moved = []
+    for path in paths:
+        if path.exists():
+            moved.append((path, path.rename(path.with_name(f"{path.name}.{number}"))))
+    return moved
 
 
 def shipped(name: str) -> Path:

@@ -300,16 +300,17 @@ def test_half_a_character_in_json_is_replaced(tmp_path: Path, escaped: str, text
 
 
 @pytest.mark.parametrize(
-    ("name", "content"),
+    ("name", "content", "line"),
     [
-        ("d.tsv", b"a\tx\xffy\xc3\n"),
-        ("d.csv", b"label,text\na,x\xffy\xc3\n"),
-        ("d.jsonl", b'{"label": "a", "text": "x\xffy\xc3"}\n'),
-        ("d.txt", b"__label__a x\xffy\xc3\n"),
+        ("d.tsv", b"a\tb\n\na\tx\xffy\n", 3),
+        ("d.csv", b"label,text\na,x\xffy\n", 2),
+        ("d.jsonl", b'{"label": "a", "text": "x\xff"}\n', 1),
+        ("d.txt", b"__label__a x\n__label__\xb9 y\n", 2),
     ],
 )
-def test_bytes_that_are_not_utf8_are_replaced(tmp_path: Path, name: str, content: bytes) -> None:
-    assert [row[:2] for row in read(tmp_path, content, name)] == [("a", "x\ufffdy\ufffd")]
+def test_bytes_that_are_not_utf8_are_a_fault(tmp_path: Path, name: str, content: bytes, line: int) -> None:
+    with pytest.raises(DataError, match=rf"{name}:{line}: not UTF-8; convert the file"):
+        read(tmp_path, content, name)
 
 
 def test_standard_input_is_named_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

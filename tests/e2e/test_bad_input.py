@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import lzma
 import pickle
@@ -88,6 +89,8 @@ CASES = [
     Case("config with an unknown key", "train c.yaml", USAGE, r"c\.yaml:2: model\.hiden: unknown key, did you mean 'hidden'\?", {"c.yaml": b"model:\n  hiden: 3\n"}),
     Case("config with a key twice", "train c.yaml", USAGE, r"c\.yaml:3: model\.cell: written twice", {"c.yaml": b"model:\n  cell: gru\n  cell: sru\n"}),
     # labelled data
+    Case("train given twice", "train --train a.tsv --train b.tsv", USAGE, r"--train b\.tsv: given twice; put the files together"),
+    Case("data for a config", "train rows.txt", USAGE, r"rows\.txt:\d: not YAML: .* \(labelled text is named with --train\)", {"rows.txt": b"a: b: c\n"}),
     Case("missing file", "train --train gone.tsv", DATA, r"gone\.tsv: no such file"),
     train("folder for a file", DATA, r"rows\.tsv: a folder; name a file", rows=folder),
     train("empty file", DATA, r"rows\.tsv: empty", rows=b""),
@@ -111,6 +114,8 @@ CASES = [
     train_on("d.txt", b"__label__a x\n__label__a __label__b y\n", r"d\.txt:2: more than one label"),
     train_on("d.txt", b"__label__a x\nb y\n", r"d\.txt:2: does not start with __label__"),
     train_on("d.txt", b"just some words\n", r"d\.txt:1: cannot tell the format"),
+    train_on("d.tsv", "tea\ta\n배송\t언제\n".encode("cp949"), r"d\.tsv:2: not UTF-8; convert the file"),
+    train_on("d.tsv.bz2", bz2.compress(ROWS), r"d\.tsv\.bz2: bzip2 data; unpack it first"),
     train_on("d.tsv", "tea\ta\n".encode("utf-16"), r"d\.tsv:1: UTF-16 text; convert it"),
     train_on("d.tsv.gz", gzip.compress(ROWS)[:-9], r"d\.tsv\.gz: the compressed data is damaged or cut short"),
     # tokenizers
@@ -121,7 +126,7 @@ CASES = [
     Case("spm-train of a missing file", "spm-train --input a.txt,b.txt", DATA, r"b\.txt: no such file", {"a.txt": TEXT}),
     Case("spm-train of nothing", "spm-train --input -", DATA, r"no text to train a tokenizer on: there is no line"),
     Case("spm-train of blanks", "spm-train --input -", DATA, r"no text .*: every line is blank", {}, b"\n \n\n"),
-    Case("vocabulary too large", "spm-train --input a.txt --vocab-size 9000", DATA, r"a\.txt: cannot give 9000 pieces, \d+ at most: ask for --vocab-size \d+, or --no-hard-vocab-limit", {"a.txt": TEXT}),
+    Case("vocabulary too large", "spm-train --input a.txt --vocab-size 9000", DATA, r"a\.txt: cannot give 9,000 pieces, \d+ at most: ask for --vocab-size \d+, or --no-hard-vocab-limit", {"a.txt": TEXT}),
     Case("vocabulary too small", "spm-train --input a.txt --vocab-size 5", DATA, r"a vocabulary of 5 is smaller than", {"a.txt": TEXT}),
     Case("unknown type", "spm-train --input a.txt --model-type wordpiece", USAGE, r".*'--model-type'", {"a.txt": TEXT}),
     Case("unknown option of SentencePiece", "spm-train --input a.txt --set fly=1", USAGE, r"fly: SentencePiece has no such option", {"a.txt": TEXT}),

@@ -104,7 +104,7 @@ def _explain(error: Exception) -> tuple[list[str], int]:
         message = " ".join(error.format_message().split()).rstrip(".")
         return [f"{message[0].lower()}{message[1:]}; see '{command} --help'"], EXIT_USAGE
     if isinstance(error, OSError):
-        return [f"{error.filename or 'system'}: {error.strerror or error}"], EXIT_DATA
+        return [f"{error.filename or 'input or output'}: {error.strerror or error}"], EXIT_DATA
     if isinstance(error, MemoryError):
         return ["out of memory"], EXIT_DATA
     return [f"internal error: {type(error).__name__}: {error}; run again with --debug and report it"], EXIT_DATA

@@ -53,6 +53,7 @@ def evaluate_command(
     found = evaluate(engine, examples)
     if found.unknown_texts:
         shown = ", ".join(f"'{label}'" for label in found.unknown_labels[:5])
+        shown += ", ..." if len(found.unknown_labels) > 5 else ""
         say(f"{found.unknown_texts} texts have labels that the model does not know ({shown}); they are counted wrong")
     write_data(json.dumps(found.to_dict(), ensure_ascii=False) + "\n" if as_json else format_evaluation(found))
 

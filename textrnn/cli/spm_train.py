@@ -145,8 +145,8 @@ def _write(trained: TrainedTokenizer, targets: tuple[Path, Path], *, overwrite: 
     contents = trained.model, vocab.encode("utf-8")
     there = [target for target in targets if target.exists()]
     if not overwrite and any(target.read_bytes() != contents[targets.index(target)] for target in there):
-        for target in there:
-            say(f"an earlier {target} is kept as {keep_previous(target)}")
+        for target, kept in keep_previous(*targets):
+            say(f"an earlier {target} is kept as {kept}")
     with atomic_write(targets[0]) as file:
         file.write(trained.model)
     write_text(targets[1], vocab)
@@ -174,7 +174,7 @@ def _explaining_vocabulary(paths: list[str]) -> Iterator[None]:
         raise DataError(
             ",".join(paths),
             None,
-            f"cannot give {error.asked} pieces, {error.largest} at most: "
+            f"cannot give {error.asked:,} pieces, {error.largest:,} at most: "
             f"ask for --vocab-size {error.largest}, or --no-hard-vocab-limit for as many as there are",
         ) from None
 

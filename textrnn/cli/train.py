@@ -12,6 +12,7 @@ import typer
 
 from textrnn.cli.console import say, write_data
 from textrnn.config import Cell, Config, Override, load_config, parse_overrides
+from textrnn.errors import ConfigError
 
 if TYPE_CHECKING:
     from textrnn.training import Outcome
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
 
 ConfigFile = Annotated[Path | None, typer.Argument(metavar="CONFIG.yaml", help="A config; 'textrnn init' writes one.")]
 CellName = Annotated[Cell | None, typer.Option(help="The recurrent cell.  [default: sru]")]
-TrainFile = Annotated[str | None, typer.Option(metavar="FILE", help="Labelled training text.  [default: demo data]")]
+TrainFile = Annotated[
+    list[str] | None, typer.Option(metavar="FILE", help="Labelled training text.  [default: demo data]")
+]
 ValidFile = Annotated[
-    str | None, typer.Option(metavar="FILE", help="Labelled text to stop on.  [default: a tenth of train]")
+    list[str] | None, typer.Option(metavar="FILE", help="Labelled text to stop on.  [default: a tenth of train]")
 ]
 TokenizerFile = Annotated[
     str | None, typer.Option(metavar="FILE", help="A SentencePiece .model.  [default: trained on the text]")
@@ -75,10 +78,13 @@ def train_command(
       textrnn train --train train.tsv --valid valid.tsv --out runs/questions
       textrnn train config.yaml --cell gru --set model.dropout=0.3
     """
+    for flag, files in (("--train", train), ("--valid", valid)):
+        if files and len(files) > 1:
+            raise ConfigError(f"{flag} {files[1]}: given twice; put the files together, as with cat")
     flags: dict[str, tuple[str, Any]] = {
         "model.cell": ("--cell", cell),
-        "data.train": ("--train", train),
-        "data.valid": ("--valid", valid),
+        "data.train": ("--train", train[0] if train else None),
+        "data.valid": ("--valid", valid[0] if valid else None),
         "tokenizer.model": ("--tokenizer", tokenizer),
         "model.layers": ("--layers", layers),
         "model.hidden": ("--hidden", hidden),
@@ -91,6 +97,8 @@ def train_command(
     overrides = parse_overrides(settings or ())
     overrides += [Override(key, value, f"{flag} {value}") for key, (flag, value) in flags.items() if value is not None]
     resolved = load_config(config, overrides=overrides)
+    # read when torch is imported: idle threads that spin for long slow each other down on a machine that others use too
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     if resolved.train.device == "mps":
         os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")  # read when torch is imported
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import PurePath
@@ -55,12 +55,20 @@ def read_examples(path: str, config: DataConfig) -> list[Example]:
         blank.append(first)
         first = following
     kind = config.format if config.format != "auto" else _detect(path, decode(first), config)
-    texts = map(decode, chain(blank, [first], lines))
+    texts = _decode(path, chain(blank, [first], lines))
     readers = {"tsv": _read_tsv, "csv": _read_csv, "jsonl": _read_jsonl, "fasttext": _read_fasttext}
     examples = [_check(path, example) for example in readers[kind](path, texts, config)]
     if not examples:
         raise DataError(path, None, "holds no labelled text")
     return examples
+
+
+def _decode(path: str, lines: Iterable[bytes]) -> Iterator[str]:
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield line.decode("utf-8")
+        except UnicodeDecodeError:
+            raise DataError(path, number, "not UTF-8; convert the file, as with iconv -f CP949 -t UTF-8") from None
 
 
 def _detect(path: str, first: str, config: DataConfig) -> DataFormat:

@@ -24,6 +24,10 @@ _ZSTD_BYTES = 1 << 14  # of compressed data at once: it may grow a thousandfold
 _DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 
 
+class _UnreadableError(Exception):
+    """A kind of compressed data that is not read."""
+
+
 def check_readable(path: str) -> None:
     """Check that ``path`` names a file that can be opened, or standard input; a pipe is left untouched.
 
@@ -57,6 +61,8 @@ def open_bytes(path: str) -> Iterator[BinaryIO]:
     raw = sys.stdin.buffer if path == STDIN else Path(path).open("rb")  # noqa: SIM115 - closed below
     try:
         yield _decompress(cast("BufferedReader", raw))
+    except _UnreadableError as error:
+        raise DataError(path, None, str(error)) from None
     except _DAMAGED as error:
         raise DataError(path, None, f"the compressed data is damaged or cut short ({error})") from None
     finally:
@@ -157,11 +163,17 @@ class _ZstdReader(RawIOBase):
         return count
 
 
+def _refuse(kind: str) -> BinaryIO:
+    raise _UnreadableError(f"{kind} data; unpack it first (gzip, xz and zstd are read as they are)")
+
+
 # a frame of data, and the sixteen kinds of frames that may be skipped
 _ZSTD_MAGICS = [b"\x28\xb5\x2f\xfd", *(bytes([0x50 + kind]) + b"\x2a\x4d\x18" for kind in range(16))]
 
 _OPENERS: dict[bytes, Callable[[BinaryIO], BinaryIO]] = {
     b"\x1f\x8b": lambda raw: cast("BinaryIO", gzip.GzipFile(fileobj=raw)),
     b"\xfd7zXZ\x00": lambda raw: cast("BinaryIO", lzma.LZMAFile(raw)),  # noqa: SIM115 - the caller closes raw
+    b"BZh91AY&SY": lambda raw: _refuse("bzip2"),
+    b"PK\x03\x04": lambda raw: _refuse("zip"),
     **dict.fromkeys(_ZSTD_MAGICS, lambda raw: cast("BinaryIO", BufferedReader(_ZstdReader(raw), _BLOCK_BYTES))),
 }

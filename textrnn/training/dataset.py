@@ -39,7 +39,7 @@ def load_dataset(config: Config, reporter: Reporter) -> Dataset:
         DataError: a file cannot be used.
         TokenizerError: the tokenizer cannot be read or trained.
     """
-    train_path, valid_path = _find_paths(config, reporter)
+    train_path, valid_path, origin = _find_paths(config)
     if config.tokenizer.model is not None:
         Tokenizer.read(Path(config.tokenizer.model))  # a wrong name is told before the data is read
     train = read_examples(train_path, config.data)
@@ -55,7 +55,7 @@ def load_dataset(config: Config, reporter: Reporter) -> Dataset:
     if config.data.test is not None:
         read_examples(config.data.test, config.data)  # a fault in it is told now, not after training
     tokenizer, source = _make_tokenizer(config, train)
-    for line in (note, source, _summarise(train, valid, labels)):
+    for line in (origin, note, source, _summarise(train, valid, labels)):
         if line:
             reporter.note(line)
     longest = config.data.max_length
@@ -75,18 +75,16 @@ def encode(
     return pack(ids, [classes.get(example.label, -1) for example in examples])
 
 
-def _find_paths(config: Config, reporter: Reporter) -> tuple[str, str | None]:
-    train, valid = config.data.train, config.data.valid
+def _find_paths(config: Config) -> tuple[str, str | None, str]:
+    train, valid, note = config.data.train, config.data.valid, ""
     if train == DEMO:
         folder = shipped("demo")
-        reporter.note(
-            "no training text given: training on the demo data that ships with textrnn (--train FILE for yours)"
-        )
+        note = "no training text given: training on the demo data that ships with textrnn (--train FILE for yours)"
         train, valid = str(folder / "train.tsv"), str(folder / "valid.tsv")
     for path in (train, valid, config.data.test):
         if path is not None:
             check_readable(path)
-    return train, valid
+    return train, valid, note
 
 
 def _hold_out(
@@ -96,7 +94,7 @@ def _hold_out(
     kept, held = hold_out([classes[example.label] for example in examples], config.data.valid_share, rng)
     if not held:
         raise DataError(path, None, "too few texts to hold some out; give a valid set with --valid")
-    note = f"no valid set given: {len(held)} of {len(examples)} texts are held out (seed {config.train.seed})"
+    note = f"no valid set given: {len(held):,} of {len(examples):,} texts are held out (seed {config.train.seed})"
     return [examples[i] for i in kept], [examples[i] for i in held], note
 
 
@@ -118,7 +116,7 @@ def _make_tokenizer(config: Config, train: Sequence[Example]) -> tuple[Tokenizer
     wanted = config.tokenizer
     if wanted.model is not None:
         tokenizer = Tokenizer.read(Path(wanted.model))
-        return tokenizer, f"tokenizer: {len(tokenizer)} pieces, from {wanted.model}"
+        return tokenizer, f"tokenizer: {len(tokenizer):,} pieces, from {wanted.model}"
     trained = train_tokenizer(
         (example.text.encode("utf-8") for example in train),
         model_type=wanted.model_type,
@@ -127,7 +125,7 @@ def _make_tokenizer(config: Config, train: Sequence[Example]) -> tuple[Tokenizer
         seed=config.train.seed,
         options={"max_sentence_length": _LONGEST_TEXT},
     )
-    note = f"tokenizer: {len(trained.tokenizer)} {wanted.model_type} pieces, trained on the training text"
+    note = f"tokenizer: {len(trained.tokenizer):,} {wanted.model_type} pieces, trained on the training text"
     if left_out := trained.too_long + trained.unusable:
         note += f" but for {left_out} texts (over {_LONGEST_TEXT:,} bytes, or with NUL or U+2585)"
     return trained.tokenizer, note
@@ -137,4 +135,4 @@ def _summarise(train: Sequence[Example], valid: Sequence[Example], labels: Seque
     counts = Counter(example.label for example in train)
     shown = ", ".join(f"{label} {counts[label]}" for label in labels[:10])
     more = f", and {len(labels) - 10} more" if len(labels) > 10 else ""
-    return f"data: {len(train)} texts to train on, {len(valid)} to stop on, {len(labels)} labels ({shown}{more})"
+    return f"data: {len(train):,} texts to train on, {len(valid):,} to stop on, {len(labels)} labels ({shown}{more})"

@@ -63,7 +63,11 @@ def train(
         reporter.note(_describe(config, model, device))
         start = time.perf_counter()
         trainer = _Trainer(config, dataset, model=model, device=device)
-        best = trainer.fit(run, reporter)
+        try:
+            best = trainer.fit(run, reporter)
+        except KeyboardInterrupt:
+            reporter.note(f"the best model so far is in {out}" if trainer.saved else "stopped before a model was saved")
+            raise
         return Outcome(out, best, _count(model), time.perf_counter() - start, trainer.kept)
     except RuntimeError as error:  # torch has no class of its own for want of memory on the CPU
         if isinstance(error, torch.OutOfMemoryError) or "alloc" in str(error):
@@ -83,6 +87,7 @@ class _Trainer:
         self.batches = -(-len(dataset.train) // self.batch_size)
         self.optimiser = make_optimiser(model, config.train)
         self.kept: Path | None = None
+        self.saved = False
         self.schedule = make_schedule(
             self.optimiser, steps=config.train.epochs * self.batches, warmup=config.train.warmup
         )
@@ -123,6 +128,7 @@ class _Trainer:
     def store(self, record: EpochRecord, run: Run, reporter: Reporter) -> None:
         """Write the epoch's record, and the model if it is the best so far; the first one makes this the latest run."""
         kept = run.write(record, self.config, self.snapshot() if record.best else None)
+        self.saved = True
         if kept:
             self.kept = kept
             reporter.note(f"an earlier run was in {run.folder}; it is kept as {kept}")

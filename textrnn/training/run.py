@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -44,6 +45,9 @@ class Run:
             raise ConfigError(f"--out {folder}: the name of the pointer to the latest run; choose another")
         if folder.exists() and not folder.is_dir():
             raise ConfigError(f"--out {folder}: a file; name a folder")
+        place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        if not os.access(place, os.W_OK):
+            raise ConfigError(f"--out {folder}: {place} cannot be written to; name another folder")
         others = {path.name for path in folder.iterdir()} - _NAMES if folder.is_dir() else set()
         if others:
             raise ConfigError(f"--out {folder}: holds {min(others)}, no part of a run; name an empty or a new folder")
@@ -81,10 +85,10 @@ def _move_run(folder: Path) -> Path | None:
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     if not names:
         return None
-    folder = folder.resolve()
+    beside = folder if folder.name else folder.resolve()
     number = 1
     while True:
-        kept = folder.with_name(f"{folder.name}.{number}")
+        kept = beside.with_name(f"{beside.name}.{number}")
         try:
             kept.mkdir()
             break
