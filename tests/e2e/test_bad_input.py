@@ -83,7 +83,7 @@ CASES = [
     Case("config is a folder", "train f.yaml", USAGE, r"f\.yaml: a folder", {"f.yaml": folder}),
     Case("config is no YAML", "train c.yaml", USAGE, r"c\.yaml:2: not YAML", {"c.yaml": b"model:\n\tcell: gru\n"}),
     Case("config is binary", "train c.yaml", USAGE, r"c\.yaml: not a YAML file", {"c.yaml": b"\xff\xfe\x00"}),
-    Case("config with an impossible date", "train c.yaml", USAGE, r"c\.yaml: not YAML: month must be in", {"c.yaml": b"train:\n  lr: 2024-13-45\n"}),
+    Case("config with an impossible date", "train c.yaml", USAGE, r"c\.yaml:2: not YAML: month must be in", {"c.yaml": b"train:\n  lr: 2024-13-45\n"}),
     Case("config with NUL", "train c.yaml", USAGE, r"c\.yaml: not YAML: special characters", {"c.yaml": b"train:\0\n"}),
     Case("config is a list", "train c.yaml", USAGE, r"c\.yaml: holds no keys", {"c.yaml": b"- 1\n- 2\n"}),
     Case("config with an unknown key", "train c.yaml", USAGE, r"c\.yaml:2: model\.hiden: unknown key, did you mean 'hidden'\?", {"c.yaml": b"model:\n  hiden: 3\n"}),
