@@ -72,7 +72,8 @@ def spm_decode(
 ) -> None:
     """Decode pieces or ids to text.
 
-    The lines are as spm-encode prints them; one line out for each line in.
+    The lines are as spm-encode prints them; one line out for each line in. Pieces give back the normalised text; ids
+    give U+2047 for characters that have no piece.
 
     \b
       textrnn spm-encode -m m.uni.model < botchan.txt | textrnn spm-decode -m m.uni.model
