@@ -8,6 +8,7 @@ import random
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ class TrainedTokenizer:
     usable: int
     used: int
 
-    @property
+    @cached_property
     def tokenizer(self) -> Tokenizer:
         """The model, ready to use."""
         return Tokenizer(self.model, name="the trained tokenizer")

@@ -97,10 +97,7 @@ def train_command(
     overrides = parse_overrides(settings or ())
     overrides += [Override(key, value, f"{flag} {value}") for key, (flag, value) in flags.items() if value is not None]
     resolved = load_config(config, overrides=overrides)
-    # read when torch is imported: idle threads that spin for long slow each other down on a machine that others use too
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    if resolved.train.device == "mps":
-        os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")  # read when torch is imported
+    _prepare_torch(resolved.train.device)
 
     from textrnn.cli.progress import make_reporter
     from textrnn.training import train as run_training
@@ -111,6 +108,14 @@ def train_command(
         resolved, folder, command=shlex.join(["textrnn", *sys.argv[1:]]), overwrite=overwrite, reporter=make_reporter()
     )
     _report(resolved, outcome)
+
+
+def _prepare_torch(device: str) -> None:
+    """Set what torch reads when it is imported, where the user has not."""
+    # idle threads that spin for long slow each other down on a machine that others use too
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    if device == "mps":
+        os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 
 def _report(config: Config, outcome: Outcome) -> None:
