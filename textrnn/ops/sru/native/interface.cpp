@@ -1,0 +1,175 @@
+// What the library offers, with C linkage: cpu.py calls it through ctypes, which lets go of the interpreter's lock.
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "problem.h"
+#include "threads.h"
+
+#if defined(_WIN32)
+#define EXPORT extern "C" __declspec(dllexport)
+#else
+#define EXPORT extern "C" __attribute__((visibility("default")))
+#endif
+
+namespace textrnn {
+
+extern const Kernels kernels_generic;
+#if defined(TEXTRNN_X86)
+extern const Kernels kernels_avx2;
+extern const Kernels kernels_avx512;
+#endif
+
+namespace {
+
+#if defined(TEXTRNN_X86) && defined(_MSC_VER)
+#include <intrin.h>
+bool has_avx2() {
+  int info[4];
+  __cpuid(info, 1);
+  const bool enabled = (info[2] & (1 << 27)) && (_xgetbv(0) & 0x6) == 0x6, fma = info[2] & (1 << 12);
+  __cpuidex(info, 7, 0);
+  return enabled && fma && (info[1] & (1 << 5));
+}
+bool has_avx512() {
+  if (!has_avx2() || (_xgetbv(0) & 0xe6) != 0xe6) return false;
+  int info[4];
+  __cpuidex(info, 7, 0);
+  const int wanted = (1 << 16) | (1 << 17) | (1 << 30) | int(1u << 31);  // f, dq, bw, vl
+  return (info[1] & wanted) == wanted;
+}
+#elif defined(TEXTRNN_X86)
+bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+bool has_avx512() {
+  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+}
+#endif
+
+// What this processor can run, the fastest last.
+std::vector<const Kernels*> list_kernels() {
+  std::vector<const Kernels*> found = {&kernels_generic};
+#if defined(TEXTRNN_X86)
+  if (has_avx2()) found.push_back(&kernels_avx2);
+  if (has_avx512()) found.push_back(&kernels_avx512);
+#endif
+  return found;
+}
+
+const std::vector<const Kernels*>& kernels() {
+  static const std::vector<const Kernels*> found = list_kernels();
+  return found;
+}
+
+std::atomic<const Kernels*>& chosen() {
+  static std::atomic<const Kernels*> kernels_in_use{kernels().back()};
+  return kernels_in_use;
+}
+
+// Wrong offsets would have the kernels write anywhere.
+bool is_sound(const Problem& p) {
+  if (p.element != 4 && p.element != 2) return false;
+  if (p.offsets[0] != 0 || p.offsets[p.B] != p.N) return false;
+  for (int64_t i = 0; i < p.B; ++i)
+    if (p.offsets[i] > p.offsets[i + 1]) return false;
+  return true;
+}
+
+// The sequences in chunks that depend on their lengths alone: dv and db are summed within a chunk, then over chunks in
+// order, so that they come out the same however many threads there are.
+std::vector<int64_t> cut(const Problem& p) {
+  std::vector<int64_t> bounds = {0};
+  for (int64_t i = 1; i < p.B; ++i)
+    if (p.offsets[i] - p.offsets[bounds.back()] >= kTokens) bounds.push_back(i);
+  bounds.push_back(p.B);
+  return bounds;
+}
+
+// Columns of a task: all, up to kBlock, but fewer where there would not be work for every thread.
+int64_t block_width(const Problem& p, int64_t parts, int threads) {
+  int64_t width = kBlock;
+  while (width > kColumns && parts * ((p.D + width - 1) / width) < 2 * threads) width /= 2;
+  return width;
+}
+
+struct Job {
+  const Problem& problem;
+  void (*run)(const Problem&, const Task&);
+  std::vector<Task> tasks;
+  std::atomic<size_t> next{0};
+};
+
+void work(void* context) {
+  Job& job = *static_cast<Job*>(context);
+  for (size_t i; (i = job.next.fetch_add(1, std::memory_order_relaxed)) < job.tasks.size();)
+    job.run(job.problem, job.tasks[i]);
+}
+
+void run(const Problem& p, void (*kernel)(const Problem&, const Task&), const std::vector<int64_t>& bounds, float* sums,
+         int threads) {
+  Job job{p, kernel, {}};
+  const int64_t chunks = int64_t(bounds.size()) - 1, width = block_width(p, chunks * p.K, threads);
+  for (int64_t chunk = 0; chunk < chunks; ++chunk)
+    for (int64_t k = 0; k < p.K; ++k)
+      for (int64_t begin = 0; begin < p.D; begin += width)
+        job.tasks.push_back({bounds[chunk], bounds[chunk + 1], k, begin, std::min(begin + width, p.D),
+                             sums ? sums + (chunk * p.K + k) * 4 * p.D : nullptr});
+  run_on(int(std::min<size_t>(size_t(threads), job.tasks.size())), work, &job);
+}
+
+void add_up(const Problem& p, const std::vector<float>& sums, int64_t chunks) {
+  for (int64_t k = 0; k < p.K; ++k)
+    for (int g = 0; g < 4; ++g) {  // forget and reset of v, then of b
+      float* total = (g < 2 ? p.dv : p.db) + (k * 2 + g % 2) * p.D;
+      std::fill(total, total + p.D, 0.0f);
+      for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+        const float* part = sums.data() + ((chunk * p.K + k) * 4 + g) * p.D;
+        for (int64_t d = 0; d < p.D; ++d) total[d] += part[d];
+      }
+    }
+}
+
+}  // namespace
+}  // namespace textrnn
+
+EXPORT int textrnn_interface() { return textrnn::kInterface; }
+
+EXPORT const char* textrnn_pool() { return textrnn::pool_name(); }
+
+// The name of the i-th instruction set that this processor can run, the fastest last; null past the end.
+EXPORT const char* textrnn_level(int i) {
+  const auto& found = textrnn::kernels();
+  return i >= 0 && i < int(found.size()) ? found[size_t(i)]->name : nullptr;
+}
+
+// Use the i-th instruction set from now on; for tests. Returns 0, or 1 where there is no such.
+EXPORT int textrnn_use_level(int i) {
+  const auto& found = textrnn::kernels();
+  if (i < 0 || i >= int(found.size())) return 1;
+  textrnn::chosen() = found[size_t(i)];
+  return 0;
+}
+
+EXPORT void textrnn_sigmoid(const float* x, float* y, int64_t n) { textrnn::chosen().load()->sigmoid(x, y, n); }
+
+// Both return 0, or 1 for want of memory, or 2 where offsets or element are not what they should be.
+EXPORT int textrnn_sru_forward(const textrnn::Problem* p, int threads) try {
+  if (!textrnn::is_sound(*p)) return 2;
+  textrnn::run(*p, textrnn::chosen().load()->forward, textrnn::cut(*p), nullptr, threads);
+  return 0;
+} catch (...) {
+  return 1;
+}
+
+EXPORT int textrnn_sru_backward(const textrnn::Problem* p, int threads) try {
+  if (!textrnn::is_sound(*p)) return 2;
+  const auto bounds = textrnn::cut(*p);
+  const int64_t chunks = int64_t(bounds.size()) - 1;
+  std::vector<float> sums(size_t(chunks * p->K * 4 * p->D));
+  textrnn::run(*p, textrnn::chosen().load()->backward, bounds, sums.data(), threads);
+  textrnn::add_up(*p, sums, chunks);
+  return 0;
+} catch (...) {
+  return 1;
+}

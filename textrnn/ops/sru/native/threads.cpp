@@ -1,0 +1,121 @@
+#include "threads.h"
+
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#if defined(__linux__)
+#include <dlfcn.h>
+#include <link.h>
+
+#include <cstring>
+#include <string>
+#endif
+#if !defined(_WIN32)
+#include <pthread.h>
+#endif
+
+namespace textrnn {
+namespace {
+
+// GNU OpenMP's entry point, a stable interface of its library: a team of `threads` calls `body(context)`.
+using Parallel = void (*)(void (*body)(void*), void* context, unsigned threads, unsigned flags);
+
+#if defined(__linux__)
+int find_runtime(dl_phdr_info* info, size_t, void* found) {
+  auto& path = *static_cast<std::string*>(found);
+  const std::string name = info->dlpi_name;
+  if (name.find("libgomp") == std::string::npos) return 0;
+  if (path.empty() || name.find("/torch") != std::string::npos) path = name;  // others bring copies too
+  return 0;
+}
+
+Parallel find_parallel() {
+  std::string path;
+  dl_iterate_phdr(find_runtime, &path);
+  if (path.empty()) return nullptr;
+  void* library = dlopen(path.c_str(), RTLD_LAZY | RTLD_NOLOAD);
+  return library ? reinterpret_cast<Parallel>(dlsym(library, "GOMP_parallel")) : nullptr;
+}
+#else
+Parallel find_parallel() { return nullptr; }
+#endif
+
+Parallel openmp() {
+  static const Parallel parallel = find_parallel();
+  return parallel;
+}
+
+class Pool {
+ public:
+  void run(int threads, void (*body)(void*), void* context) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    while (int(workers_.size()) < threads - 1) {
+      const int index = int(workers_.size());
+      workers_.emplace_back([this, index, seen = round_] { work(index, seen); });
+    }
+    body_ = body, context_ = context, wanted_ = threads - 1, busy_ = threads - 1, ++round_;
+    lock.unlock();
+    begin_.notify_all();
+    body(context);
+    lock.lock();
+    end_.wait(lock, [this] { return busy_ == 0; });
+  }
+
+ private:
+  void work(int index, uint64_t seen) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    for (;;) {
+      begin_.wait(lock, [&] { return round_ != seen; });
+      seen = round_;
+      if (index >= wanted_) continue;
+      const auto body = body_;
+      void* const context = context_;
+      lock.unlock();
+      body(context);
+      lock.lock();
+      if (--busy_ == 0) end_.notify_one();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable begin_, end_;
+  std::vector<std::thread> workers_;
+  void (*body_)(void*) = nullptr;
+  void* context_ = nullptr;
+  int wanted_ = 0, busy_ = 0;
+  uint64_t round_ = 0;
+};
+
+// Never destroyed: its threads wait until the process ends, and after a fork they are not there to be joined.
+struct Shared {
+  Pool* pool = new Pool;
+  std::mutex* in_use = new std::mutex;
+};
+
+Shared& shared() {
+  static Shared* const shared = [] {
+    static Shared* made = new Shared;
+#if !defined(_WIN32)
+    pthread_atfork(nullptr, nullptr, [] { *made = Shared(); });  // a child starts with a new pool
+#endif
+    return made;
+  }();
+  return *shared;
+}
+
+}  // namespace
+
+void run_on(int threads, void (*body)(void*), void* context) {
+  if (threads <= 1) return body(context);
+  if (const Parallel parallel = openmp()) return parallel(body, context, unsigned(threads), 0);
+  std::unique_lock<std::mutex> lock(*shared().in_use, std::try_to_lock);
+  if (!lock.owns_lock()) return body(context);  // another thread has the pool: the work is done either way
+  shared().pool->run(threads, body, context);
+}
+
+const char* pool_name() { return openmp() ? "openmp" : "own"; }
+
+}  // namespace textrnn
