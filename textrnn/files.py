@@ -58,7 +58,7 @@ def shipped(name: str) -> Path:
     An installed wheel holds them inside the package; a checkout (or an editable install) at their own places.
     """
     package = Path(__file__).resolve().parent
-    installed = package / "shipped" / name
+    installed = package / "shipped" / {"demo": "demo", "starter.yaml": "configs/starter.yaml"}[name]
     checkout = package.parent / {"demo": "data/demo", "starter.yaml": "configs/starter.yaml"}[name]
     return installed if installed.exists() else checkout
 

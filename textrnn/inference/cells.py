@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from textrnn.config import ModelConfig
 from textrnn.ops.packing import Index, reverse_rows, time_major
+from textrnn.ops.sru import cpu
 
 Array = npt.NDArray[np.float32]
 
@@ -72,6 +73,17 @@ def _run_sru(x: Array, u: Array, packing: Packing, *, weights: Mapping[str, Arra
     u = u.reshape(N, K, -1, D)
     alpha = np.float32(np.sqrt(1 + 2 * np.exp(highway_bias)))
     h = np.empty((N, K, D), np.float32)
+    if cpu.load_native().library is not None:
+        B, G = len(packing.offsets) - 1, u.shape[2]
+        cpu.run(
+            "forward",
+            sizes=(N, B, K, G, D),
+            alpha=float(alpha),
+            threads=cpu.default_threads(),
+            **{"offsets": packing.offsets, "u": u, "x": x if G == 3 else None, "v": v, "b": b},
+            **{"h": h, "final": np.empty((B, K, D), np.float32)},
+        )
+        return h.reshape(N, K * D)
     for k in range(K):
         rows = packing.rows[k]
         ut = u[rows, k]

@@ -1,10 +1,15 @@
-"""Which backends of the SRU recurrence there are, and whether each can run here; imports no torch."""
+"""Which backends of the SRU recurrence there are, and whether each can run here; imports no torch by itself."""
 
 from __future__ import annotations
 
+import functools
+import importlib
+import importlib.util
+import os
 from dataclasses import dataclass
 
 from textrnn.errors import BackendError
+from textrnn.ops.sru import cpu
 
 
 @dataclass(frozen=True)
@@ -16,20 +21,67 @@ class Backend:
     reason: str
 
 
-def choose_backend(name: str) -> str:
-    """Return the backend that ``name`` stands for: itself, or for ``auto`` the fastest that can run here.
+def choose_backend(name: str, *, device: str = "cpu", dtype: str = "float32") -> str:
+    """Return the backend that computes on ``device`` (its type) in ``dtype``: ``name``, or for ``auto`` the fastest.
 
     Raises:
-        BackendError: it cannot run here, or there is none of that name.
+        BackendError: it cannot run here or not on such tensors, or there is none of that name.
     """
-    available = [backend.name for backend in list_backends() if backend.available]
     if name == "auto":
-        return available[0]
-    if name not in available:
-        raise BackendError(f"SRU backend '{name}' is not available; there is {', '.join(available)}")
+        return _choose_fastest(device, dtype)
+    backends = {backend.name: backend for backend in list_backends()}
+    if name not in backends:
+        raise BackendError(f"there is no SRU backend '{name}'; there are {', '.join(backends)}")
+    if not backends[name].available:
+        raise BackendError(f"SRU backend '{name}' is not available: {backends[name].reason}")
+    reason = _unfit(name, device, dtype)
+    if reason:
+        raise BackendError(f"SRU backend '{name}' {reason}")
     return name
 
 
 def list_backends() -> list[Backend]:
-    """Return every backend, the fastest that can run first among the available ones."""
-    return [Backend("reference", True, "a time loop in torch, on any device; the only backend of this version")]
+    """Return every backend, the fastest first."""
+    native = cpu.load_native()
+    return [
+        _describe_cuda(),
+        Backend("cpu", native.library is not None, native.reason),
+        Backend("reference", True, "a time loop in torch, on any device and in any dtype; slow"),
+    ]
+
+
+@functools.cache
+def _choose_fastest(device: str, dtype: str) -> str:
+    names = [b.name for b in list_backends() if b.available and (b.name != "cuda" or _sees_gpu())]
+    return next(name for name in names if not _unfit(name, device, dtype))
+
+
+def _unfit(name: str, device: str, dtype: str) -> str:
+    """Return why ``name`` does not compute on such tensors; empty where it does."""
+    if name == "cpu" and (device != "cpu" or dtype not in cpu.DTYPES):
+        return f"computes in float32 and bfloat16 on the CPU, not in {dtype} on {device}"
+    if name == "cuda":
+        wanted = "cpu" if is_interpreted() and not _sees_gpu() else "cuda"
+        if device != wanted or dtype not in {"float32", "float16", "bfloat16"}:
+            return f"computes in float32, float16 and bfloat16 on CUDA devices, not in {dtype} on {device}"
+    return ""
+
+
+def is_interpreted() -> bool:
+    """Return whether Triton is told to run its kernels in its interpreter: for tests, very slow, never by ``auto``."""
+    return os.environ.get("TRITON_INTERPRET") == "1"
+
+
+@functools.cache
+def _sees_gpu() -> bool:
+    return bool(importlib.import_module("torch").cuda.is_available())
+
+
+def _describe_cuda() -> Backend:
+    if importlib.util.find_spec("triton") is None:
+        return Backend("cuda", False, "the package triton is not installed; torch's CUDA builds for Linux bring it")
+    if _sees_gpu():
+        return Backend("cuda", True, "Triton kernels")
+    if is_interpreted():
+        return Backend("cuda", True, "Triton kernels in the interpreter")
+    return Backend("cuda", False, "torch finds no CUDA device")

@@ -25,6 +25,8 @@ def recur(
     # c stays float32 in half precision: small updates vanish in long sequences
     dtype = torch.promote_types(u.dtype, torch.float32)
     bounds = offsets.detach().cpu().numpy()
+    if bounds[0] != 0 or bounds[-1] != N or bool((bounds[1:] < bounds[:-1]).any()):
+        raise ValueError(f"offsets should rise from 0 to the {N} rows of u")
     if N == 0:
         return u.new_zeros(0, K, D), u.new_zeros(B, K, D, dtype=dtype) if c0 is None else c0.to(dtype)
     rank, order, batch_sizes = (torch.from_numpy(index).to(u.device) for index in time_major(bounds))

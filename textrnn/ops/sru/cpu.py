@@ -1,0 +1,131 @@
+"""The cpu backend: the C++ library in ``native/``, called on buffers of numpy and torch alike; imports no torch.
+
+The library has a plain C interface and is called through ctypes: it needs neither Python's headers nor torch's, one
+build serves every Python, and the interpreter's lock is released while it runs.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import textrnn.ops.sru
+from textrnn.errors import BackendError
+
+INTERFACE = 1  # kInterface of problem.h
+DTYPES = {"float32": 4, "bfloat16": 2}  # bytes an element
+
+_ENDING = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
+
+
+class _Problem(ctypes.Structure):
+    """``Problem`` of problem.h."""
+
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("N", "B", "K", "G", "D", "element")),
+        *((name, ctypes.c_void_p) for name in ("offsets", "u", "x", "v", "b", "c0", "mask")),
+        ("alpha", ctypes.c_double),
+        *((name, ctypes.c_void_p) for name in ("h", "states", "final")),
+        *((name, ctypes.c_void_p) for name in ("dh", "dfinal", "du", "dx", "dv", "db", "dc0")),
+    )
+
+
+@dataclass(frozen=True)
+class Native:
+    """The loaded library, or the reason why there is none."""
+
+    library: ctypes.CDLL | None
+    reason: str
+
+    @property
+    def levels(self) -> list[str]:
+        """The instruction sets that the library has and this processor runs, the fastest last."""
+        names: list[str] = []
+        while self.library is not None and (name := self.library.textrnn_level(len(names))):
+            names.append(name.decode())
+        return names
+
+
+@functools.cache
+def load_native() -> Native:
+    """Load the library once; never raises."""
+    folders = list(textrnn.ops.sru.__path__)  # two in an editable install: the source's and the built files'
+    found = [path for folder in folders if (path := Path(folder) / f"_native{_ENDING}").is_file()]
+    if not found:
+        return Native(None, "it was not compiled when textrnn was installed; install a C++ compiler and reinstall")
+    try:
+        library = ctypes.CDLL(str(found[0]))
+        library.textrnn_interface.restype = ctypes.c_int
+        if library.textrnn_interface() != INTERFACE:
+            return Native(None, f"{found[0]} belongs to another version of textrnn; reinstall")
+    except (OSError, AttributeError) as error:
+        return Native(None, f"{found[0]} cannot be loaded: {error}; reinstall")
+    library.textrnn_level.restype = library.textrnn_pool.restype = ctypes.c_char_p
+    library.textrnn_sigmoid.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+    library.textrnn_sigmoid.restype = None
+    for function in (library.textrnn_sru_forward, library.textrnn_sru_backward):
+        function.argtypes = (ctypes.POINTER(_Problem), ctypes.c_int)
+        function.restype = ctypes.c_int
+    native = Native(library, "")
+    return Native(library, f"C++ with {native.levels[-1]} instructions")
+
+
+def default_threads() -> int:
+    """Return how many threads to use where torch does not say: OMP_NUM_THREADS, else the processors at hand."""
+    try:
+        return max(1, int(os.environ["OMP_NUM_THREADS"].split(",")[0]))
+    except (KeyError, ValueError):
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run(name: str, *, sizes: tuple[int, int, int, int, int], alpha: float, threads: int, **buffers: Any) -> None:
+    """Run ``forward`` or ``backward`` over ``sizes`` (N, B, K, G, D).
+
+    ``buffers`` are the fields of ``Problem``, C-contiguous numpy arrays or torch CPU tensors, or None where it may be
+    null: ``offsets`` int64; ``u``, ``x``, ``h``, ``dh``, ``du``, ``dx`` all float32 or all bfloat16; the rest float32.
+    Outputs are written whole. The results do not depend on ``threads``.
+
+    Raises:
+        ValueError: a buffer of another dtype or layout, or offsets that do not rise from 0 to N.
+        BackendError: the library is not there.
+        MemoryError: no memory for the partial sums.
+    """
+    native = load_native()
+    if native.library is None:
+        raise BackendError(f"SRU backend 'cpu' is not available: {native.reason}")
+    problem = _Problem(*sizes, alpha=alpha)
+    wide = _dtype_name(buffers["u"])
+    problem.element = DTYPES.get(wide, 0)
+    for key, buffer in buffers.items():
+        if buffer is not None:
+            wanted = wide if key in _NARROW else "int64" if key == "offsets" else "float32"
+            setattr(problem, key, _address(buffer, wanted, key))
+    status = getattr(native.library, f"textrnn_sru_{name}")(problem, threads)
+    if status == 1:
+        raise MemoryError
+    if status:
+        raise ValueError(f"offsets should rise from 0 to the {sizes[0]} rows of u, and u be float32 or bfloat16")
+
+
+_NARROW = frozenset({"u", "x", "h", "dh", "du", "dx"})
+
+
+def _dtype_name(buffer: Any) -> str:
+    return str(buffer.dtype).removeprefix("torch.")
+
+
+def _address(buffer: Any, dtype: str, name: str) -> int:
+    if _dtype_name(buffer) != dtype:
+        raise ValueError(f"{name} should be {dtype}, not {_dtype_name(buffer)}")
+    if hasattr(buffer, "data_ptr"):
+        contiguous, address = buffer.is_contiguous(), buffer.data_ptr()
+    else:
+        contiguous, address = buffer.flags.c_contiguous, buffer.__array_interface__["data"][0]
+    if not contiguous:
+        raise ValueError(f"{name} should be contiguous")
+    return int(address)

@@ -1,0 +1,414 @@
+"""The SRU recurrence on CUDA devices: Triton kernels, forward and backward. The one module that imports Triton.
+
+A program walks one sequence in one direction for a block of columns. What the recurrence reads does not depend on it,
+so Triton's pipeliner copies rows that lie ahead to shared memory while earlier ones are being computed. Products are
+added with explicit fma and contraction is off: the numbers do not depend on which configuration was chosen.
+"""
+
+# Triton ships no types, and is not installed everywhere
+# mypy: disable-error-code="import-not-found,import-untyped"
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+
+@triton.jit
+def _sigmoid(a: tl.tensor) -> tl.tensor:
+    # the machine's own exponential and reciprocal: on the path that each step waits for, Triton's exp and division add
+    # ten instructions that deal with denormal numbers, which 1 + exp never is and adding 1 makes no use of
+    power = a * -1.4426950408889634
+    if INTERPRETED:
+        return 1.0 / (1.0 + tl.exp2(power))
+    power = tl.inline_asm_elementwise("ex2.approx.ftz.f32 $0, $1;", "=f,f", [power], tl.float32, is_pure=True, pack=1)
+    return tl.inline_asm_elementwise(
+        "rcp.approx.ftz.f32 $0, $1;", "=f,f", [1.0 + power], tl.float32, is_pure=True, pack=1
+    )
+
+
+INTERPRETED = tl.constexpr(not isinstance(_sigmoid, triton.JITFunction))
+
+
+@triton.jit
+def _place(
+    offsets: tl.tensor, order: tl.tensor, N: tl.tensor, K: tl.constexpr, D: tl.constexpr, BLOCK: tl.constexpr
+) -> tl.tensor:
+    """Return what this program walks: sequence, direction, first row, length, step, columns and which of them exist."""
+    blocks: tl.constexpr = (D + BLOCK - 1) // BLOCK
+    program = tl.program_id(0)
+    k = program // blocks % K
+    i = tl.load(order + program // blocks // K)
+    # held within the tensors whatever the offsets say: reading elsewhere would end the process or worse
+    end = tl.minimum(tl.maximum(tl.load(offsets + i + 1), 0), N)
+    start = tl.minimum(tl.maximum(tl.load(offsets + i), 0), end)
+    first = tl.where(k == 0, start, end - 1)
+    step = tl.where(k == 0, 1, -1).to(tl.int64)
+    columns = program % blocks * BLOCK + tl.arange(0, BLOCK)
+    return i, k, first, end - start, step, columns, columns < D
+
+
+@triton.jit
+def _gates(
+    u1: tl.tensor, u2: tl.tensor, c: tl.tensor, v_f: tl.tensor, v_r: tl.tensor, b_f: tl.tensor, b_r: tl.tensor
+) -> tl.tensor:
+    f = _sigmoid(tl.fma(v_f, c, u1.to(tl.float32) + b_f))
+    r = _sigmoid(tl.fma(v_r, c, u2.to(tl.float32) + b_r))
+    return f, r
+
+
+@triton.jit
+def _load_pair(values: tl.tensor, k: tl.tensor, D: tl.constexpr, columns: tl.tensor, inside: tl.tensor) -> tl.tensor:
+    values += k * (2 * D) + columns
+    return tl.load(values, mask=inside, other=0.0), tl.load(values + D, mask=inside, other=0.0)
+
+
+@triton.jit
+def _load_row(
+    u: tl.tensor, x: tl.tensor, row: tl.tensor, live: tl.tensor, columns: tl.tensor, G: tl.constexpr, D: tl.constexpr
+) -> tl.tensor:
+    u += row * (G * D) + columns
+    u0 = tl.load(u, mask=live, other=0.0)
+    u1 = tl.load(u + D, mask=live, other=0.0)
+    u2 = tl.load(u + 2 * D, mask=live, other=0.0)
+    if G == 4:
+        highway = tl.load(u + 3 * D, mask=live, other=0.0)
+    else:
+        highway = tl.load(x + row * D + columns, mask=live, other=0.0)
+    return u0, u1, u2, highway
+
+
+@triton.jit(do_not_specialize=["N"])
+def forward_kernel(
+    u: tl.tensor,
+    x: tl.tensor,
+    offsets: tl.tensor,
+    order: tl.tensor,
+    v: tl.tensor,
+    b: tl.tensor,
+    c0: tl.tensor,
+    mask: tl.tensor,
+    h: tl.tensor,
+    states: tl.tensor,
+    final: tl.tensor,
+    alpha: tl.tensor,
+    N: tl.tensor,
+    K: tl.constexpr,
+    G: tl.constexpr,
+    D: tl.constexpr,
+    HAS_C0: tl.constexpr,
+    HAS_MASK: tl.constexpr,
+    SAVE: tl.constexpr,
+    BLOCK: tl.constexpr,
+    ROWS: tl.constexpr,
+    STAGES: tl.constexpr,
+) -> None:
+    """Compute h, and the states where they are wanted."""
+    i, k, first, length, step, columns, inside = _place(offsets, order, N, K, D, BLOCK)
+    v_f, v_r = _load_pair(v, k, D, columns, inside)
+    b_f, b_r = _load_pair(b, k, D, columns, inside)
+    own = (i * K + k) * D + columns  # this sequence's place in c0, mask and final
+    c = tl.full([BLOCK], 0.0, tl.float32)
+    if HAS_C0:
+        c = tl.load(c0 + own, mask=inside, other=0.0)
+    if HAS_MASK:
+        scale = tl.load(mask + own, mask=inside, other=0.0)
+    last = c
+    row = first * K + k
+    step *= K
+    for t in tl.range(0, length, ROWS, num_stages=STAGES):
+        left = length - t
+        # all loads first: where they cannot run ahead of the loop they at least wait together
+        ahead: tl.tensor = ()
+        for j in tl.static_range(ROWS):
+            ahead = ahead + (_load_row(u, x, row + j * step, columns < tl.where(j < left, D, 0), columns, G, D),)  # noqa: RUF005
+        for j in tl.static_range(ROWS):
+            u0, u1, u2, highway = ahead[j]
+            u0 = u0.to(tl.float32)
+            highway = highway.to(tl.float32)
+            if G == 3:
+                highway *= alpha
+            f, r = _gates(u1, u2, c, v_f, v_r, b_f, b_r)
+            c = tl.fma(f, c - u0, u0)
+            last = tl.where(j < left, c, last)  # c itself runs on past the end: a choice in it would lengthen each step
+            output = c
+            if HAS_MASK:
+                output *= scale
+            output = tl.fma(r, output - highway, highway)
+            place = (row + j * step) * D + columns
+            tl.store(h + place, output.to(h.dtype.element_ty), mask=columns < tl.where(j < left, D, 0))
+            if SAVE:
+                tl.store(states + place, c, mask=columns < tl.where(j < left, D, 0))
+        row += ROWS * step
+    tl.store(final + own, last, mask=inside)
+
+
+@triton.jit(do_not_specialize=["N"])
+def backward_kernel(
+    dh: tl.tensor,
+    dfinal: tl.tensor,
+    u: tl.tensor,
+    x: tl.tensor,
+    offsets: tl.tensor,
+    order: tl.tensor,
+    v: tl.tensor,
+    b: tl.tensor,
+    c0: tl.tensor,
+    mask: tl.tensor,
+    states: tl.tensor,
+    du: tl.tensor,
+    dx: tl.tensor,
+    dv: tl.tensor,
+    db: tl.tensor,
+    dc0: tl.tensor,
+    alpha: tl.tensor,
+    N: tl.tensor,
+    K: tl.constexpr,
+    G: tl.constexpr,
+    D: tl.constexpr,
+    HAS_DH: tl.constexpr,
+    HAS_DFINAL: tl.constexpr,
+    HAS_C0: tl.constexpr,
+    HAS_MASK: tl.constexpr,
+    BLOCK: tl.constexpr,
+    ROWS: tl.constexpr,
+    STAGES: tl.constexpr,
+) -> None:
+    """Compute the gradients from the states that the forward pass saved."""
+    i, k, first, length, step, columns, inside = _place(offsets, order, N, K, D, BLOCK)
+    v_f, v_r = _load_pair(v, k, D, columns, inside)
+    b_f, b_r = _load_pair(b, k, D, columns, inside)
+    own = (i * K + k) * D + columns
+    zeros = tl.full([BLOCK], 0.0, tl.float32)
+    c_start = zeros
+    if HAS_C0:
+        c_start = tl.load(c0 + own, mask=inside, other=0.0)
+    if HAS_MASK:
+        scale = tl.load(mask + own, mask=inside, other=0.0)
+    dc = zeros
+    if HAS_DFINAL:
+        dc = tl.load(dfinal + own, mask=inside, other=0.0)
+    dc_start = dc
+    dv_f = zeros
+    dv_r = zeros
+    db_f = zeros
+    db_r = zeros
+    row = (first + (length - 1) * step) * K + k
+    step *= K
+    for t in tl.range(0, length, ROWS, num_stages=STAGES):
+        left = length - t
+        ahead: tl.tensor = ()
+        for j in tl.static_range(ROWS):
+            here = row - j * step
+            live = columns < tl.where(j < left, D, 0)
+            u0, u1, u2, highway = _load_row(u, x, here, live, columns, G, D)
+            c_prev = tl.load(
+                states + (here - step) * D + columns, mask=columns < tl.where(j + 1 < left, D, 0), other=0.0
+            )
+            g = zeros
+            if HAS_DH:
+                g = tl.load(dh + here * D + columns, mask=live, other=0.0)
+            ahead = ahead + ((u0, u1, u2, highway, c_prev, g),)  # noqa: RUF005
+        for j in tl.static_range(ROWS):
+            u0, u1, u2, highway, c_prev, g = ahead[j]
+            u0 = u0.to(tl.float32)
+            g = g.to(tl.float32)
+            highway = highway.to(tl.float32)
+            if G == 3:
+                highway *= alpha
+            c_prev = tl.where(j + 1 < left, c_prev, c_start)
+            f, r = _gates(u1, u2, c_prev, v_f, v_r, b_f, b_r)
+            c = tl.fma(f, c_prev - u0, u0)
+            gated = g * r
+            if HAS_MASK:
+                c *= scale
+                gated *= scale
+            dhighway = g * (1.0 - r)
+            dz_r = (c - highway) * r * dhighway
+            slope = (c_prev - u0) * f * (1.0 - f)
+            slope = tl.where(j < left, slope, 0.0)  # past the beginning nothing may reach the sums; g is 0 there
+            dc += gated
+            dz_f = dc * slope
+            dv_f = tl.fma(dz_f, c_prev, dv_f)
+            dv_r = tl.fma(dz_r, c_prev, dv_r)
+            db_f += dz_f
+            db_r += dz_r
+            du0 = dc * (1.0 - f)
+            # the state's whole factor in one product: dc waits for an addition and an fma, not for the gates
+            dc = tl.fma(dc, tl.fma(slope, v_f, f), dz_r * v_r)
+            dc_start = tl.where(j < left, dc, dc_start)
+
+            here = row - j * step
+            live = columns < tl.where(j < left, D, 0)
+            at = du + here * (G * D) + columns
+            tl.store(at, du0.to(du.dtype.element_ty), mask=live)
+            tl.store(at + D, dz_f.to(du.dtype.element_ty), mask=live)
+            tl.store(at + 2 * D, dz_r.to(du.dtype.element_ty), mask=live)
+            if G == 4:
+                tl.store(at + 3 * D, dhighway.to(du.dtype.element_ty), mask=live)
+            else:
+                tl.store(dx + here * D + columns, (alpha * dhighway).to(dx.dtype.element_ty), mask=live)
+        row -= ROWS * step
+    if HAS_C0:
+        tl.store(dc0 + own, dc_start, mask=inside)
+    share = (i * K + k) * (2 * D) + columns
+    tl.store(dv + share, dv_f, mask=inside)
+    tl.store(dv + share + D, dv_r, mask=inside)
+    tl.store(db + share, db_f, mask=inside)
+    tl.store(db + share + D, db_r, mask=inside)
+
+
+# BLOCK columns, two or four a thread: a copy to shared memory moves 4 bytes or more. One warp a program: a second would
+# only have to wait for the first. While ROWS rows are computed, the next (STAGES - 2) * ROWS are on their way. A warp can
+# count 63 copies that it waits for: 4 a row forward, 6 backward, (STAGES - 1) * ROWS rows.
+FORWARD_CONFIGS = [
+    triton.Config({"BLOCK": 128, "ROWS": 4, "STAGES": 4}, num_warps=1),  # many sequences: fewer instructions a column
+    triton.Config({"BLOCK": 64, "ROWS": 4, "STAGES": 4}, num_warps=1),  # few sequences: more programs
+    triton.Config({"BLOCK": 64, "ROWS": 2, "STAGES": 6}, num_warps=1),  # short ones: fewer steps past their end
+]
+BACKWARD_CONFIGS = [
+    triton.Config({"BLOCK": 128, "ROWS": 4, "STAGES": 3}, num_warps=1),  # a row takes longer: 4 ahead are enough
+    triton.Config({"BLOCK": 64, "ROWS": 4, "STAGES": 3}, num_warps=1),
+    triton.Config({"BLOCK": 64, "ROWS": 2, "STAGES": 4}, num_warps=1),  # fewer registers: more programs at once
+]
+
+
+def tune(kernel: triton.JITFunction, configs: list[triton.Config]) -> triton.JITFunction:
+    """Return the kernel with the fastest configuration for a layer's shape; measured when the shape first occurs."""
+    # not by N and B: they change from batch to batch. The dtype belongs to the key by itself. The interpreter has no
+    # device to measure on.
+    return triton.autotune(configs[:1] if INTERPRETED.value else configs, key=["G", "D"])(kernel)
+
+
+_tuned_forward = tune(forward_kernel, FORWARD_CONFIGS)
+_tuned_backward = tune(backward_kernel, BACKWARD_CONFIGS)
+
+
+def forward(
+    u: Tensor,
+    x: Tensor | None,
+    offsets: Tensor,
+    *,
+    v: Tensor,
+    b: Tensor,
+    alpha: float,
+    c0: Tensor | None,
+    mask: Tensor | None,
+    save: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return ``h`` (N, K, D), the state after every step, and the final states (B, K, D).
+
+    The arguments are those of :func:`textrnn.ops.sru.recurrence.sru_recurrence`, contiguous and on one device; all but
+    ``u`` and ``x`` in float32. The states, (N, K, D), are for the backward pass; without ``save`` there are none.
+    """
+    N, K, G, D = u.shape
+    B = len(offsets) - 1
+    h = torch.empty(N, K, D, dtype=u.dtype, device=u.device)
+    states = torch.empty(N if save else 0, K, D, dtype=torch.float32, device=u.device)
+    if h.numel() == 0:
+        return h, states, _copy_or_zeros(c0, (B, K, D), u)
+    final = torch.empty(B, K, D, dtype=torch.float32, device=u.device)
+    # an absent tensor's place is taken by one of the same dtype, which is not read: the tuning's key stays the same
+    with torch.cuda.device(u.device if u.is_cuda else -1):
+        _tuned_forward[_grid(B, K, D)](
+            u,
+            u if x is None else x,
+            offsets,
+            _longest_first(offsets),
+            v,
+            b,
+            v if c0 is None else c0,
+            v if mask is None else mask,
+            h,
+            states,
+            final,
+            alpha,
+            N,
+            K=K,
+            G=G,
+            D=D,
+            HAS_C0=c0 is not None,
+            HAS_MASK=mask is not None,
+            SAVE=save,
+            enable_fp_fusion=False,
+        )
+    return h, states, final
+
+
+def backward(
+    dh: Tensor | None,
+    dfinal: Tensor | None,
+    *,
+    u: Tensor,
+    x: Tensor | None,
+    offsets: Tensor,
+    v: Tensor,
+    b: Tensor,
+    alpha: float,
+    c0: Tensor | None,
+    mask: Tensor | None,
+    states: Tensor,
+) -> tuple[Tensor, Tensor | None, Tensor, Tensor, Tensor | None]:
+    """Return the gradients of ``u``, ``x``, ``v``, ``b`` and ``c0``, of those that there are.
+
+    ``states`` is what :func:`forward` saved. A gradient of the outputs that is None is zero.
+    """
+    N, K, G, D = u.shape
+    B = len(offsets) - 1
+    du = torch.empty_like(u)
+    dx = None if x is None else torch.empty_like(x)
+    if u.numel() == 0:
+        dc0 = None if c0 is None else _copy_or_zeros(dfinal, (B, K, D), u)
+        return du, dx, torch.zeros_like(v), torch.zeros_like(b), dc0
+    dc0 = None if c0 is None else torch.empty_like(c0)
+    # each sequence's own sums, added up afterwards in a fixed order: no atomics, the same bits every time
+    dv = torch.empty(B, K, 2, D, dtype=torch.float32, device=u.device)
+    db = torch.empty_like(dv)
+    with torch.cuda.device(u.device if u.is_cuda else -1):
+        _tuned_backward[_grid(B, K, D)](
+            u if dh is None else dh,
+            v if dfinal is None else dfinal,
+            u,
+            u if x is None else x,
+            offsets,
+            _longest_first(offsets),
+            v,
+            b,
+            v if c0 is None else c0,
+            v if mask is None else mask,
+            states,
+            du,
+            du if dx is None else dx,
+            dv,
+            db,
+            dv if dc0 is None else dc0,
+            alpha,
+            N,
+            K=K,
+            G=G,
+            D=D,
+            HAS_DH=dh is not None,
+            HAS_DFINAL=dfinal is not None,
+            HAS_C0=c0 is not None,
+            HAS_MASK=mask is not None,
+            enable_fp_fusion=False,
+        )
+    return du, dx, dv.sum(0), db.sum(0), dc0
+
+
+def _grid(B: int, K: int, D: int) -> Callable[[dict[str, int]], tuple[int]]:
+    # of one dimension: the others end at 65535
+    return lambda config: (B * K * -(-D // config["BLOCK"]),)
+
+
+def _longest_first(offsets: Tensor) -> Tensor:
+    """Return the sequences in the order in which they should begin: the longest would otherwise end last and alone."""
+    return offsets.diff().argsort(descending=True, stable=True)
+
+
+def _copy_or_zeros(values: Tensor | None, shape: tuple[int, ...], u: Tensor) -> Tensor:
+    return torch.zeros(shape, dtype=torch.float32, device=u.device) if values is None else values.clone()
