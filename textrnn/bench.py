@@ -1,0 +1,176 @@
+"""What a stack of SRU layers costs beside LSTM and GRU, and beside its own matrix products alone."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from textrnn.layers.sru import SRU
+
+LAYERS = 2
+FLOOR, OURS = "products", "SRU"
+PASSES = ("inference", "training")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A batch of ``B`` sequences of ``T`` steps, ``D`` wide; the sequences of a batch are equally long."""
+
+    T: int
+    B: int
+    D: int
+
+    def __str__(self) -> str:
+        return f"({self.T}, {self.B}, {self.D})"
+
+
+SHAPES = (Shape(32, 1, 128), Shape(32, 32, 128), Shape(64, 32, 256), Shape(128, 32, 512), Shape(256, 8, 512))
+
+Step = Callable[[], object]
+Contestant = Callable[[Shape, torch.device], Mapping[str, Step]]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Median milliseconds of each contestant, for one shape and one pass."""
+
+    shape: Shape
+    which: str
+    milliseconds: Mapping[str, float]
+
+    def ratio(self, name: str) -> float:
+        """Return how many times longer than ours ``name`` takes."""
+        return self.milliseconds[name] / self.milliseconds[OURS]
+
+
+def contest(
+    shapes: Iterable[Shape],
+    *,
+    device: torch.device,
+    precision: str = "fp32",
+    seconds: float = 1.0,
+    others: Mapping[str, Contestant] | None = None,
+) -> Iterable[Timing]:
+    """Time two stacked layers of each kind, in turns, so that what else the machine does falls on all alike.
+
+    Args:
+        shapes: what to run on.
+        device: where.
+        precision: ``fp32``, or ``bf16`` for autocast to bfloat16 for everyone.
+        seconds: how long to time each contestant in each pass, about.
+        others: more contestants by name, beside our SRU, torch's LSTM and GRU and the products.
+
+    Yields:
+        for each shape the timing of inference (no gradients) and of training (forward, and backward to the input and
+        the weights; no optimiser).
+    """
+    contestants: dict[str, Contestant] = {OURS: _sru, FLOOR: _products, "LSTM": _torch(nn.LSTM), "GRU": _torch(nn.GRU)}
+    contestants |= others or {}
+    for shape in shapes:
+        torch.manual_seed(1)
+        prepared = {name: prepare(shape, device) for name, prepare in contestants.items()}
+        for which in PASSES:
+            steps = {name: _within(passes[which], device, precision) for name, passes in prepared.items()}
+            yield Timing(shape, which, _take_turns(steps, device, seconds))
+
+
+def geometric_mean(values: Iterable[float]) -> float:
+    """Return the geometric mean of some positive numbers."""
+    return math.exp(statistics.fmean(math.log(value) for value in values))
+
+
+def passes_of(forward: Callable[[Tensor], Tensor], parameters: list[Tensor], x: Tensor) -> dict[str, Step]:
+    """Return the two passes of ``forward``, a function of ``x`` with ``parameters``."""
+    leaf = x.detach().clone().requires_grad_()
+
+    def infer() -> Tensor:
+        with torch.no_grad():
+            return forward(x)
+
+    def train() -> object:
+        h = forward(leaf)
+        return torch.autograd.grad(h, [leaf, *parameters], torch.ones_like(h))
+
+    return {"inference": infer, "training": train}
+
+
+def _sru(shape: Shape, device: torch.device) -> dict[str, Step]:
+    stack = nn.ModuleList([SRU(shape.D, shape.D) for _ in range(LAYERS)]).to(device)
+    offsets = torch.arange(0, shape.B * shape.T + 1, shape.T, device=device)
+
+    def forward(x: Tensor) -> Tensor:
+        for layer in stack:
+            x = layer(x, offsets)
+        return x
+
+    return passes_of(forward, list(stack.parameters()), torch.randn(shape.B * shape.T, shape.D, device=device))
+
+
+def _products(shape: Shape, device: torch.device) -> dict[str, Step]:
+    """The products of our layers and nothing else: the least that they can take."""
+    N, D = shape.B * shape.T, shape.D
+    x, weight, du = (torch.randn(*size, device=device) for size in ((N, D), (D, 3 * D), (N, 3 * D)))
+
+    def infer() -> None:
+        for _ in range(LAYERS):
+            _ = x @ weight
+
+    def train() -> None:
+        for _ in range(LAYERS):
+            _ = x @ weight, x.T @ du, du @ weight.T
+
+    return {"inference": infer, "training": train}
+
+
+def _torch(kind: type[nn.LSTM | nn.GRU]) -> Contestant:
+    def prepare(shape: Shape, device: torch.device) -> dict[str, Step]:
+        stack = kind(shape.D, shape.D, num_layers=LAYERS).to(device)
+        x = torch.randn(shape.T, shape.B, shape.D, device=device)
+        return passes_of(lambda x: stack(x)[0], list(stack.parameters()), x)
+
+    return prepare
+
+
+def _within(step: Step, device: torch.device, precision: str) -> Step:
+    def run() -> None:
+        context: AbstractContextManager[object] = (
+            torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+        )
+        with context:
+            step()
+
+    return run
+
+
+def _take_turns(steps: Mapping[str, Step], device: torch.device, seconds: float) -> dict[str, float]:
+    repeats = {name: max(1, round(0.02 / _time(step, device, 1, warm=True))) for name, step in steps.items()}
+    taken: dict[str, list[float]] = {name: [] for name in steps}
+    end = time.perf_counter() + seconds * len(steps)
+    while time.perf_counter() < end or len(taken[OURS]) < 3:
+        for name, step in steps.items():
+            taken[name].append(_time(step, device, repeats[name]))
+    return {name: 1e3 * statistics.median(times) for name, times in taken.items()}
+
+
+def _time(step: Step, device: torch.device, repeats: int, *, warm: bool = False) -> float:
+    """Return the seconds of one ``step``; the first few calls of all are not what the others are."""
+    for _ in range(3 if warm else 0):
+        step()
+    _wait(device)
+    start = time.perf_counter()
+    for _ in range(repeats):
+        step()
+    _wait(device)
+    return (time.perf_counter() - start) / repeats
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
