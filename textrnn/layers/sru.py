@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from textrnn.ops.sru.recurrence import sru_recurrence
+from textrnn.ops.sru.layer import sru_layer
 
 
 class SRU(nn.Module):
@@ -58,14 +58,13 @@ class SRU(nn.Module):
 
     def forward(self, x: Tensor, offsets: Tensor) -> Tensor:
         """Map ``x`` (N, input_size) with ``offsets`` (B+1,) int64 to (N, K * hidden_size)."""
-        N = len(x)
-        u = (x if self.norm is None else self.norm(x)) @ self.weight
-        h, _ = sru_recurrence(
-            u.view(N, self.directions, self.blocks, self.hidden_size),
-            x.view(N, self.directions, self.hidden_size) if self.blocks == 3 else None,
+        h, _ = sru_layer(
+            x if self.norm is None else self.norm(x),
+            self.weight,
             offsets,
             v=self.v,
             b=self.b,
             alpha=self.alpha,
+            highway=x if self.blocks == 3 else None,
         )
-        return h.view(N, self.output_size)
+        return h

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import subprocess
 import sys
@@ -403,4 +402,4 @@ def test_without_the_library_auto_takes_the_reference(monkeypatch: pytest.Monkey
 
 
 def test_the_structure_is_that_of_the_header() -> None:
-    assert ctypes.sizeof(cpu._Problem) == 8 * 24
+    assert cpu._PROBLEM.size == 8 * 24

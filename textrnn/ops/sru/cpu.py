@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+import struct
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,16 +24,11 @@ DTYPES = {"float32": 4, "bfloat16": 2}  # bytes an element
 _ENDING = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 
 
-class _Problem(ctypes.Structure):
-    """``Problem`` of problem.h."""
-
-    _fields_ = (
-        *((name, ctypes.c_int64) for name in ("N", "B", "K", "G", "D", "element")),
-        *((name, ctypes.c_void_p) for name in ("offsets", "u", "x", "v", "b", "c0", "mask")),
-        ("alpha", ctypes.c_double),
-        *((name, ctypes.c_void_p) for name in ("h", "states", "final")),
-        *((name, ctypes.c_void_p) for name in ("dh", "dfinal", "du", "dx", "dv", "db", "dc0")),
-    )
+# the buffers of ``Problem`` of problem.h in its order: first those before ``alpha``, then those after it
+_INPUTS = ("offsets", "u", "x", "v", "b", "c0", "mask")
+_OUTPUTS = ("h", "states", "final", "dh", "dfinal", "du", "dx", "dv", "db", "dc0")
+_PROBLEM = struct.Struct(f"@6q{len(_INPUTS)}Pd{len(_OUTPUTS)}P")
+_LIKE_U = frozenset({"u", "x", "h", "dh", "du", "dx"})
 
 
 @dataclass(frozen=True)
@@ -69,7 +65,7 @@ def load_native() -> Native:
     library.textrnn_sigmoid.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
     library.textrnn_sigmoid.restype = None
     for function in (library.textrnn_sru_forward, library.textrnn_sru_backward):
-        function.argtypes = (ctypes.POINTER(_Problem), ctypes.c_int)
+        function.argtypes = (ctypes.c_char_p, ctypes.c_int)
         function.restype = ctypes.c_int
     native = Native(library, "")
     return Native(library, f"C++ with {native.levels[-1]} instructions")
@@ -98,30 +94,32 @@ def run(name: str, *, sizes: tuple[int, int, int, int, int], alpha: float, threa
     native = load_native()
     if native.library is None:
         raise BackendError(f"SRU backend 'cpu' is not available: {native.reason}")
-    problem = _Problem(*sizes, alpha=alpha)
-    wide = _dtype_name(buffers["u"])
-    problem.element = DTYPES.get(wide, 0)
-    for key, buffer in buffers.items():
-        if buffer is not None:
-            wanted = wide if key in _NARROW else "int64" if key == "offsets" else "float32"
-            setattr(problem, key, _address(buffer, wanted, key))
-    status = getattr(native.library, f"textrnn_sru_{name}")(problem, threads)
+    wide = _dtype_name(buffers["u"].dtype)
+    addresses = {key: _address(key, buffer, wide) for key, buffer in buffers.items() if buffer is not None}
+    problem = _PROBLEM.pack(
+        *sizes,
+        DTYPES.get(wide, 0),
+        *[addresses.get(name, 0) for name in _INPUTS],
+        alpha,
+        *[addresses.get(name, 0) for name in _OUTPUTS],
+    )
+    function = native.library.textrnn_sru_forward if name == "forward" else native.library.textrnn_sru_backward
+    status = function(problem, threads)
     if status == 1:
         raise MemoryError
     if status:
         raise ValueError(f"offsets should rise from 0 to the {sizes[0]} rows of u, and u be float32 or bfloat16")
 
 
-_NARROW = frozenset({"u", "x", "h", "dh", "du", "dx"})
+@functools.cache
+def _dtype_name(dtype: Any) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
-def _dtype_name(buffer: Any) -> str:
-    return str(buffer.dtype).removeprefix("torch.")
-
-
-def _address(buffer: Any, dtype: str, name: str) -> int:
-    if _dtype_name(buffer) != dtype:
-        raise ValueError(f"{name} should be {dtype}, not {_dtype_name(buffer)}")
+def _address(name: str, buffer: Any, like_u: str) -> int:
+    wanted = like_u if name in _LIKE_U else "int64" if name == "offsets" else "float32"
+    if _dtype_name(buffer.dtype) != wanted:
+        raise ValueError(f"{name} should be {wanted}, not {_dtype_name(buffer.dtype)}")
     if hasattr(buffer, "data_ptr"):
         contiguous, address = buffer.is_contiguous(), buffer.data_ptr()
     else:

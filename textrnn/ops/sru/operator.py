@@ -28,9 +28,9 @@ _LIBRARY.define(
 def _allocate_forward(u: Tensor, B: int, save: bool) -> tuple[Tensor, Tensor, Tensor]:
     N, K, _, D = u.shape
     return (
-        u.new_empty(N, K, D),
-        u.new_empty(N if save else 0, K, D, dtype=torch.float32),
-        u.new_empty(B, K, D, dtype=torch.float32),
+        torch.empty(N, K, D, dtype=u.dtype, device=u.device),
+        torch.empty(N if save else 0, K, D, dtype=torch.float32, device=u.device),
+        torch.empty(B, K, D, dtype=torch.float32, device=u.device),
     )
 
 
@@ -47,8 +47,8 @@ def _allocate_backward(
     )
 
 
-def _compact(value: Any) -> Any:
-    return value.contiguous() if isinstance(value, Tensor) else value
+def _compact(value: Tensor | None) -> Any:
+    return value if value is None or value.is_contiguous() else value.contiguous()
 
 
 def _forward(
@@ -69,7 +69,7 @@ def _forward(
             u, x, offsets, v=v, b=b, alpha=alpha, c0=c0, mask=mask, save=save
         )
         return result
-    B = len(offsets) - 1
+    B = offsets.shape[0] - 1
     h, states, final = _allocate_forward(u, B, save)
     N, K, G, D = u.shape
     cpu.run(
@@ -107,7 +107,7 @@ def _backward(
     N, K, G, D = u.shape
     cpu.run(
         "backward",
-        sizes=(N, len(offsets) - 1, K, G, D),
+        sizes=(N, offsets.shape[0] - 1, K, G, D),
         alpha=alpha,
         threads=torch.get_num_threads(),
         **{"offsets": offsets, "u": u, "x": x, "v": v, "b": b, "c0": c0, "mask": mask},
@@ -115,6 +115,20 @@ def _backward(
         **{"du": du, "dx": None if x is None else dx, "dv": dv, "db": db, "dc0": None if c0 is None else dc0},
     )
     return gradients
+
+
+def forward(*args: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """Run ``sru_forward``; directly where no compiler has to see it, which saves the way through torch."""
+    run = torch.ops.textrnn.sru_forward if torch.compiler.is_compiling() else _forward
+    result: tuple[Tensor, Tensor, Tensor] = run(*args)
+    return result
+
+
+def backward(*args: Any) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Run ``sru_backward`` likewise."""
+    run = torch.ops.textrnn.sru_backward if torch.compiler.is_compiling() else _backward
+    result: tuple[Tensor, Tensor, Tensor, Tensor, Tensor] = run(*args)
+    return result
 
 
 def _kernels() -> Any:

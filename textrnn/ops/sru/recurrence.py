@@ -8,7 +8,7 @@ from torch import Tensor
 from textrnn.ops.sru import operator, reference
 from textrnn.ops.sru.backends import choose_backend
 
-_choose = torch.compiler.assume_constant_result(choose_backend)
+choose = torch.compiler.assume_constant_result(choose_backend)
 
 
 def sru_recurrence(
@@ -55,16 +55,17 @@ def sru_recurrence(
             device they are held to that range, not read: reading them would make the device wait.
         BackendError: a backend that is not available.
     """
-    _check(u, x, offsets, v=v, b=b, c0=c0, mask=mask)
-    name = _choose(backend, device=u.device.type, dtype=str(u.dtype).removeprefix("torch."))
+    check(u, x, offsets, v=v, b=b, c0=c0, mask=mask)
+    name = choose(backend, device=u.device.type, dtype=str(u.dtype).removeprefix("torch."))
     if name == "reference":
         return reference.recur(u, x, offsets, v=v, b=b, alpha=alpha, c0=c0, mask=mask)
     return operator.recur(u, x, offsets, v=v, b=b, alpha=alpha, c0=c0, mask=mask, backend=name)
 
 
-def _check(
+def check(
     u: Tensor, x: Tensor | None, offsets: Tensor, *, v: Tensor, b: Tensor, c0: Tensor | None, mask: Tensor | None
 ) -> None:
+    """Raise ValueError where the shapes do not fit together."""
     if u.dim() != 4 or u.shape[2] not in (3, 4):
         raise ValueError(f"u should be (N, K, 3 or 4, D), not {tuple(u.shape)}")
     if not u.is_floating_point():
@@ -72,16 +73,15 @@ def _check(
     N, K, G, D = u.shape
     if (x is None) != (G == 4):
         raise ValueError("x is needed where u has 3 blocks, and only there")
-    if offsets.dim() != 1 or offsets.dtype != torch.int64 or len(offsets) == 0:
+    if offsets.dim() != 1 or offsets.dtype != torch.int64 or offsets.shape[0] == 0:
         raise ValueError("offsets should be (B+1,) int64")
-    B = len(offsets) - 1
-    wanted = {
-        "x": (x, (N, K, D)),
-        "v": (v, (K, 2, D)),
-        "b": (b, (K, 2, D)),
-        "c0": (c0, (B, K, D)),
-        "mask": (mask, (B, K, D)),
-    }
-    for name, (tensor, shape) in wanted.items():
-        if tensor is not None and tuple(tensor.shape) != shape:
+    B = offsets.shape[0] - 1
+    for name, tensor, shape in (
+        ("x", x, (N, K, D)),
+        ("v", v, (K, 2, D)),
+        ("b", b, (K, 2, D)),
+        ("c0", c0, (B, K, D)),
+        ("mask", mask, (B, K, D)),
+    ):
+        if tensor is not None and tensor.shape != shape:
             raise ValueError(f"{name} should be {shape}, not {tuple(tensor.shape)}")

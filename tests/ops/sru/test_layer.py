@@ -1,0 +1,161 @@
+"""Product and recurrence as one step of autograd, against the two as plain torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from textrnn.ops.sru import cpu
+from textrnn.ops.sru.layer import sru_layer
+
+OFFSETS = torch.tensor([0, 3, 3, 8])
+N, B, D = 8, 3, 6
+BACKENDS = ["reference", *(["cpu"] if cpu.load_native().library is not None else [])]
+LEAVES = ("x", "weight", "v", "b", "c0", "highway")
+
+
+def make_inputs(*, K: int = 2, highway: str = "input", optional: bool = True) -> dict[str, Any]:
+    """``highway``: the input itself, another tensor, or a block of the product."""
+    torch.manual_seed(K)
+    width = K * D if highway == "input" else 5
+    G = 4 if highway == "block" else 3
+    inputs: dict[str, Any] = {
+        "x": torch.randn(N, width),
+        "weight": torch.randn(width, K * G * D) / 3,
+        "v": torch.randn(K, 2, D) / 2,
+        "b": torch.randn(K, 2, D),
+        "c0": torch.randn(B, K, D) if optional else None,
+        "highway": torch.randn(N, K * D) if highway == "other" else None,
+    }
+    inputs = {name: None if value is None else value.requires_grad_() for name, value in inputs.items()}
+    if highway == "input":
+        inputs["highway"] = inputs["x"]
+    return {**inputs, "mask": (torch.rand(B, K, D) > 0.3) / 0.7 if optional else None, "alpha": 1.7}
+
+
+def compute(inputs: dict[str, Any], *, use: str = "both", **options: Any) -> list[Tensor | None]:
+    h, final = sru_layer(inputs["x"], inputs["weight"], OFFSETS, **{**rest(inputs), **options})
+    outputs = [out for out, name in ((h, "h"), (final, "final")) if use in ("both", name)]
+    torch.manual_seed(9)
+    upstream = [torch.randn(out.shape).to(out.dtype) for out in outputs]
+    leaves = [inputs[name] for name in LEAVES if inputs[name] is not None and inputs[name].requires_grad]
+    return [h, final, *torch.autograd.grad(outputs, leaves, upstream, allow_unused=True)]
+
+
+def rest(inputs: dict[str, Any]) -> dict[str, Any]:
+    return {name: inputs[name] for name in ("v", "b", "c0", "highway", "mask", "alpha")}
+
+
+def by_definition(inputs: dict[str, Any], *, use: str = "both") -> list[Tensor | None]:
+    """In float64, with the product and the reference's time loop as autograd sees them."""
+    doubles = {
+        name: value.detach().double().requires_grad_(value.requires_grad) if isinstance(value, Tensor) else value
+        for name, value in inputs.items()
+    }
+    if inputs["highway"] is inputs["x"]:
+        doubles["highway"] = doubles["x"]
+    return compute(doubles, use=use, backend="reference")
+
+
+def same(got: list[Tensor | None], wanted: list[Tensor | None], tolerance: float = 5e-6) -> None:
+    for one, other in zip(got, wanted, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None and other is not None:
+            largest = float(other.detach().abs().max())
+            torch.testing.assert_close(one.double(), other.double(), rtol=0, atol=tolerance * max(largest, 1e-3))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("highway", ["input", "other", "block"])
+@pytest.mark.parametrize("K", [1, 2])
+def test_equals_product_and_recurrence(backend: str, highway: str, K: int) -> None:
+    inputs = make_inputs(K=K, highway=highway)
+    same(compute(inputs, backend=backend), by_definition(inputs))
+
+
+@pytest.mark.parametrize("use", ["h", "final"])
+@pytest.mark.parametrize("optional", [False, True])
+def test_one_output_may_go_unused(use: str, optional: bool) -> None:
+    inputs = make_inputs(optional=optional)
+    same(compute(inputs, use=use), by_definition(inputs, use=use))
+
+
+@pytest.mark.parametrize("frozen", LEAVES)
+@pytest.mark.parametrize("highway", ["input", "other", "block"])
+def test_what_is_frozen_gets_no_gradient_and_the_others_theirs(frozen: str, highway: str) -> None:
+    inputs = make_inputs(highway=highway)
+    if inputs[frozen] is not None:
+        inputs[frozen].requires_grad_(False)
+    same(compute(inputs), by_definition(inputs))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_without_gradients_the_same_comes_out(backend: str) -> None:
+    inputs = make_inputs()
+    wanted = compute(inputs, backend=backend)
+    with torch.no_grad():
+        h, final = sru_layer(inputs["x"], inputs["weight"], OFFSETS, **rest(inputs), backend=backend)
+    assert wanted[0] is not None
+    assert torch.equal(h, wanted[0])
+    assert wanted[1] is not None
+    assert torch.equal(final, wanted[1])
+    assert not h.requires_grad
+
+
+def test_gradients_may_be_taken_twice_but_not_of_themselves() -> None:
+    inputs = make_inputs()
+    h, _ = sru_layer(inputs["x"], inputs["weight"], OFFSETS, **rest(inputs))
+    once, twice = (torch.autograd.grad(h.sum(), inputs["x"], retain_graph=True)[0] for _ in range(2))
+    assert torch.equal(once, twice)
+    if "cpu" in BACKENDS:
+        (gradient,) = torch.autograd.grad(h.square().sum(), inputs["x"], create_graph=True)
+        with pytest.raises(RuntimeError, match="once_differentiable"):
+            gradient.sum().backward()
+
+
+@pytest.mark.parametrize("highway", ["input", "other", "block"])
+def test_autocast_computes_in_bfloat16_and_gives_float32_gradients(highway: str) -> None:
+    inputs = make_inputs(highway=highway)
+    with torch.autocast("cpu", torch.bfloat16):
+        h, final = sru_layer(inputs["x"], inputs["weight"], OFFSETS, **rest(inputs))
+        got = compute(inputs)
+    assert (h.dtype, final.dtype) == (torch.bfloat16, torch.float32)
+    assert all(gradient is not None and gradient.dtype == torch.float32 for gradient in got[2:])
+    same(got, by_definition(inputs), tolerance=4e-2)  # 8 bits, through a product and eight steps
+
+
+@pytest.mark.parametrize("highway", ["input", "other", "block"])
+def test_compiles_as_one_graph(highway: str) -> None:
+    torch._dynamo.reset()  # widths of the weight that change would be compiled as unknown ones
+    inputs = make_inputs(highway=highway)
+
+    def loss(x: Tensor, weight: Tensor) -> Tensor:
+        carried = x if highway == "input" else inputs["highway"]
+        h, final = sru_layer(x, weight, OFFSETS, **{**rest(inputs), "highway": carried})
+        return (h**2).sum() + final.sum()
+
+    compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
+    leaves = [inputs["x"], inputs["weight"]]
+    wanted = torch.autograd.grad(loss(*leaves), leaves)
+    same(list(torch.autograd.grad(compiled(*leaves), leaves)), list(wanted))
+
+
+def test_no_rows() -> None:
+    x, weight = torch.randn(0, 6, requires_grad=True), torch.randn(6, 18, requires_grad=True)
+    h, final = sru_layer(x, weight, torch.tensor([0, 0]), v=torch.ones(1, 2, 6), b=torch.ones(1, 2, 6), highway=x)
+    assert h.shape == (0, 6)
+    assert torch.equal(final, torch.zeros(1, 1, 6))
+    dx, dweight = torch.autograd.grad(h.sum() + final.sum(), [x, weight])
+    assert dx.shape == (0, 6)
+    assert torch.equal(dweight, torch.zeros(6, 18))
+
+
+def test_wrong_shapes_are_refused() -> None:
+    inputs = make_inputs(highway="block")
+    with pytest.raises(ValueError, match="x is needed"):
+        sru_layer(inputs["x"], inputs["weight"][:, :36], OFFSETS, **rest(inputs))
+    with pytest.raises(ValueError, match="offsets should rise"):
+        sru_layer(inputs["x"], inputs["weight"], torch.tensor([0, 4, 3, 8]), **rest(inputs))
