@@ -3,8 +3,8 @@
     python benchmarks/sru_layer.py [--seconds 1] [--device cpu]
 
 prints Markdown tables, float32 first, then bfloat16 autocast for all sides: milliseconds, medians of runs in turns,
-and how many times longer than ours each takes. The package `sru` 2.6.0 is compared where it is installed
-(`pip install 'textrnn[peers]'`); it compiles itself when it is first imported.
+and how many times longer than ours each takes, the median of the ratios within a turn. The package `sru` 2.6.0 is
+compared where it is installed (`pip install 'textrnn[peers]'`); it compiles itself when it is first imported.
 """
 
 from __future__ import annotations
@@ -15,21 +15,23 @@ from collections.abc import Callable
 
 import torch
 
-from textrnn.bench import FLOOR, LAYERS, OURS, PASSES, SHAPES, Shape, Timing, contest, geometric_mean, passes_of
+from textrnn.bench import FLOOR, LAYERS, PASSES, SHAPES, Contestant, Shape, Timing, contest, passes_of, tabulate
 from textrnn.ops.sru.backends import choose_backend
 
 
-def load_peer() -> Callable[[Shape, torch.device], dict[str, Callable[[], object]]] | None:
+def load_peer() -> Contestant | None:
     try:
         import sru  # noqa: PLC0415 - it compiles itself
     except Exception as error:
         print(f"the package sru is left out: {type(error).__name__}: {error}", file=sys.stderr)
         return None
 
-    def prepare(shape: Shape, device: torch.device) -> dict[str, Callable[[], object]]:
+    def prepare(shape: Shape, device: torch.device, precision: str) -> dict[str, Callable[[], object]]:
         stack = sru.SRU(shape.D, shape.D, num_layers=LAYERS).to(device)
         x = torch.randn(shape.T, shape.B, shape.D, device=device)
         passes = passes_of(lambda x: stack(x)[0], list(stack.parameters()), x)
+        if precision == "bf16" and device.type == "cpu":
+            return {"training": passes["training"]}  # its C++, which inference runs, takes float32 only
         stack_in_evaluation = sru.SRU(shape.D, shape.D, num_layers=LAYERS).to(device).eval()
         passes["inference"] = passes_of(lambda x: stack_in_evaluation(x)[0], [], x)["inference"]
         return passes
@@ -38,20 +40,12 @@ def load_peer() -> Callable[[Shape, torch.device], dict[str, Callable[[], object
 
 
 def print_table(timings: list[Timing]) -> None:
-    names = list(timings[0].milliseconds)
-    others = [name for name in names if name != OURS]
-    print(f"| (T, B, D) | pass | {' | '.join(f'{n} ms' for n in names)} | {' | '.join(f'{n} x' for n in others)} |")
-    print("|" + "---|" * (2 + len(names) + len(others)))
-    for timing in timings:
-        cells = [f"{timing.milliseconds[name]:.3f}" for name in names]
-        cells += [f"{timing.ratio(name):.2f}" for name in others]
-        print(f"| {timing.shape} | {timing.which} | {' | '.join(cells)} |")
-    for which in PASSES:
-        chosen = [timing for timing in timings if timing.which == which]
-        means = [f"**{geometric_mean(timing.ratio(name) for timing in chosen):.2f}**" for name in others]
-        print(f"| geometric mean | {which} |{' |' * len(names)} {' | '.join(means)} |")
+    for line in tabulate(timings):
+        print("| " + " | ".join(line) + " |")
+        if line[0].startswith("(T"):
+            print("|" + "---|" * len(line))
     print("\nour whole layers as a multiple of their products alone: ", end="")
-    print(", ".join(f"{t.shape} {t.which} {1 / t.ratio(FLOOR):.2f}" for t in timings[2:]))
+    print(", ".join(f"{t.shape} {t.which} {1 / t.ratio(FLOOR):.2f}" for t in timings[len(PASSES) :]))
 
 
 def main() -> None:
@@ -65,8 +59,7 @@ def main() -> None:
         backend = choose_backend("auto", device=device.type)
         print(f"\n{precision}, {device}, {torch.get_num_threads()} threads, SRU backend {backend}\n")
         others = {} if peer is None else {"sru package": peer}
-        shapes = SHAPES
-        print_table(list(contest(shapes, device=device, precision=precision, seconds=options.seconds, others=others)))
+        print_table(list(contest(SHAPES, device=device, precision=precision, seconds=options.seconds, others=others)))
 
 
 if __name__ == "__main__":

@@ -34,20 +34,27 @@ class Shape:
 SHAPES = (Shape(32, 1, 128), Shape(32, 32, 128), Shape(64, 32, 256), Shape(128, 32, 512), Shape(256, 8, 512))
 
 Step = Callable[[], object]
-Contestant = Callable[[Shape, torch.device], Mapping[str, Step]]
+Contestant = Callable[[Shape, torch.device, str], Mapping[str, Step]]  # of a shape, a device and a precision
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Median milliseconds of each contestant, for one shape and one pass."""
+    """What each contestant took in each of the turns, in milliseconds, for one shape and one pass."""
 
     shape: Shape
     which: str
-    milliseconds: Mapping[str, float]
+    turns: Mapping[str, list[float]]
+
+    def milliseconds(self, name: str) -> float:
+        """Return the median of what ``name`` took."""
+        return statistics.median(self.turns[name])
 
     def ratio(self, name: str) -> float:
-        """Return how many times longer than ours ``name`` takes."""
-        return self.milliseconds[name] / self.milliseconds[OURS]
+        """Return how many times longer than ours ``name`` takes: the median of the ratios within a turn.
+
+        What else the machine does slows down all of a turn alike.
+        """
+        return statistics.median(x / ours for x, ours in zip(self.turns[name], self.turns[OURS], strict=True))
 
 
 def contest(
@@ -65,7 +72,8 @@ def contest(
         device: where.
         precision: ``fp32``, or ``bf16`` for autocast to bfloat16 for everyone.
         seconds: how long to time each contestant in each pass, about.
-        others: more contestants by name, beside our SRU, torch's LSTM and GRU and the products.
+        others: more contestants by name, beside our SRU, torch's LSTM and GRU and the products; one may have no step
+            for a pass.
 
     Yields:
         for each shape the timing of inference (no gradients) and of training (forward, and backward to the input and
@@ -75,10 +83,29 @@ def contest(
     contestants |= others or {}
     for shape in shapes:
         torch.manual_seed(1)
-        prepared = {name: prepare(shape, device) for name, prepare in contestants.items()}
+        prepared = {name: prepare(shape, device, precision) for name, prepare in contestants.items()}
         for which in PASSES:
-            steps = {name: _within(passes[which], device, precision) for name, passes in prepared.items()}
+            steps = {
+                name: _within(passes[which], device, precision) for name, passes in prepared.items() if which in passes
+            }
             yield Timing(shape, which, _take_turns(steps, device, seconds))
+
+
+def tabulate(timings: list[Timing]) -> list[list[str]]:
+    """Return the lines of a table: its head, each timing with milliseconds and ratios, the geometric means."""
+    names = list(dict.fromkeys(name for timing in timings for name in timing.turns))
+    others = [name for name in names if name != OURS]
+    lines = [["(T, B, D)", "pass", *(f"{name} ms" for name in names), *(f"{name} x" for name in others)]]
+    for timing in timings:
+        lines.append([str(timing.shape), timing.which])
+        lines[-1] += [f"{timing.milliseconds(name):.3f}" if name in timing.turns else "-" for name in names]
+        lines[-1] += [f"{timing.ratio(name):.2f}" if name in timing.turns else "-" for name in others]
+    for which in PASSES:
+        lines.append(["geometric mean", which, *[""] * len(names)])
+        for name in others:
+            ratios = [timing.ratio(name) for timing in timings if timing.which == which and name in timing.turns]
+            lines[-1].append(f"{geometric_mean(ratios):.2f}" if ratios else "-")
+    return lines
 
 
 def geometric_mean(values: Iterable[float]) -> float:
@@ -101,7 +128,7 @@ def passes_of(forward: Callable[[Tensor], Tensor], parameters: list[Tensor], x: 
     return {"inference": infer, "training": train}
 
 
-def _sru(shape: Shape, device: torch.device) -> dict[str, Step]:
+def _sru(shape: Shape, device: torch.device, _: str) -> dict[str, Step]:
     stack = nn.ModuleList([SRU(shape.D, shape.D) for _ in range(LAYERS)]).to(device)
     offsets = torch.arange(0, shape.B * shape.T + 1, shape.T, device=device)
 
@@ -113,10 +140,11 @@ def _sru(shape: Shape, device: torch.device) -> dict[str, Step]:
     return passes_of(forward, list(stack.parameters()), torch.randn(shape.B * shape.T, shape.D, device=device))
 
 
-def _products(shape: Shape, device: torch.device) -> dict[str, Step]:
-    """The products of our layers and nothing else: the least that they can take."""
+def _products(shape: Shape, device: torch.device, precision: str) -> dict[str, Step]:
+    """The products of our layers and nothing else, in their dtype already: the least that they can take."""
     N, D = shape.B * shape.T, shape.D
-    x, weight, du = (torch.randn(*size, device=device) for size in ((N, D), (D, 3 * D), (N, 3 * D)))
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    x, weight, du = (torch.randn(*size, device=device).to(dtype) for size in ((N, D), (D, 3 * D), (N, 3 * D)))
 
     def infer() -> None:
         for _ in range(LAYERS):
@@ -130,7 +158,7 @@ def _products(shape: Shape, device: torch.device) -> dict[str, Step]:
 
 
 def _torch(kind: type[nn.LSTM | nn.GRU]) -> Contestant:
-    def prepare(shape: Shape, device: torch.device) -> dict[str, Step]:
+    def prepare(shape: Shape, device: torch.device, _: str) -> dict[str, Step]:
         stack = kind(shape.D, shape.D, num_layers=LAYERS).to(device)
         x = torch.randn(shape.T, shape.B, shape.D, device=device)
         return passes_of(lambda x: stack(x)[0], list(stack.parameters()), x)
@@ -149,14 +177,14 @@ def _within(step: Step, device: torch.device, precision: str) -> Step:
     return run
 
 
-def _take_turns(steps: Mapping[str, Step], device: torch.device, seconds: float) -> dict[str, float]:
+def _take_turns(steps: Mapping[str, Step], device: torch.device, seconds: float) -> dict[str, list[float]]:
     repeats = {name: max(1, round(0.02 / _time(step, device, 1, warm=True))) for name, step in steps.items()}
     taken: dict[str, list[float]] = {name: [] for name in steps}
     end = time.perf_counter() + seconds * len(steps)
     while time.perf_counter() < end or len(taken[OURS]) < 3:
         for name, step in steps.items():
-            taken[name].append(_time(step, device, repeats[name]))
-    return {name: 1e3 * statistics.median(times) for name, times in taken.items()}
+            taken[name].append(1e3 * _time(step, device, repeats[name]))
+    return taken
 
 
 def _time(step: Step, device: torch.device, repeats: int, *, warm: bool = False) -> float:
