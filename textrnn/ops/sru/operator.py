@@ -35,11 +35,11 @@ def _allocate_forward(u: Tensor, B: int, save: bool) -> tuple[Tensor, Tensor, Te
 
 
 def _allocate_backward(
-    u: Tensor, x: Tensor | None, v: Tensor, c0: Tensor | None
+    u: Tensor, x: Tensor | None, v: Tensor, c0: Tensor | None, du: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """What is not asked for is empty, since an operator returns tensors always."""
     return (
-        torch.empty(u.shape, dtype=u.dtype, device=u.device),
+        torch.empty(u.shape, dtype=u.dtype, device=u.device) if du is None else du,
         u.new_empty(0) if x is None else torch.empty(x.shape, dtype=x.dtype, device=x.device),
         torch.empty(v.shape, dtype=v.dtype, device=v.device),
         torch.empty(v.shape, dtype=v.dtype, device=v.device),
@@ -96,14 +96,16 @@ def _backward(
     mask: Tensor | None,
     states: Tensor,
     backend: str,
+    *,
+    du: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     dh, dfinal, u, x, offsets, v, b, c0, mask = map(_compact, (dh, dfinal, u, x, offsets, v, b, c0, mask))
     if backend == "cuda":
-        du, dx, dv, db, dc0 = _kernels().backward(
+        new, dx, dv, db, dc0 = _kernels().backward(
             dh, dfinal, u=u, x=x, offsets=offsets, v=v, b=b, alpha=alpha, c0=c0, mask=mask, states=states
         )
-        return du, u.new_empty(0) if dx is None else dx, dv, db, states.new_empty(0) if dc0 is None else dc0
-    gradients = du, dx, dv, db, dc0 = _allocate_backward(u, x, v, c0)
+        return new, u.new_empty(0) if dx is None else dx, dv, db, states.new_empty(0) if dc0 is None else dc0
+    gradients = du, dx, dv, db, dc0 = _allocate_backward(u, x, v, c0, du)
     N, K, G, D = u.shape
     cpu.run(
         "backward",
@@ -124,11 +126,12 @@ def forward(*args: Any) -> tuple[Tensor, Tensor, Tensor]:
     return result
 
 
-def backward(*args: Any) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Run ``sru_backward`` likewise."""
-    run = torch.ops.textrnn.sru_backward if torch.compiler.is_compiling() else _backward
-    result: tuple[Tensor, Tensor, Tensor, Tensor, Tensor] = run(*args)
-    return result
+def backward(*args: Any, du: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Run ``sru_backward`` likewise. On the CPU the gradient of u goes to ``du`` where it is given, even to u itself."""
+    if torch.compiler.is_compiling():
+        result: tuple[Tensor, Tensor, Tensor, Tensor, Tensor] = torch.ops.textrnn.sru_backward(*args)
+        return result
+    return _backward(*args, du=du)
 
 
 def _kernels() -> Any:

@@ -15,7 +15,7 @@
 #endif
 
 #if defined(__clang__)
-#define VECTORISE _Pragma("clang loop vectorize(enable) interleave(enable)")
+#define VECTORISE _Pragma("clang loop vectorize(assume_safety) interleave(enable)")
 #elif defined(__GNUC__)
 #define VECTORISE _Pragma("GCC ivdep")
 #else
@@ -88,12 +88,13 @@ struct Ones {
 };
 constexpr Ones kOnes;
 
-// The constants of a direction and the row that is at hand.
+// The constants of a direction and the row that is at hand. The gradients of u may lie where u does: a column is read
+// before it is written, and of that the compiler is told by the absence of RESTRICT.
 template <class T>
 struct Row {
   const float *RESTRICT vf, *RESTRICT vr, *RESTRICT bf, *RESTRICT br;
   const float* RESTRICT mask;
-  const T *RESTRICT u0, *RESTRICT u1, *RESTRICT u2, *RESTRICT highway;
+  const T *u0, *u1, *u2, *highway;
   float alpha;
   const float* RESTRICT previous;
 };
@@ -115,7 +116,7 @@ INLINE void step_forward(const Row<T>& row, int64_t n, float* RESTRICT c, T* RES
 
 template <class T>
 struct Gradients {
-  T *RESTRICT u0, *RESTRICT u1, *RESTRICT u2, *RESTRICT highway;
+  T *u0, *u1, *u2, *highway;
   float *RESTRICT c, *RESTRICT vf, *RESTRICT vr, *RESTRICT bf, *RESTRICT br;
 };
 

@@ -27,7 +27,7 @@ struct Problem {
   float* final;         // (B, K, D)
   const void* dh;       // (N, K, D) or null: zeros
   const float* dfinal;  // (B, K, D) or null: zeros
-  void* du;             // (N, K, G, D)
+  void* du;             // (N, K, G, D); may be u itself
   void* dx;             // (N, K, D) where G is 3
   float* dv;            // (K, 2, D)
   float* db;            // (K, 2, D)
