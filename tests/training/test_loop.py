@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from samples import make_config, write_rows
 from textrnn.config import Config, load_config
@@ -14,7 +15,7 @@ from textrnn.errors import BackendError, ConfigError, DataError
 from textrnn.inference.engine import Engine
 from textrnn.modelfile import load_model
 from textrnn.ops.sru.backends import choose_backend
-from textrnn.training import EpochRecord, Plan, Reporter, train
+from textrnn.training import EpochRecord, Plan, Reporter, loop, train
 
 
 class Recorder(Reporter):
@@ -131,6 +132,15 @@ def test_notes_tell_what_was_decided_for_the_user(tmp_path: Path) -> None:
     assert "2 labels (coffee 18, tea 18)" in text
     assert "2 layers of SRU, 8 wide, both directions" in text
     assert f"SRU backend {choose_backend('auto')}" in text
+
+
+def test_the_slow_backend_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("textrnn.training.loop.choose_backend", lambda *_, **__: "reference")
+    model = torch.nn.Linear(2, 2)
+    for cell, told in (("sru", True), ("gru", False)):
+        config = Config.model_validate({"model": {"cell": cell}})
+        line = loop._describe(config, model, torch.device("cpu"))  # type: ignore[arg-type]
+        assert ("SRU backend reference, which is slow: 'textrnn doctor' says why" in line) == told
 
 
 def test_a_label_only_in_valid_is_told_and_counted_wrong(tmp_path: Path) -> None:

@@ -213,7 +213,10 @@ def _count(model: nn.Module) -> int:
 def _describe(config: Config, model: Classifier, device: torch.device) -> str:
     shape = config.model
     way = "both directions" if shape.bidirectional else "one direction"
-    backend = f", SRU backend {choose_backend('auto', device=device.type)}" if shape.cell == "sru" else ""
+    name = choose_backend("auto", device=device.type) if shape.cell == "sru" else ""
+    backend = f", SRU backend {name}" if name else ""
+    if name == "reference":
+        backend += ", which is slow: 'textrnn doctor' says why there is no faster one"
     return (
         f"model: {shape.layers} layers of {shape.cell.upper()}, {shape.hidden} wide, {way}, "
         f"{_count(model):,} parameters, {config.train.batch_size} texts in a step, on {device}{backend}"
