@@ -53,7 +53,11 @@ def load_native() -> Native:
     folders = list(textrnn.ops.sru.__path__)  # two in an editable install: the source's and the built files'
     found = [path for folder in folders if (path := Path(folder) / f"_native{_ENDING}").is_file()]
     if not found:
-        return Native(None, "it was not compiled when textrnn was installed; install a C++ compiler and reinstall")
+        return Native(
+            None,
+            "it was not compiled when textrnn was installed; install a C++ compiler, then reinstall with pip's options "
+            "--force-reinstall --no-cache-dir",
+        )
     try:
         library = ctypes.CDLL(str(found[0]))
         library.textrnn_interface.restype = ctypes.c_int

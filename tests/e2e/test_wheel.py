@@ -1,0 +1,192 @@
+"""What is installed: the source distribution, the wheel with the library, and the one where no compiler works."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from textrnn.ops.sru import cpu
+
+ROOT = Path(__file__).resolve().parents[2]
+LIBRARY = f"textrnn/ops/sru/_native{cpu._ENDING}"
+NATIVE = "textrnn/ops/sru/native/"
+SOURCES = {"CMakeLists.txt", "interface.cpp", "kernels.cpp", "problem.h", "threads.cpp", "threads.h"}
+
+SDIST = "import sys; from scikit_build_core.build import build_sdist; build_sdist(sys.argv[1])"
+# two steps over u0 = 1 with open gates of a half: the states are 1/2 and 3/4, the outputs half of that
+INPUT = """
+import json, sys
+import numpy as np
+from textrnn.ops.sru import cpu
+u = np.zeros((2, 1, 4, 3), np.float32)
+u[:, :, 0] = 1
+v = np.zeros((1, 2, 3), np.float32)
+offsets = np.array([0, 2])
+"""
+FORWARD = f"""{INPUT}
+h, final = np.empty((2, 1, 3), np.float32), np.empty((1, 1, 3), np.float32)
+cpu.run("forward", sizes=(2, 1, 1, 4, 3), alpha=1.0, threads=2, offsets=offsets, u=u, v=v, b=v, h=h, final=final)
+assert "torch" not in sys.modules
+print(json.dumps([cpu.load_native().library._name, cpu.__file__, h.tolist(), final.tolist()]))
+"""
+REFERENCE = f"""{INPUT}
+import torch
+from textrnn.ops.sru.recurrence import sru_recurrence
+u, v, offsets = map(torch.from_numpy, (u, v, offsets))
+h, final = sru_recurrence(u, None, offsets, v=v, b=v)
+print(json.dumps([cpu.load_native().library, cpu.__file__, h.tolist(), final.tolist()]))
+"""
+OUTPUT = [[[[0.25] * 3], [[0.375] * 3]], [[[0.75] * 3]]]
+
+
+def run(
+    *command: object, cwd: Path, environment: Mapping[str, str] | None = None, check: bool = True
+) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, *map(str, command)],
+        cwd=cwd,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""} | dict(environment or {}),
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0 or not check, done.stdout + done.stderr
+    return done
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A wheel, and the folder that it is installed in."""
+
+    wheel: Path
+    site: Path
+
+    @property
+    def names(self) -> set[str]:
+        with zipfile.ZipFile(self.wheel) as archive:
+            return set(archive.namelist())
+
+    def run(self, *command: object) -> str:
+        """Run Python with this installation and the packages of the tests, but without what the checkout installed."""
+        others = [path for path in sys.path if path and Path(path).resolve() not in {ROOT, ROOT / "tests"}]
+        path = {"PYTHONPATH": os.pathsep.join([str(self.site), *others])}
+        return run("-S", *command, cwd=self.site, environment=path).stdout
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source distribution, if there is an index to take the build's requirements from."""
+    folder = tmp_path_factory.mktemp("sdist")
+    if importlib.util.find_spec("pip") is None:
+        pytest.skip("pip is not installed")
+    wanted = json.loads(
+        re.search(r"^requires = (\[.*\])$", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.M)[1]
+    )
+    tools = folder / "tools"
+    done = run("-m", "pip", "install", "--retries=1", "-q", "--target", tools, *wanted, cwd=folder, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"what the build requires cannot be fetched: {done.stderr.strip().splitlines()[-1]}")
+    run("-c", SDIST, folder, cwd=ROOT, environment={"PYTHONPATH": str(tools)})
+    (found,) = folder.glob("textrnn-*.tar.gz")
+    return found
+
+
+def install(sdist: Path, folder: Path, environment: Mapping[str, str]) -> Installed:
+    """Build a wheel of the source distribution, as pip does, and install it in a folder of its own."""
+    run("-m", "tarfile", "-e", sdist, folder, cwd=folder)
+    (unpacked,) = folder.glob("textrnn-*")
+    source = unpacked.rename(folder / "source")  # what has a version in its name pip keeps for other days
+    run("-m", "pip", "wheel", "--no-deps", "-w", folder, source, cwd=folder, environment=environment)
+    (wheel,) = folder.glob("*.whl")
+    site = folder / "site"
+    run("-m", "pip", "install", "--no-deps", "--no-index", "--target", site, wheel, cwd=folder)
+    return Installed(wheel, site)
+
+
+@pytest.fixture(scope="module")
+def compiled(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    if cpu.load_native().library is None and "TEXTRNN_WITHOUT_NATIVE" in os.environ:
+        pytest.skip("installed without a compiler on purpose")
+    return install(sdist, tmp_path_factory.mktemp("compiled"), {})
+
+
+@pytest.fixture(scope="module")
+def plain(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """Built where no compiler works."""
+    false = shutil.which("false")
+    if sys.platform != "linux" or false is None:
+        pytest.skip("CC and CXX choose the compiler on Linux only")
+    return install(sdist, tmp_path_factory.mktemp("plain"), {"CC": false, "CXX": false})
+
+
+def test_the_source_distribution_holds_all_that_is_built_and_tested(sdist: Path) -> None:
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {NATIVE + name for name in SOURCES} <= names
+    assert {path.name for path in (ROOT / NATIVE).iterdir()} == SOURCES  # a new one belongs in the list
+    assert {"pyproject.toml", "README.md", "LICENSE", "CONTRIBUTING.md", ".ci/run", "tests/conftest.py"} <= names
+    assert {"configs/starter.yaml", "data/demo/train.tsv", "docs/sru.md", "tests/sanitize/run"} <= names
+    odd = re.compile(r"(^|/)(build|runs|dist|__pycache__|\.git)/|\.(so|dylib|dll|pyc|o)$|^data/(?!demo/)")
+    assert not [name for name in names if odd.search(name)]
+
+
+def test_the_wheel_holds_the_library_and_not_its_sources(compiled: Installed) -> None:
+    _, _, python, abi, platform = compiled.wheel.stem.split("-")
+    assert (python, abi) == ("py3", "none")
+    assert platform != "any"
+    names = compiled.names
+    assert LIBRARY in names
+    assert_ships(names)
+
+
+def assert_ships(names: set[str]) -> None:
+    assert {"textrnn/shipped/demo/train.tsv", "textrnn/shipped/configs/starter.yaml", "textrnn/py.typed"} <= names
+    assert {name.split("/")[0].partition("-")[0] for name in names} == {"textrnn"}  # and so no tests, no docs
+    assert not [name for name in names if name.startswith(NATIVE) or name.endswith((".cpp", ".h", ".pyc", ".o"))]
+
+
+def test_the_installed_library_computes(compiled: Installed) -> None:
+    library, module, *output = json.loads(compiled.run("-c", FORWARD))
+    assert Path(library) == compiled.site / LIBRARY
+    assert Path(module).is_relative_to(compiled.site)
+    assert output == OUTPUT
+    assert re.search(r"^SRU backend +cpu: C\+\+ with \w+ instructions$", compiled.run("-m", "textrnn", "doctor"), re.M)
+
+
+def test_without_a_compiler_the_wheel_is_plain_python(plain: Installed) -> None:
+    assert plain.wheel.name.endswith("-py3-none-any.whl")
+    assert LIBRARY not in plain.names
+    assert_ships(plain.names)
+
+
+def test_without_a_compiler_doctor_says_so_and_the_reference_computes(plain: Installed) -> None:
+    doctor = plain.run("-m", "textrnn", "doctor")
+    assert re.search(r"^SRU backend +reference: ", doctor, re.M)
+    assert re.search(r"^ +not cpu: it was not compiled when textrnn was installed; install a C\+\+ comp", doctor, re.M)
+    library, module, *output = json.loads(plain.run("-c", REFERENCE))
+    assert library is None
+    assert Path(module).is_relative_to(plain.site)
+    assert output == OUTPUT
+
+
+def test_both_predict_the_same(compiled: Installed, plain: Installed, trained: Path) -> None:
+    command = ("-m", "textrnn", "predict", "-m", trained / "runs" / "small", trained / "rows.tsv")
+    one, other = (
+        [line.split("\t") for line in installed.run(*command).splitlines()] for installed in (compiled, plain)
+    )
+    assert len(one) == len((trained / "rows.tsv").read_bytes().splitlines())
+    assert [label for label, _ in one] == [label for label, _ in other]
+    assert [float(p) for _, p in one] == pytest.approx([float(p) for _, p in other], abs=1e-4)
