@@ -1,0 +1,297 @@
+// Calls the C++ of the SRU recurrence as cpu.py does, over every shape that takes another way through it, on buffers of
+// exactly the size that they need. `run` builds it with a sanitizer, which reports what is out of bounds, undefined or
+// a race. What it looks at by itself: every output is written whole, and neither the number of threads, nor what else
+// runs, nor a fork changes a bit of it. What the numbers should be is tests/ops/sru/test_operator.py's to say.
+#include "problem.h"
+
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+extern "C" {
+int textrnn_interface();
+const char* textrnn_pool();
+const char* textrnn_level(int i);
+int textrnn_use_level(int i);
+void textrnn_sigmoid(const float* x, float* y, int64_t n);
+int textrnn_sru_forward(const textrnn::Problem* p, int threads);
+int textrnn_sru_backward(const textrnn::Problem* p, int threads);
+}
+
+namespace {
+
+#define EXPECT(truth, where) \
+  if (!(truth)) fail(#truth, where)
+
+[[noreturn]] void fail(const char* truth, const std::string& where) {
+  std::fprintf(stderr, "driver.cpp: not true: %s: %s\n", truth, where.c_str());
+  std::_Exit(1);
+}
+
+constexpr unsigned kSeconds = 300;  // longer means that something waits for ever
+
+// What may be left out.
+enum : unsigned { kC0 = 1, kMask = 2, kDh = 4, kDfinal = 8, kDc0 = 16, kAll = 31 };
+
+struct Case {
+  int64_t element, K, G, D;
+  std::vector<int64_t> lengths;
+  unsigned given;
+
+  std::string name() const {
+    std::string text = "element " + std::to_string(element) + ", K " + std::to_string(K) + ", G " + std::to_string(G) +
+                       ", D " + std::to_string(D) + ", given " + std::to_string(given) + ", lengths";
+    for (const int64_t length : lengths) text += " " + std::to_string(length);
+    return text;
+  }
+};
+
+// Bytes, and none behind them: where no sanitizer watches the heap, they end at a page that may not be touched.
+class Buffer {
+ public:
+  Buffer() = default;
+  explicit Buffer(int64_t bytes) : size_(size_t(bytes)) {
+#if defined(GUARD_PAGES)
+    const size_t page = size_t(sysconf(_SC_PAGESIZE)), whole = (size_ + page - 1) / page * page;
+    void* start = mmap(nullptr, whole + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    EXPECT(start != MAP_FAILED && mprotect(static_cast<char*>(start) + whole, page, PROT_NONE) == 0, "mmap");
+    memory_ = {static_cast<char*>(start) + (whole - size_), [=](char*) { munmap(start, whole + page); }};
+#else
+    memory_ = {static_cast<char*>(std::malloc(size_)), std::free};
+#endif
+    std::memset(memory_.get(), 0xff, size_);  // a NaN, in float32 and in bfloat16
+  }
+
+  size_t size() const { return size_; }
+  template <class T>
+  T* as() const {
+    return reinterpret_cast<T*>(memory_.get());
+  }
+
+ private:
+  size_t size_ = 0;
+  std::shared_ptr<char> memory_;  // null: the buffer is left out
+};
+
+// Numbers in [-2, 2), the same in every run.
+Buffer draw(int64_t count, int64_t element) {
+  static uint32_t state = 1;
+  Buffer buffer(count * element);
+  for (int64_t i = 0; i < count; ++i) {
+    state = state * 1664525u + 1013904223u;
+    const float value = float(int32_t(state)) / 1073741824.0f;
+    uint32_t bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    if (element == 4)
+      buffer.as<uint32_t>()[i] = bits;
+    else
+      buffer.as<uint16_t>()[i] = uint16_t(bits >> 16);
+  }
+  return buffer;
+}
+
+bool has_nan(const Buffer& buffer, int64_t element) {
+  for (size_t i = 0; i < buffer.size() / size_t(element); ++i) {
+    const bool nan = element == 4 ? (buffer.as<uint32_t>()[i] & 0x7fffffffu) > 0x7f800000u
+                                  : (buffer.as<uint16_t>()[i] & 0x7fffu) > 0x7f80u;
+    if (nan) return true;
+  }
+  return false;
+}
+
+struct Inputs {
+  Case is;
+  int64_t N = 0, B = 0;
+  Buffer offsets, u, x, v, b, c0, mask, dh, dfinal;
+
+  explicit Inputs(const Case& wanted) : is(wanted), B(int64_t(wanted.lengths.size())) {
+    offsets = Buffer((B + 1) * 8);
+    offsets.as<int64_t>()[0] = 0;
+    for (int64_t i = 0; i < B; ++i) offsets.as<int64_t>()[i + 1] = N += is.lengths[size_t(i)];
+    const int64_t row = is.K * is.D;
+    u = draw(N * row * is.G, is.element);
+    if (is.G == 3) x = draw(N * row, is.element);
+    v = draw(2 * row, 4), b = draw(2 * row, 4);
+    if (is.given & kC0) c0 = draw(B * row, 4);
+    if (is.given & kMask) mask = draw(B * row, 4);
+    if (is.given & kDh) dh = draw(N * row, is.element);
+    if (is.given & kDfinal) dfinal = draw(B * row, 4);
+  }
+
+  textrnn::Problem problem() const {
+    textrnn::Problem p{};
+    p.N = N, p.B = B, p.K = is.K, p.G = is.G, p.D = is.D, p.element = is.element, p.alpha = 1.7;
+    p.offsets = offsets.as<int64_t>();
+    p.u = u.as<void>(), p.x = x.as<void>(), p.v = v.as<float>(), p.b = b.as<float>();
+    p.c0 = c0.as<float>(), p.mask = mask.as<float>(), p.dh = dh.as<void>(), p.dfinal = dfinal.as<float>();
+    return p;
+  }
+};
+
+// Outputs in new memory, so that each call's ends are watched.
+struct Outputs {
+  int64_t element;
+  Buffer h, states, final, du, dx, dv, db, dc0;
+
+  Outputs(const Inputs& from, bool with_states) : element(from.is.element) {
+    const int64_t row = from.is.K * from.is.D, N = from.N, B = from.B;
+    h = Buffer(N * row * element), final = Buffer(B * row * 4);
+    if (!with_states) return;  // as in prediction: there will be no backward pass
+    states = Buffer(N * row * 4);
+    du = Buffer(N * row * from.is.G * element), dv = Buffer(2 * row * 4), db = Buffer(2 * row * 4);
+    if (from.is.G == 3) dx = Buffer(N * row * element);
+    if (from.is.given & kDc0) dc0 = Buffer(B * row * 4);
+  }
+
+  void put_into(textrnn::Problem& p) const {
+    p.h = h.as<void>(), p.states = states.as<float>(), p.final = final.as<float>();
+    p.du = du.as<void>(), p.dx = dx.as<void>(), p.dv = dv.as<float>(), p.db = db.as<float>(), p.dc0 = dc0.as<float>();
+  }
+
+  bool has_nan() const {
+    for (const Buffer* narrow : {&h, &du, &dx})
+      if (::has_nan(*narrow, element)) return true;
+    for (const Buffer* wide : {&states, &final, &dv, &db, &dc0})
+      if (::has_nan(*wide, 4)) return true;
+    return false;
+  }
+
+  std::string bits() const {
+    std::string all;
+    for (const Buffer* buffer : {&h, &final, &states, &du, &dx, &dv, &db, &dc0})
+      all.append(buffer->as<char>(), buffer->size());
+    return all;
+  }
+};
+
+// The bits of everything that the two passes give; without `backward` those of h and final alone.
+std::string compute(const Inputs& inputs, int threads, bool backward = true) {
+  const Outputs outputs(inputs, backward);
+  textrnn::Problem p = inputs.problem();
+  outputs.put_into(p);
+  EXPECT(textrnn_sru_forward(&p, threads) == 0, inputs.is.name());
+  EXPECT(!backward || textrnn_sru_backward(&p, threads) == 0, inputs.is.name());
+  EXPECT(!outputs.has_nan(), inputs.is.name() + ", threads " + std::to_string(threads));
+  return outputs.bits();
+}
+
+int64_t check(const Case& wanted) {
+  const Inputs inputs(wanted);
+  const std::string alone = compute(inputs, 1), forward = compute(inputs, 4, false);
+  EXPECT(alone.compare(0, forward.size(), forward) == 0, wanted.name() + ": the bits without states");
+  for (const int threads : {2, 4}) EXPECT(compute(inputs, threads) == alone, wanted.name() + ": the bits");
+  return 7;
+}
+
+// Each returns the number of calls that it made.
+int64_t check_shapes() {
+  int64_t calls = 0;
+  for (const int64_t element : {4, 2})
+    for (const int64_t K : {1, 2})
+      for (const int64_t G : {3, 4})
+        for (const int64_t D : {1, 7, 64, 100, 513, 1030}) {
+          // in three chunks; few where D alone makes many tasks
+          const std::vector<int64_t> ragged =
+              D > 100 ? std::vector<int64_t>{3, 0, 1, 0, 5} : std::vector<int64_t>{130, 0, 3, 129, 1, 0};
+          for (const auto& lengths : {ragged, {}, {0, 0}})
+            for (const unsigned given : {unsigned(kAll), 0u}) calls += check({element, K, G, D, lengths, given});
+        }
+  for (unsigned given = 0; given <= kAll; ++given)
+    for (const int64_t element : {4, 2}) calls += check({element, 2, 3, 7, {0, 4, 1, 0, 140, 2}, given});
+  return calls;
+}
+
+int64_t check_sigmoid() {
+  int64_t calls = 0;
+  for (const int64_t n : {0, 1, 3, 64, 1001}) {
+    const Buffer x = draw(n, 4), y(n * 4);
+    for (int64_t i = 0; i < n; ++i) x.as<float>()[i] *= i % 2 ? 1.0f : 1e38f;
+    textrnn_sigmoid(x.as<float>(), y.as<float>(), n), ++calls;
+    EXPECT(!has_nan(y, 4), "sigmoid of " + std::to_string(n));
+  }
+  const uint32_t odd[] = {0x7fc00000u, 0xffc00000u, 0x7fffffffu, 0xffffffffu,  // NaN
+                          0x7f800000u, 0xff800000u, 1u,          0x80000001u};
+  const Buffer x(sizeof odd), y(sizeof odd);
+  std::memcpy(x.as<char>(), odd, sizeof odd);
+  textrnn_sigmoid(x.as<float>(), y.as<float>(), 8), ++calls;
+  EXPECT(y.as<float>()[4] == 1.0f && y.as<float>()[5] == 0.0f, "sigmoid of infinity");
+  return calls;
+}
+
+int64_t check_refusals() {
+  const Inputs inputs({4, 1, 4, 7, {2, 1}, 0});
+  const Outputs outputs(inputs, true);
+  textrnn::Problem p = inputs.problem();
+  outputs.put_into(p);
+  int64_t calls = 0;
+  for (const std::vector<int64_t>& wrong : {std::vector<int64_t>{0, 2, 4}, {1, 2, 3}, {0, 4, 3}, {0, -1, 3}}) {
+    std::memcpy(inputs.offsets.as<char>(), wrong.data(), 3 * sizeof(int64_t));
+    EXPECT(textrnn_sru_forward(&p, 2) == 2 && textrnn_sru_backward(&p, 2) == 2, "wrong offsets");
+    calls += 2;
+  }
+  p.element = 8;
+  EXPECT(textrnn_sru_forward(&p, 2) == 2 && textrnn_sru_backward(&p, 2) == 2, "an element of 8 bytes");
+  return calls + 2;
+}
+
+// Several threads call at once: one has the pool, the others do without.
+int64_t check_callers(int level) {
+  EXPECT(textrnn_use_level(level) == 0, "use_level");
+  const Inputs inputs({4, 2, 3, 100, {40, 0, 129, 7, 140}, kAll});
+  const std::string alone = compute(inputs, 1);
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 4; ++i)
+    callers.emplace_back([&, i] {
+      for (int round = 0; round < 3; ++round) {
+        EXPECT(textrnn_use_level(level) == 0, "use_level, meanwhile");
+        EXPECT(compute(inputs, 1 + i) == alone, "several callers at once: the bits");
+      }
+    });
+  for (std::thread& caller : callers) caller.join();
+  return 2 + 4 * 3 * 2;
+}
+
+// A child process has none of the pool's threads.
+int64_t check_fork() {
+#if !defined(WITHOUT_FORK)  // the thread sanitizer does not follow the threads of a child
+  const Inputs inputs({2, 2, 4, 100, {40, 0, 129, 7, 140}, kAll});
+  const std::string before = compute(inputs, 4);
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(kSeconds);
+    _exit(compute(inputs, 4) == before && compute(inputs, 3) == before ? 0 : 1);
+  }
+  int status = 0;
+  EXPECT(child > 0 && waitpid(child, &status, 0) == child && status == 0, "a forked child: the bits");
+  EXPECT(compute(inputs, 4) == before, "after a fork: the bits");
+  return 4;
+#else
+  return 0;
+#endif
+}
+
+}  // namespace
+
+int main() {
+  alarm(kSeconds);
+  EXPECT(textrnn_interface() == textrnn::kInterface, "interface");
+  EXPECT(textrnn_pool() == std::string("own"), "an OpenMP runtime is here");
+  EXPECT(textrnn_use_level(-1) == 1 && textrnn_use_level(99) == 1 && !textrnn_level(-1), "levels that are not there");
+  std::string levels;
+  int64_t calls = 0;
+  for (int level = 0; const char* name = textrnn_level(level); ++level) {
+    calls += check_callers(level) + check_shapes() + check_sigmoid();
+    levels += std::string(" ") + name;
+  }
+  calls += check_refusals() + check_fork();
+  std::printf("%lld calls with%s\n", static_cast<long long>(calls), levels.c_str());
+}
