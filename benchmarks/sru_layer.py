@@ -4,7 +4,8 @@
 
 prints Markdown tables, float32 first, then bfloat16 autocast for all sides: milliseconds, medians of runs in turns,
 and how many times longer than ours each takes, the median of the ratios within a turn. The package `sru` 2.6.0 is
-compared where it is installed (`pip install 'textrnn[peers]'`); it compiles itself when it is first imported.
+compared where it is installed (`pip install 'textrnn[peers]'`), in tables of its own that come last: once it is
+imported, which compiles it, small parallel operations in the process take longer, ours and torch's alike.
 """
 
 from __future__ import annotations
@@ -44,8 +45,9 @@ def print_table(timings: list[Timing]) -> None:
         print("| " + " | ".join(line) + " |")
         if line[0].startswith("(T"):
             print("|" + "---|" * len(line))
-    print("\nour whole layers as a multiple of their products alone: ", end="")
-    print(", ".join(f"{t.shape} {t.which} {1 / t.ratio(FLOOR):.2f}" for t in timings[len(PASSES) :]))
+    if FLOOR in timings[0].turns:
+        print("\nour whole layers as a multiple of their products alone: ", end="")
+        print(", ".join(f"{t.shape} {t.which} {1 / t.ratio(FLOOR):.2f}" for t in timings[len(PASSES) :]))
 
 
 def main() -> None:
@@ -54,12 +56,17 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     device = torch.device(options.device)
+    run(device, options.seconds, None)
     peer = load_peer()
+    if peer is not None:
+        run(device, options.seconds, {"sru package": peer})
+
+
+def run(device: torch.device, seconds: float, against: dict[str, Contestant] | None) -> None:
     for precision in ("fp32", "bf16"):
         backend = choose_backend("auto", device=device.type)
         print(f"\n{precision}, {device}, {torch.get_num_threads()} threads, SRU backend {backend}\n")
-        others = {} if peer is None else {"sru package": peer}
-        print_table(list(contest(SHAPES, device=device, precision=precision, seconds=options.seconds, others=others)))
+        print_table(list(contest(SHAPES, device=device, precision=precision, seconds=seconds, against=against)))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -53,12 +55,11 @@ def test_everyone_has_as_many_turns(precision: str) -> None:
 
         return {"training": passes_of(forward, [weight], torch.randn(shape.B, shape.D))["training"]}
 
-    timings = list(
-        contest([SMALL], device=torch.device("cpu"), precision=precision, seconds=0.01, others={"linear": prepare})
-    )
-    assert [timing.which for timing in timings] == list(PASSES)
-    assert list(timings[0].turns) == [OURS, FLOOR, "LSTM", "GRU"]
-    assert list(timings[1].turns) == [OURS, FLOOR, "LSTM", "GRU", "linear"]
+    options: dict[str, Any] = {"device": torch.device("cpu"), "precision": precision, "seconds": 0.01}
+    timings = [*contest([SMALL], **options), *contest([SMALL], **options, against={"linear": prepare})]
+    assert [timing.which for timing in timings] == [*PASSES, *PASSES]
+    names = [list(timing.turns) for timing in timings]
+    assert names == [[OURS, FLOOR, "LSTM", "GRU"]] * 2 + [[OURS], [OURS, "linear"]]
     for timing in timings:
         counts = {len(turns) for turns in timing.turns.values()}
         assert len(counts) == 1

@@ -63,7 +63,7 @@ def contest(
     device: torch.device,
     precision: str = "fp32",
     seconds: float = 1.0,
-    others: Mapping[str, Contestant] | None = None,
+    against: Mapping[str, Contestant] | None = None,
 ) -> Iterable[Timing]:
     """Time two stacked layers of each kind, in turns, so that what else the machine does falls on all alike.
 
@@ -72,15 +72,15 @@ def contest(
         device: where.
         precision: ``fp32``, or ``bf16`` for autocast to bfloat16 for everyone.
         seconds: how long to time each contestant in each pass, about.
-        others: more contestants by name, beside our SRU, torch's LSTM and GRU and the products; one may have no step
-            for a pass.
+        against: who runs beside our SRU, by name; torch's LSTM and GRU and the products unless it is given. Any of them
+            may have no step for a pass.
 
     Yields:
         for each shape the timing of inference (no gradients) and of training (forward, and backward to the input and
         the weights; no optimiser).
     """
-    contestants: dict[str, Contestant] = {OURS: _sru, FLOOR: _products, "LSTM": _torch(nn.LSTM), "GRU": _torch(nn.GRU)}
-    contestants |= others or {}
+    rivals = {FLOOR: _products, "LSTM": _torch(nn.LSTM), "GRU": _torch(nn.GRU)} if against is None else against
+    contestants: dict[str, Contestant] = {OURS: _sru, **rivals}
     for shape in shapes:
         torch.manual_seed(1)
         prepared = {name: prepare(shape, device, precision) for name, prepare in contestants.items()}
