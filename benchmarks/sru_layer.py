@@ -16,8 +16,19 @@ from collections.abc import Callable
 
 import torch
 
-from textrnn.bench import FLOOR, LAYERS, PASSES, SHAPES, Contestant, Shape, Timing, contest, passes_of, tabulate
-from textrnn.ops.sru.backends import choose_backend
+from textrnn.bench import (
+    FLOOR,
+    LAYERS,
+    PASSES,
+    SHAPES,
+    Contestant,
+    Shape,
+    Timing,
+    contest,
+    describe,
+    passes_of,
+    tabulate,
+)
 
 
 def load_peer() -> Contestant | None:
@@ -64,8 +75,7 @@ def main() -> None:
 
 def run(device: torch.device, seconds: float, against: dict[str, Contestant] | None) -> None:
     for precision in ("fp32", "bf16"):
-        backend = choose_backend("auto", device=device.type)
-        print(f"\n{precision}, {device}, {torch.get_num_threads()} threads, SRU backend {backend}\n")
+        print(f"\n{describe(device, precision)}\n")
         print_table(list(contest(SHAPES, device=device, precision=precision, seconds=seconds, against=against)))
 
 

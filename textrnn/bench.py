@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from textrnn.layers.sru import SRU
+from textrnn.ops.sru.backends import choose_backend
 
 LAYERS = 2
 FLOOR, OURS = "products", "SRU"
@@ -89,6 +90,13 @@ def contest(
                 name: _within(passes[which], device, precision) for name, passes in prepared.items() if which in passes
             }
             yield Timing(shape, which, _take_turns(steps, device, seconds))
+
+
+def describe(device: torch.device, precision: str) -> str:
+    """Return where and how a contest runs: precision, device, threads and the backend of SRU."""
+    dtype = "bfloat16" if precision == "bf16" else "float32"
+    threads = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
+    return f"{precision} on {device}{threads}, SRU backend {choose_backend('auto', device=device.type, dtype=dtype)}"
 
 
 def tabulate(timings: list[Timing]) -> list[list[str]]:

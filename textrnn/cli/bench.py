@@ -27,16 +27,11 @@ def bench_command(
     """
     if precision not in {"fp32", "bf16"}:
         raise ConfigError(f"--precision {precision}: there are fp32 and bf16")
-    import torch
-
     from textrnn import bench
-    from textrnn.ops.sru.backends import choose_backend
     from textrnn.training.device import resolve_device
 
     where = resolve_device(device)
-    backend = choose_backend("auto", device=where.type, dtype="float32" if precision == "fp32" else "bfloat16")
-    threads = f", {torch.get_num_threads()} threads" if where.type == "cpu" else ""
-    say(f"{precision} on {where}{threads}, SRU backend {backend}; up to {40 * seconds + 30:.0f} seconds")
+    say(f"{bench.describe(where, precision)}; up to {40 * seconds + 30:.0f} seconds")
     timings = []
     for timing in bench.contest(bench.SHAPES, device=where, precision=precision, seconds=seconds):
         timings.append(timing)
