@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from textrnn.layers.sru import SRU
 from textrnn.ops.sru.backends import choose_backend
+from textrnn.ops.sru.product import multiply
 
 LAYERS = 2
 FLOOR, OURS = "products", "SRU"
@@ -80,7 +81,7 @@ def contest(
         for each shape the timing of inference (no gradients) and of training (forward, and backward to the input and
         the weights; no optimiser).
     """
-    rivals = {FLOOR: _products, "LSTM": _torch(nn.LSTM), "GRU": _torch(nn.GRU)} if against is None else against
+    rivals = {**PRODUCTS, "LSTM": _torch(nn.LSTM), "GRU": _torch(nn.GRU)} if against is None else against
     contestants: dict[str, Contestant] = {OURS: _sru, **rivals}
     for shape in shapes:
         torch.manual_seed(1)
@@ -148,21 +149,28 @@ def _sru(shape: Shape, device: torch.device, _: str) -> dict[str, Step]:
     return passes_of(forward, list(stack.parameters()), torch.randn(shape.B * shape.T, shape.D, device=device))
 
 
-def _products(shape: Shape, device: torch.device, precision: str) -> dict[str, Step]:
+def _products(multiply: Callable[[Tensor, Tensor], Tensor]) -> Contestant:
     """The products of our layers and nothing else, in their dtype already: the least that they can take."""
-    N, D = shape.B * shape.T, shape.D
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    x, weight, du = (torch.randn(*size, device=device).to(dtype) for size in ((N, D), (D, 3 * D), (N, 3 * D)))
 
-    def infer() -> None:
-        for _ in range(LAYERS):
-            _ = x @ weight
+    def prepare(shape: Shape, device: torch.device, precision: str) -> dict[str, Step]:
+        N, D = shape.B * shape.T, shape.D
+        dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        x, weight, du = (torch.randn(*size, device=device).to(dtype) for size in ((N, D), (D, 3 * D), (N, 3 * D)))
 
-    def train() -> None:
-        for _ in range(LAYERS):
-            _ = x @ weight, x.T @ du, du @ weight.T
+        def infer() -> None:
+            for _ in range(LAYERS):
+                _ = multiply(x, weight)
 
-    return {"inference": infer, "training": train}
+        def train() -> None:
+            for _ in range(LAYERS):
+                _ = multiply(x, weight), multiply(x.T, du), multiply(du, weight.T)
+
+        return {"inference": infer, "training": train}
+
+    return prepare
+
+
+PRODUCTS = {FLOOR: _products(multiply), "products by torch": _products(torch.mm)}
 
 
 def _torch(kind: type[nn.LSTM | nn.GRU]) -> Contestant:

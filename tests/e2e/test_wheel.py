@@ -22,7 +22,10 @@ from textrnn.ops.sru import cpu
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = f"textrnn/ops/sru/_native{cpu._ENDING}"
 NATIVE = "textrnn/ops/sru/native/"
-SOURCES = {"CMakeLists.txt", "interface.cpp", "kernels.cpp", "problem.h", "threads.cpp", "threads.h"}
+SOURCES = {
+    *("CMakeLists.txt", "compiler.h", "interface.cpp", "kernels.cpp", "problem.h", "processor.cpp", "processor.h"),
+    *("product.cpp", "product.h", "products.cpp", "threads.cpp", "threads.h"),
+}
 
 SDIST = "import sys; from scikit_build_core.build import build_sdist; build_sdist(sys.argv[1])"
 # two steps over u0 = 1 with open gates of a half: the states are 1/2 and 3/4, the outputs half of that

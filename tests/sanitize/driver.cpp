@@ -3,6 +3,7 @@
 // a race. What it looks at by itself: every output is written whole, and neither the number of threads, nor what else
 // runs, nor a fork changes a bit of it. What the numbers should be is tests/ops/sru/test_operator.py's to say.
 #include "problem.h"
+#include "product.h"
 
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -25,6 +26,8 @@ int textrnn_use_level(int i);
 void textrnn_sigmoid(const float* x, float* y, int64_t n);
 int textrnn_sru_forward(const textrnn::Problem* p, int threads);
 int textrnn_sru_backward(const textrnn::Problem* p, int threads);
+int textrnn_multiplies();
+int textrnn_multiply(const textrnn::Product* p, int threads);
 }
 
 namespace {
@@ -83,8 +86,10 @@ class Buffer {
 };
 
 // Numbers in [-2, 2), the same in every run.
+uint32_t drawn = 1;
+
 Buffer draw(int64_t count, int64_t element) {
-  static uint32_t state = 1;
+  uint32_t& state = drawn;
   Buffer buffer(count * element);
   for (int64_t i = 0; i < count; ++i) {
     state = state * 1664525u + 1013904223u;
@@ -227,6 +232,49 @@ int64_t check_sigmoid() {
   return calls;
 }
 
+// The bits of a product; `across` says whose columns are adjacent rather than the rows: 1 of a, 2 of b.
+std::string multiply(const textrnn::Product& sizes, unsigned across, int threads) {
+  textrnn::Product p = sizes;
+  const Buffer a = draw(p.M * p.K, p.element), b = draw(p.K * p.N, p.element), c = draw(p.M * p.N, p.c_element);
+  p.a = a.as<void>(), p.b = b.as<void>(), p.c = c.as<void>(), p.c_row = p.N;
+  p.a_row = across & 1 ? 1 : p.K, p.a_column = across & 1 ? p.M : 1;
+  p.b_row = across & 2 ? 1 : p.N, p.b_column = across & 2 ? p.K : 1;
+  if (!p.accumulate) std::memset(c.as<char>(), 0xff, c.size());
+  const std::string where = std::to_string(p.M) + " " + std::to_string(p.N) + " " + std::to_string(p.K) + " across " +
+                            std::to_string(across) + ", element " + std::to_string(p.element);
+  EXPECT(textrnn_multiply(&p, threads) == 0, where);
+  EXPECT(!has_nan(c, p.c_element), where);
+  return std::string(c.as<char>(), c.size());
+}
+
+int64_t check_products() {
+  const int can = textrnn_multiplies();
+  int64_t calls = 0;
+  const int64_t sizes[][3] = {{1, 1, 1},    {1, 33, 5},    {13, 16, 1},   {14, 32, 2},   {15, 17, 3},     {29, 100, 129},
+                              {0, 3, 2},    {3, 0, 2},     {5, 4, 0},     {100, 49, 77}, {300, 70, 900},  {1030, 40, 33},
+                              {28, 64, 48}, {90, 128, 64}, {70, 500, 20}, {64, 64, 385}, {150, 300, 1000}};
+  for (const auto& [M, N, K] : sizes)
+    for (const int64_t element : {4, 2})
+      for (const int64_t c_element : {4, 2})
+        for (const int64_t accumulate : {0, 1})
+          for (unsigned across = 0; across < 4; ++across) {
+            if (!(can & element) || (element == 4 && c_element == 2)) continue;
+            textrnn::Product p{};
+            p.M = M, p.N = N, p.K = K, p.element = element, p.c_element = c_element, p.accumulate = accumulate;
+            const uint32_t state = drawn;
+            const std::string alone = multiply(p, across, 1);
+            for (const int threads : {2, 4}) {
+              drawn = state;  // the same numbers
+              EXPECT(multiply(p, across, threads) == alone, "a product's bits");
+            }
+            calls += 3;
+          }
+  textrnn::Product p{};
+  p.element = p.c_element = 8;
+  EXPECT(textrnn_multiply(&p, 1) == 2, "a product of elements of 8 bytes");
+  return calls + 1;
+}
+
 int64_t check_refusals() {
   const Inputs inputs({4, 1, 4, 7, {2, 1}, 0});
   const Outputs outputs(inputs, true);
@@ -292,6 +340,6 @@ int main() {
     calls += check_callers(level) + check_shapes() + check_sigmoid();
     levels += std::string(" ") + name;
   }
-  calls += check_refusals() + check_fork();
+  calls += check_products() + check_refusals() + check_fork();
   std::printf("%lld calls with%s\n", static_cast<long long>(calls), levels.c_str());
 }

@@ -44,11 +44,22 @@ def sigmoid(x: Array) -> Array:
     return half
 
 
+def multiply(a: Array, b: Array) -> Array:
+    """Return ``a @ b``, by the C++ library where it can: numpy's may be compiled for an older processor."""
+    if not cpu.takes(a.dtype):
+        return a @ b
+    c = np.empty((len(a), b.shape[1]), np.float32)
+    cpu.multiply(a, b, c, threads=cpu.default_threads())
+    return c
+
+
 def run_layer(x: Array, packing: Packing, weights: Mapping[str, Array], *, config: ModelConfig) -> Array:
     """Map ``x`` (N, width) to (N, directions * hidden) with the weights of one layer, named as in its module."""
     normed = normalize(x, weights["norm.weight"], weights["norm.bias"]) if config.layer_norm else x
     if config.cell == "sru":
-        return _run_sru(x, normed @ weights["weight"], packing, weights=weights, highway_bias=config.highway_bias)
+        return _run_sru(
+            x, multiply(normed, weights["weight"]), packing, weights=weights, highway_bias=config.highway_bias
+        )
     step = {"gru": _step_gru, "lstm": _step_lstm}[config.cell]
     ends = ("l0", "l0_reverse")[: 2 if config.bidirectional else 1]
     outputs = []
@@ -110,7 +121,7 @@ def _run_rnn(
     rows: Index,
     step: Callable[[Array, Array, list[Array]], list[Array]],
 ) -> Array:
-    gates = (x @ weights["weight_ih"].T + weights["bias_ih"])[rows]
+    gates = (multiply(x, weights["weight_ih"].T) + weights["bias_ih"])[rows]
     recurrent = np.ascontiguousarray(weights["weight_hh"].T)
     D = len(recurrent)
     state = [np.zeros((packing.sizes[0], D), np.float32) for _ in range(2)]

@@ -139,6 +139,16 @@ def test_autocast_computes_in_bfloat16_and_gives_float32_gradients(highway: str)
     same(got, by_definition(inputs), tolerance=4e-2)  # 8 bits, through a product and eight steps
 
 
+def test_under_autocast_the_gradient_of_the_weight_is_not_rounded_to_bfloat16() -> None:
+    if not cpu.takes(torch.bfloat16):
+        pytest.skip("the product is torch's here, which rounds")
+    inputs = make_inputs(highway="block")
+    with torch.autocast("cpu", torch.bfloat16):
+        h, _ = sru_layer(inputs["x"], inputs["weight"], OFFSETS, **rest(inputs))
+    (gradient,) = torch.autograd.grad(h.float().sum(), inputs["weight"])
+    assert not torch.equal(gradient, gradient.bfloat16().float())
+
+
 @pytest.mark.parametrize("highway", ["input", "other", "block"])
 def test_compiles_as_one_graph(highway: str) -> None:
     torch._dynamo.reset()  # widths of the weight that change would be compiled as unknown ones

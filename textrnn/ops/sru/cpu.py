@@ -18,7 +18,7 @@ from typing import Any
 import textrnn.ops.sru
 from textrnn.errors import BackendError
 
-INTERFACE = 1  # kInterface of problem.h
+INTERFACE = 2  # kInterface of problem.h
 DTYPES = {"float32": 4, "bfloat16": 2}  # bytes an element
 
 _ENDING = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
@@ -28,6 +28,7 @@ _ENDING = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 _INPUTS = ("offsets", "u", "x", "v", "b", "c0", "mask")
 _OUTPUTS = ("h", "states", "final", "dh", "dfinal", "du", "dx", "dv", "db", "dc0")
 _PROBLEM = struct.Struct(f"@6q{len(_INPUTS)}Pd{len(_OUTPUTS)}P")
+_PRODUCT = struct.Struct("@3qP2qP2qPq3q")  # of product.h
 _LIKE_U = frozenset({"u", "x", "h", "dh", "du", "dx"})
 
 
@@ -68,7 +69,7 @@ def load_native() -> Native:
     library.textrnn_level.restype = library.textrnn_pool.restype = ctypes.c_char_p
     library.textrnn_sigmoid.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
     library.textrnn_sigmoid.restype = None
-    for function in (library.textrnn_sru_forward, library.textrnn_sru_backward):
+    for function in (library.textrnn_sru_forward, library.textrnn_sru_backward, library.textrnn_multiply):
         function.argtypes = (ctypes.c_char_p, ctypes.c_int)
         function.restype = ctypes.c_int
     native = Native(library, "")
@@ -113,6 +114,65 @@ def run(name: str, *, sizes: tuple[int, int, int, int, int], alpha: float, threa
         raise MemoryError
     if status:
         raise ValueError(f"offsets should rise from 0 to the {sizes[0]} rows of u, and u be float32 or bfloat16")
+
+
+@functools.cache
+def multiplies() -> frozenset[str]:
+    """Return the dtypes that :func:`multiply` takes here; none where the processor has no AVX-512."""
+    library = load_native().library
+    bits = 0 if library is None else library.textrnn_multiplies()
+    return frozenset(name for name, size in DTYPES.items() if bits & size)
+
+
+@functools.cache
+def takes(dtype: Any) -> bool:
+    """Return whether :func:`multiply` takes matrices of ``dtype``, numpy's or torch's, here."""
+    return _dtype_name(dtype) in multiplies()
+
+
+def multiply(a: Any, b: Any, c: Any, *, accumulate: bool = False, threads: int) -> None:
+    """Write ``a @ b`` to ``c``, or add it there.
+
+    An entry of ``c`` is the same sum in the same order whatever the other rows and columns and ``threads`` are, in
+    float32. The matrices are numpy arrays or torch CPU tensors.
+
+    Args:
+        a: (M, K), of a dtype that :func:`multiplies` names, any strides; fastest where rows or columns are contiguous.
+        b: (K, N), of the same dtype, any strides.
+        c: (M, N), of that dtype or float32; its rows are contiguous.
+        accumulate: add to ``c``.
+        threads: how many to use at most.
+
+    Raises:
+        ValueError: dtypes or shapes that do not fit.
+        MemoryError: no memory for the copies of parts of ``a`` and ``b``.
+    """
+    (M, K), N = a.shape, b.shape[1]
+    wide, out = _dtype_name(a.dtype), _dtype_name(c.dtype)
+    if not takes(a.dtype) or b.dtype != a.dtype or out not in (wide, "float32"):
+        raise ValueError(f"no product of {wide} and {_dtype_name(b.dtype)} in {out} here")
+    (c_row, c_column), c_address = _strides(c)
+    if b.shape[0] != K or c.shape != (M, N) or (c_column != 1 and N > 1):
+        raise ValueError(f"shapes or strides do not fit: {tuple(a.shape)} times {tuple(b.shape)} to {tuple(c.shape)}")
+    (a_strides, a_address), (b_strides, b_address) = _strides(a), _strides(b)
+    product = _PRODUCT.pack(
+        *(M, N, K, a_address, *a_strides, b_address, *b_strides, c_address, c_row),
+        *(DTYPES[wide], DTYPES[out], accumulate),
+    )
+    library = load_native().library
+    if library is not None and library.textrnn_multiply(product, threads):
+        raise MemoryError
+
+
+def _strides(matrix: Any) -> tuple[tuple[int, int], int]:
+    """Return the strides in elements, and the address."""
+    if hasattr(matrix, "data_ptr"):
+        return matrix.stride(), matrix.data_ptr()
+    size = matrix.itemsize
+    row, column = matrix.strides
+    if row % size or column % size:
+        raise ValueError(f"strides {matrix.strides} are no multiples of {size} bytes")
+    return (row // size, column // size), matrix.__array_interface__["data"][0]
 
 
 @functools.cache

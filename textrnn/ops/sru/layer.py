@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from textrnn.ops.sru import operator, reference
+from textrnn.ops.sru.product import multiply
 from textrnn.ops.sru.recurrence import check, choose
 
 
@@ -53,35 +54,39 @@ def sru_layer(
         BackendError: a backend that is not available.
     """
     device = x.device.type
-    if torch.is_autocast_enabled(device):
-        dtype = torch.get_autocast_dtype(device)
-        residual = highway is x
-        x, weight = x.to(dtype), weight.to(dtype)
-        highway = x if residual else highway
-    if highway is not None and highway is not x:
-        highway = highway.to(x.dtype)
-    name = choose(backend, device=device, dtype=str(x.dtype).removeprefix("torch."))
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+    name = choose(backend, device=device, dtype=str(dtype).removeprefix("torch."))
     if name == "reference":
-        u, carried = _project(x, weight, v, highway)
+        cast, carried = x.to(dtype), None if highway is None else highway.to(dtype)
+        u, carried = _split(cast @ weight.to(dtype), v, carried)
         check(u, carried, offsets, v=v, b=b, c0=c0, mask=mask)
         h, final = reference.recur(u, carried, offsets, v=v, b=b, alpha=alpha, c0=c0, mask=mask)
         return h.flatten(1), final
     v, b = v.float(), b.float()
     c0, mask = None if c0 is None else c0.float(), None if mask is None else mask.float()
+    residual, highway = highway is x, None if highway is x else highway
     leaves = (x, weight, highway, v, b, c0)
     if torch.is_grad_enabled() and any(leaf is not None and leaf.requires_grad for leaf in leaves):
         result: tuple[Tensor, Tensor] = _Layer.apply(
-            x, weight, None if highway is x else highway, highway is x, offsets, v, b, alpha, c0, mask, name
+            x, weight, highway, residual, offsets, v, b, alpha, c0, mask, dtype, name
         )
         return result
-    h, _, final, _ = _run(x, weight, highway, offsets, v, b, alpha, c0, mask, name, save=False)
+    cast, weight, highway = _cast(dtype, x, weight, highway)
+    carried = cast if residual else highway
+    h, _, final, _ = _run(cast, weight, carried, offsets, v, b, alpha, c0, mask, name, save=False)
     return h, final
 
 
-def _project(x: Tensor, weight: Tensor, v: Tensor, highway: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    K, _, D = v.shape
-    u = (x @ weight).view(x.shape[0], K, weight.shape[1] // (K * D), D)
-    return u, None if highway is None else highway.view(x.shape[0], K, D)
+def _cast(
+    dtype: torch.dtype, x: Tensor, weight: Tensor, highway: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    return x.to(dtype), weight.to(dtype), None if highway is None else highway.to(dtype)
+
+
+def _split(u: Tensor, v: Tensor, highway: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Return the product and what the highway carries by direction."""
+    (N, width), (K, _, D) = u.shape, v.shape
+    return u.view(N, K, width // (K * D), D), None if highway is None else highway.view(N, K, D)
 
 
 def _run(
@@ -98,7 +103,7 @@ def _run(
     *,
     save: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    u, carried = _project(x, weight, v, highway)
+    u, carried = _split(multiply(x, weight), v, highway)
     check(u, carried, offsets, v=v, b=b, c0=c0, mask=mask)
     h, states, final = operator.forward(u, carried, offsets, v, b, alpha, c0, mask, save, backend)
     return h.flatten(1), states, final, u
@@ -106,6 +111,8 @@ def _run(
 
 class _Layer(torch.autograd.Function):
     """``residual`` says that the highway carries the input itself; ``highway`` is then none.
+
+    What is computed in ``dtype`` is cast here, so that the gradient of ``weight`` is not rounded to it on its way.
 
     On the CPU the backward pass writes the gradient of ``u`` over ``u``, which nobody else has: a third less memory to
     go through, and none to ask the system for.
@@ -124,8 +131,11 @@ class _Layer(torch.autograd.Function):
         alpha: float,
         c0: Tensor | None,
         mask: Tensor | None,
+        dtype: torch.dtype,
         backend: str,
     ) -> tuple[Tensor, Tensor]:
+        ctx.dtypes = x.dtype, weight.dtype, None if highway is None else highway.dtype
+        x, weight, highway = _cast(dtype, x, weight, highway)
         carried = x if residual else highway
         h, states, final, u = _run(x, weight, carried, offsets, v, b, alpha, c0, mask, backend, save=True)
         ctx.residual, ctx.alpha, ctx.backend, ctx.spent = residual, alpha, backend, False
@@ -137,16 +147,18 @@ class _Layer(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, dh: Tensor | None, dfinal: Tensor | None) -> tuple[Tensor | None, ...]:
         x, weight, highway, offsets, v, b, c0, mask, u, states = ctx.saved_tensors
+        x_dtype, weight_dtype, highway_dtype = ctx.dtypes
+        N, K, _, D = u.shape
         carried = x if ctx.residual else highway
         overwrite = x.device.type == "cpu" and not torch.compiler.is_compiling()
         if overwrite and ctx.spent:  # a second pass through a graph that was kept
-            u, _ = _project(x, weight, v, None)
+            u = multiply(x, weight).view(u.shape)
         ctx.spent = overwrite
         du, dcarried, dv, db, dc0 = operator.backward(
-            None if dh is None else dh.view(u.shape[0], u.shape[1], u.shape[3]),
+            None if dh is None else dh.view(N, K, D),
             dfinal,
             u,
-            None if carried is None else carried.view(u.shape[0], u.shape[1], u.shape[3]),
+            None if carried is None else carried.view(N, K, D),
             offsets,
             v,
             b,
@@ -157,10 +169,13 @@ class _Layer(torch.autograd.Function):
             ctx.backend,
             du=u if overwrite else None,
         )
-        du = du.view(x.shape[0], weight.shape[1])
-        dx = du @ weight.T if ctx.needs_input_grad[0] and not ctx.residual else None
+        du = du.view(N, weight.shape[1])
+        dx = dweight = None
         if ctx.residual:
-            dx = dcarried.view(x.shape).addmm_(du, weight.T)
-        dweight = x.T @ du if ctx.needs_input_grad[1] else None
-        dhighway = None if highway is None else dcarried.view(highway.shape)
-        return dx, dweight, dhighway, None, None, dv, db, None, None if c0 is None else dc0, None, None
+            dx = multiply(du, weight.T, add_to=dcarried.view(x.shape)).to(x_dtype)
+        elif ctx.needs_input_grad[0]:
+            dx = multiply(du, weight.T, dtype=x_dtype)
+        if ctx.needs_input_grad[1]:
+            dweight = multiply(x.T, du, dtype=weight_dtype)
+        dhighway = None if highway is None else dcarried.view(highway.shape).to(highway_dtype)
+        return dx, dweight, dhighway, None, None, dv, db, None, dc0 if c0 is not None else None, None, None, None

@@ -5,13 +5,8 @@
 #include <vector>
 
 #include "problem.h"
+#include "processor.h"
 #include "threads.h"
-
-#if defined(_WIN32)
-#define EXPORT extern "C" __declspec(dllexport)
-#else
-#define EXPORT extern "C" __attribute__((visibility("default")))
-#endif
 
 namespace textrnn {
 
@@ -22,30 +17,6 @@ extern const Kernels kernels_avx512;
 #endif
 
 namespace {
-
-#if defined(TEXTRNN_X86) && defined(_MSC_VER)
-#include <intrin.h>
-bool has_avx2() {
-  int info[4];
-  __cpuid(info, 1);
-  const bool enabled = (info[2] & (1 << 27)) && (_xgetbv(0) & 0x6) == 0x6, fma = info[2] & (1 << 12);
-  __cpuidex(info, 7, 0);
-  return enabled && fma && (info[1] & (1 << 5));
-}
-bool has_avx512() {
-  if (!has_avx2() || (_xgetbv(0) & 0xe6) != 0xe6) return false;
-  int info[4];
-  __cpuidex(info, 7, 0);
-  const int wanted = (1 << 16) | (1 << 17) | (1 << 30) | int(1u << 31);  // f, dq, bw, vl
-  return (info[1] & wanted) == wanted;
-}
-#elif defined(TEXTRNN_X86)
-bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-bool has_avx512() {
-  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
-}
-#endif
 
 // What this processor can run, the fastest last.
 std::vector<const Kernels*> list_kernels() {

@@ -4,23 +4,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "compiler.h"
 #include "problem.h"
-
-#if defined(_MSC_VER)
-#define RESTRICT __restrict
-#define INLINE static __forceinline
-#else
-#define RESTRICT __restrict__
-#define INLINE static inline __attribute__((always_inline))
-#endif
-
-#if defined(__clang__)
-#define VECTORISE _Pragma("clang loop vectorize(assume_safety) interleave(enable)")
-#elif defined(__GNUC__)
-#define VECTORISE _Pragma("GCC ivdep")
-#else
-#define VECTORISE
-#endif
 
 namespace textrnn {
 namespace {
@@ -52,30 +37,28 @@ INLINE void store(BFloat16& to, float x) {
   to.bits = uint16_t((bits & 0x7fffffffu) > 0x7f800000u ? nan : rounded);
 }
 
-// 1 / (1 + exp(-x)) within 4 units in the last place, subnormal results too. With z = exp(-|x|), which never
-// overflows, it is 1 / (1 + z) or z / (1 + z). exp: z = 2^n exp(r), n whole and |r| <= ln(2) / 2, with ln(2) in two
-// parts (Cody and Waite, "Software Manual for the Elementary Functions", 1980) and a polynomial of degree 6 whose
-// coefficients were fitted for the smallest relative error (3e-9).
+// 1 / (1 + exp(-x)) within 4 units in the last place, subnormal results too: 2^-64 / (2^-64 + 2^-64 exp(-x)), since
+// exp(-x) itself may be too large. exp(-x) = 2^n exp(-r), n whole and |r| <= ln(2) / 2, with ln(2) in two parts (Cody
+// and Waite, "Software Manual for the Elementary Functions", 1980) and a polynomial of degree 6 whose coefficients were
+// fitted for the smallest relative error (3e-9).
 INLINE float sigmoid(float x) {
-  const float magic = 12582912.0f;  // 1.5 * 2^23: adding it leaves a whole number in the low bits
-  float a = float_of(bits_of(x) | 0x80000000u);
-  a = a < -104.0f ? -104.0f : a;  // exp is zero from here on; keeps NaN
-  const float shifted = a * 1.44269504f + magic;
-  const float whole = shifted - magic;
-  float r = a - whole * 0.693359375f;
-  r = r - whole * -2.12194440e-4f;
+  const float magic = 12582975.0f;  // 1.5 * 2^23 + 63: adding it leaves a whole number, n + 63, in the low bits
+  const float tiny = 5.421010862427522e-20f;
+  x = -105.0f > x ? -105.0f : x;  // below, the result is zero; keeps NaN
+  x = 40.0f < x ? 40.0f : x;      // above, it is one
+  const float shifted = x * -1.44269504f + magic;
+  const float n = shifted - magic;
+  float r = x + n * 0.693359375f;
+  r = r + n * -2.12194440e-4f;
   float p = 0.001381459878757596f;
-  p = p * r + 0.008368716575205326f;
+  p = p * r - 0.008368716575205326f;
   p = p * r + 0.04166838899254799f;
-  p = p * r + 0.1666652113199234f;
+  p = p * r - 0.1666652113199234f;
   p = p * r + 0.4999999403953552f;
-  p = p * (r * r) + r;
+  p = p * (r * r) - r;
   p = p + 1.0f;
-  // 2^n in two factors, since 2^n itself may be subnormal
-  const int32_t n = int32_t(bits_of(shifted) - 0x4b400000u);
-  const int32_t half = n >> 1;
-  const float z = p * float_of(uint32_t(half + 127) << 23) * float_of(uint32_t(n - half + 127) << 23);
-  return (x >= 0.0f ? 1.0f : z) / (1.0f + z);
+  // the exponent of a float lies 127 above what it says: n + 63 there is 2^(n - 64)
+  return tiny / (tiny + p * float_of(bits_of(shifted) << 23));
 }
 
 const float kZeros[kBlock] = {};
@@ -246,12 +229,7 @@ void sigmoid_all(const float* RESTRICT x, float* RESTRICT y, int64_t n) {
 
 }  // namespace
 
-#define TEXTRNN_TEXT(x) #x
-#define TEXTRNN_NAME(x) TEXTRNN_TEXT(x)
-#define TEXTRNN_JOIN(a, b) a##b
-#define TEXTRNN_SYMBOL(level) TEXTRNN_JOIN(kernels_, level)
-
-extern const Kernels TEXTRNN_SYMBOL(TEXTRNN_LEVEL);
-const Kernels TEXTRNN_SYMBOL(TEXTRNN_LEVEL) = {TEXTRNN_NAME(TEXTRNN_LEVEL), forward, backward, sigmoid_all};
+extern const Kernels TEXTRNN_SYMBOL(kernels_, TEXTRNN_LEVEL);
+const Kernels TEXTRNN_SYMBOL(kernels_, TEXTRNN_LEVEL) = {TEXTRNN_NAME(TEXTRNN_LEVEL), forward, backward, sigmoid_all};
 
 }  // namespace textrnn

@@ -1,0 +1,27 @@
+// What compilers call differently.
+#pragma once
+
+#if defined(_MSC_VER)
+#define RESTRICT __restrict
+#define INLINE static __forceinline
+#else
+#define RESTRICT __restrict__
+#define INLINE static inline __attribute__((always_inline))
+#endif
+
+#if defined(__clang__)
+#define VECTORISE _Pragma("clang loop vectorize(assume_safety) interleave(enable)")
+#define UNROLL _Pragma("clang loop unroll(full)")
+#elif defined(__GNUC__)
+#define VECTORISE _Pragma("GCC ivdep")
+#define UNROLL _Pragma("GCC unroll 16")
+#else
+#define VECTORISE
+#define UNROLL
+#endif
+
+// The name of a table of functions compiled for the instruction set TEXTRNN_LEVEL, and that set's name as text.
+#define TEXTRNN_TEXT(x) #x
+#define TEXTRNN_NAME(x) TEXTRNN_TEXT(x)
+#define TEXTRNN_JOIN(a, b) a##b
+#define TEXTRNN_SYMBOL(prefix, level) TEXTRNN_JOIN(prefix, level)

@@ -1,0 +1,18 @@
+// What the processor has, beside what it is compiled for.
+#pragma once
+
+#if defined(_WIN32)
+#define EXPORT extern "C" __declspec(dllexport)
+#else
+#define EXPORT extern "C" __attribute__((visibility("default")))
+#endif
+
+namespace textrnn {
+
+#if defined(TEXTRNN_X86)
+bool has_avx2();      // and FMA
+bool has_avx512();    // F, DQ, BW and VL, and all of AVX2
+bool has_bfloat16();  // AVX-512 BF16, and no AMX, whose products other libraries have
+#endif
+
+}  // namespace textrnn

@@ -1,0 +1,114 @@
+// Shares a product of matrices out among threads.
+#include "product.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <new>
+#include <vector>
+
+#include "processor.h"
+#include "threads.h"
+
+namespace textrnn {
+
+#if defined(TEXTRNN_X86)
+extern const Products products_avx512;
+#if defined(TEXTRNN_BFLOAT16)
+extern const Products products_avx512bf16;
+#endif
+#endif
+
+namespace {
+
+constexpr int64_t kChunk = 384;           // steps: a panel, or a strip and some of c, in the first-level cache
+constexpr int64_t kCache = 576 * 1024;    // bytes of b's panels: in the second-level cache of AVX-512 processors
+constexpr int64_t kPanels = 12;           // at most
+constexpr int64_t kRows = 1024;           // in a part, at most
+constexpr double kWorthAThread = 1 << 20;  // multiplications that take longer than waking a thread
+
+const Products* find_products() {
+#if defined(TEXTRNN_X86)
+#if defined(TEXTRNN_BFLOAT16)
+  if (has_bfloat16()) return &products_avx512bf16;
+#endif
+  if (has_avx512()) return &products_avx512;
+#endif
+  return nullptr;
+}
+
+const Products* products() {
+  static const Products* const found = find_products();
+  return found;
+}
+
+int64_t divide_up(int64_t x, int64_t by) { return (x + by - 1) / by; }
+
+// Parts of about the same size, two for each thread where there is work for it. Columns are split rather than rows:
+// every part packs its columns of b.
+std::vector<Part> share_out(const Product& p, int threads) {
+  const int64_t steps = std::max<int64_t>(1, p.element == 4 ? p.K : divide_up(p.K, 2));
+  // sums that are rounded to 16 bits are not cut
+  const int64_t chunk = p.c_element == 2 ? steps : std::min(steps, kChunk);
+  const int64_t panels = divide_up(p.N, kTileColumns), strips = divide_up(p.M, kTileRows);
+  const int64_t most = std::clamp<int64_t>(kCache / (chunk * kStepBytes), 1, kPanels);
+  const int64_t wanted = threads > 1 ? 2 * threads : 1;
+  const int64_t columns = std::max(divide_up(panels, most), std::min(divide_up(panels, 2), wanted));
+  const int64_t rows = std::max(divide_up(p.M, kRows), std::min(strips, divide_up(wanted, columns)));
+  const int64_t width = divide_up(panels, columns) * kTileColumns, height = divide_up(strips, rows) * kTileRows;
+  std::vector<Part> parts;
+  for (int64_t column = 0; column < p.N; column += width)
+    for (int64_t row = 0; row < p.M; row += height)
+      parts.push_back({row, std::min(row + height, p.M), column, std::min(column + width, p.N), chunk});
+  return parts;
+}
+
+// Memory of a thread's own, aligned to 64 bytes, that it keeps for the next product.
+char* scratch(size_t bytes) {
+  thread_local std::vector<char> memory;
+  if (memory.size() < bytes + 64) memory.resize(bytes + 64);
+  return memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64) % 64;
+}
+
+struct Job {
+  const Product& product;
+  void (*multiply)(const Product&, const Part&, char*);
+  std::vector<Part> parts;
+  std::atomic<size_t> next{0};
+  std::atomic<bool> out_of_memory{false};
+};
+
+void work(void* context) {
+  Job& job = *static_cast<Job*>(context);
+  try {
+    for (size_t i; (i = job.next.fetch_add(1, std::memory_order_relaxed)) < job.parts.size();)
+      job.multiply(job.product, job.parts[i], scratch(size_t(scratch_bytes(job.parts[i]))));
+  } catch (const std::bad_alloc&) {
+    job.out_of_memory = true;
+  }
+}
+
+}  // namespace
+}  // namespace textrnn
+
+// The bytes of the elements that textrnn_multiply takes on this processor: 0 (none), 4 (float32), or 6 (float32 and
+// bfloat16: 4 + 2).
+EXPORT int textrnn_multiplies() {
+  const textrnn::Products* found = textrnn::products();
+  return found ? (found->of_bfloat16 ? 6 : 4) : 0;
+}
+
+// Returns 0, or 1 for want of memory, or 2 where the elements are not those that it takes.
+EXPORT int textrnn_multiply(const textrnn::Product* p, int threads) try {
+  const textrnn::Products* found = textrnn::products();
+  if (!found || (p->element == 4 ? p->c_element != 4 : p->element != 2 || !found->of_bfloat16)) return 2;
+  if (p->c_element != 4 && p->c_element != 2) return 2;
+  if (p->M <= 0 || p->N <= 0) return 0;
+  const double worth = double(p->M) * double(p->N) * double(p->K) / textrnn::kWorthAThread;
+  threads = int(std::min<double>(threads, 1 + worth));
+  textrnn::Job job{*p, p->element == 4 ? found->of_float : found->of_bfloat16, textrnn::share_out(*p, threads)};
+  textrnn::run_on(int(std::min<size_t>(size_t(threads), job.parts.size())), textrnn::work, &job);
+  return job.out_of_memory ? 1 : 0;
+} catch (...) {
+  return 1;
+}
