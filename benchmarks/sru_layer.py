@@ -29,6 +29,7 @@ from textrnn.bench import (
     passes_of,
     tabulate,
 )
+from textrnn.ops.memory import keep_freed_memory
 
 
 def load_peer() -> Contestant | None:
@@ -66,6 +67,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.0, help="for each contestant, shape and pass")
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
+    keep_freed_memory()  # as textrnn's commands do; it serves all contestants
     device = torch.device(options.device)
     run(device, options.seconds, None)
     peer = load_peer()

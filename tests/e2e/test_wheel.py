@@ -23,8 +23,8 @@ ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = f"textrnn/ops/sru/_native{cpu._ENDING}"
 NATIVE = "textrnn/ops/sru/native/"
 SOURCES = {
-    *("CMakeLists.txt", "compiler.h", "interface.cpp", "kernels.cpp", "problem.h", "processor.cpp", "processor.h"),
-    *("product.cpp", "product.h", "products.cpp", "threads.cpp", "threads.h"),
+    *("CMakeLists.txt", "compiler.h", "interface.cpp", "kernels.cpp", "panels.cpp", "problem.h", "processor.cpp"),
+    *("processor.h", "product.cpp", "product.h", "threads.cpp", "threads.h"),
 }
 
 SDIST = "import sys; from scikit_build_core.build import build_sdist; build_sdist(sys.argv[1])"
@@ -166,7 +166,9 @@ def test_the_installed_library_computes(compiled: Installed) -> None:
     assert Path(library) == compiled.site / LIBRARY
     assert Path(module).is_relative_to(compiled.site)
     assert output == OUTPUT
-    assert re.search(r"^SRU backend +cpu: C\+\+ with \w+ instructions$", compiled.run("-m", "textrnn", "doctor"), re.M)
+    doctor = compiled.run("-m", "textrnn", "doctor")
+    assert re.search(r"^SRU backend +cpu: C\+\+ with \w+ instructions$", doctor, re.M)
+    assert ("by the C++ library\n" in doctor) == bool(cpu.multiplies())
 
 
 def test_without_a_compiler_the_wheel_is_plain_python(plain: Installed) -> None:
@@ -178,6 +180,7 @@ def test_without_a_compiler_the_wheel_is_plain_python(plain: Installed) -> None:
 def test_without_a_compiler_doctor_says_so_and_the_reference_computes(plain: Installed) -> None:
     doctor = plain.run("-m", "textrnn", "doctor")
     assert re.search(r"^SRU backend +reference: ", doctor, re.M)
+    assert re.search(r"^products +by torch and numpy; ", doctor, re.M)
     assert re.search(r"^ +not cpu: it was not compiled when textrnn was installed; install a C\+\+ comp", doctor, re.M)
     library, module, *output = json.loads(plain.run("-c", REFERENCE))
     assert library is None

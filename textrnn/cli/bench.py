@@ -28,8 +28,10 @@ def bench_command(
     if precision not in {"fp32", "bf16"}:
         raise ConfigError(f"--precision {precision}: there are fp32 and bf16")
     from textrnn import bench
+    from textrnn.ops.memory import keep_freed_memory
     from textrnn.training.device import resolve_device
 
+    keep_freed_memory()  # as train does
     where = resolve_device(device)
     say(f"{bench.describe(where, precision)}; up to {40 * seconds + 30:.0f} seconds")
     timings = []

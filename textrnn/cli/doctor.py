@@ -11,6 +11,7 @@ from textrnn import __version__
 from textrnn.cli.console import write_data
 from textrnn.files import shipped
 from textrnn.ops.sru.backends import choose_backend, list_backends
+from textrnn.ops.sru.cpu import multiplies
 
 _PACKAGES = (
     *("torch", "triton", "numpy", "sentencepiece", "safetensors", "scikit-learn", "pydantic", "PyYAML"),
@@ -42,6 +43,9 @@ def doctor_command() -> None:
     chosen = next(backend for backend in backends if backend.name == choose_backend("auto"))
     lines.append(f"{'SRU backend':<14} {chosen.name}: {chosen.reason}")
     lines += [f"{'':<14} not {b.name}: {b.reason}" for b in backends if not b.available]
+    products = " and ".join(sorted(multiplies(), reverse=True))
+    theirs = "by torch and numpy; the C++ library has products for AVX-512, where it is compiled"
+    lines.append(f"{'products':<14} {f'{products} by the C++ library' if products else theirs}")
     demo = shipped("demo")
     lines.append(f"{'demo data':<14} {demo if demo.is_dir() else 'missing: reinstall textrnn'}")
     write_data("\n".join(lines) + "\n")

@@ -21,6 +21,8 @@ ModelOption = Annotated[
 def load_engine(model: Path | None) -> Engine:
     """Load the model that ``-m`` named, or the latest of this folder; raises ModelError."""
     from textrnn.inference.engine import Engine
+    from textrnn.ops.memory import keep_freed_memory
     from textrnn.runs import find_latest
 
+    keep_freed_memory()
     return Engine.load(model if model is not None else find_latest())

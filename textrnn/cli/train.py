@@ -100,9 +100,11 @@ def train_command(
     _prepare_torch(resolved.train.device)
 
     from textrnn.cli.progress import make_reporter
+    from textrnn.ops.memory import keep_freed_memory
     from textrnn.training import train as run_training
     from textrnn.training.run import default_folder
 
+    keep_freed_memory()
     folder = out if out is not None else default_folder(resolved)
     outcome = run_training(
         resolved, folder, command=shlex.join(["textrnn", *sys.argv[1:]]), overwrite=overwrite, reporter=make_reporter()

@@ -7,9 +7,13 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.autograd import forward_ad
+from torch.fx.experimental.proxy_tensor import make_fx
 
-from textrnn.ops.sru import cpu
+from textrnn.ops.sru import cpu, layer
 from textrnn.ops.sru.layer import sru_layer
+from textrnn.ops.sru.product import multiply
 
 OFFSETS = torch.tensor([0, 3, 3, 8])
 N, B, D = 8, 3, 6
@@ -119,6 +123,80 @@ def test_gradients_may_be_taken_again(backend: str, highway: str) -> None:
         assert torch.equal(one, three)
 
 
+def test_what_was_overwritten_is_computed_anew_however_the_second_pass_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = make_inputs()
+    h, _ = sru_layer(inputs["x"], inputs["weight"], OFFSETS, **rest(inputs))
+    (wanted,) = torch.autograd.grad(h.sum(), inputs["weight"], retain_graph=True)
+    monkeypatch.setattr(layer, "is_direct", lambda *_: False)  # as under compiled autograd
+    for _ in range(2):
+        (again,) = torch.autograd.grad(h.sum(), inputs["weight"], retain_graph=True)
+        torch.testing.assert_close(again, wanted)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_outputs_may_be_changed_in_place(backend: str) -> None:
+    inputs = make_inputs()
+    h, final = sru_layer(inputs["x"], inputs["weight"], OFFSETS, **rest(inputs), backend=backend)
+    (wanted,) = torch.autograd.grad(2 * h.sum() + 3 * final.sum(), inputs["weight"], retain_graph=True)
+    (gradient,) = torch.autograd.grad(h.mul_(2).sum() + final.mul_(3).sum(), inputs["weight"])
+    torch.testing.assert_close(gradient, wanted)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_mask_gets_no_gradient(backend: str) -> None:
+    inputs = make_inputs()
+    mask = inputs["mask"].requires_grad_()
+    h, _ = sru_layer(inputs["x"], inputs["weight"], OFFSETS, **rest(inputs), backend=backend)
+    assert torch.autograd.grad(h.sum(), mask, allow_unused=True) == (None,)
+
+
+def test_a_product_that_nobody_wants_is_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    count = 0
+
+    def counting(*args: Tensor, **options: Any) -> Tensor:
+        nonlocal count
+        count += 1
+        return multiply(*args, **options)
+
+    monkeypatch.setattr(layer, "multiply", counting)
+    inputs = make_inputs()
+    if "cpu" not in BACKENDS:
+        pytest.skip("the reference is differentiated by autograd")
+    for wanted, products in (("x", 2), ("weight", 2), ("v", 1)):
+        count = 0
+        for name in LEAVES:
+            if inputs[name] is not None:
+                inputs[name].requires_grad_(inputs[name] is inputs[wanted])
+        h, _ = sru_layer(inputs["x"], inputs["weight"], OFFSETS, **rest(inputs))
+        torch.autograd.grad(h.sum(), inputs[wanted])
+        assert count == products, wanted
+
+
+def test_forward_mode_is_refused() -> None:
+    inputs = make_inputs(highway="block", optional=False)
+    with forward_ad.dual_level(), torch.no_grad():
+        dual = forward_ad.make_dual(inputs["x"].detach(), torch.ones(N, 5))
+        with pytest.raises(NotImplementedError, match="backward mode"):
+            sru_layer(dual, inputs["weight"], OFFSETS, **rest(inputs))
+
+
+@pytest.mark.skipif("cpu" not in BACKENDS, reason="the reference is plain torch")
+def test_what_torch_traces_goes_through_torch() -> None:
+    inputs = make_inputs(highway="block", optional=False)
+    fixed = {name: value.detach() if isinstance(value, Tensor) else value for name, value in rest(inputs).items()}
+
+    def run(x: Tensor, weight: Tensor) -> Tensor:
+        return sru_layer(x, weight, OFFSETS, **fixed)[0]
+
+    x, weight = inputs["x"].detach(), inputs["weight"].detach()
+    traced = make_fx(run)(torch.zeros_like(x), torch.zeros_like(weight))
+    torch.testing.assert_close(traced(x, weight), run(x, weight))
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        assert run(mode.from_tensor(x), mode.from_tensor(weight)).shape == (N, 2 * D)
+    negative = torch.complex(x, x).conj().imag  # -x, of which only torch knows
+    torch.testing.assert_close(run(negative, weight), run(-x, weight))
+
+
 def test_gradients_have_none_of_their_own() -> None:
     inputs = make_inputs()
     h, _ = sru_layer(inputs["x"], inputs["weight"], OFFSETS, **rest(inputs))
@@ -139,14 +217,34 @@ def test_autocast_computes_in_bfloat16_and_gives_float32_gradients(highway: str)
     same(got, by_definition(inputs), tolerance=4e-2)  # 8 bits, through a product and eight steps
 
 
-def test_under_autocast_the_gradient_of_the_weight_is_not_rounded_to_bfloat16() -> None:
+def test_under_autocast_gradients_are_not_rounded_to_bfloat16() -> None:
     if not cpu.takes(torch.bfloat16):
         pytest.skip("the product is torch's here, which rounds")
     inputs = make_inputs(highway="block")
     with torch.autocast("cpu", torch.bfloat16):
         h, _ = sru_layer(inputs["x"], inputs["weight"], OFFSETS, **rest(inputs))
-    (gradient,) = torch.autograd.grad(h.float().sum(), inputs["weight"])
-    assert not torch.equal(gradient, gradient.bfloat16().float())
+    for gradient in torch.autograd.grad(h.float().sum(), [inputs["x"], inputs["weight"]]):
+        assert not torch.equal(gradient, gradient.bfloat16().float())
+
+
+def test_autocast_leaves_float64_alone() -> None:
+    inputs = make_inputs(optional=False)
+    x, weight = inputs["x"].double(), inputs["weight"].double()
+    with torch.autocast("cpu", torch.bfloat16):
+        h, final = sru_layer(x, weight, OFFSETS, v=inputs["v"], b=inputs["b"], highway=x)
+    assert (h.dtype, final.dtype) == (torch.float64, torch.float64)
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_autocast_during_the_backward_pass_alone_changes_nothing(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not native:  # torch's products would look at autocast
+        monkeypatch.setattr(cpu, "takes", lambda _: False)
+    inputs = make_inputs(highway="block")
+    leaves = [inputs["x"], inputs["weight"]]
+    h, _ = sru_layer(inputs["x"], inputs["weight"], OFFSETS, **rest(inputs))
+    wanted = torch.autograd.grad(h.sum(), leaves, retain_graph=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        same(list(torch.autograd.grad(h.sum(), leaves)), list(wanted), tolerance=1e-6)
 
 
 @pytest.mark.parametrize("highway", ["input", "other", "block"])
@@ -181,3 +279,20 @@ def test_wrong_shapes_are_refused() -> None:
         sru_layer(inputs["x"], inputs["weight"][:, :36], OFFSETS, **rest(inputs))
     with pytest.raises(ValueError, match="offsets should rise"):
         sru_layer(inputs["x"], inputs["weight"], torch.tensor([0, 4, 3, 8]), **rest(inputs))
+    x, weight, v = inputs["x"], inputs["weight"], inputs["v"]
+    meta = torch.device("meta")
+    for change, message in [
+        ({"weight": weight[:, :19]}, r"weight should be \(5, 36 or 48\), not \(5, 19\)"),
+        ({"weight": weight[:3]}, "weight should be"),
+        ({"x": x[None]}, r"x should be \(N, input_size\)"),
+        ({"v": v[0]}, r"v \(K, 2, D\)"),
+        ({"highway": x}, r"highway should be \(8, 12\), not \(8, 5\)"),
+        ({"weight": weight.bfloat16()}, "weight should be torch.float32"),
+        ({"weight": weight.to(meta)}, "weight should be on cpu, not on meta"),
+        ({"v": v.to(meta)}, "v should be on cpu, not on meta"),
+        ({"offsets": OFFSETS.to(meta)}, "offsets should be on cpu, not on meta"),
+    ]:
+        arguments = {"x": x, "weight": weight, "offsets": OFFSETS, **rest(inputs), **change}
+        for backend in BACKENDS:
+            with pytest.raises(ValueError, match=message):
+                sru_layer(**arguments, backend=backend)

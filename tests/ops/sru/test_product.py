@@ -78,14 +78,53 @@ def test_any_strides_and_any_array() -> None:
 
 
 @needs_ours
-def test_what_is_no_number_stays_in_its_row_and_column() -> None:
-    a, b = torch.ones(40, 70), torch.ones(70, 50)
-    a[3, 69], b[2, 40] = float("nan"), float("inf")
-    c = multiply(a, b)
-    assert bool(c[3].isnan().all())
-    assert int(c.isnan().sum()) == 50
-    assert int(c[:, 40].isinf().sum()) == 39
-    assert int((~c.isfinite()).sum()) == 50 + 39
+@pytest.mark.parametrize("K", [70, 71])
+@pytest.mark.parametrize("column", [0, -1])
+@pytest.mark.parametrize("dtype", OURS, ids=str)
+def test_what_is_no_number_stays_in_its_row_and_column(dtype: torch.dtype, column: int, K: int) -> None:
+    a, b = torch.ones(40, K, dtype=dtype), torch.ones(K, 50, dtype=dtype)
+    a[3, column], b[2, 40] = float("nan"), float("inf")
+    for c in (multiply(a, b), multiply(a, b, dtype=torch.float32)):
+        assert bool(c[3].isnan().all())
+        assert int(c.isnan().sum()) == 50
+        assert int(c[:, 40].isinf().sum()) == 39
+        assert int((~c.isfinite()).sum()) == 50 + 39
+
+
+@needs_ours
+def test_a_result_in_bfloat16_is_rounded_once_to_nearest() -> None:
+    if not cpu.takes(torch.bfloat16):
+        pytest.skip("no products of bfloat16 here")
+    torch.manual_seed(1)
+    a, b = draw(100, 65, torch.bfloat16), draw(65, 90, torch.bfloat16)
+    assert torch.equal(multiply(a, b), multiply(a, b, dtype=torch.float32).bfloat16())
+    a = torch.tensor([[1.0], [1.0], [3.0]]).bfloat16()
+    b = torch.tensor([[1.0, 2.0**-8]]).bfloat16()
+    halves = multiply(torch.cat([a, a], 1), torch.cat([b, b.flip(1)]))  # 1 + 2^-8 lies between two: the even one is 1
+    assert halves[:2].tolist() == [[1.0, 1.0]] * 2
+    assert halves[2].tolist() == [3.015625, 3.015625]  # 3 + 3 * 2^-8, of which 2^-6 is the nearest
+    long = draw(3, 10_000, torch.bfloat16), draw(10_000, 40, torch.bfloat16)
+    assert torch.equal(multiply(*long), multiply(*long, dtype=torch.float32).bfloat16())
+    before = draw(3, 40, torch.bfloat16)
+    added = multiply(*long, add_to=before.clone())
+    torch.testing.assert_close(added, (before + multiply(*long, dtype=torch.float32)).bfloat16())
+
+
+def test_torch_s_default_device_does_not_matter() -> None:
+    a, b = torch.ones(3, 4), torch.ones(4, 5)
+    with torch.device("meta"):
+        c = multiply(a, b)
+    assert torch.equal(c, torch.full((3, 5), 4.0))
+
+
+@needs_ours
+def test_only_what_may_be_written_is_written() -> None:
+    a, b, c = np.ones((3, 4), np.float32), np.ones((4, 5), np.float32), np.ones((3, 5), np.float32)
+    c.flags.writeable = False
+    with pytest.raises(ValueError, match="may not be written to"):
+        cpu.multiply(a, b, c, threads=1)
+    with pytest.raises(ValueError, match="on meta, not on the CPU"):
+        cpu.multiply(torch.ones(3, 4, device="meta"), torch.ones(4, 5), torch.ones(3, 5), threads=1)
 
 
 @needs_ours
@@ -93,6 +132,7 @@ def test_what_does_not_fit_is_refused() -> None:
     a, b, c = np.ones((3, 4), np.float32), np.ones((4, 5), np.float32), np.ones((3, 5), np.float32)
     odd = np.ones(3, np.dtype([("a", "<f4"), ("b", "<u2")]))["a"].reshape(3, 1)  # 6 bytes from row to row
     for wrong, message in [
+        ((a[0], b, c), "should be matrices"),
         ((a, b[:3], c), "do not fit"),
         ((a, b, c[:2]), "do not fit"),
         ((a, b, np.ones((5, 3), np.float32).T), "do not fit"),

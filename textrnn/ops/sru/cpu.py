@@ -27,6 +27,7 @@ _ENDING = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 # the buffers of ``Problem`` of problem.h in its order: first those before ``alpha``, then those after it
 _INPUTS = ("offsets", "u", "x", "v", "b", "c0", "mask")
 _OUTPUTS = ("h", "states", "final", "dh", "dfinal", "du", "dx", "dv", "db", "dc0")
+_WRITTEN = frozenset(_OUTPUTS) - {"dh", "dfinal"}
 _PROBLEM = struct.Struct(f"@6q{len(_INPUTS)}Pd{len(_OUTPUTS)}P")
 _PRODUCT = struct.Struct("@3qP2qP2qPq3q")  # of product.h
 _LIKE_U = frozenset({"u", "x", "h", "dh", "du", "dx"})
@@ -92,7 +93,8 @@ def run(name: str, *, sizes: tuple[int, int, int, int, int], alpha: float, threa
     Outputs are written whole. The results do not depend on ``threads``.
 
     Raises:
-        ValueError: a buffer of another dtype or layout, or offsets that do not rise from 0 to N.
+        ValueError: a buffer of another dtype, layout or device, a read-only one that is to be written, or offsets that
+            do not rise from 0 to N.
         BackendError: the library is not there.
         MemoryError: no memory for the partial sums.
     """
@@ -100,7 +102,8 @@ def run(name: str, *, sizes: tuple[int, int, int, int, int], alpha: float, threa
     if native.library is None:
         raise BackendError(f"SRU backend 'cpu' is not available: {native.reason}")
     wide = _dtype_name(buffers["u"].dtype)
-    addresses = {key: _address(key, buffer, wide) for key, buffer in buffers.items() if buffer is not None}
+    dtypes = _wanted_dtypes(wide)
+    addresses = {key: _address(key, buffer, dtypes[key]) for key, buffer in buffers.items() if buffer is not None}
     problem = _PROBLEM.pack(
         *sizes,
         DTYPES.get(wide, 0),
@@ -134,7 +137,7 @@ def multiply(a: Any, b: Any, c: Any, *, accumulate: bool = False, threads: int) 
     """Write ``a @ b`` to ``c``, or add it there.
 
     An entry of ``c`` is the same sum in the same order whatever the other rows and columns and ``threads`` are, in
-    float32. The matrices are numpy arrays or torch CPU tensors.
+    float32; numbers of bfloat16 that are subnormal count as zero. The matrices are numpy arrays or torch CPU tensors.
 
     Args:
         a: (M, K), of a dtype that :func:`multiplies` names, any strides; fastest where rows or columns are contiguous.
@@ -144,14 +147,16 @@ def multiply(a: Any, b: Any, c: Any, *, accumulate: bool = False, threads: int) 
         threads: how many to use at most.
 
     Raises:
-        ValueError: dtypes or shapes that do not fit.
+        ValueError: dtypes, shapes or devices that do not fit, or a ``c`` that may not be written to.
         MemoryError: no memory for the copies of parts of ``a`` and ``b``.
     """
+    if len(a.shape) != 2 or len(b.shape) != 2 or len(c.shape) != 2:
+        raise ValueError("a, b and c should be matrices")
     (M, K), N = a.shape, b.shape[1]
     wide, out = _dtype_name(a.dtype), _dtype_name(c.dtype)
     if not takes(a.dtype) or b.dtype != a.dtype or out not in (wide, "float32"):
         raise ValueError(f"no product of {wide} and {_dtype_name(b.dtype)} in {out} here")
-    (c_row, c_column), c_address = _strides(c)
+    (c_row, c_column), c_address = _strides(c, written=True)
     if b.shape[0] != K or c.shape != (M, N) or (c_column != 1 and N > 1):
         raise ValueError(f"shapes or strides do not fit: {tuple(a.shape)} times {tuple(b.shape)} to {tuple(c.shape)}")
     (a_strides, a_address), (b_strides, b_address) = _strides(a), _strides(b)
@@ -164,11 +169,15 @@ def multiply(a: Any, b: Any, c: Any, *, accumulate: bool = False, threads: int) 
         raise MemoryError
 
 
-def _strides(matrix: Any) -> tuple[tuple[int, int], int]:
+def _strides(matrix: Any, *, written: bool = False) -> tuple[tuple[int, int], int]:
     """Return the strides in elements, and the address."""
     if hasattr(matrix, "data_ptr"):
+        if not matrix.is_cpu:
+            raise ValueError(f"a matrix is on {matrix.device}, not on the CPU")
         return matrix.stride(), matrix.data_ptr()
     size = matrix.itemsize
+    if written and not matrix.flags.writeable:
+        raise ValueError("c may not be written to")
     row, column = matrix.strides
     if row % size or column % size:
         raise ValueError(f"strides {matrix.strides} are no multiples of {size} bytes")
@@ -176,18 +185,24 @@ def _strides(matrix: Any) -> tuple[tuple[int, int], int]:
 
 
 @functools.cache
+def _wanted_dtypes(like_u: str) -> dict[str, str]:
+    names = (*_INPUTS, *_OUTPUTS)
+    return {name: like_u if name in _LIKE_U else "int64" if name == "offsets" else "float32" for name in names}
+
+
+@functools.cache
 def _dtype_name(dtype: Any) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def _address(name: str, buffer: Any, like_u: str) -> int:
-    wanted = like_u if name in _LIKE_U else "int64" if name == "offsets" else "float32"
+def _address(name: str, buffer: Any, wanted: str) -> int:
     if _dtype_name(buffer.dtype) != wanted:
         raise ValueError(f"{name} should be {wanted}, not {_dtype_name(buffer.dtype)}")
-    if hasattr(buffer, "data_ptr"):
-        contiguous, address = buffer.is_contiguous(), buffer.data_ptr()
-    else:
-        contiguous, address = buffer.flags.c_contiguous, buffer.__array_interface__["data"][0]
-    if not contiguous:
-        raise ValueError(f"{name} should be contiguous")
-    return int(address)
+    pointer = getattr(buffer, "data_ptr", None)
+    if pointer is not None:
+        if buffer.is_contiguous() and buffer.is_cpu:
+            return int(pointer())
+        raise ValueError(f"{name} should be contiguous and on the CPU, not on {buffer.device}")
+    if not buffer.flags.c_contiguous or not (buffer.flags.writeable or name not in _WRITTEN):
+        raise ValueError(f"{name} should be contiguous, and what is written to not be read-only")
+    return int(buffer.__array_interface__["data"][0])

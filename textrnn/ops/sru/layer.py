@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from textrnn.ops.sru import operator, reference
-from textrnn.ops.sru.product import multiply
-from textrnn.ops.sru.recurrence import check, choose
+from textrnn.ops.sru.product import is_direct, multiply
+from textrnn.ops.sru.recurrence import check, choose, refuse_tangents
 
 
 def sru_layer(
@@ -36,29 +36,31 @@ def sru_layer(
 
     Args:
         x: (N, input_size), the rows of all sequences one after another.
-        weight: (input_size, K * G * D), by direction, then by block.
+        weight: (input_size, K * G * D), by direction, then by block; G is 3 or 4.
         offsets: (B+1,) int64, where each sequence begins and the last one ends.
         v: (K, 2, D), the weights of the state in the gates.
         b: (K, 2, D), the biases of the gates.
         alpha: the scale of the highway.
         highway: (N, K * D), what the highway carries where G is 3, often ``x`` itself; none where G is 4.
         c0: (B, K, D), the initial states.
-        mask: (B, K, D), a dropout mask for the states in the output.
+        mask: (B, K, D), a dropout mask for the states in the output; it gets no gradient.
         backend: as for the recurrence.
 
     Returns:
         ``h`` (N, K * D) in the dtype of the product, and the final states (B, K, D) in float32.
 
     Raises:
-        ValueError: shapes that do not fit together, or offsets that do not rise from 0 to N.
+        ValueError: shapes, dtypes or devices that do not fit together, or offsets that do not rise from 0 to N.
         BackendError: a backend that is not available.
+        NotImplementedError: forward-mode derivatives.
     """
-    device = x.device.type
-    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
-    name = choose(backend, device=device, dtype=str(dtype).removeprefix("torch."))
+    dtype = _choose_dtype(x, weight, highway)
+    _check_shapes(x, weight, v, highway)
+    refuse_tangents(x, weight, highway, v, b, c0)
+    name = choose(backend, device=x.device.type, dtype=str(dtype).removeprefix("torch."))
     if name == "reference":
-        cast, carried = x.to(dtype), None if highway is None else highway.to(dtype)
-        u, carried = _split(cast @ weight.to(dtype), v, carried)
+        cast, wide, carried = _cast(dtype, x, weight, highway)
+        u, carried = _split(cast @ wide, v, carried)
         check(u, carried, offsets, v=v, b=b, c0=c0, mask=mask)
         h, final = reference.recur(u, carried, offsets, v=v, b=b, alpha=alpha, c0=c0, mask=mask)
         return h.flatten(1), final
@@ -77,10 +79,35 @@ def sru_layer(
     return h, final
 
 
+def _choose_dtype(x: Tensor, weight: Tensor, highway: Tensor | None) -> torch.dtype:
+    """Return the dtype that the product is computed in: autocast's, which leaves float64 alone, or that of all."""
+    device = x.device.type
+    if torch.is_autocast_enabled(device) and x.dtype != torch.float64:
+        return torch.get_autocast_dtype(device)
+    for name, tensor in (("weight", weight), ("highway", highway)):
+        if tensor is not None and tensor.dtype != x.dtype:
+            raise ValueError(f"{name} should be {x.dtype}, as x is, not {tensor.dtype}")
+    return x.dtype
+
+
+def _check_shapes(x: Tensor, weight: Tensor, v: Tensor, highway: Tensor | None) -> None:
+    """Raise ValueError where the product or its parts cannot be; the recurrence checks the rest."""
+    if x.dim() != 2 or weight.dim() != 2 or v.dim() != 3:
+        raise ValueError("x should be (N, input_size), weight (input_size, K * G * D), v (K, 2, D)")
+    (N, width), (K, _, D) = x.shape, v.shape
+    if weight.shape[0] != width or weight.shape[1] not in (3 * K * D, 4 * K * D):
+        raise ValueError(f"weight should be ({width}, {3 * K * D} or {4 * K * D}), not {tuple(weight.shape)}")
+    if weight.device != x.device:
+        raise ValueError(f"weight should be on {x.device}, not on {weight.device}")
+    if highway is not None and highway.shape != (N, K * D):
+        raise ValueError(f"highway should be {(N, K * D)}, not {tuple(highway.shape)}")
+
+
 def _cast(
     dtype: torch.dtype, x: Tensor, weight: Tensor, highway: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    return x.to(dtype), weight.to(dtype), None if highway is None else highway.to(dtype)
+    cast = x.to(dtype)
+    return cast, weight.to(dtype), cast if highway is x else None if highway is None else highway.to(dtype)
 
 
 def _split(u: Tensor, v: Tensor, highway: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -103,16 +130,18 @@ def _run(
     *,
     save: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    u, carried = _split(multiply(x, weight), v, highway)
+    u, carried = _split(multiply(x, weight), v, None if highway is None else highway.contiguous())
     check(u, carried, offsets, v=v, b=b, c0=c0, mask=mask)
     h, states, final = operator.forward(u, carried, offsets, v, b, alpha, c0, mask, save, backend)
-    return h.flatten(1), states, final, u
+    # no view of another tensor, as far as autograd goes: such an output could not be changed in place
+    return torch.ops.aten._unsafe_view(h, (h.shape[0], h.shape[1] * h.shape[2])), states, final, u
 
 
 class _Layer(torch.autograd.Function):
     """``residual`` says that the highway carries the input itself; ``highway`` is then none.
 
-    What is computed in ``dtype`` is cast here, so that the gradient of ``weight`` is not rounded to it on its way.
+    What is computed in ``dtype`` is cast here, so that where the library multiplies, the gradients of float32 inputs
+    and weights are not rounded to it on their way.
 
     On the CPU the backward pass writes the gradient of ``u`` over ``u``, which nobody else has: a third less memory to
     go through, and none to ask the system for.
@@ -134,7 +163,7 @@ class _Layer(torch.autograd.Function):
         dtype: torch.dtype,
         backend: str,
     ) -> tuple[Tensor, Tensor]:
-        ctx.dtypes = x.dtype, weight.dtype, None if highway is None else highway.dtype
+        ctx.dtypes = x.dtype, weight.dtype
         x, weight, highway = _cast(dtype, x, weight, highway)
         carried = x if residual else highway
         h, states, final, u = _run(x, weight, carried, offsets, v, b, alpha, c0, mask, backend, save=True)
@@ -147,18 +176,18 @@ class _Layer(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, dh: Tensor | None, dfinal: Tensor | None) -> tuple[Tensor | None, ...]:
         x, weight, highway, offsets, v, b, c0, mask, u, states = ctx.saved_tensors
-        x_dtype, weight_dtype, highway_dtype = ctx.dtypes
-        N, K, _, D = u.shape
+        x_dtype, weight_dtype = ctx.dtypes
+        (N, K, _, D), wanted = u.shape, ctx.needs_input_grad
         carried = x if ctx.residual else highway
-        overwrite = x.device.type == "cpu" and not torch.compiler.is_compiling()
-        if overwrite and ctx.spent:  # a second pass through a graph that was kept
+        if ctx.spent:  # a second pass through a graph that was kept
             u = multiply(x, weight).view(u.shape)
-        ctx.spent = overwrite
+        overwrite = x.is_cpu and is_direct(u)
+        ctx.spent = ctx.spent or overwrite
         du, dcarried, dv, db, dc0 = operator.backward(
-            None if dh is None else dh.view(N, K, D),
+            None if dh is None else dh.reshape(N, K, D),
             dfinal,
             u,
-            None if carried is None else carried.view(N, K, D),
+            None if carried is None else carried.reshape(N, K, D),
             offsets,
             v,
             b,
@@ -170,12 +199,11 @@ class _Layer(torch.autograd.Function):
             du=u if overwrite else None,
         )
         du = du.view(N, weight.shape[1])
-        dx = dweight = None
-        if ctx.residual:
-            dx = multiply(du, weight.T, add_to=dcarried.view(x.shape)).to(x_dtype)
-        elif ctx.needs_input_grad[0]:
+        dx = None
+        if wanted[0] and ctx.residual:
+            dx = multiply(du, weight.T, add_to=dcarried.view(x.shape))
+        elif wanted[0]:
             dx = multiply(du, weight.T, dtype=x_dtype)
-        if ctx.needs_input_grad[1]:
-            dweight = multiply(x.T, du, dtype=weight_dtype)
-        dhighway = None if highway is None else dcarried.view(highway.shape).to(highway_dtype)
-        return dx, dweight, dhighway, None, None, dv, db, None, dc0 if c0 is not None else None, None, None, None
+        dweight = multiply(x.T, du, dtype=weight_dtype) if wanted[1] else None
+        dhighway = None if highway is None else dcarried.view(highway.shape)
+        return dx, dweight, dhighway, None, None, dv, db, None, None if c0 is None else dc0, None, None, None

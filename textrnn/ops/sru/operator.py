@@ -1,4 +1,4 @@
-"""The recurrence as an operator of torch: what autograd, autocast, torch.compile and export see.
+"""The recurrence as an operator of torch: what autograd, torch.compile and export see.
 
 ``textrnn::sru_forward`` and ``textrnn::sru_backward`` run the backend that is named, cpu or cuda, on the tensors of its
 device. The reference backend needs no operator: it is plain torch.
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from textrnn.ops.sru import cpu
+from textrnn.ops.sru.product import is_direct
 
 _LIBRARY = torch.library.Library("textrnn", "DEF")
 _LIBRARY.define(
@@ -48,7 +49,8 @@ def _allocate_backward(
 
 
 def _compact(value: Tensor | None) -> Any:
-    return value if value is None or value.is_contiguous() else value.contiguous()
+    """Return ``value`` as its memory should hold it."""
+    return value if value is None else value.contiguous().resolve_neg()
 
 
 def _forward(
@@ -120,18 +122,18 @@ def _backward(
 
 
 def forward(*args: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """Run ``sru_forward``; directly where no compiler has to see it, which saves the way through torch."""
-    run = torch.ops.textrnn.sru_forward if torch.compiler.is_compiling() else _forward
+    """Run ``sru_forward``; directly where torch need not see it, which saves the way through its dispatcher."""
+    run = _forward if is_direct(args[0]) else torch.ops.textrnn.sru_forward
     result: tuple[Tensor, Tensor, Tensor] = run(*args)
     return result
 
 
 def backward(*args: Any, du: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Run ``sru_backward`` likewise. On the CPU the gradient of u goes to ``du`` where it is given, even to u itself."""
-    if torch.compiler.is_compiling():
-        result: tuple[Tensor, Tensor, Tensor, Tensor, Tensor] = torch.ops.textrnn.sru_backward(*args)
-        return result
-    return _backward(*args, du=du)
+    if is_direct(args[2]):
+        return _backward(*args, du=du)
+    result: tuple[Tensor, Tensor, Tensor, Tensor, Tensor] = torch.ops.textrnn.sru_backward(*args)
+    return result
 
 
 def _kernels() -> Any:
@@ -166,12 +168,21 @@ def _differentiate(ctx: Any, dh: Tensor | None, dstates: Tensor | None, dfinal: 
     )
 
 
+def _forget(ctx: Any, inputs: Any, output: Any) -> None:
+    """Keep nothing: see :func:`_refuse`."""
+
+
+def _refuse(ctx: Any, *gradients: Any) -> None:
+    raise NotImplementedError("SRU has no second derivatives; only backend='reference' does")
+
+
 for _key in ("CPU", "CUDA"):
     _LIBRARY.impl("sru_forward", _forward, _key)
     _LIBRARY.impl("sru_backward", _backward, _key)
 torch.library.register_fake("textrnn::sru_forward", _fake_forward, lib=_LIBRARY)
 torch.library.register_fake("textrnn::sru_backward", _fake_backward, lib=_LIBRARY)
 torch.library.register_autograd("textrnn::sru_forward", _differentiate, setup_context=_keep, lib=_LIBRARY)
+torch.library.register_autograd("textrnn::sru_backward", _refuse, setup_context=_forget, lib=_LIBRARY)
 
 
 def recur(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from textrnn.ops.sru import operator, reference
 from textrnn.ops.sru.backends import choose_backend
@@ -37,7 +38,7 @@ def sru_recurrence(
     Args:
         u: (N, K, G, D), the projected input; G is 3 or 4. K = 2 reads every sequence forwards and backwards.
         x: (N, K, D), the highway's input where G is 3; None where G is 4.
-        offsets: (B+1,) int64 on any device; sequence ``i`` is rows ``offsets[i]:offsets[i+1]``; empty ones are allowed.
+        offsets: (B+1,) int64 on the same device; sequence ``i`` is rows ``offsets[i]:offsets[i+1]``, which may be none.
         v: (K, 2, D), the weights of the state in the forget gate and in the reset gate.
         b: (K, 2, D), the biases of the forget gate and of the reset gate.
         alpha: the scale of the highway's input.
@@ -51,11 +52,13 @@ def sru_recurrence(
         ``h`` (N, K, D) in the dtype of ``u``, and the final states (B, K, D) in float32 (float64 where ``u`` is).
 
     Raises:
-        ValueError: shapes that do not fit together, or offsets on the CPU that do not rise from 0 to N. On a CUDA
-            device they are held to that range, not read: reading them would make the device wait.
+        ValueError: shapes or devices that do not fit together, or offsets on the CPU that do not rise from 0 to N. On a
+            CUDA device they are held to that range, not read: reading them would make the device wait.
         BackendError: a backend that is not available.
+        NotImplementedError: forward-mode derivatives.
     """
     check(u, x, offsets, v=v, b=b, c0=c0, mask=mask)
+    refuse_tangents(u, x, v, b, c0)
     name = choose(backend, device=u.device.type, dtype=str(u.dtype).removeprefix("torch."))
     if name == "reference":
         return reference.recur(u, x, offsets, v=v, b=b, alpha=alpha, c0=c0, mask=mask)
@@ -65,7 +68,7 @@ def sru_recurrence(
 def check(
     u: Tensor, x: Tensor | None, offsets: Tensor, *, v: Tensor, b: Tensor, c0: Tensor | None, mask: Tensor | None
 ) -> None:
-    """Raise ValueError where the shapes do not fit together."""
+    """Raise ValueError where shapes or devices do not fit together."""
     if u.dim() != 4 or u.shape[2] not in (3, 4):
         raise ValueError(f"u should be (N, K, 3 or 4, D), not {tuple(u.shape)}")
     if not u.is_floating_point():
@@ -76,6 +79,8 @@ def check(
     if offsets.dim() != 1 or offsets.dtype != torch.int64 or offsets.shape[0] == 0:
         raise ValueError("offsets should be (B+1,) int64")
     B = offsets.shape[0] - 1
+    if offsets.device != u.device:
+        raise ValueError(f"offsets should be on {u.device}, not on {offsets.device}")
     for name, tensor, shape in (
         ("x", x, (N, K, D)),
         ("v", v, (K, 2, D)),
@@ -85,3 +90,13 @@ def check(
     ):
         if tensor is not None and tensor.shape != shape:
             raise ValueError(f"{name} should be {shape}, not {tuple(tensor.shape)}")
+        if tensor is not None and tensor.device != u.device:
+            raise ValueError(f"{name} should be on {u.device}, not on {tensor.device}")
+
+
+def refuse_tangents(*tensors: Tensor | None) -> None:
+    """Raise NotImplementedError where forward-mode derivatives are asked for: they would silently be zero."""
+    if torch.compiler.is_compiling() or forward_ad._current_level < 0:
+        return
+    if any(tensor is not None and forward_ad.unpack_dual(tensor).tangent is not None for tensor in tensors):
+        raise NotImplementedError("SRU has no forward-mode derivatives; take them in backward mode")

@@ -44,7 +44,7 @@ def recur(
     r = torch.sigmoid(ut[:, :, 2] + v_r * previous + b_r)
     highway = ut[:, :, 3] if x is None else alpha * x.to(dtype)[rows, direction]
     owner = torch.repeat_interleave(torch.arange(B, device=u.device), lengths)[order]
-    output = states if mask is None else states * mask.to(dtype)[owner]
+    output = states if mask is None else states * mask.detach().to(dtype)[owner]
     ht = r * output + (1 - r) * highway
 
     place = torch.empty_like(rows).scatter_(0, rows, torch.arange(N, device=u.device)[:, None].expand(N, K))

@@ -48,17 +48,14 @@ INLINE void store(float* at, __mmask16 which, __m512 value) { _mm512_mask_storeu
 INLINE __m512i load_halves(const BFloat16* at, __mmask16 which) {
   return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(which, at));
 }
+#if defined(__AVX512BF16__)
 INLINE __m512 load(const BFloat16* at, __mmask16 which) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(load_halves(at, which), 16));
 }
 INLINE void store(BFloat16* at, __mmask16 which, __m512 value) {
-  const __m512i bits = _mm512_castps_si512(value);
-  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-  __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);  // ties to even
-  const __mmask16 nan = _mm512_cmp_ps_mask(value, value, _CMP_UNORD_Q);
-  rounded = _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x400000));
-  _mm256_mask_storeu_epi16(at, which, _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16)));
+  _mm256_mask_storeu_epi16(at, which, (__m256i)_mm512_cvtneps_pbh(value));
 }
+#endif
 
 // Where the units of a strip of a are, and those of a panel of b: how many bytes from one to the next.
 struct Strip {
@@ -215,9 +212,6 @@ void multiply(const Product& p, const Part& part, char* scratch) {
       const Corner<T> from = {b + k * p.b_row + (part.column + j) * p.b_column, p.b_row, p.b_column, K};
       pack_half(from, smaller(kHalf, width - j), steps, panel_at(j / kTileColumns * kTileColumns) + j / kHalf % 2 * 64);
     }
-    if (width % kTileColumns != 0 && width % kTileColumns <= kHalf)  // the half of the last panel that has no columns
-      for (int64_t s = 0; s < steps; ++s)
-        _mm512_store_si512(panel_at(width / kTileColumns * kTileColumns) + s * kStepBytes + 64, _mm512_setzero_si512());
     for (int64_t i = part.row; i < part.last_row; i += kTileRows) {
       const int64_t rows = smaller(kTileRows, part.last_row - i);
       const Corner<T> from = {a + i * p.a_row + k * p.a_column, p.a_column, p.a_row, K};
