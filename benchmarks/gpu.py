@@ -34,12 +34,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from textrnn.bench import OURS, PASSES, Shape, contest, geometric_mean
+from textrnn.bench import OURS, PASSES, PEERS, Shape, contest, geometric_mean
 from textrnn.ops.sru.recurrence import sru_recurrence
 
 PARTS = ("parity", "layers", "kernels")
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-PEERS = ("LSTM", "GRU")
 PRECISIONS = ("fp32", "bf16")  # bf16: autocast
 SPEEDLESS = "interpreter: no speed is measured"
 
@@ -265,7 +264,8 @@ def time_layers(chosen: Plan) -> bool:
     def measure(shape: Shape, precision: str) -> str:
         forget_tuning()
         cells = [str(shape.T), str(shape.B), str(shape.D), precision]
-        for timing in contest([shape], device=chosen.device, precision=precision, seconds=chosen.seconds):
+        options = {"device": chosen.device, "precision": precision, "seconds": chosen.seconds, "against": PEERS}
+        for timing in contest([shape], **options):
             cells.append(f"{timing.milliseconds(OURS):.3f}")
             for peer in PEERS:
                 cells += [f"{timing.milliseconds(peer):.3f}", f"{timing.ratio(peer):.2f}"]

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from textrnn.layers.sru import SRU
+from textrnn.ops.sru import cpu
 from textrnn.ops.sru.backends import choose_backend
 from textrnn.ops.sru.product import multiply
 
@@ -74,15 +75,15 @@ def contest(
         device: where.
         precision: ``fp32``, or ``bf16`` for autocast to bfloat16 for everyone.
         seconds: how long to time each contestant in each pass, about.
-        against: who runs beside our SRU, by name; torch's LSTM and GRU and the products unless it is given. Any of them
-            may have no step for a pass.
+        against: who runs beside our SRU, by name; :func:`rivals` unless it is given. Any of them may have no step for a
+            pass.
 
     Yields:
         for each shape the timing of inference (no gradients) and of training (forward, and backward to the input and
         the weights; no optimiser).
     """
-    rivals = {**PRODUCTS, "LSTM": _torch(nn.LSTM), "GRU": _torch(nn.GRU)} if against is None else against
-    contestants: dict[str, Contestant] = {OURS: _sru, **rivals}
+    others = rivals(device, precision) if against is None else against
+    contestants: dict[str, Contestant] = {OURS: _sru, **others}
     for shape in shapes:
         torch.manual_seed(1)
         prepared = {name: prepare(shape, device, precision) for name, prepare in contestants.items()}
@@ -91,6 +92,14 @@ def contest(
                 name: _within(passes[which], device, precision) for name, passes in prepared.items() if which in passes
             }
             yield Timing(shape, which, _take_turns(steps, device, seconds))
+
+
+def rivals(device: torch.device, precision: str) -> dict[str, Contestant]:
+    """Return torch's LSTM and GRU, the products of our layers, and the same by torch where that is something else."""
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    ours = device.type == "cpu" and cpu.takes(dtype)
+    by_torch = {"products by torch": _products(_multiply_by_torch)} if ours else {}
+    return {FLOOR: _products(multiply), **by_torch, **PEERS}
 
 
 def describe(device: torch.device, precision: str) -> str:
@@ -149,8 +158,12 @@ def _sru(shape: Shape, device: torch.device, _: str) -> dict[str, Step]:
     return passes_of(forward, list(stack.parameters()), torch.randn(shape.B * shape.T, shape.D, device=device))
 
 
-def _products(multiply: Callable[[Tensor, Tensor], Tensor]) -> Contestant:
-    """The products of our layers and nothing else, in their dtype already: the least that they can take."""
+def _multiply_by_torch(a: Tensor, b: Tensor, *, dtype: torch.dtype) -> Tensor:
+    return (a @ b).to(dtype)
+
+
+def _products(multiply: Callable[..., Tensor]) -> Contestant:
+    """The products of our layers and nothing else, of factors in their dtype: the least that they can take."""
 
     def prepare(shape: Shape, device: torch.device, precision: str) -> dict[str, Step]:
         N, D = shape.B * shape.T, shape.D
@@ -159,18 +172,16 @@ def _products(multiply: Callable[[Tensor, Tensor], Tensor]) -> Contestant:
 
         def infer() -> None:
             for _ in range(LAYERS):
-                _ = multiply(x, weight)
+                _ = multiply(x, weight, dtype=dtype)
 
         def train() -> None:
             for _ in range(LAYERS):
-                _ = multiply(x, weight), multiply(x.T, du), multiply(du, weight.T)
+                _ = multiply(x, weight, dtype=dtype), multiply(du, weight.T, dtype=dtype)
+                _ = multiply(x.T, du, dtype=torch.float32)
 
         return {"inference": infer, "training": train}
 
     return prepare
-
-
-PRODUCTS = {FLOOR: _products(multiply), "products by torch": _products(torch.mm)}
 
 
 def _torch(kind: type[nn.LSTM | nn.GRU]) -> Contestant:
@@ -180,6 +191,9 @@ def _torch(kind: type[nn.LSTM | nn.GRU]) -> Contestant:
         return passes_of(lambda x: stack(x)[0], list(stack.parameters()), x)
 
     return prepare
+
+
+PEERS: dict[str, Contestant] = {"LSTM": _torch(nn.LSTM), "GRU": _torch(nn.GRU)}
 
 
 def _within(step: Step, device: torch.device, precision: str) -> Step:

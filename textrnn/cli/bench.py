@@ -19,7 +19,8 @@ def bench_command(
     """Time two SRU layers beside LSTM, GRU and their own matrix products.
 
     Prints milliseconds for batches of B sequences of T steps, D wide, and how many times longer than SRU the others
-    take (x). "products" are the matrix products of the SRU layers alone: no layer can be faster than they are.
+    take (x). "products" are the matrix products of the SRU layers alone: no layer can be faster than they are. Where
+    the library has products of its own, "products by torch" are the same by torch.
 
     \b
       textrnn bench
@@ -33,7 +34,8 @@ def bench_command(
 
     keep_freed_memory()  # as train does
     where = resolve_device(device)
-    say(f"{bench.describe(where, precision)}; up to {40 * seconds + 30:.0f} seconds")
+    rows, networks = len(bench.SHAPES) * len(bench.PASSES), 1 + len(bench.rivals(where, precision))
+    say(f"{bench.describe(where, precision)}; about {rows * networks * 1.2 * seconds + 10:.0f} seconds")
     timings = []
     for timing in bench.contest(bench.SHAPES, device=where, precision=precision, seconds=seconds):
         timings.append(timing)
