@@ -1,6 +1,6 @@
 """Two stacked SRU layers against torch's LSTM and GRU, the `sru` package, and their own matrix products alone.
 
-    python benchmarks/sru_layer.py [--seconds 1] [--device cpu]
+    python benchmarks/sru_layer.py [--seconds 1] [--device cpu] [--keep-memory]
 
 prints Markdown tables, float32 first, then bfloat16 autocast for all sides: milliseconds, medians of runs in turns,
 and how many times longer than ours each takes, the median of the ratios within a turn. The package `sru` 2.6.0 is
@@ -66,8 +66,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=1.0, help="for each contestant, shape and pass")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--keep-memory", action="store_true", help="for all contestants, as textrnn's commands do")
     options = parser.parse_args()
-    keep_freed_memory()  # as textrnn's commands do; it serves all contestants
+    if options.keep_memory:
+        keep_freed_memory()
     device = torch.device(options.device)
     run(device, options.seconds, None)
     peer = load_peer()

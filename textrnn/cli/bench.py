@@ -29,10 +29,8 @@ def bench_command(
     if precision not in {"fp32", "bf16"}:
         raise ConfigError(f"--precision {precision}: there are fp32 and bf16")
     from textrnn import bench
-    from textrnn.ops.memory import keep_freed_memory
     from textrnn.training.device import resolve_device
 
-    keep_freed_memory()  # as train does
     where = resolve_device(device)
     rows, networks = len(bench.SHAPES) * len(bench.PASSES), 1 + len(bench.rivals(where, precision))
     say(f"{bench.describe(where, precision)}; about {rows * networks * 1.2 * seconds + 10:.0f} seconds")

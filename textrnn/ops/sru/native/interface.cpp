@@ -67,26 +67,27 @@ int64_t block_width(const Problem& p, int64_t parts, int threads) {
 struct Job {
   const Problem& problem;
   void (*run)(const Problem&, const Task&);
-  std::vector<Task> tasks;
-  std::atomic<size_t> next{0};
+  const std::vector<Task>& tasks;
+  Tasks queue;
 };
 
 void work(void* context) {
   Job& job = *static_cast<Job*>(context);
-  for (size_t i; (i = job.next.fetch_add(1, std::memory_order_relaxed)) < job.tasks.size();)
-    job.run(job.problem, job.tasks[i]);
+  job.queue.take(thread_index(), [&](size_t i) { job.run(job.problem, job.tasks[i]); });
 }
 
 void run(const Problem& p, void (*kernel)(const Problem&, const Task&), const std::vector<int64_t>& bounds, float* sums,
          int threads) {
-  Job job{p, kernel, {}};
+  std::vector<Task> tasks;
   const int64_t chunks = int64_t(bounds.size()) - 1, width = block_width(p, chunks * p.K, threads);
   for (int64_t chunk = 0; chunk < chunks; ++chunk)
     for (int64_t k = 0; k < p.K; ++k)
       for (int64_t begin = 0; begin < p.D; begin += width)
-        job.tasks.push_back({bounds[chunk], bounds[chunk + 1], k, begin, std::min(begin + width, p.D),
-                             sums ? sums + (chunk * p.K + k) * 4 * p.D : nullptr});
-  run_on(int(std::min<size_t>(size_t(threads), job.tasks.size())), work, &job);
+        tasks.push_back({bounds[chunk], bounds[chunk + 1], k, begin, std::min(begin + width, p.D),
+                         sums ? sums + (chunk * p.K + k) * 4 * p.D : nullptr});
+  threads = std::max(1, int(std::min<size_t>(size_t(threads), tasks.size())));
+  Job job{p, kernel, tasks, {tasks.size(), threads}};
+  run_on(threads, work, &job);
 }
 
 void add_up(const Problem& p, const std::vector<float>& sums, int64_t chunks) {

@@ -24,7 +24,7 @@ namespace {
 constexpr int64_t kChunk = 384;           // steps: a panel, or a strip and some of c, in the first-level cache
 constexpr int64_t kCache = 576 * 1024;    // bytes of b's panels: in the second-level cache of AVX-512 processors
 constexpr int64_t kPanels = 12;           // at most
-constexpr int64_t kRows = 1024;           // in a part, at most
+constexpr int64_t kRows = 256;            // in a run of them, at least
 constexpr double kWorthAThread = 1 << 20;  // multiplications that take longer than waking a thread
 
 const Products* find_products() {
@@ -44,21 +44,23 @@ const Products* products() {
 
 int64_t divide_up(int64_t x, int64_t by) { return (x + by - 1) / by; }
 
-// Parts of about the same size, two for each thread where there is work for it. Columns are split rather than rows:
-// every part packs its columns of b.
+// Parts of about the same size: a run of rows for each thread, in blocks of columns. So a thread works on the rows that
+// it works on in the recurrence. Every run of rows packs all of b for itself: where rows are too few for that to pay,
+// and where they are not those of the recurrence (a is transposed then), columns are shared out.
 std::vector<Part> share_out(const Product& p, int threads) {
   const int64_t steps = std::max<int64_t>(1, p.element == 4 ? p.K : divide_up(p.K, 2));
   // sums that are rounded to 16 bits are not cut
   const int64_t chunk = p.c_element == 2 ? steps : std::min(steps, kChunk);
   const int64_t panels = divide_up(p.N, kTileColumns), strips = divide_up(p.M, kTileRows);
   const int64_t most = std::clamp<int64_t>(kCache / (chunk * kStepBytes), 1, kPanels);
-  const int64_t wanted = threads > 1 ? 2 * threads : 1;
+  const int64_t runs = p.a_column == 1 ? std::clamp<int64_t>(p.M / kRows, 1, threads) : 1;
+  const int64_t wanted = threads > 1 ? divide_up(2 * threads, runs) : 1;
   const int64_t columns = std::max(divide_up(panels, most), std::min(divide_up(panels, 2), wanted));
-  const int64_t rows = std::max(divide_up(p.M, kRows), std::min(strips, divide_up(wanted, columns)));
+  const int64_t rows = std::max(runs, std::min(strips, divide_up(wanted, columns)));
   const int64_t width = divide_up(panels, columns) * kTileColumns, height = divide_up(strips, rows) * kTileRows;
   std::vector<Part> parts;
-  for (int64_t column = 0; column < p.N; column += width)
-    for (int64_t row = 0; row < p.M; row += height)
+  for (int64_t row = 0; row < p.M; row += height)
+    for (int64_t column = 0; column < p.N; column += width)
       parts.push_back({row, std::min(row + height, p.M), column, std::min(column + width, p.N), chunk});
   return parts;
 }
@@ -73,16 +75,17 @@ char* scratch(size_t bytes) {
 struct Job {
   const Product& product;
   void (*multiply)(const Product&, const Part&, char*);
-  std::vector<Part> parts;
-  std::atomic<size_t> next{0};
+  const std::vector<Part>& parts;
+  Tasks queue;
   std::atomic<bool> out_of_memory{false};
 };
 
 void work(void* context) {
   Job& job = *static_cast<Job*>(context);
   try {
-    for (size_t i; (i = job.next.fetch_add(1, std::memory_order_relaxed)) < job.parts.size();)
+    job.queue.take(thread_index(), [&](size_t i) {
       job.multiply(job.product, job.parts[i], scratch(size_t(scratch_bytes(job.parts[i]))));
+    });
   } catch (const std::bad_alloc&) {
     job.out_of_memory = true;
   }
@@ -106,8 +109,10 @@ EXPORT int textrnn_multiply(const textrnn::Product* p, int threads) try {
   if (p->M <= 0 || p->N <= 0) return 0;
   const double worth = double(p->M) * double(p->N) * double(p->K) / textrnn::kWorthAThread;
   threads = int(std::min<double>(threads, 1 + worth));
-  textrnn::Job job{*p, p->element == 4 ? found->of_float : found->of_bfloat16, textrnn::share_out(*p, threads)};
-  textrnn::run_on(int(std::min<size_t>(size_t(threads), job.parts.size())), textrnn::work, &job);
+  const auto parts = textrnn::share_out(*p, threads);
+  threads = int(std::min<size_t>(size_t(threads), parts.size()));
+  textrnn::Job job{*p, p->element == 4 ? found->of_float : found->of_bfloat16, parts, {parts.size(), threads}};
+  textrnn::run_on(threads, textrnn::work, &job);
   return job.out_of_memory ? 1 : 0;
 } catch (...) {
   return 1;

@@ -23,6 +23,11 @@ namespace {
 // GNU OpenMP's entry point, a stable interface of its library: a team of `threads` calls `body(context)`.
 using Parallel = void (*)(void (*body)(void*), void* context, unsigned threads, unsigned flags);
 
+struct OpenMP {
+  Parallel parallel = nullptr;
+  int (*thread_index)() = nullptr;
+};
+
 #if defined(__linux__)
 int find_runtime(dl_phdr_info* info, size_t, void* found) {
   auto& path = *static_cast<std::string*>(found);
@@ -32,21 +37,24 @@ int find_runtime(dl_phdr_info* info, size_t, void* found) {
   return 0;
 }
 
-Parallel find_parallel() {
+OpenMP find_openmp() {
   std::string path;
   dl_iterate_phdr(find_runtime, &path);
-  if (path.empty()) return nullptr;
-  void* library = dlopen(path.c_str(), RTLD_LAZY | RTLD_NOLOAD);
-  return library ? reinterpret_cast<Parallel>(dlsym(library, "GOMP_parallel")) : nullptr;
+  void* library = path.empty() ? nullptr : dlopen(path.c_str(), RTLD_LAZY | RTLD_NOLOAD);
+  if (!library) return {};
+  return {reinterpret_cast<Parallel>(dlsym(library, "GOMP_parallel")),
+          reinterpret_cast<int (*)()>(dlsym(library, "omp_get_thread_num"))};
 }
 #else
-Parallel find_parallel() { return nullptr; }
+OpenMP find_openmp() { return {}; }
 #endif
 
-Parallel openmp() {
-  static const Parallel parallel = find_parallel();
-  return parallel;
+const OpenMP& openmp() {
+  static const OpenMP found = find_openmp();
+  return found;
 }
+
+thread_local int index_in_pool = 0;
 
 class Pool {
  public:
@@ -66,6 +74,7 @@ class Pool {
 
  private:
   void work(int index, uint64_t seen) {
+    index_in_pool = index + 1;  // the caller is 0
     std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
       begin_.wait(lock, [&] { return round_ != seen; });
@@ -110,12 +119,14 @@ Shared& shared() {
 
 void run_on(int threads, void (*body)(void*), void* context) {
   if (threads <= 1) return body(context);
-  if (const Parallel parallel = openmp()) return parallel(body, context, unsigned(threads), 0);
+  if (const Parallel parallel = openmp().parallel) return parallel(body, context, unsigned(threads), 0);
   std::unique_lock<std::mutex> lock(*shared().in_use, std::try_to_lock);
   if (!lock.owns_lock()) return body(context);  // another thread has the pool: the work is done either way
   shared().pool->run(threads, body, context);
 }
 
-const char* pool_name() { return openmp() ? "openmp" : "own"; }
+int thread_index() { return openmp().thread_index ? openmp().thread_index() : index_in_pool; }
+
+const char* pool_name() { return openmp().parallel ? "openmp" : "own"; }
 
 }  // namespace textrnn
