@@ -37,8 +37,10 @@ def measuring_data() -> Path:
 def textrnn(tmp_path: Path) -> Run:
     """Run the command in an empty folder: ``textrnn("predict", stdin=b"...")``."""
 
-    def run(*arguments: object, stdin: bytes = b"", cwd: Path = tmp_path) -> subprocess.CompletedProcess[bytes]:
-        return run_command(*arguments, cwd=cwd, stdin=stdin)
+    def run(
+        *arguments: object, stdin: bytes = b"", cwd: Path = tmp_path, timeout: float = 300
+    ) -> subprocess.CompletedProcess[bytes]:
+        return run_command(*arguments, cwd=cwd, stdin=stdin, timeout=timeout)
 
     return run
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from textrnn.layers.gru import PackedRNN
 from textrnn.layers.pooling import SequencePool
 from textrnn.layers.sru import SRU
+from textrnn.ops.dropout import dropout
 
 
 class Classifier(nn.Module):
@@ -48,7 +49,7 @@ class Classifier(nn.Module):
     ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocab_size, embedding)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout
         self.layers = nn.ModuleList()
         width = embedding
         for _ in range(layers):
@@ -66,11 +67,19 @@ class Classifier(nn.Module):
 
     def forward(self, ids: Tensor, offsets: Tensor) -> Tensor:
         """Map ``ids`` (N,) int32 with ``offsets`` (B+1,) int64, no sequence empty, to scores (B, C) before softmax."""
-        x = self.embedding(ids)
+        return self.score(self.embedding(ids), offsets)
+
+    def score(self, x: Tensor, offsets: Tensor) -> Tensor:
+        """Map the vectors ``x`` (N, embedding) of the pieces to scores (B, C), as :meth:`forward` does."""
+        p = self.dropout if self.training else 0.0
         for layer in self.layers:
-            x = layer(self.dropout(x), offsets)
-        scores: Tensor = self.head(self.dropout(self.pool(x, offsets)))
+            x = layer(dropout(x, p), offsets)
+        scores: Tensor = self.head(dropout(self.pool(x, offsets), p))
         return scores
+
+    def network(self) -> dict[str, nn.Parameter]:
+        """Return all parameters by name but for the embedding's."""
+        return {name: value for name, value in self.named_parameters() if value is not self.embedding.weight}
 
     def export_weights(self) -> dict[str, npt.NDArray[np.float32]]:
         """Return a copy of every parameter by name, as float32 arrays."""

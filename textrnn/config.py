@@ -18,6 +18,7 @@ Cell = Literal["gru", "sru", "lstm"]
 Pooling = Literal["last", "max", "mean", "max+mean", "attention"]
 DataFormat = Literal["auto", "tsv", "csv", "jsonl", "fasttext"]
 ModelType = Literal["unigram", "bpe", "char", "word"]
+Precision = Literal["fp32", "bf16", "fp16"]
 Metric = Literal["accuracy", "macro_f1", "weighted_f1", "loss"]
 
 DEMO = "demo"
@@ -76,6 +77,11 @@ class TrainConfig(Section):
     batch_size: int | None = Field(
         None, ge=1, le=1_000_000, description="texts in a step; none: 8, 16 or 32, by the number of training texts"
     )
+    accumulate: int = Field(
+        1, ge=1, le=1_000_000, description="parts in which a step's batch is computed, one after the other: less memory"
+    )
+    precision: Precision = Field("fp32", description="fp32, or by autocast bf16, or fp16 (CUDA only)")
+    compile: bool = Field(False, description="compile the network with torch.compile")
     lr: float = Field(0.002, gt=0, description="highest learning rate of AdamW")
     weight_decay: float = Field(0.01, ge=0, description="AdamW's decoupled weight decay")
     warmup: float = Field(
@@ -83,6 +89,9 @@ class TrainConfig(Section):
     )
     clip_norm: float = Field(1.0, gt=0, description="largest norm of all gradients together")
     patience: int = Field(5, ge=1, le=1_000_000, description="epochs without a better metric before training stops")
+    checkpoint_minutes: float = Field(
+        10.0, ge=0, description="minutes between checkpoints, which --resume goes on from; 0: one after each step"
+    )
     metric: Metric = Field("accuracy", description="what valid is judged by; the best weights are kept")
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(42, description="fixes everything that is drawn at random")
     device: str = Field(

@@ -44,3 +44,11 @@ class ModelError(TextrnnError):
 
 class BackendError(TextrnnError):
     """A device or kernel that was asked for and is not there."""
+
+
+class StoppedError(TextrnnError):
+    """A run that the signal ``number`` ended; the message says how to go on with it."""
+
+    def __init__(self, number: int, message: str) -> None:
+        self.number = number
+        super().__init__(message)

@@ -241,7 +241,9 @@ def test_ctrl_c_leaves_the_best_model_and_says_so(tmp_path: Path) -> None:
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
         said = process.stderr.read().splitlines()
-        assert said[-2:] == [b"textrnn: the best model so far is in runs/rows-sru", b"textrnn: interrupted"]
+        assert said[-1] == (
+            b"textrnn: the best model so far is in runs/rows-sru; go on with: textrnn train --resume runs/rows-sru"
+        )
         assert process.wait(60) == 130
     assert labels_of(run_command("predict", cwd=tmp_path, stdin=b"green tea\n").stdout) == ["tea"]
 

@@ -41,7 +41,8 @@ def test_default_settings_reach_the_accuracy(
     name: str, least: float, cell: str, textrnn: Run, measuring_data: Path
 ) -> None:
     data = measuring_data / name
-    done = textrnn("train", "--cell", cell, "--train", data / "train.tsv", "--valid", data / "valid.tsv")
+    files = ("--train", data / "train.tsv", "--valid", data / "valid.tsv")
+    done = textrnn("train", "--cell", cell, *files, timeout=1800)  # a machine may be busy
     assert done.returncode == 0, done.stderr.decode()
     found = json.loads(textrnn("evaluate", data / "test.tsv", "--json").stdout)
     assert found["accuracy"] >= least

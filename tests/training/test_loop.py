@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +13,13 @@ import torch
 
 from samples import make_config, write_rows
 from textrnn.config import Config, load_config
-from textrnn.errors import BackendError, ConfigError, DataError
+from textrnn.errors import BackendError, ConfigError, DataError, ModelError, StoppedError
 from textrnn.inference.engine import Engine
 from textrnn.modelfile import load_model
 from textrnn.ops.sru.backends import choose_backend
-from textrnn.training import EpochRecord, Plan, Reporter, loop, train
+from textrnn.training import EpochRecord, Plan, Reporter, loop, resume, train
+from textrnn.training.checkpoint import CHECKPOINT_NAME
+from textrnn.training.ranks import Ranks
 
 
 class Recorder(Reporter):
@@ -139,7 +143,7 @@ def test_the_slow_backend_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     model = torch.nn.Linear(2, 2)
     for cell, told in (("sru", True), ("gru", False)):
         config = Config.model_validate({"model": {"cell": cell}})
-        line = loop._describe(config, model, torch.device("cpu"))  # type: ignore[arg-type]
+        line = loop._describe(config, model, torch.device("cpu"), Ranks())  # type: ignore[arg-type]
         assert ("SRU backend reference, which is slow: 'textrnn doctor' says why" in line) == told
 
 
@@ -196,3 +200,101 @@ def test_a_loss_that_is_no_number_is_told(tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "rows.tsv")
     with pytest.raises(DataError, match=r"the loss is (nan|inf) in epoch \d+; lower --lr"):
         train(small(rows, train__lr=1e30, train__clip_norm=1e30, train__epochs=30), tmp_path / "run")
+
+
+class Stopping(Recorder):
+    """Sends this process a signal in the given step."""
+
+    def __init__(self, step: int, number: signal.Signals) -> None:
+        super().__init__()
+        self.at, self.number = step, number
+
+    def step(self, epoch: int, loss: float, tokens_per_second: float) -> None:
+        super().step(epoch, loss, tokens_per_second)
+        if self.steps == self.at:
+            os.kill(os.getpid(), self.number)
+
+
+@pytest.mark.parametrize("cell", ["sru", "gru"])
+@pytest.mark.parametrize("steps", [(1,), (9, 1, 12), (20,), (27, 5)], ids=str)
+def test_a_stopped_run_ends_as_one_that_was_not(cell: str, steps: tuple[int, ...], tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.tsv")
+    config = small(rows, model__cell=cell, train__epochs=4, model__dropout=0.3, train__patience=2)
+    whole = train(config, tmp_path / "whole")
+    with pytest.raises(StoppedError, match=r"go on with: textrnn train --resume \S*parts") as stopped:
+        train(config, tmp_path / "parts", reporter=Stopping(steps[0], signal.SIGTERM))
+    assert stopped.value.number == signal.SIGTERM
+    for step in steps[1:]:
+        with pytest.raises(StoppedError, match="go on with"):
+            resume(tmp_path / "parts", reporter=Stopping(step, signal.SIGINT))
+    parts = resume(tmp_path / "parts")
+    for name in ("model.safetensors", "config.yaml"):
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert parts.best.epoch == whole.best.epoch
+    found, wanted = (
+        [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+        for name in ("parts", "whole")
+    )
+    for record in (*found, *wanted):
+        del record["seconds"], record["tokens_per_second"]
+    assert found == wanted
+    assert not (tmp_path / "parts" / CHECKPOINT_NAME).exists()
+    with pytest.raises(ModelError, match="has come to its end"):
+        resume(tmp_path / "parts")
+
+
+def test_checkpoints_are_written_by_the_clock(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.tsv")
+    seen = []
+
+    class Watching(Recorder):
+        def step(self, epoch: int, loss: float, tokens_per_second: float) -> None:
+            super().step(epoch, loss, tokens_per_second)
+            seen.append((tmp_path / "run" / CHECKPOINT_NAME).exists())
+
+    train(small(rows, train__epochs=1, train__checkpoint_minutes=0), tmp_path / "run", reporter=Watching())
+    assert seen == [False] + [True] * 8
+    seen.clear()
+    train(small(rows, train__epochs=1), tmp_path / "other", reporter=Watching())
+    assert not (tmp_path / "other" / CHECKPOINT_NAME).exists()
+
+
+def test_other_data_is_not_gone_on_with(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.tsv")
+    with pytest.raises(StoppedError):
+        train(small(rows), tmp_path / "run", reporter=Stopping(3, signal.SIGINT))
+    write_rows(tmp_path / "rows.tsv", 42)
+    with pytest.raises(ModelError, match="no longer the same"):
+        resume(tmp_path / "run")
+    assert (tmp_path / "run" / CHECKPOINT_NAME).exists()
+
+
+def test_a_batch_in_parts_gives_the_same(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.tsv")
+    losses = []
+    for parts in (1, 3, 100):  # more than there are texts in a batch
+        recorder = Recorder()
+        config = small(rows, model__dropout=0.0, train__accumulate=parts, train__epochs=2)
+        train(config, tmp_path / f"run{parts}", reporter=recorder)
+        losses.append([record.loss for record in recorder.records])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+    assert losses[2] == pytest.approx(losses[0], rel=1e-5)
+
+
+def test_it_learns_in_bfloat16_and_not_in_float16_on_the_cpu(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.tsv")
+    outcome = train(small(rows, train__precision="bf16", train__epochs=8), tmp_path / "run")
+    assert outcome.best.accuracy == 1.0
+    with pytest.raises(BackendError, match="fp16: for CUDA devices"):
+        train(small(rows, train__precision="fp16"), tmp_path / "other")
+
+
+def test_a_compiled_network_learns_the_same(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.tsv")
+    losses = []
+    for compiled in (False, True):
+        recorder = Recorder()
+        config = small(rows, model__dropout=0.0, train__compile=compiled, train__epochs=2)
+        train(config, tmp_path / f"run{compiled}", reporter=recorder)
+        losses.append([record.loss for record in recorder.records])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)

@@ -1,4 +1,4 @@
-"""The schedule's shape, and which parameters decay."""
+"""The schedule's shape, which parameters decay, and that the embedding's rows move as torch's AdamW moves them."""
 
 from __future__ import annotations
 
@@ -7,35 +7,78 @@ import torch
 
 from samples import make_config
 from textrnn.layers.sru import SRU
-from textrnn.training.optimiser import make_optimiser, make_schedule
+from textrnn.training import optimiser as module
+from textrnn.training.optimiser import Optimiser, rate_factor
 
 
 @pytest.mark.parametrize(("steps", "warmup"), [(100, 0.1), (100, 0.0), (7, 0.5), (1, 0.05)])
 def test_the_rate_rises_and_falls_in_straight_lines(steps: int, warmup: float) -> None:
-    optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    schedule = make_schedule(optimiser, steps=steps, warmup=warmup)
-    rates = []
-    for _ in range(steps):
-        rates.append(schedule.get_last_lr()[0])
-        optimiser.step()
-        schedule.step()
+    rates = [rate_factor(step, steps=steps, warmup=warmup) for step in range(steps + 1)]
     rise = max(1, round(steps * warmup))
     assert rates[:rise] == pytest.approx([(i + 1) / rise for i in range(rise)])
-    assert rates[rise:] == pytest.approx([(steps - i) / (steps - rise) for i in range(rise, steps)])
-    assert schedule.get_last_lr()[0] == pytest.approx(0, abs=1e-12) or steps == 1
+    assert rates[rise:-1] == pytest.approx([(steps - i) / (steps - rise) for i in range(rise, steps)])
+    assert rates[-1] == pytest.approx(0, abs=1e-12) or steps == 1
 
 
 def test_vectors_do_not_decay() -> None:
-    layer = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.LayerNorm(4))
-    optimiser = make_optimiser(layer, make_config(train__weight_decay=0.5).train)
-    decay = {id(p): group["weight_decay"] for group in optimiser.param_groups for p in group["params"]}
-    assert {name: decay[id(p)] for name, p in layer.named_parameters()} == {
-        "0.weight": 0.5,
-        "0.bias": 0.0,
-        "1.weight": 0.0,
-        "1.bias": 0.0,
-    }
-    sru = SRU(4, 2, bidirectional=True)
-    optimiser = make_optimiser(sru, make_config(train__weight_decay=0.5).train)
-    decayed = [id(p) for group in optimiser.param_groups if group["weight_decay"] for p in group["params"]]
-    assert decayed == [id(sru.weight)]  # v and b are no matrices, for all their three dimensions
+    layer = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.LayerNorm(4), SRU(4, 2, bidirectional=True))
+    before = {name: value.detach().clone() for name, value in layer.named_parameters()}
+    optimiser = Optimiser(torch.ones(3, 2), dict(layer.named_parameters()), make_config(train__weight_decay=0.5).train)
+    for parameter in layer.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimiser.step(torch.tensor([1]), torch.zeros(1, 2), lr=0.1)
+    for name, value in layer.named_parameters():
+        matrix = name in ("0.weight", "2.weight")  # v and b of SRU are none, for all their three dimensions
+        torch.testing.assert_close(value.detach(), before[name] * (1 - 0.1 * 0.5) if matrix else before[name])
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_rows_move_as_torch_moves_them(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not native:
+        monkeypatch.setattr(module, "move_rows_natively", lambda *_, **__: False)
+    torch.manual_seed(1)
+    config = make_config(train__weight_decay=0.1).train
+    embedding = torch.randn(6, 5)
+    twin = embedding.clone().requires_grad_()
+    adam = torch.optim.AdamW([twin], lr=1.0, weight_decay=0.1)
+    optimiser = Optimiser(embedding, {}, config)
+    rows = torch.arange(6)
+    for step in range(4):  # every row in every step: lazy or not is the same then
+        gradient, lr = torch.randn(6, 5), 0.1 / (step + 1)
+        optimiser.step(rows, gradient, lr=lr)
+        twin.grad = gradient
+        adam.param_groups[0]["lr"] = lr
+        adam.step()
+    torch.testing.assert_close(embedding, twin.detach(), rtol=1e-5, atol=1e-6)
+    before = embedding.clone()
+    optimiser.step(torch.tensor([4]), torch.ones(1, 5), lr=0.1)
+    assert (embedding != before).any(dim=1).tolist() == [False] * 4 + [True, False]
+
+
+def test_the_state_comes_back() -> None:
+    torch.manual_seed(2)
+    config = make_config().train
+
+    def make() -> tuple[torch.Tensor, torch.nn.Linear, Optimiser]:
+        torch.manual_seed(3)
+        embedding, layer = torch.randn(4, 3), torch.nn.Linear(3, 2)
+        return embedding, layer, Optimiser(embedding, dict(layer.named_parameters()), config)
+
+    def step(embedding: torch.Tensor, layer: torch.nn.Linear, optimiser: Optimiser, seed: int) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        for parameter in layer.parameters():
+            parameter.grad = torch.randn(parameter.shape, generator=generator)
+        optimiser.step(torch.tensor([0, 2]), torch.randn(2, 3, generator=generator), lr=0.1)
+
+    one, other = make(), make()
+    for seed in range(3):
+        step(*one, seed)
+    with torch.no_grad():
+        other[0].copy_(one[0])
+        other[1].load_state_dict(one[1].state_dict())
+    other[2].import_state({name: value.clone() for name, value in one[2].export_state().items()}, steps=3)
+    for parts in (one, other):
+        step(*parts, 9)
+    assert torch.equal(one[0], other[0])
+    for mine, theirs in zip(one[1].parameters(), other[1].parameters(), strict=True):
+        assert torch.equal(mine, theirs)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from samples import make_config, make_model
 from textrnn.config import load_config
-from textrnn.errors import ConfigError
+from textrnn.errors import ConfigError, ModelError
 from textrnn.modelfile import SavedModel, load_model
 from textrnn.tokenizer import Tokenizer
+from textrnn.training.checkpoint import CHECKPOINT_NAME, Checkpoint
 from textrnn.training.reporter import EpochRecord
-from textrnn.training.run import Run, default_folder
+from textrnn.training.run import Run, default_folder, find_checkpoint
 
 CONFIG = make_config(model__hidden=4, model__embedding=6)
 
@@ -43,10 +45,12 @@ def test_the_default_folder_is_named_after_the_data(train: str, name: str) -> No
 def test_nothing_is_written_before_the_first_model(tmp_path: Path, model: SavedModel) -> None:
     run = Run(tmp_path / "run", command="textrnn train 'a b'")
     assert list(tmp_path.iterdir()) == []
-    assert run.write(make_record(1), CONFIG, model) is None
+    assert run.claim(CONFIG) is None
+    run.write(make_record(1), model)
     assert load_config(run.folder / "config.yaml") == CONFIG
     assert (run.folder / "command.txt").read_text() == "textrnn train 'a b'\n"
-    run.write(make_record(2), CONFIG, None)
+    assert run.claim(CONFIG) is None
+    run.write(make_record(2), None)
     assert len((run.folder / "metrics.jsonl").read_text().splitlines()) == 2
     assert load_model(run.folder).config == CONFIG
 
@@ -63,15 +67,18 @@ def test_a_folder_with_other_files_is_refused(name: str, overwrite: bool, tmp_pa
 def test_the_current_folder_can_be_the_run(tmp_path: Path, model: SavedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    assert Run(Path()).write(make_record(1), CONFIG, model) is None
-    assert Run(Path()).write(make_record(1), CONFIG, model) == tmp_path / "here.1"
+    for kept in (None, tmp_path / "here.1"):
+        run = Run(Path())
+        assert run.claim(CONFIG) == kept
+        run.write(make_record(1), model)
     assert load_model(tmp_path / "here.1").labels == load_model(Path()).labels
 
 
 def test_earlier_runs_are_numbered(tmp_path: Path, model: SavedModel) -> None:
     for number in range(3):
         run = Run(tmp_path / "run", command=str(number))
-        run.write(make_record(1), CONFIG, model)
+        run.claim(CONFIG)
+        run.write(make_record(1), model)
     assert (tmp_path / "run" / "command.txt").read_text() == "2\n"
     assert (tmp_path / "run.1" / "command.txt").read_text() == "0\n"
     assert (tmp_path / "run.2" / "command.txt").read_text() == "1\n"
@@ -80,9 +87,38 @@ def test_earlier_runs_are_numbered(tmp_path: Path, model: SavedModel) -> None:
 def test_of_two_runs_in_one_folder_the_first_stops(tmp_path: Path, model: SavedModel) -> None:
     first = Run(tmp_path / "run", command="first")
     second = Run(tmp_path / "run", command="second")
-    first.write(make_record(1), CONFIG, model)
-    assert second.write(make_record(1), CONFIG, model) == tmp_path / "run.1"
+    first.claim(CONFIG)
+    first.write(make_record(1), model)
+    assert second.claim(CONFIG) == tmp_path / "run.1"
+    second.write(make_record(1), model)
     with pytest.raises(ConfigError, match="another run has taken this folder"):
-        first.write(make_record(2), CONFIG, model)
+        first.claim(CONFIG)
     assert (tmp_path / "run.1" / "command.txt").read_text() == "first\n"
     assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 1
+
+
+def test_an_interrupted_run_is_opened_again_where_its_checkpoint_was(tmp_path: Path, model: SavedModel) -> None:
+    run = Run(tmp_path / "run", command="first")
+    run.claim(CONFIG)
+    run.write_checkpoint(Checkpoint({"a": torch.ones(2)}, {"n": 1}))
+    for epoch in (1, 2):
+        run.write(make_record(epoch), model)  # the second came after the checkpoint
+    (run.folder / ".model.safetensors.x1.tmp").write_bytes(b"cut short")
+    checkpoint = find_checkpoint(run.folder)
+    assert (checkpoint.state, checkpoint.tensors["a"].tolist()) == ({"n": 1}, [1, 1])
+    again = Run.reopen(run.folder, [make_record(1)])
+    assert len((run.folder / "metrics.jsonl").read_text().splitlines()) == 1
+    assert again.claim(CONFIG) is None
+    assert not list(run.folder.glob(".*.tmp"))
+    again.finish()
+    with pytest.raises(ModelError, match="has come to its end"):
+        find_checkpoint(run.folder)
+    with pytest.raises(ModelError, match=f"holds no {CHECKPOINT_NAME}"):
+        find_checkpoint(tmp_path)
+
+
+def test_what_a_killed_process_left_is_no_fault(tmp_path: Path, model: SavedModel) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".checkpoint.safetensors.abc.tmp").write_bytes(b"cut short")
+    run = Run(tmp_path / "run")
+    assert run.claim(CONFIG) is None  # no earlier run

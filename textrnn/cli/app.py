@@ -11,7 +11,7 @@ import typer
 import textrnn
 from textrnn.cli import bench, demo, doctor, evaluate, init, predict, schema, spm_filter, spm_train, train
 from textrnn.cli.console import die_on_broken_pipe, say
-from textrnn.errors import BackendError, ConfigError, TextrnnError
+from textrnn.errors import BackendError, ConfigError, StoppedError, TextrnnError
 
 EXIT_DATA, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -95,6 +95,8 @@ def _run(arguments: list[str], *, debug: bool) -> int:
 def _explain(error: Exception) -> tuple[list[str], int]:
     if isinstance(error, ConfigError):
         return error.faults, EXIT_USAGE
+    if isinstance(error, StoppedError):
+        return [str(error)], 128 + error.number
     if isinstance(error, BackendError):
         return [str(error)], EXIT_USAGE
     if isinstance(error, TextrnnError):

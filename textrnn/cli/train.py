@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,7 +17,7 @@ from textrnn.config import Cell, Config, Override, load_config, parse_overrides
 from textrnn.errors import ConfigError
 
 if TYPE_CHECKING:
-    from textrnn.training import Outcome
+    from textrnn.training import Outcome, Reporter
 
 
 ConfigFile = Annotated[Path | None, typer.Argument(metavar="CONFIG.yaml", help="A config; 'textrnn init' writes one.")]
@@ -45,6 +47,9 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="path.to.key=value", help="Any key of the config, as in --set model.pooling=max."),
 ]
+Resume = Annotated[
+    Path | None, typer.Option(metavar="FOLDER", help="Go on with the interrupted run in FOLDER, to the same end.")
+]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Delete an earlier run in FOLDER in place of keeping it as FOLDER.1.")
 ]
@@ -66,6 +71,7 @@ def train_command(
     device: Device = None,
     settings: Settings = None,
     overwrite: Overwrite = False,
+    resume: Resume = None,
 ) -> None:
     """Train a classifier.
 
@@ -77,7 +83,12 @@ def train_command(
       textrnn train --cell sru
       textrnn train --train train.tsv --valid valid.tsv --out runs/questions
       textrnn train config.yaml --cell gru --set model.dropout=0.3
+      textrnn train --resume runs/questions
     """
+    if resume is not None:
+        _refuse_others(resume)
+        _finish(lambda training, reporter: training.resume(resume, reporter=reporter), device="auto")
+        return
     for flag, files in (("--train", train), ("--valid", valid)):
         if files and len(files) > 1:
             raise ConfigError(f"{flag} {files[1]}: given twice; put the files together, as with cat")
@@ -97,19 +108,35 @@ def train_command(
     overrides = parse_overrides(settings or ())
     overrides += [Override(key, value, f"{flag} {value}") for key, (flag, value) in flags.items() if value is not None]
     resolved = load_config(config, overrides=overrides)
-    _prepare_torch(resolved.train.device)
 
+    def run(training: ModuleType, reporter: Reporter) -> Outcome:
+        folder = out if out is not None else training.default_folder(resolved)
+        command = shlex.join(["textrnn", *sys.argv[1:]])
+        result: Outcome = training.train(resolved, folder, command=command, overwrite=overwrite, reporter=reporter)
+        return result
+
+    _finish(run, device=resolved.train.device)
+
+
+def _refuse_others(resume: Path) -> None:
+    """Refuse what would change the run that ``--resume`` goes on with."""
+    words = [word.split("=")[0] for word in sys.argv[2:] if word.startswith("-")]
+    if given := [word for word in words if word not in ("--resume", "--debug")]:
+        raise ConfigError(f"--resume {resume}: goes on with the run as it was begun; leave out {given[0]}")
+
+
+def _finish(run: Callable[[ModuleType, Reporter], Outcome], *, device: str) -> None:
+    """Prepare the process, run the training, and say what came of it."""
+    _prepare_torch(device)
+
+    from textrnn import training
     from textrnn.cli.progress import make_reporter
     from textrnn.ops.memory import keep_freed_memory
-    from textrnn.training import train as run_training
-    from textrnn.training.run import default_folder
 
     keep_freed_memory()
-    folder = out if out is not None else default_folder(resolved)
-    outcome = run_training(
-        resolved, folder, command=shlex.join(["textrnn", *sys.argv[1:]]), overwrite=overwrite, reporter=make_reporter()
-    )
-    _report(resolved, outcome)
+    outcome = run(training, make_reporter())
+    if os.environ.get("RANK", "0") == "0":  # of several processes the first speaks
+        _report(outcome)
 
 
 def _prepare_torch(device: str) -> None:
@@ -120,10 +147,10 @@ def _prepare_torch(device: str) -> None:
         os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 
-def _report(config: Config, outcome: Outcome) -> None:
+def _report(outcome: Outcome) -> None:
     from textrnn.cli.progress import format_metric
 
-    best = outcome.best
+    config, best = outcome.config, outcome.best
     say(
         f"best epoch {best.epoch}: {format_metric(best, config.train.metric)} on valid, in {outcome.seconds:.0f} s; "
         f"label lines with: textrnn predict -m {outcome.folder}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from textrnn.ops.pooling import pool
+
 
 class SequencePool(nn.Module):
     """Pool each packed sequence; ``how`` is last, max, mean, max+mean or attention.
@@ -31,7 +33,7 @@ class SequencePool(nn.Module):
             top = _reduce(scores, offsets, "max").detach()
             weights = torch.exp(scores - top.repeat_interleave(lengths, dim=0))
             return _reduce(weights * h, offsets, "sum") / _reduce(weights, offsets, "sum")
-        return torch.cat([_reduce(h, offsets, part) for part in self.how.split("+")], dim=1)
+        return pool(h, offsets, self.how)
 
 
 def _reduce(x: Tensor, offsets: Tensor, how: str) -> Tensor:

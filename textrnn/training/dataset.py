@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +32,14 @@ class Dataset:
     valid: PackedBatch
     labels: tuple[str, ...]
     tokenizer: Tokenizer
+
+    def digest(self) -> str:
+        """Return a number that tells these texts, labels and this tokenizer from any others."""
+        digest = hashlib.sha256(json.dumps(self.labels).encode() + self.tokenizer.model)
+        for corpus in (self.train, self.valid):
+            for part in (corpus.ids, corpus.offsets, corpus.classes):
+                digest.update(np.ascontiguousarray(part).tobytes())
+        return digest.hexdigest()
 
 
 def load_dataset(config: Config, reporter: Reporter) -> Dataset:

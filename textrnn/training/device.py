@@ -9,14 +9,20 @@ import torch
 from textrnn.errors import BackendError
 
 
-def resolve_device(name: str) -> torch.device:
+def resolve_device(name: str, *, local_rank: int | None = None) -> torch.device:
     """Return the device called ``name``; ``auto`` is the first CUDA device, else the CPU.
+
+    Of several processes on a machine, each has ``local_rank`` and takes the CUDA device of that number where none is
+    named.
 
     Raises:
         BackendError: the device is not there.
     """
+    asked = name
     if name == "auto":
-        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda":
+        name = f"cuda:{local_rank or 0}"
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -24,7 +30,7 @@ def resolve_device(name: str) -> torch.device:
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if count == 0:
-            raise BackendError(f"device {name}: no CUDA device here; use --device cpu, or see 'textrnn doctor'")
+            raise BackendError(f"device {asked}: no CUDA device here; use --device cpu, or see 'textrnn doctor'")
         if (device.index or 0) >= count:
             raise BackendError(f"device {name}: there are {count} CUDA devices, cuda:0 to cuda:{count - 1}")
     if device.type == "mps" and not torch.backends.mps.is_available():

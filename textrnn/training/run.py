@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from textrnn.config import Config, dump_yaml
 from textrnn.corpus.reading import STDIN
-from textrnn.errors import ConfigError
+from textrnn.errors import ConfigError, ModelError
 from textrnn.files import write_text
 from textrnn.modelfile import MODEL_NAME, SavedModel, save_model
 from textrnn.runs import POINTER
+from textrnn.training.checkpoint import CHECKPOINT_NAME, Checkpoint, read_checkpoint, write_checkpoint
 from textrnn.training.reporter import EpochRecord
 
 CONFIG_NAME = "config.yaml"
 METRICS_NAME = "metrics.jsonl"
 COMMAND_NAME = "command.txt"
 
-_NAMES = {MODEL_NAME, CONFIG_NAME, METRICS_NAME, COMMAND_NAME}
+_NAMES = {MODEL_NAME, CONFIG_NAME, METRICS_NAME, COMMAND_NAME, CHECKPOINT_NAME}
 
 
 def default_folder(config: Config) -> Path:
@@ -32,7 +34,7 @@ def default_folder(config: Config) -> Path:
 
 
 class Run:
-    """A run folder that is being written; nothing in it is touched before the first model is there to be saved.
+    """A run folder that is being written; nothing in it is touched before there is something to be saved.
 
     Raises:
         ConfigError: ``folder`` is a file, a folder that holds something other than a run, or the pointer's own place.
@@ -48,41 +50,90 @@ class Run:
         place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         if not os.access(place, os.W_OK):
             raise ConfigError(f"--out {folder}: {place} cannot be written to; name another folder")
-        others = {path.name for path in folder.iterdir()} - _NAMES if folder.is_dir() else set()
-        if others:
+        found = [path for path in folder.iterdir() if not _is_left_over(path)] if folder.is_dir() else []
+        if others := {path.name for path in found} - _NAMES:
             raise ConfigError(f"--out {folder}: holds {min(others)}, no part of a run; name an empty or a new folder")
 
-    def write(self, record: EpochRecord, config: Config, model: SavedModel | None) -> Path | None:
-        """Add the record of an epoch, and write ``model`` if it is given (it is with the first).
+    @classmethod
+    def reopen(cls, folder: Path, records: Sequence[EpochRecord]) -> Run:
+        """Return the interrupted run in ``folder``, whose metrics become ``records``.
 
-        The first call makes the folder ours: an earlier run there moves to the first free name of ``FOLDER.1``,
-        ``FOLDER.2``, ..., which is returned; with ``overwrite`` its files are replaced.
+        Raises:
+            ConfigError: as for a new run.
+        """
+        run = cls(folder)
+        for path in folder.iterdir():
+            if _is_left_over(path):
+                path.unlink(missing_ok=True)
+        write_text(folder / METRICS_NAME, "".join(map(_format, records)))
+        run._mark = _identify(folder / CONFIG_NAME)
+        return run
+
+    def claim(self, config: Config) -> Path | None:
+        """Make the folder ours, where it is not: the first model or checkpoint is about to be written.
+
+        An earlier run there moves to the first free name of ``FOLDER.1``, ``FOLDER.2``, ..., which is returned; with
+        ``overwrite`` its files are replaced.
 
         Raises:
             ConfigError: another run has taken the folder since.
         """
-        kept = None
-        if self._mark is None:
-            kept = None if self._overwrite else _move_run(self.folder)
-        elif self._mark != _identify(self.folder / CONFIG_NAME):
-            raise ConfigError(
-                f"{self.folder}: another run has taken this folder; train into one of your own with --out"
-            )
+        if self._mark is not None:
+            if self._mark != _identify(self.folder / CONFIG_NAME):
+                raise ConfigError(
+                    f"{self.folder}: another run has taken this folder; train into one of your own with --out"
+                )
+            return None
+        kept = None if self._overwrite else _move_run(self.folder)
+        (self.folder / CHECKPOINT_NAME).unlink(missing_ok=True)
+        write_text(self.folder / METRICS_NAME, "")
+        write_text(self.folder / COMMAND_NAME, f"{self._command}\n")
+        write_text(self.folder / CONFIG_NAME, dump_yaml(config))
+        self._mark = _identify(self.folder / CONFIG_NAME)
+        return kept
+
+    def write(self, record: EpochRecord, model: SavedModel | None) -> None:
+        """Add the record of an epoch, and write ``model`` if it is given (it is with the first)."""
         if model is not None:
             save_model(self.folder / MODEL_NAME, model)
-        if self._mark is None:
-            write_text(self.folder / METRICS_NAME, "")
-            write_text(self.folder / COMMAND_NAME, f"{self._command}\n")
-            write_text(self.folder / CONFIG_NAME, dump_yaml(config))
-            self._mark = _identify(self.folder / CONFIG_NAME)
         with (self.folder / METRICS_NAME).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(record)) + "\n")
-        return kept
+            file.write(_format(record))
+
+    def write_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Write what going on with the run needs."""
+        write_checkpoint(self.folder / CHECKPOINT_NAME, checkpoint)
+
+    def finish(self) -> None:
+        """Remove the checkpoint of a run that has come to its end."""
+        (self.folder / CHECKPOINT_NAME).unlink(missing_ok=True)
+
+
+def find_checkpoint(folder: Path) -> Checkpoint:
+    """Read the checkpoint of the run in ``folder``.
+
+    Raises:
+        ModelError: there is none, or it cannot be used.
+    """
+    path = folder / CHECKPOINT_NAME
+    if not path.exists():
+        if (folder / MODEL_NAME).exists():
+            raise ModelError(folder, "this run has come to its end; there is nothing to go on with")
+        raise ModelError(folder, f"holds no {CHECKPOINT_NAME}: no run was interrupted there after a checkpoint")
+    return read_checkpoint(path)
+
+
+def _format(record: EpochRecord) -> str:
+    return json.dumps(asdict(record)) + "\n"
+
+
+def _is_left_over(path: Path) -> bool:
+    """Whether a process that was killed left ``path``: the temporary file of an atomic write."""
+    return path.suffix == ".tmp" and any(path.name.startswith(f".{name}.") for name in _NAMES)
 
 
 def _move_run(folder: Path) -> Path | None:
     """Move the files of an earlier run to a new folder beside ``folder``; None if there are none."""
-    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    names = sorted(path.name for path in folder.iterdir() if not _is_left_over(path)) if folder.is_dir() else []
     if not names:
         return None
     beside = folder if folder.name else folder.resolve()

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "beside.h"
 #include "problem.h"
 #include "processor.h"
 #include "threads.h"
@@ -11,31 +12,38 @@
 namespace textrnn {
 
 extern const Kernels kernels_generic;
+extern const Beside beside_generic;
 #if defined(TEXTRNN_X86)
-extern const Kernels kernels_avx2;
-extern const Kernels kernels_avx512;
+extern const Kernels kernels_avx2, kernels_avx512;
+extern const Beside beside_avx2, beside_avx512;
 #endif
 
 namespace {
 
+// The arithmetic for an instruction set.
+struct Level {
+  const Kernels* kernels;
+  const Beside* beside;
+};
+
 // What this processor can run, the fastest last.
-std::vector<const Kernels*> list_kernels() {
-  std::vector<const Kernels*> found = {&kernels_generic};
+std::vector<Level> list_levels() {
+  std::vector<Level> found = {{&kernels_generic, &beside_generic}};
 #if defined(TEXTRNN_X86)
-  if (has_avx2()) found.push_back(&kernels_avx2);
-  if (has_avx512()) found.push_back(&kernels_avx512);
+  if (has_avx2()) found.push_back({&kernels_avx2, &beside_avx2});
+  if (has_avx512()) found.push_back({&kernels_avx512, &beside_avx512});
 #endif
   return found;
 }
 
-const std::vector<const Kernels*>& kernels() {
-  static const std::vector<const Kernels*> found = list_kernels();
+const std::vector<Level>& levels() {
+  static const std::vector<Level> found = list_levels();
   return found;
 }
 
-std::atomic<const Kernels*>& chosen() {
-  static std::atomic<const Kernels*> kernels_in_use{kernels().back()};
-  return kernels_in_use;
+std::atomic<const Level*>& chosen() {
+  static std::atomic<const Level*> in_use{&levels().back()};
+  return in_use;
 }
 
 // Wrong offsets would have the kernels write anywhere.
@@ -102,6 +110,40 @@ void add_up(const Problem& p, const std::vector<float>& sums, int64_t chunks) {
     }
 }
 
+// Calls of `work(beside, i)` for 0 <= i < count, shared out among threads.
+template <class Work>
+struct Calls {
+  const Beside& beside;
+  const Work& work;
+  Tasks queue;
+
+  static void run(void* context) {
+    Calls& calls = *static_cast<Calls*>(context);
+    calls.queue.take(thread_index(), [&](size_t i) { calls.work(calls.beside, int64_t(i)); });
+  }
+};
+
+template <class Work>
+int share(int64_t count, int threads, const Work& work) try {
+  threads = int(std::max<int64_t>(1, std::min<int64_t>(threads, count)));
+  Calls<Work> calls{*chosen().load()->beside, work, {size_t(count), threads}};
+  run_on(threads, Calls<Work>::run, &calls);
+  return 0;
+} catch (...) {
+  return 1;
+}
+
+// Whether every sequence has a row, and all rows belong to one.
+bool is_filled(const int64_t* offsets, int64_t N, int64_t B) {
+  if (offsets[0] != 0 || offsets[B] != N) return false;
+  for (int64_t i = 0; i < B; ++i)
+    if (offsets[i] >= offsets[i + 1]) return false;
+  return true;
+}
+
+constexpr int64_t kElements = 1 << 14;  // in a task
+constexpr int64_t kRows = 16;
+
 }  // namespace
 }  // namespace textrnn
 
@@ -111,24 +153,24 @@ EXPORT const char* textrnn_pool() { return textrnn::pool_name(); }
 
 // The name of the i-th instruction set that this processor can run, the fastest last; null past the end.
 EXPORT const char* textrnn_level(int i) {
-  const auto& found = textrnn::kernels();
-  return i >= 0 && i < int(found.size()) ? found[size_t(i)]->name : nullptr;
+  const auto& found = textrnn::levels();
+  return i >= 0 && i < int(found.size()) ? found[size_t(i)].kernels->name : nullptr;
 }
 
 // Use the i-th instruction set from now on; for tests. Returns 0, or 1 where there is no such.
 EXPORT int textrnn_use_level(int i) {
-  const auto& found = textrnn::kernels();
+  const auto& found = textrnn::levels();
   if (i < 0 || i >= int(found.size())) return 1;
-  textrnn::chosen() = found[size_t(i)];
+  textrnn::chosen() = &found[size_t(i)];
   return 0;
 }
 
-EXPORT void textrnn_sigmoid(const float* x, float* y, int64_t n) { textrnn::chosen().load()->sigmoid(x, y, n); }
+EXPORT void textrnn_sigmoid(const float* x, float* y, int64_t n) { textrnn::chosen().load()->kernels->sigmoid(x, y, n); }
 
 // Both return 0, or 1 for want of memory, or 2 where offsets or element are not what they should be.
 EXPORT int textrnn_sru_forward(const textrnn::Problem* p, int threads) try {
   if (!textrnn::is_sound(*p)) return 2;
-  textrnn::run(*p, textrnn::chosen().load()->forward, textrnn::cut(*p), nullptr, threads);
+  textrnn::run(*p, textrnn::chosen().load()->kernels->forward, textrnn::cut(*p), nullptr, threads);
   return 0;
 } catch (...) {
   return 1;
@@ -139,9 +181,51 @@ EXPORT int textrnn_sru_backward(const textrnn::Problem* p, int threads) try {
   const auto bounds = textrnn::cut(*p);
   const int64_t chunks = int64_t(bounds.size()) - 1;
   std::vector<float> sums(size_t(chunks * p->K * 4 * p->D));
-  textrnn::run(*p, textrnn::chosen().load()->backward, bounds, sums.data(), threads);
+  textrnn::run(*p, textrnn::chosen().load()->kernels->backward, bounds, sums.data(), threads);
   textrnn::add_up(*p, sums, chunks);
   return 0;
 } catch (...) {
   return 1;
+}
+
+// Those below return 0, or 1 for want of memory, or 2 where offsets (B+1,) do not rise by 1 at least from 0 to N, or rows
+// (R,) are not among V. The buffers are described in beside.h.
+EXPORT int textrnn_dropout(int64_t element, const void* x, void* y, int64_t n, double keep, uint64_t key, int threads) {
+  using namespace textrnn;
+  return share((n + kElements - 1) / kElements, threads, [=](const Beside& beside, int64_t i) {
+    beside.dropout(element, x, y, i * kElements, std::min(n, (i + 1) * kElements), float(keep), key);
+  });
+}
+
+EXPORT int textrnn_pool_rows(int64_t element, const void* x, const int64_t* offsets, int64_t N, int64_t B, int64_t D,
+                        float* largest, int32_t* place, float* mean, int threads) {
+  using namespace textrnn;
+  if (!is_filled(offsets, N, B)) return 2;
+  return share(B, threads, [=](const Beside& beside, int64_t i) {
+    const char* rows = static_cast<const char*>(x) + offsets[i] * D * element;
+    beside.pool(element, rows, offsets[i + 1] - offsets[i], D, largest ? largest + i * D : nullptr,
+                place ? place + i * D : nullptr, mean ? mean + i * D : nullptr);
+  });
+}
+
+EXPORT int textrnn_pool_rows_back(int64_t element, const float* dlargest, const int32_t* place, const float* dmean,
+                             const int64_t* offsets, int64_t N, int64_t B, int64_t D, void* dx, int threads) {
+  using namespace textrnn;
+  if (!is_filled(offsets, N, B)) return 2;
+  return share(B, threads, [=](const Beside& beside, int64_t i) {
+    char* rows = static_cast<char*>(dx) + offsets[i] * D * element;
+    beside.pool_back(element, dlargest ? dlargest + i * D : nullptr, place ? place + i * D : nullptr,
+                     dmean ? dmean + i * D : nullptr, offsets[i + 1] - offsets[i], D, rows);
+  });
+}
+
+EXPORT int textrnn_adamw(float* weight, float* mean, float* square, const float* gradient, const int64_t* rows, int64_t R,
+                         int64_t V, int64_t D, const textrnn::Rates* rates, int threads) {
+  using namespace textrnn;
+  for (int64_t r = 0; r < R; ++r)
+    if (rows[r] < 0 || rows[r] >= V) return 2;
+  return share((R + kRows - 1) / kRows, threads, [=](const Beside& beside, int64_t i) {
+    for (int64_t r = i * kRows; r < std::min(R, (i + 1) * kRows); ++r)
+      beside.adamw(weight + rows[r] * D, mean + rows[r] * D, square + rows[r] * D, gradient + r * D, D, *rates);
+  });
 }

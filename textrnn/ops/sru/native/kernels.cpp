@@ -5,37 +5,11 @@
 #include <cstring>
 
 #include "compiler.h"
+#include "numbers.h"
 #include "problem.h"
 
 namespace textrnn {
 namespace {
-
-struct BFloat16 {
-  uint16_t bits;
-};
-
-INLINE uint32_t bits_of(float x) {
-  uint32_t bits;
-  std::memcpy(&bits, &x, sizeof bits);
-  return bits;
-}
-
-INLINE float float_of(uint32_t bits) {
-  float x;
-  std::memcpy(&x, &bits, sizeof x);
-  return x;
-}
-
-INLINE float load(const float& x) { return x; }
-INLINE float load(const BFloat16& x) { return float_of(uint32_t(x.bits) << 16); }
-
-INLINE void store(float& to, float x) { to = x; }
-INLINE void store(BFloat16& to, float x) {
-  const uint32_t bits = bits_of(x);
-  const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;  // to nearest, ties to even
-  const uint32_t nan = (bits >> 16) | 0x40u;                              // rounding could carry a NaN to infinity
-  to.bits = uint16_t((bits & 0x7fffffffu) > 0x7f800000u ? nan : rounded);
-}
 
 // 1 / (1 + exp(-x)) within 4 units in the last place, subnormal results too: 2^-64 / (2^-64 + 2^-64 exp(-x)), since
 // exp(-x) itself may be too large. exp(-x) = 2^n exp(-r), n whole and |r| <= ln(2) / 2, with ln(2) in two parts (Cody

@@ -11,13 +11,10 @@
 #include <cstring>
 
 #include "compiler.h"
+#include "numbers.h"
 
 namespace textrnn {
 namespace {
-
-struct BFloat16 {
-  uint16_t bits;
-};
 
 constexpr int64_t kHalf = kTileColumns / 2;
 

@@ -1,0 +1,70 @@
+"""The largest and the mean over packed sequences, against torch, with gradients."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from textrnn.ops.pooling import pool
+from textrnn.ops.sru import cpu
+
+OFFSETS = torch.tensor([0, 1, 4, 11, 12])
+needs_library = pytest.mark.skipif(cpu.load_native().library is None, reason="the library was not compiled")
+
+
+@pytest.mark.parametrize("how", ["max", "mean", "max+mean"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)
+@pytest.mark.parametrize("D", [1, 7, 64, 130])
+def test_equals_torch(how: str, dtype: torch.dtype, D: int) -> None:
+    torch.manual_seed(D)
+    distinct = torch.stack([torch.randperm(12) for _ in range(D)], dim=1) / 4 - 1  # in bfloat16 too
+    h = distinct.to(dtype).requires_grad_()
+    exact = h.detach().double().requires_grad_()
+    parts = {
+        "max": torch.stack([exact[a:b].amax(0) for a, b in zip(OFFSETS[:-1], OFFSETS[1:], strict=True)]),
+        "mean": torch.stack([exact[a:b].mean(0) for a, b in zip(OFFSETS[:-1], OFFSETS[1:], strict=True)]),
+    }
+    wanted = torch.cat([parts[name] for name in how.split("+")], dim=1)
+    got = pool(h, OFFSETS, how)
+    upstream = torch.randn(wanted.shape).bfloat16()
+    tolerance = {"rtol": 0, "atol": 0.02 if dtype == torch.bfloat16 else 1e-5}
+    torch.testing.assert_close(got.double(), wanted, **tolerance)
+    (dh,) = torch.autograd.grad(got, h, upstream.to(got.dtype))
+    (dexact,) = torch.autograd.grad(wanted, exact, upstream.double())
+    assert dh.dtype == dtype
+    torch.testing.assert_close(dh.double(), dexact, **tolerance)
+
+
+@needs_library
+def test_of_equal_entries_the_first_gets_the_gradient() -> None:
+    h = torch.ones(3, 2, requires_grad=True)
+    (dh,) = torch.autograd.grad(pool(h, torch.tensor([0, 3]), "max").sum(), h)
+    assert dh.tolist() == [[1, 1], [0, 0], [0, 0]]
+
+
+@pytest.mark.parametrize("row", [0, 1, 2])
+def test_what_is_no_number_shows(row: int) -> None:
+    h = torch.zeros(3, 2)
+    h[row, 1] = float("nan")
+    pooled = pool(h, torch.tensor([0, 3]), "max+mean")
+    assert pooled.isnan().tolist() == [[False, True, False, True]]
+
+
+@needs_library
+@pytest.mark.parametrize("offsets", [[0, 0, 3], [0, 2], [1, 3], [0, 4], [0, 2, 1, 3]], ids=str)
+def test_wrong_offsets_are_refused(offsets: list[int]) -> None:
+    with pytest.raises(ValueError, match="offsets should rise by 1 at least"):
+        pool(torch.zeros(3, 2), torch.tensor(offsets), "max+mean")
+
+
+@needs_library
+def test_any_layout_and_any_number_of_threads_will_do() -> None:
+    h = torch.randn(5, 12).T
+    wanted = pool(h.contiguous(), OFFSETS, "max+mean")
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            assert torch.equal(pool(h, OFFSETS, "max+mean"), wanted)
+    finally:
+        torch.set_num_threads(before)

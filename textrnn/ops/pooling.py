@@ -1,0 +1,72 @@
+"""The largest and the mean of each column over the rows of packed sequences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from textrnn.ops.sru import cpu
+from textrnn.ops.sru.product import is_direct
+
+_ELEMENTS = {torch.float32: 4, torch.bfloat16: 2}
+
+
+def pool(h: Tensor, offsets: Tensor, how: str) -> Tensor:
+    """Pool each sequence.
+
+    Args:
+        h: (N, D).
+        offsets: (B+1,) int64; no sequence is empty.
+        how: ``max``, ``mean`` or ``max+mean``. The gradient of a largest entry goes to the first that is as large
+            where the C++ library computes (float32 and bfloat16 on the CPU), to all in equal parts elsewhere.
+
+    Returns:
+        (B, D), or (B, 2 * D) for ``max+mean``, in float32 where the C++ library computes, else in the dtype of ``h``.
+
+    Raises:
+        ValueError: offsets that do not rise by 1 at least from 0 to N.
+    """
+    if not is_direct(h, offsets) or not h.is_cpu or h.dtype not in _ELEMENTS or cpu.load_native().library is None:
+        parts = [torch.segment_reduce(h, part, offsets=offsets, unsafe=True) for part in how.split("+")]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+    result: Tensor = _Pool.apply(h, offsets, how)
+    return result
+
+
+class _Pool(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, h: Tensor, offsets: Tensor, how: str) -> Tensor:
+        h, offsets = h.contiguous(), offsets.contiguous()
+        (N, D), B = h.shape, offsets.shape[0] - 1
+        largest = torch.empty(B, D, device=h.device) if "max" in how else None
+        place = torch.empty(B, D, dtype=torch.int32, device=h.device) if "max" in how else None
+        mean = torch.empty(B, D, device=h.device) if "mean" in how else None
+        _call("textrnn_pool_rows", _ELEMENTS[h.dtype], h, offsets, N, B, D, largest, place, mean)
+        ctx.dtype, ctx.shape = h.dtype, h.shape
+        ctx.save_for_backward(offsets, place)
+        parts = [part for part in (largest, mean) if part is not None]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        offsets, place = ctx.saved_tensors
+        N, D = ctx.shape
+        dlargest = None if place is None else gradient[:, :D].float().contiguous()
+        dmean = gradient[:, -D:].float().contiguous() if place is None or gradient.shape[1] > D else None
+        dh = torch.empty(ctx.shape, dtype=ctx.dtype, device=gradient.device)
+        sizes = (N, offsets.shape[0] - 1, D)
+        _call("textrnn_pool_rows_back", _ELEMENTS[ctx.dtype], dlargest, place, dmean, offsets, *sizes, dh)
+        return dh, None, None
+
+
+def _call(name: str, *arguments: Tensor | int | None) -> None:
+    values = [value.data_ptr() if isinstance(value, Tensor) else value for value in arguments]
+    status = getattr(cpu.load_native().library, name)(*values, torch.get_num_threads())
+    if status == 1:
+        raise MemoryError
+    if status:
+        raise ValueError("offsets should rise by 1 at least from 0 to the number of rows")

@@ -1,0 +1,137 @@
+// What a network computes beside its recurrent layers. This file is compiled once for each instruction set, named by
+// TEXTRNN_LEVEL, and uses nothing of the standard library, as kernels.cpp.
+#include "beside.h"
+
+#include <math.h>
+
+#include <cstdint>
+
+#include "compiler.h"
+#include "numbers.h"
+
+namespace textrnn {
+namespace {
+
+// A hash of 32 bits (C. Wellons, "Prospecting for Hash Functions", 2018, "lowbias32") of a counter under two keys: a
+// number's bits depend on its place and the keys alone, so that nothing need be remembered to draw it again.
+INLINE uint32_t mix(uint32_t counter, uint32_t first, uint32_t second) {
+  uint32_t bits = counter * 0x9e3779b9u + first;
+  bits ^= bits >> 16;
+  bits *= 0x7feb352du;
+  bits ^= (bits >> 15) ^ second;
+  bits *= 0x846ca68bu;
+  return bits ^ (bits >> 16);
+}
+
+template <class T>
+void drop(const T* RESTRICT x, T* RESTRICT y, int64_t begin, int64_t end, float keep, uint64_t key) {
+  const float scale = 1.0f / keep;
+  const int32_t limit = int32_t(keep * 16777216.0f);  // of 24 bits
+  while (begin < end) {
+    const int64_t block = begin >> 32;  // a counter has 32 bits
+    const int64_t stop = (block + 1) << 32 < end ? (block + 1) << 32 : end;
+    const uint32_t first = uint32_t(key) + uint32_t(block) * 0x85ebca6bu, second = uint32_t(key >> 32);
+    const uint32_t start = uint32_t(begin);
+    const T* RESTRICT from = x + begin;
+    T* RESTRICT to = y + begin;
+    const int64_t count = stop - begin;
+    VECTORISE
+    for (int64_t i = 0; i < count; ++i) {
+      const int32_t drawn = int32_t(mix(start + uint32_t(i), first, second) >> 8);
+      const float kept = load(from[i]) * scale;
+      store(to[i], drawn < limit ? kept : 0.0f);
+    }
+    begin = stop;
+  }
+}
+
+template <class T>
+void find_largest(const T* x, int64_t length, int64_t D, float* RESTRICT largest, int32_t* RESTRICT place) {
+  for (int64_t d = 0; d < D; ++d) largest[d] = load(x[d]), place[d] = 0;
+  for (int64_t t = 1; t < length; ++t) {
+    const T* RESTRICT row = x + t * D;
+    const int32_t here = int32_t(t);
+    VECTORISE
+    for (int64_t d = 0; d < D; ++d) {
+      const float value = load(row[d]), before = largest[d];
+      const bool more = !(value <= before) & (before == before);  // the first NaN stays
+      largest[d] = more ? value : before;
+      place[d] = more ? here : place[d];
+    }
+  }
+}
+
+template <class T>
+void find_mean(const T* x, int64_t length, int64_t D, float* RESTRICT mean) {
+  for (int64_t d = 0; d < D; ++d) mean[d] = load(x[d]);
+  for (int64_t t = 1; t < length; ++t) {
+    const T* RESTRICT row = x + t * D;
+    VECTORISE
+    for (int64_t d = 0; d < D; ++d) mean[d] += load(row[d]);
+  }
+  const float share = 1.0f / float(length);
+  for (int64_t d = 0; d < D; ++d) mean[d] *= share;
+}
+
+template <class T>
+void spread(const float* RESTRICT dlargest, const int32_t* RESTRICT place, const float* RESTRICT dmean, int64_t length,
+            int64_t D, T* dx) {
+  const float share = 1.0f / float(length);
+  for (int64_t t = 0; t < length; ++t) {
+    T* RESTRICT row = dx + t * D;
+    const int32_t here = int32_t(t);
+    if (dlargest && dmean) {
+      VECTORISE
+      for (int64_t d = 0; d < D; ++d) store(row[d], dmean[d] * share + (place[d] == here ? dlargest[d] : 0.0f));
+    } else if (dlargest) {
+      VECTORISE
+      for (int64_t d = 0; d < D; ++d) store(row[d], place[d] == here ? dlargest[d] : 0.0f);
+    } else {
+      VECTORISE
+      for (int64_t d = 0; d < D; ++d) store(row[d], dmean[d] * share);
+    }
+  }
+}
+
+void dropout(int64_t element, const void* x, void* y, int64_t begin, int64_t end, float keep, uint64_t key) {
+  if (element == 4) return drop(static_cast<const float*>(x), static_cast<float*>(y), begin, end, keep, key);
+  drop(static_cast<const BFloat16*>(x), static_cast<BFloat16*>(y), begin, end, keep, key);
+}
+
+template <class T>
+void pool_of(const T* x, int64_t length, int64_t D, float* largest, int32_t* place, float* mean) {
+  if (largest) find_largest(x, length, D, largest, place);
+  if (mean) find_mean(x, length, D, mean);
+}
+
+void pool(int64_t element, const void* x, int64_t length, int64_t D, float* largest, int32_t* place, float* mean) {
+  if (element == 4) return pool_of(static_cast<const float*>(x), length, D, largest, place, mean);
+  pool_of(static_cast<const BFloat16*>(x), length, D, largest, place, mean);
+}
+
+void pool_back(int64_t element, const float* dlargest, const int32_t* place, const float* dmean, int64_t length, int64_t D,
+               void* dx) {
+  if (element == 4) return spread(dlargest, place, dmean, length, D, static_cast<float*>(dx));
+  spread(dlargest, place, dmean, length, D, static_cast<BFloat16*>(dx));
+}
+
+void adamw(float* RESTRICT weight, float* RESTRICT mean, float* RESTRICT square, const float* RESTRICT gradient, int64_t D,
+           const Rates& rates) {
+  const Rates by = rates;
+  VECTORISE
+  for (int64_t d = 0; d < D; ++d) {
+    const float g = gradient[d];
+    const float m = by.beta1 * mean[d] + (1.0f - by.beta1) * g;
+    const float v = by.beta2 * square[d] + (1.0f - by.beta2) * (g * g);
+    mean[d] = m;
+    square[d] = v;
+    weight[d] = weight[d] * by.decay - by.step * m / (sqrtf(v) * by.root + by.epsilon);
+  }
+}
+
+}  // namespace
+
+extern const Beside TEXTRNN_SYMBOL(beside_, TEXTRNN_LEVEL);
+const Beside TEXTRNN_SYMBOL(beside_, TEXTRNN_LEVEL) = {dropout, pool, pool_back, adamw};
+
+}  // namespace textrnn

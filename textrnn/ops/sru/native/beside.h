@@ -1,0 +1,29 @@
+// What a network computes beside its recurrent layers.
+#pragma once
+
+#include <cstdint>
+
+namespace textrnn {
+
+// AdamW's numbers for a step: both betas, the factor of the decay, the step, one over the root of the second bias
+// correction, epsilon.
+struct Rates {
+  float beta1, beta2, decay, step, root, epsilon;
+};
+
+// The arithmetic, compiled once for each instruction set. `element` is 4 for float32 and 2 for bfloat16, of x, y and
+// dx; everything else is float32. Each call works on a part that no other touches.
+struct Beside {
+  // y[i] = x[i] / keep, or 0 where the random number of i, which `key` decides, says so; for begin <= i < end.
+  void (*dropout)(int64_t element, const void* x, void* y, int64_t begin, int64_t end, float keep, uint64_t key);
+  // Of the rows of a sequence, x (length, D): the largest of each column, where it stands first, and the mean; any of
+  // them may be null.
+  void (*pool)(int64_t element, const void* x, int64_t length, int64_t D, float* largest, int32_t* place, float* mean);
+  // The gradient dx (length, D) from those of the largest and of the mean, of which one may be null.
+  void (*pool_back)(int64_t element, const float* dlargest, const int32_t* place, const float* dmean, int64_t length,
+                    int64_t D, void* dx);
+  // Moves a row of a matrix and of its moments, all (D,), by its gradient.
+  void (*adamw)(float* weight, float* mean, float* square, const float* gradient, int64_t D, const Rates& rates);
+};
+
+}  // namespace textrnn

@@ -1,0 +1,63 @@
+"""The checkpoint of a run: everything that going on with it needs, in a safetensors file; it can run no code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from textrnn.errors import ModelError
+from textrnn.files import atomic_write
+
+FORMAT_VERSION = 1
+CHECKPOINT_NAME = "checkpoint.safetensors"
+
+_METADATA = "textrnn"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The tensors of a run by name, and the rest of its state, which JSON holds."""
+
+    tensors: Mapping[str, Tensor]
+    state: Mapping[str, Any]
+
+    def part(self, prefix: str) -> dict[str, Tensor]:
+        """Return the tensors whose names begin with ``prefix.``, without it."""
+        start = f"{prefix}."
+        return {name.removeprefix(start): value for name, value in self.tensors.items() if name.startswith(start)}
+
+
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write ``checkpoint`` to ``path``, atomically."""
+    header = {"format_version": FORMAT_VERSION, **checkpoint.state}
+    tensors = {name: value.detach().cpu().contiguous() for name, value in checkpoint.tensors.items()}
+    with atomic_write(path) as file:
+        file.write(save(tensors, {_METADATA: json.dumps(header, ensure_ascii=False)}))
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read the checkpoint at ``path``.
+
+    Raises:
+        ModelError: it is missing, damaged, or of another version.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            state = json.loads((file.metadata() or {})[_METADATA])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except FileNotFoundError:
+        raise ModelError(path, "no such checkpoint") from None
+    except OSError as error:
+        raise ModelError(path, f"cannot be read ({error.strerror or error})") from None
+    except (SafetensorError, KeyError, ValueError, RecursionError) as error:
+        raise ModelError(path, f"not a checkpoint, or damaged: {str(error).splitlines()[0]}") from None
+    if not isinstance(state, dict) or state.pop("format_version", None) != FORMAT_VERSION:
+        raise ModelError(path, f"not a checkpoint of format version {FORMAT_VERSION}; train again")
+    return Checkpoint(tensors, state)

@@ -1,0 +1,151 @@
+"""One step of training: a batch in parts, on one rank of several, in the precision that was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.parallel import DistributedDataParallel
+
+from textrnn.classifier import Classifier
+from textrnn.config import TrainConfig
+from textrnn.corpus.batching import PackedBatch
+from textrnn.errors import BackendError
+from textrnn.training.optimiser import Optimiser
+from textrnn.training.ranks import Ranks
+
+_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_FIRST_SCALE, _STEPS_TO_RAISE_IT = 2.0**16, 2000  # as torch.amp.GradScaler's
+
+
+class Scorer(nn.Module):
+    """What is differentiated: a classifier above its embedding, whose rows are a tensor of their own in each step."""
+
+    def __init__(self, model: Classifier) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, table: Tensor, places: Tensor, offsets: Tensor, classes: Tensor) -> Tensor:
+        """Return the sum of the losses of the texts whose pieces are the rows ``places`` (N,) of ``table`` (R, D)."""
+        scores = self.model.score(functional.embedding(places, table), offsets)
+        return functional.cross_entropy(scores.float(), classes, reduction="sum")
+
+
+class Stepper:
+    """Makes the steps of a run.
+
+    What a step draws at random is a function of the run's seed, the step's number and the rank, so that nothing of it
+    need be kept to go on from a checkpoint.
+
+    Raises:
+        BackendError: a precision that the device has not.
+    """
+
+    def __init__(self, model: Classifier, config: TrainConfig, *, device: torch.device, ranks: Ranks) -> None:
+        if config.precision == "fp16" and device.type == "cpu":
+            raise BackendError("train.precision fp16: for CUDA devices; use bf16 or fp32 on the CPU")
+        model.embedding.weight.requires_grad_(False)  # its rows are moved by themselves
+        self.model, self.config, self.device, self.ranks = model, config, device, ranks
+        self.optimiser = Optimiser(model.embedding.weight, model.network(), config)
+        self.scale, self.steady = _FIRST_SCALE if config.precision == "fp16" else 1.0, 0
+        scorer: nn.Module = Scorer(model)
+        if config.compile:
+            scorer.compile(dynamic=True)
+        if ranks.size > 1:
+            devices = [device.index] if device.type == "cuda" else None
+            scorer = DistributedDataParallel(scorer, device_ids=devices)
+        self._scorer = scorer
+
+    def step(self, batch: PackedBatch, *, lr: float) -> float:
+        """Move the model by ``batch``, of which this rank computes its parts; return the mean loss before it."""
+        self._seed()
+        rows, places = find_rows(batch.ids, len(self.model.embedding.weight))
+        chosen = torch.from_numpy(rows).to(self.device)
+        table = self.model.embedding.weight.index_select(0, chosen).requires_grad_()
+        total = torch.zeros((), device=self.device)
+        parts = list(self._own_parts(batch, places))
+        for number, part in enumerate(parts, start=1):
+            with self._without_exchange(number < len(parts)), self._autocast():
+                loss = self._scorer(table, *self._place(*part)) / len(batch)
+            # DistributedDataParallel takes the mean over the ranks where the sum is meant
+            with self._without_exchange(number < len(parts)):
+                (loss * (self.scale * self.ranks.size)).backward()
+            total += loss.detach()
+        assert table.grad is not None
+        self.ranks.add_up([table.grad.div_(self.ranks.size), total])
+        self._move(chosen, table, lr)
+        return float(total)
+
+    def _seed(self) -> None:
+        source = np.random.SeedSequence([self.config.seed, self.optimiser.steps, self.ranks.rank])
+        torch.manual_seed(int(source.generate_state(1, np.uint64)[0]))
+
+    def _own_parts(
+        self, batch: PackedBatch, places: npt.NDArray[np.int64]
+    ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+        """Yield this rank's parts of the batch: places, offsets and classes; every rank has as many."""
+        count = self.config.accumulate * self.ranks.size
+        bounds = np.linspace(0, len(batch), count + 1).astype(np.int64)
+        for index in range(self.ranks.rank, count, self.ranks.size):
+            first, last = bounds[index], bounds[index + 1]
+            start, end = batch.offsets[first], batch.offsets[last]
+            yield places[start:end], batch.offsets[first : last + 1] - start, batch.classes[first:last]
+
+    def _without_exchange(self, wanted: bool) -> AbstractContextManager[None]:
+        if wanted and isinstance(self._scorer, DistributedDataParallel):
+            context: AbstractContextManager[None] = self._scorer.no_sync()
+            return context
+        return nullcontext()
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        dtype = _AUTOCAST.get(self.config.precision)
+        return nullcontext() if dtype is None else torch.autocast(self.device.type, dtype)
+
+    def _place(self, *arrays: npt.NDArray[np.int64]) -> tuple[Tensor, ...]:
+        return tuple(to_device(array, self.device) for array in arrays)
+
+    def _move(self, rows: Tensor, table: Tensor, lr: float) -> None:
+        gradient = table.grad
+        assert gradient is not None
+        parameters = [table, *self.model.network().values()]
+        if self.scale != 1.0:
+            for parameter in parameters:
+                if parameter.grad is not None:
+                    parameter.grad.div_(self.scale)
+        norm = nn.utils.clip_grad_norm_(parameters, self.config.clip_norm)
+        if self.config.precision == "fp16" and not self._adapt_scale(bool(torch.isfinite(norm))):
+            self.model.zero_grad(set_to_none=True)
+            self.optimiser.steps += 1
+            return
+        self.optimiser.step(rows, gradient, lr=lr)
+
+    def _adapt_scale(self, finite: bool) -> bool:
+        """Halve the scale of the loss where gradients were too large for float16, and double it after a long time."""
+        self.steady = self.steady + 1 if finite else 0
+        if not finite:
+            self.scale /= 2
+        elif self.steady % _STEPS_TO_RAISE_IT == 0:
+            self.scale *= 2
+        return finite
+
+
+def find_rows(ids: npt.NDArray[np.int32], V: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the different ``ids`` (N,), sorted, and the place of each of ``ids`` among them."""
+    if len(ids) * 16 < V:
+        rows, places = np.unique(ids, return_inverse=True)
+        return rows.astype(np.int64), places.astype(np.int64)
+    seen = np.zeros(V, bool)
+    seen[ids] = True
+    return np.flatnonzero(seen), (np.cumsum(seen) - 1)[ids]
+
+
+def to_device(array: npt.NDArray[Any], device: torch.device) -> Tensor:
+    """Return ``array`` on ``device``; to CUDA it is copied while other things go on."""
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
