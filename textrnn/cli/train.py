@@ -120,8 +120,9 @@ def train_command(
 
 def _refuse_others(resume: Path) -> None:
     """Refuse what would change the run that ``--resume`` goes on with."""
-    words = [word.split("=")[0] for word in sys.argv[2:] if word.startswith("-")]
-    if given := [word for word in words if word not in ("--resume", "--debug")]:
+    words = sys.argv[sys.argv.index("train") + 1 :]
+    own = {"--resume", "--debug", str(resume), f"--resume={resume}"}
+    if given := [word for word in words if word not in own]:
         raise ConfigError(f"--resume {resume}: goes on with the run as it was begun; leave out {given[0]}")
 
 

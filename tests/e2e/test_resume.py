@@ -1,0 +1,121 @@
+"""A run that is killed again and again ends with the bytes of one that was left alone; two processes train as one."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from command import SMALL, find_command, run_command
+from samples import write_rows
+
+KILLS = int(os.environ.get("TEXTRNN_KILLS", "4"))  # 30 in the long form
+ARGUMENTS = (
+    *("train", "--train", "rows.tsv", "--out", "run", *SMALL, "--epochs", "60"),
+    *("--set", "train.checkpoint_minutes=0", "--set", "train.patience=60"),
+)
+
+
+def start(*arguments: str, cwd: Path) -> subprocess.Popen[bytes]:
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    return subprocess.Popen([find_command(), *arguments], cwd=cwd, env=environment, stderr=subprocess.PIPE)
+
+
+def test_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
+    write_rows(tmp_path / "rows.tsv", 400)
+    begun = time.monotonic()
+    done = run_command(*ARGUMENTS, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr.decode()
+    seconds = time.monotonic() - begun
+    (tmp_path / "run").rename(tmp_path / "whole")
+    drawn = random.Random(KILLS)
+    kills = 0
+    while True:
+        checkpoint = (tmp_path / "run" / "checkpoint.safetensors").exists()
+        process = start(*(("train", "--resume", "run") if checkpoint else ARGUMENTS), cwd=tmp_path)
+        try:
+            # from the loading of the program to well within training, but not so that it never comes to an end
+            _, said = process.communicate(timeout=drawn.uniform(0.3, 1.2) * seconds / 2 if kills < KILLS else 600)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            kills += 1
+            continue
+        assert process.returncode == 0, said.decode()
+        break
+    assert kills > 0
+    for name in ("model.safetensors", "config.yaml"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        path.name for path in (tmp_path / "whole").iterdir()
+    }
+
+
+def test_ctrl_c_then_resume(tmp_path: Path) -> None:
+    write_rows(tmp_path / "rows.tsv", 400)
+    arguments = [*ARGUMENTS[:-4], "--set", "train.patience=60"]
+    done = run_command(*arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr.decode()
+    (tmp_path / "run").rename(tmp_path / "whole")
+    process = start(*arguments, cwd=tmp_path)
+    assert process.stderr
+    while b"epoch 2/60" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    said = process.stderr.read().decode().splitlines()
+    assert process.wait(60) == 128 + signal.SIGTERM
+    command = said[-1].split("go on with: textrnn ")[1].split(" ")
+    done = run_command(*command, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"going on in epoch" in done.stderr
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == (tmp_path / "whole/model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (("--resume", "gone"), 1, "gone: holds no checkpoint.safetensors"),
+        (("--resume", "run", "--lr", "0.1"), 2, "goes on with the run as it was begun; leave out --lr"),
+        (("config.yaml", "--resume", "run"), 2, "goes on with the run as it was begun; leave out config.yaml"),
+    ],
+)
+def test_what_cannot_be_gone_on_with_is_told(
+    arguments: tuple[str, ...], status: int, message: str, tmp_path: Path
+) -> None:
+    done = run_command("train", *arguments, cwd=tmp_path)
+    assert done.returncode == status
+    assert message in done.stderr.decode()
+    assert len(done.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def together(*arguments: str, cwd: Path, options: tuple[str, ...] = ()) -> subprocess.CompletedProcess[bytes]:
+    """Run two processes under torchrun."""
+    torchrun = Path(find_command()).with_name("torchrun")
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    command = [torchrun, "--standalone", "--nproc-per-node", "2", *options, "-m", "textrnn", *arguments]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, check=False, timeout=300)
+
+
+def losses_of(folder: Path) -> list[float]:
+    return [json.loads(line)["loss"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_two_processes_train_as_one(tmp_path: Path) -> None:
+    write_rows(tmp_path / "rows.tsv", 100)
+    rest = ("--train", "rows.tsv", *SMALL, "--epochs", "4", "--set", "model.dropout=0")
+    done = run_command("train", *rest, "--out", "one", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr.decode()
+    done = together("train", *rest, "--out", "two", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout == b"two\n"
+    assert losses_of(tmp_path / "two") == pytest.approx(losses_of(tmp_path / "one"), abs=1e-4)
+    assert done.stderr.count(b"epoch 4/4") == 1  # the first speaks for both
+    found = json.loads(run_command("evaluate", "-m", "two", "rows.tsv", "--json", cwd=tmp_path).stdout)
+    assert found["accuracy"] == 1.0
