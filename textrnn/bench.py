@@ -105,7 +105,8 @@ def rivals(device: torch.device, precision: str) -> dict[str, Contestant]:
 def describe(device: torch.device, precision: str) -> str:
     """Return where and how a contest runs: precision, device, threads and the backend of SRU."""
     dtype = "bfloat16" if precision == "bf16" else "float32"
-    threads = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
+    count = torch.get_num_threads()
+    threads = f", {count} thread{'s' if count > 1 else ''}" if device.type == "cpu" else ""
     return f"{precision} on {device}{threads}, SRU backend {choose_backend('auto', device=device.type, dtype=dtype)}"
 
 

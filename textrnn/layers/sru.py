@@ -20,7 +20,11 @@ class SRU(nn.Module):
     Initialisation as in the paper (Lei et al. 2018, section 3.2) and its published code: the weights have variance
     1 / input_size, those of the gates and ``v`` half of it (``v``: 1/2), ``b`` is 0 for the forget gate and
     ``highway_bias`` for the reset gate, and the highway is scaled by ``alpha = sqrt(1 + 2 exp(highway_bias))``. With
-    ``layer_norm`` the product reads the normalised input and the highway the input itself.
+    ``layer_norm`` the product reads the normalised input and the highway the input itself. ``alpha`` is an attribute,
+    not in the state dict, as other arguments are not: load one into a layer that was made with the same.
+
+    Raises:
+        ValueError: a size that is no positive whole number.
     """
 
     def __init__(
@@ -33,6 +37,9 @@ class SRU(nn.Module):
         layer_norm: bool = False,
     ) -> None:
         super().__init__()
+        for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
+            if not isinstance(size, int) or size < 1:
+                raise ValueError(f"{name} should be a positive whole number, not {size!r}")
         self.hidden_size, self.directions = hidden_size, 2 if bidirectional else 1
         self.output_size = self.directions * hidden_size
         self.blocks = 3 if input_size == self.output_size else 4
@@ -55,6 +62,13 @@ class SRU(nn.Module):
             self.v.uniform_(-math.sqrt(1.5), math.sqrt(1.5))
             self.b[:, 0] = 0
             self.b[:, 1] = self.highway_bias
+
+    def extra_repr(self) -> str:
+        """Return what the layer was made with, for printing."""
+        return (
+            f"{self.weight.shape[0]}, {self.hidden_size}, bidirectional={self.directions == 2}, "
+            f"highway_bias={self.highway_bias}, alpha={self.alpha:.4g}, layer_norm={self.norm is not None}"
+        )
 
     def forward(self, x: Tensor, offsets: Tensor) -> Tensor:
         """Map ``x`` (N, input_size) with ``offsets`` (B+1,) int64 to (N, K * hidden_size)."""

@@ -275,7 +275,7 @@ def test_no_rows() -> None:
 
 def test_wrong_shapes_are_refused() -> None:
     inputs = make_inputs(highway="block")
-    with pytest.raises(ValueError, match="x is needed"):
+    with pytest.raises(ValueError, match="highway is needed where weight has 3 blocks"):
         sru_layer(inputs["x"], inputs["weight"][:, :36], OFFSETS, **rest(inputs))
     with pytest.raises(ValueError, match="offsets should rise"):
         sru_layer(inputs["x"], inputs["weight"], torch.tensor([0, 4, 3, 8]), **rest(inputs))
@@ -288,6 +288,8 @@ def test_wrong_shapes_are_refused() -> None:
         ({"v": v[0]}, r"v \(K, 2, D\)"),
         ({"highway": x}, r"highway should be \(8, 12\), not \(8, 5\)"),
         ({"weight": weight.bfloat16()}, "weight should be torch.float32"),
+        ({"x": x.long()}, "x should hold floating-point numbers, not torch.int64"),
+        ({"highway": torch.ones(N, 2 * D)}, "highway is needed where weight has 3 blocks, and only there"),
         ({"weight": weight.to(meta)}, "weight should be on cpu, not on meta"),
         ({"v": v.to(meta)}, "v should be on cpu, not on meta"),
         ({"offsets": OFFSETS.to(meta)}, "offsets should be on cpu, not on meta"),

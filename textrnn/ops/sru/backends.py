@@ -46,7 +46,7 @@ def list_backends() -> list[Backend]:
     return [
         _describe_cuda(),
         Backend("cpu", native.library is not None, native.reason),
-        Backend("reference", True, "a time loop in torch, on any device and in any dtype; slow"),
+        Backend("reference", True, "a time loop in torch, on any device and in any floating-point dtype; slow"),
     ]
 
 

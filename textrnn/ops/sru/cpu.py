@@ -58,7 +58,7 @@ def load_native() -> Native:
         return Native(
             None,
             "it was not compiled when textrnn was installed; install a C++ compiler, then reinstall with pip's options "
-            "--force-reinstall --no-cache-dir",
+            "--force-reinstall --no-deps --no-cache-dir",
         )
     try:
         library = ctypes.CDLL(str(found[0]))
@@ -129,7 +129,9 @@ def run(name: str, *, sizes: tuple[int, int, int, int, int], alpha: float, threa
     if status == 1:
         raise MemoryError
     if status:
-        raise ValueError(f"offsets should rise from 0 to the {sizes[0]} rows of u, and u be float32 or bfloat16")
+        if wide not in DTYPES:
+            raise ValueError(f"u should be float32 or bfloat16, not {wide}")
+        raise ValueError(f"offsets should rise from 0 to the {sizes[0]} rows of u")
 
 
 @functools.cache

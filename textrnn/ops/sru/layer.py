@@ -82,6 +82,8 @@ def sru_layer(
 def _choose_dtype(x: Tensor, weight: Tensor, highway: Tensor | None) -> torch.dtype:
     """Return the dtype that the product is computed in: autocast's, which leaves float64 alone, or that of all."""
     device = x.device.type
+    if not x.is_floating_point():
+        raise ValueError(f"x should hold floating-point numbers, not {x.dtype}")
     if torch.is_autocast_enabled(device) and x.dtype != torch.float64:
         return torch.get_autocast_dtype(device)
     for name, tensor in (("weight", weight), ("highway", highway)):
@@ -101,6 +103,8 @@ def _check_shapes(x: Tensor, weight: Tensor, v: Tensor, highway: Tensor | None) 
         raise ValueError(f"weight should be on {x.device}, not on {weight.device}")
     if highway is not None and highway.shape != (N, K * D):
         raise ValueError(f"highway should be {(N, K * D)}, not {tuple(highway.shape)}")
+    if (highway is None) != (weight.shape[1] == 4 * K * D):
+        raise ValueError("highway is needed where weight has 3 blocks, and only there")
 
 
 def _cast(

@@ -46,7 +46,7 @@ def sru_recurrence(
         mask: (B, K, D), a dropout mask for the state in the output, one for all steps of a sequence; none: ones. It
             gets no gradient.
         backend: ``reference``, ``cpu`` (float32 and bfloat16), ``cuda`` (these and float16), or ``auto``: the fastest
-            that computes on the device and in the dtype of ``u``.
+            that computes on the device and in the dtype of ``u``. What is of another dtype than it computes in is cast.
 
     Returns:
         ``h`` (N, K, D) in the dtype of ``u``, and the final states (B, K, D) in float32 (float64 where ``u`` is).
@@ -77,7 +77,7 @@ def check(
     if (x is None) != (G == 4):
         raise ValueError("x is needed where u has 3 blocks, and only there")
     if offsets.dim() != 1 or offsets.dtype != torch.int64 or offsets.shape[0] == 0:
-        raise ValueError("offsets should be (B+1,) int64")
+        raise ValueError(f"offsets should be (B+1,) torch.int64, not {tuple(offsets.shape)} {offsets.dtype}")
     B = offsets.shape[0] - 1
     if offsets.device != u.device:
         raise ValueError(f"offsets should be on {u.device}, not on {offsets.device}")
