@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from textrnn.classifier import Classifier
 from textrnn.config import Config
-from textrnn.corpus.batching import PackedBatch, bucket_batches, sorted_batches
+from textrnn.corpus.batching import PackedBatch, bucket_batches, count_batches, sorted_batches
 from textrnn.errors import BackendError, DataError
 from textrnn.modelfile import SavedModel
 from textrnn.ops.sru.backends import choose_backend
@@ -82,9 +82,8 @@ class _Trainer:
 
     def __init__(self, config: Config, dataset: Dataset, *, model: Classifier, device: torch.device) -> None:
         self.config, self.dataset, self.model, self.device = config, dataset, model, device
-        assert config.train.batch_size is not None  # it has been resolved
-        self.batch_size = config.train.batch_size
-        self.batches = -(-len(dataset.train) // self.batch_size)
+        self.batch_size, self.batch_tokens = config.train.batch_size, config.train.batch_tokens
+        self.batches = count_batches(dataset.train, self.batch_size, batch_tokens=self.batch_tokens)
         self.optimiser = make_optimiser(model, config.train)
         self.kept: Path | None = None
         self.saved = False
@@ -111,7 +110,7 @@ class _Trainer:
                 valid_loss=valid_loss,
                 lr=float(self.schedule.get_last_lr()[0]),
                 seconds=seconds,
-                tokens_per_second=len(self.dataset.train.ids) / max(seconds, 1e-9),
+                tokens_per_second=self.dataset.train.tokens / max(seconds, 1e-9),
                 best=best is None or ranked > highest,
                 **scores,
             )
@@ -144,7 +143,7 @@ class _Trainer:
         self.model.train()
         total, texts, tokens = 0.0, 0, 0
         start = time.perf_counter()
-        for batch in bucket_batches(self.dataset.train, self.batch_size, rng):
+        for batch in bucket_batches(self.dataset.train, self.batch_size, rng, batch_tokens=self.batch_tokens):
             loss = self.train_step(batch)
             if not np.isfinite(loss):
                 raise DataError(
@@ -196,7 +195,7 @@ class _Trainer:
 
 def _resolve_batch_size(config: Config, texts: int) -> Config:
     """Set a batch size that was left open: 32, but 16 or 8 where an epoch would have fewer than 100 steps."""
-    if config.train.batch_size is not None:
+    if config.train.batch_size is not None or config.train.batch_tokens is not None:
         return config
     size = next((size for size in (32, 16) if texts >= 100 * size), 8)
     return config.model_copy(update={"train": config.train.model_copy(update={"batch_size": size})})
@@ -217,7 +216,9 @@ def _describe(config: Config, model: Classifier, device: torch.device) -> str:
     backend = f", SRU backend {name}" if name else ""
     if name == "reference":
         backend += ", which is slow: 'textrnn doctor' says why there is no faster one"
+    tokens = config.train.batch_tokens
+    step = f"{config.train.batch_size} texts" if tokens is None else f"up to {tokens:,} pieces"
     return (
         f"model: {shape.layers} layers of {shape.cell.upper()}, {shape.hidden} wide, {way}, "
-        f"{_count(model):,} parameters, {config.train.batch_size} texts in a step, on {device}{backend}"
+        f"{_count(model):,} parameters, {step} in a step, on {device}{backend}"
     )
