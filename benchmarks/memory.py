@@ -50,7 +50,7 @@ main()
 
 
 def write_text(path: Path, megabytes: int) -> None:
-    """Write about ``megabytes`` of lines ``label<TAB>text`` of 4 to 40 words."""
+    """Write about ``megabytes`` of lines ``label<TAB>text`` of 3 to 24 words."""
     rng = np.random.default_rng(0)
     letters = np.array(list("etaoinshrdlucmfwypvbgkjqxz"))
     weights = 1 / np.arange(1, 27) ** 0.7
@@ -63,7 +63,7 @@ def write_text(path: Path, megabytes: int) -> None:
     written = 0
     with path.open("w", encoding="ascii") as file:
         while written < megabytes * 10**6:
-            counts = rng.integers(4, 41, 20_000)
+            counts = rng.integers(3, 25, 20_000)
             picked = words[np.searchsorted(cumulated, rng.random(int(counts.sum()))).clip(max=WORDS - 1)].tolist()
             stops = np.cumsum(counts).tolist()
             labels = rng.integers(0, CLASSES, len(counts)).tolist()

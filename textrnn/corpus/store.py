@@ -96,7 +96,8 @@ class Store:
             try:
                 meta = json.loads((folder / _META).read_bytes())
                 if all((folder / name).stat().st_size == size for name, size in meta["sizes"].items()):
-                    os.utime(folder)
+                    with contextlib.suppress(OSError):  # another user's
+                        os.utime(folder)
                     return Entry(folder, meta)
             except (OSError, ValueError, KeyError, TypeError, AttributeError):
                 pass

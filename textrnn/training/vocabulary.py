@@ -17,7 +17,7 @@ from textrnn.tokenizer import Tokenizer, train_tokenizer
 
 _LONGEST_TEXT = 1 << 20  # bytes of a text that a tokenizer is trained on; SentencePiece's own bound suits sentences
 _SAMPLE_TEXTS = 500_000
-_SAMPLE_BYTES = 32 << 20
+_SAMPLE_BYTES = 16 << 20  # SentencePiece needs some 17 times as much memory
 _FILE = "tokenizer.model"
 
 
