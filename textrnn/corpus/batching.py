@@ -20,7 +20,7 @@ Rows = npt.NDArray[np.int64]
 Lengths = npt.NDArray[np.int32]
 
 _PIECE = 1 << 20  # rows that are looked at together
-_MAPPED_BYTES = 1 << 28  # of the files, at most, that stay in this process's memory
+_MAPPED_BYTES = 1 << 27  # of the files, at most, that stay in this process's memory
 _AROUND = 1 << 16  # bytes that the system maps around each one that is read
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from textrnn.config import DEMO, Config
 from textrnn.corpus.batching import Classes, Corpus, Rows, hold_out
 from textrnn.corpus.cache import load_tokens
+from textrnn.corpus.memory import give_back_freed_memory
 from textrnn.corpus.reading import check_readable
 from textrnn.corpus.source import LabelledFile
 from textrnn.corpus.store import Store
@@ -80,12 +81,14 @@ def _load(
     if config.data.test is not None:
         read(config.data.test)  # a fault in it is told now, not after training
     tokenizer, source = fit_tokenizer(config, train, kept, store=store)
+    give_back_freed_memory()
     encode = partial(tokenizer.encode_packed, max_length=config.data.max_length)
     name = f"{tokenizer.fingerprint} {config.data.max_length}"
     load = partial(load_tokens, encode=encode, store=store, name=name, vocab_size=len(tokenizer))
     whole = load(train, classes=classes)
     trained_on = whole if kept is None else whole.keep(kept)
     stopped_on = load(valid, classes=valid_classes) if held is None else whole.keep(held)
+    give_back_freed_memory()
     for line in (origin, note, source, _summarise(trained_on, stopped_on, labels)):
         if line:
             reporter.note(line)
