@@ -17,6 +17,14 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""  # what the tests say is said of the CPU
 torch.set_num_threads(1)  # the tests run in several processes
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that stands in for the user's cache, also in the commands that are run; nothing is kept at home."""
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["XDG_CACHE_HOME"] = str(folder)
+    return folder / "textrnn"
+
+
 @pytest.fixture(scope="session")
 def tokenizer() -> Tokenizer:
     """A tokenizer with a few dozen pieces."""

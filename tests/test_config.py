@@ -364,6 +364,22 @@ def test_a_dump_is_readable_and_in_order() -> None:
     assert list(yaml.safe_load(text)) == ["data", "tokenizer", "model", "train"]
 
 
+def test_two_sizes_of_a_batch_are_one_too_many(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("train:\n  batch_size: 8\n  batch_tokens: 512\n")
+    message = "train.batch_tokens: given together with train.batch_size; leave one of them null"
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert caught.value.faults == [f"{path}:3: {message}"]
+    overrides = [Override("train.batch_tokens", 512, "--set train.batch_tokens=512")]
+    path.write_text("train:\n  batch_size: 8\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, overrides=overrides)
+    assert caught.value.faults == [f"--set train.batch_tokens=512: {message}"]
+    path.write_text("train:\n  batch_size: null\n")
+    assert load_config(path, overrides=overrides).train.batch_tokens == 512
+
+
 @pytest.mark.parametrize(("section", "key", "value"), [("train", "lr", 1.0), ("data", "label", "x")])
 def test_a_config_cannot_be_changed(section: str, key: str, value: object) -> None:
     config = Config()

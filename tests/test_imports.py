@@ -18,7 +18,7 @@ ALLOWED = {
     "files": set(),
     "runs": {"errors", "files"},
     "config": {"errors"},
-    "corpus": {"config", "errors"},
+    "corpus": {"config", "errors", "files"},
     "tokenizer": {"config", "errors"},
     "ops": {"errors"},
     "layers": {"ops", "errors"},

@@ -42,6 +42,9 @@ class DataConfig(Section):
     text: str = Field("text", min_length=1, description="the column that holds the text (CSV, JSON Lines)")
     valid_share: float = Field(0.1, gt=0, lt=1, description="share of train that is held out without data.valid")
     max_length: int = Field(512, ge=1, le=1_000_000, description="pieces of a text that are read; the rest is left out")
+    cache: str | None = Field(
+        None, min_length=1, description="folder that keeps encoded text; none: textrnn in the user's cache folder"
+    )
 
 
 class TokenizerConfig(Section):
@@ -76,6 +79,12 @@ class TrainConfig(Section):
     epochs: int = Field(20, ge=1, le=1_000_000, description="passes over the training text, at most")
     batch_size: int | None = Field(
         None, ge=1, le=1_000_000, description="texts in a step; none: 8, 16 or 32, by the number of training texts"
+    )
+    batch_tokens: int | None = Field(
+        None, ge=1, le=1_000_000_000, description="pieces in a step at most, in place of a number of texts"
+    )
+    max_steps: int | None = Field(
+        None, ge=1, le=1_000_000_000_000, description="steps at most; the last epoch ends early; none: as epochs say"
     )
     accumulate: int = Field(
         1, ge=1, le=1_000_000, description="parts in which a step's batch is computed, one after the other: less memory"
@@ -193,7 +202,7 @@ def load_config(path: Path | None = None, *, overrides: Iterable[Override] = ())
         config = Config.model_validate(tree)
     except ValidationError as error:
         faults += [_describe(fault, origins, path) for fault in error.errors()]
-    faults += _find_lone_valid(tree, origins, path)
+    faults += _find_lone_valid(tree, origins, path) + _find_two_sizes(tree, origins, path)
     if faults:
         raise ConfigError(faults)
     return config
@@ -275,6 +284,14 @@ def _find_lone_valid(tree: Mapping[str, Any], origins: Mapping[str, str], path: 
         return []
     origin = origins.get("data.valid", str(path))
     return [f"{origin}: data.valid: given without data.train; name the training text too"]
+
+
+def _find_two_sizes(tree: Mapping[str, Any], origins: Mapping[str, str], path: Path | None) -> list[str]:
+    train = tree.get("train")
+    if not isinstance(train, dict) or train.get("batch_size") is None or train.get("batch_tokens") is None:
+        return []
+    origin = origins.get("train.batch_tokens", str(path))
+    return [f"{origin}: train.batch_tokens: given together with train.batch_size; leave one of them null"]
 
 
 def _put(tree: dict[str, Any], keys: list[str], value: Any) -> bool:

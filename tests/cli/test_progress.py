@@ -61,6 +61,27 @@ def test_live_shows_the_bar_and_the_lines(monkeypatch: pytest.MonkeyPatch) -> No
     assert "accuracy 87.50 %" in shown
 
 
+def test_live_shows_how_much_text_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(progress, "_STEPS_PER_SECOND", 1e9)
+    reporter = progress.LiveReporter()
+    reporter._console = Console(file=screen, force_terminal=True, width=160, highlight=False)
+    for total in (4_000_000, None):
+        reporter.load("encoding rows.tsv", 1_000_000, total)
+        reporter.load("encoding rows.tsv", 3_000_000, total)
+        reporter.load("encoding rows.tsv", 4_000_000, 4_000_000)
+        assert reporter._loading is None  # the bar is gone: another may follow
+    shown = screen.getvalue()
+    assert "encoding rows.tsv" in shown
+    assert "3.0/4.0 MB" in shown
+    drive(reporter)
+
+
+def test_plain_says_nothing_of_reading(capsys: pytest.CaptureFixture[str]) -> None:
+    progress.PlainReporter().load("reading rows.tsv", 1, 2)
+    assert capsys.readouterr().err == ""
+
+
 def test_the_reporter_follows_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
     for terminal, kind in ((True, progress.LiveReporter), (False, progress.PlainReporter)):
         monkeypatch.setattr("sys.stderr", type("Stderr", (io.StringIO,), {"isatty": lambda self, t=terminal: t})())

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
+from textrnn.corpus import batching, buckets
 from textrnn.corpus.batching import (
+    Corpus,
     PackedBatch,
     bucket_batches,
+    bucket_rows,
+    count_batches,
     hold_out,
     make_offsets,
     pack,
@@ -186,27 +193,185 @@ def test_each_class_gives_its_share(share: float, held_of: dict[int, int]) -> No
     sizes = {0: 50, 1: 20, 2: 7, 3: 2, 4: 1}
     classes = [label for label, size in sizes.items() for _ in range(size)]
     classes = np.random.default_rng(8).permutation(classes).tolist()
-    kept, held = hold_out(classes, share, np.random.default_rng(1))
+    kept, held = (rows.tolist() for rows in hold_out(classes, share, np.random.default_rng(1)))
     assert sorted(kept + held) == list(range(80))
     assert (kept, held) == (sorted(kept), sorted(held))
     assert {label: [classes[row] for row in held].count(label) for label in sizes} == held_of
 
 
+def split_rows(classes: list[int], share: float, *, seed: int) -> tuple[list[int], list[int]]:
+    kept, held = hold_out(classes, share, np.random.default_rng(seed))
+    assert kept.dtype == held.dtype == np.int64
+    return kept.tolist(), held.tolist()
+
+
 def test_a_class_with_one_row_keeps_it() -> None:
-    assert hold_out([3, 1, 2], 0.5, np.random.default_rng(0)) == ([0, 1, 2], [])
+    assert split_rows([3, 1, 2], 0.5, seed=0) == ([0, 1, 2], [])
 
 
 def test_of_two_rows_either_may_be_held_out() -> None:
-    assert {tuple(hold_out([7, 7], 0.5, np.random.default_rng(seed))[1]) for seed in range(20)} == {(0,), (1,)}
+    assert {tuple(split_rows([7, 7], 0.5, seed=seed)[1]) for seed in range(20)} == {(0,), (1,)}
 
 
 def test_nothing_gives_nothing() -> None:
-    assert hold_out([], 0.5, np.random.default_rng(0)) == ([], [])
+    assert split_rows([], 0.5, seed=0) == ([], [])
 
 
 def test_what_is_held_out_is_fixed_by_the_seed() -> None:
     classes = [row % 3 for row in range(90)]
-    first = hold_out(classes, 0.2, np.random.default_rng(4))
-    assert hold_out(classes, 0.2, np.random.default_rng(4)) == first
-    assert hold_out(classes, 0.2, np.random.default_rng(5)) != first
-    assert all(type(row) is int for row in first[0] + first[1])
+    first = split_rows(classes, 0.2, seed=4)
+    assert split_rows(classes, 0.2, seed=4) == first
+    assert split_rows(classes, 0.2, seed=5) != first
+
+
+# --- texts in files
+
+
+def make_files(
+    folder: Path, rows: int, *, longest: int = 9, ids: str = "<u2", seed: int = 0
+) -> tuple[Corpus, list[list[int]]]:
+    """Return a corpus in files whose row ``i`` has label number ``i``, and its sequences."""
+    batch, sequences = make_corpus(rows, longest=longest, seed=seed)
+    batch.ids.astype(ids).tofile(folder / "ids")
+    batch.offsets.tofile(folder / "offsets")
+    np.arange(rows, dtype="<i4").tofile(folder / "labels")
+    parts = [
+        np.memmap(folder / name, kind, "r") for name, kind in (("ids", ids), ("offsets", "<i8"), ("labels", "<i4"))
+    ]
+    return Corpus(*parts, class_of=np.arange(rows)), sequences
+
+
+@pytest.mark.parametrize("ids", ["<u2", "<i4"])
+def test_a_corpus_selects_as_a_batch_does(tmp_path: Path, ids: str) -> None:
+    corpus, sequences = make_files(tmp_path, 50, ids=ids)
+    assert len(corpus) == 50
+    assert corpus.lengths.dtype == np.int32
+    assert corpus.lengths.tolist() == [len(sequence) for sequence in sequences]
+    assert corpus.tokens == sum(map(len, sequences))
+    for rows in ([3, 3, 49, 0], [], list(range(50))):
+        batch = corpus.select(np.array(rows, np.int64))
+        assert_well_formed(batch)
+        assert split(batch) == [sequences[row] for row in rows]
+        assert batch.classes.tolist() == rows
+
+
+def test_a_part_of_a_corpus_shares_its_files(tmp_path: Path) -> None:
+    corpus, sequences = make_files(tmp_path, 50)
+    part = corpus.keep(np.array([40, 7, 9, 8]))
+    assert part.ids is corpus.ids
+    assert part.lengths.tolist() == [len(sequences[row]) for row in (40, 7, 9, 8)]
+    assert part.classes.tolist() == [40, 7, 9, 8]
+    assert split(part.select(np.array([2, 0]))) == [sequences[9], sequences[40]]
+    assert part.keep(np.array([3, 1])).classes.tolist() == [8, 7]
+
+
+def test_classes_are_those_of_the_model(tmp_path: Path) -> None:
+    corpus, _ = make_files(tmp_path, 6)
+    mapped = Corpus(corpus.ids, corpus.offsets, corpus.label_numbers, np.array([1, -1, 0, 1, 1, -1]))
+    assert mapped.classes.tolist() == [1, -1, 0, 1, 1, -1]
+    assert mapped.select(np.array([5, 3])).classes.tolist() == [-1, 1]
+    assert mapped.count_classes(2) == [1, 3]
+    assert mapped.keep(np.array([0, 1, 2])).count_classes(2) == [1, 1]
+
+
+def test_both_kinds_of_texts_give_the_same_batches(tmp_path: Path) -> None:
+    corpus, _ = make_files(tmp_path, 300)
+    batch, _ = make_corpus(300)
+    for how in ({"batch_size": 8}, {"batch_size": None, "batch_tokens": 40}):
+        pairs = zip(
+            bucket_batches(corpus, rng=np.random.default_rng(1), **how),  # type: ignore[arg-type]
+            bucket_batches(batch, rng=np.random.default_rng(1), **how),  # type: ignore[arg-type]
+            strict=True,
+        )
+        assert all(first.ids.tolist() == second.ids.tolist() for first, second in pairs)
+    in_order = zip(sorted_batches(corpus, 30), sorted_batches(batch, 30), strict=True)
+    assert all(first[0].tolist() == second[0].tolist() for first, second in in_order)
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="the system does not tell which pages are there")
+def test_pages_that_were_read_are_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "_MAPPED_BYTES", 4 << 20)
+    rows, length = 40_000, 400
+    np.zeros(rows * length, "<u2").tofile(tmp_path / "ids")
+    np.arange(0, rows * length + 1, length).tofile(tmp_path / "offsets")
+    np.zeros(rows, "<i4").tofile(tmp_path / "labels")
+    parts = [
+        np.memmap(tmp_path / name, kind, "r") for name, kind in (("ids", "<u2"), ("offsets", "<i8"), ("labels", "<i4"))
+    ]
+    corpus = Corpus(*parts, class_of=np.zeros(1, np.int64))
+    most = 0
+    for number, _ in enumerate(bucket_batches(corpus, 32, np.random.default_rng(0))):
+        if number % 50 == 0:
+            text = Path("/proc/self/smaps").read_text()
+            mapped = text.split(f"{tmp_path / 'ids'}\n", 1)[1].split("\nRss:", 1)[1].split("kB")[0]
+            most = max(most, int(mapped))
+    assert 0 < most < 8 << 10  # of 31 MiB
+
+
+# --- batches by ids
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3, 199, 1000])
+@pytest.mark.parametrize("batch_tokens", [1, 7, 64, 300, 100_000])
+def test_batches_by_ids_hold_everything_once_and_not_too_much(rows: int, batch_tokens: int) -> None:
+    corpus, sequences = make_corpus(rows, longest=90, shortest=0)
+    for seed in range(3):
+        seen = []
+        batches = list(bucket_batches(corpus, None, np.random.default_rng(seed), batch_tokens=batch_tokens))
+        for batch in batches:
+            assert_well_formed(batch)
+            assert len(batch.ids) <= batch_tokens or len(batch) == 1
+            assert split(batch) == [sequences[row] for row in batch.classes]
+            seen += batch.classes.tolist()
+        assert sorted(seen) == list(range(rows))
+        assert len(batches) == count_batches(corpus, None, batch_tokens=batch_tokens)
+
+
+def test_batches_by_ids_are_nearly_full() -> None:
+    corpus, _ = make_corpus(5000, longest=120)
+    needed = int(corpus.lengths.sum()) / 2000
+    assert needed <= count_batches(corpus, None, batch_tokens=2000) < 1.08 * needed
+
+
+def test_batches_by_ids_hold_texts_of_like_length_and_differ_from_epoch_to_epoch() -> None:
+    corpus, _ = make_corpus(3000, longest=200)
+    first, second = (
+        list(bucket_batches(corpus, None, np.random.default_rng([1, epoch]), batch_tokens=1000)) for epoch in (1, 2)
+    )
+    spans = [int(np.ptp(batch.lengths)) / int(batch.lengths.max()) for batch in first if len(batch) > 1]
+    assert np.mean(spans) < 0.1
+    lengths = [int(batch.lengths.max()) for batch in first]
+    assert lengths not in (sorted(lengths), sorted(lengths, reverse=True))
+    together = [{frozenset(batch.classes.tolist()) for batch in batches} for batches in (first, second)]
+    assert len(together[0] & together[1]) < len(first) / 10
+
+
+@pytest.mark.parametrize("length", [1, 2, 15, 16, 31, 32, 33, 63, 64, 65, 511, 512, 999_999, 1_000_000])
+def test_a_text_counts_as_a_little_longer_at_most(length: int) -> None:
+    cost = int(buckets._cost_of(buckets._bucket_of(np.array([length], np.int32)).astype(np.int64))[0])
+    assert length <= cost <= max(length, 1.0626 * length)
+
+
+def test_buckets_rise_with_the_length() -> None:
+    found = buckets._bucket_of(np.arange(100_000, dtype=np.int32)).astype(np.int64)
+    assert (np.diff(found) >= 0).all()
+    assert (np.diff(found) <= 1).all()
+
+
+@pytest.mark.parametrize("how", [{"batch_size": 8}, {"batch_size": None, "batch_tokens": 50}])
+@pytest.mark.parametrize("skip", [0, 1, 17, 10_000])
+def test_batches_can_be_passed_over(how: dict[str, Any], skip: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus, _ = make_corpus(400)
+    whole = [batch.classes.tolist() for batch in bucket_batches(corpus, rng=np.random.default_rng(2), **how)]
+    selected = []
+    monkeypatch.setattr(PackedBatch, "select", lambda self, rows: selected.append(rows.tolist()))
+    list(bucket_batches(corpus, rng=np.random.default_rng(2), skip=skip, **how))
+    assert selected == whole[skip:]  # and no other text was read
+    rows = [rows.tolist() for rows in bucket_rows(corpus, rng=np.random.default_rng(2), skip=skip, **how)]
+    assert rows == whole[skip:]
+
+
+@pytest.mark.parametrize("rows", [0, 1, 8, 9, 801])
+def test_batches_are_counted(rows: int) -> None:
+    corpus, _ = make_corpus(rows)
+    assert count_batches(corpus, 8) == len(list(bucket_batches(corpus, 8, np.random.default_rng(0))))

@@ -15,6 +15,7 @@ import sentencepiece
 
 from command import SMALL, Run, find_command, run_command
 from samples import ODD_LINES, write_rows
+from textrnn.modelfile import load_model
 
 
 def labels_of(output: bytes) -> list[str]:
@@ -125,6 +126,31 @@ def test_every_format_trains_and_evaluates(name: str, content: str, textrnn: Run
     assert done.returncode == 0, done.stderr.decode()
     found = json.loads(textrnn("evaluate", name, "--json").stdout)
     assert (found["texts"], sorted(c["label"] for c in found["classes"])) == (4, ["coffee", "tea"])
+
+
+def test_a_pipe_trains_as_its_file_does(textrnn: Run, tmp_path: Path, cache_folder: Path) -> None:
+    rows = write_rows(tmp_path / "rows.tsv", 80)
+    arguments = (*SMALL, "--epochs", 1, "--set", "train.batch_size=null", "--set", "train.batch_tokens=64")
+    arguments = tuple(argument for argument in arguments if argument not in ("--batch-size", "4"))
+    cached = set(cache_folder.glob("tokens-*"))
+    for name, source in (("file", "rows.tsv"), ("pipe", "-")):
+        done = textrnn("train", "--train", source, "--out", name, *arguments, stdin=rows.read_bytes())
+        assert done.returncode == 0, done.stderr.decode()
+        assert b"up to 64 pieces in a step" in done.stderr
+        assert b"8 of 80 texts are held out" in done.stderr
+    weights = [load_model(tmp_path / name).weights for name in ("file", "pipe")]
+    assert all((weights[0][name] == weights[1][name]).all() for name in weights[0])
+    assert not list(cache_folder.glob("tmp-*"))
+    # an extension tells the format of one, the first line that of the other
+    assert len(set(cache_folder.glob("tokens-*")) - cached) == 2
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(textrnn: Run, tmp_path: Path) -> None:
+    write_rows(tmp_path / "rows.tsv")
+    done = textrnn("train", "--train", "rows.tsv", "--set", "data.cache=rows.tsv", *SMALL, "--epochs", 1)
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"rows.tsv: cannot be written (" in done.stderr
+    assert (tmp_path / "runs" / "rows-sru" / "model.safetensors").exists()
 
 
 def test_evaluate_counts_what_predict_prints(trained: Path) -> None:
@@ -258,6 +284,7 @@ def test_help_version_schema_and_doctor(textrnn: Run) -> None:
     doctor = textrnn("doctor").stdout.decode()
     assert "SRU backend" in doctor
     assert "missing" not in doctor
+    assert f"cache          {os.environ['XDG_CACHE_HOME']}/textrnn (" in doctor
 
 
 def test_nothing_alone_prints_the_help_and_fails(textrnn: Run) -> None:

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from samples import make_config, write_rows
+from textrnn.corpus import source
+from textrnn.corpus.batching import Corpus, hold_out
 from textrnn.errors import DataError
 from textrnn.tokenizer import Tokenizer, train_tokenizer
 from textrnn.training.dataset import load_dataset
@@ -22,6 +24,10 @@ class Notes(Reporter):
         self.lines.append(message)
 
 
+def ids_of(corpus: Corpus) -> list[int]:
+    return corpus.select(np.arange(len(corpus))).ids.tolist()
+
+
 def test_a_tenth_of_each_label_is_held_out(tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "rows.tsv", 200)
     config = make_config(data__train=str(rows), tokenizer__vocab_size=60)
@@ -29,9 +35,9 @@ def test_a_tenth_of_each_label_is_held_out(tmp_path: Path) -> None:
     assert first.labels == ("coffee", "tea")
     assert np.bincount(first.train.classes).tolist() == [90, 90]
     assert np.bincount(first.valid.classes).tolist() == [10, 10]
-    assert first.valid.ids.tolist() == again.valid.ids.tolist()
+    assert ids_of(first.valid) == ids_of(again.valid)
     other = load_dataset(make_config(data__train=str(rows), tokenizer__vocab_size=60, train__seed=1), Reporter())
-    assert other.valid.ids.tolist() != first.valid.ids.tolist()
+    assert ids_of(other.valid) != ids_of(first.valid)
 
 
 def test_the_demo_data_is_balanced_and_its_own_valid_is_used() -> None:
@@ -49,7 +55,7 @@ def test_a_given_tokenizer_is_used_and_texts_are_cut(tmp_path: Path) -> None:
     config = make_config(data__train=str(rows), tokenizer__model=str(tmp_path / "t.model"), data__max_length=7)
     dataset = load_dataset(config, Reporter())
     assert dataset.tokenizer.model == model
-    assert set(np.diff(dataset.train.offsets).tolist()) == {7}
+    assert set(dataset.train.lengths.tolist()) == {7}
 
 
 def test_long_documents_train_the_tokenizer_too(tmp_path: Path) -> None:
@@ -67,3 +73,71 @@ def test_valid_with_no_known_label_is_refused(tmp_path: Path) -> None:
     (tmp_path / "valid.tsv").write_text("water\tcold\n")
     with pytest.raises(DataError, match=r"valid\.tsv:1: no label of this file is in the training text"):
         load_dataset(make_config(data__train=str(rows), data__valid=str(tmp_path / "valid.tsv")), Reporter())
+
+
+def test_a_second_run_reads_and_encodes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "_SETTLED_NS", -(10**12))  # the file has just been written
+    rows = write_rows(tmp_path / "rows.tsv", 200)
+    values = {"data__train": str(rows), "data__cache": str(tmp_path / "cache"), "tokenizer__vocab_size": 60}
+    first, notes = load_dataset(make_config(**values), Reporter()), Notes()
+
+    def fail(*_: object, **__: object) -> None:
+        pytest.fail("the text was read or encoded again")
+
+    monkeypatch.setattr(Tokenizer, "encode_packed", fail)
+    monkeypatch.setattr(source, "parse_blocks", fail)
+    again = load_dataset(make_config(**values), notes)
+    assert again.tokenizer.model == first.tokenizer.model
+    for part in ("train", "valid"):
+        assert ids_of(getattr(again, part)) == ids_of(getattr(first, part))
+        assert getattr(again, part).classes.tolist() == getattr(first, part).classes.tolist()
+    assert "data: 180 texts to train on, 20 to stop on, 2 labels (coffee 90, tea 90)" in notes.lines
+
+
+def test_what_is_held_out_is_a_part_of_the_same_files(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.tsv", 200)
+    dataset = load_dataset(make_config(data__train=str(rows), tokenizer__vocab_size=60), Reporter())
+    assert dataset.train.ids is dataset.valid.ids
+    assert dataset.train.rows is not None
+    assert dataset.valid.rows is not None
+    assert sorted([*dataset.train.rows, *dataset.valid.rows]) == list(range(200))
+
+
+def test_labels_of_valid_are_classes_of_train(tmp_path: Path) -> None:
+    (tmp_path / "rows.tsv").write_text("tea\tgreen\ncoffee\tblack\ntea\twhite\n")
+    (tmp_path / "valid.tsv").write_text("water\tcold\ntea\tgreen\nsoup\thot\ncoffee\tblack\nwater\twarm\n")
+    config = make_config(
+        data__train=str(tmp_path / "rows.tsv"), data__valid=str(tmp_path / "valid.tsv"), tokenizer__model_type="char"
+    )
+    notes = Notes()
+    dataset = load_dataset(config, notes)
+    assert dataset.labels == ("coffee", "tea")
+    assert dataset.train.classes.tolist() == [1, 0, 1]
+    assert dataset.valid.classes.tolist() == [-1, 1, -1, 0, -1]
+    unknown = f"{tmp_path}/valid.tsv:1: label 'water' is not in the training text; 3 such texts are counted wrong"
+    assert unknown in notes.lines
+
+
+def test_the_held_out_rows_are_those_of_the_seed(tmp_path: Path) -> None:
+    # drawn label by label in their order, whatever the order of the file
+    (tmp_path / "rows.tsv").write_text("".join(f"{label}\t{label}{i}\n" for i in range(30) for label in "cab"))
+    config = make_config(data__train=str(tmp_path / "rows.tsv"), tokenizer__model_type="char", train__seed=7)
+    dataset = load_dataset(config, Reporter())
+    classes = np.array([2, 0, 1] * 30)
+    expected = hold_out(classes, 0.1, np.random.default_rng(7))
+    assert dataset.valid.rows is not None
+    assert dataset.valid.rows.tolist() == expected[1].tolist()
+    assert np.bincount(dataset.valid.classes).tolist() == [3, 3, 3]
+
+
+def test_reading_and_encoding_are_told_of(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    class Loads(Reporter):
+        def load(self, what: str, done: int, total: int | None) -> None:
+            told.append(what)
+            assert total is None or 0 < done <= total
+
+    rows = write_rows(tmp_path / "rows.tsv", 210)
+    load_dataset(make_config(data__train=str(rows), tokenizer__vocab_size=60), Loads())
+    assert set(told) == {"reading rows.tsv", "encoding rows.tsv"}

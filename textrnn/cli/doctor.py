@@ -9,6 +9,7 @@ import platform
 
 from textrnn import __version__
 from textrnn.cli.console import write_data
+from textrnn.corpus.store import find_cache_folder, measure_cache
 from textrnn.files import shipped
 from textrnn.ops.sru.backends import choose_backend, list_backends
 from textrnn.ops.sru.cpu import multiplies
@@ -46,9 +47,19 @@ def doctor_command() -> None:
     products = " and ".join(sorted(multiplies(), reverse=True))
     theirs = "by torch and numpy; the C++ library has products for AVX-512, where it is compiled"
     lines.append(f"{'products':<14} {f'{products} by the C++ library' if products else theirs}")
+    lines.append(f"{'cache':<14} {_describe_cache()}")
     demo = shipped("demo")
     lines.append(f"{'demo data':<14} {demo if demo.is_dir() else 'missing: reinstall textrnn'}")
     write_data("\n".join(lines) + "\n")
+
+
+def _describe_cache() -> str:
+    try:
+        folder = find_cache_folder()
+        entries, size = measure_cache(folder)
+    except (OSError, RuntimeError) as error:
+        return f"cannot be read ({error})"
+    return f"{folder} ({entries:,} entries, {size / 1e6:,.1f} MB; can be deleted at any time)"
 
 
 def _list_devices() -> list[str]:

@@ -6,7 +6,15 @@ import sys
 import time
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 from textrnn.cli.console import say
 from textrnn.training.reporter import EpochRecord, Plan, Reporter
@@ -41,6 +49,7 @@ class LiveReporter(PlainReporter):
         super().__init__()
         self._console = Console(stderr=True, highlight=False)
         self._progress: Progress | None = None
+        self._loading: Progress | None = None
         self._task = TaskID(0)
         self._shown = 0.0
         self._best = ""
@@ -50,9 +59,38 @@ class LiveReporter(PlainReporter):
         """Print the note above the bar."""
         self._console.print(f"textrnn: {message}", markup=False, soft_wrap=True)
 
+    def load(self, what: str, done: int, total: int | None) -> None:
+        """Show how much text was read, on a bar of its own until it is at its end."""
+        now = time.monotonic()
+        if done == total:
+            self._stop_loading()
+            return
+        if self._loading is None:
+            self._loading = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=None),
+                DownloadColumn(),
+                TransferSpeedColumn(),
+                TimeRemainingColumn(),
+                console=self._console,
+                transient=True,
+            )
+            self._task = self._loading.add_task(what, total=total)
+            self._loading.start()
+        elif now - self._shown < 1 / _STEPS_PER_SECOND:
+            return
+        self._shown = now
+        self._loading.update(self._task, completed=done, total=total, description=what)
+
+    def _stop_loading(self) -> None:
+        if self._loading is not None:
+            self._loading.stop()
+            self._loading = None
+
     def begin(self, plan: Plan) -> None:
         """Start the bar."""
         super().begin(plan)
+        self._stop_loading()
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
@@ -85,6 +123,7 @@ class LiveReporter(PlainReporter):
 
     def close(self) -> None:
         """Take the bar away."""
+        self._stop_loading()
         if self._progress is not None:
             self._progress.stop()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import PurePath
@@ -45,26 +45,57 @@ def read_examples(path: str, config: DataConfig) -> list[Example]:
         DataError: at the first fault, with its line.
     """
     lines = read_lines(path)
-    first = next(lines, None)
-    if first is None:
-        raise DataError(path, None, "empty; it should hold labelled text")
-    if first[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise DataError(path, 1, "UTF-16 text; convert it first, as with iconv -f UTF-16 -t UTF-8")
-    blank = []
-    while not first.strip() and (following := next(lines, None)) is not None:
-        blank.append(first)
-        first = following
-    kind = config.format if config.format != "auto" else _detect(path, decode(first), config)
-    texts = _decode(path, chain(blank, [first], lines))
-    readers = {"tsv": _read_tsv, "csv": _read_csv, "jsonl": _read_jsonl, "fasttext": _read_fasttext}
-    examples = [_check(path, example) for example in readers[kind](path, texts, config)]
+    head = []
+    for line in lines:
+        head.append(line)
+        if line.strip():
+            break
+    kind = find_format(path, head, config)
+    examples = list(parse_lines(path, chain(head, lines), config, kind=kind))
     if not examples:
         raise DataError(path, None, "holds no labelled text")
     return examples
 
 
-def _decode(path: str, lines: Iterable[bytes]) -> Iterator[str]:
-    for number, line in enumerate(lines, start=1):
+def find_format(path: str, head: Sequence[bytes], config: DataConfig) -> DataFormat:
+    """Return the format of the file whose first lines are ``head``, up to the first that is not blank.
+
+    Raises:
+        DataError: there is no line, or the format cannot be told.
+    """
+    if not head:
+        raise DataError(path, None, "empty; it should hold labelled text")
+    if head[0][:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise DataError(path, 1, "UTF-16 text; convert it first, as with iconv -f UTF-16 -t UTF-8")
+    return config.format if config.format != "auto" else _detect(path, decode(head[-1]), config)
+
+
+def find_suffix(path: str) -> str:
+    """Return the extension that tells the format: the one before that of a compression, in small letters."""
+    name = PurePath(path)
+    return (PurePath(name.stem) if name.suffix in _COMPRESSED else name).suffix.lower()
+
+
+def parse_lines(
+    path: str, lines: Iterable[bytes], config: DataConfig, *, kind: DataFormat, start: int = 1
+) -> Iterator[Example]:
+    """Yield the examples of ``lines``, the first of which is line ``start`` of the file.
+
+    Raises:
+        DataError: at the first fault, with its line.
+    """
+    texts = _decode(path, lines, start)
+    if kind == "tsv":
+        examples = _read_tsv(path, texts, config, start=start)
+    elif kind == "fasttext":
+        examples = _read_fasttext(path, texts, start=start)
+    else:  # what they read begins with the file
+        examples = (_read_csv if kind == "csv" else _read_jsonl)(path, texts, config)
+    return (_check(path, example) for example in examples)
+
+
+def _decode(path: str, lines: Iterable[bytes], start: int) -> Iterator[str]:
+    for number, line in enumerate(lines, start=start):
         try:
             yield line.decode("utf-8")
         except UnicodeDecodeError:
@@ -72,8 +103,7 @@ def _decode(path: str, lines: Iterable[bytes]) -> Iterator[str]:
 
 
 def _detect(path: str, first: str, config: DataConfig) -> DataFormat:
-    name = PurePath(path)
-    suffix = (PurePath(name.stem) if name.suffix in _COMPRESSED else name).suffix.lower()
+    suffix = find_suffix(path)
     if suffix in _BY_EXTENSION:
         return _BY_EXTENSION[suffix]
     if first.startswith(FASTTEXT_PREFIX):
@@ -111,8 +141,8 @@ def _check(path: str, example: Example) -> Example:
     return example
 
 
-def _read_tsv(path: str, lines: Iterator[str], config: DataConfig) -> Iterator[Example]:
-    for number, line in enumerate(lines, start=1):
+def _read_tsv(path: str, lines: Iterator[str], config: DataConfig, *, start: int) -> Iterator[Example]:
+    for number, line in enumerate(lines, start=start):
         if not line.strip():
             continue
         label, tab, text = line.partition("\t")
@@ -123,9 +153,8 @@ def _read_tsv(path: str, lines: Iterator[str], config: DataConfig) -> Iterator[E
         yield Example(label, text, number)
 
 
-def _read_fasttext(path: str, lines: Iterator[str], config: DataConfig) -> Iterator[Example]:
-    del config
-    for number, line in enumerate(lines, start=1):
+def _read_fasttext(path: str, lines: Iterator[str], *, start: int) -> Iterator[Example]:
+    for number, line in enumerate(lines, start=start):
         if not line.strip():
             continue
         label, _, text = line.partition(" ")

@@ -57,10 +57,17 @@ def open_bytes(path: str) -> Iterator[BinaryIO]:
     Raises:
         DataError: the file cannot be opened, or its compressed data is damaged.
     """
+    with open_raw(path) as (_, file):
+        yield file
+
+
+@contextmanager
+def open_raw(path: str) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    """Open ``path`` as :func:`open_bytes` does; yield the file as it stands, which has a position, and its content."""
     check_readable(path)
     raw = sys.stdin.buffer if path == STDIN else Path(path).open("rb")  # noqa: SIM115 - closed below
     try:
-        yield _decompress(cast("BufferedReader", raw))
+        yield raw, _decompress(cast("BufferedReader", raw))
     except _UnreadableError as error:
         raise DataError(path, None, str(error)) from None
     except _DAMAGED as error:
@@ -91,6 +98,28 @@ def read_blocks(path: str) -> Iterator[list[bytes]]:
         last = b"".join(parts)
         if last and not (start and last == BYTE_ORDER_MARK):
             yield _clean([last], start)
+
+
+def read_chunks(file: BinaryIO, size: int) -> Iterator[bytes]:
+    """Yield the content of ``file`` in pieces of about ``size`` bytes that hold whole lines, without the last line end.
+
+    A byte-order mark at the start is taken off; ``\\r`` stays. What is between two pieces is one ``\\n``.
+    """
+    parts: list[bytes] = []  # of a line whose end has not come yet
+    start = True
+    while data := file.read(size):
+        end = data.rfind(b"\n")
+        if end < 0:
+            parts.append(data)
+            continue
+        chunk = b"".join([*parts, data[:end]])
+        parts = [data[end + 1 :]]
+        yield chunk.removeprefix(BYTE_ORDER_MARK) if start else chunk
+        start = False
+    last = b"".join(parts)
+    last = last.removeprefix(BYTE_ORDER_MARK) if start else last
+    if last:
+        yield last
 
 
 def read_lines(path: str) -> Iterator[bytes]:

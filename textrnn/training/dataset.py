@@ -1,49 +1,53 @@
-"""From the config's files to encoded train and valid sets, labels and a tokenizer."""
+"""From the config's files to encoded train and valid sets on disk, labels and a tokenizer."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 
 from textrnn.config import DEMO, Config
-from textrnn.corpus.batching import PackedBatch, hold_out, pack
-from textrnn.corpus.examples import Example, read_examples
+from textrnn.corpus.batching import Classes, Corpus, Rows, hold_out
+from textrnn.corpus.cache import load_tokens
+from textrnn.corpus.memory import give_back_freed_memory
 from textrnn.corpus.reading import check_readable
+from textrnn.corpus.source import LabelledFile
+from textrnn.corpus.store import Store
 from textrnn.errors import DataError
 from textrnn.files import shipped
 from textrnn.modelfile import make_labels
-from textrnn.tokenizer import Tokenizer, train_tokenizer
+from textrnn.tokenizer import Tokenizer
 from textrnn.training.reporter import Reporter
-
-_LONGEST_TEXT = 1 << 20  # bytes of a text that a tokenizer is trained on; SentencePiece's own bound suits sentences
+from textrnn.training.vocabulary import fit_tokenizer
 
 
 @dataclass(frozen=True)
 class Dataset:
     """What a run trains on and stops on."""
 
-    train: PackedBatch
-    valid: PackedBatch
+    train: Corpus
+    valid: Corpus
     labels: tuple[str, ...]
     tokenizer: Tokenizer
 
+    @cached_property
     def digest(self) -> str:
-        """Return a number that tells these texts, labels and this tokenizer from any others."""
+        """A number that tells these texts, labels and this tokenizer from any others."""
         digest = hashlib.sha256(json.dumps(self.labels).encode() + self.tokenizer.model)
         for corpus in (self.train, self.valid):
-            for part in (corpus.ids, corpus.offsets, corpus.classes):
-                digest.update(np.ascontiguousarray(part).tobytes())
+            for block in corpus.blocks():
+                digest.update(block)
         return digest.hexdigest()
 
 
 def load_dataset(config: Config, reporter: Reporter) -> Dataset:
-    """Read the data that ``config`` names, train or read the tokenizer, and encode.
+    """Read the data that ``config`` names, train or read the tokenizer, and encode; what is cached is not done again.
 
     Raises:
         DataError: a file cannot be used.
@@ -52,37 +56,54 @@ def load_dataset(config: Config, reporter: Reporter) -> Dataset:
     train_path, valid_path, origin = _find_paths(config)
     if config.tokenizer.model is not None:
         Tokenizer.read(Path(config.tokenizer.model))  # a wrong name is told before the data is read
-    train = read_examples(train_path, config.data)
-    labels = make_labels([example.label for example in train])
+    store = Store.open(config.data.cache, reporter.note)
+    with ExitStack() as stack:
+
+        def read(path: str) -> LabelledFile:
+            return stack.enter_context(LabelledFile(path, config.data, store, reporter.load))
+
+        return _load(config, reporter, store, read=read, paths=(train_path, valid_path), origin=origin)
+
+
+def _load(
+    config: Config,
+    reporter: Reporter,
+    store: Store,
+    *,
+    read: Callable[[str], LabelledFile],
+    paths: tuple[str, str | None],
+    origin: str,
+) -> Dataset:
+    train_path, valid_path = paths
+    train = read(train_path)
+    labels = make_labels(train.labels)
     if len(labels) < 2:
         raise DataError(train_path, None, f"every text has the label '{labels[0]}'; there is nothing to tell apart")
-    classes = {label: index for index, label in enumerate(labels)}
+    classes = _number(train.labels, labels)
+    kept: Rows | None = None
     if valid_path is None:
-        train, valid, note = _hold_out(train_path, train, classes, config=config)
+        valid, valid_classes = train, classes
+        kept, held = _hold_out(train, classes, config)
+        note = f"no valid set given: {len(held):,} of {len(train):,} texts are held out (seed {config.train.seed})"
     else:
-        valid = read_examples(valid_path, config.data)
-        note = _describe_unknown(valid_path, valid, classes)
+        valid = read(valid_path)
+        valid_classes, held = _number(valid.labels, labels), None
+        note = _describe_unknown(valid, valid_classes)
     if config.data.test is not None:
-        read_examples(config.data.test, config.data)  # a fault in it is told now, not after training
-    tokenizer, source = _make_tokenizer(config, train)
-    for line in (origin, note, source, _summarise(train, valid, labels)):
+        read(config.data.test)  # a fault in it is told now, not after training
+    tokenizer, source = fit_tokenizer(config, train, kept, store=store)
+    give_back_freed_memory()
+    encode = partial(tokenizer.encode_packed, max_length=config.data.max_length)
+    name = f"{tokenizer.fingerprint} {config.data.max_length}"
+    load = partial(load_tokens, encode=encode, store=store, name=name, vocab_size=len(tokenizer))
+    whole = load(train, classes=classes)
+    trained_on = whole if kept is None else whole.keep(kept)
+    stopped_on = load(valid, classes=valid_classes) if held is None else whole.keep(held)
+    give_back_freed_memory()
+    for line in (origin, note, source, _summarise(trained_on, stopped_on, labels)):
         if line:
             reporter.note(line)
-    longest = config.data.max_length
-    return Dataset(
-        encode(train, classes, tokenizer, max_length=longest),
-        encode(valid, classes, tokenizer, max_length=longest),
-        labels,
-        tokenizer,
-    )
-
-
-def encode(
-    examples: Sequence[Example], classes: dict[str, int], tokenizer: Tokenizer, *, max_length: int
-) -> PackedBatch:
-    """Encode ``examples`` into one packed batch; a label that ``classes`` lacks becomes class -1."""
-    ids = tokenizer.encode_all([example.text for example in examples], max_length=max_length)
-    return pack(ids, [classes.get(example.label, -1) for example in examples])
+    return Dataset(trained_on, stopped_on, labels, tokenizer)
 
 
 def _find_paths(config: Config) -> tuple[str, str | None, str]:
@@ -97,52 +118,35 @@ def _find_paths(config: Config) -> tuple[str, str | None, str]:
     return train, valid, note
 
 
-def _hold_out(
-    path: str, examples: list[Example], classes: dict[str, int], *, config: Config
-) -> tuple[list[Example], list[Example], str]:
-    rng = np.random.default_rng(config.train.seed)
-    kept, held = hold_out([classes[example.label] for example in examples], config.data.valid_share, rng)
-    if not held:
-        raise DataError(path, None, "too few texts to hold some out; give a valid set with --valid")
-    note = f"no valid set given: {len(held):,} of {len(examples):,} texts are held out (seed {config.train.seed})"
-    return [examples[i] for i in kept], [examples[i] for i in held], note
+def _number(of_file: Iterable[str], labels: Sequence[str]) -> Classes:
+    """Return the class of each label of a file: its place in ``labels``, or -1."""
+    places = {label: index for index, label in enumerate(labels)}
+    return np.array([places.get(label, -1) for label in of_file], np.int64)
 
 
-def _describe_unknown(path: str, valid: Sequence[Example], classes: dict[str, int]) -> str:
-    unknown = [example for example in valid if example.label not in classes]
+def _hold_out(file: LabelledFile, classes: Classes, config: Config) -> tuple[Rows, Rows]:
+    # two bytes a row where that is enough: they are sorted, and by counting
+    of_label = classes.astype(np.uint16 if len(classes) < 1 << 16 else np.int32)
+    kept, held = hold_out(of_label[file.classes], config.data.valid_share, np.random.default_rng(config.train.seed))
+    if not len(held):
+        raise DataError(file.path, None, "too few texts to hold some out; give a valid set with --valid")
+    return kept, held
+
+
+def _describe_unknown(valid: LabelledFile, classes: Classes) -> str:
+    unknown = np.flatnonzero(classes < 0).tolist()
     if not unknown:
         return ""
-    if len(unknown) == len(valid):
-        raise DataError(
-            path, unknown[0].line_number, f"no label of this file is in the training text; '{unknown[0].label}' is not"
-        )
-    where = f"{path}:{unknown[0].line_number}"
-    return (
-        f"{where}: label '{unknown[0].label}' is not in the training text; {len(unknown)} such texts are counted wrong"
-    )
+    line, index = min((valid.first_lines[index], index) for index in unknown)
+    label = valid.labels[index]
+    if len(unknown) == len(valid.labels):
+        raise DataError(valid.path, line, f"no label of this file is in the training text; '{label}' is not")
+    count = sum(valid.counts[index] for index in unknown)
+    return f"{valid.path}:{line}: label '{label}' is not in the training text; {count} such texts are counted wrong"
 
 
-def _make_tokenizer(config: Config, train: Sequence[Example]) -> tuple[Tokenizer, str]:
-    wanted = config.tokenizer
-    if wanted.model is not None:
-        tokenizer = Tokenizer.read(Path(wanted.model))
-        return tokenizer, f"tokenizer: {len(tokenizer):,} pieces, from {wanted.model}"
-    trained = train_tokenizer(
-        (example.text.encode("utf-8") for example in train),
-        model_type=wanted.model_type,
-        vocab_size=wanted.vocab_size,
-        hard_vocab_limit=False,
-        seed=config.train.seed,
-        options={"max_sentence_length": _LONGEST_TEXT},
-    )
-    note = f"tokenizer: {len(trained.tokenizer):,} {wanted.model_type} pieces, trained on the training text"
-    if left_out := trained.too_long + trained.unusable:
-        note += f" but for {left_out} texts (over {_LONGEST_TEXT:,} bytes, or with NUL or U+2585)"
-    return trained.tokenizer, note
-
-
-def _summarise(train: Sequence[Example], valid: Sequence[Example], labels: Sequence[str]) -> str:
-    counts = Counter(example.label for example in train)
-    shown = ", ".join(f"{label} {counts[label]}" for label in labels[:10])
+def _summarise(train: Corpus, valid: Corpus, labels: Sequence[str]) -> str:
+    counts = train.count_classes(len(labels))
+    shown = ", ".join(f"{label} {count}" for label, count in zip(labels[:10], counts, strict=False))
     more = f", and {len(labels) - 10} more" if len(labels) > 10 else ""
     return f"data: {len(train):,} texts to train on, {len(valid):,} to stop on, {len(labels)} labels ({shown}{more})"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shlex
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from textrnn.classifier import Classifier
 from textrnn.config import Config
-from textrnn.corpus.batching import bucket_batches, sorted_batches
+from textrnn.corpus.batching import bucket_batches, count_batches, sorted_batches
 from textrnn.errors import BackendError, DataError, ModelError, StoppedError
 from textrnn.modelfile import SavedModel
 from textrnn.ops.sru.backends import choose_backend
@@ -172,15 +172,19 @@ class _Trainer:
         self, config: Config, dataset: Dataset, *, model: Classifier, device: torch.device, ranks: Ranks
     ) -> None:
         self.config, self.dataset, self.model, self.device, self.ranks = config, dataset, model, device, ranks
-        assert config.train.batch_size is not None  # it has been resolved
-        self.batch_size = config.train.batch_size
-        self.batches = -(-len(dataset.train) // self.batch_size)
-        self.steps = config.train.epochs * self.batches
+        self.batch_size, self.batch_tokens = config.train.batch_size, config.train.batch_tokens
+        self.batches = count_batches(dataset.train, self.batch_size, batch_tokens=self.batch_tokens)
+        self.steps = min(config.train.epochs * self.batches, config.train.max_steps or sys.maxsize)
         self.stepper = Stepper(model, config.train, device=device, ranks=ranks)
         self.progress = Progress()
         self.kept: Path | None = None
         self.saved = False
         self._written = time.monotonic()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all steps have been made."""
+        return self.stepper.optimiser.steps >= self.steps
 
     def fit(self, run: Run, reporter: Reporter) -> EpochRecord:
         """Train until the epochs or the patience end; return the best epoch's record, whose weights are saved."""
@@ -197,7 +201,7 @@ class _Trainer:
                 if record.epoch - best.epoch >= settings.patience:
                     reporter.note(f"stopped early: no better {settings.metric} in {settings.patience} epochs")
                     break
-                if record.epoch == settings.epochs:
+                if record.epoch == settings.epochs or self.is_done:
                     break
                 progress.begin_epoch(record.epoch + 1)
         if self.ranks.is_first:
@@ -211,8 +215,12 @@ class _Trainer:
         rng = np.random.default_rng([settings.seed, progress.epoch])
         self.model.train()
         start = time.perf_counter() - progress.seconds
-        batches = bucket_batches(self.dataset.train, self.batch_size, rng)
-        for batch in islice(batches, progress.batches, None):
+        batches = bucket_batches(
+            self.dataset.train, self.batch_size, rng, batch_tokens=self.batch_tokens, skip=progress.batches
+        )
+        for batch in batches:
+            if self.is_done:
+                break
             factor = rate_factor(self.stepper.optimiser.steps, steps=self.steps, warmup=settings.warmup)
             loss = self.stepper.step(batch, lr=settings.lr * factor)
             if not np.isfinite(loss):
@@ -310,7 +318,7 @@ class _Trainer:
         tensors |= {f"optimiser.{name}": value for name, value in self.stepper.optimiser.export_state().items()}
         state = {
             "config": self.config.model_dump(),
-            "data": self.dataset.digest(),
+            "data": self.dataset.digest,
             "progress": self.progress.export(),
             "steps": self.stepper.optimiser.steps,
             "scale": [self.stepper.scale, self.stepper.steady],
@@ -324,7 +332,7 @@ class _Trainer:
             ModelError: it is of other data.
         """
         state = checkpoint.state
-        if state["data"] != self.dataset.digest():
+        if state["data"] != self.dataset.digest:
             raise ModelError(
                 folder / CHECKPOINT_NAME, "the training or valid text is no longer the same; train again from the start"
             )
@@ -341,7 +349,7 @@ class _Trainer:
 
 def _resolve_batch_size(config: Config, texts: int) -> Config:
     """Set a batch size that was left open: 32, but 16 or 8 where an epoch would have fewer than 100 steps."""
-    if config.train.batch_size is not None:
+    if config.train.batch_size is not None or config.train.batch_tokens is not None:
         return config
     size = next((size for size in (32, 16) if texts >= 100 * size), 8)
     return config.model_copy(update={"train": config.train.model_copy(update={"batch_size": size})})
@@ -363,7 +371,9 @@ def _describe(config: Config, model: Classifier, device: torch.device, ranks: Ra
     if name == "reference":
         backend += ", which is slow: 'textrnn doctor' says why there is no faster one"
     together = f", {ranks.size} processes together" if ranks.size > 1 else ""
+    tokens = config.train.batch_tokens
+    step = f"{config.train.batch_size} texts" if tokens is None else f"up to {tokens:,} pieces"
     return (
         f"model: {shape.layers} layers of {shape.cell.upper()}, {shape.hidden} wide, {way}, "
-        f"{_count(model):,} parameters, {config.train.batch_size} texts in a step, on {device}{together}{backend}"
+        f"{_count(model):,} parameters, {step} in a step, on {device}{together}{backend}"
     )

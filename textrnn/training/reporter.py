@@ -37,6 +37,12 @@ class Reporter:
     def note(self, message: str) -> None:
         """Receive one line that the user should know."""
 
+    def load(self, what: str, done: int, total: int | None) -> None:
+        """Receive how many bytes of the text are read so far, and of how many (None: not known); ``what`` names it.
+
+        The end is told by ``done`` being ``total``.
+        """
+
     def begin(self, plan: Plan) -> None:
         """Receive the plan, before the first step."""
 

@@ -1,0 +1,180 @@
+"""What training on a large file needs: memory, time to the first step, and the rate at which text is encoded.
+
+    python benchmarks/memory.py [--megabytes 1000] [--steps 200]
+
+Writes a labelled file of that size, words drawn with a seed by their frequency as in a language, trains on it with the
+installed command twice (the second time from the cache), and prints the largest resident memory of the whole process,
+the seconds to its first step, and the tokens a second of reading, encoding and writing together, beside those of
+SentencePiece's own multi-threaded encode of the same texts held in memory (its peer in the run), in turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import sentencepiece
+
+from textrnn.config import DataConfig
+from textrnn.corpus.cache import count_threads, load_tokens
+from textrnn.corpus.source import LabelledFile
+from textrnn.corpus.store import Store
+from textrnn.tokenizer import Tokenizer
+
+WORDS = 200_000
+CLASSES = 8
+TURNS = 3
+ENCODED_MEGABYTES = 200  # of the file, for the rates: SentencePiece's own way holds it and its ids in memory
+WATCH = """
+import json, sys, time
+from textrnn.training.reporter import Reporter
+from textrnn.cli import progress
+class Watch(progress.PlainReporter):
+    seen = False
+    def step(self, *arguments, **keywords):
+        if not Watch.seen:
+            Watch.seen = True
+            peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]
+            print("first step", time.time(), peak, file=sys.stderr, flush=True)
+progress.make_reporter = Watch
+sys.argv = ["textrnn", *sys.argv[1:]]
+from textrnn.__main__ import main
+main()
+"""
+
+
+def write_text(path: Path, megabytes: int) -> None:
+    """Write about ``megabytes`` of lines ``label<TAB>text`` of 3 to 24 words."""
+    rng = np.random.default_rng(0)
+    letters = np.array(list("etaoinshrdlucmfwypvbgkjqxz"))
+    weights = 1 / np.arange(1, 27) ** 0.7
+    lengths = rng.integers(2, 11, WORDS)
+    drawn = "".join(rng.choice(letters, int(lengths.sum()), p=weights / weights.sum()))
+    ends = np.cumsum(lengths)
+    words = np.array([drawn[end - length : end] for end, length in zip(ends.tolist(), lengths.tolist(), strict=True)])
+    share = 1 / np.arange(1, WORDS + 1)
+    cumulated = np.cumsum(share / share.sum())
+    written = 0
+    with path.open("w", encoding="ascii") as file:
+        while written < megabytes * 10**6:
+            counts = rng.integers(3, 25, 20_000)
+            picked = words[np.searchsorted(cumulated, rng.random(int(counts.sum()))).clip(max=WORDS - 1)].tolist()
+            stops = np.cumsum(counts).tolist()
+            labels = rng.integers(0, CLASSES, len(counts)).tolist()
+            lines, start = [], 0
+            for label, stop in zip(labels, stops, strict=True):
+                lines.append(f"class{label}\t{' '.join(picked[start:stop])}\n")
+                start = stop
+            written += file.write("".join(lines))
+
+
+def train(data: Path, folder: Path, steps: int) -> tuple[float, int, int]:
+    """Train for ``steps`` steps; return seconds to the first one, and the peak memory in KiB then and at the end."""
+    environment = os.environ | {"XDG_CACHE_HOME": str(folder / "cache")}
+    arguments = ["train", "--train", data, "--out", folder / "run", "--overwrite", "--epochs", "1"]
+    arguments += ["--batch-size", "32", "--set", f"train.max_steps={steps}", "--set", "data.valid_share=0.0001"]
+    start = time.time()
+    with subprocess.Popen(
+        [sys.executable, "-c", WATCH, *map(str, arguments)],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        said = process.stderr.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        sys.exit(said)
+    words = next(line for line in said.splitlines() if line.startswith("first step")).split()
+    return float(words[2]) - start, int(words[3]), usage.ru_maxrss
+
+
+def take_first(source: Path, target: Path, megabytes: int) -> None:
+    """Copy the first ``megabytes`` of ``source``, cut at a line end."""
+    with source.open("rb") as file:
+        data = file.read(megabytes * 10**6)
+    target.write_bytes(data[: data.rfind(b"\n") + 1])
+
+
+class Watch:
+    """Takes time: of the clock, and of the processors, which other programs on the machine do not change."""
+
+    def __init__(self) -> None:
+        self.start = time.perf_counter(), time.process_time()
+
+    def rate(self, tokens: int) -> np.ndarray:
+        """Return the tokens a second of the clock, and of one processor."""
+        return tokens / (np.array([time.perf_counter(), time.process_time()]) - self.start)
+
+
+def measure_rates(data: Path, tokenizer: Tokenizer, folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rates (turns, 2) of SentencePiece's own encode, and of reading, encoding and writing."""
+    processor = sentencepiece.SentencePieceProcessor(model_proto=tokenizer.model)
+    theirs, ours = [], []
+    for turn in range(TURNS):
+        texts = [line.split("\t", 1)[1] for line in data.read_text(encoding="utf-8").split("\n")[:-1]]
+        watch = Watch()
+        tokens = sum(map(len, processor.encode(texts, num_threads=count_threads())))
+        theirs.append(watch.rate(tokens))
+        del texts
+        store = Store.open(str(folder / f"rate-{turn}"), print)
+        file = LabelledFile(str(data), DataConfig(), store)
+        watch = Watch()
+        corpus = load_tokens(
+            file,
+            lambda block: tokenizer.encode_packed(block, max_length=10**6),
+            store,
+            name="rate",
+            vocab_size=len(tokenizer),
+            classes=np.arange(CLASSES),
+        )
+        ours.append(watch.rate(corpus.tokens))
+        assert corpus.tokens == tokens
+    return np.array(theirs), np.array(ours)
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--megabytes", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=200)
+    wanted = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        data = folder / "data.tsv"
+        write_text(data, wanted.megabytes)
+        with data.open("rb") as file:
+            lines = sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+        print(f"file: {data.stat().st_size / 1e6:,.0f} MB, {lines:,} lines", flush=True)
+        time.sleep(3)  # a file that has just been written is not trusted to stay as it is
+        for name in ("first", "second"):
+            seconds, before, peak = train(data, folder, wanted.steps)
+            print(
+                f"{name} run: {seconds:.1f} s to the first step, peak resident memory "
+                f"{peak / 1024:,.0f} MiB ({before / 1024:,.0f} MiB by the first step)",
+                flush=True,
+            )
+        models = list((folder / "cache" / "textrnn").glob("tokenizer-*/tokenizer.model"))
+        take_first(data, folder / "part.tsv", ENCODED_MEGABYTES)
+        theirs, ours = measure_rates(folder / "part.tsv", Tokenizer.read(models[0]), folder)
+        print(f"| {count_threads()} threads | tokens/s | tokens/s of one processor |\n|---|---|---|")
+        ways = ("SentencePiece, a list in memory", theirs), ("read, encode and write", ours), ("ratio", ours / theirs)
+        for name, rates in ways:
+            wall, processor = np.median(rates, axis=0)
+            print(
+                f"| {name} | {wall:,.2f} | {processor:,.2f} |"
+                if name == "ratio"
+                else f"| {name} | {wall:,.0f} | {processor:,.0f} |"
+            )
+
+
+if __name__ == "__main__":
+    main()
