@@ -17,7 +17,7 @@ from textrnn.errors import BackendError, ConfigError, DataError, ModelError, Sto
 from textrnn.inference.engine import Engine
 from textrnn.modelfile import load_model
 from textrnn.ops.sru.backends import choose_backend
-from textrnn.training import EpochRecord, Plan, Reporter, loop, resume, train
+from textrnn.training import EpochRecord, Plan, Reporter, resume, session, train
 from textrnn.training.checkpoint import CHECKPOINT_NAME
 from textrnn.training.ranks import Ranks
 
@@ -139,11 +139,11 @@ def test_notes_tell_what_was_decided_for_the_user(tmp_path: Path) -> None:
 
 
 def test_the_slow_backend_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("textrnn.training.loop.choose_backend", lambda *_, **__: "reference")
+    monkeypatch.setattr("textrnn.training.session.choose_backend", lambda *_, **__: "reference")
     model = torch.nn.Linear(2, 2)
     for cell, told in (("sru", True), ("gru", False)):
         config = Config.model_validate({"model": {"cell": cell}})
-        line = loop._describe(config, model, torch.device("cpu"), Ranks())  # type: ignore[arg-type]
+        line = session.describe(config, model, torch.device("cpu"), Ranks())  # type: ignore[arg-type]
         assert ("SRU backend reference, which is slow: 'textrnn doctor' says why" in line) == told
 
 

@@ -50,6 +50,7 @@ Settings = Annotated[
 Resume = Annotated[
     Path | None, typer.Option(metavar="FOLDER", help="Go on with the interrupted run in FOLDER, to the same end.")
 ]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print config, data, steps, time and memory; train nothing.")]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Delete an earlier run in FOLDER in place of keeping it as FOLDER.1.")
 ]
@@ -72,6 +73,7 @@ def train_command(
     settings: Settings = None,
     overwrite: Overwrite = False,
     resume: Resume = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Train a classifier.
 
@@ -84,6 +86,7 @@ def train_command(
       textrnn train --train train.tsv --valid valid.tsv --out runs/questions
       textrnn train config.yaml --cell gru --set model.dropout=0.3
       textrnn train --resume runs/questions
+      textrnn train --train train.tsv --dry-run
     """
     if resume is not None:
         _refuse_others(resume)
@@ -109,6 +112,10 @@ def train_command(
     overrides += [Override(key, value, f"{flag} {value}") for key, (flag, value) in flags.items() if value is not None]
     resolved = load_config(config, overrides=overrides)
 
+    if dry_run:
+        _estimate(resolved)
+        return
+
     def run(training: ModuleType, reporter: Reporter) -> Outcome:
         folder = out if out is not None else training.default_folder(resolved)
         command = shlex.join(["textrnn", *sys.argv[1:]])
@@ -124,6 +131,30 @@ def _refuse_others(resume: Path) -> None:
     own = {"--resume", "--debug", str(resume), f"--resume={resume}"}
     if given := [word for word in words if word not in own]:
         raise ConfigError(f"--resume {resume}: goes on with the run as it was begun; leave out {given[0]}")
+
+
+def _estimate(config: Config) -> None:
+    """Print what a run would be, and train nothing: the config on stdout, the rest on stderr."""
+    _prepare_torch(config.train.device)
+
+    from textrnn.cli.progress import make_reporter
+    from textrnn.config import dump_yaml
+    from textrnn.training import estimate
+
+    found = estimate(config, reporter=make_reporter())
+    memory = "" if found.memory is None else f" and {found.memory / 2**20:,.0f} MiB of memory"
+    say(
+        f"{found.batches:,} steps in an epoch of {found.tokens:,} pieces, {found.steps:,} steps at most: about "
+        f"{_format_seconds(found.seconds)}{memory}; nothing was trained"
+    )
+    write_data(dump_yaml(found.config))
+
+
+def _format_seconds(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 3:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 180 else f"{minutes / 60:.0f} h"
 
 
 def _finish(run: Callable[[ModuleType, Reporter], Outcome], *, device: str) -> None:

@@ -1,0 +1,151 @@
+"""A training session: from a config, or a run that was interrupted, to a finished run folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from textrnn.classifier import Classifier
+from textrnn.config import Config
+from textrnn.errors import BackendError
+from textrnn.ops.sru.backends import choose_backend
+from textrnn.training.checkpoint import CHECKPOINT_NAME, Checkpoint
+from textrnn.training.dataset import Dataset, load_dataset
+from textrnn.training.device import make_repeatable, resolve_device
+from textrnn.training.loop import Trainer
+from textrnn.training.progress import Progress
+from textrnn.training.ranks import Ranks
+from textrnn.training.reporter import EpochRecord, Reporter
+from textrnn.training.run import Run, find_checkpoint
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a finished run gave: its folder, the record of its best epoch, and what was set aside for it."""
+
+    folder: Path
+    config: Config
+    best: EpochRecord
+    parameters: int
+    seconds: float
+    kept: Path | None
+
+
+def train(
+    config: Config, out: Path, *, command: str = "", overwrite: bool = False, reporter: Reporter | None = None
+) -> Outcome:
+    """Train what ``config`` says and leave the run in the folder ``out``.
+
+    The same config and data give the same bytes of the model file on the same machine with as many threads.
+
+    Raises:
+        ConfigError: ``out`` cannot be a run folder.
+        DataError: a data file cannot be used.
+        TokenizerError: the tokenizer cannot be read or trained.
+        BackendError: the device is not there.
+        StoppedError: a signal ended the run.
+    """
+    ranks = Ranks.from_environment()
+    if ranks.was_restarted and (out / CHECKPOINT_NAME).exists():
+        return resume(out, reporter=reporter)
+    with reporting(reporter if ranks.is_first else None) as shown:
+        return _run(config, Run(out, command=command, overwrite=overwrite), ranks=ranks, reporter=shown)
+
+
+def resume(folder: Path, *, reporter: Reporter | None = None) -> Outcome:
+    """Go on with the interrupted run in ``folder``; it ends with the bytes that it would have ended with.
+
+    Raises:
+        ModelError: there is no checkpoint in the folder, or the training text is no longer the same.
+        ConfigError, DataError, TokenizerError, BackendError, StoppedError: as :func:`train`.
+    """
+    ranks = Ranks.from_environment()
+    checkpoint = find_checkpoint(folder)
+    with reporting(reporter if ranks.is_first else None) as shown:
+        config = Config.model_validate(checkpoint.state["config"])
+        progress = Progress.restore(checkpoint.state["progress"])
+        run = Run.reopen(folder, progress.records) if ranks.is_first else Run(folder)
+        return _run(config, run, ranks=ranks, reporter=shown, checkpoint=checkpoint)
+
+
+@contextmanager
+def reporting(reporter: Reporter | None) -> Iterator[Reporter]:
+    """Yield the reporter, or a silent one, and close it at the end; want of memory becomes a message."""
+    shown = reporter or Reporter()
+    try:
+        yield shown
+    except RuntimeError as error:  # torch has no class of its own for want of memory on the CPU
+        if isinstance(error, torch.OutOfMemoryError) or "alloc" in str(error):
+            raise BackendError(
+                "out of memory; raise train.accumulate, or lower --batch-size, --hidden or data.max_length"
+            ) from None
+        raise
+    finally:
+        shown.close()
+
+
+def _run(
+    config: Config, run: Run, *, ranks: Ranks, reporter: Reporter, checkpoint: Checkpoint | None = None
+) -> Outcome:
+    device = resolve_device(config.train.device, local_rank=ranks.local_rank if ranks.size > 1 else None)
+    ranks.join(device)
+    try:
+        dataset = load_dataset(config, reporter)
+        config = resolve_batch_size(config, len(dataset.train))
+        make_repeatable(config.train.seed)
+        model = build(config, dataset).to(device)
+        reporter.note(describe(config, model, device, ranks))
+        trainer = Trainer(config, dataset, model=model, device=device, ranks=ranks)
+        if checkpoint is not None:
+            trainer.restore(checkpoint, run.folder)
+            reporter.note(f"going on in epoch {trainer.progress.epoch}, after step {trainer.stepper.optimiser.steps:,}")
+        start = time.perf_counter() - trainer.progress.elapsed - trainer.progress.seconds
+        try:
+            best = trainer.fit(run, reporter)
+        except KeyboardInterrupt:
+            reporter.note(f"the best model so far is in {run.folder}" if trainer.saved else "no model was saved")
+            raise
+        return Outcome(run.folder, config, best, count(model), time.perf_counter() - start, trainer.kept)
+    finally:
+        ranks.leave()
+
+
+def resolve_batch_size(config: Config, texts: int) -> Config:
+    """Set a batch size that was left open: 32, but 16 or 8 where an epoch would have fewer than 100 steps."""
+    if config.train.batch_size is not None or config.train.batch_tokens is not None:
+        return config
+    size = next((size for size in (32, 16) if texts >= 100 * size), 8)
+    return config.model_copy(update={"train": config.train.model_copy(update={"batch_size": size})})
+
+
+def build(config: Config, dataset: Dataset) -> Classifier:
+    """Return the network of ``config`` with weights as torch's generator draws them."""
+    return Classifier(len(dataset.tokenizer), len(dataset.labels), **config.model.model_dump())
+
+
+def count(model: nn.Module) -> int:
+    """Return how many parameters ``model`` has."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def describe(config: Config, model: Classifier, device: torch.device, ranks: Ranks) -> str:
+    """Return one line on the network and where it is trained."""
+    shape = config.model
+    way = "both directions" if shape.bidirectional else "one direction"
+    name = choose_backend("auto", device=device.type) if shape.cell == "sru" else ""
+    backend = f", SRU backend {name}" if name else ""
+    if name == "reference":
+        backend += ", which is slow: 'textrnn doctor' says why there is no faster one"
+    together = f", {ranks.size} processes together" if ranks.size > 1 else ""
+    tokens = config.train.batch_tokens
+    step = f"{config.train.batch_size} texts" if tokens is None else f"up to {tokens:,} pieces"
+    return (
+        f"model: {shape.layers} layers of {shape.cell.upper()}, {shape.hidden} wide, {way}, "
+        f"{count(model):,} parameters, {step} in a step, on {device}{together}{backend}"
+    )
