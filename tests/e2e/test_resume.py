@@ -95,12 +95,24 @@ def test_what_cannot_be_gone_on_with_is_told(
     assert not list(tmp_path.iterdir())
 
 
-def together(*arguments: str, cwd: Path, options: tuple[str, ...] = ()) -> subprocess.CompletedProcess[bytes]:
-    """Run two processes under torchrun."""
+def together(*arguments: str, cwd: Path) -> subprocess.Popen[bytes]:
+    """Start two processes under torchrun, which starts them anew up to twice."""
     torchrun = Path(find_command()).with_name("torchrun")
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    command = [torchrun, "--standalone", "--nproc-per-node", "2", *options, "-m", "textrnn", *arguments]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, check=False, timeout=300)
+    command = [torchrun, "--standalone", "--nproc-per-node=2", "--max-restarts=2", "-m", "textrnn", *arguments]
+    return subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def children_of(parent: int) -> list[int]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            number, rest = path.read_text().split(" ", 1)
+        except OSError:  # it has ended
+            continue
+        if int(rest.rpartition(")")[2].split()[1]) == parent:
+            found.append(int(number))
+    return found
 
 
 def losses_of(folder: Path) -> list[float]:
@@ -112,10 +124,26 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
     rest = ("--train", "rows.tsv", *SMALL, "--epochs", "4", "--set", "model.dropout=0")
     done = run_command("train", *rest, "--out", "one", cwd=tmp_path)
     assert done.returncode == 0, done.stderr.decode()
-    done = together("train", *rest, "--out", "two", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr.decode()
-    assert done.stdout == b"two\n"
+    stdout, stderr = together("train", *rest, "--out", "two", cwd=tmp_path).communicate(timeout=300)
+    assert stdout == b"two\n", stderr.decode()
     assert losses_of(tmp_path / "two") == pytest.approx(losses_of(tmp_path / "one"), abs=1e-4)
-    assert done.stderr.count(b"epoch 4/4") == 1  # the first speaks for both
+    assert stderr.count(b"epoch 4/4") == 1  # the first speaks for both
     found = json.loads(run_command("evaluate", "-m", "two", "rows.tsv", "--json", cwd=tmp_path).stdout)
     assert found["accuracy"] == 1.0
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc to find the processes in")
+def test_a_killed_process_is_started_anew_and_all_go_on(tmp_path: Path) -> None:
+    write_rows(tmp_path / "rows.tsv", 400)
+    rest = ARGUMENTS[1:]
+    _, stderr = together("train", *rest, cwd=tmp_path).communicate(timeout=300)
+    (tmp_path / "run").rename(tmp_path / "whole")
+    process = together("train", *rest, cwd=tmp_path)
+    while not (tmp_path / "run" / "checkpoint.safetensors").exists():
+        assert process.poll() is None, stderr.decode()
+        time.sleep(0.05)
+    os.kill(max(children_of(process.pid)), signal.SIGKILL)
+    _, stderr = process.communicate(timeout=300)
+    assert process.returncode == 0, stderr.decode()
+    assert b"going on in epoch" in stderr
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == (tmp_path / "whole/model.safetensors").read_bytes()

@@ -1,0 +1,162 @@
+"""How many pieces a second whole training steps take in, beside their matrix products alone and beside other cells.
+
+    TEXTRNN_TEST_DATA=FOLDER python benchmarks/training.py [--seconds 3] [--device cpu]
+
+trains networks of two bidirectional layers, embedding 256, hidden 128 a direction, on mr of the test data with the
+default batches and optimiser: everything that a step of `textrnn train` does. Contestants take turns over the same
+batches; ratios are medians of those within a turn. *Products* are the matrix products of SRU's step alone, forward and
+backward. The package `sru` 2.6.0 comes last where it is installed (`pip install 'textrnn[peers]'`): importing it slows
+others down.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from itertools import cycle, islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from textrnn.classifier import Classifier
+from textrnn.config import Override, load_config
+from textrnn.corpus.batching import PackedBatch, bucket_batches
+from textrnn.ops.memory import keep_freed_memory
+from textrnn.ops.sru.product import multiply
+from textrnn.training.dataset import Dataset, load_dataset
+from textrnn.training.device import make_repeatable, resolve_device
+from textrnn.training.ranks import Ranks
+from textrnn.training.reporter import Reporter
+from textrnn.training.step import Stepper
+
+Run = Callable[[PackedBatch], object]
+STEPS = 12  # of a turn
+
+
+def load(folder: Path, cache: str) -> Dataset:
+    values = {"data.train": str(folder / "train.tsv"), "data.valid": str(folder / "valid.tsv"), "data.cache": cache}
+    return load_dataset(load_config(overrides=[Override(k, v, k) for k, v in values.items()]), Reporter())
+
+
+def make_stepper(dataset: Dataset, device: torch.device, *, cell: str = "sru", precision: str = "fp32") -> Run:
+    values = {"model.cell": cell, "train.precision": precision}
+    config = load_config(overrides=[Override(k, v, k) for k, v in values.items()])
+    make_repeatable(1)
+    model = Classifier(len(dataset.tokenizer), len(dataset.labels), **config.model.model_dump()).to(device)
+    return run_steps(model, config.train, device)
+
+
+def run_steps(model: Classifier, config: object, device: torch.device) -> Run:
+    model.train()
+    stepper = Stepper(model, config, device=device, ranks=Ranks())  # type: ignore[arg-type]
+    return lambda batch: stepper.step(batch, lr=1e-3)
+
+
+def make_products(device: torch.device, precision: str) -> Run:
+    """Two layers of 256 columns in and out, three blocks: forward, and backward to the input and the weights."""
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    weight = torch.randn(256, 768, device=device).to(dtype)
+
+    def run(batch: PackedBatch) -> None:
+        x = torch.zeros(len(batch.ids), 256, dtype=dtype, device=device)
+        du = torch.zeros(len(batch.ids), 768, dtype=dtype, device=device)
+        for _ in range(2):
+            _ = multiply(x, weight), multiply(du, weight.T), multiply(x.T, du, dtype=torch.float32)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    return run
+
+
+class PeerLayers(nn.Module):
+    """Both layers by the package `sru`, which pads."""
+
+    def __init__(self, kind: Callable[..., nn.Module]) -> None:
+        super().__init__()
+        self.rnn = kind(256, 128, num_layers=2, bidirectional=True, dropout=0.5, layer_norm=True)
+        self.output_size = 256
+
+    def forward(self, x: Tensor, offsets: Tensor) -> Tensor:
+        texts = x.split(offsets.diff().tolist())
+        padded = nn.utils.rnn.pad_sequence(list(texts))
+        lengths = offsets.diff()
+        rows = torch.arange(len(padded), device=x.device)[:, None]
+        h, _ = self.rnn(padded, mask_pad=rows >= lengths)
+        return h.transpose(0, 1)[(rows < lengths).T]
+
+
+def make_peer(dataset: Dataset, device: torch.device) -> Run | None:
+    try:
+        import sru  # noqa: PLC0415 - it compiles itself
+    except Exception as error:
+        print(f"the package sru is left out: {type(error).__name__}: {error}", file=sys.stderr)
+        return None
+    config = load_config()
+    make_repeatable(1)
+    model = Classifier(len(dataset.tokenizer), len(dataset.labels), **config.model.model_dump())
+    model.layers = nn.ModuleList([PeerLayers(sru.SRU)])
+    return run_steps(model.to(device), config.train, device)
+
+
+def contest(runs: dict[str, Run], batches: list[PackedBatch], seconds: float) -> dict[str, list[float]]:
+    """Return the seconds that each took in each turn."""
+    taken: dict[str, list[float]] = {name: [] for name in runs}
+    source = cycle(batches)
+    for run in runs.values():
+        for batch in batches[:3]:
+            run(batch)
+    end = time.perf_counter() + seconds * len(runs)
+    while time.perf_counter() < end or len(taken[next(iter(runs))]) < 5:
+        turn = list(islice(source, STEPS))
+        for name, run in runs.items():
+            start = time.perf_counter()
+            for batch in turn:
+                run(batch)
+            taken[name].append((time.perf_counter() - start) / sum(len(batch.ids) for batch in turn))
+    return taken
+
+
+def tabulate(taken: dict[str, list[float]], ours: str) -> None:
+    print("| | pieces/s | x as long as " + ours + " |\n|---|---|---|")
+    for name, times in taken.items():
+        ratio = statistics.median(x / y for x, y in zip(times, taken[ours], strict=True))
+        print(f"| {name} | {1 / statistics.median(times):,.0f} | {ratio:.2f} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=3.0, help="for each contestant")
+    parser.add_argument("--device", default="cpu")
+    options = parser.parse_args()
+    folder = os.environ.get("TEXTRNN_TEST_DATA")
+    if not folder:
+        sys.exit("TEXTRNN_TEST_DATA names no folder of real text")
+    keep_freed_memory()
+    device = resolve_device(options.device)
+    with tempfile.TemporaryDirectory() as cache:
+        dataset = load(Path(folder) / "mr", cache)
+        batches = list(bucket_batches(dataset.train, 32, np.random.default_rng(1)))
+    pieces = dataset.train.tokens / len(batches)
+    print(f"mr, {pieces:.0f} pieces in a step on average, {device}, {torch.get_num_threads()} threads\n")
+    runs = {"products": make_products(device, "fp32"), "SRU": make_stepper(dataset, device)}
+    runs |= {cell.upper(): make_stepper(dataset, device, cell=cell) for cell in ("lstm", "gru")}
+    runs["SRU bf16"] = make_stepper(dataset, device, precision="bf16")
+    runs["products bf16"] = make_products(device, "bf16")
+    taken = contest(runs, batches, options.seconds)
+    tabulate(taken, "SRU")
+    share = statistics.median(x / y for x, y in zip(taken["products"], taken["SRU"], strict=True))
+    print(f"\nSRU takes in {100 * share:.0f} % of what its products alone would\n")
+    peer = make_peer(dataset, device)
+    if peer is not None:
+        tabulate(contest({"SRU": make_stepper(dataset, device), "package sru": peer}, batches, options.seconds), "SRU")
+
+
+if __name__ == "__main__":
+    main()
