@@ -17,8 +17,8 @@ from samples import write_rows
 
 KILLS = int(os.environ.get("TEXTRNN_KILLS", "4"))  # 30 in the long form
 ARGUMENTS = (
-    *("train", "--train", "rows.tsv", "--out", "run", *SMALL, "--epochs", "60"),
-    *("--set", "train.checkpoint_minutes=0", "--set", "train.patience=60"),
+    *("train", "--train", "rows.tsv", "--out", "run", *SMALL, "--epochs", "12"),
+    *("--set", "train.checkpoint_minutes=0", "--set", "train.patience=12"),
 )
 
 
@@ -59,13 +59,13 @@ def test_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
 
 def test_ctrl_c_then_resume(tmp_path: Path) -> None:
     write_rows(tmp_path / "rows.tsv", 400)
-    arguments = [*ARGUMENTS[:-4], "--set", "train.patience=60"]
+    arguments = [*ARGUMENTS[:-4], "--set", "train.patience=12"]
     done = run_command(*arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr.decode()
     (tmp_path / "run").rename(tmp_path / "whole")
     process = start(*arguments, cwd=tmp_path)
     assert process.stderr
-    while b"epoch 2/60" not in process.stderr.readline():
+    while b"epoch 2/12" not in process.stderr.readline():
         assert process.poll() is None
     process.send_signal(signal.SIGTERM)
     said = process.stderr.read().decode().splitlines()
