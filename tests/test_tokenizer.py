@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import sentencepiece
 
@@ -429,6 +430,26 @@ def test_encode_all_is_each_text_cut(spm: Tokenizer, max_length: int) -> None:
     got = spm.encode_all(texts, max_length=max_length)
     assert got == [spm.encode_ids(text)[:max_length] for text in texts]
     assert max(map(len, got)) == min(max_length, max(len(spm.encode_ids(text)) for text in texts))
+
+
+@pytest.mark.parametrize("arrays", [True, False])
+@pytest.mark.parametrize("max_length", [1, 3, 1000])
+@pytest.mark.parametrize("texts", [[], [""], ["", " ", ""], ["ka", "", "karulo 새갈 sno" * 20, "\u3000", "lo"]])
+def test_packed_ids_are_those_of_encode_all(
+    spm: Tokenizer, texts: list[str], max_length: int, arrays: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not arrays:  # as with older versions of SentencePiece
+        monkeypatch.setattr("textrnn.tokenizer._RETURNS_ARRAYS", False)
+    expected = spm.encode_all(texts, max_length=max_length)
+    ids, lengths = spm.encode_packed([text.encode() for text in texts], max_length=max_length)
+    assert (ids.dtype, lengths.dtype) == (np.int32, np.int64)
+    assert ids.tolist() == [token for row in expected for token in row]
+    assert lengths.tolist() == [len(row) for row in expected]
+
+
+def test_a_fingerprint_is_the_models(spm: Tokenizer) -> None:
+    assert spm.fingerprint == Tokenizer(spm.model, name="again").fingerprint
+    assert spm.fingerprint != train(model_type="char").tokenizer.fingerprint
 
 
 @pytest.mark.parametrize("text", ["", "  ", "\t\n", "\u3000", "\u200b"])

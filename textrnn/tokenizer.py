@@ -30,7 +30,7 @@ SAMPLE_LINES = 5_000_000
 
 _META = "\u2581"  # SentencePiece writes a blank so
 _RESERVED = "\u2585".encode()  # SentencePiece keeps this character for itself and passes over lines that hold it
-_RETURNS_ARRAYS = hasattr(sentencepiece.SentencePieceProcessor, "EncodeAsNumpy")  # since 0.2.2
+_RETURNS_ARRAYS = hasattr(sentencepiece.SentencePieceProcessor, "EncodeAsNumpy")  # newer versions do
 _OWN_OPTIONS = {
     *("input", "model_prefix", "sentence_iterator", "model_writer", "model_type", "vocab_size", "hard_vocab_limit"),
     *("input_sentence_size", "shuffle_input_sentence", "minloglevel", "input_format"),

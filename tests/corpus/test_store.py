@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from textrnn.corpus import store as store_module
-from textrnn.corpus.store import Store, find_cache_folder, make_key, measure_cache, take_stat
+from textrnn.corpus.place import measure_cache
+from textrnn.corpus.store import Store, make_key, take_stat
 from textrnn.errors import DataError
 
 DAY = 24 * 3600
@@ -189,22 +189,6 @@ def test_a_damaged_memory_is_none(content: str, store: Store, tmp_path: Path) ->
 
 def test_what_is_no_file_has_no_stat(tmp_path: Path) -> None:
     assert take_stat(tmp_path) is None
-
-
-def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert find_cache_folder() == tmp_path / "textrnn"
-    assert find_cache_folder("~/x") == tmp_path / "home" / "x"
-    assert find_cache_folder("here") == Path.cwd() / "here"
-    for value in ("", "not/absolute"):
-        monkeypatch.setenv("XDG_CACHE_HOME", value)
-        for system, place in (("linux", ".cache"), ("darwin", "Library/Caches")):
-            monkeypatch.setattr(store_module.sys, "platform", system)
-            assert find_cache_folder() == tmp_path / "home" / place / "textrnn"
-    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
-    monkeypatch.setattr(store_module.sys, "platform", "win32")
-    assert find_cache_folder() == tmp_path / "local" / "textrnn"
 
 
 def test_a_folder_that_cannot_be_written_gives_way_to_a_temporary_one(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import platform
 
 from textrnn import __version__
 from textrnn.cli.console import write_data
-from textrnn.corpus.store import find_cache_folder, measure_cache
+from textrnn.corpus.place import find_cache_folder, measure_cache
 from textrnn.files import shipped
 from textrnn.ops.sru.backends import choose_backend, list_backends
 from textrnn.ops.sru.cpu import multiplies

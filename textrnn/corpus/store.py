@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -15,13 +14,13 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from textrnn.corpus.place import META, find_cache_folder
 from textrnn.errors import DataError
 from textrnn.files import atomic_write
 
 LAYOUT = 1
 """Part of every key: another layout or meaning of the files takes another number."""
 
-_META = "meta.json"
 _DRAFT = "tmp-"
 _FILES = "files"  # the digests of files that were read
 _STALE_SECONDS = 24 * 3600
@@ -42,23 +41,6 @@ class Entry:
 def make_key(*parts: object) -> str:
     """Return a name for what was made of ``parts`` (plain values)."""
     return blake2b(json.dumps([LAYOUT, *parts]).encode(), digest_size=16).hexdigest()
-
-
-def find_cache_folder(name: str | None = None) -> Path:
-    """Return the folder that ``data.cache`` names; without a name the user's own cache folder."""
-    if name is not None:
-        return Path(name).expanduser().absolute()
-    cache = os.environ.get("XDG_CACHE_HOME", "")
-    if not Path(cache).is_absolute():
-        windows = os.environ.get("LOCALAPPDATA", "") if sys.platform == "win32" else ""
-        cache = windows or str(Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache"))
-    return Path(cache) / "textrnn"
-
-
-def measure_cache(folder: Path) -> tuple[int, int]:
-    """Return the number of entries and the bytes of all files in the cache folder ``folder``."""
-    files = [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else []
-    return sum(path.name == _META for path in files), sum(path.stat().st_size for path in files)
 
 
 class Store:
@@ -94,7 +76,7 @@ class Store:
         folder = self.folder / f"{kind}-{key}"
         for _ in range(2):  # it may have come between the first look and the question whether it exists
             try:
-                meta = json.loads((folder / _META).read_bytes())
+                meta = json.loads((folder / META).read_bytes())
                 if all((folder / name).stat().st_size == size for name, size in meta["sizes"].items()):
                     with contextlib.suppress(OSError):  # another user's
                         os.utime(folder)
@@ -181,7 +163,7 @@ class Draft:
     def commit(self, kind: str, key: str, meta: dict[str, Any]) -> Entry:
         """Make this the entry; where another process was faster, its entry stands. Old entries are swept."""
         sizes = {name: file.tell() for name, file in self._files.items()}
-        self.write(_META, json.dumps({**meta, "sizes": sizes}).encode())
+        self.write(META, json.dumps({**meta, "sizes": sizes}).encode())
         with self._store.explaining():
             for file in self._files.values():
                 file.flush()
@@ -225,7 +207,7 @@ def _sweep_one(path: Path, now: float) -> None:
     elif age > _UNUSED_SECONDS:
         if path.parent.name == _FILES:
             path.unlink()
-        elif "-" in path.name and (path / _META).exists():
+        elif "-" in path.name and (path / META).exists():
             _remove_entry(path)
 
 

@@ -39,8 +39,13 @@ class Ranks:
 
     def join(self, device: torch.device) -> None:
         """Wait for the others: gloo between CPUs, NCCL between CUDA devices."""
-        if self.size > 1:
-            distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        if self.size == 1:
+            return
+        store, rank, size = next(distributed.rendezvous("env://"))
+        # under torchrun the store outlives processes that died, and with it the addresses that they left there
+        store = distributed.PrefixStore(f"start-{self.restarts}", store)
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        distributed.init_process_group(backend, store=store, rank=rank, world_size=size)
 
     def leave(self) -> None:
         """Take leave of the others."""

@@ -11,6 +11,7 @@ import sentencepiece
 
 from textrnn.config import Config
 from textrnn.corpus.batching import Rows
+from textrnn.corpus.memory import give_back_freed_memory
 from textrnn.corpus.source import LabelledFile
 from textrnn.corpus.store import Store, make_key
 from textrnn.tokenizer import Tokenizer, train_tokenizer
@@ -42,6 +43,7 @@ def fit_tokenizer(config: Config, train: LabelledFile, kept: Rows | None, *, sto
     entry = store.find("tokenizer", key)
     if entry is None:
         drawn, used = _draw(train.sizes, kept, config.train.seed)
+        give_back_freed_memory()  # before SentencePiece takes more
         trained = train_tokenizer(
             chain.from_iterable(train.read_texts(drawn)),
             model_type=wanted.model_type,
