@@ -41,9 +41,9 @@ class Ranks:
         """Wait for the others: gloo between CPUs, NCCL between CUDA devices."""
         if self.size == 1:
             return
-        store, rank, size = next(distributed.rendezvous("env://"))
+        store, rank, size = next(distributed.rendezvous("env://"))  # type: ignore[attr-defined]
         # under torchrun the store outlives processes that died, and with it the addresses that they left there
-        store = distributed.PrefixStore(f"start-{self.restarts}", store)
+        store = distributed.PrefixStore(f"start-{self.restarts}", store)  # type: ignore[attr-defined]
         backend = "nccl" if device.type == "cuda" else "gloo"
         distributed.init_process_group(backend, store=store, rank=rank, world_size=size)
 
