@@ -2,6 +2,7 @@
 // exactly the size that they need. `run` builds it with a sanitizer, which reports what is out of bounds, undefined or
 // a race. What it looks at by itself: every output is written whole, and neither the number of threads, nor what else
 // runs, nor a fork changes a bit of it. What the numbers should be is tests/ops/sru/test_operator.py's to say.
+#include "beside.h"
 #include "problem.h"
 #include "product.h"
 
@@ -27,6 +28,13 @@ void textrnn_sigmoid(const float* x, float* y, int64_t n);
 int textrnn_sru_forward(const textrnn::Problem* p, int threads);
 int textrnn_sru_backward(const textrnn::Problem* p, int threads);
 int textrnn_multiplies();
+int textrnn_dropout(int64_t element, const void* x, void* y, int64_t n, double keep, uint64_t key, int threads);
+int textrnn_pool_rows(int64_t element, const void* x, const int64_t* offsets, int64_t N, int64_t B, int64_t D,
+                      float* largest, int32_t* place, float* mean, int threads);
+int textrnn_pool_rows_back(int64_t element, const float* dlargest, const int32_t* place, const float* dmean,
+                           const int64_t* offsets, int64_t N, int64_t B, int64_t D, void* dx, int threads);
+int textrnn_adamw(float* weight, float* mean, float* square, const float* gradient, const int64_t* rows, int64_t R,
+                  int64_t V, int64_t D, const textrnn::Rates* rates, int threads);
 int textrnn_multiply(const textrnn::Product* p, int threads);
 }
 
@@ -275,6 +283,48 @@ int64_t check_products() {
   return calls + 1;
 }
 
+std::string bits_of(const Buffer& buffer) { return std::string(buffer.as<char>(), buffer.size()); }
+
+// What goes on beside the recurrence: the same bits for any number of threads, nothing out of bounds.
+int64_t check_beside() {
+  int64_t calls = 0;
+  const int64_t offsets[] = {0, 1, 4, 40, 41}, rows[] = {0, 6, 3};
+  const textrnn::Rates rates = {0.9f, 0.999f, 0.99f, 0.1f, 2.0f, 1e-8f};
+  for (const int64_t element : {4, 2})
+    for (const int64_t D : {1, 7, 64, 130}) {
+      const Buffer x = draw(41 * D, element), dlargest = draw(4 * D, 4), dmean = draw(4 * D, 4), gradient = draw(3 * D, 4);
+      const Buffer weight = draw(7 * D, 4), mean = draw(7 * D, 4), long_x = draw(40000 + D, element);
+      std::string before;
+      for (const int threads : {1, 3}) {
+        const Buffer y(long_x.size()), largest(4 * D * 4), place(4 * D * 4), means(4 * D * 4), dx(x.size());
+        EXPECT(textrnn_dropout(element, long_x.as<void>(), y.as<void>(), 40000 + D, 0.7, 99, threads) == 0, "dropout");
+        EXPECT(textrnn_pool_rows(element, x.as<void>(), offsets, 41, 4, D, largest.as<float>(), place.as<int32_t>(),
+                                 means.as<float>(), threads) == 0,
+               "pool");
+        EXPECT(textrnn_pool_rows_back(element, dlargest.as<float>(), place.as<int32_t>(), dmean.as<float>(), offsets, 41, 4,
+                                      D, dx.as<void>(), threads) == 0,
+               "pool_back");
+        const Buffer moved[] = {Buffer(7 * D * 4), Buffer(7 * D * 4), Buffer(7 * D * 4)};
+        std::memcpy(moved[0].as<char>(), weight.as<char>(), weight.size());
+        std::memcpy(moved[1].as<char>(), mean.as<char>(), mean.size());
+        std::memset(moved[2].as<char>(), 0, moved[2].size());
+        EXPECT(textrnn_adamw(moved[0].as<float>(), moved[1].as<float>(), moved[2].as<float>(), gradient.as<float>(), rows, 3,
+                             7, D, &rates, threads) == 0,
+               "adamw");
+        std::string bits = bits_of(y) + bits_of(largest) + bits_of(place) + bits_of(means) + bits_of(dx);
+        for (const Buffer& part : moved) bits += bits_of(part);
+        EXPECT(!has_nan(y, element) && !has_nan(dx, element) && !has_nan(means, 4), "beside: something was not written");
+        EXPECT(before.empty() || bits == before, "beside: the bits");
+        before = bits, calls += 4;
+      }
+      const int64_t empty[] = {0, 0, 41}, far[] = {7};
+      EXPECT(textrnn_pool_rows(element, x.as<void>(), empty, 41, 2, D, nullptr, nullptr, nullptr, 1) == 2, "an empty one");
+      EXPECT(textrnn_adamw(nullptr, nullptr, nullptr, nullptr, far, 1, 7, D, &rates, 1) == 2, "a row that is not there");
+      calls += 2;
+    }
+  return calls;
+}
+
 int64_t check_refusals() {
   const Inputs inputs({4, 1, 4, 7, {2, 1}, 0});
   const Outputs outputs(inputs, true);
@@ -337,7 +387,7 @@ int main() {
   std::string levels;
   int64_t calls = 0;
   for (int level = 0; const char* name = textrnn_level(level); ++level) {
-    calls += check_callers(level) + check_shapes() + check_sigmoid();
+    calls += check_callers(level) + check_shapes() + check_sigmoid() + check_beside();
     levels += std::string(" ") + name;
   }
   calls += check_products() + check_refusals() + check_fork();
