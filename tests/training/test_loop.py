@@ -269,12 +269,13 @@ def test_other_data_is_not_gone_on_with(tmp_path: Path) -> None:
     assert (tmp_path / "run" / CHECKPOINT_NAME).exists()
 
 
-def test_a_batch_in_parts_gives_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cell", ["sru", "gru"])
+def test_a_batch_in_parts_gives_the_same(cell: str, tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "rows.tsv")
     losses = []
     for parts in (1, 3, 100):  # more than there are texts in a batch
         recorder = Recorder()
-        config = small(rows, model__dropout=0.0, train__accumulate=parts, train__epochs=2)
+        config = small(rows, model__cell=cell, model__dropout=0.0, train__accumulate=parts, train__epochs=2)
         train(config, tmp_path / f"run{parts}", reporter=recorder)
         losses.append([record.loss for record in recorder.records])
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)

@@ -96,7 +96,7 @@ def _run(
     device = resolve_device(config.train.device, local_rank=ranks.local_rank if ranks.size > 1 else None)
     ranks.join(device)
     try:
-        dataset = load_dataset(config, reporter)
+        dataset = _load_in_turn(config, ranks, reporter)
         config = resolve_batch_size(config, len(dataset.train))
         make_repeatable(config.train.seed)
         model = build(config, dataset).to(device)
@@ -114,6 +114,16 @@ def _run(
         return Outcome(run.folder, config, best, count(model), time.perf_counter() - start, trainer.kept)
     finally:
         ranks.leave()
+
+
+def _load_in_turn(config: Config, ranks: Ranks, reporter: Reporter) -> Dataset:
+    """Have the first rank encode the text, and the others find it encoded."""
+    if not ranks.is_first:
+        ranks.wait()
+    dataset = load_dataset(config, reporter)
+    if ranks.is_first:
+        ranks.wait()
+    return dataset
 
 
 def resolve_batch_size(config: Config, texts: int) -> Config:

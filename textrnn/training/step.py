@@ -21,6 +21,7 @@ from textrnn.training.optimiser import Optimiser
 from textrnn.training.ranks import Ranks
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_NO_CLASS = -1
 _FIRST_SCALE, _STEPS_TO_RAISE_IT = 2.0**16, 2000  # as torch.amp.GradScaler's
 
 
@@ -34,7 +35,7 @@ class Scorer(nn.Module):
     def forward(self, table: Tensor, places: Tensor, offsets: Tensor, classes: Tensor) -> Tensor:
         """Return the sum of the losses of the texts whose pieces are the rows ``places`` (N,) of ``table`` (R, D)."""
         scores = self.model.score(functional.embedding(places, table), offsets)
-        return functional.cross_entropy(scores.float(), classes, reduction="sum")
+        return functional.cross_entropy(scores.float(), classes, reduction="sum", ignore_index=_NO_CLASS)
 
 
 class Stepper:
@@ -52,7 +53,9 @@ class Stepper:
             raise BackendError("train.precision fp16: for CUDA devices; use bf16 or fp32 on the CPU")
         model.embedding.weight.requires_grad_(False)  # its rows are moved by themselves
         self.model, self.config, self.device, self.ranks = model, config, device, ranks
-        self.optimiser = Optimiser(model.embedding.weight, model.network(), config)
+        network = model.network()
+        self._parameters = list(network.values())
+        self.optimiser = Optimiser(model.embedding.weight, network, config)
         self.scale, self.steady = _FIRST_SCALE if config.precision == "fp16" else 1.0, 0
         scorer: nn.Module = Scorer(model)
         if config.compile:
@@ -94,8 +97,11 @@ class Stepper:
         bounds = np.linspace(0, len(batch), count + 1).astype(np.int64)
         for index in range(self.ranks.rank, count, self.ranks.size):
             first, last = bounds[index], bounds[index + 1]
+            classes = batch.classes[first:last]
+            if first == last:  # fewer texts than parts: a text that does not count, so that every rank has a part
+                first, last, classes = 0, 1, np.array([_NO_CLASS])
             start, end = batch.offsets[first], batch.offsets[last]
-            yield places[start:end], batch.offsets[first : last + 1] - start, batch.classes[first:last]
+            yield places[start:end], batch.offsets[first : last + 1] - start, classes
 
     def _without_exchange(self, wanted: bool) -> AbstractContextManager[None]:
         if wanted and isinstance(self._scorer, DistributedDataParallel):
@@ -113,7 +119,7 @@ class Stepper:
     def _move(self, rows: Tensor, table: Tensor, lr: float) -> None:
         gradient = table.grad
         assert gradient is not None
-        parameters = [table, *self.model.network().values()]
+        parameters = [table, *self._parameters]
         if self.scale != 1.0:
             for parameter in parameters:
                 if parameter.grad is not None:
