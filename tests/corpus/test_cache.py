@@ -185,7 +185,7 @@ print(len(corpus), next(line for line in open("/proc/self/status") if line.start
 def test_memory_does_not_grow_with_the_file(store: Store, tokenizer: Tokenizer, tmp_path: Path) -> None:
     (tmp_path / "t.model").write_bytes(tokenizer.model)
     peaks = []
-    for megabytes in (8, 40):
+    for megabytes in (8, 72):
         path = tmp_path / f"{megabytes}.tsv"
         with path.open("wb") as file:
             for _ in range(megabytes):
@@ -195,5 +195,5 @@ def test_memory_does_not_grow_with_the_file(store: Store, tokenizer: Tokenizer, 
         rows, peak = map(int, done.stdout.split())
         assert rows == megabytes * 16_000
         peaks.append(peak / 1024)
-    # 32 MB of text and half a million rows more: 20 bytes for each row, and no more
-    assert peaks[1] - peaks[0] < 20
+    # 64 MB of text and a million rows more: 20 bytes for each row, some blocks of text, and no more
+    assert peaks[1] - peaks[0] < 40

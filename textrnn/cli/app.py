@@ -80,6 +80,7 @@ def _run(arguments: list[str], *, debug: bool) -> int:
             sys.stdout.flush()
         status = result if isinstance(result, int) else 0
     except KeyboardInterrupt:
+        say("interrupted")
         status = EXIT_INTERRUPTED
     except Exception as error:  # the boundary: whatever it is, it ends in a message
         if debug:
@@ -87,8 +88,6 @@ def _run(arguments: list[str], *, debug: bool) -> int:
         messages, status = _explain(error)
         for message in messages:
             say(message)
-    if status == EXIT_INTERRUPTED:
-        say("interrupted")
     return status
 
 
