@@ -42,4 +42,5 @@ def make_repeatable(seed: int) -> None:
     """Seed torch and have it take deterministic kernels, so that the same run gives the same bytes."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for this to be deterministic
     torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # all of it is written before it is read
     torch.manual_seed(seed)

@@ -87,7 +87,11 @@ class Stepper:
 
     def _seed(self) -> None:
         source = np.random.SeedSequence([self.config.seed, self.optimiser.steps, self.ranks.rank])
-        torch.manual_seed(int(source.generate_state(1, np.uint64)[0]))
+        drawn = int(source.generate_state(1, np.uint64)[0])
+        # torch.manual_seed would note for later, with a traceback, what to do with devices that are not in use
+        torch.default_generator.manual_seed(drawn)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(drawn)
 
     def _own_parts(
         self, batch: PackedBatch, places: npt.NDArray[np.int64]
