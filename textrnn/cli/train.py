@@ -116,13 +116,19 @@ def train_command(
         _estimate(resolved)
         return
 
+    _train(resolved, out, overwrite=overwrite)
+
+
+def _train(config: Config, out: Path | None, *, overwrite: bool) -> None:
+    """Train what ``config`` says, into ``out`` or the folder that is named after the data."""
+    command = shlex.join(["textrnn", *sys.argv[1:]])
+
     def run(training: ModuleType, reporter: Reporter) -> Outcome:
-        folder = out if out is not None else training.default_folder(resolved)
-        command = shlex.join(["textrnn", *sys.argv[1:]])
-        result: Outcome = training.train(resolved, folder, command=command, overwrite=overwrite, reporter=reporter)
+        folder = out if out is not None else training.default_folder(config)
+        result: Outcome = training.train(config, folder, command=command, overwrite=overwrite, reporter=reporter)
         return result
 
-    _finish(run, device=resolved.train.device)
+    _finish(run, device=config.train.device)
 
 
 def _refuse_others(resume: Path) -> None:

@@ -10,9 +10,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from textrnn.ops.sru import cpu
-from textrnn.ops.sru.product import is_direct
-
-_ELEMENTS = {torch.float32: 4, torch.bfloat16: 2}
+from textrnn.ops.sru.product import native_element
 
 
 def dropout(x: Tensor, p: float) -> Tensor:
@@ -21,7 +19,7 @@ def dropout(x: Tensor, p: float) -> Tensor:
     As ``torch.nn.functional.dropout``, which on the CPU draws ten nanoseconds for each entry; by the C++ library where
     that computes. On the CPU ``p`` is rounded to 24 bits.
     """
-    if p == 0 or not is_direct(x) or not x.is_cpu or x.dtype not in _ELEMENTS or cpu.load_native().library is None:
+    if p == 0 or not native_element(x):
         return functional.dropout(x, p)
     key = int(torch.randint(2**63 - 1, ()))
     if torch.is_grad_enabled() and x.requires_grad:
@@ -36,7 +34,7 @@ def _drop(x: Tensor, keep: float, key: int) -> Tensor:
     library = cpu.load_native().library
     assert library is not None
     threads = torch.get_num_threads()
-    if library.textrnn_dropout(_ELEMENTS[x.dtype], x.data_ptr(), y.data_ptr(), x.numel(), keep, key, threads):
+    if library.textrnn_dropout(cpu.element_of(x.dtype), x.data_ptr(), y.data_ptr(), x.numel(), keep, key, threads):
         raise MemoryError
     return y
 

@@ -9,9 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from textrnn.ops.sru import cpu
-from textrnn.ops.sru.product import is_direct
-
-_ELEMENTS = {torch.float32: 4, torch.bfloat16: 2}
+from textrnn.ops.sru.product import native_element
 
 
 def pool(h: Tensor, offsets: Tensor, how: str) -> Tensor:
@@ -29,7 +27,7 @@ def pool(h: Tensor, offsets: Tensor, how: str) -> Tensor:
     Raises:
         ValueError: offsets that do not rise by 1 at least from 0 to N.
     """
-    if not is_direct(h, offsets) or not h.is_cpu or h.dtype not in _ELEMENTS or cpu.load_native().library is None:
+    if not native_element(h, offsets):
         parts = [torch.segment_reduce(h, part, offsets=offsets, unsafe=True) for part in how.split("+")]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
     result: Tensor = _Pool.apply(h, offsets, how)
@@ -44,7 +42,7 @@ class _Pool(torch.autograd.Function):
         largest = torch.empty(B, D, device=h.device) if "max" in how else None
         place = torch.empty(B, D, dtype=torch.int32, device=h.device) if "max" in how else None
         mean = torch.empty(B, D, device=h.device) if "mean" in how else None
-        _call("textrnn_pool_rows", _ELEMENTS[h.dtype], h, offsets, N, B, D, largest, place, mean)
+        _call("textrnn_pool_rows", cpu.element_of(h.dtype), h, offsets, N, B, D, largest, place, mean)
         ctx.dtype, ctx.shape = h.dtype, h.shape
         ctx.save_for_backward(offsets, place)
         parts = [part for part in (largest, mean) if part is not None]
@@ -59,7 +57,7 @@ class _Pool(torch.autograd.Function):
         dmean = gradient[:, -D:].float().contiguous() if place is None or gradient.shape[1] > D else None
         dh = torch.empty(ctx.shape, dtype=ctx.dtype, device=gradient.device)
         sizes = (N, offsets.shape[0] - 1, D)
-        _call("textrnn_pool_rows_back", _ELEMENTS[ctx.dtype], dlargest, place, dmean, offsets, *sizes, dh)
+        _call("textrnn_pool_rows_back", cpu.element_of(ctx.dtype), dlargest, place, dmean, offsets, *sizes, dh)
         return dh, None, None
 
 

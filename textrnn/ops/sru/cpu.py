@@ -143,6 +143,12 @@ def multiplies() -> frozenset[str]:
 
 
 @functools.cache
+def element_of(dtype: Any) -> int:
+    """Return the bytes of an element of ``dtype``, numpy's or torch's; 0 where the library does not know it."""
+    return DTYPES.get(_dtype_name(dtype), 0)
+
+
+@functools.cache
 def takes(dtype: Any) -> bool:
     """Return whether :func:`multiply` takes matrices of ``dtype``, numpy's or torch's, here."""
     return _dtype_name(dtype) in multiplies()

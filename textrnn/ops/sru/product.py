@@ -21,6 +21,13 @@ def is_direct(*tensors: Tensor | None) -> bool:
     return all(t is None or (type(t) in (Tensor, nn.Parameter) and not t.is_neg()) for t in tensors)
 
 
+def native_element(x: Tensor, *others: Tensor) -> int:
+    """Return the bytes of an entry of ``x`` where the C++ library can work on it and ``others`` directly, else 0."""
+    if not is_direct(x, *others) or not x.is_cpu or cpu.load_native().library is None:
+        return 0
+    return cpu.element_of(x.dtype)
+
+
 def multiply(a: Tensor, b: Tensor, *, dtype: torch.dtype | None = None, add_to: Tensor | None = None) -> Tensor:
     """Return ``a @ b`` in the dtype of its factors, whatever autocast says; no gradients come out of it.
 
