@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -36,7 +37,7 @@ def test_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
     (tmp_path / "run").rename(tmp_path / "whole")
     drawn = random.Random(KILLS)
     kills = 0
-    while True:
+    while True:  # a run that came to its end before it was killed as often is followed by another
         checkpoint = (tmp_path / "run" / "checkpoint.safetensors").exists()
         process = start(*(("train", "--resume", "run") if checkpoint else ARGUMENTS), cwd=tmp_path)
         try:
@@ -48,13 +49,13 @@ def test_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
             kills += 1
             continue
         assert process.returncode == 0, said.decode()
-        break
-    assert kills > 0
-    for name in ("model.safetensors", "config.yaml"):
-        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
-    assert {path.name for path in (tmp_path / "run").iterdir()} == {
-        path.name for path in (tmp_path / "whole").iterdir()
-    }
+        for name in ("model.safetensors", "config.yaml"):
+            assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+        run, whole = ({path.name for path in (tmp_path / name).iterdir()} for name in ("run", "whole"))
+        assert run == whole
+        if kills == KILLS:
+            break
+        shutil.rmtree(tmp_path / "run")
 
 
 def test_ctrl_c_then_resume(tmp_path: Path) -> None:

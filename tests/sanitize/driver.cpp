@@ -33,8 +33,8 @@ int textrnn_pool_rows(int64_t element, const void* x, const int64_t* offsets, in
                       float* largest, int32_t* place, float* mean, int threads);
 int textrnn_pool_rows_back(int64_t element, const float* dlargest, const int32_t* place, const float* dmean,
                            const int64_t* offsets, int64_t N, int64_t B, int64_t D, void* dx, int threads);
-int textrnn_adamw(float* weight, float* mean, float* square, const float* gradient, const int64_t* rows, int64_t R,
-                  int64_t V, int64_t D, const textrnn::Rates* rates, int threads);
+int textrnn_squares(const textrnn::Moved* parts, int64_t count, double* sum, int threads);
+int textrnn_adamw(const textrnn::Moved* parts, int64_t count, const textrnn::Rates* rates, int threads);
 int textrnn_multiply(const textrnn::Product* p, int threads);
 }
 
@@ -289,11 +289,11 @@ std::string bits_of(const Buffer& buffer) { return std::string(buffer.as<char>()
 int64_t check_beside() {
   int64_t calls = 0;
   const int64_t offsets[] = {0, 1, 4, 40, 41}, rows[] = {0, 6, 3};
-  const textrnn::Rates rates = {0.9f, 0.999f, 0.99f, 0.1f, 2.0f, 1e-8f};
+  const textrnn::Rates rates = {0.5f, 0.9f, 0.999f, 0.1f, 2.0f, 1e-8f};
   for (const int64_t element : {4, 2})
     for (const int64_t D : {1, 7, 64, 130}) {
       const Buffer x = draw(41 * D, element), dlargest = draw(4 * D, 4), dmean = draw(4 * D, 4), gradient = draw(3 * D, 4);
-      const Buffer weight = draw(7 * D, 4), mean = draw(7 * D, 4), long_x = draw(40000 + D, element);
+      const Buffer weight = draw(7 * D, 4), mean = draw(7 * D, 4), long_x = draw(40000 + D, element), all = draw(40000 + D, 4);
       std::string before;
       for (const int threads : {1, 3}) {
         const Buffer y(long_x.size()), largest(4 * D * 4), place(4 * D * 4), means(4 * D * 4), dx(x.size());
@@ -308,18 +308,26 @@ int64_t check_beside() {
         std::memcpy(moved[0].as<char>(), weight.as<char>(), weight.size());
         std::memcpy(moved[1].as<char>(), mean.as<char>(), mean.size());
         std::memset(moved[2].as<char>(), 0, moved[2].size());
-        EXPECT(textrnn_adamw(moved[0].as<float>(), moved[1].as<float>(), moved[2].as<float>(), gradient.as<float>(), rows, 3,
-                             7, D, &rates, threads) == 0,
-               "adamw");
+        const Buffer others[] = {Buffer(all.size()), Buffer(all.size()), Buffer(all.size())};
+        for (const Buffer& part : others) std::memset(part.as<char>(), 0, part.size());
+        const textrnn::Moved parts[] = {
+            {moved[0].as<float>(), moved[1].as<float>(), moved[2].as<float>(), gradient.as<float>(), rows, 3, 7, D, 0.99},
+            {others[0].as<float>(), others[1].as<float>(), others[2].as<float>(), all.as<float>(), nullptr, 40000 + D, 0, 1, 1.0}};
+        double squares = -1;
+        EXPECT(textrnn_squares(parts, 2, &squares, threads) == 0 && squares > 0, "squares");
+        EXPECT(textrnn_adamw(parts, 2, &rates, threads) == 0, "adamw");
         std::string bits = bits_of(y) + bits_of(largest) + bits_of(place) + bits_of(means) + bits_of(dx);
         for (const Buffer& part : moved) bits += bits_of(part);
+        for (const Buffer& part : others) bits += bits_of(part);
+        bits += std::string(reinterpret_cast<const char*>(&squares), sizeof squares);
         EXPECT(!has_nan(y, element) && !has_nan(dx, element) && !has_nan(means, 4), "beside: something was not written");
         EXPECT(before.empty() || bits == before, "beside: the bits");
-        before = bits, calls += 4;
+        before = bits, calls += 5;
       }
       const int64_t empty[] = {0, 0, 41}, far[] = {7};
       EXPECT(textrnn_pool_rows(element, x.as<void>(), empty, 41, 2, D, nullptr, nullptr, nullptr, 1) == 2, "an empty one");
-      EXPECT(textrnn_adamw(nullptr, nullptr, nullptr, nullptr, far, 1, 7, D, &rates, 1) == 2, "a row that is not there");
+      const textrnn::Moved past = {nullptr, nullptr, nullptr, nullptr, far, 1, 7, D, 1.0};
+      EXPECT(textrnn_adamw(&past, 1, &rates, 1) == 2, "a row that is not there");
       calls += 2;
     }
   return calls;

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
 from samples import make_config
 from textrnn.layers.sru import SRU
-from textrnn.training import optimiser as module
+from textrnn.ops.adamw import Moved
 from textrnn.training.optimiser import Optimiser, rate_factor
 
 
@@ -33,26 +35,60 @@ def test_vectors_do_not_decay() -> None:
 
 
 @pytest.mark.parametrize("native", [True, False])
-def test_rows_move_as_torch_moves_them(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_moves_as_torch_moves(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not native:
-        monkeypatch.setattr(module, "move_rows_natively", lambda *_, **__: False)
+        monkeypatch.setattr(Moved, "is_native", False)
     torch.manual_seed(1)
-    config = make_config(train__weight_decay=0.1).train
-    embedding = torch.randn(6, 5)
-    twin = embedding.clone().requires_grad_()
-    adam = torch.optim.AdamW([twin], lr=1.0, weight_decay=0.1)
-    optimiser = Optimiser(embedding, {}, config)
-    rows = torch.arange(6)
+    config = make_config(train__weight_decay=0.1, train__clip_norm=2.0).train
+    embedding, layer = torch.randn(6, 5), torch.nn.Linear(5, 3)
+    twin, other = embedding.clone().requires_grad_(), copy.deepcopy(layer)
+    groups = [{"params": [twin, other.weight], "weight_decay": 0.1}, {"params": [other.bias], "weight_decay": 0.0}]
+    adam = torch.optim.AdamW(groups, lr=1.0)
+    optimiser = Optimiser(embedding, dict(layer.named_parameters()), config)
+    rows, of, scale = torch.arange(6), [twin, other.weight, other.bias], 4.0
     for step in range(4):  # every row in every step: lazy or not is the same then
-        gradient, lr = torch.randn(6, 5), 0.1 / (step + 1)
-        optimiser.step(rows, gradient, lr=lr)
-        twin.grad = gradient
-        adam.param_groups[0]["lr"] = lr
+        lr = 0.1 / (step + 1)
+        for value in of:
+            value.grad = torch.randn(value.shape) * (
+                0.1 if step % 2 else 1.0
+            )  # below the norm that is clipped to, and above
+        gradients = [value.grad * scale for value in of]
+        layer.weight.grad, layer.bias.grad = gradients[1:]
+        assert optimiser.step(rows, gradients[0], lr=lr, scale=scale)
+        torch.nn.utils.clip_grad_norm_(of, 2.0)
+        for group in adam.param_groups:
+            group["lr"] = lr
         adam.step()
-    torch.testing.assert_close(embedding, twin.detach(), rtol=1e-5, atol=1e-6)
+    for mine, theirs in zip((embedding, layer.weight, layer.bias), of, strict=True):
+        torch.testing.assert_close(mine.detach(), theirs.detach(), rtol=1e-5, atol=1e-6)
     before = embedding.clone()
     optimiser.step(torch.tensor([4]), torch.ones(1, 5), lr=0.1)
     assert (embedding != before).any(dim=1).tolist() == [False] * 4 + [True, False]
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_a_step_that_is_skipped_counts_and_changes_nothing(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not native:
+        monkeypatch.setattr(Moved, "is_native", False)
+    torch.manual_seed(1)
+    rows, layers = torch.tensor([0]), [torch.nn.Linear(5, 3) for _ in range(2)]
+    layers[1].load_state_dict(layers[0].state_dict())
+    skipping, resumed = (
+        Optimiser(torch.ones(2, 5), dict(layer.named_parameters()), make_config().train) for layer in layers
+    )
+
+    def step(index: int, gradient: float, *, skip: bool) -> bool:
+        for parameter in layers[index].parameters():
+            parameter.grad = torch.full_like(parameter, gradient)
+        return (skipping, resumed)[index].step(rows, torch.ones(1, 5), lr=0.1, skip=skip)
+
+    before = [parameter.detach().clone() for parameter in layers[0].parameters()]
+    assert not step(0, float("inf"), skip=True)
+    assert all(map(torch.equal, before, layers[0].parameters()))
+    resumed.import_state({name: value.clone() for name, value in skipping.export_state().items()}, steps=skipping.steps)
+    assert step(0, 1.0, skip=True)
+    assert step(1, 1.0, skip=True)
+    assert all(map(torch.equal, layers[0].parameters(), layers[1].parameters()))
 
 
 def test_the_state_comes_back() -> None:

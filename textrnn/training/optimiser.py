@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 
 from textrnn.config import TrainConfig
-from textrnn.ops.adamw import move_rows_natively
+from textrnn.ops.adamw import Moved, NativeStep
 
 _BETAS, _EPSILON = (0.9, 0.999), 1e-8  # torch's own defaults
+_CLIP_EPSILON = 1e-6  # as torch.nn.utils.clip_grad_norm_ adds to the norm
 
 
 class Optimiser:
@@ -20,82 +22,105 @@ class Optimiser:
     Only matrices are decayed, not biases, norms, or the vectors of SRU's gates. Of the embedding a step moves and
     decays only the rows that it read, and their moments, as ``torch.optim.SparseAdam`` does: a pass over the whole
     matrix would take as long as the rest of a small step. The bias corrections go by the number of steps of the run.
+    On the CPU the C++ library makes the whole step, elsewhere ``torch.optim.AdamW`` does.
     """
 
     def __init__(self, embedding: Tensor, network: Mapping[str, nn.Parameter], config: TrainConfig) -> None:
-        self._embedding, self._network, self._config = embedding, dict(network), config
-        matrices = [p for p in network.values() if p.dim() == 2]
-        others = [p for p in network.values() if p.dim() != 2]
-        groups = [
-            {"params": matrices, "weight_decay": config.weight_decay},
-            {"params": others, "weight_decay": 0.0},
-        ]
-        fused = embedding.device.type in ("cpu", "cuda")
-        self._adam = AdamW(groups, lr=config.lr, betas=_BETAS, eps=_EPSILON, fused=fused)
-        self._mean, self._square = torch.zeros_like(embedding), torch.zeros_like(embedding)
+        decay, self._clip_norm = config.weight_decay, config.clip_norm
+        self._embedding = _follow(embedding, decay)
+        self._network = {name: _follow(p, decay if p.dim() == 2 else 0.0) for name, p in network.items()}
         self.steps = 0
+        moved = (self._embedding, *self._network.values())
+        self._adam = None if all(m.is_native for m in moved) else self._make_adam(embedding.device)
 
-    def step(self, rows: Tensor, gradient: Tensor, *, lr: float) -> None:
+    def step(self, rows: Tensor, gradient: Tensor, *, lr: float, scale: float = 1.0, skip: bool = False) -> bool:
         """Move the network by its gradients, which are forgotten, and ``rows`` (R,) of the embedding by ``gradient``.
 
         Args:
             rows: int64, each of them once.
             gradient: (R, D).
             lr: the learning rate.
+            scale: what all gradients were multiplied by; they are divided by it, then clipped together.
+            skip: do not move where they are not finite.
+
+        Returns:
+            Whether it moved. The step counts either way.
         """
         self.steps += 1
-        for group in self._adam.param_groups:
-            group["lr"] = lr
-        self._adam.step()
-        self._adam.zero_grad(set_to_none=True)
-        self._move_rows(rows, gradient, lr)
+        gradients = {name: m.weight.grad for name, m in self._network.items() if m.weight.grad is not None}
+        parts: list[tuple[Moved, Tensor, Tensor | None]] = [(self._network[n], g, None) for n, g in gradients.items()]
+        parts.append((self._embedding, gradient, rows))
+        step = NativeStep(parts) if self._adam is None else _TorchStep(self._adam, parts)
+        norm = step.norm() / scale
+        moves = math.isfinite(norm) or not skip
+        if moves:
+            factor = min(1.0, self._clip_norm / (norm + _CLIP_EPSILON)) / scale
+            step.move(lr=lr, scale=factor, betas=_BETAS, epsilon=_EPSILON, steps=self.steps)
+        else:
+            self._count()
+        for moved in self._network.values():
+            moved.weight.grad = None
+        return moves
 
-    @torch.no_grad()
-    def _move_rows(self, rows: Tensor, gradient: Tensor, lr: float) -> None:
-        beta1, beta2 = _BETAS
-        decay, step, root = (
-            1 - lr * self._config.weight_decay,
-            lr / (1 - beta1**self.steps),
-            (1 - beta2**self.steps) ** 0.5,
-        )
-        of = (self._embedding, self._mean, self._square)
-        moments = {"mean": self._mean, "square": self._square}
-        if move_rows_natively(
-            self._embedding,
-            **moments,
-            gradient=gradient,
-            rows=rows,
-            rates=(beta1, beta2, decay, step, 1 / root, _EPSILON),
-        ):
-            return
-        weight = self._embedding[rows]
-        mean = self._mean[rows].lerp_(gradient, 1 - beta1)
-        square = self._square[rows].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-        weight.mul_(decay).addcdiv_(mean, square.sqrt().div_(root).add_(_EPSILON), value=-step)
-        for whole, part in zip(of, (weight, mean, square), strict=True):
-            whole.index_copy_(0, rows, part)
+    def _make_adam(self, device: torch.device) -> AdamW:
+        groups = [{"params": [m.weight], "weight_decay": m.decay} for m in self._network.values()]
+        adam = AdamW(groups, betas=_BETAS, eps=_EPSILON, fused=device.type in ("cpu", "cuda"))
+        for moved in self._network.values():
+            step = torch.zeros((), device=device)
+            adam.state[moved.weight] = {"step": step, "exp_avg": moved.mean, "exp_avg_sq": moved.square}
+        return adam
 
     def export_state(self) -> dict[str, Tensor]:
         """Return the moments by the names of what they belong to."""
-        state = {"embedding.mean": self._mean, "embedding.square": self._square}
-        for name, parameter in self._network.items():
-            moments = self._adam.state[parameter]
-            if moments:
-                state |= {f"{name}.mean": moments["exp_avg"], f"{name}.square": moments["exp_avg_sq"]}
-        return state
+        every = {"embedding": self._embedding, **self._network}
+        means = {f"{name}.mean": moved.mean for name, moved in every.items()}
+        return means | {f"{name}.square": moved.square for name, moved in every.items()}
 
     def import_state(self, state: Mapping[str, Tensor], *, steps: int) -> None:
         """Set the moments from what :meth:`export_state` gave after ``steps`` steps."""
         self.steps = steps
-        self._mean.copy_(state["embedding.mean"])
-        self._square.copy_(state["embedding.square"])
-        for name, parameter in self._network.items():
-            if f"{name}.mean" in state:
-                self._adam.state[parameter] = {
-                    "step": torch.tensor(float(steps), device=parameter.device),
-                    "exp_avg": state[f"{name}.mean"].to(parameter.device),
-                    "exp_avg_sq": state[f"{name}.square"].to(parameter.device),
-                }
+        for name, tensor in self.export_state().items():
+            tensor.copy_(state[name])
+        self._count()
+
+    def _count(self) -> None:
+        """Tell torch's optimiser the number of steps, of which it knows those that it made itself."""
+        for state in self._adam.state.values() if self._adam else ():
+            state["step"].fill_(self.steps)
+
+
+class _TorchStep:
+    """What :class:`textrnn.ops.adamw.NativeStep` is, by torch: its own AdamW but for the rows, which come last."""
+
+    def __init__(self, adam: AdamW, gradients: Sequence[tuple[Moved, Tensor, Tensor | None]]) -> None:
+        self._adam, self._every = adam, [gradient for _, gradient, _ in gradients]
+        self._embedding, self._gradient, rows = gradients[-1]
+        assert rows is not None
+        self._rows = rows
+
+    def norm(self) -> float:
+        return float(torch.stack(torch._foreach_norm(self._every)).norm())
+
+    @torch.no_grad()
+    def move(self, *, lr: float, scale: float, betas: tuple[float, float], epsilon: float, steps: int) -> None:
+        torch._foreach_mul_(self._every, scale)
+        for group in self._adam.param_groups:
+            group["lr"] = lr
+        self._adam.step()
+        of, rows, g = (self._embedding.weight, self._embedding.mean, self._embedding.square), self._rows, self._gradient
+        weight, mean, square = (whole[rows] for whole in of)
+        mean.lerp_(g, 1 - betas[0])
+        square.mul_(betas[1]).addcmul_(g, g, value=1 - betas[1])
+        spread = square.sqrt().div_((1 - betas[1] ** steps) ** 0.5).add_(epsilon)
+        weight.mul_(1 - lr * self._embedding.decay).addcdiv_(mean, spread, value=-lr / (1 - betas[0] ** steps))
+        for whole, part in zip(of, (weight, mean, square), strict=True):
+            whole.index_copy_(0, rows, part)
+
+
+def _follow(weight: Tensor, decay: float) -> Moved:
+    """Return ``weight`` with moments of a run's beginning."""
+    mean, square = (torch.zeros_like(weight, requires_grad=False) for _ in range(2))
+    return Moved(weight, mean, square, decay)
 
 
 def rate_factor(step: int, *, steps: int, warmup: float) -> float:

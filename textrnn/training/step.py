@@ -53,9 +53,7 @@ class Stepper:
             raise BackendError("train.precision fp16: for CUDA devices; use bf16 or fp32 on the CPU")
         model.embedding.weight.requires_grad_(False)  # its rows are moved by themselves
         self.model, self.config, self.device, self.ranks = model, config, device, ranks
-        network = model.network()
-        self._parameters = list(network.values())
-        self.optimiser = Optimiser(model.embedding.weight, network, config)
+        self.optimiser = Optimiser(model.embedding.weight, model.network(), config)
         self.scale, self.steady = _FIRST_SCALE if config.precision == "fp16" else 1.0, 0
         scorer: nn.Module = Scorer(model)
         if config.compile:
@@ -82,7 +80,10 @@ class Stepper:
             total += loss.detach()
         assert table.grad is not None
         self.ranks.add_up([table.grad.div_(self.ranks.size), total])
-        self._move(chosen, table, lr)
+        scaled = self.config.precision == "fp16"
+        moved = self.optimiser.step(chosen, table.grad, lr=lr, scale=self.scale, skip=scaled)
+        if scaled:
+            self._adapt_scale(moved)
         return float(total)
 
     def _seed(self) -> None:
@@ -120,29 +121,13 @@ class Stepper:
     def _place(self, *arrays: npt.NDArray[np.int64]) -> tuple[Tensor, ...]:
         return tuple(to_device(array, self.device) for array in arrays)
 
-    def _move(self, rows: Tensor, table: Tensor, lr: float) -> None:
-        gradient = table.grad
-        assert gradient is not None
-        parameters = [table, *self._parameters]
-        if self.scale != 1.0:
-            for parameter in parameters:
-                if parameter.grad is not None:
-                    parameter.grad.div_(self.scale)
-        norm = nn.utils.clip_grad_norm_(parameters, self.config.clip_norm)
-        if self.config.precision == "fp16" and not self._adapt_scale(bool(torch.isfinite(norm))):
-            self.model.zero_grad(set_to_none=True)
-            self.optimiser.steps += 1
-            return
-        self.optimiser.step(rows, gradient, lr=lr)
-
-    def _adapt_scale(self, finite: bool) -> bool:
+    def _adapt_scale(self, finite: bool) -> None:
         """Halve the scale of the loss where gradients were too large for float16, and double it after a long time."""
         self.steady = self.steady + 1 if finite else 0
         if not finite:
             self.scale /= 2
         elif self.steady % _STEPS_TO_RAISE_IT == 0:
             self.scale *= 2
-        return finite
 
 
 def find_rows(ids: npt.NDArray[np.int32], V: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -18,7 +18,7 @@ from typing import Any
 import textrnn.ops.sru
 from textrnn.errors import BackendError
 
-INTERFACE = 3  # kInterface of problem.h
+INTERFACE = 4  # kInterface of problem.h
 DTYPES = {"float32": 4, "bfloat16": 2}  # bytes an element
 
 _ENDING = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
@@ -85,7 +85,8 @@ def load_native() -> Native:
     )
     library.textrnn_pool_rows.argtypes = (number, pointer, pointer, *[number] * 3, *[pointer] * 3, ctypes.c_int)
     library.textrnn_pool_rows_back.argtypes = (number, *[pointer] * 4, *[number] * 3, pointer, ctypes.c_int)
-    library.textrnn_adamw.argtypes = (*[pointer] * 5, *[number] * 3, ctypes.c_char_p, ctypes.c_int)
+    library.textrnn_squares.argtypes = (ctypes.c_char_p, number, pointer, ctypes.c_int)
+    library.textrnn_adamw.argtypes = (ctypes.c_char_p, number, ctypes.c_char_p, ctypes.c_int)
     native = Native(library, "")
     return Native(library, f"C++ with {native.levels[-1]} instructions")
 

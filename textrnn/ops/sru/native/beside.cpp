@@ -115,23 +115,37 @@ void pool_back(int64_t element, const float* dlargest, const int32_t* place, con
   spread(dlargest, place, dmean, length, D, static_cast<BFloat16*>(dx));
 }
 
-void adamw(float* RESTRICT weight, float* RESTRICT mean, float* RESTRICT square, const float* RESTRICT gradient, int64_t D,
-           const Rates& rates) {
+double squares(const float* RESTRICT x, int64_t n) {
+  constexpr int64_t kLanes = 64;
+  float lanes[kLanes] = {};
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    VECTORISE
+    for (int64_t lane = 0; lane < kLanes; ++lane) lanes[lane] += x[i + lane] * x[i + lane];
+  }
+  for (int64_t lane = 0; i < n; ++i, ++lane) lanes[lane] += x[i] * x[i];
+  double sum = 0;
+  for (const float lane : lanes) sum += double(lane);
+  return sum;
+}
+
+void adamw(float* RESTRICT weight, float* RESTRICT mean, float* RESTRICT square, const float* RESTRICT gradient, int64_t n,
+           float decay, const Rates& rates) {
   const Rates by = rates;
   VECTORISE
-  for (int64_t d = 0; d < D; ++d) {
-    const float g = gradient[d];
-    const float m = by.beta1 * mean[d] + (1.0f - by.beta1) * g;
-    const float v = by.beta2 * square[d] + (1.0f - by.beta2) * (g * g);
-    mean[d] = m;
-    square[d] = v;
-    weight[d] = weight[d] * by.decay - by.step * m / (sqrtf(v) * by.root + by.epsilon);
+  for (int64_t i = 0; i < n; ++i) {
+    const float g = gradient[i] * by.scale;
+    const float m = by.beta1 * mean[i] + (1.0f - by.beta1) * g;
+    const float v = by.beta2 * square[i] + (1.0f - by.beta2) * (g * g);
+    mean[i] = m;
+    square[i] = v;
+    weight[i] = weight[i] * decay - by.step * m / (sqrtf(v) * by.root + by.epsilon);
   }
 }
 
 }  // namespace
 
 extern const Beside TEXTRNN_SYMBOL(beside_, TEXTRNN_LEVEL);
-const Beside TEXTRNN_SYMBOL(beside_, TEXTRNN_LEVEL) = {dropout, pool, pool_back, adamw};
+const Beside TEXTRNN_SYMBOL(beside_, TEXTRNN_LEVEL) = {dropout, pool, pool_back, squares, adamw};
 
 }  // namespace textrnn

@@ -5,10 +5,20 @@
 
 namespace textrnn {
 
-// AdamW's numbers for a step: both betas, the factor of the decay, the step, one over the root of the second bias
-// correction, epsilon.
+// AdamW's numbers for a step: what gradients are multiplied by, both betas, the step, one over the root of the second
+// bias correction, epsilon.
 struct Rates {
-  float beta1, beta2, decay, step, root, epsilon;
+  float scale, beta1, beta2, step, root, epsilon;
+};
+
+// What AdamW moves: `rows` (R,) of a matrix (V, D) and of its moments by `gradient` (R, D), or, where it is null, all R
+// rows of a matrix (R, D). `decay` is what is left of a weight. Matches ops/adamw.py.
+struct Moved {
+  float *weight, *mean, *square;
+  const float* gradient;
+  const int64_t* rows;
+  int64_t R, V, D;
+  double decay;
 };
 
 // The arithmetic, compiled once for each instruction set. `element` is 4 for float32 and 2 for bfloat16, of x, y and
@@ -22,8 +32,11 @@ struct Beside {
   // The gradient dx (length, D) from those of the largest and of the mean, of which one may be null.
   void (*pool_back)(int64_t element, const float* dlargest, const int32_t* place, const float* dmean, int64_t length,
                     int64_t D, void* dx);
-  // Moves a row of a matrix and of its moments, all (D,), by its gradient.
-  void (*adamw)(float* weight, float* mean, float* square, const float* gradient, int64_t D, const Rates& rates);
+  // The sum of the squares of x (n,).
+  double (*squares)(const float* x, int64_t n);
+  // Moves weights and their moments, all (n,), by their gradient.
+  void (*adamw)(float* weight, float* mean, float* square, const float* gradient, int64_t n, float decay,
+                const Rates& rates);
 };
 
 }  // namespace textrnn

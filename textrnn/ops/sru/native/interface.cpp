@@ -142,7 +142,21 @@ bool is_filled(const int64_t* offsets, int64_t N, int64_t B) {
 }
 
 constexpr int64_t kElements = 1 << 14;  // in a task
-constexpr int64_t kRows = 16;
+
+// Rows of a part, those of a task.
+struct Stretch {
+  const Moved* of;
+  int64_t begin, end;
+};
+
+std::vector<Stretch> cut(const Moved* parts, int64_t count) {
+  std::vector<Stretch> found;
+  for (const Moved* part = parts; part != parts + count; ++part) {
+    const int64_t rows = std::max<int64_t>(1, kElements / std::max<int64_t>(1, part->D));
+    for (int64_t begin = 0; begin < part->R; begin += rows) found.push_back({part, begin, std::min(part->R, begin + rows)});
+  }
+  return found;
+}
 
 }  // namespace
 }  // namespace textrnn
@@ -189,7 +203,7 @@ EXPORT int textrnn_sru_backward(const textrnn::Problem* p, int threads) try {
 }
 
 // Those below return 0, or 1 for want of memory, or 2 where offsets (B+1,) do not rise by 1 at least from 0 to N, or rows
-// (R,) are not among V. The buffers are described in beside.h.
+// are not among V. The buffers are described in beside.h.
 EXPORT int textrnn_dropout(int64_t element, const void* x, void* y, int64_t n, double keep, uint64_t key, int threads) {
   using namespace textrnn;
   return share((n + kElements - 1) / kElements, threads, [=](const Beside& beside, int64_t i) {
@@ -219,13 +233,38 @@ EXPORT int textrnn_pool_rows_back(int64_t element, const float* dlargest, const 
   });
 }
 
-EXPORT int textrnn_adamw(float* weight, float* mean, float* square, const float* gradient, const int64_t* rows, int64_t R,
-                         int64_t V, int64_t D, const textrnn::Rates* rates, int threads) {
+// The sum of the squares of all gradients of `count` parts.
+EXPORT int textrnn_squares(const textrnn::Moved* parts, int64_t count, double* sum, int threads) try {
   using namespace textrnn;
-  for (int64_t r = 0; r < R; ++r)
-    if (rows[r] < 0 || rows[r] >= V) return 2;
-  return share((R + kRows - 1) / kRows, threads, [=](const Beside& beside, int64_t i) {
-    for (int64_t r = i * kRows; r < std::min(R, (i + 1) * kRows); ++r)
-      beside.adamw(weight + rows[r] * D, mean + rows[r] * D, square + rows[r] * D, gradient + r * D, D, *rates);
+  const auto stretches = cut(parts, count);
+  std::vector<double> sums(stretches.size());
+  const int status = share(int64_t(stretches.size()), threads, [&](const Beside& beside, int64_t i) {
+    const Stretch& stretch = stretches[size_t(i)];
+    const int64_t D = stretch.of->D;
+    sums[size_t(i)] = beside.squares(stretch.of->gradient + stretch.begin * D, (stretch.end - stretch.begin) * D);
   });
+  *sum = 0;
+  for (const double part : sums) *sum += part;  // in this order for any number of threads
+  return status;
+} catch (...) {
+  return 1;
+}
+
+EXPORT int textrnn_adamw(const textrnn::Moved* parts, int64_t count, const textrnn::Rates* rates, int threads) try {
+  using namespace textrnn;
+  for (int64_t i = 0; i < count; ++i)
+    for (int64_t r = 0; parts[i].rows && r < parts[i].R; ++r)
+      if (parts[i].rows[r] < 0 || parts[i].rows[r] >= parts[i].V) return 2;
+  const auto stretches = cut(parts, count);
+  return share(int64_t(stretches.size()), threads, [&](const Beside& beside, int64_t i) {
+    const Moved& part = *stretches[size_t(i)].of;
+    const int64_t begin = stretches[size_t(i)].begin, end = stretches[size_t(i)].end, D = part.D;
+    const auto move = [&](int64_t to, int64_t from, int64_t n) {
+      beside.adamw(part.weight + to, part.mean + to, part.square + to, part.gradient + from, n, float(part.decay), *rates);
+    };
+    if (!part.rows) return move(begin * D, begin * D, (end - begin) * D);
+    for (int64_t r = begin; r < end; ++r) move(part.rows[r] * D, r * D, D);
+  });
+} catch (...) {
+  return 1;
 }
