@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,6 +85,12 @@ def test_an_exception_leaves_everything_as_it_was(
         write_half()
     assert names(tmp_path) == ([] if old is None else ["model.bin"])
     assert old is None or path.read_bytes() == old
+
+
+def test_a_full_disk_names_the_file(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"No space left on device: '.*model.bin'"), atomic_write(tmp_path / "model.bin"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert names(tmp_path) == []
 
 
 def test_no_temporary_file_stays_when_the_rename_fails(tmp_path: Path) -> None:

@@ -52,3 +52,10 @@ class StoppedError(TextrnnError):
     def __init__(self, number: int, message: str) -> None:
         self.number = number
         super().__init__(message)
+
+
+class OtherRankError(TextrnnError):
+    """Of several processes that train together, the first failed; it has said why, and this is number ``rank``."""
+
+    def __init__(self, rank: int) -> None:
+        super().__init__(f"process {rank}: ends, for the first has failed")

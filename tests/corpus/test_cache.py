@@ -108,7 +108,7 @@ def test_an_encoder_that_fails_leaves_no_entry(rows: Path, store: Store, monkeyp
 
     with pytest.raises(MemoryError):
         load(rows, store, encode)
-    assert not any(path.name.startswith(("tokens-", "tmp-")) for path in store.folder.iterdir())
+    assert not any(path.name.startswith(("tokens-", "textrnn-draft-")) for path in store.folder.iterdir())
 
 
 def test_the_cache_may_be_deleted_while_it_is_used(rows: Path, store: Store, tokenizer: Tokenizer) -> None:
@@ -129,7 +129,7 @@ from textrnn.config import DataConfig
 from textrnn.corpus.cache import load_tokens
 from textrnn.corpus.source import LabelledFile
 from textrnn.corpus.store import Store
-rows, cache, model = sys.argv[1:]
+rows, folder, model = sys.argv[1:]
 from textrnn.tokenizer import Tokenizer
 tokenizer = Tokenizer.read(Path(model))
 while not Path(rows).exists():  # all begin at once

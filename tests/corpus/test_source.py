@@ -78,8 +78,8 @@ def test_a_pipe_is_read_once_and_its_texts_are_set_aside(tmp_path: Path, store: 
     with LabelledFile(str(pipe), DataConfig(), store) as file:
         writer.join()
         check(file)
-        assert any(path.name.startswith("tmp-") for path in store.folder.iterdir())
-    assert not any(path.name.startswith("tmp-") for path in store.folder.iterdir())
+        assert any(path.name.startswith("textrnn-draft-") for path in store.folder.iterdir())
+    assert not any(path.name.startswith("textrnn-draft-") for path in store.folder.iterdir())
     plain = LabelledFile(str(write(tmp_path / "other.tsv")), DataConfig(), store)
     assert file.key == plain.key
 

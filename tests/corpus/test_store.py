@@ -113,7 +113,7 @@ def test_a_writer_that_was_killed_leaves_no_entry_and_is_swept_up(when: str, sto
     done = subprocess.run([sys.executable, "-c", KILLED, str(store.folder), when], check=False)
     assert done.returncode == -9
     (left,) = names(store.folder)
-    assert left.startswith("tmp-")
+    assert left.startswith("textrnn-draft-")
     assert store.find("tokens", "key") is None
     put(store)
     assert left in names(store.folder)  # it may be at work
@@ -135,15 +135,50 @@ def test_a_writer_at_work_for_days_is_left_alone(store: Store) -> None:
 def test_what_is_not_used_goes_when_something_is_added(store: Store) -> None:
     old, used = put(store, make_key("old")), put(store, make_key("used"))
     (store.folder / "files").mkdir()
-    (store.folder / "files" / "a.json").write_text("{}")
-    (store.folder / "mine-own.txt").write_text("not an entry")
-    for path in (old, used, store.folder / "files" / "a.json", store.folder / "mine-own.txt"):
+    digest = store.folder / "files" / f"{'a' * 32}.json"
+    digest.write_text("{}")
+    others = [store.folder / "mine-own.txt", store.folder / "files" / "notes.json", *make_strangers(store.folder)]
+    for path in others[:2]:
+        path.write_text("not an entry")
+    for path in (old, used, digest, *others):
         os.utime(path, (time.time() - 31 * DAY,) * 2)
     assert store.find("tokens", make_key("used")) is not None
     assert old.exists()
     put(store)
-    assert names(store.folder) == {used.name, f"tokens-{KEY}", "files", "mine-own.txt"}
-    assert names(store.folder / "files") == set()
+    assert not old.exists()
+    assert not digest.exists()
+    assert used.exists()
+    assert all(path.exists() for path in others)
+
+
+def make_strangers(folder: Path) -> list[Path]:
+    """Make folders that a user may have in the one that is named as the cache."""
+    found = [folder / "en_core-3.7", folder / "tmp-thesis", folder / "tokens-old"]
+    for path in found:
+        path.mkdir()
+        (path / "meta.json").write_text("{}")
+    return found
+
+
+@pytest.mark.parametrize("name", ["files", "models"])
+def test_a_folder_of_the_users_own_loses_nothing(name: str, tmp_path: Path) -> None:
+    store = Store(tmp_path / name)
+    store.folder.mkdir()
+    (store.folder / "corpus.txt").write_text("years of work")
+    mine = [store.folder / "corpus.txt", *make_strangers(store.folder)]
+    for path in [*mine, *(file for folder in mine[1:] for file in folder.iterdir())]:
+        os.utime(path, (time.time() - 400 * DAY,) * 2)
+    put(store)
+    assert all(path.exists() for path in mine)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+def test_an_entry_is_for_all_that_the_umask_lets_in(store: Store) -> None:
+    before = os.umask(0o022)
+    try:
+        assert put(store).stat().st_mode & 0o777 == 0o755
+    finally:
+        os.umask(before)
 
 
 def test_a_digest_is_remembered_as_long_as_the_file_stays(store: Store, tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_a_pipe_trains_as_its_file_does(textrnn: Run, tmp_path: Path, cache_fold
         assert b"8 of 80 texts are held out" in done.stderr
     weights = [load_model(tmp_path / name).weights for name in ("file", "pipe")]
     assert all((weights[0][name] == weights[1][name]).all() for name in weights[0])
-    assert not list(cache_folder.glob("tmp-*"))
+    assert not list(cache_folder.glob("textrnn-draft-*"))
     # an extension tells the format of one, the first line that of the other
     assert len(set(cache_folder.glob("tokens-*")) - cached) == 2
 

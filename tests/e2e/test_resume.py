@@ -72,7 +72,7 @@ def test_ctrl_c_then_resume(tmp_path: Path) -> None:
     said = process.stderr.read().decode().splitlines()
     assert process.wait(60) == 128 + signal.SIGTERM
     command = said[-1].split("go on with: textrnn ")[1].split(" ")
-    done = run_command(*command, cwd=tmp_path)
+    done = run_command(*command[:-1], f"./{command[-1]}/", cwd=tmp_path)  # as a shell completes it
     assert done.returncode == 0, done.stderr.decode()
     assert b"going on in epoch" in done.stderr
     assert (tmp_path / "run" / "model.safetensors").read_bytes() == (tmp_path / "whole/model.safetensors").read_bytes()
@@ -148,3 +148,26 @@ def test_a_killed_process_is_started_anew_and_all_go_on(tmp_path: Path) -> None:
     assert process.returncode == 0, stderr.decode()
     assert b"going on in epoch" in stderr
     assert (tmp_path / "run" / "model.safetensors").read_bytes() == (tmp_path / "whole/model.safetensors").read_bytes()
+
+
+def test_a_reader_of_stderr_that_goes_takes_nothing_along(tmp_path: Path) -> None:
+    write_rows(tmp_path / "rows.tsv", 400)
+    process = start(*ARGUMENTS, cwd=tmp_path)
+    assert process.stderr
+    while b"epoch 1/" not in process.stderr.readline():
+        assert process.poll() is None
+    process.stderr.close()  # Ctrl-C ends `| tee log` too
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 128 + signal.SIGINT
+    assert (tmp_path / "run" / "checkpoint.safetensors").exists()
+    done = run_command("train", "--resume", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def test_a_fault_is_told_once_by_several_processes(tmp_path: Path) -> None:
+    process = together("train", "--train", "missing.tsv", cwd=tmp_path)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode != 0
+    own = [line for line in stderr.decode().splitlines() if line.startswith("textrnn: ")]
+    assert {line for line in own if "missing.tsv" in line} == {"textrnn: missing.tsv: no such file"}, own
+    assert all("missing.tsv" in line or "the first has failed" in line for line in own)

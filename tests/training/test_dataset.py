@@ -10,7 +10,7 @@ import pytest
 from samples import make_config, write_rows
 from textrnn.corpus import source
 from textrnn.corpus.batching import Corpus, hold_out
-from textrnn.errors import DataError
+from textrnn.errors import ConfigError, DataError
 from textrnn.tokenizer import Tokenizer, train_tokenizer
 from textrnn.training.dataset import load_dataset
 from textrnn.training.reporter import Reporter
@@ -141,3 +141,9 @@ def test_reading_and_encoding_are_told_of(tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "rows.tsv", 210)
     load_dataset(make_config(data__train=str(rows), tokenizer__vocab_size=60), Loads())
     assert set(told) == {"reading rows.tsv", "encoding rows.tsv"}
+
+
+def test_text_to_test_on_from_a_pipe_is_refused(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.tsv")
+    with pytest.raises(ConfigError, match=r"data.test -: a pipe, which would be read twice"):
+        load_dataset(make_config(data__train=str(rows), data__test="-"), Reporter())

@@ -39,3 +39,15 @@ def test_other_threads_are_left_alone() -> None:
     thread.start()
     thread.join()
     assert seen == [None]
+
+
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with Interrupts() as interrupts:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert interrupts.received is None
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert interrupts.received == signal.SIGTERM
+    finally:
+        signal.signal(signal.SIGINT, before)

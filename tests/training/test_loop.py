@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -17,8 +18,8 @@ from textrnn.errors import BackendError, ConfigError, DataError, ModelError, Sto
 from textrnn.inference.engine import Engine
 from textrnn.modelfile import load_model
 from textrnn.ops.sru.backends import choose_backend
-from textrnn.training import EpochRecord, Plan, Reporter, resume, session, train
-from textrnn.training.checkpoint import CHECKPOINT_NAME
+from textrnn.training import EpochRecord, Plan, Reporter, resume, run, session, train
+from textrnn.training.checkpoint import CHECKPOINT_NAME, Checkpoint, read_checkpoint, write_checkpoint
 from textrnn.training.ranks import Ranks
 
 
@@ -202,6 +203,13 @@ def test_a_loss_that_is_no_number_is_told(tmp_path: Path) -> None:
         train(small(rows, train__lr=1e30, train__clip_norm=1e30, train__epochs=30), tmp_path / "run")
 
 
+def test_a_model_that_the_last_step_spoilt_is_not_saved(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.tsv")
+    with pytest.raises(DataError, match=r"the loss on valid is (nan|inf) in epoch 1; lower --lr"):
+        train(small(rows, train__lr=1e38, train__max_steps=1, train__warmup=0.0), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 class Stopping(Recorder):
     """Sends this process a signal in the given step."""
 
@@ -299,3 +307,74 @@ def test_a_compiled_network_learns_the_same(tmp_path: Path) -> None:
         train(config, tmp_path / f"run{compiled}", reporter=recorder)
         losses.append([record.loss for record in recorder.records])
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+
+
+def test_a_restart_goes_on_with_its_own_run_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = write_rows(tmp_path / "rows.tsv")
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    config = small(rows, train__batch_size=None, train__epochs=2)
+    for other, steps in ((config, 3), (small(rows, train__batch_size=None, train__epochs=2, train__lr=0.05), 0)):
+        with pytest.raises(StoppedError):
+            train(config, tmp_path / "run", overwrite=True, reporter=Stopping(3, signal.SIGINT))
+        shown = Recorder()
+        train(other, tmp_path / "run", reporter=shown)
+        assert shown.plan is not None
+        assert shown.plan.done == steps
+        assert load_config(tmp_path / "run" / "config.yaml").train.lr == other.train.lr
+
+
+def test_a_damaged_checkpoint_is_told_and_nothing_is_changed(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.tsv")
+    with pytest.raises(StoppedError):
+        train(small(rows), tmp_path / "run", reporter=Stopping(12, signal.SIGINT))
+    path = tmp_path / "run" / CHECKPOINT_NAME
+    whole = read_checkpoint(path)
+    metrics = (tmp_path / "run" / "metrics.jsonl").read_bytes()
+    without = {name: value for name, value in whole.tensors.items() if name != "model.head.bias"}
+    for tensors, state in (
+        (whole.tensors, {**whole.state, "progress": {}}),
+        (whole.tensors, {**whole.state, "config": {"train": {"lr": "high"}}}),
+        (without, whole.state),
+    ):
+        write_checkpoint(path, Checkpoint(tensors, state))
+        with pytest.raises(ModelError, match=f"{CHECKPOINT_NAME}: not a checkpoint, damaged, or of another version"):
+            resume(tmp_path / "run")
+        assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == metrics
+
+
+def test_a_checkpoint_that_cannot_be_written_does_not_end_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = write_rows(tmp_path / "rows.tsv")
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "checkpoint")
+
+    monkeypatch.setattr(run, "write_checkpoint", fail)
+    shown = Recorder()
+    train(small(rows, train__epochs=1, train__checkpoint_minutes=0), tmp_path / "run", reporter=shown)
+    assert "checkpoint: cannot be written (No space left on device); training goes on without it" in shown.notes
+
+
+def test_notes_in_the_folder_do_not_keep_a_run_from_going_on(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.tsv")
+    with pytest.raises(StoppedError):
+        train(small(rows), tmp_path / "run", reporter=Stopping(3, signal.SIGINT))
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    resume(tmp_path / "run")
+    assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
+
+
+def test_of_two_that_go_on_with_one_run_the_later_has_it(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.tsv")
+    with pytest.raises(StoppedError):
+        train(small(rows), tmp_path / "run", reporter=Stopping(3, signal.SIGINT))
+
+    class Overtaken(Recorder):
+        def step(self, epoch: int, loss: float, tokens_per_second: float) -> None:
+            super().step(epoch, loss, tokens_per_second)
+            if self.steps == 2:
+                resume(tmp_path / "run")
+
+    with pytest.raises(ConfigError, match="another run has taken this folder"):
+        resume(tmp_path / "run", reporter=Overtaken())

@@ -77,17 +77,17 @@ def test_a_step_that_is_skipped_counts_and_changes_nothing(native: bool, monkeyp
         Optimiser(torch.ones(2, 5), dict(layer.named_parameters()), make_config().train) for layer in layers
     )
 
-    def step(index: int, gradient: float, *, skip: bool) -> bool:
+    def step(index: int, gradient: float) -> bool:
         for parameter in layers[index].parameters():
             parameter.grad = torch.full_like(parameter, gradient)
-        return (skipping, resumed)[index].step(rows, torch.ones(1, 5), lr=0.1, skip=skip)
+        return (skipping, resumed)[index].step(rows, torch.ones(1, 5), lr=0.1)
 
     before = [parameter.detach().clone() for parameter in layers[0].parameters()]
-    assert not step(0, float("inf"), skip=True)
+    assert not step(0, float("inf"))
     assert all(map(torch.equal, before, layers[0].parameters()))
     resumed.import_state({name: value.clone() for name, value in skipping.export_state().items()}, steps=skipping.steps)
-    assert step(0, 1.0, skip=True)
-    assert step(1, 1.0, skip=True)
+    assert step(0, 1.0)
+    assert step(1, 1.0)
     assert all(map(torch.equal, layers[0].parameters(), layers[1].parameters()))
 
 

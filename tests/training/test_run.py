@@ -106,7 +106,9 @@ def test_an_interrupted_run_is_opened_again_where_its_checkpoint_was(tmp_path: P
     (run.folder / ".model.safetensors.x1.tmp").write_bytes(b"cut short")
     checkpoint = find_checkpoint(run.folder)
     assert (checkpoint.state, checkpoint.tensors["a"].tolist()) == ({"n": 1}, [1, 1])
-    again = Run.reopen(run.folder, [make_record(1)])
+    again = Run(run.folder, resumes=[make_record(1)])
+    assert len((run.folder / "metrics.jsonl").read_text().splitlines()) == 2  # nothing yet
+    again.reopen(CONFIG)
     assert len((run.folder / "metrics.jsonl").read_text().splitlines()) == 1
     assert again.claim(CONFIG) is None
     assert not list(run.folder.glob(".*.tmp"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 
@@ -11,7 +12,8 @@ from textrnn.errors import DataError
 def say(message: str) -> None:
     """Print a message for the user on stderr, with the program's name before each of its lines."""
     for line in message.splitlines():
-        print(f"textrnn: {line}", file=sys.stderr, flush=True)
+        with contextlib.suppress(BrokenPipeError):  # where this is not the end of the program, its reader's is none
+            print(f"textrnn: {line}\n", end="", file=sys.stderr, flush=True)  # whole, beside other processes' lines
 
 
 def write_data(text: str) -> None:
@@ -26,6 +28,12 @@ def die_on_broken_pipe() -> None:
     """End quietly by SIGPIPE when the reader of stdout goes, as ``yes | head`` does (where the system has it)."""
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+
+
+def survive_broken_pipe() -> None:
+    """Go on when the reader of stdout or stderr goes: what is being done is worth more than what is said of it."""
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 
 
 def hint_at_terminal(paths: list[str]) -> None:

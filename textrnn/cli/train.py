@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from textrnn.cli.console import say, write_data
+from textrnn.cli.console import die_on_broken_pipe, say, survive_broken_pipe, write_data
 from textrnn.config import Cell, Config, Override, load_config, parse_overrides
 from textrnn.errors import ConfigError
 
@@ -134,8 +134,8 @@ def _train(config: Config, out: Path | None, *, overwrite: bool) -> None:
 def _refuse_others(resume: Path) -> None:
     """Refuse what would change the run that ``--resume`` goes on with."""
     words = sys.argv[sys.argv.index("train") + 1 :]
-    own = {"--resume", "--debug", str(resume), f"--resume={resume}"}
-    if given := [word for word in words if word not in own]:
+    own = {"--resume", "--debug"}
+    if given := [word for word in words if word not in own and Path(word.removeprefix("--resume=")) != resume]:
         raise ConfigError(f"--resume {resume}: goes on with the run as it was begun; leave out {given[0]}")
 
 
@@ -172,7 +172,9 @@ def _finish(run: Callable[[ModuleType, Reporter], Outcome], *, device: str) -> N
     from textrnn.ops.memory import keep_freed_memory
 
     keep_freed_memory()
+    survive_broken_pipe()  # a reader of stderr that Ctrl-C ended, as in `| tee log`, is no reason to lose the run
     outcome = run(training, make_reporter())
+    die_on_broken_pipe()
     if os.environ.get("RANK", "0") == "0":  # of several processes the first speaks
         _report(outcome)
 
@@ -181,7 +183,7 @@ def _prepare_torch(device: str) -> None:
     """Set what torch reads when it is imported, where the user has not."""
     # idle threads that spin for long slow each other down on a machine that others use too
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    if device == "mps":
+    if sys.platform == "darwin" or device == "mps":
         os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 
@@ -193,9 +195,9 @@ def _report(outcome: Outcome) -> None:
         f"best epoch {best.epoch}: {format_metric(best, config.train.metric)} on valid, in {outcome.seconds:.0f} s; "
         f"label lines with: textrnn predict -m {outcome.folder}"
     )
+    write_data(f"{outcome.folder}\n")
     if config.data.test is not None:
         _score_test(config, outcome)
-    write_data(f"{outcome.folder}\n")
 
 
 def _score_test(config: Config, outcome: Outcome) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -16,12 +17,15 @@ from typing import Any, BinaryIO
 
 from textrnn.corpus.place import META, find_cache_folder
 from textrnn.errors import DataError
-from textrnn.files import atomic_write
+from textrnn.files import atomic_write, read_umask
 
 LAYOUT = 1
 """Part of every key: another layout or meaning of the files takes another number."""
 
-_DRAFT = "tmp-"
+_DRAFT = "textrnn-draft-"
+# the folder may be one that holds other things: nothing else is ever removed
+_OWN_ENTRY = re.compile(r"(rows|tokens|tokenizer)-[0-9a-f]{32}")
+_OWN_DIGEST = re.compile(r"[0-9a-f]{32}\.json")
 _FILES = "files"  # the digests of files that were read
 _STALE_SECONDS = 24 * 3600
 _UNUSED_SECONDS = 30 * 24 * 3600
@@ -129,7 +133,19 @@ class Store:
         with contextlib.suppress(OSError):
             for path in [*self.folder.iterdir(), *(self.folder / _FILES).glob("*")]:
                 with contextlib.suppress(OSError):
-                    _sweep_one(path, now)
+                    self._sweep_one(path, now - path.stat().st_mtime, now)
+
+    def _sweep_one(self, path: Path, age: float, now: float) -> None:
+        top = path.parent == self.folder
+        if top and path.name.startswith(_DRAFT):
+            newest = max((file.stat().st_mtime for file in path.glob("*")), default=0.0)
+            if min(age, now - newest) > _STALE_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)
+        elif age > _UNUSED_SECONDS:
+            if top and _OWN_ENTRY.fullmatch(path.name):
+                _remove_entry(path)
+            elif not top and _OWN_DIGEST.fullmatch(path.name):
+                path.unlink()
 
 
 class Draft:
@@ -170,6 +186,9 @@ class Draft:
                 os.fsync(file.fileno())
                 file.close()
             target = self._store.folder / f"{kind}-{key}"
+            self.folder.chmod(
+                0o777 & ~read_umask()
+            )  # a draft is its maker's alone, an entry for all who share the cache
             for last in (False, True):  # find() takes a broken entry out of the way
                 try:
                     self.folder.rename(target)
@@ -196,19 +215,6 @@ def take_stat(path: Path) -> list[int] | None:
     if not path.is_file():
         return None
     return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
-
-
-def _sweep_one(path: Path, now: float) -> None:
-    age = now - path.stat().st_mtime
-    if path.name.startswith(_DRAFT):
-        newest = max((file.stat().st_mtime for file in path.glob("*")), default=0.0)
-        if min(age, now - newest) > _STALE_SECONDS:
-            shutil.rmtree(path, ignore_errors=True)
-    elif age > _UNUSED_SECONDS:
-        if path.parent.name == _FILES:
-            path.unlink()
-        elif "-" in path.name and (path / META).exists():
-            _remove_entry(path)
 
 
 def _remove_entry(folder: Path) -> None:

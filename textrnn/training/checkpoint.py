@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,3 +62,13 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if not isinstance(state, dict) or state.pop("format_version", None) != FORMAT_VERSION:
         raise ModelError(path, f"not a checkpoint of format version {FORMAT_VERSION}; train again")
     return Checkpoint(tensors, state)
+
+
+@contextmanager
+def explaining_damage(path: Path) -> Iterator[None]:
+    """Turn what the wrong content of a checkpoint raises into a ModelError."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:  # pydantic's errors are ValueErrors
+        reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        raise ModelError(path, f"not a checkpoint, damaged, or of another version of textrnn ({reason})") from None

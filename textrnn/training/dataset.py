@@ -19,7 +19,7 @@ from textrnn.corpus.memory import give_back_freed_memory
 from textrnn.corpus.reading import check_readable
 from textrnn.corpus.source import LabelledFile
 from textrnn.corpus.store import Store
-from textrnn.errors import DataError
+from textrnn.errors import ConfigError, DataError
 from textrnn.files import shipped
 from textrnn.modelfile import make_labels
 from textrnn.tokenizer import Tokenizer
@@ -112,9 +112,12 @@ def _find_paths(config: Config) -> tuple[str, str | None, str]:
         folder = shipped("demo")
         note = "no training text given: training on the demo data that ships with textrnn (--train FILE for yours)"
         train, valid = str(folder / "train.tsv"), str(folder / "valid.tsv")
-    for path in (train, valid, config.data.test):
+    test = config.data.test
+    for path in (train, valid, test):
         if path is not None:
             check_readable(path)
+    if test is not None and not Path(test).is_file():
+        raise ConfigError(f"data.test {test}: a pipe, which would be read twice; put the text into a file")
     return train, valid, note
 
 

@@ -19,6 +19,8 @@ def resolve_device(name: str, *, local_rank: int | None = None) -> torch.device:
         BackendError: the device is not there.
     """
     asked = name
+    if local_rank is not None and name.startswith("cuda:") and int(os.environ.get("LOCAL_WORLD_SIZE", "1")) > 1:
+        raise BackendError(f"device {name}: several processes would share it; --device cuda gives each one of its own")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda":
@@ -33,6 +35,7 @@ def resolve_device(name: str, *, local_rank: int | None = None) -> torch.device:
             raise BackendError(f"device {asked}: no CUDA device here; use --device cpu, or see 'textrnn doctor'")
         if (device.index or 0) >= count:
             raise BackendError(f"device {name}: there are {count} CUDA devices, cuda:0 to cuda:{count - 1}")
+        torch.cuda.set_device(device)  # which seeding and NCCL mean
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise BackendError("device mps: no Apple GPU here; use --device cpu, or see 'textrnn doctor'")
     return device

@@ -13,7 +13,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Interrupts:
     """While this context lasts, the first SIGINT or SIGTERM is only noted in ``received``.
 
-    The second acts as it did before. In other threads than the main one nothing changes.
+    The second acts as it did before. A signal that the process ignores stays ignored. In
+    other threads than the main one nothing changes.
     """
 
     def __init__(self) -> None:
@@ -22,7 +23,8 @@ class Interrupts:
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
+            heeded = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]  # nohup, a shell's &
+            self._before = {number: signal.signal(number, self._note) for number in heeded}
         return self
 
     def __exit__(

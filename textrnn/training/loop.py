@@ -16,10 +16,11 @@ from torch.nn import functional
 from textrnn.classifier import Classifier
 from textrnn.config import Config
 from textrnn.corpus.batching import Classes, PackedBatch, bucket_batches, count_batches, sorted_batches
+from textrnn.corpus.reading import STDIN
 from textrnn.errors import DataError, ModelError, StoppedError
 from textrnn.modelfile import SavedModel
 from textrnn.runs import POINTER, point_to
-from textrnn.training.checkpoint import CHECKPOINT_NAME, Checkpoint
+from textrnn.training.checkpoint import CHECKPOINT_NAME, Checkpoint, explaining_damage
 from textrnn.training.dataset import Dataset
 from textrnn.training.interrupts import Interrupts
 from textrnn.training.metrics import rank_by, score
@@ -57,7 +58,7 @@ class Trainer:
     def fit(self, run: Run, reporter: Reporter) -> EpochRecord:
         """Train until the epochs or the patience end; return the best epoch's record, whose weights are saved."""
         settings, progress = self.config.train, self.progress
-        reporter.begin(Plan(settings.epochs, self.batches, settings.metric))
+        reporter.begin(Plan(settings.epochs, self.batches, settings.metric, done=self.stepper.optimiser.steps))
         with Interrupts() as interrupts:
             while True:
                 self.train_epoch(run, reporter, interrupts)
@@ -91,12 +92,7 @@ class Trainer:
                 break
             factor = rate_factor(self.stepper.optimiser.steps, steps=self.steps, warmup=settings.warmup)
             loss = self.stepper.step(batch, lr=settings.lr * factor)
-            if not np.isfinite(loss):
-                raise DataError(
-                    self.config.data.train,
-                    None,
-                    f"the loss is {loss} in epoch {progress.epoch}; lower --lr or --set train.clip_norm",
-                )
+            self.check("loss", loss)
             progress.loss += loss * len(batch)
             progress.batches, progress.texts = progress.batches + 1, progress.texts + len(batch)
             progress.tokens, progress.seconds = progress.tokens + len(batch.ids), time.perf_counter() - start
@@ -104,24 +100,44 @@ class Trainer:
             reporter.step(progress.epoch, progress.loss / progress.texts, speed)
             self.pause(interrupts, run, reporter)
 
+    def check(self, what: str, loss: float) -> None:
+        """Raise DataError where ``loss`` is not finite: nothing that comes after it would be of use."""
+        if not np.isfinite(loss):
+            where = f"the {what} is {loss} in epoch {self.progress.epoch}"
+            raise DataError(self.config.data.train, None, f"{where}; lower --lr or --set train.clip_norm")
+
     def pause(self, interrupts: Interrupts, run: Run, reporter: Reporter) -> None:
         """Write a checkpoint where it is time for one; end the run where a signal has come."""
         stopped = self.ranks.any(interrupts.received is not None, self.device)
         late = time.monotonic() - self._written >= 60 * self.config.train.checkpoint_minutes
         if (stopped or late) and self.ranks.is_first:
-            self.claim(run, reporter)
-            run.write_checkpoint(self.checkpoint())
+            kept = run.claim(self.config)
+            try:
+                run.write_checkpoint(self.checkpoint())
+            except OSError as error:
+                if stopped:
+                    raise
+                reporter.note(f"{error.filename}: cannot be written ({error.strerror}); training goes on without it")
             self._written = time.monotonic()
+            self.tell(kept, run, reporter)
         if stopped:
             number = interrupts.received or signal.SIGTERM
-            best = f"the best model so far is in {run.folder}; " if self.saved else ""
-            command = shlex.join(["textrnn", "train", "--resume", str(run.folder)])
-            raise StoppedError(number, f"{best}go on with: {command}")
+            raise StoppedError(number, self.say_how_to_go_on(run) if self.ranks.is_first else "")
+
+    def say_how_to_go_on(self, run: Run) -> str:
+        """Return one line on what a run that was stopped has left, and how to go on with it."""
+        best = f"the best model so far is in {run.folder}; " if self.saved else ""
+        again = (
+            " and the same text on standard input" if STDIN in (self.config.data.train, self.config.data.valid) else ""
+        )
+        command = shlex.join([*self.ranks.command, "train", "--resume", str(run.folder)])
+        return f"{best}go on with{again}: {command}"
 
     def judge_epoch(self, interrupts: Interrupts, run: Run, reporter: Reporter) -> EpochRecord:
         """Return the record of the epoch that was trained."""
         progress, settings = self.progress, self.config.train
         valid_loss, scores = self.validate(lambda: self.pause(interrupts, run, reporter))
+        self.check("loss on valid", valid_loss)
         ranked = [rank_by(settings.metric, vars(record), record.valid_loss) for record in progress.records]
         return EpochRecord(
             epoch=progress.epoch,
@@ -140,18 +156,18 @@ class Trainer:
         self.progress.records.append(record)
         if not self.ranks.is_first:
             return
-        self.claim(run, reporter)
+        kept = run.claim(self.config)
         run.write(record, self.snapshot() if record.best else None)
         self.saved = True
+        self.tell(kept, run, reporter)
         if record.epoch == 1:
             try:
                 point_to(run.folder)
             except OSError as error:
                 reporter.note(f"{POINTER}: cannot be written ({error.strerror}); name this run with -m")
 
-    def claim(self, run: Run, reporter: Reporter) -> None:
-        """Make the folder this run's; tell of an earlier run that was there."""
-        kept = run.claim(self.config)
+    def tell(self, kept: Path | None, run: Run, reporter: Reporter) -> None:
+        """Tell of an earlier run that was in the folder, if ``kept`` says where it is now."""
         if kept:
             self.kept = kept
             reporter.note(f"an earlier run was in {run.folder}; it is kept as {kept}")
@@ -172,8 +188,9 @@ class Trainer:
                 pause()
         everything = torch.from_numpy(np.append(predicted, 0).astype(np.float64))
         everything[-1] = losses
-        everything = everything.to(self.device)
-        self.ranks.add_up([everything])
+        if self.ranks.size > 1:  # elsewhere it need not go to the device, which may have no float64
+            everything = everything.to(self.device)
+            self.ranks.add_up([everything])
         found = everything.cpu().numpy()
         known = int((valid.classes >= 0).sum())
         return float(found[-1]) / max(1, known), score(valid.classes, found[:-1].astype(np.int64))
@@ -202,8 +219,12 @@ class Trainer:
         """Take up the state of :meth:`checkpoint`.
 
         Raises:
-            ModelError: it is of other data.
+            ModelError: it is of other data, or damaged.
         """
+        with explaining_damage(folder / CHECKPOINT_NAME):
+            self._restore(checkpoint, folder)
+
+    def _restore(self, checkpoint: Checkpoint, folder: Path) -> None:
         state = checkpoint.state
         if state["data"] != self.dataset.digest:
             raise ModelError(

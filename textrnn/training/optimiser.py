@@ -33,7 +33,7 @@ class Optimiser:
         moved = (self._embedding, *self._network.values())
         self._adam = None if all(m.is_native for m in moved) else self._make_adam(embedding.device)
 
-    def step(self, rows: Tensor, gradient: Tensor, *, lr: float, scale: float = 1.0, skip: bool = False) -> bool:
+    def step(self, rows: Tensor, gradient: Tensor, *, lr: float, scale: float = 1.0) -> bool:
         """Move the network by its gradients, which are forgotten, and ``rows`` (R,) of the embedding by ``gradient``.
 
         Args:
@@ -41,10 +41,9 @@ class Optimiser:
             gradient: (R, D).
             lr: the learning rate.
             scale: what all gradients were multiplied by; they are divided by it, then clipped together.
-            skip: do not move where they are not finite.
 
         Returns:
-            Whether it moved. The step counts either way.
+            Whether it moved: it does not where the gradients are not finite. The step counts either way.
         """
         self.steps += 1
         gradients = {name: m.weight.grad for name, m in self._network.items() if m.weight.grad is not None}
@@ -52,7 +51,7 @@ class Optimiser:
         parts.append((self._embedding, gradient, rows))
         step = NativeStep(parts) if self._adam is None else _TorchStep(self._adam, parts)
         norm = step.norm() / scale
-        moves = math.isfinite(norm) or not skip
+        moves = math.isfinite(norm)
         if moves:
             factor = min(1.0, self._clip_norm / (norm + _CLIP_EPSILON)) / scale
             step.move(lr=lr, scale=factor, betas=_BETAS, epsilon=_EPSILON, steps=self.steps)

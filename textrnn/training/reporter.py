@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Plan:
-    """What is about to be trained: the most epochs, the batches in each, and the metric that decides."""
+    """What is about to be trained: the most epochs, the batches in each, the metric that decides, and steps done."""
 
     epochs: int
     batches: int
     metric: str
+    done: int = 0
 
 
 @dataclass(frozen=True)

@@ -36,12 +36,16 @@ def default_folder(config: Config) -> Path:
 class Run:
     """A run folder that is being written; nothing in it is touched before there is something to be saved.
 
+    ``resumes`` are the records of an interrupted run in it that is gone on with.
+
     Raises:
         ConfigError: ``folder`` is a file, a folder that holds something other than a run, or the pointer's own place.
     """
 
-    def __init__(self, folder: Path, *, command: str = "", overwrite: bool = False) -> None:
-        self.folder, self._command, self._overwrite = folder, command, overwrite
+    def __init__(
+        self, folder: Path, *, command: str = "", overwrite: bool = False, resumes: Sequence[EpochRecord] | None = None
+    ) -> None:
+        self.folder, self._command, self._overwrite, self._resumes = folder, command, overwrite, resumes
         self._mark: tuple[int, int] | None = None  # of our config.yaml: shows that the folder is still ours
         if folder.resolve() == POINTER.resolve():
             raise ConfigError(f"--out {folder}: the name of the pointer to the latest run; choose another")
@@ -49,25 +53,23 @@ class Run:
             raise ConfigError(f"--out {folder}: a file; name a folder")
         place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         if not os.access(place, os.W_OK):
-            raise ConfigError(f"--out {folder}: {place} cannot be written to; name another folder")
+            flag = "--out" if resumes is None else "--resume"
+            raise ConfigError(f"{flag} {folder}: {place} cannot be written to; name another folder")
         found = [path for path in folder.iterdir() if not _is_left_over(path)] if folder.is_dir() else []
-        if others := {path.name for path in found} - _NAMES:
+        if resumes is None and (others := {path.name for path in found} - _NAMES):
             raise ConfigError(f"--out {folder}: holds {min(others)}, no part of a run; name an empty or a new folder")
 
-    @classmethod
-    def reopen(cls, folder: Path, records: Sequence[EpochRecord]) -> Run:
-        """Return the interrupted run in ``folder``, whose metrics become ``records``.
-
-        Raises:
-            ConfigError: as for a new run.
-        """
-        run = cls(folder)
-        for path in folder.iterdir():
+    def reopen(self, config: Config) -> None:
+        """Make the interrupted run in the folder ours, with the metrics of the epochs that it goes on after."""
+        for path in self.folder.iterdir():
             if _is_left_over(path):
                 path.unlink(missing_ok=True)
-        write_text(folder / METRICS_NAME, "".join(map(_format, records)))
-        run._mark = _identify(folder / CONFIG_NAME)
-        return run
+        write_text(self.folder / METRICS_NAME, "".join(map(_format, self._resumes or ())))
+        self._mark_as_ours(config)
+
+    def _mark_as_ours(self, config: Config) -> None:
+        write_text(self.folder / CONFIG_NAME, dump_yaml(config))
+        self._mark = _identify(self.folder / CONFIG_NAME)
 
     def claim(self, config: Config) -> Path | None:
         """Make the folder ours, where it is not: the first model or checkpoint is about to be written.
@@ -88,8 +90,7 @@ class Run:
         (self.folder / CHECKPOINT_NAME).unlink(missing_ok=True)
         write_text(self.folder / METRICS_NAME, "")
         write_text(self.folder / COMMAND_NAME, f"{self._command}\n")
-        write_text(self.folder / CONFIG_NAME, dump_yaml(config))
-        self._mark = _identify(self.folder / CONFIG_NAME)
+        self._mark_as_ours(config)
         return kept
 
     def write(self, record: EpochRecord, model: SavedModel | None) -> None:
@@ -117,7 +118,11 @@ def find_checkpoint(folder: Path) -> Checkpoint:
     path = folder / CHECKPOINT_NAME
     if not path.exists():
         if (folder / MODEL_NAME).exists():
-            raise ModelError(folder, "this run has come to its end; there is nothing to go on with")
+            raise ModelError(
+                folder,
+                f"holds no {CHECKPOINT_NAME}: the run has come to its end, or was killed before its first checkpoint "
+                "(train.checkpoint_minutes); train again to begin anew",
+            )
         raise ModelError(folder, f"holds no {CHECKPOINT_NAME}: no run was interrupted there after a checkpoint")
     return read_checkpoint(path)
 

@@ -12,10 +12,11 @@ import torch
 from torch import nn
 
 from textrnn.classifier import Classifier
-from textrnn.config import Config
-from textrnn.errors import BackendError
+from textrnn.config import DEMO, Config
+from textrnn.corpus.reading import STDIN
+from textrnn.errors import BackendError, ConfigError
 from textrnn.ops.sru.backends import choose_backend
-from textrnn.training.checkpoint import CHECKPOINT_NAME, Checkpoint
+from textrnn.training.checkpoint import CHECKPOINT_NAME, Checkpoint, explaining_damage
 from textrnn.training.dataset import Dataset, load_dataset
 from textrnn.training.device import make_repeatable, resolve_device
 from textrnn.training.loop import Trainer
@@ -52,7 +53,7 @@ def train(
         StoppedError: a signal ended the run.
     """
     ranks = Ranks.from_environment()
-    if ranks.was_restarted and (out / CHECKPOINT_NAME).exists():
+    if ranks.was_restarted and _is_of(out, config):
         return resume(out, reporter=reporter)
     with reporting(reporter if ranks.is_first else None) as shown:
         return _run(config, Run(out, command=command, overwrite=overwrite), ranks=ranks, reporter=shown)
@@ -67,11 +68,22 @@ def resume(folder: Path, *, reporter: Reporter | None = None) -> Outcome:
     """
     ranks = Ranks.from_environment()
     checkpoint = find_checkpoint(folder)
-    with reporting(reporter if ranks.is_first else None) as shown:
+    with explaining_damage(folder / CHECKPOINT_NAME):
         config = Config.model_validate(checkpoint.state["config"])
-        progress = Progress.restore(checkpoint.state["progress"])
-        run = Run.reopen(folder, progress.records) if ranks.is_first else Run(folder)
-        return _run(config, run, ranks=ranks, reporter=shown, checkpoint=checkpoint)
+        records = Progress.restore(checkpoint.state["progress"]).records
+    with reporting(reporter if ranks.is_first else None) as shown:
+        return _run(config, Run(folder, resumes=records), ranks=ranks, reporter=shown, checkpoint=checkpoint)
+
+
+def _is_of(folder: Path, config: Config) -> bool:
+    """Whether the checkpoint in ``folder`` is of a run of this config, not of an earlier one in the same folder."""
+    if not (folder / CHECKPOINT_NAME).exists():
+        return False
+    saved = dict(find_checkpoint(folder).state.get("config") or {})
+    wanted = config.model_dump()
+    if config.train.batch_size is None and config.train.batch_tokens is None:  # it was resolved by the data
+        wanted["train"]["batch_size"] = (saved.get("train") or {}).get("batch_size")
+    return saved == wanted
 
 
 @contextmanager
@@ -96,7 +108,8 @@ def _run(
     device = resolve_device(config.train.device, local_rank=ranks.local_rank if ranks.size > 1 else None)
     ranks.join(device)
     try:
-        dataset = _load_in_turn(config, ranks, reporter)
+        _refuse_shared_pipes(config, ranks)
+        dataset = _load_in_turn(config, ranks, reporter, device=device)
         config = resolve_batch_size(config, len(dataset.train))
         make_repeatable(config.train.seed)
         model = build(config, dataset).to(device)
@@ -104,6 +117,10 @@ def _run(
         trainer = Trainer(config, dataset, model=model, device=device, ranks=ranks)
         if checkpoint is not None:
             trainer.restore(checkpoint, run.folder)
+        if ranks.size > 1:
+            ranks.compare(dataset.digest, trainer.stepper.optimiser.steps, device)
+        if checkpoint is not None and ranks.is_first:
+            run.reopen(config)
             reporter.note(f"going on in epoch {trainer.progress.epoch}, after step {trainer.stepper.optimiser.steps:,}")
         start = time.perf_counter() - trainer.progress.elapsed - trainer.progress.seconds
         try:
@@ -116,14 +133,21 @@ def _run(
         ranks.leave()
 
 
-def _load_in_turn(config: Config, ranks: Ranks, reporter: Reporter) -> Dataset:
+def _load_in_turn(config: Config, ranks: Ranks, reporter: Reporter, *, device: torch.device) -> Dataset:
     """Have the first rank encode the text, and the others find it encoded."""
     if not ranks.is_first:
-        ranks.wait()
-    dataset = load_dataset(config, reporter)
-    if ranks.is_first:
-        ranks.wait()
-    return dataset
+        ranks.follow(device)
+        return load_dataset(config, reporter)
+    with ranks.leading(device):
+        return load_dataset(config, reporter)
+
+
+def _refuse_shared_pipes(config: Config, ranks: Ranks) -> None:
+    for path in (config.data.train, config.data.valid):
+        if ranks.size > 1 and path is not None and path != DEMO and Path(path).exists() and not Path(path).is_file():
+            raise ConfigError(f"{path}: {ranks.size} processes would read this pipe; put the text into a file")
+        if ranks.size > 1 and path == STDIN:
+            raise ConfigError(f"{ranks.size} processes would read standard input; put the text into a file")
 
 
 def resolve_batch_size(config: Config, texts: int) -> Config:

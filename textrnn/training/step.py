@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -64,7 +65,11 @@ class Stepper:
         self._scorer = scorer
 
     def step(self, batch: PackedBatch, *, lr: float) -> float:
-        """Move the model by ``batch``, of which this rank computes its parts; return the mean loss before it."""
+        """Move the model by ``batch``, of which this rank computes its parts; return the mean loss before it.
+
+        The loss is not a number where the gradients are not finite, but for fp16, whose scale is lowered then; the
+        model does not move.
+        """
         self._seed()
         rows, places = find_rows(batch.ids, len(self.model.embedding.weight))
         chosen = torch.from_numpy(rows).to(self.device)
@@ -80,10 +85,11 @@ class Stepper:
             total += loss.detach()
         assert table.grad is not None
         self.ranks.add_up([table.grad.div_(self.ranks.size), total])
-        scaled = self.config.precision == "fp16"
-        moved = self.optimiser.step(chosen, table.grad, lr=lr, scale=self.scale, skip=scaled)
-        if scaled:
+        moved = self.optimiser.step(chosen, table.grad, lr=lr, scale=self.scale)
+        if self.config.precision == "fp16":
             self._adapt_scale(moved)
+        elif not moved:
+            return math.nan
         return float(total)
 
     def _seed(self) -> None:
