@@ -83,7 +83,8 @@ class PeerLayers(nn.Module):
         self.rnn = kind(256, 128, num_layers=2, bidirectional=True, dropout=0.5, layer_norm=True)
         self.output_size = 256
 
-    def forward(self, x: Tensor, offsets: Tensor) -> Tensor:
+    def forward(self, x: Tensor, offsets: Tensor, p: float) -> Tensor:
+        x = nn.functional.dropout(x, p)
         texts = x.split(offsets.diff().tolist())
         padded = nn.utils.rnn.pad_sequence(list(texts))
         lengths = offsets.diff()

@@ -73,7 +73,7 @@ class Classifier(nn.Module):
         """Map the vectors ``x`` (N, embedding) of the pieces to scores (B, C), as :meth:`forward` does."""
         p = self.dropout if self.training else 0.0
         for layer in self.layers:
-            x = layer(dropout(x, p), offsets)
+            x = layer(x, offsets, p)
         scores: Tensor = self.head(dropout(self.pool(x, offsets), p))
         return scores
 

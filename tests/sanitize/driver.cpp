@@ -33,6 +33,9 @@ int textrnn_pool_rows(int64_t element, const void* x, const int64_t* offsets, in
                       float* largest, int32_t* place, float* mean, int threads);
 int textrnn_pool_rows_back(int64_t element, const float* dlargest, const int32_t* place, const float* dmean,
                            const int64_t* offsets, int64_t N, int64_t B, int64_t D, void* dx, int threads);
+int textrnn_normalise(const textrnn::Normed* normed, int threads);
+int textrnn_normalise_back(const textrnn::Normed* normed, float* dgain, float* dbias, int threads);
+int textrnn_add_rows(const float* x, const int64_t* places, int64_t N, int64_t R, int64_t D, float* sums, int threads);
 int textrnn_squares(const textrnn::Moved* parts, int64_t count, double* sum, int threads);
 int textrnn_adamw(const textrnn::Moved* parts, int64_t count, const textrnn::Rates* rates, int threads);
 int textrnn_multiply(const textrnn::Product* p, int threads);
@@ -288,7 +291,7 @@ std::string bits_of(const Buffer& buffer) { return std::string(buffer.as<char>()
 // What goes on beside the recurrence: the same bits for any number of threads, nothing out of bounds.
 int64_t check_beside() {
   int64_t calls = 0;
-  const int64_t offsets[] = {0, 1, 4, 40, 41}, rows[] = {0, 6, 3};
+  const int64_t offsets[] = {0, 1, 4, 40, 41}, rows[] = {0, 6, 3}, places[] = {4, 0, 4};
   const textrnn::Rates rates = {0.5f, 0.9f, 0.999f, 0.1f, 2.0f, 1e-8f};
   for (const int64_t element : {4, 2})
     for (const int64_t D : {1, 7, 64, 130}) {
@@ -314,18 +317,34 @@ int64_t check_beside() {
             {moved[0].as<float>(), moved[1].as<float>(), moved[2].as<float>(), gradient.as<float>(), rows, 3, 7, D, 0.99},
             {others[0].as<float>(), others[1].as<float>(), others[2].as<float>(), all.as<float>(), nullptr, 40000 + D, 0, 1, 1.0}};
         double squares = -1;
+        std::string more;
         EXPECT(textrnn_squares(parts, 2, &squares, threads) == 0 && squares > 0, "squares");
         EXPECT(textrnn_adamw(parts, 2, &rates, threads) == 0, "adamw");
-        std::string bits = bits_of(y) + bits_of(largest) + bits_of(place) + bits_of(means) + bits_of(dx);
+        for (const int64_t wide : {4, 2}) {
+          const Buffer dropped(41 * D * wide), n(41 * D * wide), mean_of(41 * 4), rstd(41 * 4), dn(41 * D * wide);
+          std::memset(dn.as<char>(), 0x3c, dn.size());
+          const Buffer back(x.size()), dgain(D * 4), dbias(D * 4);
+          const textrnn::Normed normed = {x.as<void>(), dropped.as<void>(), n.as<void>(), weight.as<float>(), mean.as<float>(),
+                                          mean_of.as<float>(), rstd.as<float>(), dn.as<void>(),
+                                          dn.as<void>(), back.as<void>(), 41, D, element, wide, 99, 0.7, 1e-5};
+          EXPECT(textrnn_normalise(&normed, threads) == 0, "normalise");
+          EXPECT(textrnn_normalise_back(&normed, dgain.as<float>(), dbias.as<float>(), threads) == 0, "normalise_back");
+          EXPECT(!has_nan(n, wide) && !has_nan(back, element) && !has_nan(dgain, 4), "normalise: something was not written");
+          more += bits_of(dropped) + bits_of(n) + bits_of(back) + bits_of(dgain) + bits_of(dbias);
+        }
+        const Buffer sums(5 * D * 4);
+        EXPECT(textrnn_add_rows(gradient.as<float>(), places, 3, 5, D, sums.as<float>(), threads) == 0, "add_rows");
+        std::string bits = more + bits_of(sums) + bits_of(y) + bits_of(largest) + bits_of(place) + bits_of(means) + bits_of(dx);
         for (const Buffer& part : moved) bits += bits_of(part);
         for (const Buffer& part : others) bits += bits_of(part);
         bits += std::string(reinterpret_cast<const char*>(&squares), sizeof squares);
         EXPECT(!has_nan(y, element) && !has_nan(dx, element) && !has_nan(means, 4), "beside: something was not written");
         EXPECT(before.empty() || bits == before, "beside: the bits");
-        before = bits, calls += 5;
+        before = bits, calls += 10;
       }
       const int64_t empty[] = {0, 0, 41}, far[] = {7};
       EXPECT(textrnn_pool_rows(element, x.as<void>(), empty, 41, 2, D, nullptr, nullptr, nullptr, 1) == 2, "an empty one");
+      EXPECT(textrnn_add_rows(nullptr, far, 1, 7, D, nullptr, 1) == 2, "a place that is not there");
       const textrnn::Moved past = {nullptr, nullptr, nullptr, nullptr, far, 1, 7, D, 1.0};
       EXPECT(textrnn_adamw(&past, 1, &rates, 1) == 2, "a row that is not there");
       calls += 2;

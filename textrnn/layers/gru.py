@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+from textrnn.layers.norm import drop_and_normalise_by
 from textrnn.ops.packing import time_major
 
 
@@ -31,10 +32,14 @@ class PackedRNN(nn.Module):
         self.norm = nn.LayerNorm(input_size) if layer_norm else None
         self.rnn = kind(input_size, hidden_size, bidirectional=bidirectional)
 
-    def forward(self, x: Tensor, offsets: Tensor) -> Tensor:
-        """Map ``x`` (N, input_size) with ``offsets`` (B+1,) int64 to (N, output_size)."""
+    def forward(self, x: Tensor, offsets: Tensor, p: float = 0.0) -> Tensor:
+        """Map ``x`` (N, input_size) with ``offsets`` (B+1,) int64 to (N, output_size).
+
+        A share ``p`` of the entries of ``x`` is dropped before anything else.
+        """
+        _, normalised = drop_and_normalise_by(self.norm, x, p)
         _, order, batch_sizes = (torch.from_numpy(index) for index in time_major(offsets.detach().cpu().numpy()))
         order = order.to(x.device)
-        packed = PackedSequence((x if self.norm is None else self.norm(x))[order], batch_sizes)
+        packed = PackedSequence(normalised[order], batch_sizes)
         states, _ = self.rnn(packed)
         return torch.empty_like(states.data).index_copy(0, order, states.data)

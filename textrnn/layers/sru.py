@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from textrnn.layers.norm import drop_and_normalise_by
 from textrnn.ops.sru.layer import sru_layer
 
 
@@ -70,15 +71,12 @@ class SRU(nn.Module):
             f"highway_bias={self.highway_bias}, alpha={self.alpha:.4g}, layer_norm={self.norm is not None}"
         )
 
-    def forward(self, x: Tensor, offsets: Tensor) -> Tensor:
-        """Map ``x`` (N, input_size) with ``offsets`` (B+1,) int64 to (N, K * hidden_size)."""
-        h, _ = sru_layer(
-            x if self.norm is None else self.norm(x),
-            self.weight,
-            offsets,
-            v=self.v,
-            b=self.b,
-            alpha=self.alpha,
-            highway=x if self.blocks == 3 else None,
-        )
+    def forward(self, x: Tensor, offsets: Tensor, p: float = 0.0) -> Tensor:
+        """Map ``x`` (N, input_size) with ``offsets`` (B+1,) int64 to (N, K * hidden_size).
+
+        A share ``p`` of the entries of ``x`` is dropped before anything else.
+        """
+        x, normalised = drop_and_normalise_by(self.norm, x, p)
+        highway = x if self.blocks == 3 else None
+        h, _ = sru_layer(normalised, self.weight, offsets, v=self.v, b=self.b, alpha=self.alpha, highway=highway)
         return h

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from textrnn.classifier import Classifier
 from textrnn.config import TrainConfig
 from textrnn.corpus.batching import PackedBatch
 from textrnn.errors import BackendError
+from textrnn.ops.rows import take_rows
 from textrnn.training.optimiser import Optimiser
 from textrnn.training.ranks import Ranks
 
@@ -35,7 +38,7 @@ class Scorer(nn.Module):
 
     def forward(self, table: Tensor, places: Tensor, offsets: Tensor, classes: Tensor) -> Tensor:
         """Return the sum of the losses of the texts whose pieces are the rows ``places`` (N,) of ``table`` (R, D)."""
-        scores = self.model.score(functional.embedding(places, table), offsets)
+        scores = self.model.score(take_rows(table, places), offsets)
         return functional.cross_entropy(scores.float(), classes, reduction="sum", ignore_index=_NO_CLASS)
 
 
@@ -93,8 +96,8 @@ class Stepper:
         return float(total)
 
     def _seed(self) -> None:
-        source = np.random.SeedSequence([self.config.seed, self.optimiser.steps, self.ranks.rank])
-        drawn = int(source.generate_state(1, np.uint64)[0])
+        source = struct.pack("<3q", self.config.seed, self.optimiser.steps, self.ranks.rank)
+        drawn = int.from_bytes(blake2b(source, digest_size=8).digest(), "little")
         # torch.manual_seed would note for later, with a traceback, what to do with devices that are not in use
         torch.default_generator.manual_seed(drawn)
         if self.device.type == "cuda":
@@ -143,7 +146,10 @@ def find_rows(ids: npt.NDArray[np.int32], V: int) -> tuple[npt.NDArray[np.int64]
         return rows.astype(np.int64), places.astype(np.int64)
     seen = np.zeros(V, bool)
     seen[ids] = True
-    return np.flatnonzero(seen), (np.cumsum(seen) - 1)[ids]
+    found = np.flatnonzero(seen)
+    place = np.empty(V, np.int64)
+    place[found] = np.arange(len(found))
+    return found.astype(np.int64), place[ids]
 
 
 def to_device(array: npt.NDArray[Any], device: torch.device) -> Tensor:

@@ -23,26 +23,38 @@ INLINE uint32_t mix(uint32_t counter, uint32_t first, uint32_t second) {
   return bits ^ (bits >> 16);
 }
 
-template <class T>
-void drop(const T* RESTRICT x, T* RESTRICT y, int64_t begin, int64_t end, float keep, uint64_t key) {
-  const float scale = 1.0f / keep;
+// Calls write(i, kept) for begin <= i < end, where kept says whether the random number of i lets it be.
+template <class Write>
+INLINE void draw(int64_t begin, int64_t end, float keep, uint64_t key, const Write& write) {
   const int32_t limit = int32_t(keep * 16777216.0f);  // of 24 bits
   while (begin < end) {
     const int64_t block = begin >> 32;  // a counter has 32 bits
     const int64_t stop = (block + 1) << 32 < end ? (block + 1) << 32 : end;
     const uint32_t first = uint32_t(key) + uint32_t(block) * 0x85ebca6bu, second = uint32_t(key >> 32);
     const uint32_t start = uint32_t(begin);
-    const T* RESTRICT from = x + begin;
-    T* RESTRICT to = y + begin;
-    const int64_t count = stop - begin;
+    const int64_t count = stop - begin, from = begin;
     VECTORISE
-    for (int64_t i = 0; i < count; ++i) {
-      const int32_t drawn = int32_t(mix(start + uint32_t(i), first, second) >> 8);
-      const float kept = load(from[i]) * scale;
-      store(to[i], drawn < limit ? kept : 0.0f);
-    }
+    for (int64_t i = 0; i < count; ++i) write(from + i, int32_t(mix(start + uint32_t(i), first, second) >> 8) < limit);
     begin = stop;
   }
+}
+
+template <class X, class Y>
+void drop(const X* RESTRICT x, Y* RESTRICT y, int64_t begin, int64_t end, float keep, uint64_t key) {
+  const float scale = 1.0f / keep;
+  draw(begin, end, keep, key, [=](int64_t i, bool kept) {
+    const float value = load(x[i]) * scale;
+    store(y[i], kept ? value : 0.0f);
+  });
+}
+
+template <class T>
+void drop_in_place(T* x, int64_t begin, int64_t end, float keep, uint64_t key) {
+  const float scale = 1.0f / keep;
+  draw(begin, end, keep, key, [=](int64_t i, bool kept) {
+    const float value = load(x[i]) * scale;
+    store(x[i], kept ? value : 0.0f);
+  });
 }
 
 template <class T>
@@ -115,18 +127,101 @@ void pool_back(int64_t element, const float* dlargest, const int32_t* place, con
   spread(dlargest, place, dmean, length, D, static_cast<BFloat16*>(dx));
 }
 
-double squares(const float* RESTRICT x, int64_t n) {
-  constexpr int64_t kLanes = 64;
+constexpr int64_t kLanes = 32;
+
+// The sum of term(i) for 0 <= i < n, in lanes that a compiler turns into vectors.
+template <class Term>
+INLINE float add_up(int64_t n, const Term& term) {
   float lanes[kLanes] = {};
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
     VECTORISE
-    for (int64_t lane = 0; lane < kLanes; ++lane) lanes[lane] += x[i + lane] * x[i + lane];
+    for (int64_t lane = 0; lane < kLanes; ++lane) lanes[lane] += term(i + lane);
   }
-  for (int64_t lane = 0; i < n; ++i, ++lane) lanes[lane] += x[i] * x[i];
-  double sum = 0;
-  for (const float lane : lanes) sum += double(lane);
-  return sum;
+  for (int64_t lane = 0; i < n; ++i, ++lane) lanes[lane] += term(i);
+  for (int64_t half = kLanes / 2; half > 0; half /= 2)
+    for (int64_t lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
+  return lanes[0];
+}
+
+template <class X, class Y>
+void normalise_rows(const Normed& normed, int64_t begin, int64_t end) {
+  const int64_t D = normed.D;
+  const float share = 1.0f / float(D), epsilon = float(normed.epsilon);
+  Y* const y = static_cast<Y*>(normed.y);
+  const float* RESTRICT gain = normed.gain;
+  const float* RESTRICT bias = normed.bias;
+  for (int64_t r = begin; r < end; ++r) {
+    drop(static_cast<const X*>(normed.x), y, r * D, (r + 1) * D, float(normed.keep), normed.key);
+    const Y* RESTRICT row = y + r * D;
+    const float mean = share * add_up(D, [=](int64_t i) { return load(row[i]); });
+    const float variance = share * add_up(D, [=](int64_t i) { return (load(row[i]) - mean) * (load(row[i]) - mean); });
+    const float rstd = 1.0f / sqrtf(variance + epsilon);
+    Y* RESTRICT n = static_cast<Y*>(normed.n) + r * D;
+    VECTORISE
+    for (int64_t i = 0; i < D; ++i) store(n[i], (load(row[i]) - mean) * rstd * gain[i] + bias[i]);
+    normed.mean[r] = mean, normed.rstd[r] = rstd;
+  }
+}
+
+// With xhat = (y - mean) * rstd and g = dn * gain, the gradient of y is rstd * (g - mean of g - xhat * mean of g * xhat)
+// (Ba et al. 2016, differentiated).
+template <class X, class Y>
+void normalise_rows_back(const Normed& normed, int64_t begin, int64_t end, float* RESTRICT dgain, float* RESTRICT dbias) {
+  const int64_t D = normed.D;
+  const float share = 1.0f / float(D);
+  const float* RESTRICT gain = normed.gain;
+  for (int64_t r = begin; r < end; ++r) {
+    const Y* RESTRICT y = static_cast<const Y*>(normed.y) + r * D;
+    const Y* RESTRICT dn = static_cast<const Y*>(normed.dn) + r * D;
+    const Y* RESTRICT dy = normed.dy ? static_cast<const Y*>(normed.dy) + r * D : nullptr;
+    X* RESTRICT dx = static_cast<X*>(normed.dx) + r * D;
+    const float mean = normed.mean[r], rstd = normed.rstd[r];
+    const float first = share * add_up(D, [=](int64_t i) { return load(dn[i]) * gain[i]; });
+    const float second =
+        share * add_up(D, [=](int64_t i) { return load(dn[i]) * gain[i] * ((load(y[i]) - mean) * rstd); });
+    const auto gradient = [=](int64_t i) {
+      return rstd * (load(dn[i]) * gain[i] - first - (load(y[i]) - mean) * rstd * second);
+    };
+    VECTORISE
+    for (int64_t i = 0; i < D; ++i) {
+      dgain[i] += load(dn[i]) * ((load(y[i]) - mean) * rstd);
+      dbias[i] += load(dn[i]);
+    }
+    if (dy) {
+      VECTORISE
+      for (int64_t i = 0; i < D; ++i) store(dx[i], gradient(i) + load(dy[i]));
+    } else {
+      VECTORISE
+      for (int64_t i = 0; i < D; ++i) store(dx[i], gradient(i));
+    }
+    drop_in_place(static_cast<X*>(normed.dx), r * D, (r + 1) * D, float(normed.keep), normed.key);
+  }
+}
+
+void normalise(const Normed& normed, int64_t begin, int64_t end) {
+  if (normed.x_element == 4)
+    return normed.y_element == 4 ? normalise_rows<float, float>(normed, begin, end)
+                                 : normalise_rows<float, BFloat16>(normed, begin, end);
+  normed.y_element == 4 ? normalise_rows<BFloat16, float>(normed, begin, end)
+                        : normalise_rows<BFloat16, BFloat16>(normed, begin, end);
+}
+
+void normalise_back(const Normed& normed, int64_t begin, int64_t end, float* dgain, float* dbias) {
+  if (normed.x_element == 4)
+    return normed.y_element == 4 ? normalise_rows_back<float, float>(normed, begin, end, dgain, dbias)
+                                 : normalise_rows_back<float, BFloat16>(normed, begin, end, dgain, dbias);
+  normed.y_element == 4 ? normalise_rows_back<BFloat16, float>(normed, begin, end, dgain, dbias)
+                        : normalise_rows_back<BFloat16, BFloat16>(normed, begin, end, dgain, dbias);
+}
+
+void add(const float* RESTRICT x, float* RESTRICT sum, int64_t n) {
+  VECTORISE
+  for (int64_t i = 0; i < n; ++i) sum[i] += x[i];
+}
+
+double squares(const float* RESTRICT x, int64_t n) {
+  return double(add_up(n, [=](int64_t i) { return x[i] * x[i]; }));
 }
 
 void adamw(float* RESTRICT weight, float* RESTRICT mean, float* RESTRICT square, const float* RESTRICT gradient, int64_t n,
@@ -146,6 +241,6 @@ void adamw(float* RESTRICT weight, float* RESTRICT mean, float* RESTRICT square,
 }  // namespace
 
 extern const Beside TEXTRNN_SYMBOL(beside_, TEXTRNN_LEVEL);
-const Beside TEXTRNN_SYMBOL(beside_, TEXTRNN_LEVEL) = {dropout, pool, pool_back, squares, adamw};
+const Beside TEXTRNN_SYMBOL(beside_, TEXTRNN_LEVEL) = {dropout, pool, pool_back, normalise, normalise_back, add, squares, adamw};
 
 }  // namespace textrnn

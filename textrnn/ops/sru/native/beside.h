@@ -21,6 +21,21 @@ struct Moved {
   double decay;
 };
 
+// Dropout, then layer normalisation, of the rows of x (N, D): y is what dropout left of x, n = (y - mean) * rstd * gain +
+// bias. x has elements of x_element bytes, y, n and their gradients of y_element. Forward writes y, n, mean (N,) and rstd
+// (N,); backward reads y, mean, rstd, dn and dy (may be null) and writes dx. Matches ops/normalising.py.
+struct Normed {
+  const void* x;
+  void *y, *n;
+  const float *gain, *bias;
+  float *mean, *rstd;
+  const void *dy, *dn;
+  void* dx;
+  int64_t N, D, x_element, y_element;
+  uint64_t key;
+  double keep, epsilon;
+};
+
 // The arithmetic, compiled once for each instruction set. `element` is 4 for float32 and 2 for bfloat16, of x, y and
 // dx; everything else is float32. Each call works on a part that no other touches.
 struct Beside {
@@ -32,6 +47,12 @@ struct Beside {
   // The gradient dx (length, D) from those of the largest and of the mean, of which one may be null.
   void (*pool_back)(int64_t element, const float* dlargest, const int32_t* place, const float* dmean, int64_t length,
                     int64_t D, void* dx);
+  // For the rows begin <= r < end.
+  void (*normalise)(const Normed& normed, int64_t begin, int64_t end);
+  // Adds to dgain (D,) and dbias (D,) what those rows bring.
+  void (*normalise_back)(const Normed& normed, int64_t begin, int64_t end, float* dgain, float* dbias);
+  // Adds x to sum, both (n,).
+  void (*add)(const float* x, float* sum, int64_t n);
   // The sum of the squares of x (n,).
   double (*squares)(const float* x, int64_t n);
   // Moves weights and their moments, all (n,), by their gradient.

@@ -141,7 +141,10 @@ bool is_filled(const int64_t* offsets, int64_t N, int64_t B) {
   return true;
 }
 
-constexpr int64_t kElements = 1 << 14;  // in a task
+// In a task.
+constexpr int64_t kElements = 1 << 14;
+constexpr int64_t kNormedRows = 64;
+constexpr int64_t kSummedRows = 64;
 
 // Rows of a part, those of a task.
 struct Stretch {
@@ -203,7 +206,7 @@ EXPORT int textrnn_sru_backward(const textrnn::Problem* p, int threads) try {
 }
 
 // Those below return 0, or 1 for want of memory, or 2 where offsets (B+1,) do not rise by 1 at least from 0 to N, or rows
-// are not among V. The buffers are described in beside.h.
+// or places are not among V or R. The buffers are described in beside.h.
 EXPORT int textrnn_dropout(int64_t element, const void* x, void* y, int64_t n, double keep, uint64_t key, int threads) {
   using namespace textrnn;
   return share((n + kElements - 1) / kElements, threads, [=](const Beside& beside, int64_t i) {
@@ -231,6 +234,55 @@ EXPORT int textrnn_pool_rows_back(int64_t element, const float* dlargest, const 
     beside.pool_back(element, dlargest ? dlargest + i * D : nullptr, place ? place + i * D : nullptr,
                      dmean ? dmean + i * D : nullptr, offsets[i + 1] - offsets[i], D, rows);
   });
+}
+
+EXPORT int textrnn_normalise(const textrnn::Normed* normed, int threads) {
+  using namespace textrnn;
+  return share((normed->N + kNormedRows - 1) / kNormedRows, threads, [=](const Beside& beside, int64_t i) {
+    beside.normalise(*normed, i * kNormedRows, std::min(normed->N, (i + 1) * kNormedRows));
+  });
+}
+
+// Writes dgain (D,) and dbias (D,) too.
+EXPORT int textrnn_normalise_back(const textrnn::Normed* normed, float* dgain, float* dbias, int threads) try {
+  using namespace textrnn;
+  const int64_t tasks = (normed->N + kNormedRows - 1) / kNormedRows, D = normed->D;
+  std::vector<float> sums(size_t(tasks * 2 * D));
+  const int status = share(tasks, threads, [&](const Beside& beside, int64_t i) {
+    float* const own = sums.data() + i * 2 * D;
+    beside.normalise_back(*normed, i * kNormedRows, std::min(normed->N, (i + 1) * kNormedRows), own, own + D);
+  });
+  std::fill(dgain, dgain + D, 0.0f), std::fill(dbias, dbias + D, 0.0f);
+  const Beside& beside = *chosen().load()->beside;
+  for (int64_t i = 0; i < tasks; ++i) {  // in this order for any number of threads
+    beside.add(sums.data() + i * 2 * D, dgain, D);
+    beside.add(sums.data() + (i * 2 + 1) * D, dbias, D);
+  }
+  return status;
+} catch (...) {
+  return 1;
+}
+
+// sums (R, D) = for each r the sum of those rows of x (N, D) whose place (N,) it is, in their order.
+EXPORT int textrnn_add_rows(const float* x, const int64_t* places, int64_t N, int64_t R, int64_t D, float* sums,
+                            int threads) try {
+  using namespace textrnn;
+  std::vector<int64_t> next(size_t(R + 2)), order(static_cast<size_t>(N));
+  for (int64_t i = 0; i < N; ++i) {
+    if (places[i] < 0 || places[i] >= R) return 2;
+    ++next[size_t(places[i] + 2)];
+  }
+  for (int64_t r = 2; r < R + 2; ++r) next[size_t(r)] += next[size_t(r - 1)];
+  for (int64_t i = 0; i < N; ++i) order[size_t(next[size_t(places[i] + 1)]++)] = i;
+  return share((R + kSummedRows - 1) / kSummedRows, threads, [&](const Beside& beside, int64_t task) {
+    for (int64_t r = task * kSummedRows; r < std::min(R, (task + 1) * kSummedRows); ++r) {
+      float* const sum = sums + r * D;
+      std::fill(sum, sum + D, 0.0f);
+      for (int64_t k = next[size_t(r)]; k < next[size_t(r + 1)]; ++k) beside.add(x + order[size_t(k)] * D, sum, D);
+    }
+  });
+} catch (...) {
+  return 1;
 }
 
 // The sum of the squares of all gradients of `count` parts.
