@@ -169,7 +169,7 @@ def test_a_vocabulary_smaller_than_the_characters(model_type: str) -> None:
         train(model_type=model_type, vocab_size=8)
     assert str(caught.value) == (
         f"a vocabulary of 8 is smaller than the {needed} characters that it has to hold; "
-        f"ask for more than {needed} pieces, or for a lower character coverage"
+        f"ask for more than {needed} pieces, or have spm-train take a lower --character-coverage"
     )
     assert len(train(model_type=model_type, vocab_size=needed + 1).tokenizer) == needed + 1
 

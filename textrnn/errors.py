@@ -55,7 +55,7 @@ class StoppedError(TextrnnError):
 
 
 class OtherRankError(TextrnnError):
-    """Of several processes that train together, the first failed; it has said why, and this is number ``rank``."""
+    """Of several processes that train together another has failed, which has said why; this is number ``rank``."""
 
     def __init__(self, rank: int) -> None:
-        super().__init__(f"process {rank}: ends, for the first has failed")
+        super().__init__(f"process {rank}: ends, for another has failed or was stopped")

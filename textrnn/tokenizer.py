@@ -298,7 +298,7 @@ def _explain(message: str, feed: _Feed, vocab_size: int) -> TextrnnError:
     if found := re.search(r"smaller than required_chars\. (\d+) vs (\d+)", message):
         return TokenizerError(
             f"a vocabulary of {vocab_size} is smaller than the {found[2]} characters that it has to hold; "
-            f"ask for more than {found[2]} pieces, or for a lower character coverage"
+            f"ask for more than {found[2]} pieces, or have spm-train take a lower --character-coverage"
         )
     if "all_chars_count" in message or "sentences_.empty()" in message:
         return TokenizerError("no text to train a tokenizer on: nothing is left of it after normalisation")

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import pytest
@@ -56,11 +57,13 @@ def test_a_draft_that_is_not_committed_leaves_nothing(store: Store) -> None:
     assert names(store.folder) == set()
 
 
-@pytest.mark.parametrize("harm", ["cut", "no meta", "no file", "no json", "list"])
+@pytest.mark.parametrize("harm", ["cut", "turned", "no meta", "no file", "no json", "list"])
 def test_a_damaged_entry_is_no_entry(harm: str, store: Store) -> None:
     folder = put(store)
     if harm == "cut":
         (folder / "ids").write_bytes(b"i")
+    elif harm == "turned":
+        (folder / "ids").write_bytes((folder / "ids").read_bytes()[::-1])
     elif harm == "no meta":
         (folder / "meta.json").unlink()
     elif harm == "no file":
@@ -261,4 +264,4 @@ def test_the_cache_is_measured(store: Store) -> None:
     folder = put(store, data=b"x" * 1000)
     size = (store.folder / "CACHEDIR.TAG").stat().st_size + (folder / "meta.json").stat().st_size
     assert measure_cache(store.folder) == (1, 1000 + size)
-    assert json.loads((folder / "meta.json").read_text())["sizes"] == {"ids": 1000}
+    assert json.loads((folder / "meta.json").read_text())["files"] == {"ids": [1000, zlib.crc32(b"x" * 1000)]}

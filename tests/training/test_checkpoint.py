@@ -30,7 +30,7 @@ def test_what_cannot_be_used_is_told(tmp_path: Path) -> None:
         read_checkpoint(path)
     write_checkpoint(path, Checkpoint({"a": torch.ones(1000)}, {}))
     whole = path.read_bytes()
-    for content in (b"", b"x" * 100, whole[:-1], whole[:50]):
+    for content in (b"", b"x" * 100, whole[:-1], whole[:50], whole[:-9] + b"\x41" + whole[-8:]):
         path.write_bytes(content)
         with pytest.raises(ModelError, match="damaged"):
             read_checkpoint(path)

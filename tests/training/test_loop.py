@@ -279,15 +279,17 @@ def test_other_data_is_not_gone_on_with(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cell", ["sru", "gru"])
 def test_a_batch_in_parts_gives_the_same(cell: str, tmp_path: Path) -> None:
-    rows = write_rows(tmp_path / "rows.tsv")
+    rows = write_rows(tmp_path / "rows.tsv", 42)
     losses = []
-    for parts in (1, 3, 100):  # more than there are texts in a batch
+    for parts in (1, 3, 4):  # as many as there are texts in a batch, and more than in the last
         recorder = Recorder()
         config = small(rows, model__cell=cell, model__dropout=0.0, train__accumulate=parts, train__epochs=2)
         train(config, tmp_path / f"run{parts}", reporter=recorder)
         losses.append([record.loss for record in recorder.records])
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
     assert losses[2] == pytest.approx(losses[0], rel=1e-5)
+    with pytest.raises(ConfigError, match=r"train.accumulate 5: more parts than the 4 texts of a step"):
+        train(small(rows, model__cell=cell, train__accumulate=5), tmp_path / "run5")
 
 
 def test_it_learns_in_bfloat16_and_not_in_float16_on_the_cpu(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import re
 import shutil
 import tempfile
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -19,7 +20,7 @@ from textrnn.corpus.place import META, find_cache_folder
 from textrnn.errors import DataError
 from textrnn.files import atomic_write, read_umask
 
-LAYOUT = 1
+LAYOUT = 2
 """Part of every key: another layout or meaning of the files takes another number."""
 
 _DRAFT = "textrnn-draft-"
@@ -81,7 +82,7 @@ class Store:
         for _ in range(2):  # it may have come between the first look and the question whether it exists
             try:
                 meta = json.loads((folder / META).read_bytes())
-                if all((folder / name).stat().st_size == size for name, size in meta["sizes"].items()):
+                if all(_check_sum(folder / name) == wanted for name, wanted in meta["files"].items()):
                     with contextlib.suppress(OSError):  # another user's
                         os.utime(folder)
                     return Entry(folder, meta)
@@ -154,6 +155,7 @@ class Draft:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._files: dict[str, BinaryIO] = {}
+        self._sums: dict[str, int] = {}
         with store.explaining():
             self.folder = Path(tempfile.mkdtemp(dir=store.folder, prefix=_DRAFT))
 
@@ -169,6 +171,7 @@ class Draft:
             if name not in self._files:
                 self._files[name] = (self.folder / name).open("xb")
             self._files[name].write(data)
+        self._sums[name] = zlib.crc32(data, self._sums.get(name, 0))
 
     def flush(self) -> None:
         """Make what was written readable."""
@@ -178,8 +181,8 @@ class Draft:
 
     def commit(self, kind: str, key: str, meta: dict[str, Any]) -> Entry:
         """Make this the entry; where another process was faster, its entry stands. Old entries are swept."""
-        sizes = {name: file.tell() for name, file in self._files.items()}
-        self.write(META, json.dumps({**meta, "sizes": sizes}).encode())
+        files = {name: [self._files[name].tell(), found] for name, found in self._sums.items()}
+        self.write(META, json.dumps({**meta, "files": files}).encode())
         with self._store.explaining():
             for file in self._files.values():
                 file.flush()
@@ -215,6 +218,15 @@ def take_stat(path: Path) -> list[int] | None:
     if not path.is_file():
         return None
     return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+
+
+def _check_sum(path: Path) -> list[int]:
+    """Return the size and the CRC-32 of a file."""
+    size = found = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            size, found = size + len(block), zlib.crc32(block, found)
+    return [size, found]
 
 
 def _remove_entry(folder: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -37,8 +39,8 @@ class Checkpoint:
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write ``checkpoint`` to ``path``, atomically."""
-    header = {"format_version": FORMAT_VERSION, **checkpoint.state}
     tensors = {name: value.detach().cpu().contiguous() for name, value in checkpoint.tensors.items()}
+    header = {"format_version": FORMAT_VERSION, "crc": _sum_up(tensors), **checkpoint.state}
     with atomic_write(path) as file:
         file.write(save(tensors, {_METADATA: json.dumps(header, ensure_ascii=False)}))
 
@@ -50,6 +52,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         ModelError: it is missing, damaged, or of another version.
     """
     try:
+        path.open("rb").close()  # safetensors calls everything that it cannot open missing
         with safe_open(path, framework="pt") as file:
             state = json.loads((file.metadata() or {})[_METADATA])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
@@ -61,7 +64,17 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise ModelError(path, f"not a checkpoint, or damaged: {str(error).splitlines()[0]}") from None
     if not isinstance(state, dict) or state.pop("format_version", None) != FORMAT_VERSION:
         raise ModelError(path, f"not a checkpoint of format version {FORMAT_VERSION}; train again")
+    if state.pop("crc", None) != _sum_up(tensors):
+        raise ModelError(path, "damaged: its content is not what was written; train again")
     return Checkpoint(tensors, state)
+
+
+def _sum_up(tensors: Mapping[str, Tensor]) -> int:
+    """Return the CRC-32 of all numbers."""
+    found = 0
+    for name in sorted(tensors):
+        found = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy().data, found)
+    return found
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from textrnn.config import DEMO, Config
 from textrnn.corpus.batching import Classes, Corpus, Rows, hold_out
 from textrnn.corpus.cache import load_tokens
 from textrnn.corpus.memory import give_back_freed_memory
-from textrnn.corpus.reading import check_readable
+from textrnn.corpus.reading import STDIN, check_readable
 from textrnn.corpus.source import LabelledFile
 from textrnn.corpus.store import Store
 from textrnn.errors import ConfigError, DataError
@@ -116,6 +116,8 @@ def _find_paths(config: Config) -> tuple[str, str | None, str]:
     for path in (train, valid, test):
         if path is not None:
             check_readable(path)
+    if train == valid == STDIN:
+        raise ConfigError("data.valid -: standard input is data.train already; name another, or leave it out")
     if test is not None and not Path(test).is_file():
         raise ConfigError(f"data.test {test}: a pipe, which would be read twice; put the text into a file")
     return train, valid, note

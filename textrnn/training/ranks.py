@@ -89,7 +89,7 @@ class Ranks:
         """Wait for the first.
 
         Raises:
-            OtherRankError: it failed.
+            OtherRankError: it has failed.
         """
         if self.any(False, device):
             raise OtherRankError(self.rank)

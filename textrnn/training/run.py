@@ -116,6 +116,8 @@ def find_checkpoint(folder: Path) -> Checkpoint:
         ModelError: there is none, or it cannot be used.
     """
     path = folder / CHECKPOINT_NAME
+    if folder.is_file():
+        raise ModelError(folder, "a file; name the folder of the run")
     if not path.exists():
         if (folder / MODEL_NAME).exists():
             raise ModelError(

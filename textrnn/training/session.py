@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import distributed, nn
 
 from textrnn.classifier import Classifier
 from textrnn.config import DEMO, Config
 from textrnn.corpus.reading import STDIN
-from textrnn.errors import BackendError, ConfigError
+from textrnn.errors import BackendError, ConfigError, OtherRankError
+from textrnn.modelfile import load_model
 from textrnn.ops.sru.backends import choose_backend
 from textrnn.training.checkpoint import CHECKPOINT_NAME, Checkpoint, explaining_damage
 from textrnn.training.dataset import Dataset, load_dataset
@@ -71,6 +72,8 @@ def resume(folder: Path, *, reporter: Reporter | None = None) -> Outcome:
     with explaining_damage(folder / CHECKPOINT_NAME):
         config = Config.model_validate(checkpoint.state["config"])
         records = Progress.restore(checkpoint.state["progress"]).records
+    if records:
+        load_model(folder)  # the best so far: where it is gone or damaged, the run could not end as it would have
     with reporting(reporter if ranks.is_first else None) as shown:
         return _run(config, Run(folder, resumes=records), ranks=ranks, reporter=shown, checkpoint=checkpoint)
 
@@ -88,7 +91,10 @@ def _is_of(folder: Path, config: Config) -> bool:
 
 @contextmanager
 def reporting(reporter: Reporter | None) -> Iterator[Reporter]:
-    """Yield the reporter, or a silent one, and close it at the end; want of memory becomes a message."""
+    """Yield the reporter, or a silent one, and close it at the end.
+
+    Want of memory, and the end of another process that this one waited for, become messages.
+    """
     shown = reporter or Reporter()
     try:
         yield shown
@@ -97,6 +103,8 @@ def reporting(reporter: Reporter | None) -> Iterator[Reporter]:
             raise BackendError(
                 "out of memory; raise train.accumulate, or lower --batch-size, --hidden or data.max_length"
             ) from None
+        if isinstance(error, distributed.DistBackendError) or "gloo" in str(error):
+            raise OtherRankError(Ranks.from_environment().rank) from None
         raise
     finally:
         shown.close()
@@ -111,6 +119,9 @@ def _run(
         _refuse_shared_pipes(config, ranks)
         dataset = _load_in_turn(config, ranks, reporter, device=device)
         config = resolve_batch_size(config, len(dataset.train))
+        if config.train.batch_size is not None and config.train.accumulate > config.train.batch_size:
+            parts, size = config.train.accumulate, config.train.batch_size
+            raise ConfigError(f"train.accumulate {parts}: more parts than the {size} texts of a step")
         make_repeatable(config.train.seed)
         model = build(config, dataset).to(device)
         reporter.note(describe(config, model, device, ranks))

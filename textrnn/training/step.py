@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import struct
 from collections.abc import Iterator
@@ -61,6 +62,7 @@ class Stepper:
         self.scale, self.steady = _FIRST_SCALE if config.precision == "fp16" else 1.0, 0
         scorer: nn.Module = Scorer(model)
         if config.compile:
+            logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it misses CUDA on the CPU
             scorer.compile(dynamic=True)
         if ranks.size > 1:
             devices = [device.index] if device.type == "cuda" else None
