@@ -126,6 +126,14 @@ class Tokenizer:
             return _cut(ids, lengths, max_length=max_length, unknown=self._processor.unk_id())
         return ids, lengths
 
+    def count_pieces(self, texts: Sequence[bytes]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return how many pieces each text in UTF-8 has (B,), 1 at least, and how many of them are unknown (B,)."""
+        if not texts:
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        ids, lengths = self.encode_packed(texts, max_length=np.iinfo(np.int32).max)
+        starts = np.cumsum(lengths) - lengths
+        return lengths, np.add.reduceat((ids == self._processor.unk_id()).astype(np.int64), starts)
+
     @cached_property
     def fingerprint(self) -> str:
         """A name for the model and for what computes with it: the same name, the same ids."""

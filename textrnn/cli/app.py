@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import textrnn
-from textrnn.cli import bench, demo, doctor, evaluate, init, predict, schema, spm_filter, spm_train, train
+from textrnn.cli import bench, data, demo, doctor, evaluate, init, predict, schema, spm_filter, spm_train, train
 from textrnn.cli.console import die_on_broken_pipe, say
 from textrnn.errors import BackendError, ConfigError, StoppedError, TextrnnError
 
@@ -31,6 +31,7 @@ app.command("demo")(demo.demo_command)
 app.command("init")(init.init_command)
 app.command("bench")(bench.bench_command)
 app.command("doctor")(doctor.doctor_command)
+app.add_typer(data.app, name="data")
 app.add_typer(schema.app, name="config")
 
 

@@ -10,7 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from textrnn.config import DataConfig, DataFormat
-from textrnn.corpus.examples import FASTTEXT_PREFIX, Example, find_format, is_label, parse_lines
+from textrnn.corpus.examples import (
+    FASTTEXT_PREFIX,
+    Example,
+    OnFault,
+    find_format,
+    is_label,
+    parse_lines,
+    refuse,
+    take_head,
+)
 from textrnn.errors import DataError
 
 _PREFIX = FASTTEXT_PREFIX.encode()
@@ -63,11 +72,13 @@ class LabelTable:
         }
 
 
-def parse_blocks(path: str, chunks: Iterable[bytes], config: DataConfig) -> Iterator[Block]:
+def parse_blocks(
+    path: str, chunks: Iterable[bytes], config: DataConfig, *, on_fault: OnFault = refuse
+) -> Iterator[Block]:
     """Yield the examples of ``chunks``, which hold whole lines, in blocks; they are those of ``read_examples``.
 
     Raises:
-        DataError: at the first fault, with its line; or there is no example.
+        DataError: at the first fault, with its line, unless ``on_fault`` takes it; or there is no example.
     """
     chunks = iter(chunks)
     blank: list[bytes] = []  # chunks before the first line that is not blank
@@ -79,22 +90,13 @@ def parse_blocks(path: str, chunks: Iterable[bytes], config: DataConfig) -> Iter
     else:
         first = None
     start = [*blank, *([] if first is None else [first])]
-    kind = find_format(path, _take_head(start), config)
+    kind = find_format(path, take_head(chain.from_iterable(map(_split_lines, start))), config)
     examples = 0
-    for block in _parse(path, chain(start, chunks), config, kind=kind):
+    for block in _parse(path, chain(start, chunks), config, kind=kind, on_fault=on_fault):
         examples += len(block.texts)
         yield block
     if not examples:
         raise DataError(path, None, "holds no labelled text")
-
-
-def _take_head(chunks: Sequence[bytes]) -> list[bytes]:
-    head = []
-    for line in chain.from_iterable(map(_split_lines, chunks)):
-        head.append(line)
-        if line.strip():
-            break
-    return head
 
 
 def _split_lines(chunk: bytes) -> list[bytes]:
@@ -102,11 +104,13 @@ def _split_lines(chunk: bytes) -> list[bytes]:
     return [line[:-1] if line.endswith(b"\r") else line for line in lines] if b"\r" in chunk else lines
 
 
-def _parse(path: str, chunks: Iterable[bytes], config: DataConfig, *, kind: DataFormat) -> Iterator[Block]:
+def _parse(
+    path: str, chunks: Iterable[bytes], config: DataConfig, *, kind: DataFormat, on_fault: OnFault
+) -> Iterator[Block]:
     split = {"tsv": _split_tsv, "fasttext": _split_fasttext}.get(kind)
     if split is None:
         lines = chain.from_iterable(map(_split_lines, chunks))
-        yield from _gather(parse_lines(path, lines, config, kind=kind))
+        yield from _gather(parse_lines(path, lines, config, kind=kind, on_fault=on_fault))
         return
     labels: set[bytes] = set()  # that are labels
     number = 1
@@ -116,7 +120,8 @@ def _parse(path: str, chunks: Iterable[bytes], config: DataConfig, *, kind: Data
         if parts is not None:
             yield Block(parts[0], list(parts[1]), range(number, number + len(lines_here)))
         else:  # the file's first lines, a blank one, or a fault
-            yield from _gather(parse_lines(path, lines_here, config, kind=kind, start=number))
+            examples = parse_lines(path, lines_here, config, kind=kind, start=number, on_fault=on_fault)
+            yield from _gather(examples)
         number += len(lines_here)
 
 

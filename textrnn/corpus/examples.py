@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import PurePath
@@ -26,6 +26,14 @@ _BY_EXTENSION: dict[str, DataFormat] = {
 }
 _COMPRESSED = {".gz", ".xz", ".zst"}
 
+OnFault = Callable[[DataError], None]
+"""Called with the fault of a line; where it returns, the line is passed over and the reading goes on."""
+
+
+def refuse(fault: DataError) -> None:
+    """Raise ``fault``: what is done with the first one, unless all are wanted."""
+    raise fault
+
 
 @dataclass(frozen=True)
 class Example:
@@ -45,16 +53,22 @@ def read_examples(path: str, config: DataConfig) -> list[Example]:
         DataError: at the first fault, with its line.
     """
     lines = read_lines(path)
-    head = []
-    for line in lines:
-        head.append(line)
-        if line.strip():
-            break
+    head = take_head(lines)
     kind = find_format(path, head, config)
     examples = list(parse_lines(path, chain(head, lines), config, kind=kind))
     if not examples:
         raise DataError(path, None, "holds no labelled text")
     return examples
+
+
+def take_head(lines: Iterable[bytes]) -> list[bytes]:
+    """Return the first of ``lines``, up to the first that is not blank: what tells the format."""
+    head = []
+    for line in lines:
+        head.append(line)
+        if line.strip():
+            break
+    return head
 
 
 def find_format(path: str, head: Sequence[bytes], config: DataConfig) -> DataFormat:
@@ -77,29 +91,37 @@ def find_suffix(path: str) -> str:
 
 
 def parse_lines(
-    path: str, lines: Iterable[bytes], config: DataConfig, *, kind: DataFormat, start: int = 1
+    path: str,
+    lines: Iterable[bytes],
+    config: DataConfig,
+    *,
+    kind: DataFormat,
+    start: int = 1,
+    on_fault: OnFault = refuse,
 ) -> Iterator[Example]:
     """Yield the examples of ``lines``, the first of which is line ``start`` of the file.
 
     Raises:
-        DataError: at the first fault, with its line.
+        DataError: at the first fault, with its line, unless ``on_fault`` takes it; a CSV header lacks a column.
     """
-    texts = _decode(path, lines, start)
+    texts = _decode(path, lines, start, on_fault=on_fault)
     if kind == "tsv":
-        examples = _read_tsv(path, texts, config, start=start)
+        examples = _read_tsv(path, texts, config, start=start, on_fault=on_fault)
     elif kind == "fasttext":
-        examples = _read_fasttext(path, texts, start=start)
+        examples = _read_fasttext(path, texts, start=start, on_fault=on_fault)
     else:  # what they read begins with the file
-        examples = (_read_csv if kind == "csv" else _read_jsonl)(path, texts, config)
-    return (_check(path, example) for example in examples)
+        examples = (_read_csv if kind == "csv" else _read_jsonl)(path, texts, config, on_fault=on_fault)
+    return (example for example in examples if _check(path, example, on_fault))
 
 
-def _decode(path: str, lines: Iterable[bytes], start: int) -> Iterator[str]:
+def _decode(path: str, lines: Iterable[bytes], start: int, *, on_fault: OnFault) -> Iterator[str]:
     for number, line in enumerate(lines, start=start):
         try:
-            yield line.decode("utf-8")
+            text = line.decode("utf-8")
         except UnicodeDecodeError:
-            raise DataError(path, number, "not UTF-8; convert the file, as with iconv -f CP949 -t UTF-8") from None
+            on_fault(DataError(path, number, "not UTF-8; convert the file, as with iconv -f CP949 -t UTF-8"))
+            text = ""  # a blank line, which keeps the count
+        yield text
 
 
 def _detect(path: str, first: str, config: DataConfig) -> DataFormat:
@@ -133,53 +155,70 @@ def _is_unicode(text: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _check(path: str, example: Example) -> Example:
+def _check(path: str, example: Example, on_fault: OnFault) -> bool:
     if not example.label.strip():
-        raise DataError(path, example.line_number, "the label is empty")
+        on_fault(DataError(path, example.line_number, "the label is empty"))
+        return False
     if not is_label(example.label):
-        raise DataError(path, example.line_number, "the label holds a tab or a line end")
-    return example
+        on_fault(DataError(path, example.line_number, "the label holds a tab or a line end"))
+        return False
+    return True
 
 
-def _read_tsv(path: str, lines: Iterator[str], config: DataConfig, *, start: int) -> Iterator[Example]:
+def _read_tsv(
+    path: str, lines: Iterator[str], config: DataConfig, *, start: int, on_fault: OnFault
+) -> Iterator[Example]:
     for number, line in enumerate(lines, start=start):
         if not line.strip():
             continue
         label, tab, text = line.partition("\t")
         if not tab:
-            raise DataError(path, number, "no tab; write label<TAB>text")
+            on_fault(DataError(path, number, "no tab; write label<TAB>text"))
+            continue
         if number == 1 and (label, text) == (config.label, config.text):
             continue  # a header
         yield Example(label, text, number)
 
 
-def _read_fasttext(path: str, lines: Iterator[str], *, start: int) -> Iterator[Example]:
+def _read_fasttext(path: str, lines: Iterator[str], *, start: int, on_fault: OnFault) -> Iterator[Example]:
     for number, line in enumerate(lines, start=start):
         if not line.strip():
             continue
         label, _, text = line.partition(" ")
         if not label.startswith(FASTTEXT_PREFIX):
-            raise DataError(path, number, f"does not start with {FASTTEXT_PREFIX}")
-        if text.lstrip().startswith(FASTTEXT_PREFIX):
-            raise DataError(path, number, "more than one label; keep one a line")
-        yield Example(label.removeprefix(FASTTEXT_PREFIX), text, number)
+            on_fault(DataError(path, number, f"does not start with {FASTTEXT_PREFIX}"))
+        elif text.lstrip().startswith(FASTTEXT_PREFIX):
+            on_fault(DataError(path, number, "more than one label; keep one a line"))
+        else:
+            yield Example(label.removeprefix(FASTTEXT_PREFIX), text, number)
 
 
-def _read_csv(path: str, lines: Iterator[str], config: DataConfig) -> Iterator[Example]:
+def _read_csv(path: str, lines: Iterator[str], config: DataConfig, *, on_fault: OnFault) -> Iterator[Example]:
+    rows = _read_rows(path, lines, on_fault)
+    _, header = next(((number, row) for number, row in rows if "".join(row).strip()), (1, []))
+    label_at, text_at = (_find_column(path, header, name) for name in (config.label, config.text))
+    for number, row in rows:
+        if not "".join(row).strip() and len(row) < 2:
+            continue
+        if len(row) != len(header):
+            on_fault(DataError(path, number, f"{len(row)} columns where the header has {len(header)}"))
+            continue
+        yield Example(row[label_at], _join_lines(row[text_at]), number)
+
+
+def _read_rows(path: str, lines: Iterator[str], on_fault: OnFault) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows of CSV with the lines where they start."""
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
     rows = csv.reader((f"{line}\n" for line in lines), strict=True)
-    try:
-        header = next((row for row in rows if "".join(row).strip()), [])
-        label_at, text_at = (_find_column(path, header, name) for name in (config.label, config.text))
-        for row in rows:
-            if not "".join(row).strip() and len(row) < 2:
-                continue
-            number = rows.line_num - sum(field.count("\n") for field in row)
-            if len(row) != len(header):
-                raise DataError(path, number, f"{len(row)} columns where the header has {len(header)}")
-            yield Example(row[label_at], _join_lines(row[text_at]), number)
-    except csv.Error as error:
-        raise DataError(path, rows.line_num, f"not CSV: {error}") from None
+    while True:
+        try:
+            row = next(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:  # the reader begins anew with the next line
+            on_fault(DataError(path, rows.line_num, f"not CSV: {error}"))
+            continue
+        yield rows.line_num - sum(field.count("\n") for field in row), row
 
 
 def _find_column(path: str, header: list[str], name: str) -> int:
@@ -191,23 +230,29 @@ def _find_column(path: str, header: list[str], name: str) -> int:
     )
 
 
-def _read_jsonl(path: str, lines: Iterator[str], config: DataConfig) -> Iterator[Example]:
+def _read_jsonl(path: str, lines: Iterator[str], config: DataConfig, *, on_fault: OnFault) -> Iterator[Example]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except RecursionError:
-            raise DataError(path, number, "not JSON: nested too deeply") from None
-        except ValueError as error:  # also a number with too many digits
-            raise DataError(path, number, f"not JSON: {getattr(error, 'msg', None) or error}") from None
-        if not isinstance(row, dict):
-            raise DataError(path, number, 'not a JSON object; write one a line, as in {"label": "a", "text": "b"}')
-        yield Example(
-            _take(row, config.label, path=path, number=number),
-            _join_lines(_take(row, config.text, path=path, number=number)),
-            number,
-        )
+            example = _parse_json(path, line, config, number=number)
+        except DataError as fault:
+            on_fault(fault)
+            continue
+        yield example
+
+
+def _parse_json(path: str, line: str, config: DataConfig, *, number: int) -> Example:
+    try:
+        row = json.loads(line)
+    except RecursionError:
+        raise DataError(path, number, "not JSON: nested too deeply") from None
+    except ValueError as error:  # also a number with too many digits
+        raise DataError(path, number, f"not JSON: {getattr(error, 'msg', None) or error}") from None
+    if not isinstance(row, dict):
+        raise DataError(path, number, 'not a JSON object; write one a line, as in {"label": "a", "text": "b"}')
+    label, text = (_take(row, name, path=path, number=number) for name in (config.label, config.text))
+    return Example(label, _join_lines(text), number)
 
 
 def _take(row: dict[str, Any], name: str, *, path: str, number: int) -> str:

@@ -25,7 +25,7 @@ LAYOUT = 2
 
 _DRAFT = "textrnn-draft-"
 # the folder may be one that holds other things: nothing else is ever removed
-_OWN_ENTRY = re.compile(r"(rows|tokens|tokenizer)-[0-9a-f]{32}")
+_OWN_ENTRY = re.compile(r"(rows|tokens|tokenizer|repeats)-[0-9a-f]{32}")
 _OWN_DIGEST = re.compile(r"[0-9a-f]{32}\.json")
 _FILES = "files"  # the digests of files that were read
 _STALE_SECONDS = 24 * 3600

@@ -23,6 +23,7 @@ from textrnn.errors import ConfigError, DataError
 from textrnn.files import shipped
 from textrnn.modelfile import make_labels
 from textrnn.tokenizer import Tokenizer
+from textrnn.training.repeats import count_repeats, describe_repeats
 from textrnn.training.reporter import Reporter
 from textrnn.training.vocabulary import fit_tokenizer
 
@@ -89,8 +90,9 @@ def _load(
         valid = read(valid_path)
         valid_classes, held = _number(valid.labels, labels), None
         note = _describe_unknown(valid, valid_classes)
+    test = None
     if config.data.test is not None:
-        read(config.data.test)  # a fault in it is told now, not after training
+        test = read(config.data.test)  # a fault in it is told now, not after training
     tokenizer, source = fit_tokenizer(config, train, kept, store=store)
     give_back_freed_memory()
     encode = partial(tokenizer.encode_packed, max_length=config.data.max_length)
@@ -99,8 +101,15 @@ def _load(
     whole = load(train, classes=classes)
     trained_on = whole if kept is None else whole.keep(kept)
     stopped_on = load(valid, classes=valid_classes) if held is None else whole.keep(held)
+    sets = {"train": trained_on, "valid": stopped_on}
+    if test is not None:
+        sets["test"] = load(test, classes=_number(test.labels, labels))
+    share = (config.data.valid_share, config.train.seed) if kept is not None else None
+    key = [name, share, *(file.key for file in (train, valid, test) if file is not None)]
+    repeats = count_repeats(sets, tokenizer, max_length=config.data.max_length, store=store, key=key)
     give_back_freed_memory()
-    for line in (origin, note, source, _summarise(trained_on, stopped_on, labels)):
+    odd = describe_repeats(repeats, sets, max_length=config.data.max_length)
+    for line in (origin, note, source, _summarise(trained_on, stopped_on, labels), *odd):
         if line:
             reporter.note(line)
     return Dataset(trained_on, stopped_on, labels, tokenizer)
