@@ -120,6 +120,33 @@ def test_plain_lines_are_not_looked_at_one_by_one(kind: str, tmp_path: Path, mon
     assert 0 < len(seen) < 100  # those of the first chunk
 
 
+@pytest.mark.parametrize("kind", ["tsv", "fasttext", "jsonl", "csv"])
+@pytest.mark.parametrize("seed", range(20))
+def test_all_faults_are_told_and_the_other_lines_are_read(kind: str, seed: int, tmp_path: Path) -> None:
+    rng = random.Random(seed)
+    faulty = [line for line in BAD[kind] if line != b'a,"x']  # a quote that is not closed takes the rest with it
+    lines = [(line, False) for line in rng.choices(GOOD[kind], k=200)]
+    lines += [(line, True) for line in rng.choices(faulty, k=rng.randrange(1, 30))]
+    rng.shuffle(lines)
+    lines.insert(0, (b"label,text", False) if kind == "csv" else (GOOD[kind][0], False))
+    path = tmp_path / "d.txt"
+    path.write_bytes(b"\n".join(line for line, _ in lines))
+    starts = np.cumsum([1, *(line.count(b"\n") + 1 for line, _ in lines)]).tolist()
+    expected = {start for start, (_, bad) in zip(starts, lines, strict=False) if bad}
+    config = DataConfig(format=kind)  # type: ignore[arg-type]
+    for size in (7, 500, 1 << 20):
+        faults: list[DataError] = []
+        chunks = read_chunks(io.BytesIO(path.read_bytes()), size)
+        rows = [
+            number
+            for block in parse_blocks(str(path), chunks, config, on_fault=faults.append)
+            for number in block.line_numbers
+        ]
+        assert {fault.line_number for fault in faults} == expected
+        assert len(faults) == len(expected)
+        assert rows == sorted(set(starts[:-1]) - expected - ({1} if kind == "csv" else set()))
+
+
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"\xef\xbb\xbf", b"words\n", "a\tx\n".encode("utf-16"), b"\n \n{}"])
 def test_what_holds_no_examples_is_told_in_the_same_words(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "d"

@@ -234,7 +234,11 @@ def test_columns_are_named(tmp_path: Path, name: str, content: str) -> None:
         ("d.csv", 'label,text\n"a\nb",one\n', "d.csv:2: the label holds a tab or a line end"),
         ("d.csv", 'label,text\n"a\tb",one\n', "d.csv:2: the label holds a tab or a line end"),
         ("d.csv", 'label,text\na,one\nb,"two"x\n', "d.csv:3: not CSV: ',' expected after '\"'"),
-        ("d.csv", 'label,text\na,"one\nb,two\n', "d.csv:3: not CSV: unexpected end of data"),
+        (
+            "d.csv",
+            'label,text\na,"one\nb,two\n',
+            "d.csv:2: not CSV: unexpected end of data (the row goes on to line 3)",
+        ),
         # JSON Lines
         ("d.jsonl", '{"label": "a", "text": "b"}\n{"label": "a"\n', "d.jsonl:2: not JSON: Expecting ',' delimiter"),
         ("d.jsonl", '\n{"label": "a", "text": b}\n', "d.jsonl:2: not JSON: Expecting value"),

@@ -22,7 +22,7 @@ def format_report(report: Report) -> str:
         for group in chosen:
             lines += ["", _title(group), *map(str, group.shown)]
     faults, warnings = (report.findings.count(faults=kind) for kind in (True, False))
-    lines += ["", *report.findings.notes, f"{faults:,} faults, {warnings:,} warnings"]
+    lines += ["", *report.findings.notes, f"faults: {faults:,}, warnings: {warnings:,}"]
     return "\n".join(lines) + "\n"
 
 

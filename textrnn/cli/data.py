@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from textrnn.cli.console import hint_at_terminal, say, write_data
-from textrnn.config import DataConfig, load_config, parse_overrides
+from textrnn.config import DEMO, Config, DataConfig, load_config, parse_overrides
 from textrnn.corpus.reading import STDIN, check_readable
 from textrnn.errors import ConfigError
+from textrnn.files import shipped
 
 app = typer.Typer(help="Look labelled files over, or split one.", rich_markup_mode=None)
 
@@ -51,6 +52,9 @@ def check_command(
         Path | None,
         typer.Option(metavar="FILE", help="Count lengths in its pieces.  [default: count characters; train none]"),
     ] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="CONFIG.yaml", help="Check what this config of train names.")
+    ] = None,
     show: Annotated[int, typer.Option(metavar="N", min=0, help="Lines shown of each kind in a file.")] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON object.")] = False,
     settings: Settings = None,
@@ -64,16 +68,21 @@ def check_command(
     \b
       textrnn data check train.tsv
       textrnn data check --train train.tsv --valid valid.tsv --test test.tsv --tokenizer m.uni.model
+      textrnn data check --config exp.yaml
       textrnn data check crawl.csv --set data.label=class --json
     """
-    named = [(path, role) for role, path in (("train", train), ("valid", valid), ("test", test)) if path is not None]
+    settled = _read_settings(settings, "check", config)
+    roles = {"train": train, "valid": valid, "test": test}
+    if config is not None:
+        roles = {role: path or named for (role, path), named in zip(roles.items(), _name_files(settled), strict=True)}
+        tokenizer = tokenizer or (Path(settled.tokenizer.model) if settled.tokenizer.model else None)
+    named = [(path, role) for role, path in roles.items() if path is not None]
     wanted: list[tuple[str, str | None]] = [*named, *((path, None) for path in files or ())]
     paths = [path for path, _ in wanted]
     if not paths:
         raise ConfigError("data check: name a file, as in textrnn data check train.tsv")
     if twice := next((path for path in paths if paths.count(path) > 1), None):
         raise ConfigError(f"{twice}: given twice; name each file once")
-    config = _read_settings(settings, "check")
     for path in paths:
         check_readable(path)
     from textrnn.cli.check_page import format_report
@@ -82,7 +91,7 @@ def check_command(
 
     count = None if tokenizer is None else Tokenizer.read(tokenizer).count_pieces
     hint_at_terminal(paths)
-    report = check_files(wanted, config, show=show, count=count)
+    report = check_files(wanted, settled.data, show=show, count=count)
     write_data(json.dumps(report.to_dict(), ensure_ascii=False) + "\n" if as_json else format_report(report))
     if report.findings.count(faults=True):
         raise typer.Exit(1)
@@ -113,7 +122,7 @@ def split_command(
     """
     if valid_share + test_share >= 1:
         raise ConfigError(f"--valid-share {valid_share} --test-share {test_share}: nothing is left to train on")
-    config = _read_settings(settings, "split")
+    config = _read_settings(settings, "split").data
     if file == STDIN:
         raise ConfigError("data split -: standard input would be read twice; put the text into a file")
     check_readable(file)
@@ -134,9 +143,16 @@ def split_command(
     write_data("".join(f"{path}\n" for path in done.paths.values()))
 
 
-def _read_settings(settings: list[str] | None, command: str) -> DataConfig:
+def _name_files(config: Config) -> tuple[str | None, str | None, str | None]:
+    """Return the files that ``train`` would read: train, valid and test."""
+    if config.data.train == DEMO:
+        return str(shipped("demo") / "train.tsv"), str(shipped("demo") / "valid.tsv"), config.data.test
+    return config.data.train, config.data.valid, config.data.test
+
+
+def _read_settings(settings: list[str] | None, command: str, config: Path | None = None) -> Config:
     overrides = parse_overrides(settings or ())
     taken = [f"data.{key}" for key in DataConfig.model_fields if key not in _NOT_TAKEN]
     if wrong := [o for o in overrides if o.key not in taken]:
         raise ConfigError([f"{o.origin}: data {command} takes {', '.join(taken)}" for o in wrong])
-    return load_config(overrides=overrides).data
+    return load_config(config, overrides=overrides)

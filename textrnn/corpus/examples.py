@@ -211,14 +211,16 @@ def _read_rows(path: str, lines: Iterator[str], on_fault: OnFault) -> Iterator[t
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
     rows = csv.reader((f"{line}\n" for line in lines), strict=True)
     while True:
+        start = rows.line_num + 1
         try:
             row = next(rows)
         except StopIteration:
             return
         except csv.Error as error:  # the reader begins anew with the next line
-            on_fault(DataError(path, rows.line_num, f"not CSV: {error}"))
+            more = f" (the row goes on to line {rows.line_num})" if rows.line_num > start else ""
+            on_fault(DataError(path, start, f"not CSV: {error}{more}"))
             continue
-        yield rows.line_num - sum(field.count("\n") for field in row), row
+        yield start, row
 
 
 def _find_column(path: str, header: list[str], name: str) -> int:

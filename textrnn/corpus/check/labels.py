@@ -43,10 +43,10 @@ def _compare_spelling(scans: Sequence[Scan], findings: Findings) -> None:
             ways = spelled[_spell(label)]
             usual = max(ways, key=lambda way: (ways[way], way))
             if label != usual:
-                message = f"label '{label}' ({count:,} texts) differs from '{usual}' by case or blanks only"
+                message = f"label '{label}' ({count:,} here) differs from '{usual}' by case or blanks only"
                 findings.add("label-spelling", Finding(scan.path, line, message))
             elif label != label.strip():
-                message = f"label '{label}' ({count:,} texts) begins or ends with a blank"
+                message = f"label '{label}' ({count:,} here) begins or ends with a blank"
                 findings.add("label-blanks", Finding(scan.path, line, message))
 
 
@@ -69,7 +69,7 @@ def _compare(reference: Scan, scan: Scan, findings: Findings) -> None:
     known = set(reference.labels)
     for label, count, line in zip(scan.labels, scan.counts, scan.first_lines, strict=True):
         if label not in known:
-            message = f"label '{label}' ({count:,} texts) is not in {reference.path}"
+            message = f"label '{label}' ({count:,} here) is not in {reference.path}"
             findings.add("label-unknown", Finding(scan.path, line, message))
     for label in reference.labels:
         if label not in scan.labels:
