@@ -48,7 +48,7 @@ def test_figures_come_first_then_faults_then_warnings() -> None:
         "",
         "warnings",
         "",
-        "cut: texts that are cut (9 in a.tsv, the first 1):",
+        "cut: texts that are cut (9 of 10 in a.tsv, the first 1):",
         "a.tsv:7: 900 pieces; 512 of them are read",
         "",
         "some were not compared",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from textrnn.cli.evaluate import format_table
 from textrnn.corpus.check import Report
 from textrnn.corpus.check.findings import FAULT, Group
@@ -13,6 +15,7 @@ def format_report(report: Report) -> str:
     """Return figures, then findings as ``file:line: ...``, faults first."""
     lines = [*_format_files(report), "", *_format_labels(report)]
     groups = report.findings.groups
+    texts = {file.path: file.texts for file in report.files}
     for title, chosen in (
         ("faults: train refuses these", [group for group in groups if group.kind == FAULT]),
         ("warnings", [group for group in groups if group.kind != FAULT]),
@@ -20,15 +23,16 @@ def format_report(report: Report) -> str:
         if chosen:
             lines += ["", title]
         for group in chosen:
-            lines += ["", _title(group), *map(str, group.shown)]
+            lines += ["", _title(group, texts), *map(str, group.shown)]
     faults, warnings = (report.findings.count(faults=kind) for kind in (True, False))
     lines += ["", *report.findings.notes, f"faults: {faults:,}, warnings: {warnings:,}"]
     return "\n".join(lines) + "\n"
 
 
-def _title(group: Group) -> str:
-    shown = f", the first {len(group.shown)}" if len(group.shown) < group.count else ""
-    return f"{group.kind}: {group.what} ({group.count:,} in {group.path}{shown}):"
+def _title(group: Group, texts: Mapping[str, int]) -> str:
+    of_all = f" of {texts[group.path]:,}" if group.what.startswith("texts") else ""
+    first = f", the first {len(group.shown)}" if 0 < len(group.shown) < group.count else ""
+    return f"{group.kind}: {group.what} ({group.count:,}{of_all} in {group.path}{first}):"
 
 
 def _format_files(report: Report) -> list[str]:

@@ -71,7 +71,7 @@ def check_files(
     """Look over ``files``, each a path with its role: train, valid, test or None.
 
     Of each kind of finding in a file the first ``show`` are kept; all are counted. ``count`` is a tokenizer's.
-    A million short texts take some 200 MB; texts themselves are set aside in a temporary file.
+    A million texts take some 0.6 GB, however long they are; they are set aside in a temporary file.
     """
     findings = Findings(show)
     scans = [scan(path, config, findings, role=role, count=count) for path, role in files]
