@@ -66,13 +66,13 @@ def _count(scan: Scan, findings: Findings) -> None:
 
 
 def _compare(reference: Scan, scan: Scan, findings: Findings) -> None:
-    known = set(reference.labels)
+    known, there = set(reference.labels), set(scan.labels)
     for label, count, line in zip(scan.labels, scan.counts, scan.first_lines, strict=True):
         if label not in known:
             message = f"label '{label}' ({count:,} here) is not in {reference.path}"
             findings.add("label-unknown", Finding(scan.path, line, message))
     for label in reference.labels:
-        if label not in scan.labels:
+        if label not in there:
             findings.add("label-missing", Finding(scan.path, None, f"no text has the label '{label}'"))
 
 
