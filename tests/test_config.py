@@ -43,7 +43,7 @@ def faults_of(text: str | bytes, *sets: str) -> list[str]:
         ("\n\nzzz: 1\n", f"exp.yaml:3: zzz: unknown key; {SECTIONS}"),
         (
             "tokenizer:\n\n  zzz: 1\n",
-            "exp.yaml:3: tokenizer.zzz: unknown key; tokenizer has model, vocab_size, model_type",
+            "exp.yaml:3: tokenizer.zzz: unknown key; tokenizer has model, vocab_size, model_type, alpha",
         ),
         ("foo.bar: 1\n", f"exp.yaml:1: foo.bar: unknown key; {SECTIONS}"),
         # wrong types
@@ -65,6 +65,11 @@ def faults_of(text: str | bytes, *sets: str) -> list[str]:
         ("train: {weight_decay: .nan}\n", "exp.yaml:1: train.weight_decay: should be a finite number, not nan"),
         ("train: {warmup: 1.0}\n", "exp.yaml:1: train.warmup: should be less than 1, not 1.0"),
         ("train: {batch_size: 0}\n", "exp.yaml:1: train.batch_size: should be greater than or equal to 1, not 0"),
+        (
+            "train: {class_weights: {a: 0}}\n",
+            "exp.yaml:1: train.class_weights: should be balanced, or a number above 0 by label, as in {spam: 2.0}, "
+            "not {'a': 0}",
+        ),
         ("train: {clip_norm: 0.0}\n", "exp.yaml:1: train.clip_norm: should be greater than 0, not 0.0"),
         ("train: {seed: -1}\n", "exp.yaml:1: train.seed: should be greater than or equal to 0, not -1"),
         ("train: {seed: 4294967296}\n", "exp.yaml:1: train.seed: should be less than 4294967296, not 4294967296"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from textrnn.errors import ConfigError
 
@@ -19,6 +19,7 @@ Pooling = Literal["last", "max", "mean", "max+mean", "attention"]
 DataFormat = Literal["auto", "tsv", "csv", "jsonl", "fasttext"]
 ModelType = Literal["unigram", "bpe", "char", "word"]
 Precision = Literal["fp32", "bf16", "fp16"]
+Schedule = Literal["linear", "cosine", "constant", "one-cycle"]
 Metric = Literal["accuracy", "macro_f1", "weighted_f1", "loss"]
 
 DEMO = "demo"
@@ -29,6 +30,19 @@ class Section(BaseModel):
     """A group of keys: unknown keys and wrong types are errors."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+def _check_class_weights(value: Any) -> Any:
+    known = value is None or value == "balanced"
+    if not known and not (
+        isinstance(value, dict)
+        and all(isinstance(weight, int | float) and 0 < weight < float("inf") for weight in value.values())
+    ):
+        raise ValueError("should be balanced, or a number above 0 by label, as in {spam: 2.0}")
+    return value if known else {str(label): float(weight) for label, weight in value.items()}
+
+
+ClassWeights = Annotated[Literal["balanced"] | dict[str, float] | None, BeforeValidator(_check_class_weights)]
 
 
 class DataConfig(Section):
@@ -55,6 +69,13 @@ class TokenizerConfig(Section):
         4000, ge=2, le=10_000_000, description="pieces at most; fewer when the text is too small for them"
     )
     model_type: ModelType = Field("unigram", description="the kind of tokenizer that is trained")
+    alpha: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="draw a text's pieces anew in each epoch: unigram's smoothing (0.1 to 0.5; less is more varied), "
+        "bpe's share of merges left out (0.1); none: always the same",
+    )
 
 
 class ModelConfig(Section):
@@ -67,6 +88,9 @@ class ModelConfig(Section):
     bidirectional: bool = Field(True, description="read each text in both directions")
     pooling: Pooling = Field("max+mean", description="how the states of a text become one vector")
     dropout: float = Field(0.5, ge=0, lt=1, description="on embeddings, between layers and before the last product")
+    variational_dropout: bool = Field(
+        False, description="drop the same columns in all steps of a text, in place of others in each"
+    )
     layer_norm: bool = Field(True, description="normalise the input of each recurrent layer")
     highway_bias: float = Field(
         0.0, ge=-20, le=20, description="SRU: initial bias of the reset gate; below 0 for deep stacks"
@@ -93,10 +117,26 @@ class TrainConfig(Section):
     compile: bool = Field(False, description="compile the network with torch.compile")
     lr: float = Field(0.002, gt=0, description="highest learning rate of AdamW")
     weight_decay: float = Field(0.01, ge=0, description="AdamW's decoupled weight decay")
-    warmup: float = Field(
-        0.05, ge=0, lt=1, description="share of all steps in which the rate rises; then it falls to 0"
-    )
+    schedule: Schedule = Field("linear", description="how the rate goes on after it has risen")
+    warmup: float = Field(0.05, ge=0, lt=1, description="share of all steps in which the rate rises")
     clip_norm: float = Field(1.0, gt=0, description="largest norm of all gradients together")
+    class_weights: ClassWeights = Field(
+        None, description="balanced, or a weight by label (others have 1): how much an error on its texts counts"
+    )
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target that all classes have together")
+    focal_gamma: float = Field(
+        0.0, ge=0, le=10, description="above 0: texts that are right already count less (focal loss; 2 is usual)"
+    )
+    word_dropout: float = Field(0.0, ge=0, lt=1, description="share of the pieces that are read as unknown in training")
+    embedding_dropout: float = Field(
+        0.0, ge=0, lt=1, description="share of the vocabulary whose vectors are dropped, wherever they stand in a batch"
+    )
+    ema: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="decay of a running mean of the weights, which is judged and saved (0.999); 0: none",
+    )
     patience: int = Field(5, ge=1, le=1_000_000, description="epochs without a better metric before training stops")
     checkpoint_minutes: float = Field(
         10.0, ge=0, description="minutes between checkpoints, which --resume goes on from; 0: one after each step"
@@ -315,7 +355,8 @@ def _describe(fault: Mapping[str, Any], origins: Mapping[str, str], path: Path |
     elif kind == "string_pattern_mismatch":
         reason = f"should be {_field_description(key)}, not {_show(value)}"
     else:
-        reason = f"{fault['msg'].removeprefix('Input ').removeprefix('String ')}, not {_show(value)}"
+        said = re.sub("^(Input |String |Value error, )", "", fault["msg"])
+        reason = f"{said}, not {_show(value)}"
     return f"{origin}: {key}: {reason}" if origin else f"{key}: {reason}"
 
 

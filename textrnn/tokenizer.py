@@ -150,6 +150,28 @@ class Tokenizer:
             raise TokenizerError("this tokenizer cannot sample; unigram and bpe tokenizers can") from None
         return drawn
 
+    @cached_property
+    def kind(self) -> str:
+        """``unigram``, ``bpe``, or ``word or char``: the latter have one segmentation of a text only."""
+        try:
+            self._processor.encode("a", enable_sampling=True, nbest_size=-1, alpha=0.1)
+        except RuntimeError:
+            return "word or char"
+        # a merge's score is minus its rank; a unigram's is the logarithm of a probability
+        return "bpe" if all(score == int(score) for _, _, score in self.normal_pieces()) else "unigram"
+
+    def normal_pieces(self) -> list[tuple[int, str, float]]:
+        """Return id, text and score of every piece that stands for its text: not for a byte, a control, the unknown."""
+        spm = self._processor
+        special = (spm.is_unknown, spm.is_control, spm.is_unused, spm.is_byte)
+        numbers = [i for i in range(len(self)) if not any(is_special(i) for is_special in special)]
+        return [(i, spm.id_to_piece(i), spm.get_score(i)) for i in numbers]
+
+    @property
+    def unknown_id(self) -> int:
+        """The id of the unknown piece."""
+        return int(self._processor.unk_id())
+
     def decode(self, pieces: Sequence[str] | Sequence[int]) -> str:
         """Return the text of pieces or of ids.
 

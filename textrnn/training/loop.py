@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shlex
 import signal
 import sys
@@ -23,10 +24,12 @@ from textrnn.runs import POINTER, point_to
 from textrnn.training.checkpoint import CHECKPOINT_NAME, Checkpoint, explaining_damage
 from textrnn.training.dataset import Dataset
 from textrnn.training.interrupts import Interrupts
+from textrnn.training.loss import TextLoss
 from textrnn.training.metrics import rank_by, score
 from textrnn.training.optimiser import rate_factor
 from textrnn.training.progress import Progress
 from textrnn.training.ranks import Ranks
+from textrnn.training.reading import Reading
 from textrnn.training.reporter import EpochRecord, Plan, Reporter
 from textrnn.training.run import Run
 from textrnn.training.step import Stepper, to_device
@@ -44,7 +47,10 @@ class Trainer:
         self.batch_size, self.batch_tokens = config.train.batch_size, config.train.batch_tokens
         self.batches = count_batches(dataset.train, self.batch_size, batch_tokens=self.batch_tokens)
         self.steps = min(config.train.epochs * self.batches, config.train.max_steps or sys.maxsize)
-        self.stepper = Stepper(model, config.train, device=device, ranks=ranks)
+        loss = TextLoss(config.train, labels=dataset.labels, counts=dataset.train.count_classes(len(dataset.labels)))
+        self.stepper = Stepper(model, config.train, loss=loss, device=device, ranks=ranks)
+        self.reading = Reading(config, dataset.tokenizer)
+        self.judged = model  # what is validated and saved: the weights, or their mean
         self.progress = Progress()
         self.kept: Path | None = None
         self.saved = False
@@ -90,8 +96,7 @@ class Trainer:
         for batch in batches:
             if self.is_done:
                 break
-            factor = rate_factor(self.stepper.optimiser.steps, steps=self.steps, warmup=settings.warmup)
-            loss = self.stepper.step(batch, lr=settings.lr * factor)
+            loss = self.stepper.step(self.reading.vary(batch, progress.epoch, progress.batches), lr=self.rate())
             self.check("loss", loss)
             progress.loss += loss * len(batch)
             progress.batches, progress.texts = progress.batches + 1, progress.texts + len(batch)
@@ -99,6 +104,11 @@ class Trainer:
             speed = progress.tokens / max(progress.seconds, 1e-9)
             reporter.step(progress.epoch, progress.loss / progress.texts, speed)
             self.pause(interrupts, run, reporter)
+
+    def rate(self) -> float:
+        """Return the learning rate of the next step."""
+        settings, step = self.config.train, self.stepper.optimiser.steps
+        return settings.lr * rate_factor(step, steps=self.steps, warmup=settings.warmup, schedule=settings.schedule)
 
     def check(self, what: str, loss: float) -> None:
         """Raise DataError where ``loss`` is not finite: nothing that comes after it would be of use."""
@@ -136,6 +146,7 @@ class Trainer:
     def judge_epoch(self, interrupts: Interrupts, run: Run, reporter: Reporter) -> EpochRecord:
         """Return the record of the epoch that was trained."""
         progress, settings = self.progress, self.config.train
+        self.judged = self.take_mean()
         valid_loss, scores = self.validate(lambda: self.pause(interrupts, run, reporter))
         self.check("loss on valid", valid_loss)
         ranked = [rank_by(settings.metric, vars(record), record.valid_loss) for record in progress.records]
@@ -144,7 +155,7 @@ class Trainer:
             step=self.stepper.optimiser.steps,
             loss=progress.loss / progress.texts,
             valid_loss=valid_loss,
-            lr=settings.lr * rate_factor(self.stepper.optimiser.steps, steps=self.steps, warmup=settings.warmup),
+            lr=self.rate(),
             seconds=progress.seconds,
             tokens_per_second=progress.tokens / max(progress.seconds, 1e-9),
             best=rank_by(settings.metric, scores, valid_loss) > max(ranked, default=float("-inf")) or not ranked,
@@ -172,10 +183,20 @@ class Trainer:
             self.kept = kept
             reporter.note(f"an earlier run was in {run.folder}; it is kept as {kept}")
 
+    def take_mean(self) -> Classifier:
+        """Return the model, or a copy of it with the mean of its weights where one is kept."""
+        average = self.stepper.average
+        if average is None:
+            return self.model
+        copied = self.judged if self.judged is not self.model else copy.deepcopy(self.model)
+        embedding, network = average.read()
+        copied.load_state_dict({"embedding.weight": embedding, **network})
+        return copied
+
     @torch.no_grad()
     def validate(self, pause: Callable[[], None]) -> tuple[float, dict[str, float]]:
         """Return the mean loss over the valid texts with a known label, and the metrics over all of them."""
-        self.model.eval()
+        self.judged.eval()
         valid = self.dataset.valid
         predicted = np.zeros(len(valid), np.int64)
         losses = 0.0
@@ -198,7 +219,7 @@ class Trainer:
     def score(self, batch: PackedBatch) -> tuple[Classes, float]:
         """Return the class that is predicted for each text, and the sum of the losses of those with a known label."""
         ids, offsets, classes = (to_device(part, self.device) for part in (batch.ids, batch.offsets, batch.classes))
-        scores = self.model(ids, offsets)
+        scores = self.judged(ids, offsets)
         loss = functional.cross_entropy(scores, classes, ignore_index=-1, reduction="sum")
         return scores.argmax(dim=1).cpu().numpy(), float(loss)
 
@@ -206,6 +227,8 @@ class Trainer:
         """Return the state of the run after a step."""
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         tensors |= {f"optimiser.{name}": value for name, value in self.stepper.optimiser.export_state().items()}
+        if self.stepper.average:
+            tensors |= {f"average.{name}": value for name, value in self.stepper.average.export_state().items()}
         state = {
             "config": self.config.model_dump(),
             "data": self.dataset.digest,
@@ -233,9 +256,11 @@ class Trainer:
         self.model.load_state_dict(checkpoint.part("model"))
         self.stepper.optimiser.import_state(checkpoint.part("optimiser"), steps=state["steps"])
         self.stepper.scale, self.stepper.steady = state["scale"]
+        if self.stepper.average:
+            self.stepper.average.import_state(checkpoint.part("average"))
         self.progress = Progress.restore(state["progress"])
         self.saved = self.progress.best is not None
 
     def snapshot(self) -> SavedModel:
         """Return the model as it stands."""
-        return SavedModel(self.config, self.dataset.labels, self.dataset.tokenizer, self.model.export_weights())
+        return SavedModel(self.config, self.dataset.labels, self.dataset.tokenizer, self.judged.export_weights())
