@@ -165,6 +165,21 @@ class Tokenizer:
         """Return ``text`` as the model sees it, which is what decoding its pieces gives."""
         return str(self._processor.normalize(text)).replace(_META, " ").strip(" ")
 
+    def list_pieces(self) -> dict[int, str]:
+        """Return the pieces that stand for text, by their ids: all but those for control, bytes and what is unknown."""
+        spm = self._processor
+        ids = (i for i in range(len(self)) if not (spm.is_control(i) or spm.is_byte(i) or spm.is_unknown(i)))
+        return {i: str(spm.id_to_piece(i)) for i in ids}
+
+    def list_words(self) -> dict[int, str]:
+        """Return the word of each piece that is a whole one, by its id: it has a blank at an end, or no letter."""
+        words = {}
+        for i, piece in self.list_pieces().items():
+            word = piece.strip(_META)
+            if word and (word != piece or not any(map(str.isalpha, word))):
+                words[i] = word
+        return words
+
     def format_vocab(self) -> str:
         """Return the content of a ``.vocab`` file: a line ``piece<TAB>score`` for each piece."""
         spm = self._processor

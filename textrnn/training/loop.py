@@ -22,6 +22,7 @@ from textrnn.modelfile import SavedModel
 from textrnn.runs import POINTER, point_to
 from textrnn.training.checkpoint import CHECKPOINT_NAME, Checkpoint, explaining_damage
 from textrnn.training.dataset import Dataset
+from textrnn.training.embedding import Frozen
 from textrnn.training.interrupts import Interrupts
 from textrnn.training.metrics import rank_by, score
 from textrnn.training.optimiser import rate_factor
@@ -44,7 +45,10 @@ class Trainer:
         self.batch_size, self.batch_tokens = config.train.batch_size, config.train.batch_tokens
         self.batches = count_batches(dataset.train, self.batch_size, batch_tokens=self.batch_tokens)
         self.steps = min(config.train.epochs * self.batches, config.train.max_steps or sys.maxsize)
-        self.stepper = Stepper(model, config.train, device=device, ranks=ranks)
+        frozen = None
+        if dataset.vectors is not None and config.embedding.freeze:
+            frozen = Frozen(dataset.vectors, len(dataset.tokenizer), device)
+        self.stepper = Stepper(model, config.train, device=device, ranks=ranks, frozen=frozen)
         self.progress = Progress()
         self.kept: Path | None = None
         self.saved = False
@@ -228,7 +232,8 @@ class Trainer:
         state = checkpoint.state
         if state["data"] != self.dataset.digest:
             raise ModelError(
-                folder / CHECKPOINT_NAME, "the training or valid text is no longer the same; train again from the start"
+                folder / CHECKPOINT_NAME,
+                "training text, valid text or vectors are no longer the same; train again from the start",
             )
         self.model.load_state_dict(checkpoint.part("model"))
         self.stepper.optimiser.import_state(checkpoint.part("optimiser"), steps=state["steps"])

@@ -22,6 +22,7 @@ from textrnn.config import TrainConfig
 from textrnn.corpus.batching import PackedBatch
 from textrnn.errors import BackendError
 from textrnn.ops.rows import take_rows
+from textrnn.training.embedding import Frozen
 from textrnn.training.optimiser import Optimiser
 from textrnn.training.ranks import Ranks
 
@@ -53,11 +54,20 @@ class Stepper:
         BackendError: a precision that the device has not.
     """
 
-    def __init__(self, model: Classifier, config: TrainConfig, *, device: torch.device, ranks: Ranks) -> None:
+    def __init__(
+        self,
+        model: Classifier,
+        config: TrainConfig,
+        *,
+        device: torch.device,
+        ranks: Ranks,
+        frozen: Frozen | None = None,
+    ) -> None:
         if config.precision == "fp16" and device.type == "cpu":
             raise BackendError("train.precision fp16: for CUDA devices; use bf16 or fp32 on the CPU")
         model.embedding.weight.requires_grad_(False)  # its rows are moved by themselves
         self.model, self.config, self.device, self.ranks = model, config, device, ranks
+        self._frozen = frozen
         self.optimiser = Optimiser(model.embedding.weight, model.network(), config)
         self.scale, self.steady = _FIRST_SCALE if config.precision == "fp16" else 1.0, 0
         scorer: nn.Module = Scorer(model)
@@ -90,7 +100,8 @@ class Stepper:
             total += loss.detach()
         assert table.grad is not None
         self.ranks.add_up([table.grad.div_(self.ranks.size), total])
-        moved = self.optimiser.step(chosen, table.grad, lr=lr, scale=self.scale)
+        with self._holding(chosen, table.grad):
+            moved = self.optimiser.step(chosen, table.grad, lr=lr, scale=self.scale)
         if self.config.precision == "fp16":
             self._adapt_scale(moved)
         elif not moved:
@@ -118,6 +129,11 @@ class Stepper:
                 first, last, classes = 0, 1, np.array([_NO_CLASS])
             start, end = batch.offsets[first], batch.offsets[last]
             yield places[start:end], batch.offsets[first : last + 1] - start, classes
+
+    def _holding(self, rows: Tensor, gradient: Tensor) -> AbstractContextManager[None]:
+        return (
+            nullcontext() if self._frozen is None else self._frozen.holding(self.model.embedding.weight, rows, gradient)
+        )
 
     def _without_exchange(self, wanted: bool) -> AbstractContextManager[None]:
         if wanted and isinstance(self._scorer, DistributedDataParallel):
