@@ -9,10 +9,12 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from textrnn.config import Config, Override, dump_yaml, load_config, parse_override
+from textrnn.config import Config, Override, dump_yaml, load_config, parse_override, parse_overrides
 from textrnn.errors import ConfigError
 
-SECTIONS = "the sections are data, tokenizer, model, train, each with its keys ('textrnn config schema' lists them)"
+SECTIONS = (
+    "the sections are data, tokenizer, embedding, model, train, each with its keys ('textrnn config schema' lists them)"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -366,7 +368,7 @@ def test_dumped_and_loaded_is_the_same(changes: dict[str, Any]) -> None:
 def test_a_dump_is_readable_and_in_order() -> None:
     text = dump_yaml(Config.model_validate({"data": {"train": "주문.tsv"}}))
     assert text.startswith("data:\n  train: 주문.tsv\n  valid: null\n")
-    assert list(yaml.safe_load(text)) == ["data", "tokenizer", "model", "train"]
+    assert list(yaml.safe_load(text)) == ["data", "tokenizer", "embedding", "model", "train"]
 
 
 def test_two_sizes_of_a_batch_are_one_too_many(tmp_path: Path) -> None:
@@ -391,3 +393,9 @@ def test_a_config_cannot_be_changed(section: str, key: str, value: object) -> No
     with pytest.raises(ValidationError):
         setattr(getattr(config, section), key, value)
     assert config == Config()
+
+
+def test_nothing_is_frozen_without_vectors() -> None:
+    with pytest.raises(ConfigError, match=r"embedding\.freeze: given without embedding\.vectors; name the file"):
+        load_config(overrides=parse_overrides(["embedding.freeze=true"]))
+    assert load_config(overrides=parse_overrides(["embedding.freeze=true", "embedding.vectors=v.txt"])).embedding.freeze

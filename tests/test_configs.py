@@ -13,12 +13,13 @@ from textrnn.config import Config, load_config
 FOLDER = Path(__file__).resolve().parent.parent / "configs"
 CONFIGS = sorted(FOLDER.rglob("*.yaml"))
 SETS = ("trec", "sst2", "mr", "subj", "chatbot_ko")
+OTHERS = ("trec-vectors.yaml",)
 TINY = ("--hidden", "4", "--epochs", "1", "--batch-size", "256", "--set", "model.embedding=8")
 
 
 def test_there_is_one_for_each_set_and_cell() -> None:
     names = {path.name for path in CONFIGS if path.parent == FOLDER}
-    assert {f"{name}-{cell}.yaml" for name in SETS for cell in ("sru", "gru")} | {"starter.yaml"} == names
+    assert {f"{name}-{cell}.yaml" for name in SETS for cell in ("sru", "gru")} | {"starter.yaml", *OTHERS} == names
 
 
 def test_the_starter_holds_every_key_with_its_default() -> None:
@@ -31,7 +32,7 @@ def test_the_starter_holds_every_key_with_its_default() -> None:
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
-def test_it_opens_with_its_command_and_trains(path: Path, textrnn: Run) -> None:
+def test_it_opens_with_its_command_and_trains(path: Path, textrnn: Run, tmp_path: Path) -> None:
     first = path.read_text(encoding="utf-8").splitlines()[0]
     name = "textrnn.yaml" if path.name == "starter.yaml" else f"configs/{path.relative_to(FOLDER).as_posix()}"
     assert first == f"# textrnn train {name}"
@@ -44,6 +45,9 @@ def test_it_opens_with_its_command_and_trains(path: Path, textrnn: Run) -> None:
         ]
     else:
         data = ["data.train=demo", "data.valid=null", "data.test=null"]
+    if config.embedding.vectors is not None:
+        (tmp_path / "words.txt").write_text("the 0.5 1\n. 1 0.25\n", encoding="utf-8")
+        data.append("embedding.vectors=words.txt")
     settings = [part for setting in data for part in ("--set", setting)]
     done = textrnn("train", path, *settings, *TINY)
     assert done.returncode == 0, done.stderr.decode()

@@ -78,6 +78,17 @@ class TokenizerConfig(Section):
     )
 
 
+class EmbeddingConfig(Section):
+    """What the pieces' vectors begin with."""
+
+    vectors: str | None = Field(
+        None,
+        min_length=1,
+        description="pretrained word vectors (GloVe, .vec, .npy) for the pieces that are words; none",
+    )
+    freeze: bool = Field(False, description="leave the pretrained part of the vectors as it is")
+
+
 class ModelConfig(Section):
     """The network."""
 
@@ -153,6 +164,7 @@ class Config(Section):
 
     data: DataConfig = DataConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()
+    embedding: EmbeddingConfig = EmbeddingConfig()
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
 
@@ -243,6 +255,7 @@ def load_config(path: Path | None = None, *, overrides: Iterable[Override] = ())
     except ValidationError as error:
         faults += [_describe(fault, origins, path) for fault in error.errors()]
     faults += _find_lone_valid(tree, origins, path) + _find_two_sizes(tree, origins, path)
+    faults += _find_lone_freeze(tree, origins, path)
     if faults:
         raise ConfigError(faults)
     return config
@@ -324,6 +337,14 @@ def _find_lone_valid(tree: Mapping[str, Any], origins: Mapping[str, str], path: 
         return []
     origin = origins.get("data.valid", str(path))
     return [f"{origin}: data.valid: given without data.train; name the training text too"]
+
+
+def _find_lone_freeze(tree: Mapping[str, Any], origins: Mapping[str, str], path: Path | None) -> list[str]:
+    embedding = tree.get("embedding")
+    if not isinstance(embedding, dict) or embedding.get("vectors") or not embedding.get("freeze"):
+        return []
+    origin = origins.get("embedding.freeze", str(path))
+    return [f"{origin}: embedding.freeze: given without embedding.vectors; name the file of vectors too"]
 
 
 def _find_two_sizes(tree: Mapping[str, Any], origins: Mapping[str, str], path: Path | None) -> list[str]:

@@ -158,14 +158,11 @@ class Tokenizer:
         except RuntimeError:
             return "word or char"
         # a merge's score is minus its rank; a unigram's is the logarithm of a probability
-        return "bpe" if all(score == int(score) for _, _, score in self.normal_pieces()) else "unigram"
+        return "bpe" if all(score.is_integer() for score in self.list_scores().values()) else "unigram"
 
-    def normal_pieces(self) -> list[tuple[int, str, float]]:
-        """Return id, text and score of every piece that stands for its text: not for a byte, a control, the unknown."""
-        spm = self._processor
-        special = (spm.is_unknown, spm.is_control, spm.is_unused, spm.is_byte)
-        numbers = [i for i in range(len(self)) if not any(is_special(i) for is_special in special)]
-        return [(i, spm.id_to_piece(i), spm.get_score(i)) for i in numbers]
+    def list_scores(self) -> dict[int, float]:
+        """Return the score of each of :meth:`list_pieces`, by its id."""
+        return {i: float(self._processor.get_score(i)) for i in self.list_pieces()}
 
     @property
     def unknown_id(self) -> int:
@@ -186,6 +183,21 @@ class Tokenizer:
     def normalize(self, text: str) -> str:
         """Return ``text`` as the model sees it, which is what decoding its pieces gives."""
         return str(self._processor.normalize(text)).replace(_META, " ").strip(" ")
+
+    def list_pieces(self) -> dict[int, str]:
+        """Return the pieces that stand for text, by their ids: all but those for control, bytes and what is unknown."""
+        spm = self._processor
+        special = (spm.is_control, spm.is_byte, spm.is_unknown, spm.is_unused)
+        return {i: str(spm.id_to_piece(i)) for i in range(len(self)) if not any(is_one(i) for is_one in special)}
+
+    def list_words(self) -> dict[int, str]:
+        """Return the word of each piece that is a whole one, by its id: it has a blank at an end, or no letter."""
+        words = {}
+        for i, piece in self.list_pieces().items():
+            word = piece.strip(_META)
+            if word and (word != piece or not any(map(str.isalpha, word))):
+                words[i] = word
+        return words
 
     def format_vocab(self) -> str:
         """Return the content of a ``.vocab`` file: a line ``piece<TAB>score`` for each piece."""

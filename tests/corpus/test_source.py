@@ -54,7 +54,7 @@ def count_scans(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     scans: list[str] = []
     scan = LabelledFile._scan
     monkeypatch.setattr(LabelledFile, "_scan", lambda self: scans.append(self.path) or scan(self))
-    monkeypatch.setattr(source, "_SETTLED_NS", -(10**12))  # these files have just been written
+    monkeypatch.setattr(source, "SETTLED_NS", -(10**12))  # these files have just been written
     return scans
 
 

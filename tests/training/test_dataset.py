@@ -76,7 +76,7 @@ def test_valid_with_no_known_label_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_second_run_reads_and_encodes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "_SETTLED_NS", -(10**12))  # the file has just been written
+    monkeypatch.setattr(source, "SETTLED_NS", -(10**12))  # the file has just been written
     rows = write_rows(tmp_path / "rows.tsv", 200)
     values = {"data__train": str(rows), "data__cache": str(tmp_path / "cache"), "tokenizer__vocab_size": 60}
     first, notes = load_dataset(make_config(**values), Reporter()), Notes()

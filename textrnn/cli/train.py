@@ -31,6 +31,9 @@ ValidFile = Annotated[
 TokenizerFile = Annotated[
     str | None, typer.Option(metavar="FILE", help="A SentencePiece .model.  [default: trained on the text]")
 ]
+VectorsFile = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Pretrained word vectors (GloVe, .vec, .npy).  [default: none]")
+]
 Out = Annotated[Path | None, typer.Option(metavar="FOLDER", help="The run folder.  [default: runs/NAME-CELL]")]
 Layers = Annotated[int | None, typer.Option(metavar="N", help="Recurrent layers.  [default: 2]")]
 Hidden = Annotated[int | None, typer.Option(metavar="N", help="Width, per direction.  [default: 128]")]
@@ -62,6 +65,7 @@ def train_command(
     train: TrainFile = None,
     valid: ValidFile = None,
     tokenizer: TokenizerFile = None,
+    vectors: VectorsFile = None,
     out: Out = None,
     layers: Layers = None,
     hidden: Hidden = None,
@@ -100,6 +104,7 @@ def train_command(
         "data.train": ("--train", train[0] if train else None),
         "data.valid": ("--valid", valid[0] if valid else None),
         "tokenizer.model": ("--tokenizer", tokenizer),
+        "embedding.vectors": ("--vectors", vectors),
         "model.layers": ("--layers", layers),
         "model.hidden": ("--hidden", hidden),
         "train.epochs": ("--epochs", epochs),

@@ -125,6 +125,14 @@ class Corpus:
             counts += np.bincount(np.where(found < 0, classes, found), minlength=classes + 1)
         return [int(count) for count in counts[:classes]]
 
+    def count_ids(self, V: int) -> npt.NDArray[np.int64]:
+        """Return how often each of the ids below ``V`` stands in the texts (V,)."""
+        counts = np.zeros(V, np.int64)
+        for start in range(0, len(self), _BLOCK):
+            batch = self.select(np.arange(start, min(start + _BLOCK, len(self))))
+            counts += np.bincount(batch.ids, minlength=V)
+        return counts
+
     def select(self, rows: Rows) -> PackedBatch:
         """Return the texts ``rows``, in that order."""
         rows = self._find(rows)

@@ -15,14 +15,13 @@ from textrnn.config import DataConfig
 from textrnn.corpus.blocks import Block, LabelTable, parse_blocks
 from textrnn.corpus.examples import find_suffix
 from textrnn.corpus.reading import STDIN, open_raw, read_chunks
-from textrnn.corpus.store import Draft, Entry, Store, make_key, take_stat
+from textrnn.corpus.store import SETTLED_NS, Draft, Entry, Store, make_key, take_stat
 from textrnn.errors import DataError
 
 Progress = Callable[[str, int, "int | None"], None]
 """Called with what is being done, how many bytes were read, and of how many (None: of a pipe)."""
 
 _CHUNK_BYTES = 1 << 20
-_SETTLED_NS = 2 * 10**9  # a file that was changed later than this before it was read may change without a new time
 
 
 class LabelledFile:
@@ -160,6 +159,6 @@ class LabelledFile:
             if self._spool is not None:
                 self._spool.flush()
             key = self._make_key(hasher.hexdigest())
-            if self._stat and max(self._stat[1:3]) < started - _SETTLED_NS:
+            if self._stat and max(self._stat[1:3]) < started - SETTLED_NS:
                 self._store.remember(Path(self.path), self._stat, hasher.hexdigest())
             return draft.commit("rows", key, {**table.to_dict(), "key": key})

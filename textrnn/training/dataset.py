@@ -19,10 +19,12 @@ from textrnn.corpus.memory import give_back_freed_memory
 from textrnn.corpus.reading import STDIN, check_readable
 from textrnn.corpus.source import LabelledFile
 from textrnn.corpus.store import Store
+from textrnn.corpus.vectors import check_files
 from textrnn.errors import ConfigError, DataError
 from textrnn.files import shipped
 from textrnn.modelfile import make_labels
 from textrnn.tokenizer import Tokenizer
+from textrnn.training.embedding import PieceVectors, describe, load_vectors
 from textrnn.training.reporter import Reporter
 from textrnn.training.vocabulary import fit_tokenizer
 
@@ -35,11 +37,14 @@ class Dataset:
     valid: Corpus
     labels: tuple[str, ...]
     tokenizer: Tokenizer
+    vectors: PieceVectors | None = None
 
     @cached_property
     def digest(self) -> str:
-        """A number that tells these texts, labels and this tokenizer from any others."""
+        """A number that tells these texts, labels, vectors and this tokenizer from any others."""
         digest = hashlib.sha256(json.dumps(self.labels).encode() + self.tokenizer.model)
+        if self.vectors is not None:
+            digest.update(self.vectors.pieces.tobytes() + self.vectors.values.tobytes())
         for corpus in (self.train, self.valid):
             for block in corpus.blocks():
                 digest.update(block)
@@ -56,6 +61,8 @@ def load_dataset(config: Config, reporter: Reporter) -> Dataset:
     train_path, valid_path, origin = _find_paths(config)
     if config.tokenizer.model is not None:
         Tokenizer.read(Path(config.tokenizer.model))  # a wrong name is told before the data is read
+    if config.embedding.vectors is not None:
+        check_files(config.embedding.vectors)
     store = Store.open(config.data.cache, reporter.note)
     with ExitStack() as stack:
 
@@ -92,6 +99,9 @@ def _load(
     if config.data.test is not None:
         read(config.data.test)  # a fault in it is told now, not after training
     tokenizer, source = fit_tokenizer(config, train, kept, store=store)
+    vectors, covers = None, ""
+    if (path := config.embedding.vectors) is not None:
+        vectors = load_vectors(path, tokenizer, store, width=config.model.embedding)
     give_back_freed_memory()
     encode = partial(tokenizer.encode_packed, max_length=config.data.max_length)
     name = f"{tokenizer.fingerprint} {config.data.max_length}"
@@ -100,10 +110,12 @@ def _load(
     trained_on = whole if kept is None else whole.keep(kept)
     stopped_on = load(valid, classes=valid_classes) if held is None else whole.keep(held)
     give_back_freed_memory()
-    for line in (origin, note, source, _summarise(trained_on, stopped_on, labels)):
+    if vectors is not None:
+        covers = describe(vectors, tokenizer, trained_on)
+    for line in (origin, note, source, covers, _summarise(trained_on, stopped_on, labels)):
         if line:
             reporter.note(line)
-    return Dataset(trained_on, stopped_on, labels, tokenizer)
+    return Dataset(trained_on, stopped_on, labels, tokenizer, vectors)
 
 
 def _find_paths(config: Config) -> tuple[str, str | None, str]:

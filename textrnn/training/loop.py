@@ -23,6 +23,7 @@ from textrnn.modelfile import SavedModel
 from textrnn.runs import POINTER, point_to
 from textrnn.training.checkpoint import CHECKPOINT_NAME, Checkpoint, explaining_damage
 from textrnn.training.dataset import Dataset
+from textrnn.training.embedding import Frozen
 from textrnn.training.interrupts import Interrupts
 from textrnn.training.loss import TextLoss
 from textrnn.training.metrics import rank_by, score
@@ -47,8 +48,11 @@ class Trainer:
         self.batch_size, self.batch_tokens = config.train.batch_size, config.train.batch_tokens
         self.batches = count_batches(dataset.train, self.batch_size, batch_tokens=self.batch_tokens)
         self.steps = min(config.train.epochs * self.batches, config.train.max_steps or sys.maxsize)
+        frozen = None
+        if dataset.vectors is not None and config.embedding.freeze:
+            frozen = Frozen(dataset.vectors, len(dataset.tokenizer), device)
         loss = TextLoss(config.train, labels=dataset.labels, counts=dataset.train.count_classes(len(dataset.labels)))
-        self.stepper = Stepper(model, config.train, loss=loss, device=device, ranks=ranks)
+        self.stepper = Stepper(model, config.train, loss=loss, device=device, ranks=ranks, frozen=frozen)
         self.reading = Reading(config, dataset.tokenizer)
         self.judged = model  # what is validated and saved: the weights, or their mean
         self.progress = Progress()
@@ -251,7 +255,8 @@ class Trainer:
         state = checkpoint.state
         if state["data"] != self.dataset.digest:
             raise ModelError(
-                folder / CHECKPOINT_NAME, "the training or valid text is no longer the same; train again from the start"
+                folder / CHECKPOINT_NAME,
+                "training text, valid text or vectors are no longer the same; train again from the start",
             )
         self.model.load_state_dict(checkpoint.part("model"))
         self.stepper.optimiser.import_state(checkpoint.part("optimiser"), steps=state["steps"])

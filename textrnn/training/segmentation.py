@@ -42,12 +42,12 @@ class SegmentSampler:
             raise ConfigError(f"tokenizer.alpha: a {kind} tokenizer cannot draw pieces; unigram and bpe can")
         self._alpha, self._seed = alpha, seed
         self._draw_word = self._draw_unigram if kind == "unigram" else self._draw_bpe
-        table = tokenizer.normal_pieces()
-        self._scores = {piece: (number, score) for number, piece, score in table}
-        self._texts = {number: piece for number, piece, _ in table}
+        self._texts = tokenizer.list_pieces()
+        scores = tokenizer.list_scores()
+        self._scores = {piece: (number, scores[number]) for number, piece in self._texts.items()}
         self._longest = max(map(len, self._scores), default=0)
         self._begins = np.zeros(len(tokenizer), np.bool_)
-        self._begins[[number for number, piece, _ in table if piece.startswith("\u2581")]] = True
+        self._begins[[number for number, piece in self._texts.items() if piece.startswith("\u2581")]] = True
         self._draw = lru_cache(_KEPT)(self._draw_anew)
         self._filter = lru_cache(_KEPT)(self._filter_forward)
 

@@ -170,8 +170,11 @@ def resolve_batch_size(config: Config, texts: int) -> Config:
 
 
 def build(config: Config, dataset: Dataset) -> Classifier:
-    """Return the network of ``config`` with weights as torch's generator draws them."""
-    return Classifier(len(dataset.tokenizer), len(dataset.labels), **config.model.model_dump())
+    """Return the network of ``config`` with weights as torch's generator draws them, but for pretrained vectors."""
+    model = Classifier(len(dataset.tokenizer), len(dataset.labels), **config.model.model_dump())
+    if dataset.vectors is not None:
+        dataset.vectors.place(model.embedding.weight)
+    return model
 
 
 def count(model: nn.Module) -> int:

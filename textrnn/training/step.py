@@ -22,6 +22,7 @@ from textrnn.corpus.batching import PackedBatch
 from textrnn.errors import BackendError
 from textrnn.ops.rows import take_rows
 from textrnn.training.averaging import WeightAverage
+from textrnn.training.embedding import Frozen
 from textrnn.training.loss import NO_CLASS, TextLoss
 from textrnn.training.optimiser import Optimiser
 from textrnn.training.ranks import Ranks
@@ -57,12 +58,20 @@ class Stepper:
     """
 
     def __init__(
-        self, model: Classifier, config: TrainConfig, *, loss: TextLoss, device: torch.device, ranks: Ranks
+        self,
+        model: Classifier,
+        config: TrainConfig,
+        *,
+        loss: TextLoss,
+        device: torch.device,
+        ranks: Ranks,
+        frozen: Frozen | None = None,
     ) -> None:
         if config.precision == "fp16" and device.type == "cpu":
             raise BackendError("train.precision fp16: for CUDA devices; use bf16 or fp32 on the CPU")
         model.embedding.weight.requires_grad_(False)  # its rows are moved by themselves
         self.model, self.config, self.device, self.ranks = model, config, device, ranks
+        self._frozen = frozen
         self.optimiser = Optimiser(model.embedding.weight, model.network(), config)
         self.scale, self.steady = _FIRST_SCALE if config.precision == "fp16" else 1.0, 0
         self.average = WeightAverage(model.embedding.weight, model.network(), config.ema) if config.ema else None
@@ -98,7 +107,8 @@ class Stepper:
         self.ranks.add_up([table.grad.div_(self.ranks.size), total])
         if self.average:
             self.average.prepare(chosen)
-        moved = self.optimiser.step(chosen, table.grad, lr=lr, scale=self.scale)
+        with self._holding(chosen, table.grad):
+            moved = self.optimiser.step(chosen, table.grad, lr=lr, scale=self.scale)
         if self.average:
             self.average.update(self.optimiser.steps)
         if self.config.precision == "fp16":
@@ -128,6 +138,11 @@ class Stepper:
                 first, last, classes = 0, 1, np.array([NO_CLASS])
             start, end = batch.offsets[first], batch.offsets[last]
             yield places[start:end], batch.offsets[first : last + 1] - start, classes
+
+    def _holding(self, rows: Tensor, gradient: Tensor) -> AbstractContextManager[None]:
+        return (
+            nullcontext() if self._frozen is None else self._frozen.holding(self.model.embedding.weight, rows, gradient)
+        )
 
     def _without_exchange(self, wanted: bool) -> AbstractContextManager[None]:
         if wanted and isinstance(self._scorer, DistributedDataParallel):
