@@ -265,6 +265,17 @@ def test_a_part_of_a_corpus_shares_its_files(tmp_path: Path) -> None:
     assert part.keep(np.array([3, 1])).classes.tolist() == [8, 7]
 
 
+@pytest.mark.parametrize("block", [3, 1 << 14])
+def test_ids_are_counted(block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "_BLOCK", block)
+    corpus, sequences = make_files(tmp_path, 50)
+    kept = [40, 7, 9, 8]
+    V = 2 + max(map(max, filter(len, sequences)))
+    for texts, chosen in ((corpus, range(50)), (corpus.keep(np.array(kept)), kept)):
+        every = [token for row in chosen for token in sequences[row]]
+        assert texts.count_ids(V).tolist() == [every.count(token) for token in range(V)]
+
+
 def test_classes_are_those_of_the_model(tmp_path: Path) -> None:
     corpus, _ = make_files(tmp_path, 6)
     mapped = Corpus(corpus.ids, corpus.offsets, corpus.label_numbers, np.array([1, -1, 0, 1, 1, -1]))
