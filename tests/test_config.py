@@ -391,3 +391,28 @@ def test_a_config_cannot_be_changed(section: str, key: str, value: object) -> No
     with pytest.raises(ValidationError):
         setattr(getattr(config, section), key, value)
     assert config == Config()
+
+
+@pytest.mark.parametrize(
+    ("fold", "message"),
+    [
+        ("6/5", "there is no part 6 of 5 parts"),
+        ("1/1", "there is no part 1 of 1 parts"),
+        ("0/5", "should be K/N, which holds out the K-th of N parts"),
+        ("half", "should be K/N"),
+        (2, "should be a valid string"),
+    ],
+)
+def test_a_fold_that_is_none_is_told(fold: object, message: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        load_config(overrides=[Override("data.fold", fold, f"--set data.fold={fold}")])
+    assert [message in fault for fault in told.value.faults] == [True]
+    assert told.value.faults[0].startswith(f"--set data.fold={fold}: data.fold: ")
+
+
+def test_a_fold_goes_without_valid() -> None:
+    valid = [Override("data.train", "a", "--train a"), Override("data.valid", "b", "--valid b")]
+    fold = Override("data.fold", "2/5", "--kfold 5")
+    with pytest.raises(ConfigError, match=r"--kfold 5: data\.fold: given together with data.valid"):
+        load_config(overrides=[*valid, fold])
+    assert load_config(overrides=[*valid, Override("data.valid", None, ""), fold]).data.fold == "2/5"

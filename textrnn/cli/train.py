@@ -50,6 +50,9 @@ Settings = Annotated[
 Resume = Annotated[
     Path | None, typer.Option(metavar="FOLDER", help="Go on with the interrupted run in FOLDER, to the same end.")
 ]
+TensorBoard = Annotated[
+    bool, typer.Option("--tensorboard", help="Write events for TensorBoard into FOLDER/tensorboard.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print config, data, steps, time and memory; train nothing.")]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Delete an earlier run in FOLDER in place of keeping it as FOLDER.1.")
@@ -71,6 +74,7 @@ def train_command(
     seed: Seed = None,
     device: Device = None,
     settings: Settings = None,
+    tensorboard: TensorBoard = False,
     overwrite: Overwrite = False,
     resume: Resume = None,
     dry_run: DryRun = False,
@@ -107,6 +111,7 @@ def train_command(
         "train.lr": ("--lr", lr),
         "train.seed": ("--seed", seed),
         "train.device": ("--device", device),
+        "train.tensorboard": ("--tensorboard", tensorboard or None),
     }
     overrides = parse_overrides(settings or ())
     overrides += [Override(key, value, f"{flag} {value}") for key, (flag, value) in flags.items() if value is not None]
