@@ -240,7 +240,8 @@ def load_config(path: Path | None = None, *, overrides: Iterable[Override] = ())
     origins: dict[str, str] = {}
     faults: list[str] = []
     if path is not None:
-        tree, origins, faults = _read_yaml(path)
+        tree, origins, faults = read_yaml(path)
+        tree = {name: value for name, value in tree.items() if value is not None}  # all keys of it are commented out
     for override in overrides:
         if _put(tree, override.key.split("."), override.value):
             origins[override.key] = override.origin
@@ -262,8 +263,12 @@ def dump_yaml(config: Config) -> str:
     return yaml.dump(config.model_dump(), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
-def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, str], list[str]]:
-    """Return the tree, where each key stands, and the faults of keys that stand twice."""
+def read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, str], list[str]]:
+    """Return the tree in the file at ``path``, where each key stands, and the faults of keys that stand twice.
+
+    Raises:
+        ConfigError: the file cannot be read, or holds no keys.
+    """
     tree, node = _parse_yaml(path)
     if tree is None:
         return {}, {}, []
@@ -275,8 +280,6 @@ def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, str], list[str]]:
         if key in origins:
             faults.append(f"{path}:{line}: {key}: written twice; keep one")
         origins[key] = f"{path}:{line}"
-    for section in [name for name, value in tree.items() if value is None]:
-        del tree[section]  # a section whose keys are all commented out
     return tree, origins, faults
 
 
