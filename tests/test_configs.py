@@ -16,7 +16,7 @@ SPACE = FOLDER / "space.yaml"
 CONFIGS = sorted(set(FOLDER.rglob("*.yaml")) - {SPACE})
 SETS = ("trec", "sst2", "mr", "subj", "chatbot_ko")
 TINY = ("model.hidden=4", "train.epochs=1", "train.batch_size=256", "model.embedding=8")
-FEWER = {"--kfold": "2", "--seeds": "2", "--trials": "2"}
+FEWER = {"--kfold": "2", "--seeds": "2", "--trials": "1"}
 
 
 def test_there_is_one_for_each_set_and_cell() -> None:
