@@ -96,9 +96,10 @@ class Trainer:
         for batch in batches:
             if self.is_done:
                 break
-            loss = self.stepper.step(self.reading.vary(batch, progress.epoch, progress.batches), lr=self.rate())
+            rate = self.rate()
+            loss = self.stepper.step(self.reading.vary(batch, progress.epoch, progress.batches), lr=rate)
             self.check("loss", loss)
-            reporter.measure(self.stepper.optimiser.steps, loss, settings.lr * factor)
+            reporter.measure(self.stepper.optimiser.steps, loss, rate)
             progress.loss += loss * len(batch)
             progress.batches, progress.texts = progress.batches + 1, progress.texts + len(batch)
             progress.tokens, progress.seconds = progress.tokens + len(batch.ids), time.perf_counter() - start
