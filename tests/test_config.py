@@ -399,3 +399,28 @@ def test_nothing_is_frozen_without_vectors() -> None:
     with pytest.raises(ConfigError, match=r"embedding\.freeze: given without embedding\.vectors; name the file"):
         load_config(overrides=parse_overrides(["embedding.freeze=true"]))
     assert load_config(overrides=parse_overrides(["embedding.freeze=true", "embedding.vectors=v.txt"])).embedding.freeze
+
+
+@pytest.mark.parametrize(
+    ("fold", "message"),
+    [
+        ("6/5", "there is no part 6 of 5 parts"),
+        ("1/1", "there is no part 1 of 1 parts"),
+        ("0/5", "should be K/N, which holds out the K-th of N parts"),
+        ("half", "should be K/N"),
+        (2, "should be a valid string"),
+    ],
+)
+def test_a_fold_that_is_none_is_told(fold: object, message: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        load_config(overrides=[Override("data.fold", fold, f"--set data.fold={fold}")])
+    assert [message in fault for fault in told.value.faults] == [True]
+    assert told.value.faults[0].startswith(f"--set data.fold={fold}: data.fold: ")
+
+
+def test_a_fold_goes_without_valid() -> None:
+    valid = [Override("data.train", "a", "--train a"), Override("data.valid", "b", "--valid b")]
+    fold = Override("data.fold", "2/5", "--kfold 5")
+    with pytest.raises(ConfigError, match=r"--kfold 5: data\.fold: given together with data.valid"):
+        load_config(overrides=[*valid, fold])
+    assert load_config(overrides=[*valid, Override("data.valid", None, ""), fold]).data.fold == "2/5"

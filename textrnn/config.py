@@ -22,6 +22,8 @@ Precision = Literal["fp32", "bf16", "fp16"]
 Schedule = Literal["linear", "cosine", "constant", "one-cycle"]
 Metric = Literal["accuracy", "macro_f1", "weighted_f1", "loss"]
 
+_FOLD = r"^[1-9]\d{0,3}/[1-9]\d{0,3}$"
+
 DEMO = "demo"
 """As ``data.train``: the demo data that ships with the package."""
 
@@ -55,6 +57,11 @@ class DataConfig(Section):
     label: str = Field("label", min_length=1, description="the column that holds the label (CSV, JSON Lines)")
     text: str = Field("text", min_length=1, description="the column that holds the text (CSV, JSON Lines)")
     valid_share: float = Field(0.1, gt=0, lt=1, description="share of train that is held out without data.valid")
+    fold: str | None = Field(
+        None,
+        pattern=_FOLD,
+        description="K/N, which holds out the K-th of N parts of train (--kfold N trains on each); none: valid_share",
+    )
     max_length: int = Field(512, ge=1, le=1_000_000, description="pieces of a text that are read; the rest is left out")
     cache: str | None = Field(
         None, min_length=1, description="folder that keeps encoded text; none: textrnn in the user's cache folder"
@@ -153,6 +160,7 @@ class TrainConfig(Section):
         10.0, ge=0, description="minutes between checkpoints, which --resume goes on from; 0: one after each step"
     )
     metric: Metric = Field("accuracy", description="what valid is judged by; the best weights are kept")
+    tensorboard: bool = Field(False, description="write events for TensorBoard into the run folder")
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(42, description="fixes everything that is drawn at random")
     device: str = Field(
         "auto", pattern=r"^(auto|cpu|mps|cuda(:\d{1,3})?)$", description="auto, cpu, cuda, cuda:N or mps"
@@ -244,7 +252,8 @@ def load_config(path: Path | None = None, *, overrides: Iterable[Override] = ())
     origins: dict[str, str] = {}
     faults: list[str] = []
     if path is not None:
-        tree, origins, faults = _read_yaml(path)
+        tree, origins, faults = read_yaml(path)
+        tree = {name: value for name, value in tree.items() if value is not None}  # all keys of it are commented out
     for override in overrides:
         if _put(tree, override.key.split("."), override.value):
             origins[override.key] = override.origin
@@ -256,6 +265,7 @@ def load_config(path: Path | None = None, *, overrides: Iterable[Override] = ())
         faults += [_describe(fault, origins, path) for fault in error.errors()]
     faults += _find_lone_valid(tree, origins, path) + _find_two_sizes(tree, origins, path)
     faults += _find_lone_freeze(tree, origins, path)
+    faults += _find_bad_fold(tree, origins, path)
     if faults:
         raise ConfigError(faults)
     return config
@@ -266,8 +276,12 @@ def dump_yaml(config: Config) -> str:
     return yaml.dump(config.model_dump(), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
-def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, str], list[str]]:
-    """Return the tree, where each key stands, and the faults of keys that stand twice."""
+def read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, str], list[str]]:
+    """Return the tree in the file at ``path``, where each key stands, and the faults of keys that stand twice.
+
+    Raises:
+        ConfigError: the file cannot be read, or holds no keys.
+    """
     tree, node = _parse_yaml(path)
     if tree is None:
         return {}, {}, []
@@ -279,8 +293,6 @@ def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, str], list[str]]:
         if key in origins:
             faults.append(f"{path}:{line}: {key}: written twice; keep one")
         origins[key] = f"{path}:{line}"
-    for section in [name for name, value in tree.items() if value is None]:
-        del tree[section]  # a section whose keys are all commented out
     return tree, origins, faults
 
 
@@ -353,6 +365,26 @@ def _find_two_sizes(tree: Mapping[str, Any], origins: Mapping[str, str], path: P
         return []
     origin = origins.get("train.batch_tokens", str(path))
     return [f"{origin}: train.batch_tokens: given together with train.batch_size; leave one of them null"]
+
+
+def _find_bad_fold(tree: Mapping[str, Any], origins: Mapping[str, str], path: Path | None) -> list[str]:
+    data = tree.get("data")
+    if not isinstance(data, dict):
+        return []
+    fold = data.get("fold")
+    if not isinstance(fold, str) or not re.match(_FOLD, fold):
+        return []
+    origin = origins.get("data.fold", str(path))
+    if data.get("valid") is not None:
+        return [f"{origin}: data.fold: given together with data.valid; leave it out, or --set data.valid=null"]
+    number, folds = split_fold(fold)
+    return [] if 1 <= number <= folds > 1 else [f"{origin}: data.fold: there is no part {number} of {folds} parts"]
+
+
+def split_fold(fold: str) -> tuple[int, int]:
+    """Return K and N of ``K/N``."""
+    number, _, folds = fold.partition("/")
+    return int(number), int(folds)
 
 
 def _put(tree: dict[str, Any], keys: list[str], value: Any) -> bool:

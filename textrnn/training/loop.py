@@ -18,7 +18,7 @@ from textrnn.classifier import Classifier
 from textrnn.config import Config
 from textrnn.corpus.batching import Classes, PackedBatch, bucket_batches, count_batches, sorted_batches
 from textrnn.corpus.reading import STDIN
-from textrnn.errors import DataError, ModelError, StoppedError
+from textrnn.errors import DivergedError, ModelError, StoppedError
 from textrnn.modelfile import SavedModel
 from textrnn.runs import POINTER, point_to
 from textrnn.training.checkpoint import CHECKPOINT_NAME, Checkpoint, explaining_damage
@@ -100,8 +100,10 @@ class Trainer:
         for batch in batches:
             if self.is_done:
                 break
-            loss = self.stepper.step(self.reading.vary(batch, progress.epoch, progress.batches), lr=self.rate())
+            rate = self.rate()
+            loss = self.stepper.step(self.reading.vary(batch, progress.epoch, progress.batches), lr=rate)
             self.check("loss", loss)
+            reporter.measure(self.stepper.optimiser.steps, loss, rate)
             progress.loss += loss * len(batch)
             progress.batches, progress.texts = progress.batches + 1, progress.texts + len(batch)
             progress.tokens, progress.seconds = progress.tokens + len(batch.ids), time.perf_counter() - start
@@ -115,10 +117,10 @@ class Trainer:
         return settings.lr * rate_factor(step, steps=self.steps, warmup=settings.warmup, schedule=settings.schedule)
 
     def check(self, what: str, loss: float) -> None:
-        """Raise DataError where ``loss`` is not finite: nothing that comes after it would be of use."""
+        """Raise DivergedError where ``loss`` is not finite: nothing that comes after it would be of use."""
         if not np.isfinite(loss):
             where = f"the {what} is {loss} in epoch {self.progress.epoch}"
-            raise DataError(self.config.data.train, None, f"{where}; lower --lr or --set train.clip_norm")
+            raise DivergedError(self.config.data.train, None, f"{where}; lower --lr or --set train.clip_norm")
 
     def pause(self, interrupts: Interrupts, run: Run, reporter: Reporter) -> None:
         """Write a checkpoint where it is time for one; end the run where a signal has come."""
@@ -175,14 +177,15 @@ class Trainer:
         run.write(record, self.snapshot() if record.best else None)
         self.saved = True
         self.tell(kept, run, reporter)
-        if record.epoch == 1:
+        if record.epoch == 1 and run.is_latest:
             try:
                 point_to(run.folder)
             except OSError as error:
                 reporter.note(f"{POINTER}: cannot be written ({error.strerror}); name this run with -m")
 
     def tell(self, kept: Path | None, run: Run, reporter: Reporter) -> None:
-        """Tell of an earlier run that was in the folder, if ``kept`` says where it is now."""
+        """Tell that something was saved, and of an earlier run in the folder, if ``kept`` says where it is now."""
+        reporter.saved(run.folder)
         if kept:
             self.kept = kept
             reporter.note(f"an earlier run was in {run.folder}; it is kept as {kept}")
