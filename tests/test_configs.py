@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from command import Run
+from samples import write_sets
 from textrnn.config import Config, load_config
 
 FOLDER = Path(__file__).resolve().parent.parent / "configs"
@@ -18,7 +19,8 @@ TINY = ("--hidden", "4", "--epochs", "1", "--batch-size", "256", "--set", "model
 
 def test_there_is_one_for_each_set_and_cell() -> None:
     names = {path.name for path in CONFIGS}
-    assert {f"{name}-{cell}.yaml" for name in SETS for cell in ("sru", "gru")} | {"starter.yaml"} == names
+    others = {"starter.yaml", "several-labels.yaml"}
+    assert {f"{name}-{cell}.yaml" for name in SETS for cell in ("sru", "gru")} | others == names
 
 
 def test_the_starter_holds_every_key_with_its_default() -> None:
@@ -31,13 +33,16 @@ def test_the_starter_holds_every_key_with_its_default() -> None:
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
-def test_it_opens_with_its_command_and_trains(path: Path, textrnn: Run) -> None:
+def test_it_opens_with_its_command_and_trains(path: Path, textrnn: Run, tmp_path: Path) -> None:
     first = path.read_text(encoding="utf-8").splitlines()[0]
     name = "textrnn.yaml" if path.name == "starter.yaml" else f"configs/{path.name}"
     assert first == f"# textrnn train {name}"
     config = load_config(path)
     folder = os.environ.get("TEXTRNN_TEST_DATA")
-    if folder and config.data.train != "demo":
+    if config.data.multi_label:
+        rows = write_sets(tmp_path / "rows.tsv")
+        data = [f"data.{part}={rows}" for part in ("train", "valid", "test")]
+    elif folder and config.data.train != "demo":
         data = [
             f"data.{part}={folder}/{getattr(config.data, part).removeprefix('data/')}"
             for part in ("train", "valid", "test")

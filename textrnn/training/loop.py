@@ -8,14 +8,15 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from torch.nn import functional
 
 from textrnn.classifier import Classifier
 from textrnn.config import Config
-from textrnn.corpus.batching import Classes, PackedBatch, bucket_batches, count_batches, sorted_batches
+from textrnn.corpus.batching import PackedBatch, bucket_batches, count_batches, sorted_batches
 from textrnn.corpus.reading import STDIN
 from textrnn.errors import DataError, ModelError, StoppedError
 from textrnn.modelfile import SavedModel
@@ -23,13 +24,15 @@ from textrnn.runs import POINTER, point_to
 from textrnn.training.checkpoint import CHECKPOINT_NAME, Checkpoint, explaining_damage
 from textrnn.training.dataset import Dataset
 from textrnn.training.interrupts import Interrupts
-from textrnn.training.metrics import rank_by, score
+from textrnn.training.metrics import rank_by, score, score_sets
 from textrnn.training.optimiser import rate_factor
 from textrnn.training.progress import Progress
 from textrnn.training.ranks import Ranks
 from textrnn.training.reporter import EpochRecord, Plan, Reporter
 from textrnn.training.run import Run
 from textrnn.training.step import Stepper, to_device
+from textrnn.training.targets import make_targets, sum_losses
+from textrnn.training.thresholds import tune_thresholds
 
 VALID_TOKENS = 16384  # of a valid batch
 
@@ -44,8 +47,9 @@ class Trainer:
         self.batch_size, self.batch_tokens = config.train.batch_size, config.train.batch_tokens
         self.batches = count_batches(dataset.train, self.batch_size, batch_tokens=self.batch_tokens)
         self.steps = min(config.train.epochs * self.batches, config.train.max_steps or sys.maxsize)
-        self.stepper = Stepper(model, config.train, device=device, ranks=ranks)
+        self.stepper = Stepper(model, config.train, device=device, ranks=ranks, sets=dataset.sets)
         self.progress = Progress()
+        self.thresholds: tuple[float, ...] | None = None
         self.kept: Path | None = None
         self.saved = False
         self._written = time.monotonic()
@@ -176,31 +180,50 @@ class Trainer:
     def validate(self, pause: Callable[[], None]) -> tuple[float, dict[str, float]]:
         """Return the mean loss over the valid texts with a known label, and the metrics over all of them."""
         self.model.eval()
-        valid = self.dataset.valid
-        predicted = np.zeros(len(valid), np.int64)
-        losses = 0.0
+        valid, sets = self.dataset.valid, self.dataset.sets
+        found: npt.NDArray[Any] = (
+            np.zeros(len(valid), np.int64)
+            if sets is None
+            else np.zeros((len(valid), len(self.dataset.labels)), np.float32)
+        )
+        losses = np.zeros(1)
         for number, (rows, batch) in enumerate(sorted_batches(valid, VALID_TOKENS)):
             if number % self.ranks.size != self.ranks.rank:
                 continue
-            predicted[rows], loss = self.score(batch)
+            found[rows], loss = self.score(batch)
             losses += loss
             if self.ranks.size == 1:  # the ranks have different numbers of batches
                 pause()
-        everything = torch.from_numpy(np.append(predicted, 0).astype(np.float64))
-        everything[-1] = losses
-        if self.ranks.size > 1:  # elsewhere it need not go to the device, which may have no float64
-            everything = everything.to(self.device)
-            self.ranks.add_up([everything])
-        found = everything.cpu().numpy()
+        if self.ranks.size > 1:  # elsewhere they need not go to the device, which may have no float64
+            parts = [torch.from_numpy(part).to(self.device) for part in (found, losses)]
+            self.ranks.add_up(parts)
+            found, losses = (part.cpu().numpy() for part in parts)
         known = int((valid.classes >= 0).sum())
-        return float(found[-1]) / max(1, known), score(valid.classes, found[:-1].astype(np.int64))
+        return float(losses[0]) / max(1, known), self.judge(found)
 
-    def score(self, batch: PackedBatch) -> tuple[Classes, float]:
-        """Return the class that is predicted for each text, and the sum of the losses of those with a known label."""
-        ids, offsets, classes = (to_device(part, self.device) for part in (batch.ids, batch.offsets, batch.classes))
+    def judge(self, found: npt.NDArray[Any]) -> dict[str, float]:
+        """Return the metrics on valid of predicted classes (B,), or of the probabilities (B, C) of several labels.
+
+        For these the thresholds are tuned first, and are those of the model as it stands.
+        """
+        valid, sets = self.dataset.valid, self.dataset.sets
+        if sets is None:
+            return score(valid.classes, found)
+        true = sets.make_matrix(valid.classes)
+        thresholds = tune_thresholds(true[:, : found.shape[1]], found)
+        self.thresholds = tuple(thresholds.tolist())
+        return score_sets(true, found >= thresholds)
+
+    def score(self, batch: PackedBatch) -> tuple[npt.NDArray[Any], float]:
+        """Return what is predicted for each text, and the sum of the losses of those with a known label.
+
+        That is the class (B,), or where texts have several labels the probability of each (B, C).
+        """
+        targets = make_targets(batch.classes, self.dataset.sets, len(self.dataset.labels))
+        ids, offsets, wanted = (to_device(part, self.device) for part in (batch.ids, batch.offsets, targets))
         scores = self.model(ids, offsets)
-        loss = functional.cross_entropy(scores, classes, ignore_index=-1, reduction="sum")
-        return scores.argmax(dim=1).cpu().numpy(), float(loss)
+        found = scores.argmax(dim=1) if self.dataset.sets is None else scores.sigmoid()
+        return found.cpu().numpy(), float(sum_losses(scores, wanted))
 
     def checkpoint(self) -> Checkpoint:
         """Return the state of the run after a step."""
@@ -238,4 +261,7 @@ class Trainer:
 
     def snapshot(self) -> SavedModel:
         """Return the model as it stands."""
-        return SavedModel(self.config, self.dataset.labels, self.dataset.tokenizer, self.model.export_weights())
+        dataset = self.dataset
+        return SavedModel(
+            self.config, dataset.labels, dataset.tokenizer, self.model.export_weights(), thresholds=self.thresholds
+        )
