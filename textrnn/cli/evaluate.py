@@ -64,7 +64,8 @@ def evaluate_command(
     if found.unknown_texts:
         shown = ", ".join(f"'{label}'" for label in found.unknown_labels[:5])
         shown += ", ..." if len(found.unknown_labels) > 5 else ""
-        say(f"{found.unknown_texts} texts have labels that the model does not know ({shown}); they are counted wrong")
+        counted = "they are counted wrong" if engine.thresholds is None else "these are counted as missed"
+        say(f"{found.unknown_texts} texts have labels that the model does not know ({shown}); {counted}")
     if as_json:
         write_data(json.dumps(found.to_dict(), ensure_ascii=False) + "\n")
     else:

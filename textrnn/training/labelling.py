@@ -62,8 +62,9 @@ class SeveralLabels:
         sets = sorted({tuple(sorted(split_labels(joined))) for joined in train.labels})
         self.labels = make_labels([label for members in sets for label in members])
         if len(sets) < 2:
-            shown = " and ".join(f"'{label}'" for label in self.labels)
-            reason = f"every text has the label {shown}; there is nothing to tell apart" if shown else "holds no label"
+            shown = ", ".join(self.labels)
+            reason = f"every text has the same labels ({shown}); there is nothing to tell apart"
+            reason = reason if shown else "holds no label; with data.multi_label some texts at least should have one"
             raise DataError(train.path, None, reason)
         separator = config.label_separator
         if separator is not None and max(map(len, sets)) < 2:
