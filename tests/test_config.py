@@ -424,3 +424,25 @@ def test_a_fold_goes_without_valid() -> None:
     with pytest.raises(ConfigError, match=r"--kfold 5: data\.fold: given together with data.valid"):
         load_config(overrides=[*valid, fold])
     assert load_config(overrides=[*valid, Override("data.valid", None, ""), fold]).data.fold == "2/5"
+
+
+def test_several_labels_are_judged_by_micro_f1_unless_it_is_said() -> None:
+    assert load("").train.metric == "accuracy"
+    assert load("data:\n  multi_label: true\n").train.metric == "micro_f1"
+    assert load("", "data.multi_label=true", "train.lr=0.1").train.metric == "micro_f1"
+    assert load("", "data.multi_label=true", "train.metric=accuracy").train.metric == "accuracy"
+    config = load("", "data.multi_label=true")
+    assert load(dump_yaml(config)) == config
+
+
+@pytest.mark.parametrize("separator", ["|", ">", ",", "&", ";", " | ", "/"])
+def test_a_separator_need_not_be_quoted_for_yaml(separator: str) -> None:
+    value = f'"{separator}"' if separator.strip() != separator else separator
+    config = load("", "data.multi_label=true", f"data.label_separator={value}")
+    assert config.data.label_separator == separator
+
+
+def test_a_separator_without_several_labels_is_a_fault() -> None:
+    reason = "data.label_separator: given without data.multi_label=true; say that too, or leave it out"
+    assert faults_of('data:\n  label_separator: "|"\n') == [f"exp.yaml:2: {reason}"]
+    assert faults_of("", "data.label_separator=|") == [f"--set data.label_separator=|: {reason}"]

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from command import Run
+from samples import write_sets
 from textrnn.config import Config, load_config
 
 FOLDER = Path(__file__).resolve().parent.parent / "configs"
 SPACE = FOLDER / "space.yaml"
 CONFIGS = sorted(set(FOLDER.rglob("*.yaml")) - {SPACE})
 SETS = ("trec", "sst2", "mr", "subj", "chatbot_ko")
-OTHERS = ("trec-vectors.yaml",)
+OTHERS = ("trec-vectors.yaml", "several-labels.yaml")
 TINY = ("model.hidden=4", "train.epochs=1", "train.batch_size=256", "model.embedding=8")
 FEWER = {"--kfold": "2", "--seeds": "2", "--trials": "1"}
 
@@ -41,7 +42,10 @@ def test_it_opens_with_its_command_and_trains(path: Path, textrnn: Run, tmp_path
     assert words[1] == name
     config = load_config(path)
     folder = os.environ.get("TEXTRNN_TEST_DATA")
-    if folder and config.data.train != "demo":
+    if config.data.multi_label:
+        rows = write_sets(tmp_path / "rows.tsv")
+        data = [f"data.{part}={rows}" for part in ("train", "valid", "test")]
+    elif folder and config.data.train != "demo":
         data = [
             f"data.{part}={folder}/{getattr(config.data, part).removeprefix('data/')}"
             for part in ("train", "valid", "test")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from textrnn.errors import ConfigError
 
@@ -20,7 +20,7 @@ DataFormat = Literal["auto", "tsv", "csv", "jsonl", "fasttext"]
 ModelType = Literal["unigram", "bpe", "char", "word"]
 Precision = Literal["fp32", "bf16", "fp16"]
 Schedule = Literal["linear", "cosine", "constant", "one-cycle"]
-Metric = Literal["accuracy", "macro_f1", "weighted_f1", "loss"]
+Metric = Literal["accuracy", "micro_f1", "macro_f1", "weighted_f1", "loss"]
 
 _FOLD = r"^[1-9]\d{0,3}/[1-9]\d{0,3}$"
 
@@ -56,6 +56,10 @@ class DataConfig(Section):
     format: DataFormat = Field("auto", description="auto goes by the file's extension and first line")
     label: str = Field("label", min_length=1, description="the column that holds the label (CSV, JSON Lines)")
     text: str = Field("text", min_length=1, description="the column that holds the text (CSV, JSON Lines)")
+    multi_label: bool = Field(False, description="a text may have several labels, or none")
+    label_separator: str | None = Field(
+        None, min_length=1, description="what stands between a text's labels; none: each stands for itself"
+    )
     valid_share: float = Field(0.1, gt=0, lt=1, description="share of train that is held out without data.valid")
     fold: str | None = Field(
         None,
@@ -159,7 +163,9 @@ class TrainConfig(Section):
     checkpoint_minutes: float = Field(
         10.0, ge=0, description="minutes between checkpoints, which --resume goes on from; 0: one after each step"
     )
-    metric: Metric = Field("accuracy", description="what valid is judged by; the best weights are kept")
+    metric: Metric = Field(
+        "accuracy", description="what valid is judged by; the best weights are kept; micro_f1 with data.multi_label"
+    )
     tensorboard: bool = Field(False, description="write events for TensorBoard into the run folder")
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(42, description="fixes everything that is drawn at random")
     device: str = Field(
@@ -176,6 +182,15 @@ class Config(Section):
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _judge_sets_by_f1(cls, tree: Any) -> Any:
+        """With several labels a text the metric is micro_f1 where none is said."""
+        data, train = (tree.get(name, {}) if isinstance(tree, dict) else None for name in ("data", "train"))
+        if not isinstance(data, dict) or data.get("multi_label") is not True or not isinstance(train, dict):
+            return tree
+        return {**tree, "train": {"metric": "micro_f1", **train}}
+
 
 @dataclass(frozen=True)
 class Override:
@@ -186,6 +201,7 @@ class Override:
     origin: str
 
 
+_SIGNS = ("|", ">", ",", "&")  # of YAML's own, that no value begins with on a line of its own: separators, most likely
 _NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)  # dates and numbers out of range are ValueErrors
 
 
@@ -237,7 +253,8 @@ def parse_override(text: str) -> Override:
     if not equals or not key.strip():
         raise ConfigError(f"{origin}: write it as path.to.key=value, as in --set train.lr=0.001")
     try:
-        return Override(key.strip(), yaml.load(value, _Loader), origin)  # a SafeLoader
+        parsed = value if value in _SIGNS else yaml.load(value, _Loader)  # a SafeLoader
+        return Override(key.strip(), parsed, origin)
     except _NOT_YAML:
         raise ConfigError(f"{origin}: the value is not YAML; quote it, as in --set '{key}=\"a: b\"'") from None
 
@@ -263,9 +280,8 @@ def load_config(path: Path | None = None, *, overrides: Iterable[Override] = ())
         config = Config.model_validate(tree)
     except ValidationError as error:
         faults += [_describe(fault, origins, path) for fault in error.errors()]
-    faults += _find_lone_valid(tree, origins, path) + _find_two_sizes(tree, origins, path)
-    faults += _find_lone_freeze(tree, origins, path)
-    faults += _find_bad_fold(tree, origins, path)
+    for find in (_find_lone_valid, _find_two_sizes, _find_lone_freeze, _find_bad_fold, _find_lone_separator):
+        faults += find(tree, origins, path)
     if faults:
         raise ConfigError(faults)
     return config
@@ -385,6 +401,14 @@ def split_fold(fold: str) -> tuple[int, int]:
     """Return K and N of ``K/N``."""
     number, _, folds = fold.partition("/")
     return int(number), int(folds)
+
+
+def _find_lone_separator(tree: Mapping[str, Any], origins: Mapping[str, str], path: Path | None) -> list[str]:
+    data = tree.get("data")
+    if not isinstance(data, dict) or data.get("label_separator") is None or data.get("multi_label", False):
+        return []
+    origin = origins.get("data.label_separator", str(path))
+    return [f"{origin}: data.label_separator: given without data.multi_label=true; say that too, or leave it out"]
 
 
 def _put(tree: dict[str, Any], keys: list[str], value: Any) -> bool:

@@ -16,6 +16,7 @@ RECORD = EpochRecord(
     loss=0.5,
     valid_loss=0.75,
     accuracy=0.875,
+    micro_f1=0.85,
     macro_f1=0.8,
     weighted_f1=0.7,
     lr=0.001,
@@ -42,7 +43,10 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
-@pytest.mark.parametrize(("metric", "shown"), [("macro_f1", "macro F1 80.00 %"), ("loss", "accuracy 87.50 %")])
+@pytest.mark.parametrize(
+    ("metric", "shown"),
+    [("micro_f1", "micro F1 85.00 %"), ("macro_f1", "macro F1 80.00 %"), ("loss", "accuracy 87.50 %")],
+)
 def test_the_line_shows_the_metric_that_decides(metric: str, shown: str) -> None:
     assert f"valid loss 0.7500  {shown}" in progress.format_epoch(RECORD, Plan(3, 10, metric))
 

@@ -63,10 +63,12 @@ def _report(summary: Summary, folder: Path) -> None:
     from textrnn.studies.results import format_score
     from textrnn.studies.study import SUMMARY_NAME
 
-    for name, spreads in (("valid", summary.valid), ("test", summary.test)):
+    for part, spreads in (("valid", summary.valid), ("test", summary.test)):
         if spreads is not None:
-            shown = ", ".join(format_score(metric, found.mean, found.deviation) for metric, found in spreads.items())
-            say(f"mean ± deviation of {len(summary.runs)} {summary.kind}s on {name}: {shown}")
+            # of one label a text, micro F1 is another word for accuracy
+            told = [name for name in spreads if name != "micro_f1" or spreads[name] != spreads["accuracy"]]
+            shown = ", ".join(format_score(metric, spreads[metric].mean, spreads[metric].deviation) for metric in told)
+            say(f"mean ± deviation of {len(summary.runs)} {summary.kind}s on {part}: {shown}")
     best = summary.runs[summary.best]
     say(
         f"best: {summary.best}, {format_score(summary.metric, best.valid[summary.metric])} on valid; all figures are "

@@ -220,10 +220,12 @@ def _report(outcome: Outcome) -> None:
 
 
 def _score_test(config: Config, outcome: Outcome) -> None:
-    from textrnn.corpus.examples import read_examples
+    from textrnn.cli.evaluate import score
     from textrnn.inference.engine import Engine
-    from textrnn.report.evaluation import evaluate
+    from textrnn.report.sets import SetEvaluation
 
     assert config.data.test is not None
-    found = evaluate(Engine.load(outcome.folder), read_examples(config.data.test, config.data))
-    say(f"test: accuracy {100 * found.accuracy:.2f} %, macro F1 {100 * found.macro_f1:.2f} % ({config.data.test})")
+    found = score(Engine.load(outcome.folder), config.data.test, config.data)
+    micro = f"micro F1 {100 * found.micro_f1:.2f} %, " if isinstance(found, SetEvaluation) else ""
+    scores = f"{micro}accuracy {100 * found.accuracy:.2f} %, macro F1 {100 * found.macro_f1:.2f} %"
+    say(f"test: {scores} ({config.data.test})")

@@ -43,7 +43,8 @@ class PackedBatch:
     """Sequences end to end.
 
     ``ids``: (N,) int32; ``offsets``: (B+1,) int64, sequence ``b`` is ``ids[offsets[b]:offsets[b+1]]``;
-    ``classes``: (B,) int64, the class of each sequence (-1: a label that the model does not know).
+    ``classes``: (B,) int64, the class of each sequence (-1: a label that the model does not know). Where texts have
+    several labels, a class is a set of them (:class:`textrnn.corpus.labels.LabelSets`).
     """
 
     ids: Ids

@@ -27,7 +27,8 @@ _CHUNK_BYTES = 1 << 20
 class LabelledFile:
     """The examples of one file. The first reading notes each row's label and size; a pipe's texts are set aside then.
 
-    ``classes`` (rows,) int32 are indices of ``labels``, which stand in the order of their first lines; ``counts``
+    ``classes`` (rows,) int32 are indices of ``labels``, which stand in the order of their first lines (several labels
+    of one text are joined by tabs, and one entry); ``counts``
     and ``first_lines`` belong to them; ``sizes`` (rows,) int32 are the bytes of the texts. ``key`` names the content.
 
     Raises:
@@ -136,7 +137,8 @@ class LabelledFile:
     def _make_key(self, digest: str) -> str:
         config = self._config
         suffix = find_suffix(self.path) if config.format == "auto" else ""
-        return make_key("rows", digest, config.format, suffix, config.label, config.text)
+        several = [("several", config.label_separator)] if config.multi_label else []
+        return make_key("rows", digest, config.format, suffix, config.label, config.text, *several)
 
     def _scan(self) -> Entry:
         started = time.time_ns()

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 import shlex
 import signal
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from textrnn.classifier import Classifier
 from textrnn.config import Config
-from textrnn.corpus.batching import Classes, PackedBatch, bucket_batches, count_batches, sorted_batches
+from textrnn.corpus.batching import bucket_batches, count_batches
 from textrnn.corpus.reading import STDIN
 from textrnn.errors import DivergedError, ModelError, StoppedError
 from textrnn.modelfile import SavedModel
@@ -25,17 +22,16 @@ from textrnn.training.checkpoint import CHECKPOINT_NAME, Checkpoint, explaining_
 from textrnn.training.dataset import Dataset
 from textrnn.training.embedding import Frozen
 from textrnn.training.interrupts import Interrupts
+from textrnn.training.judge import Judge
 from textrnn.training.loss import TextLoss
-from textrnn.training.metrics import rank_by, score
+from textrnn.training.metrics import rank_by
 from textrnn.training.optimiser import rate_factor
 from textrnn.training.progress import Progress
 from textrnn.training.ranks import Ranks
 from textrnn.training.reading import Reading
 from textrnn.training.reporter import EpochRecord, Plan, Reporter
 from textrnn.training.run import Run
-from textrnn.training.step import Stepper, to_device
-
-VALID_TOKENS = 16384  # of a valid batch
+from textrnn.training.step import Stepper
 
 
 class Trainer:
@@ -51,10 +47,13 @@ class Trainer:
         frozen = None
         if dataset.vectors is not None and config.embedding.freeze:
             frozen = Frozen(dataset.vectors, len(dataset.tokenizer), device)
-        loss = TextLoss(config.train, labels=dataset.labels, counts=dataset.train.count_classes(len(dataset.labels)))
-        self.stepper = Stepper(model, config.train, loss=loss, device=device, ranks=ranks, frozen=frozen)
+        texts = None if dataset.sets is None else len(dataset.train)
+        loss = TextLoss(config.train, labels=dataset.labels, counts=dataset.count_labels(), texts=texts)
+        self.stepper = Stepper(
+            model, config.train, loss=loss, device=device, ranks=ranks, frozen=frozen, sets=dataset.sets
+        )
         self.reading = Reading(config, dataset.tokenizer)
-        self.judged = model  # what is validated and saved: the weights, or their mean
+        self.judge = Judge(dataset, model, device=device, ranks=ranks)
         self.progress = Progress()
         self.kept: Path | None = None
         self.saved = False
@@ -152,8 +151,8 @@ class Trainer:
     def judge_epoch(self, interrupts: Interrupts, run: Run, reporter: Reporter) -> EpochRecord:
         """Return the record of the epoch that was trained."""
         progress, settings = self.progress, self.config.train
-        self.judged = self.take_mean()
-        valid_loss, scores = self.validate(lambda: self.pause(interrupts, run, reporter))
+        self.judge.take(self.stepper.average)
+        valid_loss, scores = self.judge.validate(lambda: self.pause(interrupts, run, reporter))
         self.check("loss on valid", valid_loss)
         ranked = [rank_by(settings.metric, vars(record), record.valid_loss) for record in progress.records]
         return EpochRecord(
@@ -189,46 +188,6 @@ class Trainer:
         if kept:
             self.kept = kept
             reporter.note(f"an earlier run was in {run.folder}; it is kept as {kept}")
-
-    def take_mean(self) -> Classifier:
-        """Return the model, or a copy of it with the mean of its weights where one is kept."""
-        average = self.stepper.average
-        if average is None:
-            return self.model
-        copied = self.judged if self.judged is not self.model else copy.deepcopy(self.model)
-        embedding, network = average.read()
-        copied.load_state_dict({"embedding.weight": embedding, **network})
-        return copied
-
-    @torch.no_grad()
-    def validate(self, pause: Callable[[], None]) -> tuple[float, dict[str, float]]:
-        """Return the mean loss over the valid texts with a known label, and the metrics over all of them."""
-        self.judged.eval()
-        valid = self.dataset.valid
-        predicted = np.zeros(len(valid), np.int64)
-        losses = 0.0
-        for number, (rows, batch) in enumerate(sorted_batches(valid, VALID_TOKENS)):
-            if number % self.ranks.size != self.ranks.rank:
-                continue
-            predicted[rows], loss = self.score(batch)
-            losses += loss
-            if self.ranks.size == 1:  # the ranks have different numbers of batches
-                pause()
-        everything = torch.from_numpy(np.append(predicted, 0).astype(np.float64))
-        everything[-1] = losses
-        if self.ranks.size > 1:  # elsewhere it need not go to the device, which may have no float64
-            everything = everything.to(self.device)
-            self.ranks.add_up([everything])
-        found = everything.cpu().numpy()
-        known = int((valid.classes >= 0).sum())
-        return float(found[-1]) / max(1, known), score(valid.classes, found[:-1].astype(np.int64))
-
-    def score(self, batch: PackedBatch) -> tuple[Classes, float]:
-        """Return the class that is predicted for each text, and the sum of the losses of those with a known label."""
-        ids, offsets, classes = (to_device(part, self.device) for part in (batch.ids, batch.offsets, batch.classes))
-        scores = self.judged(ids, offsets)
-        loss = functional.cross_entropy(scores, classes, ignore_index=-1, reduction="sum")
-        return scores.argmax(dim=1).cpu().numpy(), float(loss)
 
     def checkpoint(self) -> Checkpoint:
         """Return the state of the run after a step."""
@@ -270,5 +229,6 @@ class Trainer:
         self.saved = self.progress.best is not None
 
     def snapshot(self) -> SavedModel:
-        """Return the model as it stands."""
-        return SavedModel(self.config, self.dataset.labels, self.dataset.tokenizer, self.judged.export_weights())
+        """Return the model that was judged last."""
+        dataset, weights = self.dataset, self.judge.model.export_weights()
+        return SavedModel(self.config, dataset.labels, dataset.tokenizer, weights, thresholds=self.judge.thresholds)

@@ -10,9 +10,7 @@ from torch.nn import functional
 
 from textrnn.config import TrainConfig
 from textrnn.errors import ConfigError
-
-NO_CLASS = -1
-"""The class of a text that does not count."""
+from textrnn.training.targets import NO_CLASS
 
 
 class TextLoss(nn.Module):
@@ -23,23 +21,36 @@ class TextLoss(nn.Module):
     focal loss (Lin et al. 2017), and w_y the weight of the class. ``balanced`` weights are ``n / (C n_y)``, as
     scikit-learn's: their mean over the ``n`` texts is 1.
 
+    Where texts have several labels it is the binary cross entropy of each label, added up, with p the probability of
+    what is right, ``eps / 2`` in place of ``eps / C``, and weights of the texts that have the label; ``balanced``
+    weighs these ``n / (2 n_y)`` and the others ``n / (2 (n - n_y))``.
+
     Args:
         labels: of the C classes.
         counts: texts of each class in training.
+        texts: how many there are, where a text may have several labels.
 
     Raises:
         ConfigError: ``train.class_weights`` names a label that is not there.
     """
 
     weights: Tensor | None
+    others: Tensor | None
 
-    def __init__(self, config: TrainConfig, *, labels: Sequence[str], counts: Sequence[int]) -> None:
+    def __init__(
+        self, config: TrainConfig, *, labels: Sequence[str], counts: Sequence[int], texts: int | None = None
+    ) -> None:
         super().__init__()
         self._smoothing, self._gamma = config.label_smoothing, config.focal_gamma
-        self.register_buffer("weights", _weigh(config, labels, counts), persistent=False)
+        weights, others = _weigh(config, labels, counts, texts)
+        self.register_buffer("weights", weights, persistent=False)
+        self.register_buffer("others", others, persistent=False)
 
-    def forward(self, scores: Tensor, classes: Tensor) -> Tensor:
-        """Return the loss () of ``scores`` (B, C) float32 for ``classes`` (B,) int64; NO_CLASS counts nothing."""
+    def forward(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss () of ``scores`` (B, C) float32 for ``targets``, as ``targets.make_targets`` gives them."""
+        return self._sum_classes(scores, targets) if targets.dim() == 1 else self._sum_labels(scores, targets)
+
+    def _sum_classes(self, scores: Tensor, classes: Tensor) -> Tensor:
         plain = self.weights is None and not self._gamma
         losses = functional.cross_entropy(
             scores,
@@ -58,13 +69,30 @@ class TextLoss(nn.Module):
             losses = losses * self.weights[known]
         return losses.sum()
 
+    def _sum_labels(self, scores: Tensor, targets: Tensor) -> Tensor:
+        counts, has = (targets >= 0).to(scores.dtype), targets > 0
+        smoothed = targets.clamp(min=0) * (1 - self._smoothing) + self._smoothing / 2
+        losses = functional.binary_cross_entropy_with_logits(scores, smoothed, weight=counts, reduction="none")
+        if self._gamma:
+            losses = losses * torch.where(has, -scores, scores).sigmoid() ** self._gamma
+        if self.weights is not None and self.others is not None:
+            losses = losses * torch.where(has, self.weights, self.others)
+        return losses.sum()
 
-def _weigh(config: TrainConfig, labels: Sequence[str], counts: Sequence[int]) -> Tensor | None:
+
+def _weigh(
+    config: TrainConfig, labels: Sequence[str], counts: Sequence[int], texts: int | None
+) -> tuple[Tensor | None, Tensor | None]:
+    """Return the weights (C,) of texts with a label, and (C,) of those without it, where they may have several."""
     wanted = config.class_weights
     if wanted is None:
-        return None
+        return None, None
     if wanted == "balanced":
-        return sum(counts) / (len(counts) * torch.tensor(counts, dtype=torch.float32).clamp(min=1))
+        n = torch.tensor(counts, dtype=torch.float32)
+        if texts is None:
+            return sum(counts) / (len(counts) * n.clamp(min=1)), None
+        return texts / (2 * n.clamp(min=1)), texts / (2 * (texts - n).clamp(min=1))
     if unknown := sorted(wanted.keys() - set(labels)):
         raise ConfigError(f"train.class_weights: no text of the training text has the label '{unknown[0]}'")
-    return torch.tensor([wanted.get(label, 1.0) for label in labels])
+    weights = torch.tensor([wanted.get(label, 1.0) for label in labels])
+    return weights, None if texts is None else torch.ones(len(labels))

@@ -27,6 +27,7 @@ class EpochRecord:
     loss: float
     valid_loss: float
     accuracy: float
+    micro_f1: float
     macro_f1: float
     weighted_f1: float
     lr: float

@@ -19,13 +19,15 @@ from torch.nn.parallel import DistributedDataParallel
 from textrnn.classifier import Classifier
 from textrnn.config import TrainConfig
 from textrnn.corpus.batching import PackedBatch
+from textrnn.corpus.labels import LabelSets
 from textrnn.errors import BackendError
 from textrnn.ops.rows import take_rows
 from textrnn.training.averaging import WeightAverage
 from textrnn.training.embedding import Frozen
-from textrnn.training.loss import NO_CLASS, TextLoss
+from textrnn.training.loss import TextLoss
 from textrnn.training.optimiser import Optimiser
 from textrnn.training.ranks import Ranks
+from textrnn.training.targets import NO_CLASS, make_targets
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _FIRST_SCALE, _STEPS_TO_RAISE_IT = 2.0**16, 2000  # as torch.amp.GradScaler's
@@ -38,12 +40,12 @@ class Scorer(nn.Module):
         super().__init__()
         self.model, self._loss, self._p = model, loss, embedding_dropout
 
-    def forward(self, table: Tensor, places: Tensor, offsets: Tensor, classes: Tensor) -> Tensor:
+    def forward(self, table: Tensor, places: Tensor, offsets: Tensor, targets: Tensor) -> Tensor:
         """Return the sum of the losses of the texts whose pieces are the rows ``places`` (N,) of ``table`` (R, D)."""
         if self._p:  # whole rows (Gal and Ghahramani 2016)
             table = table * torch.empty(len(table), 1, device=table.device).bernoulli_(1 - self._p).div_(1 - self._p)
         scores = self.model.score(take_rows(table, places), offsets)
-        loss: Tensor = self._loss(scores.float(), classes)
+        loss: Tensor = self._loss(scores.float(), targets)
         return loss
 
 
@@ -51,7 +53,7 @@ class Stepper:
     """Makes the steps of a run.
 
     What a step draws at random is a function of the run's seed, the step's number and the rank, so that nothing of it
-    need be kept to go on from a checkpoint.
+    need be kept to go on from a checkpoint. Where texts have several labels, ``sets`` are what classes stand for.
 
     Raises:
         BackendError: a precision that the device has not.
@@ -66,11 +68,12 @@ class Stepper:
         device: torch.device,
         ranks: Ranks,
         frozen: Frozen | None = None,
+        sets: LabelSets | None = None,
     ) -> None:
         if config.precision == "fp16" and device.type == "cpu":
             raise BackendError("train.precision fp16: for CUDA devices; use bf16 or fp32 on the CPU")
         model.embedding.weight.requires_grad_(False)  # its rows are moved by themselves
-        self.model, self.config, self.device, self.ranks = model, config, device, ranks
+        self.model, self.config, self.device, self.ranks, self.sets = model, config, device, ranks, sets
         self._frozen = frozen
         self.optimiser = Optimiser(model.embedding.weight, model.network(), config)
         self.scale, self.steady = _FIRST_SCALE if config.precision == "fp16" else 1.0, 0
@@ -127,8 +130,8 @@ class Stepper:
 
     def _own_parts(
         self, batch: PackedBatch, places: npt.NDArray[np.int64]
-    ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-        """Yield this rank's parts of the batch: places, offsets and classes; every rank has as many."""
+    ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[Any]]]:
+        """Yield this rank's parts of the batch: places, offsets and targets; every rank has as many."""
         count = self.config.accumulate * self.ranks.size
         bounds = np.linspace(0, len(batch), count + 1).astype(np.int64)
         for index in range(self.ranks.rank, count, self.ranks.size):
@@ -137,7 +140,8 @@ class Stepper:
             if first == last:  # fewer texts than parts: a text that does not count, so that every rank has a part
                 first, last, classes = 0, 1, np.array([NO_CLASS])
             start, end = batch.offsets[first], batch.offsets[last]
-            yield places[start:end], batch.offsets[first : last + 1] - start, classes
+            targets = make_targets(classes, self.sets, self.model.head.out_features)
+            yield places[start:end], batch.offsets[first : last + 1] - start, targets
 
     def _holding(self, rows: Tensor, gradient: Tensor) -> AbstractContextManager[None]:
         return (
@@ -154,7 +158,7 @@ class Stepper:
         dtype = _AUTOCAST.get(self.config.precision)
         return nullcontext() if dtype is None else torch.autocast(self.device.type, dtype)
 
-    def _place(self, *arrays: npt.NDArray[np.int64]) -> tuple[Tensor, ...]:
+    def _place(self, *arrays: npt.NDArray[Any]) -> tuple[Tensor, ...]:
         return tuple(to_device(array, self.device) for array in arrays)
 
     def _adapt_scale(self, finite: bool) -> None:
