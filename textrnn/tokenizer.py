@@ -150,6 +150,25 @@ class Tokenizer:
             raise TokenizerError("this tokenizer cannot sample; unigram and bpe tokenizers can") from None
         return drawn
 
+    @cached_property
+    def kind(self) -> str:
+        """``unigram``, ``bpe``, or ``word or char``: the latter have one segmentation of a text only."""
+        try:
+            self._processor.encode("a", enable_sampling=True, nbest_size=-1, alpha=0.1)
+        except RuntimeError:
+            return "word or char"
+        # a merge's score is minus its rank; a unigram's is the logarithm of a probability
+        return "bpe" if all(score.is_integer() for score in self.list_scores().values()) else "unigram"
+
+    def list_scores(self) -> dict[int, float]:
+        """Return the score of each of :meth:`list_pieces`, by its id."""
+        return {i: float(self._processor.get_score(i)) for i in self.list_pieces()}
+
+    @property
+    def unknown_id(self) -> int:
+        """The id of the unknown piece."""
+        return int(self._processor.unk_id())
+
     def decode(self, pieces: Sequence[str] | Sequence[int]) -> str:
         """Return the text of pieces or of ids.
 
@@ -168,8 +187,8 @@ class Tokenizer:
     def list_pieces(self) -> dict[int, str]:
         """Return the pieces that stand for text, by their ids: all but those for control, bytes and what is unknown."""
         spm = self._processor
-        ids = (i for i in range(len(self)) if not (spm.is_control(i) or spm.is_byte(i) or spm.is_unknown(i)))
-        return {i: str(spm.id_to_piece(i)) for i in ids}
+        special = (spm.is_control, spm.is_byte, spm.is_unknown, spm.is_unused)
+        return {i: str(spm.id_to_piece(i)) for i in range(len(self)) if not any(is_one(i) for is_one in special)}
 
     def list_words(self) -> dict[int, str]:
         """Return the word of each piece that is a whole one, by its id: it has a blank at an end, or no letter."""

@@ -90,7 +90,7 @@ class LiveReporter(PlainReporter):
     def begin(self, plan: Plan) -> None:
         """Start the bar."""
         super().begin(plan)
-        self._done = plan.done
+        self._done, self._best = plan.done, ""
         self._stop_loading()
         self._progress = Progress(
             TextColumn("{task.description}"),

@@ -247,3 +247,23 @@ def hold_out(classes: npt.ArrayLike, share: float, rng: np.random.Generator) -> 
         rows = rng.permutation(order[start:stop])
         held[rows[: min(size - 1, max(1, round(size * share)))]] = True
     return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def hold_out_fold(classes: npt.ArrayLike, number: int, folds: int, *, rng: np.random.Generator) -> tuple[Rows, Rows]:
+    """Split row numbers into (kept, held out), both rising: held out is the part ``number``, from 1, of ``folds``.
+
+    The rows of a class, in an order drawn from ``rng``, are dealt to the parts in turn, and those of the next class
+    go on where they ended, so that parts differ by one row at most, in each class and together. With the same ``rng``
+    each row is held out by one part, but for a class with one row, which keeps it.
+    """
+    by_class = np.asarray(classes)
+    order = np.argsort(by_class, kind="stable")
+    held = np.zeros(len(order), np.bool_)
+    stop = dealt = 0
+    for size in np.unique(by_class, return_counts=True)[1].tolist():
+        start, stop = stop, stop + size
+        rows = rng.permutation(order[start:stop])
+        if size > 1:
+            held[rows[(number - 1 - dealt) % folds :: folds]] = True
+            dealt += size
+    return np.flatnonzero(~held), np.flatnonzero(held)

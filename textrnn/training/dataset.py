@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from textrnn.config import DEMO, Config
-from textrnn.corpus.batching import Classes, Corpus, Rows, hold_out
+from textrnn.config import DEMO, Config, split_fold
+from textrnn.corpus.batching import Classes, Corpus, Rows, hold_out, hold_out_fold
 from textrnn.corpus.cache import load_tokens
 from textrnn.corpus.memory import give_back_freed_memory
 from textrnn.corpus.reading import STDIN, check_readable
@@ -91,14 +91,17 @@ def _load(
     if valid_path is None:
         valid, valid_classes = train, classes
         kept, held = _hold_out(train, classes, config)
-        note = f"no valid set given: {len(held):,} of {len(train):,} texts are held out (seed {config.train.seed})"
+        why = "no valid set given" if config.data.fold is None else f"part {config.data.fold}"
+        note = f"{why}: {len(held):,} of {len(train):,} texts are held out (seed {config.train.seed})"
     else:
         valid = read(valid_path)
         valid_classes, held = _number(valid.labels, labels), None
         note = _describe_unknown(valid, valid_classes)
     if config.data.test is not None:
         read(config.data.test)  # a fault in it is told now, not after training
-    tokenizer, source = fit_tokenizer(config, train, kept, store=store)
+    # the tokenizer, which sees no labels, is the same for all folds, so that the text is encoded once
+    seen = kept if config.data.fold is None else None
+    tokenizer, source = fit_tokenizer(config, train, seen, store=store)
     vectors, covers = None, ""
     if (path := config.embedding.vectors) is not None:
         vectors = load_vectors(path, tokenizer, store, width=config.model.embedding)
@@ -123,7 +126,8 @@ def _find_paths(config: Config) -> tuple[str, str | None, str]:
     if train == DEMO:
         folder = shipped("demo")
         note = "no training text given: training on the demo data that ships with textrnn (--train FILE for yours)"
-        train, valid = str(folder / "train.tsv"), str(folder / "valid.tsv")
+        train = str(folder / "train.tsv")
+        valid = str(folder / "valid.tsv") if config.data.fold is None else None
     test = config.data.test
     for path in (train, valid, test):
         if path is not None:
@@ -144,7 +148,12 @@ def _number(of_file: Iterable[str], labels: Sequence[str]) -> Classes:
 def _hold_out(file: LabelledFile, classes: Classes, config: Config) -> tuple[Rows, Rows]:
     # two bytes a row where that is enough: they are sorted, and by counting
     of_label = classes.astype(np.uint16 if len(classes) < 1 << 16 else np.int32)
-    kept, held = hold_out(of_label[file.classes], config.data.valid_share, np.random.default_rng(config.train.seed))
+    of_text, rng = of_label[file.classes], np.random.default_rng(config.train.seed)
+    if config.data.fold is None:
+        kept, held = hold_out(of_text, config.data.valid_share, rng)
+    else:
+        number, folds = split_fold(config.data.fold)
+        kept, held = hold_out_fold(of_text, number, folds, rng=rng)
     if not len(held):
         raise DataError(file.path, None, "too few texts to hold some out; give a valid set with --valid")
     return kept, held

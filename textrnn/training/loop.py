@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shlex
 import signal
 import sys
@@ -17,17 +18,19 @@ from textrnn.classifier import Classifier
 from textrnn.config import Config
 from textrnn.corpus.batching import Classes, PackedBatch, bucket_batches, count_batches, sorted_batches
 from textrnn.corpus.reading import STDIN
-from textrnn.errors import DataError, ModelError, StoppedError
+from textrnn.errors import DivergedError, ModelError, StoppedError
 from textrnn.modelfile import SavedModel
 from textrnn.runs import POINTER, point_to
 from textrnn.training.checkpoint import CHECKPOINT_NAME, Checkpoint, explaining_damage
 from textrnn.training.dataset import Dataset
 from textrnn.training.embedding import Frozen
 from textrnn.training.interrupts import Interrupts
+from textrnn.training.loss import TextLoss
 from textrnn.training.metrics import rank_by, score
 from textrnn.training.optimiser import rate_factor
 from textrnn.training.progress import Progress
 from textrnn.training.ranks import Ranks
+from textrnn.training.reading import Reading
 from textrnn.training.reporter import EpochRecord, Plan, Reporter
 from textrnn.training.run import Run
 from textrnn.training.step import Stepper, to_device
@@ -48,7 +51,10 @@ class Trainer:
         frozen = None
         if dataset.vectors is not None and config.embedding.freeze:
             frozen = Frozen(dataset.vectors, len(dataset.tokenizer), device)
-        self.stepper = Stepper(model, config.train, device=device, ranks=ranks, frozen=frozen)
+        loss = TextLoss(config.train, labels=dataset.labels, counts=dataset.train.count_classes(len(dataset.labels)))
+        self.stepper = Stepper(model, config.train, loss=loss, device=device, ranks=ranks, frozen=frozen)
+        self.reading = Reading(config, dataset.tokenizer)
+        self.judged = model  # what is validated and saved: the weights, or their mean
         self.progress = Progress()
         self.kept: Path | None = None
         self.saved = False
@@ -94,9 +100,10 @@ class Trainer:
         for batch in batches:
             if self.is_done:
                 break
-            factor = rate_factor(self.stepper.optimiser.steps, steps=self.steps, warmup=settings.warmup)
-            loss = self.stepper.step(batch, lr=settings.lr * factor)
+            rate = self.rate()
+            loss = self.stepper.step(self.reading.vary(batch, progress.epoch, progress.batches), lr=rate)
             self.check("loss", loss)
+            reporter.measure(self.stepper.optimiser.steps, loss, rate)
             progress.loss += loss * len(batch)
             progress.batches, progress.texts = progress.batches + 1, progress.texts + len(batch)
             progress.tokens, progress.seconds = progress.tokens + len(batch.ids), time.perf_counter() - start
@@ -104,11 +111,16 @@ class Trainer:
             reporter.step(progress.epoch, progress.loss / progress.texts, speed)
             self.pause(interrupts, run, reporter)
 
+    def rate(self) -> float:
+        """Return the learning rate of the next step."""
+        settings, step = self.config.train, self.stepper.optimiser.steps
+        return settings.lr * rate_factor(step, steps=self.steps, warmup=settings.warmup, schedule=settings.schedule)
+
     def check(self, what: str, loss: float) -> None:
-        """Raise DataError where ``loss`` is not finite: nothing that comes after it would be of use."""
+        """Raise DivergedError where ``loss`` is not finite: nothing that comes after it would be of use."""
         if not np.isfinite(loss):
             where = f"the {what} is {loss} in epoch {self.progress.epoch}"
-            raise DataError(self.config.data.train, None, f"{where}; lower --lr or --set train.clip_norm")
+            raise DivergedError(self.config.data.train, None, f"{where}; lower --lr or --set train.clip_norm")
 
     def pause(self, interrupts: Interrupts, run: Run, reporter: Reporter) -> None:
         """Write a checkpoint where it is time for one; end the run where a signal has come."""
@@ -140,6 +152,7 @@ class Trainer:
     def judge_epoch(self, interrupts: Interrupts, run: Run, reporter: Reporter) -> EpochRecord:
         """Return the record of the epoch that was trained."""
         progress, settings = self.progress, self.config.train
+        self.judged = self.take_mean()
         valid_loss, scores = self.validate(lambda: self.pause(interrupts, run, reporter))
         self.check("loss on valid", valid_loss)
         ranked = [rank_by(settings.metric, vars(record), record.valid_loss) for record in progress.records]
@@ -148,7 +161,7 @@ class Trainer:
             step=self.stepper.optimiser.steps,
             loss=progress.loss / progress.texts,
             valid_loss=valid_loss,
-            lr=settings.lr * rate_factor(self.stepper.optimiser.steps, steps=self.steps, warmup=settings.warmup),
+            lr=self.rate(),
             seconds=progress.seconds,
             tokens_per_second=progress.tokens / max(progress.seconds, 1e-9),
             best=rank_by(settings.metric, scores, valid_loss) > max(ranked, default=float("-inf")) or not ranked,
@@ -164,22 +177,33 @@ class Trainer:
         run.write(record, self.snapshot() if record.best else None)
         self.saved = True
         self.tell(kept, run, reporter)
-        if record.epoch == 1:
+        if record.epoch == 1 and run.is_latest:
             try:
                 point_to(run.folder)
             except OSError as error:
                 reporter.note(f"{POINTER}: cannot be written ({error.strerror}); name this run with -m")
 
     def tell(self, kept: Path | None, run: Run, reporter: Reporter) -> None:
-        """Tell of an earlier run that was in the folder, if ``kept`` says where it is now."""
+        """Tell that something was saved, and of an earlier run in the folder, if ``kept`` says where it is now."""
+        reporter.saved(run.folder)
         if kept:
             self.kept = kept
             reporter.note(f"an earlier run was in {run.folder}; it is kept as {kept}")
 
+    def take_mean(self) -> Classifier:
+        """Return the model, or a copy of it with the mean of its weights where one is kept."""
+        average = self.stepper.average
+        if average is None:
+            return self.model
+        copied = self.judged if self.judged is not self.model else copy.deepcopy(self.model)
+        embedding, network = average.read()
+        copied.load_state_dict({"embedding.weight": embedding, **network})
+        return copied
+
     @torch.no_grad()
     def validate(self, pause: Callable[[], None]) -> tuple[float, dict[str, float]]:
         """Return the mean loss over the valid texts with a known label, and the metrics over all of them."""
-        self.model.eval()
+        self.judged.eval()
         valid = self.dataset.valid
         predicted = np.zeros(len(valid), np.int64)
         losses = 0.0
@@ -202,7 +226,7 @@ class Trainer:
     def score(self, batch: PackedBatch) -> tuple[Classes, float]:
         """Return the class that is predicted for each text, and the sum of the losses of those with a known label."""
         ids, offsets, classes = (to_device(part, self.device) for part in (batch.ids, batch.offsets, batch.classes))
-        scores = self.model(ids, offsets)
+        scores = self.judged(ids, offsets)
         loss = functional.cross_entropy(scores, classes, ignore_index=-1, reduction="sum")
         return scores.argmax(dim=1).cpu().numpy(), float(loss)
 
@@ -210,6 +234,8 @@ class Trainer:
         """Return the state of the run after a step."""
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         tensors |= {f"optimiser.{name}": value for name, value in self.stepper.optimiser.export_state().items()}
+        if self.stepper.average:
+            tensors |= {f"average.{name}": value for name, value in self.stepper.average.export_state().items()}
         state = {
             "config": self.config.model_dump(),
             "data": self.dataset.digest,
@@ -238,9 +264,11 @@ class Trainer:
         self.model.load_state_dict(checkpoint.part("model"))
         self.stepper.optimiser.import_state(checkpoint.part("optimiser"), steps=state["steps"])
         self.stepper.scale, self.stepper.steady = state["scale"]
+        if self.stepper.average:
+            self.stepper.average.import_state(checkpoint.part("average"))
         self.progress = Progress.restore(state["progress"])
         self.saved = self.progress.best is not None
 
     def snapshot(self) -> SavedModel:
         """Return the model as it stands."""
-        return SavedModel(self.config, self.dataset.labels, self.dataset.tokenizer, self.model.export_weights())
+        return SavedModel(self.config, self.dataset.labels, self.dataset.tokenizer, self.judged.export_weights())

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
 from textrnn.classifier import Classifier
@@ -22,26 +21,30 @@ from textrnn.config import TrainConfig
 from textrnn.corpus.batching import PackedBatch
 from textrnn.errors import BackendError
 from textrnn.ops.rows import take_rows
+from textrnn.training.averaging import WeightAverage
 from textrnn.training.embedding import Frozen
+from textrnn.training.loss import NO_CLASS, TextLoss
 from textrnn.training.optimiser import Optimiser
 from textrnn.training.ranks import Ranks
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
-_NO_CLASS = -1
 _FIRST_SCALE, _STEPS_TO_RAISE_IT = 2.0**16, 2000  # as torch.amp.GradScaler's
 
 
 class Scorer(nn.Module):
     """What is differentiated: a classifier above its embedding, whose rows are a tensor of their own in each step."""
 
-    def __init__(self, model: Classifier) -> None:
+    def __init__(self, model: Classifier, loss: TextLoss, *, embedding_dropout: float) -> None:
         super().__init__()
-        self.model = model
+        self.model, self._loss, self._p = model, loss, embedding_dropout
 
     def forward(self, table: Tensor, places: Tensor, offsets: Tensor, classes: Tensor) -> Tensor:
         """Return the sum of the losses of the texts whose pieces are the rows ``places`` (N,) of ``table`` (R, D)."""
+        if self._p:  # whole rows (Gal and Ghahramani 2016)
+            table = table * torch.empty(len(table), 1, device=table.device).bernoulli_(1 - self._p).div_(1 - self._p)
         scores = self.model.score(take_rows(table, places), offsets)
-        return functional.cross_entropy(scores.float(), classes, reduction="sum", ignore_index=_NO_CLASS)
+        loss: Tensor = self._loss(scores.float(), classes)
+        return loss
 
 
 class Stepper:
@@ -59,6 +62,7 @@ class Stepper:
         model: Classifier,
         config: TrainConfig,
         *,
+        loss: TextLoss,
         device: torch.device,
         ranks: Ranks,
         frozen: Frozen | None = None,
@@ -70,7 +74,8 @@ class Stepper:
         self._frozen = frozen
         self.optimiser = Optimiser(model.embedding.weight, model.network(), config)
         self.scale, self.steady = _FIRST_SCALE if config.precision == "fp16" else 1.0, 0
-        scorer: nn.Module = Scorer(model)
+        self.average = WeightAverage(model.embedding.weight, model.network(), config.ema) if config.ema else None
+        scorer: nn.Module = Scorer(model, loss.to(device), embedding_dropout=config.embedding_dropout)
         if config.compile:
             logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it misses CUDA on the CPU
             scorer.compile(dynamic=True)
@@ -100,8 +105,12 @@ class Stepper:
             total += loss.detach()
         assert table.grad is not None
         self.ranks.add_up([table.grad.div_(self.ranks.size), total])
+        if self.average:
+            self.average.prepare(chosen)
         with self._holding(chosen, table.grad):
             moved = self.optimiser.step(chosen, table.grad, lr=lr, scale=self.scale)
+        if self.average:
+            self.average.update(self.optimiser.steps)
         if self.config.precision == "fp16":
             self._adapt_scale(moved)
         elif not moved:
@@ -126,7 +135,7 @@ class Stepper:
             first, last = bounds[index], bounds[index + 1]
             classes = batch.classes[first:last]
             if first == last:  # fewer texts than parts: a text that does not count, so that every rank has a part
-                first, last, classes = 0, 1, np.array([_NO_CLASS])
+                first, last, classes = 0, 1, np.array([NO_CLASS])
             start, end = batch.offsets[first], batch.offsets[last]
             yield places[start:end], batch.offsets[first : last + 1] - start, classes
 
