@@ -65,6 +65,20 @@ def test_live_shows_the_bar_and_the_lines(monkeypatch: pytest.MonkeyPatch) -> No
     assert "accuracy 87.50 %" in shown
 
 
+def test_live_shows_several_runs_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(progress, "_STEPS_PER_SECOND", 1e9)
+    reporter = progress.LiveReporter()
+    reporter._console = Console(file=screen, force_terminal=True, width=160, highlight=False)
+    drive(reporter)
+    before = len(screen.getvalue())
+    drive(reporter)
+    reporter.begin(Plan(epochs=3, batches=10, metric="accuracy"))
+    assert "epoch 2/3" in screen.getvalue()[before:]
+    assert reporter._best == ""  # that of the run before is forgotten
+    reporter.close()
+
+
 def test_live_shows_how_much_text_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     monkeypatch.setattr(progress, "_STEPS_PER_SECOND", 1e9)

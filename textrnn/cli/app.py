@@ -55,6 +55,7 @@ def root(
       textrnn demo                                  the whole job on the demo data
       textrnn spm-train --input corpus.txt          train a tokenizer
       textrnn train --cell sru --train train.tsv    train a classifier
+      textrnn tune config.yaml --trials 30          search for better settings
       textrnn evaluate test.tsv                     score the latest model
       zcat crawl.txt.gz | textrnn predict           label lines
 

@@ -106,13 +106,12 @@ def _go_on(study: Study, out: Path, results: dict[str, Result], *, reporter: Rep
             f"go on with: {shlex.join(['textrnn', 'train', '--resume', str(out)])}"
         )
         try:
-            outcome = _train_one(config, out / name, study.command, reporter=reporter)
+            results[name] = collect(_train_one(config, out / name, study.command, reporter=reporter))
         except StoppedError as error:
             raise StoppedError(error.number, hint) from None
         except KeyboardInterrupt:
             reporter.note(hint)
             raise
-        results[name] = collect(outcome)
         _write_state(out, study, results)
     summary = summarise(study.kind, study.config.train.metric, results)
     write_text(out / SUMMARY_NAME, json.dumps(summary.to_dict(), indent=2) + "\n")

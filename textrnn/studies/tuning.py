@@ -61,7 +61,7 @@ def default_tune_folder(config: Config) -> Path:
 def check_optuna() -> None:
     """Raise ConfigError where Optuna is not installed."""
     if find_spec("optuna") is None:
-        raise ConfigError("tune: the package optuna is not installed; pip install 'textrnn[tune]'")
+        raise ConfigError("tune: the package optuna is not installed; pip install optuna")
 
 
 def tune(

@@ -37,9 +37,7 @@ class EventReporter(Reporter):
 
     def __init__(self) -> None:
         if find_spec("tensorboard") is None:
-            raise ConfigError(
-                "train.tensorboard: the package tensorboard is not installed; pip install 'textrnn[tensorboard]'"
-            )
+            raise ConfigError("train.tensorboard: the package tensorboard is not installed; pip install tensorboard")
         self._writer: SummaryWriter | None = None
         self._waiting: list[tuple[str, float, int]] = []
         self._every, self._done = 1, 0
