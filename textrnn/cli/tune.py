@@ -13,6 +13,7 @@ from textrnn.cli.console import say, write_data
 from textrnn.cli.process import training_process
 from textrnn.config import load_config, parse_overrides
 from textrnn.files import shipped
+from textrnn.studies.space import read_space
 
 
 def tune_command(
@@ -44,13 +45,11 @@ def tune_command(
     """
     overrides = parse_overrides(settings or ())
     resolved = load_config(config, overrides=overrides)
+    dimensions = read_space(space or shipped("space.yaml"), config, overrides=overrides)
     with training_process(resolved.train.device) as reporter:
         from textrnn.studies import tuning
         from textrnn.studies.results import format_score
-        from textrnn.studies.space import read_space
 
-        tuning.check_optuna()
-        dimensions = read_space(space or shipped("space.yaml"), config, overrides=overrides)
         folder = out if out is not None else tuning.default_tune_folder(resolved)
         command = shlex.join(["textrnn", *sys.argv[1:]])
         found = tuning.tune(resolved, dimensions, folder, trials=trials, command=command, reporter=reporter)
