@@ -26,12 +26,13 @@ import torch
 from torch import Tensor, nn
 
 from textrnn.classifier import Classifier
-from textrnn.config import Override, load_config
+from textrnn.config import Override, TrainConfig, load_config
 from textrnn.corpus.batching import PackedBatch, bucket_batches
 from textrnn.ops.memory import keep_freed_memory
 from textrnn.ops.sru.product import multiply
 from textrnn.training.dataset import Dataset, load_dataset
 from textrnn.training.device import make_repeatable, resolve_device
+from textrnn.training.loss import TextLoss
 from textrnn.training.ranks import Ranks
 from textrnn.training.reporter import Reporter
 from textrnn.training.step import Stepper
@@ -53,9 +54,10 @@ def make_stepper(dataset: Dataset, device: torch.device, *, cell: str = "sru", p
     return run_steps(model, config.train, device)
 
 
-def run_steps(model: Classifier, config: object, device: torch.device) -> Run:
+def run_steps(model: Classifier, config: TrainConfig, device: torch.device) -> Run:
     model.train()
-    stepper = Stepper(model, config, device=device, ranks=Ranks())  # type: ignore[arg-type]
+    loss = TextLoss(config, labels=(), counts=())
+    stepper = Stepper(model, config, loss=loss, device=device, ranks=Ranks())
     return lambda batch: stepper.step(batch, lr=1e-3)
 
 
@@ -83,7 +85,7 @@ class PeerLayers(nn.Module):
         self.rnn = kind(256, 128, num_layers=2, bidirectional=True, dropout=0.5, layer_norm=True)
         self.output_size = 256
 
-    def forward(self, x: Tensor, offsets: Tensor, p: float) -> Tensor:
+    def forward(self, x: Tensor, offsets: Tensor, p: float, *, variational: bool) -> Tensor:
         x = nn.functional.dropout(x, p)
         texts = x.split(offsets.diff().tolist())
         padded = nn.utils.rnn.pad_sequence(list(texts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import torch
@@ -52,5 +53,34 @@ def write_rows(path: Path, rows: int = 40) -> Path:
     drinks = ("green tea with lemon", "black coffee with milk")
     more = ("please", "now", "today", "again", "at noon")
     lines = [f"{'tea' if i % 2 == 0 else 'coffee'}\t{drinks[i % 2]} {more[i % 5]} {i}\n" for i in range(rows)]
+    path.write_text("".join(lines), encoding="utf-8")
+    return path
+
+
+TOPICS = {
+    "delivery": ("the parcel came late", "my order has not arrived", "the courier left it outside"),
+    "refund": ("i want my money back", "please refund the difference", "the return was not paid out"),
+    "quality": ("the zip broke at once", "the colour is wrong", "it smells of glue"),
+    "praise": ("thank you for the quick help", "lovely shop"),
+}
+_SHARES = (0.5, 0.3, 0.2, 0.08)
+_MORE = ("hello", "by the way", "as i wrote", "on monday", "again", "order")
+
+
+def write_sets(path: Path, rows: int = 200, *, seed: int = 1, doubt: float = 0.0) -> Path:
+    """Write texts that are about several topics or none: TSV with ``a|b``, or fastText's where the name ends in .txt.
+
+    A label is left out with the probability ``doubt`` where its topic stands, so that no probability is near 1.
+    """
+    rng = random.Random(seed)
+    lines = []
+    for number in range(rows):
+        topics = [topic for topic, share in zip(TOPICS, _SHARES, strict=True) if rng.random() < share]
+        parts = [rng.choice(TOPICS[topic]) for topic in topics] + [*rng.sample(_MORE, 2), str(number)]
+        rng.shuffle(parts)
+        labels = [topic for topic in topics if rng.random() >= doubt]
+        rng.shuffle(labels)
+        fasttext = "".join(f"__label__{label} " for label in labels)
+        lines.append((fasttext if path.suffix == ".txt" else f"{'|'.join(labels)}\t") + ", ".join(parts) + "\n")
     path.write_text("".join(lines), encoding="utf-8")
     return path

@@ -9,10 +9,12 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from textrnn.config import Config, Override, dump_yaml, load_config, parse_override
+from textrnn.config import Config, Override, dump_yaml, load_config, parse_override, parse_overrides
 from textrnn.errors import ConfigError
 
-SECTIONS = "the sections are data, tokenizer, model, train, each with its keys ('textrnn config schema' lists them)"
+SECTIONS = (
+    "the sections are data, tokenizer, embedding, model, train, each with its keys ('textrnn config schema' lists them)"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +45,7 @@ def faults_of(text: str | bytes, *sets: str) -> list[str]:
         ("\n\nzzz: 1\n", f"exp.yaml:3: zzz: unknown key; {SECTIONS}"),
         (
             "tokenizer:\n\n  zzz: 1\n",
-            "exp.yaml:3: tokenizer.zzz: unknown key; tokenizer has model, vocab_size, model_type",
+            "exp.yaml:3: tokenizer.zzz: unknown key; tokenizer has model, vocab_size, model_type, alpha",
         ),
         ("foo.bar: 1\n", f"exp.yaml:1: foo.bar: unknown key; {SECTIONS}"),
         # wrong types
@@ -65,6 +67,11 @@ def faults_of(text: str | bytes, *sets: str) -> list[str]:
         ("train: {weight_decay: .nan}\n", "exp.yaml:1: train.weight_decay: should be a finite number, not nan"),
         ("train: {warmup: 1.0}\n", "exp.yaml:1: train.warmup: should be less than 1, not 1.0"),
         ("train: {batch_size: 0}\n", "exp.yaml:1: train.batch_size: should be greater than or equal to 1, not 0"),
+        (
+            "train: {class_weights: {a: 0}}\n",
+            "exp.yaml:1: train.class_weights: should be balanced, or a number above 0 by label, as in {spam: 2.0}, "
+            "not {'a': 0}",
+        ),
         ("train: {clip_norm: 0.0}\n", "exp.yaml:1: train.clip_norm: should be greater than 0, not 0.0"),
         ("train: {seed: -1}\n", "exp.yaml:1: train.seed: should be greater than or equal to 0, not -1"),
         ("train: {seed: 4294967296}\n", "exp.yaml:1: train.seed: should be less than 4294967296, not 4294967296"),
@@ -361,7 +368,7 @@ def test_dumped_and_loaded_is_the_same(changes: dict[str, Any]) -> None:
 def test_a_dump_is_readable_and_in_order() -> None:
     text = dump_yaml(Config.model_validate({"data": {"train": "주문.tsv"}}))
     assert text.startswith("data:\n  train: 주문.tsv\n  valid: null\n")
-    assert list(yaml.safe_load(text)) == ["data", "tokenizer", "model", "train"]
+    assert list(yaml.safe_load(text)) == ["data", "tokenizer", "embedding", "model", "train"]
 
 
 def test_two_sizes_of_a_batch_are_one_too_many(tmp_path: Path) -> None:
@@ -386,3 +393,56 @@ def test_a_config_cannot_be_changed(section: str, key: str, value: object) -> No
     with pytest.raises(ValidationError):
         setattr(getattr(config, section), key, value)
     assert config == Config()
+
+
+def test_nothing_is_frozen_without_vectors() -> None:
+    with pytest.raises(ConfigError, match=r"embedding\.freeze: given without embedding\.vectors; name the file"):
+        load_config(overrides=parse_overrides(["embedding.freeze=true"]))
+    assert load_config(overrides=parse_overrides(["embedding.freeze=true", "embedding.vectors=v.txt"])).embedding.freeze
+
+
+@pytest.mark.parametrize(
+    ("fold", "message"),
+    [
+        ("6/5", "there is no part 6 of 5 parts"),
+        ("1/1", "there is no part 1 of 1 parts"),
+        ("0/5", "should be K/N, which holds out the K-th of N parts"),
+        ("half", "should be K/N"),
+        (2, "should be a valid string"),
+    ],
+)
+def test_a_fold_that_is_none_is_told(fold: object, message: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        load_config(overrides=[Override("data.fold", fold, f"--set data.fold={fold}")])
+    assert [message in fault for fault in told.value.faults] == [True]
+    assert told.value.faults[0].startswith(f"--set data.fold={fold}: data.fold: ")
+
+
+def test_a_fold_goes_without_valid() -> None:
+    valid = [Override("data.train", "a", "--train a"), Override("data.valid", "b", "--valid b")]
+    fold = Override("data.fold", "2/5", "--kfold 5")
+    with pytest.raises(ConfigError, match=r"--kfold 5: data\.fold: given together with data.valid"):
+        load_config(overrides=[*valid, fold])
+    assert load_config(overrides=[*valid, Override("data.valid", None, ""), fold]).data.fold == "2/5"
+
+
+def test_several_labels_are_judged_by_micro_f1_unless_it_is_said() -> None:
+    assert load("").train.metric == "accuracy"
+    assert load("data:\n  multi_label: true\n").train.metric == "micro_f1"
+    assert load("", "data.multi_label=true", "train.lr=0.1").train.metric == "micro_f1"
+    assert load("", "data.multi_label=true", "train.metric=accuracy").train.metric == "accuracy"
+    config = load("", "data.multi_label=true")
+    assert load(dump_yaml(config)) == config
+
+
+@pytest.mark.parametrize("separator", ["|", ">", ",", "&", ";", " | ", "/"])
+def test_a_separator_need_not_be_quoted_for_yaml(separator: str) -> None:
+    value = f'"{separator}"' if separator.strip() != separator else separator
+    config = load("", "data.multi_label=true", f"data.label_separator={value}")
+    assert config.data.label_separator == separator
+
+
+def test_a_separator_without_several_labels_is_a_fault() -> None:
+    reason = "data.label_separator: given without data.multi_label=true; say that too, or leave it out"
+    assert faults_of('data:\n  label_separator: "|"\n') == [f"exp.yaml:2: {reason}"]
+    assert faults_of("", "data.label_separator=|") == [f"--set data.label_separator=|: {reason}"]

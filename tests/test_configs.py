@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 import pytest
 
 from command import Run
+from samples import write_sets
 from textrnn.config import Config, load_config
 
 FOLDER = Path(__file__).resolve().parent.parent / "configs"
-CONFIGS = sorted(FOLDER.rglob("*.yaml"))
+SPACE = FOLDER / "space.yaml"
+CHECK = FOLDER / "data-check.yaml"
+CONFIGS = sorted(set(FOLDER.rglob("*.yaml")) - {SPACE, CHECK})
 SETS = ("trec", "sst2", "mr", "subj", "chatbot_ko")
-TINY = ("--hidden", "4", "--epochs", "1", "--batch-size", "256", "--set", "model.embedding=8")
+OTHERS = ("trec-vectors.yaml", "several-labels.yaml")
+TINY = ("model.hidden=4", "train.epochs=1", "train.batch_size=256", "model.embedding=8")
+FEWER = {"--kfold": "2", "--seeds": "2", "--trials": "1"}
 
 
 def test_there_is_one_for_each_set_and_cell() -> None:
-    names = {path.name for path in CONFIGS}
-    assert {f"{name}-{cell}.yaml" for name in SETS for cell in ("sru", "gru")} | {"starter.yaml"} <= names
+    names = {path.name for path in CONFIGS if path.parent == FOLDER}
+    assert {f"{name}-{cell}.yaml" for name in SETS for cell in ("sru", "gru")} | {"starter.yaml", *OTHERS} == names
+
+
+def test_the_config_that_is_looked_over_opens_with_its_command(textrnn: Run) -> None:
+    first = CHECK.read_text(encoding="utf-8").splitlines()[0]
+    assert first == "# textrnn data check --config configs/data-check.yaml"
+    assert textrnn("data", "check", "--config", CHECK).returncode == 0
 
 
 def test_the_starter_holds_every_key_with_its_default() -> None:
@@ -31,24 +43,51 @@ def test_the_starter_holds_every_key_with_its_default() -> None:
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
-def test_it_opens_with_its_command_and_trains(path: Path, textrnn: Run) -> None:
-    first = path.read_text(encoding="utf-8").splitlines()[0]
-    name = "textrnn.yaml" if path.name == "starter.yaml" else f"configs/{path.name}"
-    if path.name == "data-check.yaml":
-        assert first == f"# textrnn data check --config {name}"
-        assert textrnn("data", "check", "--config", path).returncode == 0
-    else:
-        assert first == f"# textrnn train {name}"
+def test_it_opens_with_its_command_and_trains(path: Path, textrnn: Run, tmp_path: Path) -> None:
+    words = read_command(path)
+    name = "textrnn.yaml" if path.name == "starter.yaml" else f"configs/{path.relative_to(FOLDER).as_posix()}"
+    assert words[1] == name
     config = load_config(path)
     folder = os.environ.get("TEXTRNN_TEST_DATA")
-    if folder and config.data.train != "demo":
+    if config.data.multi_label:
+        rows = write_sets(tmp_path / "rows.tsv")
+        data = [f"data.{part}={rows}" for part in ("train", "valid", "test")]
+    elif folder and config.data.train != "demo":
         data = [
             f"data.{part}={folder}/{getattr(config.data, part).removeprefix('data/')}"
             for part in ("train", "valid", "test")
         ]
     else:
         data = ["data.train=demo", "data.valid=null", "data.test=null"]
-    settings = [part for setting in data for part in ("--set", setting)]
-    done = textrnn("train", path, *settings, *TINY)
+    if config.embedding.vectors is not None:
+        (tmp_path / "words.txt").write_text("the 0.5 1\n. 1 0.25\n", encoding="utf-8")
+        data.append("embedding.vectors=words.txt")
+    run_smaller(words, path, data, textrnn)
+
+
+def test_the_space_opens_with_its_command_and_is_searched(textrnn: Run) -> None:
+    words = read_command(SPACE)
+    assert words[1:] == ["configs/starter.yaml", "--trials", "20", "--space", "configs/space.yaml"]
+    run_smaller(
+        [str(SPACE) if word == "configs/space.yaml" else word for word in words], FOLDER / "starter.yaml", [], textrnn
+    )
+
+
+def read_command(path: Path) -> list[str]:
+    """Return the words after ``# textrnn`` in the first line."""
+    words = shlex.split(path.read_text(encoding="utf-8").splitlines()[0])
+    assert words[:2] == ["#", "textrnn"]
+    assert words[2] in ("train", "tune")
+    return words[2:]
+
+
+def run_smaller(words: list[str], path: Path, settings: list[str], textrnn: Run) -> None:
+    """Run the command with the config at ``path``, with other data and a tiny network, and with fewer runs."""
+    if words[0] == "tune":
+        pytest.importorskip("optuna", reason="the extra tune is not installed")
+    rest = [FEWER.get(flag, word) for flag, word in zip(words[1:], words[2:], strict=False)]
+    more = [part for setting in (*settings, *TINY) for part in ("--set", setting)]
+    done = textrnn(words[0], path, *rest, *more)
     assert done.returncode == 0, done.stderr.decode()
-    assert f"layers of {config.model.cell.upper()}" in done.stderr.decode()
+    if words[0] == "train":
+        assert f"layers of {load_config(path).model.cell.upper()}" in done.stderr.decode()

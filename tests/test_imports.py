@@ -27,6 +27,7 @@ ALLOWED = {
     "training": {"ops", "config", "errors", "files", "runs", "corpus", "tokenizer", "classifier", "modelfile"},
     "inference": {"config", "errors", "corpus", "tokenizer", "modelfile", "ops"},
     "report": {"corpus", "inference", "errors"},
+    "studies": {"config", "corpus", "errors", "files", "runs", "training", "inference", "report"},
     "bench": {"layers", "ops", "errors"},
 }
 NO_TORCH = {"errors", "files", "runs", "config", "corpus", "tokenizer", "modelfile", "inference", "report", "cli"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -149,8 +150,57 @@ def test_what_does_not_fit_together_is_refused(saved: Path, change: Any) -> None
 
 def test_a_newer_format_is_named(saved: Path) -> None:
     def make_newer(tensors: Any, header: Any) -> None:
-        header["format_version"] = 2
+        header["format_version"] = 3
 
     rewrite(saved, make_newer)
-    with pytest.raises(ModelError, match=r"format version 2.*newer textrnn"):
+    with pytest.raises(ModelError, match=r"format version 3.*newer textrnn"):
         load_model(saved)
+
+
+def test_a_model_from_before_several_labels_is_read(saved: Path) -> None:
+    def age(tensors: Any, header: Any) -> None:
+        assert header["format_version"] == 1
+        assert header.keys() == {"format_version", "labels", "config"}
+        del header["config"]["data"]["multi_label"], header["config"]["data"]["label_separator"]
+
+    wanted = load_model(saved)
+    rewrite(saved, age)
+    found = load_model(saved)
+    assert (found.config, found.labels, found.thresholds) == (wanted.config, wanted.labels, None)
+
+
+@pytest.fixture
+def several(tmp_path: Path, tokenizer: Tokenizer) -> Path:
+    path = tmp_path / "several.safetensors"
+    config = make_config(model__hidden=4, model__embedding=6, data__multi_label=True)
+    save_model(path, replace(make_model(tokenizer, config), thresholds=(0.5, 0.1234567890123, 1.0)))
+    return path
+
+
+def test_thresholds_come_back_and_make_another_version(several: Path) -> None:
+    def look(tensors: Any, header: Any) -> None:
+        assert header["format_version"] == 2
+
+    rewrite(several, look)
+    assert load_model(several).thresholds == (0.5, 0.1234567890123, 1.0)
+
+
+@pytest.mark.parametrize(
+    "thresholds", [None, [0.5, 0.5], [0.5] * 4, [0.5, 0.5, 1.5], [0.5, "x", 0.5], [float("nan")] * 3]
+)
+def test_wrong_thresholds_are_refused(several: Path, thresholds: Any) -> None:
+    def spoil(tensors: Any, header: Any) -> None:
+        header["thresholds"] = thresholds
+
+    rewrite(several, spoil)
+    with pytest.raises(ModelError, match=r"damaged: .*threshold"):
+        load_model(several)
+
+
+def test_a_config_of_several_labels_needs_thresholds(several: Path) -> None:
+    def age(tensors: Any, header: Any) -> None:
+        header["format_version"] = 1
+
+    rewrite(several, age)
+    with pytest.raises(ModelError, match="disagree on several labels"):
+        load_model(several)

@@ -548,3 +548,19 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(TokenizerError) as caught:
         Tokenizer.read(Path(name))
     assert str(caught.value) == message
+
+
+def test_pieces_and_words_leave_out_what_is_no_text() -> None:
+    lines = [b"tea, Tea; and 7 teas!"] * 20
+    tokenizer = train_tokenizer(lines, hard_vocab_limit=False, options={"byte_fallback": True}).tokenizer
+    pieces, words = tokenizer.list_pieces(), tokenizer.list_words()
+    assert len(tokenizer) - len(pieces) == 3 + 256
+    assert not [piece for piece in pieces.values() if piece.startswith("<")]
+    for piece, text in pieces.items():
+        assert tokenizer.decode([piece]) == text.strip("\u2581")
+    assert {",", ";", "!"} <= set(words.values())
+    assert words == {
+        piece: text.strip("\u2581")
+        for piece, text in pieces.items()
+        if text != "\u2581" and ("\u2581" in text or not any(letter.isalpha() for letter in text))
+    }

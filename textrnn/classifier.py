@@ -28,6 +28,7 @@ class Classifier(nn.Module):
         bidirectional: read each text in both directions.
         pooling: last, max, mean, max+mean or attention.
         dropout: share of values dropped on embeddings, between layers and before the last product, in training.
+        variational_dropout: on embeddings and between layers, drop the same columns in all steps of a text.
         layer_norm: normalise the input of each recurrent layer.
         highway_bias: SRU only, see :class:`textrnn.layers.sru.SRU`.
     """
@@ -44,12 +45,13 @@ class Classifier(nn.Module):
         bidirectional: bool,
         pooling: str,
         dropout: float,
+        variational_dropout: bool,
         layer_norm: bool,
         highway_bias: float,
     ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocab_size, embedding)
-        self.dropout = dropout
+        self.dropout, self.variational = dropout, variational_dropout
         self.layers = nn.ModuleList()
         width = embedding
         for _ in range(layers):
@@ -73,7 +75,7 @@ class Classifier(nn.Module):
         """Map the vectors ``x`` (N, embedding) of the pieces to scores (B, C), as :meth:`forward` does."""
         p = self.dropout if self.training else 0.0
         for layer in self.layers:
-            x = layer(x, offsets, p)
+            x = layer(x, offsets, p, variational=self.variational)
         scores: Tensor = self.head(dropout(self.pool(x, offsets), p))
         return scores
 

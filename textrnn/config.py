@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from textrnn.errors import ConfigError
 
@@ -19,7 +19,10 @@ Pooling = Literal["last", "max", "mean", "max+mean", "attention"]
 DataFormat = Literal["auto", "tsv", "csv", "jsonl", "fasttext"]
 ModelType = Literal["unigram", "bpe", "char", "word"]
 Precision = Literal["fp32", "bf16", "fp16"]
-Metric = Literal["accuracy", "macro_f1", "weighted_f1", "loss"]
+Schedule = Literal["linear", "cosine", "constant", "one-cycle"]
+Metric = Literal["accuracy", "micro_f1", "macro_f1", "weighted_f1", "loss"]
+
+_FOLD = r"^[1-9]\d{0,3}/[1-9]\d{0,3}$"
 
 DEMO = "demo"
 """As ``data.train``: the demo data that ships with the package."""
@@ -31,6 +34,19 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
+def _check_class_weights(value: Any) -> Any:
+    known = value is None or value == "balanced"
+    if not known and not (
+        isinstance(value, dict)
+        and all(isinstance(weight, int | float) and 0 < weight < float("inf") for weight in value.values())
+    ):
+        raise ValueError("should be balanced, or a number above 0 by label, as in {spam: 2.0}")
+    return value if known else {str(label): float(weight) for label, weight in value.items()}
+
+
+ClassWeights = Annotated[Literal["balanced"] | dict[str, float] | None, BeforeValidator(_check_class_weights)]
+
+
 class DataConfig(Section):
     """Where the labelled text is, and how it is written."""
 
@@ -40,7 +56,16 @@ class DataConfig(Section):
     format: DataFormat = Field("auto", description="auto goes by the file's extension and first line")
     label: str = Field("label", min_length=1, description="the column that holds the label (CSV, JSON Lines)")
     text: str = Field("text", min_length=1, description="the column that holds the text (CSV, JSON Lines)")
+    multi_label: bool = Field(False, description="a text may have several labels, or none")
+    label_separator: str | None = Field(
+        None, min_length=1, description="what stands between a text's labels; none: each stands for itself"
+    )
     valid_share: float = Field(0.1, gt=0, lt=1, description="share of train that is held out without data.valid")
+    fold: str | None = Field(
+        None,
+        pattern=_FOLD,
+        description="K/N, which holds out the K-th of N parts of train (--kfold N trains on each); none: valid_share",
+    )
     max_length: int = Field(512, ge=1, le=1_000_000, description="pieces of a text that are read; the rest is left out")
     cache: str | None = Field(
         None, min_length=1, description="folder that keeps encoded text; none: textrnn in the user's cache folder"
@@ -55,6 +80,24 @@ class TokenizerConfig(Section):
         4000, ge=2, le=10_000_000, description="pieces at most; fewer when the text is too small for them"
     )
     model_type: ModelType = Field("unigram", description="the kind of tokenizer that is trained")
+    alpha: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="draw a text's pieces anew in each epoch: unigram's smoothing (0.1 to 0.5; less is more varied), "
+        "bpe's share of merges left out (0.1); none: always the same",
+    )
+
+
+class EmbeddingConfig(Section):
+    """What the pieces' vectors begin with."""
+
+    vectors: str | None = Field(
+        None,
+        min_length=1,
+        description="pretrained word vectors (GloVe, .vec, .npy) for the pieces that are words; none",
+    )
+    freeze: bool = Field(False, description="leave the pretrained part of the vectors as it is")
 
 
 class ModelConfig(Section):
@@ -67,6 +110,9 @@ class ModelConfig(Section):
     bidirectional: bool = Field(True, description="read each text in both directions")
     pooling: Pooling = Field("max+mean", description="how the states of a text become one vector")
     dropout: float = Field(0.5, ge=0, lt=1, description="on embeddings, between layers and before the last product")
+    variational_dropout: bool = Field(
+        False, description="drop the same columns in all steps of a text, in place of others in each"
+    )
     layer_norm: bool = Field(True, description="normalise the input of each recurrent layer")
     highway_bias: float = Field(
         0.0, ge=-20, le=20, description="SRU: initial bias of the reset gate; below 0 for deep stacks"
@@ -93,15 +139,34 @@ class TrainConfig(Section):
     compile: bool = Field(False, description="compile the network with torch.compile")
     lr: float = Field(0.002, gt=0, description="highest learning rate of AdamW")
     weight_decay: float = Field(0.01, ge=0, description="AdamW's decoupled weight decay")
-    warmup: float = Field(
-        0.05, ge=0, lt=1, description="share of all steps in which the rate rises; then it falls to 0"
-    )
+    schedule: Schedule = Field("linear", description="how the rate goes on after it has risen")
+    warmup: float = Field(0.05, ge=0, lt=1, description="share of all steps in which the rate rises")
     clip_norm: float = Field(1.0, gt=0, description="largest norm of all gradients together")
+    class_weights: ClassWeights = Field(
+        None, description="balanced, or a weight by label (others have 1): how much an error on its texts counts"
+    )
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target that all classes have together")
+    focal_gamma: float = Field(
+        0.0, ge=0, le=10, description="above 0: texts that are right already count less (focal loss; 2 is usual)"
+    )
+    word_dropout: float = Field(0.0, ge=0, lt=1, description="share of the pieces that are read as unknown in training")
+    embedding_dropout: float = Field(
+        0.0, ge=0, lt=1, description="share of the vocabulary whose vectors are dropped, wherever they stand in a batch"
+    )
+    ema: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="decay of a running mean of the weights, which is judged and saved (0.999); 0: none",
+    )
     patience: int = Field(5, ge=1, le=1_000_000, description="epochs without a better metric before training stops")
     checkpoint_minutes: float = Field(
         10.0, ge=0, description="minutes between checkpoints, which --resume goes on from; 0: one after each step"
     )
-    metric: Metric = Field("accuracy", description="what valid is judged by; the best weights are kept")
+    metric: Metric = Field(
+        "accuracy", description="what valid is judged by; the best weights are kept; micro_f1 with data.multi_label"
+    )
+    tensorboard: bool = Field(False, description="write events for TensorBoard into the run folder")
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(42, description="fixes everything that is drawn at random")
     device: str = Field(
         "auto", pattern=r"^(auto|cpu|mps|cuda(:\d{1,3})?)$", description="auto, cpu, cuda, cuda:N or mps"
@@ -113,8 +178,18 @@ class Config(Section):
 
     data: DataConfig = DataConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()
+    embedding: EmbeddingConfig = EmbeddingConfig()
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _judge_sets_by_f1(cls, tree: Any) -> Any:
+        """With several labels a text the metric is micro_f1 where none is said."""
+        data, train = (tree.get(name, {}) if isinstance(tree, dict) else None for name in ("data", "train"))
+        if not isinstance(data, dict) or data.get("multi_label") is not True or not isinstance(train, dict):
+            return tree
+        return {**tree, "train": {"metric": "micro_f1", **train}}
 
 
 @dataclass(frozen=True)
@@ -126,6 +201,7 @@ class Override:
     origin: str
 
 
+_SIGNS = ("|", ">", ",", "&")  # of YAML's own, that no value begins with on a line of its own: separators, most likely
 _NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)  # dates and numbers out of range are ValueErrors
 
 
@@ -177,7 +253,8 @@ def parse_override(text: str) -> Override:
     if not equals or not key.strip():
         raise ConfigError(f"{origin}: write it as path.to.key=value, as in --set train.lr=0.001")
     try:
-        return Override(key.strip(), yaml.load(value, _Loader), origin)  # a SafeLoader
+        parsed = value if value in _SIGNS else yaml.load(value, _Loader)  # a SafeLoader
+        return Override(key.strip(), parsed, origin)
     except _NOT_YAML:
         raise ConfigError(f"{origin}: the value is not YAML; quote it, as in --set '{key}=\"a: b\"'") from None
 
@@ -192,7 +269,8 @@ def load_config(path: Path | None = None, *, overrides: Iterable[Override] = ())
     origins: dict[str, str] = {}
     faults: list[str] = []
     if path is not None:
-        tree, origins, faults = _read_yaml(path)
+        tree, origins, faults = read_yaml(path)
+        tree = {name: value for name, value in tree.items() if value is not None}  # all keys of it are commented out
     for override in overrides:
         if _put(tree, override.key.split("."), override.value):
             origins[override.key] = override.origin
@@ -202,7 +280,8 @@ def load_config(path: Path | None = None, *, overrides: Iterable[Override] = ())
         config = Config.model_validate(tree)
     except ValidationError as error:
         faults += [_describe(fault, origins, path) for fault in error.errors()]
-    faults += _find_lone_valid(tree, origins, path) + _find_two_sizes(tree, origins, path)
+    for find in (_find_lone_valid, _find_two_sizes, _find_lone_freeze, _find_bad_fold, _find_lone_separator):
+        faults += find(tree, origins, path)
     if faults:
         raise ConfigError(faults)
     return config
@@ -213,8 +292,12 @@ def dump_yaml(config: Config) -> str:
     return yaml.dump(config.model_dump(), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
-def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, str], list[str]]:
-    """Return the tree, where each key stands, and the faults of keys that stand twice."""
+def read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, str], list[str]]:
+    """Return the tree in the file at ``path``, where each key stands, and the faults of keys that stand twice.
+
+    Raises:
+        ConfigError: the file cannot be read, or holds no keys.
+    """
     tree, node = _parse_yaml(path)
     if tree is None:
         return {}, {}, []
@@ -226,8 +309,6 @@ def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, str], list[str]]:
         if key in origins:
             faults.append(f"{path}:{line}: {key}: written twice; keep one")
         origins[key] = f"{path}:{line}"
-    for section in [name for name, value in tree.items() if value is None]:
-        del tree[section]  # a section whose keys are all commented out
     return tree, origins, faults
 
 
@@ -286,12 +367,48 @@ def _find_lone_valid(tree: Mapping[str, Any], origins: Mapping[str, str], path: 
     return [f"{origin}: data.valid: given without data.train; name the training text too"]
 
 
+def _find_lone_freeze(tree: Mapping[str, Any], origins: Mapping[str, str], path: Path | None) -> list[str]:
+    embedding = tree.get("embedding")
+    if not isinstance(embedding, dict) or embedding.get("vectors") or not embedding.get("freeze"):
+        return []
+    origin = origins.get("embedding.freeze", str(path))
+    return [f"{origin}: embedding.freeze: given without embedding.vectors; name the file of vectors too"]
+
+
 def _find_two_sizes(tree: Mapping[str, Any], origins: Mapping[str, str], path: Path | None) -> list[str]:
     train = tree.get("train")
     if not isinstance(train, dict) or train.get("batch_size") is None or train.get("batch_tokens") is None:
         return []
     origin = origins.get("train.batch_tokens", str(path))
     return [f"{origin}: train.batch_tokens: given together with train.batch_size; leave one of them null"]
+
+
+def _find_bad_fold(tree: Mapping[str, Any], origins: Mapping[str, str], path: Path | None) -> list[str]:
+    data = tree.get("data")
+    if not isinstance(data, dict):
+        return []
+    fold = data.get("fold")
+    if not isinstance(fold, str) or not re.match(_FOLD, fold):
+        return []
+    origin = origins.get("data.fold", str(path))
+    if data.get("valid") is not None:
+        return [f"{origin}: data.fold: given together with data.valid; leave it out, or --set data.valid=null"]
+    number, folds = split_fold(fold)
+    return [] if 1 <= number <= folds > 1 else [f"{origin}: data.fold: there is no part {number} of {folds} parts"]
+
+
+def split_fold(fold: str) -> tuple[int, int]:
+    """Return K and N of ``K/N``."""
+    number, _, folds = fold.partition("/")
+    return int(number), int(folds)
+
+
+def _find_lone_separator(tree: Mapping[str, Any], origins: Mapping[str, str], path: Path | None) -> list[str]:
+    data = tree.get("data")
+    if not isinstance(data, dict) or data.get("label_separator") is None or data.get("multi_label", False):
+        return []
+    origin = origins.get("data.label_separator", str(path))
+    return [f"{origin}: data.label_separator: given without data.multi_label=true; say that too, or leave it out"]
 
 
 def _put(tree: dict[str, Any], keys: list[str], value: Any) -> bool:
@@ -315,7 +432,8 @@ def _describe(fault: Mapping[str, Any], origins: Mapping[str, str], path: Path |
     elif kind == "string_pattern_mismatch":
         reason = f"should be {_field_description(key)}, not {_show(value)}"
     else:
-        reason = f"{fault['msg'].removeprefix('Input ').removeprefix('String ')}, not {_show(value)}"
+        said = re.sub("^(Input |String |Value error, )", "", fault["msg"])
+        reason = f"{said}, not {_show(value)}"
     return f"{origin}: {key}: {reason}" if origin else f"{key}: {reason}"
 
 

@@ -30,6 +30,10 @@ class DataError(TextrnnError):
         super().__init__(f"{name}: {reason}" if line_number is None else f"{name}:{line_number}: {reason}")
 
 
+class DivergedError(DataError):
+    """A run whose loss is no longer finite."""
+
+
 class TokenizerError(TextrnnError):
     """A tokenizer that cannot be trained or read."""
 
@@ -44,6 +48,10 @@ class ModelError(TextrnnError):
 
 class BackendError(TextrnnError):
     """A device or kernel that was asked for and is not there."""
+
+
+class OutOfMemoryError(BackendError):
+    """A run that wants more memory than there is."""
 
 
 class StoppedError(TextrnnError):

@@ -55,13 +55,13 @@ def keep_previous(*paths: Path) -> list[tuple[Path, Path]]:
 
 
 def shipped(name: str) -> Path:
-    """Return the path of a shipped file or folder: ``demo`` or ``starter.yaml``.
+    """Return the path of a shipped file or folder: ``demo``, ``starter.yaml`` or ``space.yaml``.
 
     An installed wheel holds them inside the package; a checkout (or an editable install) at their own places.
     """
     package = Path(__file__).resolve().parent
-    installed = package / "shipped" / {"demo": "demo", "starter.yaml": "configs/starter.yaml"}[name]
-    checkout = package.parent / {"demo": "data/demo", "starter.yaml": "configs/starter.yaml"}[name]
+    installed = package / "shipped" / ("demo" if name == "demo" else f"configs/{name}")
+    checkout = package.parent / ("data/demo" if name == "demo" else f"configs/{name}")
     return installed if installed.exists() else checkout
 
 

@@ -20,7 +20,7 @@ from textrnn.errors import ModelError, TokenizerError
 from textrnn.files import atomic_write
 from textrnn.tokenizer import Tokenizer
 
-FORMAT_VERSION = 1
+_VERSIONS = (1, 2)  # of models that give one label a text, and several
 MODEL_NAME = "model.safetensors"
 
 _TOKENIZER = "tokenizer"
@@ -31,21 +31,27 @@ Weights = Mapping[str, npt.NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class SavedModel:
-    """What a model file holds."""
+    """What a model file holds.
+
+    ``thresholds`` (C,) are those of a model that gives a text several labels: the probabilities from which it does.
+    """
 
     config: Config
     labels: tuple[str, ...]
     tokenizer: Tokenizer
     weights: Weights
+    thresholds: tuple[float, ...] | None = None
 
 
 def save_model(path: Path, model: SavedModel) -> None:
     """Write ``model`` to ``path``, atomically; the same model gives the same bytes."""
-    header = {
-        "format_version": FORMAT_VERSION,
+    header: dict[str, Any] = {
+        "format_version": _VERSIONS[model.thresholds is not None],
         "labels": list(model.labels),
         "config": model.config.model_dump(),
     }
+    if model.thresholds is not None:
+        header["thresholds"] = list(model.thresholds)
     tensors: dict[str, npt.NDArray[Any]] = {name: np.ascontiguousarray(array) for name, array in model.weights.items()}
     tensors[_TOKENIZER] = np.frombuffer(model.tokenizer.model, np.uint8)
     with atomic_write(path) as file:
@@ -76,17 +82,18 @@ def load_model(path: Path) -> SavedModel:
     path = find_model(path)
     header = _read_header(path)
     version = header.get("format_version")
-    if version != FORMAT_VERSION:
-        cure = "install a newer textrnn" if isinstance(version, int) and version > FORMAT_VERSION else "train it again"
-        raise ModelError(path, f"has format version {version!r}, this textrnn reads {FORMAT_VERSION}; {cure}")
+    if version not in _VERSIONS:
+        cure = "install a newer textrnn" if isinstance(version, int) and version > max(_VERSIONS) else "train it again"
+        raise ModelError(path, f"has format version {version!r}, this textrnn reads 1 and 2; {cure}")
     try:
         tensors = load_file(path)
         labels = tuple(_read_labels(header["labels"]))
         config = Config.model_validate(header["config"])
         tokenizer = Tokenizer(tensors.pop(_TOKENIZER).tobytes(), name=path)
+        thresholds = _read_thresholds(header["thresholds"], len(labels)) if version == 2 else None
     except (SafetensorError, KeyError, TypeError, ValidationError, TokenizerError, OSError) as error:
         raise ModelError(path, f"damaged: {str(error).splitlines()[0]}") from None
-    model = SavedModel(config, labels, tokenizer, tensors)
+    model = SavedModel(config, labels, tokenizer, tensors, thresholds)
     if fault := _find_fault(model):
         raise ModelError(path, f"damaged: {fault}")
     return model
@@ -143,6 +150,8 @@ def expected_shapes(config: Config, *, vocab_size: int, classes: int) -> dict[st
 def _find_fault(model: SavedModel) -> str | None:
     if len(set(model.labels)) != len(model.labels):
         return "a label stands twice"
+    if model.config.data.multi_label != (model.thresholds is not None):
+        return "its config and format version disagree on several labels a text"
     wanted = expected_shapes(model.config, vocab_size=len(model.tokenizer), classes=len(model.labels))
     if names := wanted.keys() ^ model.weights.keys():
         return f"tensor '{min(names)}' is missing or unknown"
@@ -161,6 +170,14 @@ def _read_labels(labels: Any) -> list[str]:
     if wrong := next((label for label in labels if not is_label(label)), None):
         raise TypeError(f"{wrong!r} is no label")
     return labels
+
+
+def _read_thresholds(thresholds: Any, classes: int) -> tuple[float, ...]:
+    if not isinstance(thresholds, list) or len(thresholds) != classes:
+        raise TypeError("no threshold for each label")
+    if not all(isinstance(threshold, float) and 0 <= threshold <= 1 for threshold in thresholds):
+        raise TypeError("a threshold is no number from 0.0 to 1.0")
+    return tuple(thresholds)
 
 
 def make_labels(labels: Sequence[str]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The pointer to the latest run of a folder, which lets commands go without ``-m``."""
+"""What tells runs from one another: the pointer to the latest, which lets commands go without ``-m``, and studies."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from textrnn.errors import ModelError
 from textrnn.files import write_text
 
 POINTER = Path("runs") / "latest"
+STUDY_NAME = "study.json"
 
 
 def point_to(folder: Path) -> None:
@@ -31,3 +32,8 @@ def find_latest() -> Path:
     if not name or not Path(name).is_dir():
         raise ModelError(POINTER, f"points to {name or 'nothing'}, which is gone; name a model with -m")
     return Path(name)
+
+
+def is_study(folder: Path) -> bool:
+    """Whether several runs from one config were begun in ``folder``."""
+    return (folder / STUDY_NAME).is_file()

@@ -158,6 +158,25 @@ class Tokenizer:
             raise TokenizerError("this tokenizer cannot sample; unigram and bpe tokenizers can") from None
         return drawn
 
+    @cached_property
+    def kind(self) -> str:
+        """``unigram``, ``bpe``, or ``word or char``: the latter have one segmentation of a text only."""
+        try:
+            self._processor.encode("a", enable_sampling=True, nbest_size=-1, alpha=0.1)
+        except RuntimeError:
+            return "word or char"
+        # a merge's score is minus its rank; a unigram's is the logarithm of a probability
+        return "bpe" if all(score.is_integer() for score in self.list_scores().values()) else "unigram"
+
+    def list_scores(self) -> dict[int, float]:
+        """Return the score of each of :meth:`list_pieces`, by its id."""
+        return {i: float(self._processor.get_score(i)) for i in self.list_pieces()}
+
+    @property
+    def unknown_id(self) -> int:
+        """The id of the unknown piece."""
+        return int(self._processor.unk_id())
+
     def decode(self, pieces: Sequence[str] | Sequence[int]) -> str:
         """Return the text of pieces or of ids.
 
@@ -172,6 +191,21 @@ class Tokenizer:
     def normalize(self, text: str) -> str:
         """Return ``text`` as the model sees it, which is what decoding its pieces gives."""
         return str(self._processor.normalize(text)).replace(_META, " ").strip(" ")
+
+    def list_pieces(self) -> dict[int, str]:
+        """Return the pieces that stand for text, by their ids: all but those for control, bytes and what is unknown."""
+        spm = self._processor
+        special = (spm.is_control, spm.is_byte, spm.is_unknown, spm.is_unused)
+        return {i: str(spm.id_to_piece(i)) for i in range(len(self)) if not any(is_one(i) for is_one in special)}
+
+    def list_words(self) -> dict[int, str]:
+        """Return the word of each piece that is a whole one, by its id: it has a blank at an end, or no letter."""
+        words = {}
+        for i, piece in self.list_pieces().items():
+            word = piece.strip(_META)
+            if word and (word != piece or not any(map(str.isalpha, word))):
+                words[i] = word
+        return words
 
     def format_vocab(self) -> str:
         """Return the content of a ``.vocab`` file: a line ``piece<TAB>score`` for each piece."""

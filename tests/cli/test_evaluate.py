@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from textrnn.cli.evaluate import format_evaluation, format_table
+from textrnn.cli.evaluate import format_evaluation, format_sets, format_table
 from textrnn.report.evaluation import ClassScore, Evaluation
+from textrnn.report.sets import LabelScore, SetEvaluation
 
 
 def make_evaluation(labels: list[str]) -> Evaluation:
@@ -57,4 +58,32 @@ def test_a_table_aligns_text_left_and_numbers_right() -> None:
         "a              n",
         "long name      5",
         "b          1,234",
+    ]
+
+
+def test_sets_of_labels_have_thresholds_and_no_confusion() -> None:
+    found = SetEvaluation(
+        texts=20,
+        correct=9,
+        accuracy=0.45,
+        micro_f1=0.8,
+        macro_f1=0.7,
+        weighted_f1=0.75,
+        loss=1.25,
+        unknown_texts=1,
+        unknown_labels=["new"],
+        labels=["refund", "new"],
+        classes=[LabelScore("refund", 0.5, 0.25, 1 / 3, 10, 0.1234), LabelScore("new", 0.0, 0.0, 0.0, 1, None)],
+    )
+    assert format_sets(found).splitlines() == [
+        "texts        20",
+        "micro F1     80.00 %",
+        "macro F1     70.00 %",
+        "weighted F1  75.00 %",
+        "accuracy     45.00 %  (9 with all labels right)",
+        "loss         1.2500",
+        "",
+        "label   precision  recall    F1  support  threshold",
+        "refund       50.0    25.0  33.3       10      0.123",
+        "new           0.0     0.0   0.0        1          -",
     ]

@@ -16,6 +16,7 @@ RECORD = EpochRecord(
     loss=0.5,
     valid_loss=0.75,
     accuracy=0.875,
+    micro_f1=0.85,
     macro_f1=0.8,
     weighted_f1=0.7,
     lr=0.001,
@@ -42,7 +43,10 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
-@pytest.mark.parametrize(("metric", "shown"), [("macro_f1", "macro F1 80.00 %"), ("loss", "accuracy 87.50 %")])
+@pytest.mark.parametrize(
+    ("metric", "shown"),
+    [("micro_f1", "micro F1 85.00 %"), ("macro_f1", "macro F1 80.00 %"), ("loss", "accuracy 87.50 %")],
+)
 def test_the_line_shows_the_metric_that_decides(metric: str, shown: str) -> None:
     assert f"valid loss 0.7500  {shown}" in progress.format_epoch(RECORD, Plan(3, 10, metric))
 
@@ -59,6 +63,20 @@ def test_live_shows_the_bar_and_the_lines(monkeypatch: pytest.MonkeyPatch) -> No
     assert "loss 0.500" in shown
     assert "12,346 tokens/s" in shown
     assert "accuracy 87.50 %" in shown
+
+
+def test_live_shows_several_runs_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(progress, "_STEPS_PER_SECOND", 1e9)
+    reporter = progress.LiveReporter()
+    reporter._console = Console(file=screen, force_terminal=True, width=160, highlight=False)
+    drive(reporter)
+    before = len(screen.getvalue())
+    drive(reporter)
+    reporter.begin(Plan(epochs=3, batches=10, metric="accuracy"))
+    assert "epoch 2/3" in screen.getvalue()[before:]
+    assert reporter._best == ""  # that of the run before is forgotten
+    reporter.close()
 
 
 def test_live_shows_how_much_text_was_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from textrnn.corpus.batching import (
     bucket_rows,
     count_batches,
     hold_out,
+    hold_out_fold,
     make_offsets,
     pack,
     sorted_batches,
@@ -265,6 +266,17 @@ def test_a_part_of_a_corpus_shares_its_files(tmp_path: Path) -> None:
     assert part.keep(np.array([3, 1])).classes.tolist() == [8, 7]
 
 
+@pytest.mark.parametrize("block", [3, 1 << 14])
+def test_ids_are_counted(block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "_BLOCK", block)
+    corpus, sequences = make_files(tmp_path, 50)
+    kept = [40, 7, 9, 8]
+    V = 2 + max(map(max, filter(len, sequences)))
+    for texts, chosen in ((corpus, range(50)), (corpus.keep(np.array(kept)), kept)):
+        every = [token for row in chosen for token in sequences[row]]
+        assert texts.count_ids(V).tolist() == [every.count(token) for token in range(V)]
+
+
 def test_classes_are_those_of_the_model(tmp_path: Path) -> None:
     corpus, _ = make_files(tmp_path, 6)
     mapped = Corpus(corpus.ids, corpus.offsets, corpus.label_numbers, np.array([1, -1, 0, 1, 1, -1]))
@@ -375,3 +387,24 @@ def test_batches_can_be_passed_over(how: dict[str, Any], skip: int, monkeypatch:
 def test_batches_are_counted(rows: int) -> None:
     corpus, _ = make_corpus(rows)
     assert count_batches(corpus, 8) == len(list(bucket_batches(corpus, 8, np.random.default_rng(0))))
+
+
+@pytest.mark.parametrize(("sizes", "folds"), [((10, 10), 5), ((7, 2, 1, 13), 3), ((4, 4, 4), 4), ((2, 5), 2)])
+def test_folds_hold_out_each_row_once_and_even_parts_of_each_class(sizes: tuple[int, ...], folds: int) -> None:
+    classes = np.random.default_rng(0).permutation(np.repeat(np.arange(len(sizes)), sizes))
+    parts = []
+    for number in range(1, folds + 1):
+        kept, held = hold_out_fold(classes, number, folds, rng=np.random.default_rng(7))
+        assert sorted([*kept, *held]) == list(range(len(classes)))
+        assert held.tolist() == sorted(held)
+        parts.append(held)
+    together = np.concatenate(parts)
+    assert len(set(together.tolist())) == len(together) == sum(size for size in sizes if size > 1)
+    assert np.ptp([len(part) for part in parts]) <= 1
+    for number, size in enumerate(sizes):
+        counts = [int((classes[part] == number).sum()) for part in parts]
+        assert (sum(counts) == size and np.ptp(counts) <= 1) or size == 1
+    other = hold_out_fold(classes, 1, folds, rng=np.random.default_rng(8))[1]
+    again = hold_out_fold(classes, 1, folds, rng=np.random.default_rng(7))[1]
+    assert again.tolist() == parts[0].tolist()
+    assert sum(sizes) < 10 or other.tolist() != again.tolist()

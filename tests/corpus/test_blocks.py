@@ -174,3 +174,48 @@ def test_labels_are_numbered_as_they_come() -> None:
     classes = table.classify(Block(["다".encode(), b"a"], [b""] * 2, [7, 9]))
     assert (classes.tolist(), classes.dtype) == ([2, 1], np.int32)
     assert table.to_dict() == {"labels": ["b", "a", "다"], "counts": [2, 2, 1], "first_lines": [1, 2, 7]}
+
+
+SETS = {
+    "tsv": [b"a|b\tone", b"b\ttwo", b"\tnone", "가|b|a\t나".encode(), b"a\t"],
+    "fasttext": [
+        b"__label__a __label__b one",
+        b"__label__b",
+        b"none",
+        b"__label__b  __label__a  two",
+        b" __label__c x",
+    ],
+}
+ODD_SETS = {
+    "tsv": [b"\t", b"\t ", "\t\u3000".encode(), b"", b"a||b\tx", b"a|b|a\tx", b"a|\tx", b" \tx", b"no tab", b"\t\xff"],
+    "fasttext": [b"", "\u3000".encode(), b"__label__ x", b"__label__a __label__a", b"__label__a\t__label__b x"],
+}
+
+
+@pytest.mark.parametrize("kind", ["tsv", "fasttext"])
+@pytest.mark.parametrize("odd", range(-1, 10))
+def test_both_ways_give_the_same_sets(kind: str, odd: int, tmp_path: Path) -> None:
+    rng = random.Random(odd)
+    lines = [SETS[kind][0], *rng.choices(SETS[kind], k=30)]
+    if odd >= 0:
+        lines.insert(rng.randrange(1, len(lines)), ODD_SETS[kind][odd % len(ODD_SETS[kind])])
+    path = tmp_path / "d.txt"
+    path.write_bytes(b"\n".join(lines))
+    config = DataConfig(multi_label=True, label_separator="|")
+    expected = slowly(path, config)
+    for size in (1, 7, 64, 1 << 20):
+        assert in_bulk(path, config, size) == expected
+
+
+@pytest.mark.parametrize("kind", ["tsv", "fasttext"])
+def test_plain_sets_are_not_looked_at_one_by_one(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "d.txt"
+    path.write_bytes(b"\n".join(SETS[kind] * 1000))
+    seen = []
+    gather = blocks._gather
+    monkeypatch.setattr(
+        blocks, "_gather", lambda examples: gather(seen.append(example) or example for example in examples)
+    )
+    config = DataConfig(multi_label=True, label_separator="|")
+    assert len(in_bulk(path, config, 500)) == 1000 * len(SETS[kind])
+    assert 0 < len(seen) < 100  # those of the first chunk

@@ -13,6 +13,7 @@ import zstandard
 
 from textrnn.config import DataConfig, DataFormat
 from textrnn.corpus.examples import Example, read_examples
+from textrnn.corpus.labels import split_labels
 from textrnn.errors import DataError
 
 BOM = b"\xef\xbb\xbf"
@@ -22,14 +23,14 @@ UNTOLD = (
 )
 
 
-def read(folder: Path, content: str | bytes, name: str = "d.txt", **options: str) -> list[tuple[str, str, int]]:
+def read(folder: Path, content: str | bytes, name: str = "d.txt", **options: object) -> list[tuple[str, str, int]]:
     path = folder / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
     examples = read_examples(str(path), DataConfig.model_validate(options))
     return [(example.label, example.text, example.line_number) for example in examples]
 
 
-def fault_of(folder: Path, content: str | bytes, name: str = "d.txt", **options: str) -> str:
+def fault_of(folder: Path, content: str | bytes, name: str = "d.txt", **options: object) -> str:
     with pytest.raises(DataError) as caught:
         read(folder, content, name, **options)
     assert caught.value.path == str(folder / name)
@@ -277,8 +278,16 @@ def test_columns_are_named(tmp_path: Path, name: str, content: str) -> None:
         # fastText
         ("d.txt", "__label__a one\ntwo\n", "d.txt:2: does not start with __label__"),
         ("d.txt", "__label__a one\n\n __label__b two\n", "d.txt:3: does not start with __label__"),
-        ("d.txt", "__label__a one\n__label__a __label__b two\n", "d.txt:2: more than one label; keep one a line"),
-        ("d.txt", "__label__a  __label__b two\n", "d.txt:1: more than one label; keep one a line"),
+        (
+            "d.txt",
+            "__label__a one\n__label__a __label__b two\n",
+            "d.txt:2: more than one label; keep one a line, or say --set data.multi_label=true",
+        ),
+        (
+            "d.txt",
+            "__label__a  __label__b two\n",
+            "d.txt:1: more than one label; keep one a line, or say --set data.multi_label=true",
+        ),
         ("d.txt", "__label__ one\n", "d.txt:1: the label is empty"),
         ("d.txt", "__label__a\tone\n", "d.txt:1: the label holds a tab or a line end"),
     ],
@@ -333,3 +342,62 @@ def test_standard_input_is_named_so(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 def test_what_cannot_be_opened_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"/none\.tsv: no such file$"):
         read_examples(str(tmp_path / "none.tsv"), DataConfig())
+
+
+@pytest.mark.parametrize(
+    ("kind", "separator", "content", "labels"),
+    [
+        ("tsv", "|", "a|b\tone\nb\ttwo\n\tthree\nb|a|c d\tfour\n", [["a", "b"], ["b"], [], ["b", "a", "c d"]]),
+        ("tsv", None, "a|b\tone\n\ttwo\n", [["a|b"], []]),
+        ("tsv", "; ", "a; b\tone\n", [["a", "b"]]),
+        ("csv", "|", "text,label\none,a|b\ntwo,\n", [["a", "b"], []]),
+        (
+            "jsonl",
+            "|",
+            '{"label": ["a", "b|c"], "text": "x"}\n{"label": [], "text": "x"}\n{"label": "a|b", "text": "x"}\n'
+            '{"label": "", "text": "x"}\n{"label": [7], "text": "x"}\n',
+            [["a", "b|c"], [], ["a", "b"], [], ["7"]],
+        ),
+        (
+            "fasttext",
+            None,
+            "__label__a __label__b one\n__label__b  __label__a  two __label__x\nnone\n __label__a\n",
+            [["a", "b"], ["b", "a"], [], ["a"]],
+        ),
+    ],
+)
+def test_texts_with_several_labels(
+    tmp_path: Path, kind: DataFormat, separator: str | None, content: str, labels: list[list[str]]
+) -> None:
+    rows = read(tmp_path, content, format=kind, multi_label=True, label_separator=separator)
+    assert [split_labels(label) for label, _, _ in rows] == labels
+    if kind == "fasttext":
+        assert [text for _, text, _ in rows] == ["one", " two __label__x", "none", ""]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "fault"),
+    [
+        ("d.tsv", "a|b\tone\na||b\ttwo\n", "d.tsv:2: one of the labels is empty"),
+        ("d.tsv", "a|\tone\n", "d.tsv:1: one of the labels is empty"),
+        ("d.tsv", " \tone\n", "d.tsv:1: the label is empty"),
+        ("d.tsv", "b|a|a\tone\n", "d.tsv:1: the label 'a' stands twice"),
+        ("d.tsv", "a|b\tone\ntwo\n", "d.tsv:2: no tab; write label<TAB>text"),
+        ("d.csv", 'label,text\n"a\tb",one\n', "d.csv:2: the label holds a tab or a line end"),
+        ("d.jsonl", '{"label": ["a", "b\\tc"], "text": ""}\n', "d.jsonl:1: the label holds a tab or a line end"),
+        ("d.jsonl", '{"label": ["a", ""], "text": ""}\n', "d.jsonl:1: one of the labels is empty"),
+        ("d.jsonl", '{"label": ["a", "a"], "text": ""}\n', "d.jsonl:1: the label 'a' stands twice"),
+        ("d.jsonl", '{"label": ["a", null], "text": ""}\n', "d.jsonl:1: 'label' is not a string or a whole number"),
+        ("d.jsonl", '{"label": null, "text": ""}\n', "d.jsonl:1: 'label' is not a string or a whole number"),
+        ("d.txt", "__label__a __label__ one\n", "d.txt:1: one of the labels is empty"),
+        ("d.txt", "__label__a __label__a one\n", "d.txt:1: the label 'a' stands twice"),
+        ("d.txt", "__label__a\t__label__b one\n", "d.txt:1: the label holds a tab or a line end"),
+    ],
+)
+def test_a_fault_of_several_labels_is_laid_at_its_line(tmp_path: Path, name: str, content: str, fault: str) -> None:
+    assert fault_of(tmp_path, content, name, multi_label=True, label_separator="|") == fault
+
+
+def test_a_list_is_no_label_where_a_text_has_one(tmp_path: Path) -> None:
+    fault = fault_of(tmp_path, '{"label": ["a"], "text": "x"}\n', "d.jsonl")
+    assert fault == "d.jsonl:1: 'label' is not a string or a whole number"

@@ -6,6 +6,7 @@ import gzip
 import os
 import threading
 import time
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 from textrnn.config import DataConfig
 from textrnn.corpus import source
 from textrnn.corpus.source import LabelledFile
-from textrnn.corpus.store import Store
+from textrnn.corpus.store import Store, make_key
 from textrnn.errors import DataError
 
 CONTENT = b"b\tone\na\ttwo two\n\nb\t\xea\xb0\x80\nc\t\n"
@@ -54,7 +55,7 @@ def count_scans(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     scans: list[str] = []
     scan = LabelledFile._scan
     monkeypatch.setattr(LabelledFile, "_scan", lambda self: scans.append(self.path) or scan(self))
-    monkeypatch.setattr(source, "_SETTLED_NS", -(10**12))  # these files have just been written
+    monkeypatch.setattr(source, "SETTLED_NS", -(10**12))  # these files have just been written
     return scans
 
 
@@ -189,3 +190,21 @@ def test_memory_holds_no_list_of_examples(tmp_path: Path, store: Store) -> None:
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.5 * peaks[0]
+
+
+def test_sets_of_labels_are_kept_apart_from_single_ones(tmp_path: Path) -> None:
+    (tmp_path / "rows.tsv").write_text("a|b\tx\nb|a\ty\nb\tz\n")
+    store = Store.open(str(tmp_path / "cache"), print)
+    keys = {}
+    for name, values in {
+        "single": {},
+        "whole": {"multi_label": True},
+        "sets": {"multi_label": True, "label_separator": "|"},
+    }.items():
+        with LabelledFile(str(tmp_path / "rows.tsv"), DataConfig.model_validate(values), store) as file:
+            keys[name] = file.key
+            assert file.labels == (["a\tb", "b\ta", "b"] if name == "sets" else ["a|b", "b|a", "b"])
+    assert len(set(keys.values())) == 3
+    digest = blake2b(b"a|b\tx\nb|a\ty\nb\tz\n", digest_size=32).hexdigest()
+    # what was cached before there were sets is found
+    assert keys["single"] == make_key("rows", digest, "auto", ".tsv", "label", "text")

@@ -20,6 +20,7 @@ from command import Run
 
 DATA, USAGE = 1, 2
 ROWS = b"tea\tgreen tea\ncoffee\tblack coffee\ntea\tmore tea\ncoffee\tmore coffee\n"
+SEVERAL = "--set data.multi_label=true --set data.label_separator=|"
 TEXT = b"a sentence to train on\nand one more sentence\n" * 5
 
 Content = bytes | Callable[[Path], None]
@@ -113,6 +114,9 @@ CASES = [
     train_on("d.jsonl", b'{"label": "a"}\n', r"d\.jsonl:1: no key 'text' \(the keys are label\)"),
     train_on("d.jsonl", b'{"label": null, "text": "b"}\n', r"d\.jsonl:1: 'label' is not a string"),
     train_on("d.txt", b"__label__a x\n__label__a __label__b y\n", r"d\.txt:2: more than one label"),
+    train_on("d.tsv", b"a|b\tx\na||b\ty\n", r"d\.tsv:2: one of the labels is empty", SEVERAL),
+    train_on("d.tsv", b"a\tx\nb\ty\n", r"d\.tsv: no text has two labels: data\.label_separator '\|' divides none", SEVERAL),
+    train("separator without several labels", USAGE, r"--set data\.label_separator=\|: data\.label_separator: given without data\.multi_label=true", "--set data.label_separator=|"),
     train_on("d.txt", b"__label__a x\nb y\n", r"d\.txt:2: does not start with __label__"),
     train_on("d.txt", b"just some words\n", r"d\.txt:1: cannot tell the format"),
     train_on("d.tsv", "tea\ta\n배송\t언제\n".encode("cp949"), r"d\.tsv:2: not UTF-8; convert the file"),
@@ -159,6 +163,9 @@ WITH_MODEL = [
     Case("evaluate broken data", "evaluate a.tsv", DATA, r"a\.tsv:2: no tab", {"a.tsv": b"tea\tx\ny\n"}),
     Case("evaluate a missing column", "evaluate a.csv --set data.text=body", DATA, r"a\.csv:1: no column 'body'", {"a.csv": b"label,text\na,b\n"}),
     Case("evaluate with another key", "evaluate a.tsv --set model.hidden=3", USAGE, r"--set model\.hidden=3: evaluate takes data\.format", {"a.tsv": ROWS}),
+    Case("evaluate one label with a separator", "evaluate a.tsv --set data.label_separator=|", USAGE, r"--set data\.label_separator=\|: this model gives every text one label", {"a.tsv": ROWS}),
+    Case("evaluate one label with a threshold", "evaluate a.tsv --threshold 0.5", USAGE, r"--threshold 0\.5: this model gives every text one label; leave it out", {"a.tsv": ROWS}),
+    Case("predict one label with a threshold", "predict --threshold 0.5", USAGE, r"--threshold 0\.5: this model gives every text one label; leave it out"),
     Case("predict a missing file", "predict a.txt gone.txt", DATA, r"gone\.txt: no such file", {"a.txt": TEXT}),
     Case("predict a folder", "predict f", DATA, r"f: a folder; name a file", {"f": folder}),
     Case("predict damaged gzip", "predict a.gz", DATA, r"a\.gz: the compressed data is damaged", {"a.gz": b"\x1f\x8b and no gzip after it"}),

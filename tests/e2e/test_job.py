@@ -275,7 +275,19 @@ def test_ctrl_c_leaves_the_best_model_and_says_so(tmp_path: Path) -> None:
 
 
 def test_help_version_schema_and_doctor(textrnn: Run) -> None:
-    for command in ("train", "predict", "evaluate", "spm-train", "spm-encode", "spm-decode", "demo", "init", "doctor"):
+    commands = (
+        "train",
+        "tune",
+        "predict",
+        "evaluate",
+        "spm-train",
+        "spm-encode",
+        "spm-decode",
+        "demo",
+        "init",
+        "doctor",
+    )
+    for command in commands:
         lines = textrnn(command, "--help").stdout.decode().splitlines()
         assert any(line.startswith("    ") and f"textrnn {command}" in line for line in lines)  # an example
     assert textrnn("--version").stdout.startswith(b"textrnn ")

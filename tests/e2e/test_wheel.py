@@ -157,7 +157,8 @@ def test_the_wheel_holds_the_library_and_not_its_sources(compiled: Installed) ->
 
 
 def assert_ships(names: set[str]) -> None:
-    assert {"textrnn/shipped/demo/train.tsv", "textrnn/shipped/configs/starter.yaml", "textrnn/py.typed"} <= names
+    assert {"textrnn/shipped/demo/train.tsv", "textrnn/py.typed"} <= names
+    assert {f"textrnn/shipped/configs/{name}.yaml" for name in ("starter", "space")} <= names
     assert {name.split("/")[0].partition("-")[0] for name in names} == {"textrnn"}  # and so no tests, no docs
     assert not [name for name in names if name.startswith(NATIVE) or name.endswith((".cpp", ".h", ".pyc", ".o"))]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -69,3 +71,35 @@ def test_sigmoid_is_right_and_never_overflows() -> None:
     with np.errstate(all="raise", under="ignore"):
         got = sigmoid(x)
     np.testing.assert_allclose(got, torch.sigmoid(torch.from_numpy(x).double()).numpy(), atol=1e-7)
+
+
+def make_several(tokenizer: Tokenizer, **values: object) -> Engine:
+    model = make_model(tokenizer, make_config(model__hidden=8, data__multi_label=True, **values))
+    return Engine(replace(model, thresholds=(0.4, 0.5, 0.6)))
+
+
+def test_probabilities_of_several_labels_are_each_by_itself(tokenizer: Tokenizer) -> None:
+    engine = make_several(tokenizer)
+    scores = torch.from_numpy(engine.predict_scores(TEXTS))
+    wanted = torch.nn.functional.logsigmoid(scores.double()).numpy()
+    found = engine.predict_log_probabilities(TEXTS)
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    assert found.dtype == np.float32
+    with np.errstate(all="raise", under="ignore"):
+        far = engine.to_log_probabilities(np.array([[-1e4, 0, 1e4]], np.float32))
+    np.testing.assert_allclose(far, [[-1e4, -np.log(2), 0]], rtol=1e-6)
+
+
+def test_the_labels_from_their_thresholds_on_are_given(tokenizer: Tokenizer) -> None:
+    engine = make_several(tokenizer)
+    probabilities = np.exp(engine.predict_log_probabilities(TEXTS))
+    several = set()
+    for kind in ({}, {"threshold": 0.5}, {"top_k": 2}, {"top_k": 1, "threshold": 0.5}, {"threshold": 1.0}):
+        least = (0.4, 0.5, 0.6) if not kind else (kind.get("threshold", 0.0),) * 3
+        for row, found in zip(probabilities, engine.predict(TEXTS, **kind), strict=True):
+            order = sorted(range(3), key=lambda index: -row[index])
+            wanted = [engine.labels[index] for index in order[: kind.get("top_k")] if row[index] >= least[index]]
+            assert [p.label for p in found] == wanted
+            assert [p.probability for p in found] == pytest.approx([row["abc".index(label)] for label in wanted])
+            several.add(len(found))
+    assert several >= {0, 1, 2}

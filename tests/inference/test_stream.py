@@ -6,13 +6,15 @@ import json
 import os
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from samples import ODD_LINES, make_config, make_model
+from textrnn.inference import OutputFormat
 from textrnn.inference.engine import Engine, Prediction
-from textrnn.inference.stream import format_line, predict_files
+from textrnn.inference.stream import format_line, format_set, predict_files
 from textrnn.tokenizer import Tokenizer
 
 
@@ -81,3 +83,38 @@ def test_formats(arguments: dict[str, object], wanted: str) -> None:
     found = FOUND if arguments["several"] else FOUND[:1]
     text = arguments.pop("text")
     assert format_line(found, text, **arguments) == wanted  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("found", "output", "text", "wanted"),
+    [
+        (FOUND, "tsv", None, "refund|a b\t0.750000|0.250000\n"),
+        (FOUND, "tsv", "x\ty", "refund|a b\t0.750000|0.250000\tx\ty\n"),
+        (FOUND[:1], "tsv", None, "refund\t0.750000\n"),
+        ([], "tsv", "x", "\t\tx\n"),
+        (FOUND, "label", None, "refund|a b\n"),
+        ([], "label", None, "\n"),
+        ([], "label", "x", "\tx\n"),
+        (FOUND, "jsonl", None, '{"label": ["refund", "a b"], "probability": [0.75, 0.25]}\n'),
+        ([], "jsonl", "한", '{"label": [], "probability": [], "text": "한"}\n'),
+    ],
+)
+def test_formats_of_sets(found: list[Prediction], output: OutputFormat, text: str | None, wanted: str) -> None:
+    assert format_set(found, text, output=output, separator="|") == wanted
+
+
+@pytest.mark.parametrize(("given", "separator"), [(None, "|"), (" / ", " / ")])
+def test_a_model_of_several_labels_writes_sets(
+    tokenizer: Tokenizer, tmp_path: Path, given: str | None, separator: str
+) -> None:
+    config = make_config(model__hidden=8, data__multi_label=True, data__label_separator=given)
+    engine = Engine(replace(make_model(tokenizer, config), thresholds=(0.0, 0.0, 1.0)))
+    (tmp_path / "lines.txt").write_text("one\n\nthree\n")
+    for options, count in (({}, 2), ({"top_k": 3}, 3), ({"threshold": 1.0}, 0)):
+        for block in predict_files(engine, [str(tmp_path / "lines.txt")], **options):  # type: ignore[arg-type]
+            lines = block.splitlines()
+            assert len(lines) == 3
+            for line in lines:
+                labels, probabilities = line.split("\t")
+                assert len(labels.split(separator) if labels else []) == count
+                assert len(probabilities.split(separator) if probabilities else []) == count

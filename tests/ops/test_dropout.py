@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from textrnn.ops.dropout import dropout
+from textrnn.ops.dropout import drop_columns, dropout
 from textrnn.ops.sru import cpu
 
 
@@ -82,3 +82,18 @@ def test_counters_beyond_32_bits_are_others() -> None:
     z = torch.zeros(64)
     assert library.textrnn_dropout(4, x.data_ptr(), z.data_ptr(), 64, 0.5, 7 + (1 << 40), 1) == 0
     assert not torch.equal(y, z)  # the upper half of the key counts
+
+
+def test_columns_are_dropped_in_all_rows_of_a_sequence() -> None:
+    torch.manual_seed(3)
+    x, offsets = torch.rand(90, 400) + 1, torch.tensor([0, 1, 40, 40, 90])
+    y = drop_columns(x, 0.3, offsets)
+    masks = []
+    for start, end in ((0, 1), (1, 40), (40, 90)):
+        kept = y[start:end] != 0
+        assert (kept == kept[0]).all()
+        torch.testing.assert_close(y[start:end], x[start:end] * kept / 0.7)
+        masks.append(kept[0])
+        assert float(kept[0].double().mean()) == pytest.approx(0.7, abs=0.1)
+    assert not torch.equal(masks[1], masks[2])
+    assert drop_columns(x, 0.0, offsets) is x

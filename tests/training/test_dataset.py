@@ -76,7 +76,7 @@ def test_valid_with_no_known_label_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_second_run_reads_and_encodes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "_SETTLED_NS", -(10**12))  # the file has just been written
+    monkeypatch.setattr(source, "SETTLED_NS", -(10**12))  # the file has just been written
     rows = write_rows(tmp_path / "rows.tsv", 200)
     values = {"data__train": str(rows), "data__cache": str(tmp_path / "cache"), "tokenizer__vocab_size": 60}
     first, notes = load_dataset(make_config(**values), Reporter()), Notes()
@@ -147,3 +147,29 @@ def test_text_to_test_on_from_a_pipe_is_refused(tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "rows.tsv")
     with pytest.raises(ConfigError, match=r"data.test -: a pipe, which would be read twice"):
         load_dataset(make_config(data__train=str(rows), data__test="-"), Reporter())
+
+
+def test_folds_share_the_tokenizer_and_the_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = write_rows(tmp_path / "rows.tsv", 60)
+    values = {"data__train": str(rows), "tokenizer__vocab_size": 60, "data__cache": str(tmp_path / "cache")}
+    notes = Notes()
+    first = load_dataset(make_config(**values, data__fold="1/3"), notes)
+    assert "part 1/3: 20 of 60 texts are held out (seed 42)" in notes.lines
+    monkeypatch.setattr(Tokenizer, "encode_packed", lambda *_, **__: pytest.fail("the text was encoded again"))
+    parts = [first, *(load_dataset(make_config(**values, data__fold=f"{k}/3"), Reporter()) for k in (2, 3))]
+    assert len({part.tokenizer.model for part in parts}) == 1
+    held = [row for part in parts if part.valid.rows is not None for row in part.valid.rows.tolist()]
+    assert sorted(held) == list(range(60))
+    assert [np.bincount(part.valid.classes).tolist() for part in parts] == [[10, 10]] * 3
+
+
+def test_a_fold_of_the_demo_data_is_cut_from_its_training_text() -> None:
+    dataset = load_dataset(make_config(data__fold="2/4"), Reporter())
+    assert (len(dataset.train), len(dataset.valid)) == (504, 168)
+
+
+def test_more_folds_than_texts_of_a_label_leave_some_empty(tmp_path: Path) -> None:
+    (tmp_path / "rows.tsv").write_text("tea\tgreen\ncoffee\tblack\ntea\twhite\ncoffee\tstrong\n")
+    config = make_config(data__train=str(tmp_path / "rows.tsv"), tokenizer__model_type="char", data__fold="9/9")
+    with pytest.raises(DataError, match="too few texts to hold some out"):
+        load_dataset(config, Reporter())

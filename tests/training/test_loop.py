@@ -20,6 +20,7 @@ from textrnn.modelfile import load_model
 from textrnn.ops.sru.backends import choose_backend
 from textrnn.training import EpochRecord, Plan, Reporter, resume, run, session, train
 from textrnn.training.checkpoint import CHECKPOINT_NAME, Checkpoint, read_checkpoint, write_checkpoint
+from textrnn.training.dataset import load_dataset
 from textrnn.training.ranks import Ranks
 
 
@@ -380,3 +381,44 @@ def test_of_two_that_go_on_with_one_run_the_later_has_it(tmp_path: Path) -> None
 
     with pytest.raises(ConfigError, match="another run has taken this folder"):
         resume(tmp_path / "run", reporter=Overtaken())
+
+
+RECIPES: dict[str, dict[str, object]] = {
+    "alpha": {"tokenizer__alpha": 0.2},
+    "bpe": {"tokenizer__alpha": 0.1, "tokenizer__model_type": "bpe"},
+    "ema": {"train__ema": 0.9},
+    "dropout": {"train__word_dropout": 0.1, "train__embedding_dropout": 0.1, "model__variational_dropout": True},
+    "loss": {"train__class_weights": "balanced", "train__focal_gamma": 1.0, "train__label_smoothing": 0.1},
+    "one-cycle": {"train__schedule": "one-cycle", "train__warmup": 0.3},
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_learn_change_the_model_and_go_on_exactly(name: str, tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.tsv")
+    recipe = {"train__epochs": 6, **RECIPES[name]}
+    best = train(small(rows, **recipe), tmp_path / "whole").best
+    assert best.accuracy > 0.9
+    plain = {key: value for key, value in recipe.items() if key in ("train__epochs", "tokenizer__model_type")}
+    train(small(rows, **plain), tmp_path / "plain")
+    with pytest.raises(StoppedError):
+        train(small(rows, **recipe), tmp_path / "parts", reporter=Stopping(14, signal.SIGTERM))
+    resume(tmp_path / "parts")
+    whole, parts, other = (load_model(tmp_path / run) for run in ("whole", "parts", "plain"))
+    assert all((whole.weights[key] == parts.weights[key]).all() for key in whole.weights)
+    assert not all((whole.weights[key] == other.weights[key]).all() for key in whole.weights)
+
+
+def test_what_is_judged_is_the_mean_of_the_weights(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.tsv")
+    recorder = Recorder()
+    train(small(rows, train__ema=0.999, train__epochs=2), tmp_path / "run", reporter=recorder)
+    best = next(record for record in reversed(recorder.records) if record.best)
+    config = load_config(tmp_path / "run" / "config.yaml")
+    dataset = load_dataset(config, Reporter())
+    engine = Engine.load(tmp_path / "run")
+    texts = [
+        dataset.tokenizer.decode(dataset.valid.select(np.array([i])).ids.tolist()) for i in range(len(dataset.valid))
+    ]
+    losses = -engine.predict_log_probabilities(texts)[np.arange(len(texts)), dataset.valid.classes]
+    assert float(losses.mean()) == pytest.approx(best.valid_loss, rel=1e-4)

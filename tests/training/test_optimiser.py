@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import pytest
 import torch
@@ -20,6 +21,24 @@ def test_the_rate_rises_and_falls_in_straight_lines(steps: int, warmup: float) -
     assert rates[:rise] == pytest.approx([(i + 1) / rise for i in range(rise)])
     assert rates[rise:-1] == pytest.approx([(steps - i) / (steps - rise) for i in range(rise, steps)])
     assert rates[-1] == pytest.approx(0, abs=1e-12) or steps == 1
+
+
+def test_other_schedules() -> None:
+    cosine = [rate_factor(step, steps=100, warmup=0.1, schedule="cosine") for step in range(101)]
+    assert cosine[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
+    assert cosine[10:] == pytest.approx([(1 + math.cos(math.pi * i / 90)) / 2 for i in range(91)])
+    constant = [rate_factor(step, steps=100, warmup=0.1, schedule="constant") for step in range(100)]
+    assert constant == pytest.approx([(i + 1) / 10 for i in range(10)] + [1] * 90)
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    peer = torch.optim.lr_scheduler.OneCycleLR(torch.optim.SGD([parameter]), 1.0, total_steps=101, pct_start=31 / 101)
+    theirs = []
+    for _ in range(101):
+        theirs += peer.get_last_lr()
+        peer.optimizer.step()
+        if len(theirs) < 101:
+            peer.step()
+    mine = [rate_factor(step, steps=100, warmup=0.3, schedule="one-cycle") for step in range(101)]
+    assert mine == pytest.approx([*theirs[1:31], *theirs[30:]], rel=1e-6)  # the first step is not at the bottom
 
 
 def test_vectors_do_not_decay() -> None:

@@ -11,6 +11,7 @@ import torch
 from samples import make_config
 from textrnn.classifier import Classifier
 from textrnn.corpus.batching import PackedBatch
+from textrnn.training.loss import TextLoss
 from textrnn.training.ranks import Ranks
 from textrnn.training.step import Stepper, find_rows
 
@@ -26,9 +27,9 @@ def test_finds_the_rows_that_are_read(V: int) -> None:
 def make_stepper(**settings: object) -> Stepper:
     torch.manual_seed(1)
     config = make_config(model__hidden=4, model__embedding=6, model__dropout=0.0, **settings)
-    return Stepper(
-        Classifier(20, 2, **config.model.model_dump()), config.train, device=torch.device("cpu"), ranks=Ranks()
-    )
+    loss = TextLoss(config.train, labels="ab", counts=[1, 1])
+    model = Classifier(20, 2, **config.model.model_dump())
+    return Stepper(model, config.train, loss=loss, device=torch.device("cpu"), ranks=Ranks())
 
 
 def make_batch() -> PackedBatch:
@@ -68,3 +69,18 @@ def test_the_scale_of_the_loss_changes_no_step_and_falls_where_it_is_too_large(m
     scaled.scale, scaled.steady = 4.0, 1999
     scaled.step(make_batch(), lr=0.0)
     assert scaled.scale == 8.0
+
+
+def test_embedding_dropout_drops_whole_rows_in_training() -> None:
+    stepper = make_stepper(train__embedding_dropout=0.5, train__lr=0.1)
+    seen: list[torch.Tensor] = []
+    score = stepper.model.score
+    stepper.model.score = lambda x, offsets: seen.append(x.detach()) or score(x, offsets)  # type: ignore[assignment]
+    rows = stepper.model.embedding.weight[:5].clone()
+    for _ in range(20):
+        stepper.step(make_batch(), lr=0.0)
+    for x in seen:
+        dropped = (x == 0).all(dim=1)
+        torch.testing.assert_close(x[~dropped], 2 * rows[~dropped])
+    share = torch.cat([(x == 0).all(dim=1) for x in seen]).double().mean()
+    assert 0.3 < float(share) < 0.7

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import textrnn
-from textrnn.cli import bench, data, demo, doctor, evaluate, init, predict, schema, spm_filter, spm_train, train
+from textrnn.cli import bench, data, demo, doctor, evaluate, init, predict, schema, spm_filter, spm_train, train, tune
 from textrnn.cli.console import die_on_broken_pipe, say
 from textrnn.errors import BackendError, ConfigError, StoppedError, TextrnnError
 
@@ -25,6 +25,7 @@ app.command("spm-train")(spm_train.spm_train)
 app.command("spm-encode")(spm_filter.spm_encode)
 app.command("spm-decode")(spm_filter.spm_decode)
 app.command("train")(train.train_command)
+app.command("tune")(tune.tune_command)
 app.command("evaluate")(evaluate.evaluate_command)
 app.command("predict")(predict.predict_command)
 app.command("demo")(demo.demo_command)
@@ -55,6 +56,7 @@ def root(
       textrnn demo                                  the whole job on the demo data
       textrnn spm-train --input corpus.txt          train a tokenizer
       textrnn train --cell sru --train train.tsv    train a classifier
+      textrnn tune config.yaml --trials 30          search for better settings
       textrnn evaluate test.tsv                     score the latest model
       zcat crawl.txt.gz | textrnn predict           label lines
 

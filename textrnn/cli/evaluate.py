@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from textrnn.cli.console import say, write_data
-from textrnn.cli.model import ModelOption, load_engine
-from textrnn.config import load_config, parse_overrides
+from textrnn.cli.model import ModelOption, ThresholdOption, check_threshold, load_engine
+from textrnn.config import DataConfig, Override, load_config, parse_overrides
 from textrnn.corpus.examples import read_examples
 from textrnn.errors import ConfigError
 
 if TYPE_CHECKING:
-    from textrnn.report.evaluation import Evaluation
+    from textrnn.inference.engine import Engine
+    from textrnn.report.evaluation import ClassScore, Evaluation
+    from textrnn.report.sets import LabelScore, SetEvaluation
 
+_KEYS = ("data.format", "data.label", "data.text", "data.label_separator")  # how DATA is written
 _LABELS_SHOWN = 12  # of a confusion matrix, side by side
 
 
@@ -28,14 +31,18 @@ def evaluate_command(
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="data.KEY=VALUE", help="How DATA is written: data.format, data.label, data.text."
+            "--set",
+            metavar="data.KEY=VALUE",
+            help="How DATA is written: data.format, data.label, data.text, data.label_separator.",
         ),
     ] = None,
+    threshold: ThresholdOption = None,
 ) -> None:
     """Score a model on labelled text.
 
     Prints accuracy, F1, each label's scores, the confusion matrix and the loss. A label that the model does not know
-    is counted wrong.
+    is counted wrong. Where a text has several labels there is no confusion matrix, and accuracy is the share of texts
+    with all labels right; DATA has the training text's data.label_separator unless another is said.
 
     \b
       textrnn evaluate test.tsv
@@ -43,19 +50,69 @@ def evaluate_command(
     """
     # how DATA is written comes from the command alone: the model's training text may have been written otherwise
     overrides = parse_overrides(settings or ())
-    if wrong := [o for o in overrides if o.key not in ("data.format", "data.label", "data.text")]:
-        raise ConfigError([f"{o.origin}: evaluate takes data.format, data.label and data.text" for o in wrong])
-    config = load_config(overrides=overrides)
+    if wrong := [o for o in overrides if o.key not in _KEYS]:
+        raise ConfigError([f"{o.origin}: evaluate takes {', '.join(_KEYS[:-1])} and {_KEYS[-1]}" for o in wrong])
     engine = load_engine(model)
-    examples = read_examples(data, config.data)
-    from textrnn.report.evaluation import evaluate
-
-    found = evaluate(engine, examples)
+    check_threshold(engine, threshold)
+    if engine.thresholds is None:
+        if wrong := [o for o in overrides if o.key == "data.label_separator"]:
+            raise ConfigError([f"{o.origin}: this model gives every text one label; leave it out" for o in wrong])
+    else:  # what a set of labels is, is the model's matter
+        several = {"data.multi_label": True, "data.label_separator": engine.separator}
+        overrides = [*(Override(key, value, key) for key, value in several.items()), *overrides]
+    found = score(engine, data, load_config(overrides=overrides).data, threshold=threshold)
     if found.unknown_texts:
         shown = ", ".join(f"'{label}'" for label in found.unknown_labels[:5])
         shown += ", ..." if len(found.unknown_labels) > 5 else ""
-        say(f"{found.unknown_texts} texts have labels that the model does not know ({shown}); they are counted wrong")
-    write_data(json.dumps(found.to_dict(), ensure_ascii=False) + "\n" if as_json else format_evaluation(found))
+        counted = "they are counted wrong" if engine.thresholds is None else "these are counted as missed"
+        say(f"{found.unknown_texts} texts have labels that the model does not know ({shown}); {counted}")
+    if as_json:
+        write_data(json.dumps(found.to_dict(), ensure_ascii=False) + "\n")
+    else:
+        write_data(format_found(found))
+
+
+def score(
+    engine: Engine, path: str, config: DataConfig, *, threshold: float | None = None
+) -> Evaluation | SetEvaluation:
+    """Score ``engine`` on the labelled text at ``path``, as suits the number of labels that it gives."""
+    from textrnn.report.evaluation import evaluate
+    from textrnn.report.sets import evaluate_sets
+
+    examples = read_examples(path, config)
+    if engine.thresholds is None:
+        return evaluate(engine, examples)
+    return evaluate_sets(engine, examples, threshold=threshold)
+
+
+def format_found(found: Evaluation | SetEvaluation) -> str:
+    """Return the evaluation as text for a person."""
+    from textrnn.report.sets import SetEvaluation
+
+    return format_sets(found) if isinstance(found, SetEvaluation) else format_evaluation(found)
+
+
+def format_sets(found: SetEvaluation) -> str:
+    """Return the evaluation of sets of labels as text for a person."""
+    lines = [
+        f"texts        {found.texts}",
+        f"micro F1     {100 * found.micro_f1:.2f} %",
+        f"macro F1     {100 * found.macro_f1:.2f} %",
+        f"weighted F1  {100 * found.weighted_f1:.2f} %",
+        f"accuracy     {100 * found.accuracy:.2f} %  ({found.correct} with all labels right)",
+        f"loss         {found.loss:.4f}",
+        "",
+    ]
+    rows = [[*_SCORES, "threshold"]]
+    rows += [[*_show(c), f"{'-' if c.threshold is None else f'{c.threshold:.3f}':>9}"] for c in found.classes]
+    return "\n".join([*lines, *format_table(rows)]) + "\n"
+
+
+_SCORES = ["label", "precision", "recall", "F1", "support"]
+
+
+def _show(c: ClassScore | LabelScore) -> list[str]:
+    return [c.label, f"{100 * c.precision:.1f}", f"{100 * c.recall:.1f}", f"{100 * c.f1:.1f}", str(c.support)]
 
 
 def format_evaluation(found: Evaluation) -> str:
@@ -69,11 +126,7 @@ def format_evaluation(found: Evaluation) -> str:
         f"loss         {loss}",
         "",
     ]
-    rows = [["label", "precision", "recall", "F1", "support"]]
-    rows += [
-        [c.label, f"{100 * c.precision:.1f}", f"{100 * c.recall:.1f}", f"{100 * c.f1:.1f}", str(c.support)]
-        for c in found.classes
-    ]
+    rows = [_SCORES, *map(_show, found.classes)]
     lines += format_table(rows)
     lines += ["", "confusion (rows: true, columns: predicted)"]
     if len(found.labels) <= _LABELS_SHOWN:

@@ -1,4 +1,4 @@
-"""The ``-m`` option: which model a command works with."""
+"""The options ``-m`` and ``--threshold``: which model a command works with, and when it gives a label."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from textrnn.errors import ConfigError
+
 if TYPE_CHECKING:
     from textrnn.inference.engine import Engine
 
@@ -14,6 +16,16 @@ ModelOption = Annotated[
     Path | None,
     typer.Option(
         "--model", "-m", metavar="RUN|FILE", help="A run folder or a model file; default: the latest run here."
+    ),
+]
+ThresholdOption = Annotated[
+    float | None,
+    typer.Option(
+        "--threshold",
+        min=0.0,
+        max=1.0,
+        metavar="P",
+        help="Several labels a text: give those of probability P and more.  [default: a threshold for each, as tuned]",
     ),
 ]
 
@@ -26,3 +38,9 @@ def load_engine(model: Path | None) -> Engine:
 
     keep_freed_memory()
     return Engine.load(model if model is not None else find_latest())
+
+
+def check_threshold(engine: Engine, threshold: float | None) -> None:
+    """Raise ConfigError where a threshold is given to a model that gives every text one label."""
+    if threshold is not None and engine.thresholds is None:
+        raise ConfigError(f"--threshold {threshold}: this model gives every text one label; leave it out")

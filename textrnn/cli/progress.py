@@ -19,7 +19,13 @@ from rich.progress import (
 from textrnn.cli.console import say
 from textrnn.training.reporter import EpochRecord, Plan, Reporter
 
-METRIC_NAMES = {"accuracy": "accuracy", "macro_f1": "macro F1", "weighted_f1": "weighted F1", "loss": "loss"}
+METRIC_NAMES = {
+    "accuracy": "accuracy",
+    "micro_f1": "micro F1",
+    "macro_f1": "macro F1",
+    "weighted_f1": "weighted F1",
+    "loss": "loss",
+}
 _STEPS_PER_SECOND = 10  # that are shown
 
 
@@ -90,7 +96,7 @@ class LiveReporter(PlainReporter):
     def begin(self, plan: Plan) -> None:
         """Start the bar."""
         super().begin(plan)
-        self._done = plan.done
+        self._done, self._best = plan.done, ""
         self._stop_loading()
         self._progress = Progress(
             TextColumn("{task.description}"),

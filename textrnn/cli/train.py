@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from textrnn.cli.console import die_on_broken_pipe, say, survive_broken_pipe, write_data
+from textrnn.cli import study as several
+from textrnn.cli.console import say, write_data
+from textrnn.cli.process import prepare_torch, training_process
 from textrnn.config import Cell, Config, Override, load_config, parse_overrides
 from textrnn.errors import ConfigError
+from textrnn.runs import is_study
 
 if TYPE_CHECKING:
     from textrnn.training import Outcome, Reporter
@@ -30,6 +33,9 @@ ValidFile = Annotated[
 ]
 TokenizerFile = Annotated[
     str | None, typer.Option(metavar="FILE", help="A SentencePiece .model.  [default: trained on the text]")
+]
+VectorsFile = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Pretrained word vectors (GloVe, .vec, .npy).  [default: none]")
 ]
 Out = Annotated[Path | None, typer.Option(metavar="FOLDER", help="The run folder.  [default: runs/NAME-CELL]")]
 Layers = Annotated[int | None, typer.Option(metavar="N", help="Recurrent layers.  [default: 2]")]
@@ -50,6 +56,16 @@ Settings = Annotated[
 Resume = Annotated[
     Path | None, typer.Option(metavar="FOLDER", help="Go on with the interrupted run in FOLDER, to the same end.")
 ]
+Folds = Annotated[
+    int | None,
+    typer.Option("--kfold", metavar="K", min=2, max=9999, help="Train K runs, each stopped on another K-th of train."),
+]
+Seeds = Annotated[
+    int | None, typer.Option(metavar="N", min=1, max=9999, help="Train N runs, with the seeds S, S+1, ... of --seed S.")
+]
+TensorBoard = Annotated[
+    bool, typer.Option("--tensorboard", help="Write events for TensorBoard into FOLDER/tensorboard.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print config, data, steps, time and memory; train nothing.")]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Delete an earlier run in FOLDER in place of keeping it as FOLDER.1.")
@@ -62,6 +78,7 @@ def train_command(
     train: TrainFile = None,
     valid: ValidFile = None,
     tokenizer: TokenizerFile = None,
+    vectors: VectorsFile = None,
     out: Out = None,
     layers: Layers = None,
     hidden: Hidden = None,
@@ -71,6 +88,9 @@ def train_command(
     seed: Seed = None,
     device: Device = None,
     settings: Settings = None,
+    kfold: Folds = None,
+    seeds: Seeds = None,
+    tensorboard: TensorBoard = False,
     overwrite: Overwrite = False,
     resume: Resume = None,
     dry_run: DryRun = False,
@@ -79,7 +99,8 @@ def train_command(
 
     Prints the folder of the run. Labelled text is TSV (label<TAB>text), CSV with a header, JSON Lines, or fastText's
     __label__x text. A flag beats --set, --set beats the config, the config beats the defaults; 'textrnn config
-    schema' lists every key. An earlier run in FOLDER is kept as FOLDER.1.
+    schema' lists every key. An earlier run in FOLDER is kept as FOLDER.1. --kfold and --seeds leave a run folder for
+    each model in FOLDER, with means and deviations in FOLDER/summary.json, and print the folder of the best.
 
     \b
       textrnn train --cell sru
@@ -87,9 +108,13 @@ def train_command(
       textrnn train config.yaml --cell gru --set model.dropout=0.3
       textrnn train --resume runs/questions
       textrnn train --train train.tsv --dry-run
+      textrnn train --train all.tsv --kfold 5
     """
-    if resume is not None:
+    if resume is not None and kfold is None and seeds is None:
         _refuse_others(resume)
+        if is_study(resume):
+            several.resume_study(resume)
+            return
         _finish(lambda training, reporter: training.resume(resume, reporter=reporter), device="auto")
         return
     for flag, files in (("--train", train), ("--valid", valid)):
@@ -100,6 +125,7 @@ def train_command(
         "data.train": ("--train", train[0] if train else None),
         "data.valid": ("--valid", valid[0] if valid else None),
         "tokenizer.model": ("--tokenizer", tokenizer),
+        "embedding.vectors": ("--vectors", vectors),
         "model.layers": ("--layers", layers),
         "model.hidden": ("--hidden", hidden),
         "train.epochs": ("--epochs", epochs),
@@ -107,16 +133,23 @@ def train_command(
         "train.lr": ("--lr", lr),
         "train.seed": ("--seed", seed),
         "train.device": ("--device", device),
+        "train.tensorboard": ("--tensorboard", tensorboard or None),
     }
     overrides = parse_overrides(settings or ())
     overrides += [Override(key, value, f"{flag} {value}") for key, (flag, value) in flags.items() if value is not None]
+    overrides += several.override_fold(kfold, seeds)
+    if resume is not None and out is not None and out.resolve() != resume.resolve():
+        raise ConfigError(f"--resume {resume}: goes on in its own folder; leave out --out {out}")
     resolved = load_config(config, overrides=overrides)
-
+    study = several.make_study(resolved, kfold, seeds)
     if dry_run:
         _estimate(resolved)
-        return
-
-    _train(resolved, out, overwrite=overwrite)
+    elif study is None:
+        _train(resolved, out, overwrite=overwrite)
+    elif resume is None:
+        several.train_study(study, out, overwrite=overwrite)
+    else:
+        several.resume_study(resume, wanted=study)
 
 
 def _train(config: Config, out: Path | None, *, overwrite: bool) -> None:
@@ -141,7 +174,7 @@ def _refuse_others(resume: Path) -> None:
 
 def _estimate(config: Config) -> None:
     """Print what a run would be, and train nothing: the config on stdout, the rest on stderr."""
-    _prepare_torch(config.train.device)
+    prepare_torch(config.train.device)
 
     from textrnn.cli.progress import make_reporter
     from textrnn.config import dump_yaml
@@ -165,26 +198,12 @@ def _format_seconds(seconds: float) -> str:
 
 def _finish(run: Callable[[ModuleType, Reporter], Outcome], *, device: str) -> None:
     """Prepare the process, run the training, and say what came of it."""
-    _prepare_torch(device)
+    with training_process(device) as reporter:
+        from textrnn import training
 
-    from textrnn import training
-    from textrnn.cli.progress import make_reporter
-    from textrnn.ops.memory import keep_freed_memory
-
-    keep_freed_memory()
-    survive_broken_pipe()  # a reader of stderr that Ctrl-C ended, as in `| tee log`, is no reason to lose the run
-    outcome = run(training, make_reporter())
-    die_on_broken_pipe()
+        outcome = run(training, reporter)
     if os.environ.get("RANK", "0") == "0":  # of several processes the first speaks
         _report(outcome)
-
-
-def _prepare_torch(device: str) -> None:
-    """Set what torch reads when it is imported, where the user has not."""
-    # idle threads that spin for long slow each other down on a machine that others use too
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    if sys.platform == "darwin" or device == "mps":
-        os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 
 def _report(outcome: Outcome) -> None:
@@ -201,10 +220,12 @@ def _report(outcome: Outcome) -> None:
 
 
 def _score_test(config: Config, outcome: Outcome) -> None:
-    from textrnn.corpus.examples import read_examples
+    from textrnn.cli.evaluate import score
     from textrnn.inference.engine import Engine
-    from textrnn.report.evaluation import evaluate
+    from textrnn.report.sets import SetEvaluation
 
     assert config.data.test is not None
-    found = evaluate(Engine.load(outcome.folder), read_examples(config.data.test, config.data))
-    say(f"test: accuracy {100 * found.accuracy:.2f} %, macro F1 {100 * found.macro_f1:.2f} % ({config.data.test})")
+    found = score(Engine.load(outcome.folder), config.data.test, config.data)
+    micro = f"micro F1 {100 * found.micro_f1:.2f} %, " if isinstance(found, SetEvaluation) else ""
+    scores = f"{micro}accuracy {100 * found.accuracy:.2f} %, macro F1 {100 * found.macro_f1:.2f} %"
+    say(f"test: {scores} ({config.data.test})")

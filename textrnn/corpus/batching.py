@@ -43,7 +43,8 @@ class PackedBatch:
     """Sequences end to end.
 
     ``ids``: (N,) int32; ``offsets``: (B+1,) int64, sequence ``b`` is ``ids[offsets[b]:offsets[b+1]]``;
-    ``classes``: (B,) int64, the class of each sequence (-1: a label that the model does not know).
+    ``classes``: (B,) int64, the class of each sequence (-1: a label that the model does not know). Where texts have
+    several labels, a class is a set of them (:class:`textrnn.corpus.labels.LabelSets`).
     """
 
     ids: Ids
@@ -124,6 +125,14 @@ class Corpus:
             found = self.class_of[self.label_numbers[rows]]
             counts += np.bincount(np.where(found < 0, classes, found), minlength=classes + 1)
         return [int(count) for count in counts[:classes]]
+
+    def count_ids(self, V: int) -> npt.NDArray[np.int64]:
+        """Return how often each of the ids below ``V`` stands in the texts (V,)."""
+        counts = np.zeros(V, np.int64)
+        for start in range(0, len(self), _BLOCK):
+            batch = self.select(np.arange(start, min(start + _BLOCK, len(self))))
+            counts += np.bincount(batch.ids, minlength=V)
+        return counts
 
     def select(self, rows: Rows) -> PackedBatch:
         """Return the texts ``rows``, in that order."""
@@ -238,4 +247,24 @@ def hold_out(classes: npt.ArrayLike, share: float, rng: np.random.Generator) -> 
         start, stop = stop, stop + size
         rows = rng.permutation(order[start:stop])
         held[rows[: min(size - 1, max(1, round(size * share)))]] = True
+    return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def hold_out_fold(classes: npt.ArrayLike, number: int, folds: int, *, rng: np.random.Generator) -> tuple[Rows, Rows]:
+    """Split row numbers into (kept, held out), both rising: held out is the part ``number``, from 1, of ``folds``.
+
+    The rows of a class, in an order drawn from ``rng``, are dealt to the parts in turn, and those of the next class
+    go on where they ended, so that parts differ by one row at most, in each class and together. With the same ``rng``
+    each row is held out by one part, but for a class with one row, which keeps it.
+    """
+    by_class = np.asarray(classes)
+    order = np.argsort(by_class, kind="stable")
+    held = np.zeros(len(order), np.bool_)
+    stop = dealt = 0
+    for size in np.unique(by_class, return_counts=True)[1].tolist():
+        start, stop = stop, stop + size
+        rows = rng.permutation(order[start:stop])
+        if size > 1:
+            held[rows[(number - 1 - dealt) % folds :: folds]] = True
+            dealt += size
     return np.flatnonzero(~held), np.flatnonzero(held)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, repeat
 
 import numpy as np
@@ -14,24 +15,29 @@ from textrnn.corpus.examples import (
     FASTTEXT_PREFIX,
     Example,
     OnFault,
+    find_fault,
     find_format,
-    is_label,
     parse_lines,
     refuse,
     take_head,
 )
+from textrnn.corpus.labels import split_labels
 from textrnn.errors import DataError
 
 _PREFIX = FASTTEXT_PREFIX.encode()
 _EXAMPLES = 4096  # of a block at most, where they come one by one
 _BLOCK_BYTES = 1 << 20  # of their texts, at most
 
-Split = Callable[[bytes, "list[bytes]"], "tuple[Sequence[bytes], Sequence[bytes]] | None"]
+Parts = tuple[Sequence[bytes], Sequence[bytes]]  # labels and texts
+Split = Callable[[bytes, "list[bytes]"], "Parts | None"]
 
 
 @dataclass(frozen=True)
 class Block:
-    """Examples in a row: their labels and texts in UTF-8, and the lines of the file where they start."""
+    """Examples in a row: their labels and texts in UTF-8, and the lines of the file where they start.
+
+    Several labels of a text are joined by tabs.
+    """
 
     labels: Sequence[bytes]
     texts: list[bytes]
@@ -107,7 +113,7 @@ def _split_lines(chunk: bytes) -> list[bytes]:
 def _parse(
     path: str, chunks: Iterable[bytes], config: DataConfig, *, kind: DataFormat, on_fault: OnFault
 ) -> Iterator[Block]:
-    split = {"tsv": _split_tsv, "fasttext": _split_fasttext}.get(kind)
+    split = _choose_split(kind, config)
     if split is None:
         lines = chain.from_iterable(map(_split_lines, chunks))
         yield from _gather(parse_lines(path, lines, config, kind=kind, on_fault=on_fault))
@@ -116,7 +122,7 @@ def _parse(
     number = 1
     for chunk in chunks:
         lines_here = _split_lines(chunk)
-        parts = _split_in_bulk(chunk, lines_here, split, labels=labels) if number > 1 else None
+        parts = _split_in_bulk(chunk, lines_here, split, seen=labels, config=config) if number > 1 else None
         if parts is not None:
             yield Block(parts[0], list(parts[1]), range(number, number + len(lines_here)))
         else:  # the file's first lines, a blank one, or a fault
@@ -125,9 +131,18 @@ def _parse(
         number += len(lines_here)
 
 
+def _choose_split(kind: DataFormat, config: DataConfig) -> Split | None:
+    if kind == "fasttext":
+        return _split_fasttext_sets if config.multi_label else _split_fasttext
+    if kind == "tsv" and config.multi_label:
+        separator = config.label_separator
+        return partial(_split_tsv_sets, separator=None if separator is None else separator.encode("utf-8"))
+    return _split_tsv if kind == "tsv" else None
+
+
 def _split_in_bulk(
-    chunk: bytes, lines: list[bytes], split: Split, *, labels: set[bytes]
-) -> tuple[Sequence[bytes], Sequence[bytes]] | None:
+    chunk: bytes, lines: list[bytes], split: Split, *, seen: set[bytes], config: DataConfig
+) -> Parts | None:
     """Return labels and texts of ``lines``; None where they have to be looked at one by one."""
     if not chunk.isascii():
         try:
@@ -137,20 +152,51 @@ def _split_in_bulk(
     parts = split(chunk, lines)
     if parts is None:
         return None
-    new = set(parts[0]) - labels
-    if not all(is_label(label.decode("utf-8")) for label in new):
-        return None
-    labels |= new
+    new = set(parts[0]) - seen
+    for label in new:
+        text = label.decode("utf-8")
+        if find_fault(split_labels(text) if config.multi_label else [text]):
+            return None
+    seen |= new
     return parts
 
 
-def _split_tsv(chunk: bytes, lines: list[bytes]) -> tuple[Sequence[bytes], Sequence[bytes]] | None:
+def _split_tsv(chunk: bytes, lines: list[bytes]) -> Parts | None:
     del chunk
     labels, tabs, texts = zip(*[line.partition(b"\t") for line in lines], strict=True)
     return (labels, texts) if all(tabs) else None
 
 
-def _split_fasttext(chunk: bytes, lines: list[bytes]) -> tuple[Sequence[bytes], Sequence[bytes]] | None:
+def _split_tsv_sets(chunk: bytes, lines: list[bytes], *, separator: bytes | None) -> Parts | None:
+    parts = _split_tsv(chunk, lines)
+    if parts is None or _has_blank_line(*parts):
+        return None
+    labels, texts = parts
+    return (labels if separator is None else [label.replace(separator, b"\t") for label in labels]), texts
+
+
+def _has_blank_line(labels: Sequence[bytes], texts: Sequence[bytes]) -> bool:
+    return b"" in labels and not all(
+        label or text.decode("utf-8").strip() for label, text in zip(labels, texts, strict=True)
+    )
+
+
+def _split_fasttext_sets(chunk: bytes, lines: list[bytes]) -> Parts | None:
+    del chunk
+    labels, texts = [], []
+    for text in lines:
+        found = []
+        while (rest := text.lstrip(b" ")).startswith(_PREFIX):
+            label, _, text = rest.partition(b" ")  # noqa: PLW2901 - what is left of it
+            found.append(label[len(_PREFIX) :])
+        labels.append(b"\t".join(found))
+        texts.append(text)
+        if any(not label or b"\t" in label for label in found):
+            return None
+    return None if _has_blank_line(labels, texts) else (labels, texts)
+
+
+def _split_fasttext(chunk: bytes, lines: list[bytes]) -> Parts | None:
     if chunk.count(_PREFIX) != len(lines):  # a line without one, or with more
         return None
     labels, _, texts = zip(*[line.partition(b" ") for line in lines], strict=True)

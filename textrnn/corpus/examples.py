@@ -12,10 +12,12 @@ from pathlib import PurePath
 from typing import Any
 
 from textrnn.config import DataConfig, DataFormat
+from textrnn.corpus.labels import join_labels
 from textrnn.corpus.reading import decode, read_lines
 from textrnn.errors import DataError
 
 FASTTEXT_PREFIX = "__label__"
+Found = tuple["list[str]", str, int]  # labels, text, line
 
 _BY_EXTENSION: dict[str, DataFormat] = {
     ".tsv": "tsv",
@@ -37,7 +39,7 @@ def refuse(fault: DataError) -> None:
 
 @dataclass(frozen=True)
 class Example:
-    """One text with its label, and the line of the file where it starts."""
+    """One text with its label, and the line of the file where it starts; several labels are joined by tabs."""
 
     label: str
     text: str
@@ -106,12 +108,16 @@ def parse_lines(
     """
     texts = _decode(path, lines, start, on_fault=on_fault)
     if kind == "tsv":
-        examples = _read_tsv(path, texts, config, start=start, on_fault=on_fault)
+        found = _read_tsv(path, texts, config, start=start, on_fault=on_fault)
     elif kind == "fasttext":
-        examples = _read_fasttext(path, texts, start=start, on_fault=on_fault)
+        found = _read_fasttext(path, texts, config, start=start, on_fault=on_fault)
     else:  # what they read begins with the file
-        examples = (_read_csv if kind == "csv" else _read_jsonl)(path, texts, config, on_fault=on_fault)
-    return (example for example in examples if _check(path, example, on_fault))
+        found = (_read_csv if kind == "csv" else _read_jsonl)(path, texts, config, on_fault=on_fault)
+    for labels, text, number in found:
+        if fault := find_fault(labels):
+            on_fault(DataError(path, number, fault))
+        else:
+            yield Example(join_labels(labels), text, number)
 
 
 def _decode(path: str, lines: Iterable[bytes], start: int, *, on_fault: OnFault) -> Iterator[str]:
@@ -155,19 +161,28 @@ def _is_unicode(text: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _check(path: str, example: Example, on_fault: OnFault) -> bool:
-    if not example.label.strip():
-        on_fault(DataError(path, example.line_number, "the label is empty"))
-        return False
-    if not is_label(example.label):
-        on_fault(DataError(path, example.line_number, "the label holds a tab or a line end"))
-        return False
-    return True
+def find_fault(labels: Sequence[str]) -> str | None:
+    """Return what is wrong with the labels of one text."""
+    if any(not label.strip() for label in labels):
+        return "the label is empty" if len(labels) == 1 else "one of the labels is empty"
+    if not all(map(is_label, labels)):
+        return "the label holds a tab or a line end"
+    if len(set(labels)) < len(labels):
+        return f"the label '{next(label for label in labels if labels.count(label) > 1)}' stands twice"
+    return None
 
 
-def _read_tsv(
-    path: str, lines: Iterator[str], config: DataConfig, *, start: int, on_fault: OnFault
-) -> Iterator[Example]:
+def _split(field: str, config: DataConfig) -> list[str]:
+    """Return the labels that a field holds: an empty one holds none, where a text may have none."""
+    if not config.multi_label:
+        return [field]
+    separator = config.label_separator
+    if not field:
+        return []
+    return [field] if separator is None else field.split(separator)
+
+
+def _read_tsv(path: str, lines: Iterator[str], config: DataConfig, *, start: int, on_fault: OnFault) -> Iterator[Found]:
     for number, line in enumerate(lines, start=start):
         if not line.strip():
             continue
@@ -177,23 +192,39 @@ def _read_tsv(
             continue
         if number == 1 and (label, text) == (config.label, config.text):
             continue  # a header
-        yield Example(label, text, number)
+        yield _split(label, config), text, number
 
 
-def _read_fasttext(path: str, lines: Iterator[str], *, start: int, on_fault: OnFault) -> Iterator[Example]:
+def _read_fasttext(
+    path: str, lines: Iterator[str], config: DataConfig, *, start: int, on_fault: OnFault
+) -> Iterator[Found]:
     for number, line in enumerate(lines, start=start):
         if not line.strip():
+            continue
+        if config.multi_label:
+            yield *_take_labels(line), number
             continue
         label, _, text = line.partition(" ")
         if not label.startswith(FASTTEXT_PREFIX):
             on_fault(DataError(path, number, f"does not start with {FASTTEXT_PREFIX}"))
         elif text.lstrip().startswith(FASTTEXT_PREFIX):
-            on_fault(DataError(path, number, "more than one label; keep one a line"))
+            on_fault(
+                DataError(path, number, "more than one label; keep one a line, or say --set data.multi_label=true")
+            )
         else:
-            yield Example(label.removeprefix(FASTTEXT_PREFIX), text, number)
+            yield [label.removeprefix(FASTTEXT_PREFIX)], text, number
 
 
-def _read_csv(path: str, lines: Iterator[str], config: DataConfig, *, on_fault: OnFault) -> Iterator[Example]:
+def _take_labels(line: str) -> tuple[list[str], str]:
+    """Return the labels that ``line`` begins with, of which there may be none, and the rest."""
+    labels = []
+    while (rest := line.lstrip(" ")).startswith(FASTTEXT_PREFIX):
+        label, _, line = rest.partition(" ")
+        labels.append(label.removeprefix(FASTTEXT_PREFIX))
+    return labels, line
+
+
+def _read_csv(path: str, lines: Iterator[str], config: DataConfig, *, on_fault: OnFault) -> Iterator[Found]:
     rows = _read_rows(path, lines, on_fault)
     _, header = next(((number, row) for number, row in rows if "".join(row).strip()), (1, []))
     label_at, text_at = (_find_column(path, header, name) for name in (config.label, config.text))
@@ -203,7 +234,7 @@ def _read_csv(path: str, lines: Iterator[str], config: DataConfig, *, on_fault: 
         if len(row) != len(header):
             on_fault(DataError(path, number, f"{len(row)} columns where the header has {len(header)}"))
             continue
-        yield Example(row[label_at], _join_lines(row[text_at]), number)
+        yield _split(row[label_at], config), _join_lines(row[text_at]), number
 
 
 def _read_rows(path: str, lines: Iterator[str], on_fault: OnFault) -> Iterator[tuple[int, list[str]]]:
@@ -232,7 +263,7 @@ def _find_column(path: str, header: list[str], name: str) -> int:
     )
 
 
-def _read_jsonl(path: str, lines: Iterator[str], config: DataConfig, *, on_fault: OnFault) -> Iterator[Example]:
+def _read_jsonl(path: str, lines: Iterator[str], config: DataConfig, *, on_fault: OnFault) -> Iterator[Found]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -244,7 +275,7 @@ def _read_jsonl(path: str, lines: Iterator[str], config: DataConfig, *, on_fault
         yield example
 
 
-def _parse_json(path: str, line: str, config: DataConfig, *, number: int) -> Example:
+def _parse_json(path: str, line: str, config: DataConfig, *, number: int) -> Found:
     try:
         row = json.loads(line)
     except RecursionError:
@@ -253,17 +284,25 @@ def _parse_json(path: str, line: str, config: DataConfig, *, number: int) -> Exa
         raise DataError(path, number, f"not JSON: {getattr(error, 'msg', None) or error}") from None
     if not isinstance(row, dict):
         raise DataError(path, number, 'not a JSON object; write one a line, as in {"label": "a", "text": "b"}')
-    label, text = (_take(row, name, path=path, number=number) for name in (config.label, config.text))
-    return Example(label, _join_lines(text), number)
+    label = _take(row, config.label, path=path, number=number)
+    if config.multi_label and isinstance(label, list):
+        labels = [_read_value(part, config.label, path=path, number=number) for part in label]
+    else:
+        labels = _split(_read_value(label, config.label, path=path, number=number), config)
+    text = _read_value(_take(row, config.text, path=path, number=number), config.text, path=path, number=number)
+    return labels, _join_lines(text), number
 
 
-def _take(row: dict[str, Any], name: str, *, path: str, number: int) -> str:
+def _take(row: dict[str, Any], name: str, *, path: str, number: int) -> Any:
     if name not in row:
         shown = ", ".join(row) or "none"
         raise DataError(
             path, number, f"no key '{name}' (the keys are {shown}); name them with data.label and data.text"
         )
-    value = row[name]
+    return row[name]
+
+
+def _read_value(value: Any, name: str, *, path: str, number: int) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise DataError(path, number, f"'{name}' is not a string or a whole number")
     return str(value).encode("utf-8", errors="replace").decode("utf-8")  # JSON can escape halves of characters

@@ -15,20 +15,20 @@ from textrnn.config import DataConfig
 from textrnn.corpus.blocks import Block, LabelTable, parse_blocks
 from textrnn.corpus.examples import find_suffix
 from textrnn.corpus.reading import STDIN, open_raw, read_chunks
-from textrnn.corpus.store import Draft, Entry, Store, make_key, take_stat
+from textrnn.corpus.store import SETTLED_NS, Draft, Entry, Store, make_key, take_stat
 from textrnn.errors import DataError
 
 Progress = Callable[[str, int, "int | None"], None]
 """Called with what is being done, how many bytes were read, and of how many (None: of a pipe)."""
 
 _CHUNK_BYTES = 1 << 20
-_SETTLED_NS = 2 * 10**9  # a file that was changed later than this before it was read may change without a new time
 
 
 class LabelledFile:
     """The examples of one file. The first reading notes each row's label and size; a pipe's texts are set aside then.
 
-    ``classes`` (rows,) int32 are indices of ``labels``, which stand in the order of their first lines; ``counts``
+    ``classes`` (rows,) int32 are indices of ``labels``, which stand in the order of their first lines (several labels
+    of one text are joined by tabs, and one entry); ``counts``
     and ``first_lines`` belong to them; ``sizes`` (rows,) int32 are the bytes of the texts. ``key`` names the content.
 
     Raises:
@@ -137,7 +137,8 @@ class LabelledFile:
     def _make_key(self, digest: str) -> str:
         config = self._config
         suffix = find_suffix(self.path) if config.format == "auto" else ""
-        return make_key("rows", digest, config.format, suffix, config.label, config.text)
+        several = [("several", config.label_separator)] if config.multi_label else []
+        return make_key("rows", digest, config.format, suffix, config.label, config.text, *several)
 
     def _scan(self) -> Entry:
         started = time.time_ns()
@@ -160,6 +161,6 @@ class LabelledFile:
             if self._spool is not None:
                 self._spool.flush()
             key = self._make_key(hasher.hexdigest())
-            if self._stat and max(self._stat[1:3]) < started - _SETTLED_NS:
+            if self._stat and max(self._stat[1:3]) < started - SETTLED_NS:
                 self._store.remember(Path(self.path), self._stat, hasher.hexdigest())
             return draft.commit("rows", key, {**table.to_dict(), "key": key})

@@ -16,6 +16,7 @@ from textrnn.config import DataConfig, DataFormat
 from textrnn.corpus.blocks import LabelTable, parse_blocks
 from textrnn.corpus.check.likeness import find_first, hash_texts, normalise
 from textrnn.corpus.examples import find_format, find_suffix, take_head
+from textrnn.corpus.labels import split_labels
 from textrnn.corpus.reading import open_bytes, read_chunks, read_lines
 from textrnn.corpus.store import take_stat
 from textrnn.errors import ConfigError, DataError
@@ -74,7 +75,7 @@ def split_file(
         _write(path, lines.tolist(), part_of.tolist(), files=files)
         if take_stat(Path(path)) != stat:
             raise DataError(path, None, "was changed while it was read; run again when it is complete")
-    labels = [str(label) for label in table.to_dict()["labels"]]
+    labels = [", ".join(split_labels(str(joined))) for joined in table.to_dict()["labels"]]
     counts = {}
     for part in parts:
         found = np.bincount(classes[part_of == PARTS.index(part)], minlength=len(labels))

@@ -23,9 +23,12 @@ from textrnn.files import atomic_write, read_umask
 LAYOUT = 2
 """Part of every key: another layout or meaning of the files takes another number."""
 
+SETTLED_NS = 2 * 10**9
+"""A file that was changed later than this before it was read may change without a new time."""
+
 _DRAFT = "textrnn-draft-"
 # the folder may be one that holds other things: nothing else is ever removed
-_OWN_ENTRY = re.compile(r"(rows|tokens|tokenizer|repeats)-[0-9a-f]{32}")
+_OWN_ENTRY = re.compile(r"(rows|tokens|tokenizer|vectors|repeats)-[0-9a-f]{32}")
 _OWN_DIGEST = re.compile(r"[0-9a-f]{32}\.json")
 _FILES = "files"  # the digests of files that were read
 _STALE_SECONDS = 24 * 3600

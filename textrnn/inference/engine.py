@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from textrnn.corpus.batching import PackedBatch, pack, sorted_batches
 from textrnn.inference.cells import Array, Packing, pool, run_layer
@@ -24,11 +25,17 @@ class Prediction:
 
 
 class Engine:
-    """A model ready to predict."""
+    """A model ready to predict.
+
+    ``thresholds`` (C,) are those of a model that gives a text several labels (None: it gives one), and ``separator`` is
+    what its training text had between them.
+    """
 
     def __init__(self, model: SavedModel) -> None:
         self.labels, self._tokenizer, self._weights = model.labels, model.tokenizer, model.weights
         self._config, self._max_length = model.config.model, model.config.data.max_length
+        self.thresholds = None if model.thresholds is None else np.array(model.thresholds)
+        self.separator = model.config.data.label_separator
         self._layers = [
             {name.removeprefix(prefix): array for name, array in model.weights.items() if name.startswith(prefix)}
             for prefix in (f"layers.{index}." for index in range(self._config.layers))
@@ -40,23 +47,55 @@ class Engine:
         return cls(load_model(path))
 
     def predict_log_probabilities(self, texts: Sequence[str]) -> Array:
-        """Return the logarithms of the probabilities (B, C) float32 of each text's labels, in the model's order."""
+        """Return the logarithms of the probabilities (B, C) float32 of each text's labels, in the model's order.
+
+        They are probabilities of labels that exclude each other or, where a text has several, of each by itself.
+        """
+        return self.to_log_probabilities(self.predict_scores(texts))
+
+    def to_log_probabilities(self, scores: Array) -> Array:
+        """Return the logarithms of the probabilities (B, C) that the ``scores`` (B, C) say."""
+        if self.thresholds is not None:
+            return -np.logaddexp(np.float32(0), -scores)
+        scores = scores - scores.max(axis=1, keepdims=True)
+        normalised: Array = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+        return normalised
+
+    def predict_scores(self, texts: Sequence[str]) -> Array:
+        """Return the scores (B, C) float32 of each text's labels, before softmax or sigmoid."""
         result = np.empty((len(texts), len(self.labels)), np.float32)
         packed = pack(self._tokenizer.encode_all(texts, max_length=self._max_length))
         for rows, batch in sorted_batches(packed, _BATCH_TOKENS):
-            scores = self._score(batch)
-            scores -= scores.max(axis=1, keepdims=True)
-            result[rows] = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+            result[rows] = self._score(batch)
         return result
 
-    def predict(self, texts: Sequence[str], *, top_k: int = 1) -> list[list[Prediction]]:
-        """Return the ``top_k`` likeliest labels of each text, likeliest first; ties go by the order of the labels."""
+    def predict(
+        self, texts: Sequence[str], *, top_k: int | None = None, threshold: float | None = None
+    ) -> list[list[Prediction]]:
+        """Return labels of each text, likeliest first; ties go by the order of the labels.
+
+        A model of one label gives the ``top_k`` likeliest (None: one). A model of several gives those whose
+        probability is at least their threshold; or the ``top_k`` likeliest; or those, and of them ``top_k`` at most,
+        whose probability is at least ``threshold``.
+        """
+        if self.thresholds is None:
+            top_k = top_k or 1
+        if threshold is None and top_k is not None:
+            threshold = 0.0  # the likeliest, however unlikely they are
         log_probabilities = self.predict_log_probabilities(texts)
         best = np.argsort(-log_probabilities, axis=1, kind="stable")[:, :top_k]
+        given = np.take_along_axis(self.find_given(log_probabilities, threshold=threshold), best, axis=1)
         return [
-            [Prediction(self.labels[index], float(np.exp(row[index]))) for index in indices.tolist()]
-            for row, indices in zip(log_probabilities, best, strict=True)
+            [Prediction(self.labels[index], float(np.exp(row[index]))) for index in indices[passes].tolist()]
+            for row, indices, passes in zip(log_probabilities, best, given, strict=True)
         ]
+
+    def find_given(self, log_probabilities: Array, *, threshold: float | None = None) -> npt.NDArray[np.bool_]:
+        """Return which labels (B, C) have at least the probability ``threshold`` (None: each its own)."""
+        wanted = self.thresholds if threshold is None else threshold
+        assert wanted is not None
+        given: npt.NDArray[np.bool_] = np.exp(log_probabilities) >= wanted
+        return given
 
     def _score(self, batch: PackedBatch) -> Array:
         config, weights = self._config, self._weights

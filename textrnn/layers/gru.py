@@ -32,12 +32,13 @@ class PackedRNN(nn.Module):
         self.norm = nn.LayerNorm(input_size) if layer_norm else None
         self.rnn = kind(input_size, hidden_size, bidirectional=bidirectional)
 
-    def forward(self, x: Tensor, offsets: Tensor, p: float = 0.0) -> Tensor:
+    def forward(self, x: Tensor, offsets: Tensor, p: float = 0.0, *, variational: bool = False) -> Tensor:
         """Map ``x`` (N, input_size) with ``offsets`` (B+1,) int64 to (N, output_size).
 
-        A share ``p`` of the entries of ``x`` is dropped before anything else.
+        A share ``p`` of the entries of ``x`` is dropped before anything else; with ``variational`` the same columns in
+        all rows of a sequence.
         """
-        _, normalised = drop_and_normalise_by(self.norm, x, p)
+        _, normalised = drop_and_normalise_by(self.norm, x, p, variational=offsets if variational else None)
         _, order, batch_sizes = (torch.from_numpy(index) for index in time_major(offsets.detach().cpu().numpy()))
         order = order.to(x.device)
         packed = PackedSequence(normalised[order], batch_sizes)

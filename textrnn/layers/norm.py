@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from textrnn.ops.dropout import dropout
+from textrnn.ops.dropout import drop_columns, dropout
 from textrnn.ops.normalising import drop_and_normalise
 
 
-def drop_and_normalise_by(norm: nn.LayerNorm | None, x: Tensor, p: float) -> tuple[Tensor, Tensor]:
-    """Return what dropout of a share ``p`` leaves of ``x`` (N, D), and that by ``norm``; twice the same without one."""
+def drop_and_normalise_by(
+    norm: nn.LayerNorm | None, x: Tensor, p: float, *, variational: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Return what dropout of a share ``p`` leaves of ``x`` (N, D), and that by ``norm``; twice the same without one.
+
+    ``variational``, the offsets of the sequences, has the same columns dropped in all rows of one.
+    """
+    if variational is not None:
+        x, p = drop_columns(x, p, variational), 0.0
     if norm is None:
         x = dropout(x, p)
         return x, x

@@ -71,12 +71,13 @@ class SRU(nn.Module):
             f"highway_bias={self.highway_bias}, alpha={self.alpha:.4g}, layer_norm={self.norm is not None}"
         )
 
-    def forward(self, x: Tensor, offsets: Tensor, p: float = 0.0) -> Tensor:
+    def forward(self, x: Tensor, offsets: Tensor, p: float = 0.0, *, variational: bool = False) -> Tensor:
         """Map ``x`` (N, input_size) with ``offsets`` (B+1,) int64 to (N, K * hidden_size).
 
-        A share ``p`` of the entries of ``x`` is dropped before anything else.
+        A share ``p`` of the entries of ``x`` is dropped before anything else; with ``variational`` the same columns in
+        all rows of a sequence.
         """
-        x, normalised = drop_and_normalise_by(self.norm, x, p)
+        x, normalised = drop_and_normalise_by(self.norm, x, p, variational=offsets if variational else None)
         highway = x if self.blocks == 3 else None
         h, _ = sru_layer(normalised, self.weight, offsets, v=self.v, b=self.b, alpha=self.alpha, highway=highway)
         return h

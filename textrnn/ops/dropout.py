@@ -28,6 +28,17 @@ def dropout(x: Tensor, p: float) -> Tensor:
     return _drop(x, 1 - p, key)
 
 
+def drop_columns(x: Tensor, p: float, offsets: Tensor) -> Tensor:
+    """Return ``x`` (N, D) with a share ``p`` of its columns set to 0, others in each sequence, and the rest over 1 - p.
+
+    The same mask in all steps of a sequence (Gal and Ghahramani 2016). ``offsets`` (B+1,) int64.
+    """
+    if p == 0:
+        return x
+    masks = torch.empty(len(offsets) - 1, x.shape[1], dtype=x.dtype, device=x.device).bernoulli_(1 - p).div_(1 - p)
+    return x * masks.repeat_interleave(offsets.diff(), dim=0, output_size=len(x))
+
+
 def _drop(x: Tensor, keep: float, key: int) -> Tensor:
     x = x.contiguous()
     y = torch.empty_like(x)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -12,17 +12,20 @@ from pathlib import Path
 
 import numpy as np
 
-from textrnn.config import DEMO, Config
-from textrnn.corpus.batching import Classes, Corpus, Rows, hold_out
+from textrnn.config import DEMO, Config, split_fold
+from textrnn.corpus.batching import Classes, Corpus, Rows, hold_out, hold_out_fold
 from textrnn.corpus.cache import load_tokens
+from textrnn.corpus.labels import LabelSets, split_labels
 from textrnn.corpus.memory import give_back_freed_memory
 from textrnn.corpus.reading import STDIN, check_readable
 from textrnn.corpus.source import LabelledFile
 from textrnn.corpus.store import Store
+from textrnn.corpus.vectors import check_files
 from textrnn.errors import ConfigError, DataError
 from textrnn.files import shipped
-from textrnn.modelfile import make_labels
 from textrnn.tokenizer import Tokenizer
+from textrnn.training.embedding import PieceVectors, describe, load_vectors
+from textrnn.training.labelling import group_for_holding_out, make_labelling
 from textrnn.training.repeats import count_repeats, describe_repeats
 from textrnn.training.reporter import Reporter
 from textrnn.training.vocabulary import fit_tokenizer
@@ -30,17 +33,34 @@ from textrnn.training.vocabulary import fit_tokenizer
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a run trains on and stops on."""
+    """What a run trains on and stops on.
+
+    A class is the place of a text's label in ``labels``; where texts have several it is the number of one of ``sets``,
+    whose first labels are ``labels``, followed by those that only valid has.
+    """
 
     train: Corpus
     valid: Corpus
     labels: tuple[str, ...]
     tokenizer: Tokenizer
+    vectors: PieceVectors | None = None
+    sets: LabelSets | None = None
+
+    def count_labels(self) -> list[int]:
+        """Return how many training texts have each of ``labels``."""
+        if self.sets is None:
+            return self.train.count_classes(len(self.labels))
+        counts = self.sets.count_labels(np.array(self.train.count_classes(len(self.sets.members))))
+        return [int(count) for count in counts[: len(self.labels)]]
 
     @cached_property
     def digest(self) -> str:
-        """A number that tells these texts, labels and this tokenizer from any others."""
+        """A number that tells these texts, labels, vectors and this tokenizer from any others."""
         digest = hashlib.sha256(json.dumps(self.labels).encode() + self.tokenizer.model)
+        if self.vectors is not None:
+            digest.update(self.vectors.pieces.tobytes() + self.vectors.values.tobytes())
+        if self.sets is not None:
+            digest.update(self.sets.members.offsets.tobytes() + self.sets.members.ids.tobytes())
         for corpus in (self.train, self.valid):
             for block in corpus.blocks():
                 digest.update(block)
@@ -57,6 +77,8 @@ def load_dataset(config: Config, reporter: Reporter) -> Dataset:
     train_path, valid_path, origin = _find_paths(config)
     if config.tokenizer.model is not None:
         Tokenizer.read(Path(config.tokenizer.model))  # a wrong name is told before the data is read
+    if config.embedding.vectors is not None:
+        check_files(config.embedding.vectors)
     store = Store.open(config.data.cache, reporter.note)
     with ExitStack() as stack:
 
@@ -77,23 +99,28 @@ def _load(
 ) -> Dataset:
     train_path, valid_path = paths
     train = read(train_path)
-    labels = make_labels(train.labels)
-    if len(labels) < 2:
-        raise DataError(train_path, None, f"every text has the label '{labels[0]}'; there is nothing to tell apart")
-    classes = _number(train.labels, labels)
+    labelling = make_labelling(train, config.data)
+    labels, classes = labelling.labels, labelling.number(train.labels)
     kept: Rows | None = None
     if valid_path is None:
         valid, valid_classes = train, classes
-        kept, held = _hold_out(train, classes, config)
-        note = f"no valid set given: {len(held):,} of {len(train):,} texts are held out (seed {config.train.seed})"
+        groups = group_for_holding_out(classes, train.counts, labelling.sets)
+        kept, held = _hold_out(train, groups, config)
+        why = "no valid set given" if config.data.fold is None else f"part {config.data.fold}"
+        note = f"{why}: {len(held):,} of {len(train):,} texts are held out (seed {config.train.seed})"
     else:
         valid = read(valid_path)
-        valid_classes, held = _number(valid.labels, labels), None
-        note = _describe_unknown(valid, valid_classes)
+        valid_classes, held = labelling.number(valid.labels), None
+        note = _describe_unknown(valid, set(labels), config)
     test = None
     if config.data.test is not None:
         test = read(config.data.test)  # a fault in it is told now, not after training
-    tokenizer, source = fit_tokenizer(config, train, kept, store=store)
+    # the tokenizer, which sees no labels, is the same for all folds, so that the text is encoded once
+    seen = kept if config.data.fold is None else None
+    tokenizer, source = fit_tokenizer(config, train, seen, store=store)
+    vectors, covers = None, ""
+    if (path := config.embedding.vectors) is not None:
+        vectors = load_vectors(path, tokenizer, store, width=config.model.embedding)
     give_back_freed_memory()
     encode = partial(tokenizer.encode_packed, max_length=config.data.max_length)
     name = f"{tokenizer.fingerprint} {config.data.max_length}"
@@ -103,16 +130,19 @@ def _load(
     stopped_on = load(valid, classes=valid_classes) if held is None else whole.keep(held)
     sets = {"train": trained_on, "valid": stopped_on}
     if test is not None:
-        sets["test"] = load(test, classes=_number(test.labels, labels))
-    share = (config.data.valid_share, config.train.seed) if kept is not None else None
+        sets["test"] = load(test, classes=labelling.number(test.labels))
+    share = (config.data.valid_share, config.data.fold, config.train.seed) if kept is not None else None
     key = [name, share, *(file.key for file in (train, valid, test) if file is not None)]
     repeats = count_repeats(sets, tokenizer, max_length=config.data.max_length, store=store, key=key)
     give_back_freed_memory()
+    if vectors is not None:
+        covers = describe(vectors, tokenizer, trained_on)
     odd = describe_repeats(repeats, sets, max_length=config.data.max_length)
-    for line in (origin, note, source, _summarise(trained_on, stopped_on, labels), *odd):
+    dataset = Dataset(trained_on, stopped_on, labels, tokenizer, vectors, labelling.sets)
+    for line in (origin, note, source, covers, _summarise(dataset), _hint_at_separator(dataset), *odd):
         if line:
             reporter.note(line)
-    return Dataset(trained_on, stopped_on, labels, tokenizer)
+    return dataset
 
 
 def _find_paths(config: Config) -> tuple[str, str | None, str]:
@@ -120,7 +150,8 @@ def _find_paths(config: Config) -> tuple[str, str | None, str]:
     if train == DEMO:
         folder = shipped("demo")
         note = "no training text given: training on the demo data that ships with textrnn (--train FILE for yours)"
-        train, valid = str(folder / "train.tsv"), str(folder / "valid.tsv")
+        train = str(folder / "train.tsv")
+        valid = str(folder / "valid.tsv") if config.data.fold is None else None
     test = config.data.test
     for path in (train, valid, test):
         if path is not None:
@@ -132,35 +163,57 @@ def _find_paths(config: Config) -> tuple[str, str | None, str]:
     return train, valid, note
 
 
-def _number(of_file: Iterable[str], labels: Sequence[str]) -> Classes:
-    """Return the class of each label of a file: its place in ``labels``, or -1."""
-    places = {label: index for index, label in enumerate(labels)}
-    return np.array([places.get(label, -1) for label in of_file], np.int64)
-
-
-def _hold_out(file: LabelledFile, classes: Classes, config: Config) -> tuple[Rows, Rows]:
+def _hold_out(file: LabelledFile, groups: Classes, config: Config) -> tuple[Rows, Rows]:
     # two bytes a row where that is enough: they are sorted, and by counting
-    of_label = classes.astype(np.uint16 if len(classes) < 1 << 16 else np.int32)
-    kept, held = hold_out(of_label[file.classes], config.data.valid_share, np.random.default_rng(config.train.seed))
+    of_label = groups.astype(np.uint16 if len(groups) < 1 << 16 else np.int32)
+    of_text, rng = of_label[file.classes], np.random.default_rng(config.train.seed)
+    if config.data.fold is None:
+        kept, held = hold_out(of_text, config.data.valid_share, rng)
+    else:
+        number, folds = split_fold(config.data.fold)
+        kept, held = hold_out_fold(of_text, number, folds, rng=rng)
     if not len(held):
         raise DataError(file.path, None, "too few texts to hold some out; give a valid set with --valid")
     return kept, held
 
 
-def _describe_unknown(valid: LabelledFile, classes: Classes) -> str:
-    unknown = np.flatnonzero(classes < 0).tolist()
-    if not unknown:
+def _describe_unknown(valid: LabelledFile, known: set[str], config: Config) -> str:
+    """Return one line on labels that only valid has.
+
+    Raises:
+        DataError: it has no others.
+    """
+    split = split_labels if config.data.multi_label else lambda label: [label]
+    unknown = [[label for label in split(joined) if label not in known] for joined in valid.labels]
+    rows = [row for row, labels in enumerate(unknown) if labels]
+    if not rows:
         return ""
-    line, index = min((valid.first_lines[index], index) for index in unknown)
-    label = valid.labels[index]
-    if len(unknown) == len(valid.labels):
+    line, row = min((valid.first_lines[row], row) for row in rows)
+    label = unknown[row][0]
+    if all(label not in known for joined in valid.labels for label in split(joined)):
         raise DataError(valid.path, line, f"no label of this file is in the training text; '{label}' is not")
-    count = sum(valid.counts[index] for index in unknown)
-    return f"{valid.path}:{line}: label '{label}' is not in the training text; {count} such texts are counted wrong"
+    count = sum(valid.counts[row] for row in rows)
+    counted = "have labels that it lacks, counted as missed" if config.data.multi_label else "are counted wrong"
+    texts = f"{count} texts" if config.data.multi_label else f"{count} such texts"
+    return f"{valid.path}:{line}: label '{label}' is not in the training text; {texts} {counted}"
 
 
-def _summarise(train: Corpus, valid: Corpus, labels: Sequence[str]) -> str:
-    counts = train.count_classes(len(labels))
+def _summarise(dataset: Dataset) -> str:
+    labels, sets, counts = dataset.labels, dataset.sets, dataset.count_labels()
+    several = ""
+    if sets is not None:
+        texts = np.array(dataset.train.count_classes(len(sets.members)))
+        none = int(texts[sets.members.lengths == 0].sum())
+        several = f", {sum(counts) / len(dataset.train):.2f} a text" + (f", {none:,} texts without any" if none else "")
     shown = ", ".join(f"{label} {count}" for label, count in zip(labels[:10], counts, strict=False))
     more = f", and {len(labels) - 10} more" if len(labels) > 10 else ""
-    return f"data: {len(train):,} texts to train on, {len(valid):,} to stop on, {len(labels)} labels ({shown}{more})"
+    return (
+        f"data: {len(dataset.train):,} texts to train on, {len(dataset.valid):,} to stop on, {len(labels)} labels "
+        f"({shown}{more}){several}"
+    )
+
+
+def _hint_at_separator(dataset: Dataset) -> str:
+    if dataset.sets is None or dataset.sets.members.lengths.max() > 1:
+        return ""
+    return "no text has two labels; if they stand together in one field, say what is between: data.label_separator"

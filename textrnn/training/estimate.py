@@ -14,7 +14,8 @@ from textrnn.config import Config
 from textrnn.corpus.batching import bucket_batches, sorted_batches
 from textrnn.training.dataset import load_dataset
 from textrnn.training.device import make_repeatable, resolve_device
-from textrnn.training.loop import VALID_TOKENS, Trainer
+from textrnn.training.judge import VALID_TOKENS
+from textrnn.training.loop import Trainer
 from textrnn.training.ranks import Ranks
 from textrnn.training.reporter import Reporter
 from textrnn.training.session import build, count, describe, reporting, resolve_batch_size
@@ -64,7 +65,7 @@ def estimate(config: Config, *, reporter: Reporter | None = None) -> Estimate:
         with torch.no_grad():
             _, batch = next(sorted_batches(dataset.valid, VALID_TOKENS))
             start = time.perf_counter()
-            trainer.score(batch)
+            trainer.judge.score(batch)
             valid_rate = (time.perf_counter() - start) / len(batch.ids)
         epochs = trainer.steps / trainer.batches
         seconds = epochs * (taken / tokens * dataset.train.tokens + valid_rate * dataset.valid.tokens)

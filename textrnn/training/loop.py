@@ -6,32 +6,32 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from textrnn.classifier import Classifier
 from textrnn.config import Config
-from textrnn.corpus.batching import Classes, PackedBatch, bucket_batches, count_batches, sorted_batches
+from textrnn.corpus.batching import bucket_batches, count_batches
 from textrnn.corpus.reading import STDIN
-from textrnn.errors import DataError, ModelError, StoppedError
+from textrnn.errors import DivergedError, ModelError, StoppedError
 from textrnn.modelfile import SavedModel
 from textrnn.runs import POINTER, point_to
 from textrnn.training.checkpoint import CHECKPOINT_NAME, Checkpoint, explaining_damage
 from textrnn.training.dataset import Dataset
+from textrnn.training.embedding import Frozen
 from textrnn.training.interrupts import Interrupts
-from textrnn.training.metrics import rank_by, score
+from textrnn.training.judge import Judge
+from textrnn.training.loss import TextLoss
+from textrnn.training.metrics import rank_by
 from textrnn.training.optimiser import rate_factor
 from textrnn.training.progress import Progress
 from textrnn.training.ranks import Ranks
+from textrnn.training.reading import Reading
 from textrnn.training.reporter import EpochRecord, Plan, Reporter
 from textrnn.training.run import Run
-from textrnn.training.step import Stepper, to_device
-
-VALID_TOKENS = 16384  # of a valid batch
+from textrnn.training.step import Stepper
 
 
 class Trainer:
@@ -44,7 +44,16 @@ class Trainer:
         self.batch_size, self.batch_tokens = config.train.batch_size, config.train.batch_tokens
         self.batches = count_batches(dataset.train, self.batch_size, batch_tokens=self.batch_tokens)
         self.steps = min(config.train.epochs * self.batches, config.train.max_steps or sys.maxsize)
-        self.stepper = Stepper(model, config.train, device=device, ranks=ranks)
+        frozen = None
+        if dataset.vectors is not None and config.embedding.freeze:
+            frozen = Frozen(dataset.vectors, len(dataset.tokenizer), device)
+        texts = None if dataset.sets is None else len(dataset.train)
+        loss = TextLoss(config.train, labels=dataset.labels, counts=dataset.count_labels(), texts=texts)
+        self.stepper = Stepper(
+            model, config.train, loss=loss, device=device, ranks=ranks, frozen=frozen, sets=dataset.sets
+        )
+        self.reading = Reading(config, dataset.tokenizer)
+        self.judge = Judge(dataset, model, device=device, ranks=ranks)
         self.progress = Progress()
         self.kept: Path | None = None
         self.saved = False
@@ -90,9 +99,10 @@ class Trainer:
         for batch in batches:
             if self.is_done:
                 break
-            factor = rate_factor(self.stepper.optimiser.steps, steps=self.steps, warmup=settings.warmup)
-            loss = self.stepper.step(batch, lr=settings.lr * factor)
+            rate = self.rate()
+            loss = self.stepper.step(self.reading.vary(batch, progress.epoch, progress.batches), lr=rate)
             self.check("loss", loss)
+            reporter.measure(self.stepper.optimiser.steps, loss, rate)
             progress.loss += loss * len(batch)
             progress.batches, progress.texts = progress.batches + 1, progress.texts + len(batch)
             progress.tokens, progress.seconds = progress.tokens + len(batch.ids), time.perf_counter() - start
@@ -100,11 +110,16 @@ class Trainer:
             reporter.step(progress.epoch, progress.loss / progress.texts, speed)
             self.pause(interrupts, run, reporter)
 
+    def rate(self) -> float:
+        """Return the learning rate of the next step."""
+        settings, step = self.config.train, self.stepper.optimiser.steps
+        return settings.lr * rate_factor(step, steps=self.steps, warmup=settings.warmup, schedule=settings.schedule)
+
     def check(self, what: str, loss: float) -> None:
-        """Raise DataError where ``loss`` is not finite: nothing that comes after it would be of use."""
+        """Raise DivergedError where ``loss`` is not finite: nothing that comes after it would be of use."""
         if not np.isfinite(loss):
             where = f"the {what} is {loss} in epoch {self.progress.epoch}"
-            raise DataError(self.config.data.train, None, f"{where}; lower --lr or --set train.clip_norm")
+            raise DivergedError(self.config.data.train, None, f"{where}; lower --lr or --set train.clip_norm")
 
     def pause(self, interrupts: Interrupts, run: Run, reporter: Reporter) -> None:
         """Write a checkpoint where it is time for one; end the run where a signal has come."""
@@ -136,7 +151,8 @@ class Trainer:
     def judge_epoch(self, interrupts: Interrupts, run: Run, reporter: Reporter) -> EpochRecord:
         """Return the record of the epoch that was trained."""
         progress, settings = self.progress, self.config.train
-        valid_loss, scores = self.validate(lambda: self.pause(interrupts, run, reporter))
+        self.judge.take(self.stepper.average)
+        valid_loss, scores = self.judge.validate(lambda: self.pause(interrupts, run, reporter))
         self.check("loss on valid", valid_loss)
         ranked = [rank_by(settings.metric, vars(record), record.valid_loss) for record in progress.records]
         return EpochRecord(
@@ -144,7 +160,7 @@ class Trainer:
             step=self.stepper.optimiser.steps,
             loss=progress.loss / progress.texts,
             valid_loss=valid_loss,
-            lr=settings.lr * rate_factor(self.stepper.optimiser.steps, steps=self.steps, warmup=settings.warmup),
+            lr=self.rate(),
             seconds=progress.seconds,
             tokens_per_second=progress.tokens / max(progress.seconds, 1e-9),
             best=rank_by(settings.metric, scores, valid_loss) > max(ranked, default=float("-inf")) or not ranked,
@@ -160,52 +176,25 @@ class Trainer:
         run.write(record, self.snapshot() if record.best else None)
         self.saved = True
         self.tell(kept, run, reporter)
-        if record.epoch == 1:
+        if record.epoch == 1 and run.is_latest:
             try:
                 point_to(run.folder)
             except OSError as error:
                 reporter.note(f"{POINTER}: cannot be written ({error.strerror}); name this run with -m")
 
     def tell(self, kept: Path | None, run: Run, reporter: Reporter) -> None:
-        """Tell of an earlier run that was in the folder, if ``kept`` says where it is now."""
+        """Tell that something was saved, and of an earlier run in the folder, if ``kept`` says where it is now."""
+        reporter.saved(run.folder)
         if kept:
             self.kept = kept
             reporter.note(f"an earlier run was in {run.folder}; it is kept as {kept}")
-
-    @torch.no_grad()
-    def validate(self, pause: Callable[[], None]) -> tuple[float, dict[str, float]]:
-        """Return the mean loss over the valid texts with a known label, and the metrics over all of them."""
-        self.model.eval()
-        valid = self.dataset.valid
-        predicted = np.zeros(len(valid), np.int64)
-        losses = 0.0
-        for number, (rows, batch) in enumerate(sorted_batches(valid, VALID_TOKENS)):
-            if number % self.ranks.size != self.ranks.rank:
-                continue
-            predicted[rows], loss = self.score(batch)
-            losses += loss
-            if self.ranks.size == 1:  # the ranks have different numbers of batches
-                pause()
-        everything = torch.from_numpy(np.append(predicted, 0).astype(np.float64))
-        everything[-1] = losses
-        if self.ranks.size > 1:  # elsewhere it need not go to the device, which may have no float64
-            everything = everything.to(self.device)
-            self.ranks.add_up([everything])
-        found = everything.cpu().numpy()
-        known = int((valid.classes >= 0).sum())
-        return float(found[-1]) / max(1, known), score(valid.classes, found[:-1].astype(np.int64))
-
-    def score(self, batch: PackedBatch) -> tuple[Classes, float]:
-        """Return the class that is predicted for each text, and the sum of the losses of those with a known label."""
-        ids, offsets, classes = (to_device(part, self.device) for part in (batch.ids, batch.offsets, batch.classes))
-        scores = self.model(ids, offsets)
-        loss = functional.cross_entropy(scores, classes, ignore_index=-1, reduction="sum")
-        return scores.argmax(dim=1).cpu().numpy(), float(loss)
 
     def checkpoint(self) -> Checkpoint:
         """Return the state of the run after a step."""
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         tensors |= {f"optimiser.{name}": value for name, value in self.stepper.optimiser.export_state().items()}
+        if self.stepper.average:
+            tensors |= {f"average.{name}": value for name, value in self.stepper.average.export_state().items()}
         state = {
             "config": self.config.model_dump(),
             "data": self.dataset.digest,
@@ -228,14 +217,18 @@ class Trainer:
         state = checkpoint.state
         if state["data"] != self.dataset.digest:
             raise ModelError(
-                folder / CHECKPOINT_NAME, "the training or valid text is no longer the same; train again from the start"
+                folder / CHECKPOINT_NAME,
+                "training text, valid text or vectors are no longer the same; train again from the start",
             )
         self.model.load_state_dict(checkpoint.part("model"))
         self.stepper.optimiser.import_state(checkpoint.part("optimiser"), steps=state["steps"])
         self.stepper.scale, self.stepper.steady = state["scale"]
+        if self.stepper.average:
+            self.stepper.average.import_state(checkpoint.part("average"))
         self.progress = Progress.restore(state["progress"])
         self.saved = self.progress.best is not None
 
     def snapshot(self) -> SavedModel:
-        """Return the model as it stands."""
-        return SavedModel(self.config, self.dataset.labels, self.dataset.tokenizer, self.model.export_weights())
+        """Return the model that was judged last."""
+        dataset, weights = self.dataset, self.judge.model.export_weights()
+        return SavedModel(self.config, dataset.labels, dataset.tokenizer, weights, thresholds=self.judge.thresholds)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from textrnn.corpus.batching import Corpus, PackedBatch
+from textrnn.corpus.batching import Corpus, PackedBatch, pack
 from textrnn.corpus.store import Store, make_key
 from textrnn.tokenizer import Tokenizer
 
@@ -72,8 +72,7 @@ def describe_repeats(found: Repeats, sets: Mapping[str, Corpus], *, max_length: 
 
 
 def _count(sets: Mapping[str, Corpus], hasher: _Hasher, tokenizer: Tokenizer, *, max_length: int) -> Repeats:
-    ids, lengths = tokenizer.encode_packed([b""], max_length=max_length)
-    nothing = hasher.hash(PackedBatch(ids, np.append(0, np.cumsum(lengths)), np.zeros(1, np.int64)))
+    nothing = hasher.hash(pack(tokenizer.encode_all([""], max_length=max_length)))
     train = hasher.hash_all(sets["train"])
     empty = train == nothing
     empties = int(empty.sum())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -20,8 +21,9 @@ from textrnn.training.reporter import EpochRecord
 CONFIG_NAME = "config.yaml"
 METRICS_NAME = "metrics.jsonl"
 COMMAND_NAME = "command.txt"
+EVENTS_NAME = "tensorboard"
 
-_NAMES = {MODEL_NAME, CONFIG_NAME, METRICS_NAME, COMMAND_NAME, CHECKPOINT_NAME}
+_NAMES = {MODEL_NAME, CONFIG_NAME, METRICS_NAME, COMMAND_NAME, CHECKPOINT_NAME, EVENTS_NAME}
 
 
 def default_folder(config: Config) -> Path:
@@ -36,25 +38,26 @@ def default_folder(config: Config) -> Path:
 class Run:
     """A run folder that is being written; nothing in it is touched before there is something to be saved.
 
-    ``resumes`` are the records of an interrupted run in it that is gone on with.
+    ``resumes`` are the records of an interrupted run in it that is gone on with. With ``is_latest`` its first model
+    makes it the latest run.
 
     Raises:
         ConfigError: ``folder`` is a file, a folder that holds something other than a run, or the pointer's own place.
     """
 
     def __init__(
-        self, folder: Path, *, command: str = "", overwrite: bool = False, resumes: Sequence[EpochRecord] | None = None
+        self,
+        folder: Path,
+        *,
+        command: str = "",
+        overwrite: bool = False,
+        resumes: Sequence[EpochRecord] | None = None,
+        is_latest: bool = True,
     ) -> None:
         self.folder, self._command, self._overwrite, self._resumes = folder, command, overwrite, resumes
+        self.is_latest = is_latest
         self._mark: tuple[int, int] | None = None  # of our config.yaml: shows that the folder is still ours
-        if folder.resolve() == POINTER.resolve():
-            raise ConfigError(f"--out {folder}: the name of the pointer to the latest run; choose another")
-        if folder.exists() and not folder.is_dir():
-            raise ConfigError(f"--out {folder}: a file; name a folder")
-        place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-        if not os.access(place, os.W_OK):
-            flag = "--out" if resumes is None else "--resume"
-            raise ConfigError(f"{flag} {folder}: {place} cannot be written to; name another folder")
+        check_folder(folder, flag="--out" if resumes is None else "--resume")
         found = [path for path in folder.iterdir() if not _is_left_over(path)] if folder.is_dir() else []
         if resumes is None and (others := {path.name for path in found} - _NAMES):
             raise ConfigError(f"--out {folder}: holds {min(others)}, no part of a run; name an empty or a new folder")
@@ -88,6 +91,7 @@ class Run:
             return None
         kept = None if self._overwrite else _move_run(self.folder)
         (self.folder / CHECKPOINT_NAME).unlink(missing_ok=True)
+        shutil.rmtree(self.folder / EVENTS_NAME, ignore_errors=True)
         write_text(self.folder / METRICS_NAME, "")
         write_text(self.folder / COMMAND_NAME, f"{self._command}\n")
         self._mark_as_ours(config)
@@ -107,6 +111,21 @@ class Run:
     def finish(self) -> None:
         """Remove the checkpoint of a run that has come to its end."""
         (self.folder / CHECKPOINT_NAME).unlink(missing_ok=True)
+
+
+def check_folder(folder: Path, *, flag: str) -> None:
+    """Check that ``folder``, which ``flag`` named, is a folder or can become one.
+
+    Raises:
+        ConfigError: it is a file or the pointer's own place, or cannot be written to.
+    """
+    if folder.resolve() == POINTER.resolve():
+        raise ConfigError(f"{flag} {folder}: the name of the pointer to the latest run; choose another")
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{flag} {folder}: a file; name a folder")
+    place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not os.access(place, os.W_OK):
+        raise ConfigError(f"{flag} {folder}: {place} cannot be written to; name another folder")
 
 
 def find_checkpoint(folder: Path) -> Checkpoint:

@@ -14,16 +14,17 @@ from torch import distributed, nn
 from textrnn.classifier import Classifier
 from textrnn.config import DEMO, Config
 from textrnn.corpus.reading import STDIN
-from textrnn.errors import BackendError, ConfigError, OtherRankError
+from textrnn.errors import ConfigError, OtherRankError, OutOfMemoryError
 from textrnn.modelfile import load_model
 from textrnn.ops.sru.backends import choose_backend
 from textrnn.training.checkpoint import CHECKPOINT_NAME, Checkpoint, explaining_damage
 from textrnn.training.dataset import Dataset, load_dataset
 from textrnn.training.device import make_repeatable, resolve_device
+from textrnn.training.events import EventReporter
 from textrnn.training.loop import Trainer
 from textrnn.training.progress import Progress
 from textrnn.training.ranks import Ranks
-from textrnn.training.reporter import EpochRecord, Reporter
+from textrnn.training.reporter import EpochRecord, Reporter, Reporters
 from textrnn.training.run import Run, find_checkpoint
 
 
@@ -40,9 +41,15 @@ class Outcome:
 
 
 def train(
-    config: Config, out: Path, *, command: str = "", overwrite: bool = False, reporter: Reporter | None = None
+    config: Config,
+    out: Path,
+    *,
+    command: str = "",
+    overwrite: bool = False,
+    reporter: Reporter | None = None,
+    is_latest: bool = True,
 ) -> Outcome:
-    """Train what ``config`` says and leave the run in the folder ``out``.
+    """Train what ``config`` says and leave the run in the folder ``out``; it is the latest then, unless told otherwise.
 
     The same config and data give the same bytes of the model file on the same machine with as many threads.
 
@@ -55,12 +62,13 @@ def train(
     """
     ranks = Ranks.from_environment()
     if ranks.was_restarted and _is_of(out, config):
-        return resume(out, reporter=reporter)
-    with reporting(reporter if ranks.is_first else None) as shown:
-        return _run(config, Run(out, command=command, overwrite=overwrite), ranks=ranks, reporter=shown)
+        return resume(out, reporter=reporter, is_latest=is_latest)
+    with reporting(_observe(config, ranks, reporter)) as shown:
+        run = Run(out, command=command, overwrite=overwrite, is_latest=is_latest)
+        return _run(config, run, ranks=ranks, reporter=shown)
 
 
-def resume(folder: Path, *, reporter: Reporter | None = None) -> Outcome:
+def resume(folder: Path, *, reporter: Reporter | None = None, is_latest: bool = True) -> Outcome:
     """Go on with the interrupted run in ``folder``; it ends with the bytes that it would have ended with.
 
     Raises:
@@ -74,8 +82,16 @@ def resume(folder: Path, *, reporter: Reporter | None = None) -> Outcome:
         records = Progress.restore(checkpoint.state["progress"]).records
     if records:
         load_model(folder)  # the best so far: where it is gone or damaged, the run could not end as it would have
-    with reporting(reporter if ranks.is_first else None) as shown:
-        return _run(config, Run(folder, resumes=records), ranks=ranks, reporter=shown, checkpoint=checkpoint)
+    with reporting(_observe(config, ranks, reporter)) as shown:
+        run = Run(folder, resumes=records, is_latest=is_latest)
+        return _run(config, run, ranks=ranks, reporter=shown, checkpoint=checkpoint)
+
+
+def _observe(config: Config, ranks: Ranks, reporter: Reporter | None) -> Reporter | None:
+    """Return what is told of the run: nothing but by the first of the ranks, which writes events if they are wanted."""
+    if not ranks.is_first:
+        return None
+    return Reporters([reporter or Reporter(), EventReporter()]) if config.train.tensorboard else reporter
 
 
 def _is_of(folder: Path, config: Config) -> bool:
@@ -100,7 +116,7 @@ def reporting(reporter: Reporter | None) -> Iterator[Reporter]:
         yield shown
     except RuntimeError as error:  # torch has no class of its own for want of memory on the CPU
         if isinstance(error, torch.OutOfMemoryError) or "alloc" in str(error):
-            raise BackendError(
+            raise OutOfMemoryError(
                 "out of memory; raise train.accumulate, or lower --batch-size, --hidden or data.max_length"
             ) from None
         if isinstance(error, distributed.DistBackendError) or "gloo" in str(error):
@@ -170,8 +186,11 @@ def resolve_batch_size(config: Config, texts: int) -> Config:
 
 
 def build(config: Config, dataset: Dataset) -> Classifier:
-    """Return the network of ``config`` with weights as torch's generator draws them."""
-    return Classifier(len(dataset.tokenizer), len(dataset.labels), **config.model.model_dump())
+    """Return the network of ``config`` with weights as torch's generator draws them, but for pretrained vectors."""
+    model = Classifier(len(dataset.tokenizer), len(dataset.labels), **config.model.model_dump())
+    if dataset.vectors is not None:
+        dataset.vectors.place(model.embedding.weight)
+    return model
 
 
 def count(model: nn.Module) -> int:

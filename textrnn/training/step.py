@@ -14,53 +14,71 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
 from textrnn.classifier import Classifier
 from textrnn.config import TrainConfig
 from textrnn.corpus.batching import PackedBatch
+from textrnn.corpus.labels import LabelSets
 from textrnn.errors import BackendError
 from textrnn.ops.rows import take_rows
+from textrnn.training.averaging import WeightAverage
+from textrnn.training.embedding import Frozen
+from textrnn.training.loss import TextLoss
 from textrnn.training.optimiser import Optimiser
 from textrnn.training.ranks import Ranks
+from textrnn.training.targets import NO_CLASS, make_targets
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
-_NO_CLASS = -1
 _FIRST_SCALE, _STEPS_TO_RAISE_IT = 2.0**16, 2000  # as torch.amp.GradScaler's
 
 
 class Scorer(nn.Module):
     """What is differentiated: a classifier above its embedding, whose rows are a tensor of their own in each step."""
 
-    def __init__(self, model: Classifier) -> None:
+    def __init__(self, model: Classifier, loss: TextLoss, *, embedding_dropout: float) -> None:
         super().__init__()
-        self.model = model
+        self.model, self._loss, self._p = model, loss, embedding_dropout
 
-    def forward(self, table: Tensor, places: Tensor, offsets: Tensor, classes: Tensor) -> Tensor:
+    def forward(self, table: Tensor, places: Tensor, offsets: Tensor, targets: Tensor) -> Tensor:
         """Return the sum of the losses of the texts whose pieces are the rows ``places`` (N,) of ``table`` (R, D)."""
+        if self._p:  # whole rows (Gal and Ghahramani 2016)
+            table = table * torch.empty(len(table), 1, device=table.device).bernoulli_(1 - self._p).div_(1 - self._p)
         scores = self.model.score(take_rows(table, places), offsets)
-        return functional.cross_entropy(scores.float(), classes, reduction="sum", ignore_index=_NO_CLASS)
+        loss: Tensor = self._loss(scores.float(), targets)
+        return loss
 
 
 class Stepper:
     """Makes the steps of a run.
 
     What a step draws at random is a function of the run's seed, the step's number and the rank, so that nothing of it
-    need be kept to go on from a checkpoint.
+    need be kept to go on from a checkpoint. Where texts have several labels, ``sets`` are what classes stand for.
 
     Raises:
         BackendError: a precision that the device has not.
     """
 
-    def __init__(self, model: Classifier, config: TrainConfig, *, device: torch.device, ranks: Ranks) -> None:
+    def __init__(
+        self,
+        model: Classifier,
+        config: TrainConfig,
+        *,
+        loss: TextLoss,
+        device: torch.device,
+        ranks: Ranks,
+        frozen: Frozen | None = None,
+        sets: LabelSets | None = None,
+    ) -> None:
         if config.precision == "fp16" and device.type == "cpu":
             raise BackendError("train.precision fp16: for CUDA devices; use bf16 or fp32 on the CPU")
         model.embedding.weight.requires_grad_(False)  # its rows are moved by themselves
-        self.model, self.config, self.device, self.ranks = model, config, device, ranks
+        self.model, self.config, self.device, self.ranks, self.sets = model, config, device, ranks, sets
+        self._frozen = frozen
         self.optimiser = Optimiser(model.embedding.weight, model.network(), config)
         self.scale, self.steady = _FIRST_SCALE if config.precision == "fp16" else 1.0, 0
-        scorer: nn.Module = Scorer(model)
+        self.average = WeightAverage(model.embedding.weight, model.network(), config.ema) if config.ema else None
+        scorer: nn.Module = Scorer(model, loss.to(device), embedding_dropout=config.embedding_dropout)
         if config.compile:
             logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it misses CUDA on the CPU
             scorer.compile(dynamic=True)
@@ -90,7 +108,12 @@ class Stepper:
             total += loss.detach()
         assert table.grad is not None
         self.ranks.add_up([table.grad.div_(self.ranks.size), total])
-        moved = self.optimiser.step(chosen, table.grad, lr=lr, scale=self.scale)
+        if self.average:
+            self.average.prepare(chosen)
+        with self._holding(chosen, table.grad):
+            moved = self.optimiser.step(chosen, table.grad, lr=lr, scale=self.scale)
+        if self.average:
+            self.average.update(self.optimiser.steps)
         if self.config.precision == "fp16":
             self._adapt_scale(moved)
         elif not moved:
@@ -107,17 +130,23 @@ class Stepper:
 
     def _own_parts(
         self, batch: PackedBatch, places: npt.NDArray[np.int64]
-    ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-        """Yield this rank's parts of the batch: places, offsets and classes; every rank has as many."""
+    ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[Any]]]:
+        """Yield this rank's parts of the batch: places, offsets and targets; every rank has as many."""
         count = self.config.accumulate * self.ranks.size
         bounds = np.linspace(0, len(batch), count + 1).astype(np.int64)
         for index in range(self.ranks.rank, count, self.ranks.size):
             first, last = bounds[index], bounds[index + 1]
             classes = batch.classes[first:last]
             if first == last:  # fewer texts than parts: a text that does not count, so that every rank has a part
-                first, last, classes = 0, 1, np.array([_NO_CLASS])
+                first, last, classes = 0, 1, np.array([NO_CLASS])
             start, end = batch.offsets[first], batch.offsets[last]
-            yield places[start:end], batch.offsets[first : last + 1] - start, classes
+            targets = make_targets(classes, self.sets, self.model.head.out_features)
+            yield places[start:end], batch.offsets[first : last + 1] - start, targets
+
+    def _holding(self, rows: Tensor, gradient: Tensor) -> AbstractContextManager[None]:
+        return (
+            nullcontext() if self._frozen is None else self._frozen.holding(self.model.embedding.weight, rows, gradient)
+        )
 
     def _without_exchange(self, wanted: bool) -> AbstractContextManager[None]:
         if wanted and isinstance(self._scorer, DistributedDataParallel):
@@ -129,7 +158,7 @@ class Stepper:
         dtype = _AUTOCAST.get(self.config.precision)
         return nullcontext() if dtype is None else torch.autocast(self.device.type, dtype)
 
-    def _place(self, *arrays: npt.NDArray[np.int64]) -> tuple[Tensor, ...]:
+    def _place(self, *arrays: npt.NDArray[Any]) -> tuple[Tensor, ...]:
         return tuple(to_device(array, self.device) for array in arrays)
 
     def _adapt_scale(self, finite: bool) -> None:

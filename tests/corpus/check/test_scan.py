@@ -63,6 +63,14 @@ def test_every_format_goes_on_after_a_fault(tmp_path: Path) -> None:
         assert sorted(f.line or 0 for group in findings.groups for f in group.shown) == lines
 
 
+def test_several_labels_of_a_text_are_counted_one_by_one(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("a|b\tx\nb\ty\n\tz\n")
+    config = DataConfig(multi_label=True, label_separator="|")
+    found = scan(str(tmp_path / "a.tsv"), config, Findings(1))
+    assert (found.labels, found.counts, found.first_lines) == (["a", "b"], [1, 2], [1, 1])
+    assert [found.label_of(row) for row in range(3)] == ["a, b", "b", ""]
+
+
 def test_no_rows_join_to_none() -> None:
     findings = Findings(1)
     found = scan("/nowhere/a.tsv", DataConfig(), findings)

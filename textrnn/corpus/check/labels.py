@@ -18,7 +18,7 @@ IMBALANCE = 20
 
 def look_at_labels(scans: Sequence[Scan], findings: Findings) -> None:
     """Add what is odd. The first file, or the one for training, is what the others are held to."""
-    filled = [scan for scan in scans if len(scan)]
+    filled = [scan for scan in scans if scan.labels]
     if not filled:
         return
     _compare_spelling(filled, findings)
@@ -79,7 +79,7 @@ def _compare(reference: Scan, scan: Scan, findings: Findings) -> None:
 def _refuse(train: Scan, scans: Sequence[Scan], findings: Findings) -> None:
     """Add what train would refuse of the labels."""
     valid = next((scan for scan in scans if scan.role == "valid"), None)
-    if len(train.labels) < 2:
+    if len(train.sets) < 2:
         reason = f"every text has the label '{train.labels[0]}'; there is nothing to tell apart"
         findings.refuse(DataError(train.path, None, reason))
     if valid is None and max(train.counts) < 2:

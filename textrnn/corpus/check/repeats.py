@@ -26,9 +26,9 @@ class Files:
         self.letters: Hashes = np.concatenate([scan.rows.letters for scan in scans])
         self.empty = np.concatenate([scan.rows.empty for scan in scans])
         # one numbering of labels for all files
-        names = {name: None for scan in scans for name in scan.labels}
+        names = {name: None for scan in scans for name in scan.sets}
         numbers = {name: number for number, name in enumerate(names)}
-        of_file = [np.array([numbers[name] for name in scan.labels], np.int64) for scan in scans]
+        of_file = [np.array([numbers[name] for name in scan.sets], np.int64) for scan in scans]
         self.classes = np.concatenate([own[s.rows.classes] for own, s in zip(of_file, scans, strict=True)])
 
     def find(self, row: int) -> tuple[Scan, int]:

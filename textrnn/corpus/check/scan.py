@@ -18,6 +18,7 @@ from textrnn.corpus.blocks import Block, LabelTable, parse_blocks
 from textrnn.corpus.cache import count_threads
 from textrnn.corpus.check.findings import Finding, Findings
 from textrnn.corpus.check.likeness import Signatures, hash_texts, normalise, sign
+from textrnn.corpus.labels import split_labels
 from textrnn.corpus.reading import open_bytes, read_chunks
 from textrnn.errors import DataError
 
@@ -69,6 +70,7 @@ class Rows:
 class Scan:
     """A file that was read: its rows, and its labels in the order of their first lines.
 
+    Where texts have several labels, ``sets`` are the different ones of a text, joined, which the rows' classes number.
     ``spool`` is a temporary file with what ``normalise`` left of row ``r`` at ``offsets[r]:offsets[r+1]``, in UTF-8.
     """
 
@@ -77,6 +79,7 @@ class Scan:
     labels: list[str]
     counts: list[int]
     first_lines: list[int]
+    sets: list[str]
     rows: Rows
     offsets: Integers
     spool: IO[bytes]
@@ -85,8 +88,8 @@ class Scan:
         return len(self.rows)
 
     def label_of(self, row: int) -> str:
-        """Return the label of a row."""
-        return self.labels[int(self.rows.classes[row])]
+        """Return the label of a row, or its labels with commas between."""
+        return ", ".join(split_labels(self.sets[int(self.rows.classes[row])]))
 
     def read_letters(self, row: int) -> str:
         """Return what was normalised of a row."""
@@ -112,10 +115,22 @@ def scan(
     except DataError as fault:  # of the whole file, or where it breaks off
         findings.refuse(fault)
     spool.flush()
-    rows, labels = Rows.join(parts), table.to_dict()
-    names, counts, lines = (labels[key] for key in ("labels", "counts", "first_lines"))
+    rows, sets = Rows.join(parts), [str(joined) for joined in table.to_dict()["labels"]]
     offsets = np.append(0, np.cumsum(rows.sizes))
-    return Scan(path, role, [*map(str, names)], [*map(int, counts)], [*map(int, lines)], rows, offsets, spool)
+    return Scan(path, role, *_count_labels(table), sets=sets, rows=rows, offsets=offsets, spool=spool)
+
+
+def _count_labels(table: LabelTable) -> tuple[list[str], list[int], list[int]]:
+    """Return the labels with their counts and first lines; those of a set are counted one by one."""
+    found = table.to_dict()
+    counts: dict[str, int] = {}
+    lines: dict[str, int] = {}
+    numbers = (map(int, found[key]) for key in ("counts", "first_lines"))
+    for joined, count, line in zip(found["labels"], *numbers, strict=True):
+        for label in split_labels(str(joined)):
+            counts[label] = counts.get(label, 0) + count
+            lines.setdefault(label, line)
+    return list(counts), list(counts.values()), list(lines.values())
 
 
 def _read(

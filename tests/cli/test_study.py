@@ -1,0 +1,52 @@
+"""``train --kfold`` and ``train --seeds``: what is printed where, and which flags go together."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from command import SMALL, Run
+from samples import write_rows
+
+
+def test_folds_from_the_command_line(tmp_path: Path, textrnn: Run) -> None:
+    write_rows(tmp_path / "rows.tsv")
+    words = ("train", "--train", "rows.tsv", *SMALL, "--epochs", "1", "--kfold", "2", "--set", "data.test=rows.tsv")
+    done = textrnn(*words)
+    assert done.returncode == 0, done.stderr.decode()
+    out = "runs/rows-sru-2-folds"
+    summary = json.loads((tmp_path / out / "summary.json").read_text())
+    assert done.stdout.decode() == f"{out}/{summary['best']}\n"
+    lines = done.stderr.decode().splitlines()
+    assert "textrnn: part 1/2: 20 of 40 texts are held out (seed 42)" in lines
+    mean, deviation = (100 * summary["valid"]["accuracy"][name] for name in ("mean", "deviation"))
+    assert lines[-3].startswith(
+        f"textrnn: mean ± deviation of 2 folds on valid: accuracy {mean:.2f} ± {deviation:.2f} %, macro F1 "
+    )
+    assert lines[-2].startswith("textrnn: mean ± deviation of 2 folds on test: accuracy ")
+    assert f"all figures are in {out}/summary.json" in lines[-1]
+    assert (tmp_path / "runs/latest").read_bytes() == done.stdout
+    again = textrnn(*words, "--resume", out)
+    assert (again.returncode, again.stdout) == (0, done.stdout), again.stderr.decode()
+    alone = textrnn("train", "--resume", out)
+    assert (alone.returncode, alone.stdout) == (0, done.stdout), alone.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--kfold", "3", "--seeds", "2"), "--kfold and --seeds: give one of them"),
+        (("--kfold", "3", "--valid", "rows.tsv"), "--kfold 3: data.fold: given together with data.valid"),
+        (("--kfold", "1"), "invalid value for '--kfold'"),
+        (("--seeds", "0"), "invalid value for '--seeds'"),
+        (("--kfold", "3", "--resume", "out", "--out", "other"), "--resume out: goes on in its own folder"),
+    ],
+)
+def test_flags_that_do_not_go_together(words: tuple[str, ...], message: str, tmp_path: Path, textrnn: Run) -> None:
+    write_rows(tmp_path / "rows.tsv")
+    done = textrnn("train", "--train", "rows.tsv", *words)
+    assert done.returncode == 2
+    assert done.stderr.decode().startswith(f"textrnn: {message}")
+    assert len(done.stderr.splitlines()) == 1

@@ -1,0 +1,105 @@
+"""Several labels a text from the command line: train, evaluate, predict, and the output as training text again."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from command import SMALL, Run, find_command, run_command
+from samples import write_sets
+
+SEVERAL = ("--set", "data.multi_label=true", "--set", "data.label_separator=|")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with rows.tsv, test.tsv and a model in runs/small; said.txt is what training said."""
+    folder = tmp_path_factory.mktemp("several")
+    write_sets(folder / "rows.tsv", 300)
+    write_sets(folder / "test.tsv", 60, seed=2)
+    arguments = ("train", "--train", "rows.tsv", "--out", "runs/small", "--set", "data.test=test.tsv", *SMALL, *SEVERAL)
+    done = run_command(*arguments, cwd=folder)
+    assert done.returncode == 0, done.stderr.decode()
+    (folder / "said.txt").write_bytes(done.stderr)
+    return folder
+
+
+def test_training_says_what_it_does(folder: Path) -> None:
+    said = (folder / "said.txt").read_text()
+    assert "4 labels (delivery " in said
+    assert "texts without any" in said
+    assert "micro F1" in said.split("epoch 1/8")[1].splitlines()[0]
+    assert "textrnn: test: micro F1 " in said
+
+
+def test_evaluate_prints_the_same_as_training_did(folder: Path, textrnn: Run) -> None:
+    done = textrnn("evaluate", "test.tsv", cwd=folder)
+    assert done.returncode == 0, done.stderr.decode()
+    shown = done.stdout.decode()
+    assert "confusion" not in shown
+    assert f"test: micro F1 {shown.split('micro F1')[1].split()[0]} %" in (folder / "said.txt").read_text()
+    found = json.loads(textrnn("evaluate", "test.tsv", "--json", cwd=folder).stdout)
+    assert found["micro_f1"] > 0.9
+    assert len(found["classes"]) == 4
+    assert {"label", "precision", "recall", "f1", "support", "threshold"} == found["classes"][0].keys()
+    nothing = json.loads(textrnn("evaluate", "test.tsv", "--threshold", "1", "--json", cwd=folder).stdout)
+    assert nothing["micro_f1"] == 0
+
+
+def test_what_predict_prints_is_training_text(folder: Path, textrnn: Run, tmp_path: Path) -> None:
+    lines = [line.split("\t")[1] for line in (folder / "test.tsv").read_text().splitlines()]
+    text = "".join(f"{line}\n" for line in lines).encode()
+    tsv = textrnn("predict", "--format", "label", "--with-text", cwd=folder, stdin=text).stdout
+    rows = [line.split("\t") for line in tsv.decode().splitlines()]
+    assert [row[1] for row in rows] == lines
+    assert {len(row) for row in rows} == {2}
+    assert "" in {row[0] for row in rows}
+    (tmp_path / "rows.tsv").write_bytes(tsv)
+    again = json.loads(textrnn("evaluate", "-m", folder / "runs/small", "rows.tsv", "--json").stdout)
+    assert again["accuracy"] == 1.0
+    (tmp_path / "rows.jsonl").write_bytes(
+        textrnn("predict", "--format", "jsonl", "--with-text", cwd=folder, stdin=text).stdout
+    )
+    done = textrnn("train", "--train", "rows.jsonl", "--set", "data.multi_label=true", *SMALL, "--dry-run")
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"nothing was trained" in done.stderr
+    assert b"metric: micro_f1" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "message"),
+    [
+        ("evaluate a.tsv", 1, "a.tsv:2: one of the labels is empty"),
+        ("evaluate a.tsv --set data.multi_label=false", 2, "--set data.multi_label=false: evaluate takes data.format,"),
+        ("predict --threshold 2", 2, "--threshold"),
+    ],
+)
+def test_faults_are_told_in_a_line(command: str, status: int, message: str, folder: Path, textrnn: Run) -> None:
+    (folder / "a.tsv").write_text("refund\tx\nrefund||praise\ty\n")
+    done = textrnn(*command.split(), cwd=folder)
+    assert done.returncode == status
+    assert done.stderr.count(b"\n") == 1
+    assert message in done.stderr.decode()
+
+
+def test_two_processes_train_as_one(tmp_path: Path) -> None:
+    write_sets(tmp_path / "rows.tsv", 100)
+    rest = ("train", "--train", "rows.tsv", *SMALL, *SEVERAL, "--epochs", "2", "--set", "model.dropout=0")
+    done = run_command(*rest, "--out", "one", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr.decode()
+    command = [Path(find_command()).with_name("torchrun"), "--standalone", "--nproc-per-node=2", "-m", "textrnn"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    together = subprocess.run(
+        [*command, *rest, "--out", "two"], cwd=tmp_path, env=environment, capture_output=True, timeout=300, check=False
+    )
+    assert together.stdout == b"two\n", together.stderr.decode()
+    one, two = (
+        [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+        for name in ("one", "two")
+    )
+    for name in ("loss", "valid_loss", "micro_f1"):
+        assert [record[name] for record in two] == pytest.approx([record[name] for record in one], abs=1e-3)

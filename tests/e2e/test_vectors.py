@@ -1,0 +1,69 @@
+"""One flag gives a run pretrained vectors: alone, by two processes, and with a line for each fault."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from command import SMALL, find_command, run_command
+from samples import write_rows
+from textrnn.modelfile import load_model
+
+WORDS = "tea 1 2.5 -1\ncoffee 0 4 1\nlemon -2 1 1\nmilk 3 0.5 2\n"
+WORD_PIECES = ("--set", "tokenizer.model_type=word")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_rows(tmp_path / "rows.tsv")
+    (tmp_path / "words.txt").write_text(WORDS, encoding="utf-8")
+    return tmp_path
+
+
+def test_the_flag_is_enough(folder: Path) -> None:
+    arguments = ("train", "--train", "rows.tsv", "--vectors", "words.txt", "--out", "run", *SMALL, *WORD_PIECES)
+    done = run_command(*arguments, "--dry-run", cwd=folder)
+    assert done.returncode == 0, done.stderr.decode()
+    assert "  vectors: words.txt\n" in done.stdout.decode()
+    done = run_command(*arguments, cwd=folder)
+    assert done.returncode == 0, done.stderr.decode()
+    assert "textrnn: vectors: 4 words of 3 numbers from words.txt; 4 of " in done.stderr.decode()
+    (folder / "words.txt").unlink()
+    done = run_command("predict", "--format", "label", cwd=folder, stdin=b"green tea with lemon\nblack coffee\n")
+    assert done.stdout == b"tea\ncoffee\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "arguments", "status", "message"),
+    [
+        (WORDS.replace(" 4 ", " "), "", 1, "words.txt:2: 2 numbers, where other words have 3; write a word"),
+        (WORDS, "--set embedding.frozen=1", 2, "embedding.frozen: unknown key, did you mean 'freeze'?"),
+    ],
+)
+def test_faults(words: str, arguments: str, status: int, message: str, folder: Path) -> None:
+    (folder / "words.txt").write_text(words, encoding="utf-8")
+    rest = ("--vectors", "words.txt", *WORD_PIECES, *arguments.split())
+    done = run_command("train", "--train", "rows.tsv", *rest, cwd=folder)
+    (line,) = done.stderr.decode().splitlines()
+    assert message in line
+    assert done.returncode == status
+    assert done.stdout == b""
+    assert not (folder / "runs").exists()
+
+
+def test_two_processes_freeze_the_same(folder: Path) -> None:
+    torchrun = Path(find_command()).with_name("torchrun")
+    command = [torchrun, "--standalone", "--nproc-per-node=2", "-m", "textrnn", "train", "--train", "rows.tsv"]
+    command += ["--vectors", "words.txt", "--set", "embedding.freeze=true", "--out", "run", *SMALL, *WORD_PIECES]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    saved = load_model(folder / "run")
+    places = {word: piece for piece, word in saved.tokenizer.list_words().items()}
+    found = saved.weights["embedding.weight"][[places[line.split()[0]] for line in WORDS.splitlines()], :3]
+    drawn = np.array([line.split()[1:] for line in WORDS.splitlines()], np.float64)
+    np.testing.assert_allclose(found, (drawn - drawn.mean(0)) / drawn.std(0), rtol=1e-6)

@@ -1,0 +1,117 @@
+"""Scoring a model that gives a text several labels, by scikit-learn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import f1_score, precision_recall_fscore_support
+
+from textrnn.corpus.examples import Example
+from textrnn.corpus.labels import LabelSets, split_labels
+from textrnn.inference.engine import Engine
+
+Matrix = npt.NDArray[np.bool_]
+"""Which labels the texts have (B, C)."""
+
+
+@dataclass(frozen=True)
+class LabelScore:
+    """Precision, recall and F1 of one label in [0, 1], the texts that have it, and the probability that gives it.
+
+    ``threshold`` is None where the model does not know the label.
+    """
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+    threshold: float | None
+
+
+@dataclass(frozen=True)
+class SetEvaluation:
+    """What ``textrnn evaluate`` reports of a model that gives a text several labels.
+
+    ``correct`` counts the texts with all labels right and no other, ``accuracy`` is their share. ``loss`` is the mean
+    over texts of minus the logarithm of the probability of what they have, added up over the labels that the model
+    knows. F1 averages run over the labels that a text has or was given.
+    """
+
+    texts: int
+    correct: int
+    accuracy: float
+    micro_f1: float
+    macro_f1: float
+    weighted_f1: float
+    loss: float
+    unknown_texts: int
+    unknown_labels: list[str]
+    labels: list[str]
+    classes: list[LabelScore]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return this as plain values for JSON."""
+        return asdict(self)
+
+
+def evaluate_sets(engine: Engine, examples: Sequence[Example], *, threshold: float | None = None) -> SetEvaluation:
+    """Score ``engine`` on ``examples``; a label that the model does not know is missed.
+
+    A label is given from its own threshold on or, where it is said, from ``threshold``.
+    """
+    assert engine.thresholds is not None
+    scores = engine.predict_scores([example.text for example in examples])
+    sets = [split_labels(example.label) for example in examples]
+    unknown = sorted({label for labels in sets for label in labels} - set(engine.labels))
+    labels, C = [*engine.labels, *unknown], len(engine.labels)
+    places = {label: index for index, label in enumerate(labels)}
+    members = LabelSets.of([[places[label] for label in found] for found in sets], len(labels))
+    true = members.make_matrix(np.arange(len(sets)))
+    given = np.zeros_like(true)
+    given[:, :C] = engine.find_given(engine.to_log_probabilities(scores), threshold=threshold)
+    losses = np.logaddexp(0, scores.astype(np.float64)) - np.where(true[:, :C], scores, 0)
+    right = (true == given).all(axis=1)
+    return SetEvaluation(
+        texts=len(sets),
+        correct=int(right.sum()),
+        accuracy=float(right.mean()),
+        **_average(true, given),
+        loss=float(losses.sum(axis=1).mean()),
+        unknown_texts=int(true[:, C:].any(axis=1).sum()),
+        unknown_labels=unknown,
+        labels=labels,
+        classes=_score_labels(
+            true, given, labels, engine.thresholds.tolist() if threshold is None else [threshold] * C
+        ),
+    )
+
+
+def _average(true: Matrix, given: Matrix) -> dict[str, float]:
+    found = np.flatnonzero((true | given).any(axis=0))
+    if not len(found):
+        return dict.fromkeys(("micro_f1", "macro_f1", "weighted_f1"), 0.0)
+    true, given = _widen(true), _widen(given)
+    return {
+        f"{average}_f1": float(f1_score(true, given, labels=found, average=average, zero_division=0))
+        for average in ("micro", "macro", "weighted")
+    }
+
+
+def _score_labels(true: Matrix, given: Matrix, labels: Sequence[str], thresholds: Sequence[float]) -> list[LabelScore]:
+    columns = range(len(labels))
+    scores = precision_recall_fscore_support(_widen(true), _widen(given), labels=columns, zero_division=0)
+    return [
+        LabelScore(label, float(p), float(r), float(f), int(n), threshold)
+        for label, p, r, f, n, threshold in zip_longest(labels, *scores, thresholds)
+    ]
+
+
+def _widen(matrix: Matrix) -> Matrix:
+    """Return ``matrix`` with an empty column: scikit-learn takes a single one for classes 0 and 1."""
+    return np.pad(matrix, ((0, 0), (0, 1)))

@@ -1,0 +1,1 @@
+"""Several runs from one config: folds, seeds, and the search for better settings."""

@@ -1,0 +1,134 @@
+"""The search space of ``textrnn tune``: which keys of the config vary, and between what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from textrnn.config import Override, load_config, read_yaml
+from textrnn.errors import ConfigError
+
+_FIXED = {"data.train", "data.valid", "data.test", "data.fold", "data.valid_share", "train.metric", "train.seed"}
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from ``low`` to ``high``, both among them: ``whole`` ones, or all; with ``log`` small and large alike."""
+
+    key: str
+    low: float
+    high: float
+    log: bool = False
+    whole: bool = False
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """The values that are checked."""
+        return self.low, self.high
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of some plain values."""
+
+    key: str
+    values: tuple[Any, ...]
+
+
+Dimension = Range | Choice
+
+
+def read_space(path: Path, config: Path | None, *, overrides: Iterable[Override] = ()) -> list[Dimension]:
+    """Read the YAML file at ``path``, and check each value that it names in place in the config.
+
+    ``config`` and ``overrides`` are those of :func:`textrnn.config.load_config`. A key is written with its section, and
+    holds ``low``, ``high`` and perhaps ``log: true``, or ``choices``.
+
+    Raises:
+        ConfigError: with one line for each fault, naming file, line and key.
+    """
+    if not path.exists():
+        raise ConfigError(f"{path}: no such file; it should hold the search space, as in 'model.layers: {_EXAMPLE}'")
+    tree, origins, faults = read_yaml(path)
+    base = list(overrides)
+    load_config(config, overrides=base)  # its own faults are not those of the space
+    space: list[Dimension] = []
+    for name, content in tree.items():
+        key = str(name)
+        origin = origins.get(key, str(path))
+        try:
+            dimension = _parse(key, content)
+        except ValueError as error:
+            faults.append(f"{origin}: {key}: {error}")
+            continue
+        values = [Override(key, value, origin) for value in dimension.values]
+        found = [fault for value in values for fault in _find_faults(config, [*base, value])]
+        if not found and isinstance(dimension, Range):
+            dimension = replace(dimension, whole=_is_whole(config, [*base, values[0]], key))
+        faults += dict.fromkeys(found)  # once where low and high have the same
+        space.append(dimension)
+    if not tree and not faults:
+        faults = [f"{path}: names no key; write such as 'model.layers: {_EXAMPLE}'"]
+    if not faults:  # keys that do not go together
+        together = [Override(part.key, part.values[0], origins.get(part.key, str(path))) for part in space]
+        faults = _find_faults(config, [*base, *together])
+    if faults:
+        raise ConfigError(faults)
+    return space
+
+
+_EXAMPLE = "{low: 1, high: 3}"
+
+
+def _parse(key: str, content: Any) -> Dimension:
+    """Return what the file says of a key; raises ValueError with the reason where that is no dimension."""
+    if key in _FIXED:
+        raise ValueError("trials are compared by it; set it in the config")
+    if not isinstance(content, dict):
+        raise ValueError(f"should hold low and high, or choices, not {content!r}")
+    names = set(content)
+    if "choices" in names:
+        return Choice(key, _parse_choices(content, names))
+    if unknown := names - {"low", "high", "log"}:
+        raise ValueError(f"unknown key '{sorted(map(str, unknown))[0]}'; it holds low, high and log, or choices")
+    if not {"low", "high"} <= names:
+        raise ValueError("should hold low and high, or choices")
+    low, high, log = content["low"], content["high"], content.get("log", False)
+    for name, value in (("low", low), ("high", high)):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"{name} should be a number, not {value!r}")
+    if not isinstance(log, bool):
+        raise ValueError(f"log should be true or false, not {log!r}")
+    if not low < high:
+        raise ValueError(f"low should be below high, and {low} is not below {high}")
+    if log and low <= 0:
+        raise ValueError(f"with log, low should be above 0, not {low}")
+    return Range(key, low, high, log=log)
+
+
+def _parse_choices(content: dict[Any, Any], names: set[Any]) -> tuple[Any, ...]:
+    choices = content["choices"]
+    if names != {"choices"}:
+        raise ValueError("choices stand alone")
+    if not isinstance(choices, list) or not choices:
+        raise ValueError(f"choices should be a list of values, not {choices!r}")
+    if wrong := [value for value in choices if not isinstance(value, str | int | float | None)]:
+        raise ValueError(f"choices should be plain values, not {wrong[0]!r}")
+    if twice := [value for index, value in enumerate(choices) if value in choices[:index]]:
+        raise ValueError(f"{twice[0]!r} stands twice among the choices")
+    return tuple(choices)
+
+
+def _find_faults(config: Path | None, overrides: Sequence[Override]) -> list[str]:
+    try:
+        load_config(config, overrides=overrides)
+    except ConfigError as error:
+        return error.faults
+    return []
+
+
+def _is_whole(config: Path | None, overrides: Sequence[Override], key: str) -> bool:
+    section, _, name = key.partition(".")
+    return isinstance(getattr(getattr(load_config(config, overrides=overrides), section), name), int)

@@ -1,0 +1,111 @@
+"""What a run learns to tell: its labels, and the class of each text, which is a label or a set of labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from textrnn.config import DataConfig
+from textrnn.corpus.batching import Classes
+from textrnn.corpus.labels import LabelSets, split_labels
+from textrnn.corpus.source import LabelledFile
+from textrnn.errors import DataError
+from textrnn.modelfile import make_labels
+
+
+class Labelling(Protocol):
+    """The labels of the training text, and what they make of another file's."""
+
+    labels: tuple[str, ...]
+
+    def number(self, of_file: Sequence[str]) -> Classes:
+        """Return the class of each entry of a file's table of labels (-1: not known)."""
+
+    @property
+    def sets(self) -> LabelSets | None:
+        """What the classes stand for: the sets of labels of all files so far; None: each for one label."""
+
+
+class OneLabel:
+    """A text has one label; its class is the place of that among ``labels``.
+
+    Raises:
+        DataError: all texts have the same.
+    """
+
+    sets = None
+
+    def __init__(self, train: LabelledFile) -> None:
+        self.labels = make_labels(train.labels)
+        self._places = {label: index for index, label in enumerate(self.labels)}
+        if len(self.labels) < 2:
+            reason = f"every text has the label '{self.labels[0]}'; there is nothing to tell apart"
+            raise DataError(train.path, None, reason)
+
+    def number(self, of_file: Sequence[str]) -> Classes:
+        """Return the class of each entry of a file's table of labels (-1: not known)."""
+        return np.array([self._places.get(label, -1) for label in of_file], np.int64)
+
+
+class SeveralLabels:
+    """A text has a set of labels; its class is the number of that set.
+
+    Labels that are not in the training text come after those that are; a model never gives them.
+
+    Raises:
+        DataError: there is no label, all texts have the same, or the separator divides none.
+    """
+
+    def __init__(self, train: LabelledFile, config: DataConfig) -> None:
+        sets = sorted({tuple(sorted(split_labels(joined))) for joined in train.labels})
+        self.labels = make_labels([label for members in sets for label in members])
+        if len(sets) < 2:
+            shown = ", ".join(self.labels)
+            reason = f"every text has the same labels ({shown}); there is nothing to tell apart"
+            reason = reason if shown else "holds no label; with data.multi_label some texts at least should have one"
+            raise DataError(train.path, None, reason)
+        separator = config.label_separator
+        if separator is not None and max(map(len, sets)) < 2:
+            reason = f"no text has two labels: data.label_separator '{separator}' divides none; name another, or none"
+            raise DataError(train.path, None, reason)
+        self._places = {label: index for index, label in enumerate(self.labels)}
+        self._numbers = {members: index for index, members in enumerate(sets)}
+
+    def number(self, of_file: Sequence[str]) -> Classes:
+        """Return the class of each entry of a file's table of labels; sets that are new get numbers of their own."""
+        sets = [tuple(sorted(split_labels(joined))) for joined in of_file]
+        for members in sorted(set(sets)):
+            self._numbers.setdefault(members, len(self._numbers))
+            for label in members:
+                self._places.setdefault(label, len(self._places))
+        return np.array([self._numbers[members] for members in sets], np.int64)
+
+    @property
+    def sets(self) -> LabelSets:
+        """The sets of labels of all files so far."""
+        return LabelSets.of(
+            [[self._places[label] for label in members] for members in self._numbers], len(self._places)
+        )
+
+
+def make_labelling(train: LabelledFile, config: DataConfig) -> Labelling:
+    """Return what the labels of ``train`` are to be taken for; raises DataError where there is nothing to learn."""
+    return SeveralLabels(train, config) if config.multi_label else OneLabel(train)
+
+
+def group_for_holding_out(classes: Classes, counts: Sequence[int], sets: LabelSets | None) -> Classes:
+    """Return the groups of which the same share is held out, for a file's entries with ``classes`` and ``counts``.
+
+    They are the classes; but sets that one text has are one group together, as there may be no others. A set that has
+    a label which no other text has stays by itself, and so with the text that is trained on.
+    """
+    if sets is None:
+        return classes
+    texts = np.bincount(classes, counts, len(sets.members)).astype(np.int64)
+    alone = texts == 1
+    rare = np.flatnonzero(sets.count_labels(texts) == 1)
+    of_member = np.repeat(np.arange(len(texts)), sets.members.lengths)
+    alone[of_member[np.isin(sets.members.ids, rare)]] = False
+    return np.where(alone[classes], len(texts), classes)

@@ -1,0 +1,98 @@
+"""What a text's scores cost: cross entropy, with weights of classes, smoothed labels, and focus on the difficult."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from textrnn.config import TrainConfig
+from textrnn.errors import ConfigError
+from textrnn.training.targets import NO_CLASS
+
+
+class TextLoss(nn.Module):
+    """The loss of a batch, summed over its texts.
+
+    A text of class y with probability p costs ``w_y (1 - p)^gamma H``, where H is the cross entropy against the target
+    that has ``1 - eps`` at y and ``eps / C`` at every class (label smoothing, Szegedy et al. 2016), gamma that of the
+    focal loss (Lin et al. 2017), and w_y the weight of the class. ``balanced`` weights are ``n / (C n_y)``, as
+    scikit-learn's: their mean over the ``n`` texts is 1.
+
+    Where texts have several labels it is the binary cross entropy of each label, added up, with p the probability of
+    what is right, ``eps / 2`` in place of ``eps / C``, and weights of the texts that have the label; ``balanced``
+    weighs these ``n / (2 n_y)`` and the others ``n / (2 (n - n_y))``.
+
+    Args:
+        labels: of the C classes.
+        counts: texts of each class in training.
+        texts: how many there are, where a text may have several labels.
+
+    Raises:
+        ConfigError: ``train.class_weights`` names a label that is not there.
+    """
+
+    weights: Tensor | None
+    others: Tensor | None
+
+    def __init__(
+        self, config: TrainConfig, *, labels: Sequence[str], counts: Sequence[int], texts: int | None = None
+    ) -> None:
+        super().__init__()
+        self._smoothing, self._gamma = config.label_smoothing, config.focal_gamma
+        weights, others = _weigh(config, labels, counts, texts)
+        self.register_buffer("weights", weights, persistent=False)
+        self.register_buffer("others", others, persistent=False)
+
+    def forward(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss () of ``scores`` (B, C) float32 for ``targets``, as ``targets.make_targets`` gives them."""
+        return self._sum_classes(scores, targets) if targets.dim() == 1 else self._sum_labels(scores, targets)
+
+    def _sum_classes(self, scores: Tensor, classes: Tensor) -> Tensor:
+        plain = self.weights is None and not self._gamma
+        losses = functional.cross_entropy(
+            scores,
+            classes,
+            ignore_index=NO_CLASS,
+            label_smoothing=self._smoothing,
+            reduction="sum" if plain else "none",
+        )
+        if plain:
+            return losses
+        known = classes.clamp(min=0)
+        if self._gamma:
+            probability = scores.softmax(dim=1).gather(1, known[:, None])[:, 0]
+            losses = losses * (1 - probability).clamp(min=0) ** self._gamma
+        if self.weights is not None:
+            losses = losses * self.weights[known]
+        return losses.sum()
+
+    def _sum_labels(self, scores: Tensor, targets: Tensor) -> Tensor:
+        counts, has = (targets >= 0).to(scores.dtype), targets > 0
+        smoothed = targets.clamp(min=0) * (1 - self._smoothing) + self._smoothing / 2
+        losses = functional.binary_cross_entropy_with_logits(scores, smoothed, weight=counts, reduction="none")
+        if self._gamma:
+            losses = losses * torch.where(has, -scores, scores).sigmoid() ** self._gamma
+        if self.weights is not None and self.others is not None:
+            losses = losses * torch.where(has, self.weights, self.others)
+        return losses.sum()
+
+
+def _weigh(
+    config: TrainConfig, labels: Sequence[str], counts: Sequence[int], texts: int | None
+) -> tuple[Tensor | None, Tensor | None]:
+    """Return the weights (C,) of texts with a label, and (C,) of those without it, where they may have several."""
+    wanted = config.class_weights
+    if wanted is None:
+        return None, None
+    if wanted == "balanced":
+        n = torch.tensor(counts, dtype=torch.float32)
+        if texts is None:
+            return sum(counts) / (len(counts) * n.clamp(min=1)), None
+        return texts / (2 * n.clamp(min=1)), texts / (2 * (texts - n).clamp(min=1))
+    if unknown := sorted(wanted.keys() - set(labels)):
+        raise ConfigError(f"train.class_weights: no text of the training text has the label '{unknown[0]}'")
+    weights = torch.tensor([wanted.get(label, 1.0) for label in labels])
+    return weights, None if texts is None else torch.ones(len(labels))
