@@ -26,7 +26,7 @@ ALLOWED = {
     "modelfile": {"config", "errors", "files", "corpus", "tokenizer"},
     "training": {"ops", "config", "errors", "files", "runs", "corpus", "tokenizer", "classifier", "modelfile"},
     "inference": {"config", "errors", "corpus", "tokenizer", "modelfile", "ops"},
-    "report": {"corpus", "inference", "errors"},
+    "report": {"config", "corpus", "inference", "errors"},
     "studies": {"config", "corpus", "errors", "files", "runs", "training", "inference", "report"},
     "bench": {"layers", "ops", "errors"},
 }

@@ -56,7 +56,7 @@ def test_folds_are_runs_of_their_own_and_the_best_is_the_latest() -> None:
     assert sorted(path.name for path in Path("out").iterdir()) == ["fold-1", "fold-2", "fold-3", *FILES]
     summary = json.loads(Path("out/summary.json").read_text())
     assert summary == found.to_dict()
-    assert set(summary["valid"]) == {"accuracy", "macro_f1", "weighted_f1", "loss"}
+    assert set(summary["valid"]) == {"accuracy", "micro_f1", "macro_f1", "weighted_f1", "loss"}
     assert (summary["kind"], summary["metric"], list(summary["runs"])) == (
         "fold",
         "accuracy",
@@ -68,7 +68,7 @@ def test_folds_are_runs_of_their_own_and_the_best_is_the_latest() -> None:
         best = next(record for record in reversed(records) if record["best"])
         assert (run["epoch"], run["valid"]["accuracy"]) == (best["epoch"], best["accuracy"])
         accuracies.append(best["accuracy"])
-        assert set(run["test"]) == set(summary["valid"])
+        assert set(run["test"]) == set(summary["valid"]) - {"micro_f1"}  # of one label a text it is the accuracy
         assert Path("out", name, "command.txt").read_text() == "textrnn train x\n"
     assert summary["valid"]["accuracy"]["mean"] == pytest.approx(sum(accuracies) / 3)
     assert summary["runs"][found.best]["valid"]["accuracy"] == max(accuracies)
@@ -191,3 +191,14 @@ def test_a_pointer_that_cannot_be_written_is_no_fault(monkeypatch: pytest.Monkey
     shown = Stopping(999)
     run_study(Study("seed", 1, small(train__epochs=1)), Path("out"), reporter=shown)
     assert any("name this run with -m out/seed-42" in note for note in shown.notes)
+
+
+def test_texts_with_several_labels() -> None:
+    rows = [f"{'hot|tea' if i % 2 else 'coffee'}\t{'green tea' if i % 2 else 'black coffee'} {i}\n" for i in range(40)]
+    Path("sets.tsv").write_text("".join(rows))
+    several = {"data__multi_label": True, "data__label_separator": "|", "train__metric": "micro_f1"}
+    config = small(data__train="sets.tsv", data__test="sets.tsv", train__epochs=6, **several)
+    found = run_study(Study("fold", 2, config), Path("out"))
+    assert found.test is not None
+    assert found.test["micro_f1"].mean > 0.9
+    assert found.valid["micro_f1"].mean > 0.9

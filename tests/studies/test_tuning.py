@@ -119,7 +119,7 @@ def test_a_trial_that_falls_behind_is_given_up(monkeypatch: pytest.MonkeyPatch) 
         for epoch in range(1, 6):
             trained.append(number)
             better = {"accuracy": 0.9 if number == 1 else 0.5, "valid_loss": 0.1 if number == 1 else 0.5}
-            record = EpochRecord(epoch=epoch, best=True, weighted_f1=0.0, **better, **rest)  # type: ignore[arg-type]
+            record = EpochRecord(epoch=epoch, best=True, weighted_f1=0.0, micro_f1=0.0, **better, **rest)  # type: ignore[arg-type]
             reporter.end_epoch(record)
         return type("Outcome", (), {"best": record})
 

@@ -9,12 +9,10 @@ import typer
 
 from textrnn.cli.console import say, write_data
 from textrnn.cli.model import ModelOption, ThresholdOption, check_threshold, load_engine
-from textrnn.config import DataConfig, Override, load_config, parse_overrides
-from textrnn.corpus.examples import read_examples
+from textrnn.config import Override, load_config, parse_overrides
 from textrnn.errors import ConfigError
 
 if TYPE_CHECKING:
-    from textrnn.inference.engine import Engine
     from textrnn.report.evaluation import ClassScore, Evaluation
     from textrnn.report.sets import LabelScore, SetEvaluation
 
@@ -60,6 +58,8 @@ def evaluate_command(
     else:  # what a set of labels is, is the model's matter
         several = {"data.multi_label": True, "data.label_separator": engine.separator}
         overrides = [*(Override(key, value, key) for key, value in several.items()), *overrides]
+    from textrnn.report.scoring import score
+
     found = score(engine, data, load_config(overrides=overrides).data, threshold=threshold)
     if found.unknown_texts:
         shown = ", ".join(f"'{label}'" for label in found.unknown_labels[:5])
@@ -70,19 +70,6 @@ def evaluate_command(
         write_data(json.dumps(found.to_dict(), ensure_ascii=False) + "\n")
     else:
         write_data(format_found(found))
-
-
-def score(
-    engine: Engine, path: str, config: DataConfig, *, threshold: float | None = None
-) -> Evaluation | SetEvaluation:
-    """Score ``engine`` on the labelled text at ``path``, as suits the number of labels that it gives."""
-    from textrnn.report.evaluation import evaluate
-    from textrnn.report.sets import evaluate_sets
-
-    examples = read_examples(path, config)
-    if engine.thresholds is None:
-        return evaluate(engine, examples)
-    return evaluate_sets(engine, examples, threshold=threshold)
 
 
 def format_found(found: Evaluation | SetEvaluation) -> str:

@@ -220,8 +220,8 @@ def _report(outcome: Outcome) -> None:
 
 
 def _score_test(config: Config, outcome: Outcome) -> None:
-    from textrnn.cli.evaluate import score
     from textrnn.inference.engine import Engine
+    from textrnn.report.scoring import score
     from textrnn.report.sets import SetEvaluation
 
     assert config.data.test is not None

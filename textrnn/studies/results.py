@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from textrnn.corpus.examples import read_examples
 from textrnn.inference.engine import Engine
-from textrnn.report.evaluation import evaluate
+from textrnn.report.scoring import score
 from textrnn.training import EpochRecord, Outcome
 
 Scores = dict[str, float]
@@ -58,7 +57,7 @@ def collect(outcome: Outcome) -> Result:
     record, data = outcome.best, outcome.config.data
     test = None
     if data.test is not None:
-        found = evaluate(Engine.load(outcome.folder), read_examples(data.test, data)).to_dict()
+        found = score(Engine.load(outcome.folder), data.test, data).to_dict()
         test = {name: found[name] for name in take_metrics(record) if found.get(name) is not None}
     return Result(record.epoch, take_metrics(record), test)
 

@@ -18,6 +18,7 @@ _PER_EPOCH = {
     "loss": "train/loss_of_epoch",
     "valid_loss": "valid/loss",
     "accuracy": "valid/accuracy",
+    "micro_f1": "valid/micro_f1",
     "macro_f1": "valid/macro_f1",
     "weighted_f1": "valid/weighted_f1",
     "tokens_per_second": "speed/tokens_per_second",
