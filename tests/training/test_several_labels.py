@@ -162,6 +162,22 @@ def test_a_batch_in_parts_gives_the_same(tmp_path: Path) -> None:
     np.testing.assert_allclose(losses[2], losses[0], rtol=1e-4)
 
 
+def test_a_mean_of_the_weights_has_thresholds_of_its_own(tmp_path: Path) -> None:
+    valid = write_sets(tmp_path / "valid.tsv", 100, seed=2)
+    config = small(write_sets(tmp_path / "rows.tsv"), data__valid=str(valid), train__ema=0.9)
+    outcome = train(config, tmp_path / "run")
+    found = evaluate_sets(Engine.load(tmp_path / "run"), read_examples(str(valid), config.data))
+    assert found.micro_f1 == pytest.approx(outcome.best.micro_f1)
+    assert found.micro_f1 > 0.9
+
+
+@pytest.mark.parametrize("key", ["label_smoothing", "focal_gamma", "class_weights"])
+def test_losses_of_all_kinds_learn(key: str, tmp_path: Path) -> None:
+    values = {"label_smoothing": 0.1, "focal_gamma": 1.0, "class_weights": "balanced"}
+    config = small(write_sets(tmp_path / "rows.tsv"), **{f"train__{key}": values[key]})
+    assert train(config, tmp_path / "run").best.micro_f1 > 0.9
+
+
 def test_it_learns_in_bfloat16(tmp_path: Path) -> None:
     outcome = train(small(write_sets(tmp_path / "rows.tsv"), train__precision="bf16"), tmp_path / "run")
     assert outcome.best.micro_f1 > 0.9

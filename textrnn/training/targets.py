@@ -13,6 +13,7 @@ from textrnn.corpus.batching import Classes
 from textrnn.corpus.labels import LabelSets
 
 NO_CLASS = -1
+"""The class of a text that does not count."""
 
 
 def make_targets(classes: Classes, sets: LabelSets | None, C: int) -> npt.NDArray[Any]:
