@@ -181,3 +181,11 @@ def test_equal_texts_of_two_labels_go_together() -> None:
     parts = draw_parts(classes, letters, shares={"valid": 0.25, "test": 0.25}, seed=3)
     assert (parts[::2] == parts[1::2]).all()
     assert np.abs(np.bincount(parts) - [100, 50, 50]).max() <= 2
+
+
+def test_sets_of_labels_that_stand_once_are_shared_out_too(tmp_path: Path) -> None:
+    rows = [f"{i % 5}|{5 + i % 7}|{12 + i % 11}\ttext number {i} of many\n" for i in range(385)]
+    (tmp_path / "all.tsv").write_text("".join(rows))
+    config = DataConfig(multi_label=True, label_separator="|")
+    done = split_file(str(tmp_path / "all.tsv"), tmp_path / "out", config, shares={"valid": 0.1, "test": 0.1}, seed=1)
+    assert [sum(done.counts[part].values()) for part in ("valid", "test")] == pytest.approx([38, 38], abs=2)

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from samples import make_config
+from textrnn.corpus.labels import group_for_holding_out
 from textrnn.corpus.source import LabelledFile
 from textrnn.corpus.store import Store
 from textrnn.errors import DataError
 from textrnn.training.dataset import load_dataset
-from textrnn.training.labelling import group_for_holding_out, make_labelling
+from textrnn.training.labelling import make_labelling
 from textrnn.training.reporter import Reporter
 
 Read = Callable[..., LabelledFile]

@@ -31,6 +31,7 @@ _NOT_TAKEN = {
     "valid",
     "test",
     "valid_share",
+    "fold",
     "cache",
 }  # keys of data that say nothing of how a file is written
 

@@ -107,7 +107,7 @@ class LiveReporter(PlainReporter):
             console=self._console,
             transient=True,
         )
-        self._task = self._progress.add_task("epoch 1", total=plan.epochs * plan.batches, state="")
+        self._task = self._progress.add_task("epoch 1", total=plan.steps, state="")
         self._progress.start()
 
     def step(self, epoch: int, loss: float, tokens_per_second: float) -> None:

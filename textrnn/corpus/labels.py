@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from textrnn.corpus.batching import PackedBatch, pack
 
+Numbers = npt.NDArray[np.int64]
+
 _BETWEEN = "\t"  # joined labels: no label holds one
 
 
@@ -50,3 +52,41 @@ class LabelSets:
         counts = np.zeros(self.width, np.int64)
         np.add.at(counts, self.members.ids, np.repeat(texts, self.members.lengths))
         return counts
+
+
+def unify(joined: str) -> tuple[str, ...]:
+    """Return the labels of :func:`join_labels` as a set that is the same in whatever order they stood."""
+    return tuple(sorted(split_labels(joined)))
+
+
+def unify_sets(joined: Iterable[str]) -> list[tuple[str, ...]]:
+    """Return the different sets of labels, sorted."""
+    return sorted({unify(one) for one in joined})
+
+
+def find_fault_of_sets(sets: Sequence[tuple[str, ...]], separator: str | None) -> str | None:
+    """Return why there is nothing to learn from texts with these different sets of labels."""
+    if len(sets) < 2:
+        shown = ", ".join(label for members in sets for label in members)
+        if not shown:
+            return "holds no label; with data.multi_label some texts at least should have one"
+        return f"every text has the same labels ({shown}); there is nothing to tell apart"
+    if separator is not None and max(map(len, sets)) < 2:
+        return f"no text has two labels: data.label_separator '{separator}' divides none; name another, or none"
+    return None
+
+
+def group_for_holding_out(classes: Numbers, counts: Sequence[int], sets: LabelSets | None) -> Numbers:
+    """Return the groups of which the same share is held out, for a file's entries with ``classes`` and ``counts``.
+
+    They are the classes; but sets that one text has are one group together, as there may be no others. A set that has
+    a label which no other text has stays by itself, and so with the text that is trained on.
+    """
+    if sets is None:
+        return classes
+    texts = np.bincount(classes, counts, len(sets.members)).astype(np.int64)
+    alone = texts == 1
+    rare = np.flatnonzero(sets.count_labels(texts) == 1)
+    of_member = np.repeat(np.arange(len(texts)), sets.members.lengths)
+    alone[of_member[np.isin(sets.members.ids, rare)]] = False
+    return np.where(alone[classes], len(texts), classes)

@@ -31,7 +31,13 @@ def drop_and_normalise(x: Tensor, p: float, *, gain: Tensor, bias: Tensor, epsil
 
     Returns:
         Both (N, D).
+
+    Raises:
+        ValueError: shapes that do not fit.
     """
+    if x.dim() != 2 or gain.shape != x.shape[1:] or bias.shape != x.shape[1:]:
+        shapes = tuple(gain.shape), tuple(bias.shape)
+        raise ValueError(f"x should be (N, D), gain and bias (D,), not {tuple(x.shape)}, {shapes[0]} and {shapes[1]}")
     dtype = torch.get_autocast_dtype("cpu") if x.is_cpu and torch.is_autocast_enabled("cpu") else x.dtype
     both = all(t.dtype == torch.float32 for t in (gain, bias))
     if p == 0 or not both or not native_element(x, gain, bias) or not cpu.element_of(dtype):

@@ -21,7 +21,12 @@ def take_rows(table: Tensor, places: Tensor) -> Tensor:
     Raises:
         IndexError: a place that is not there.
     """
-    if table.dtype != torch.float32 or not native_element(table, places) or not table.requires_grad:
+    if (
+        table.dtype != torch.float32
+        or places.dtype != torch.int64
+        or not native_element(table, places)
+        or not table.requires_grad
+    ):
         return functional.embedding(places, table)
     result: Tensor = _Rows.apply(table, places)
     return result

@@ -21,6 +21,7 @@ from textrnn.training.checkpoint import CHECKPOINT_NAME
 from textrnn.training.dataset import load_dataset
 from textrnn.training.device import resolve_device
 from textrnn.training.run import check_folder
+from textrnn.training.session import reporting
 
 SUMMARY_NAME = "summary.json"
 FORMAT_VERSION = 1
@@ -31,7 +32,7 @@ _OWN = re.compile(r"study\.json|summary\.json|(fold|seed)-\d+|\.(study|summary)\
 def run_study(study: Study, out: Path, *, overwrite: bool = False, reporter: Reporter | None = None) -> Summary:
     """Train all runs of ``study`` into folders in ``out``, and write ``out/summary.json``; the best becomes the latest.
 
-    An earlier study in ``out`` is kept as ``out.1``, or with ``overwrite`` deleted, once the text has been read.
+    An earlier study in ``out`` is kept as ``out.1``, or with ``overwrite`` deleted when all runs are done.
 
     Raises:
         ConfigError: the study cannot be run, or ``out`` holds something else.
@@ -43,14 +44,18 @@ def run_study(study: Study, out: Path, *, overwrite: bool = False, reporter: Rep
     _check_out(out)
     resolve_device(study.config.train.device)
     # faults are told before anything is moved; if a fold is empty, the last is
-    load_dataset(list(study.variations.values())[-1], Quiet(shown))
-    if overwrite and out.exists():
-        _remove_study(out)
-    elif out.exists() and any(out.iterdir()):
-        for _, kept in keep_previous(out):
-            shown.note(f"an earlier study was in {out}; it is kept as {kept}")
+    with reporting(Quiet(shown)) as quiet:
+        load_dataset(list(study.variations.values())[-1], quiet)
+    earlier = [kept for _, kept in keep_previous(out)] if out.exists() and any(out.iterdir()) else []
+    for kept in earlier:
+        until = " until this one is done" if overwrite else ""
+        shown.note(f"an earlier study was in {out}; it is kept as {kept}{until}")
     _write_state(out, study, {})
-    return _go_on(study, out, {}, reporter=shown)
+    summary = _go_on(study, out, {}, reporter=shown)
+    if overwrite:
+        for kept in earlier:
+            shutil.rmtree(kept)
+    return summary
 
 
 def resume_study(out: Path, *, wanted: Study | None = None, reporter: Reporter | None = None) -> Summary:
@@ -142,14 +147,6 @@ def _check_out(out: Path) -> None:
     if others or (out.exists() and any(out.iterdir()) and not is_study(out)):
         named = min(others or [path.name for path in out.iterdir()])
         raise ConfigError(f"--out {out}: holds {named}, no part of a study; name an empty or a new folder")
-
-
-def _remove_study(out: Path) -> None:
-    for path in out.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
 
 
 def _write_state(out: Path, study: Study, results: dict[str, Result]) -> None:

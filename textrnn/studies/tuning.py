@@ -14,18 +14,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from textrnn.config import Config, dump_yaml
-from textrnn.errors import ConfigError, DataError, DivergedError, ModelError, OutOfMemoryError, StoppedError
+from textrnn.config import Config, Override, dump_yaml, load_config
+from textrnn.errors import (
+    ConfigError,
+    DataError,
+    DivergedError,
+    ModelError,
+    OutOfMemoryError,
+    StoppedError,
+    TokenizerError,
+)
 from textrnn.files import write_text
 from textrnn.studies.results import format_score, take_metrics
 from textrnn.studies.space import Dimension, Range
 from textrnn.studies.study import Quiet, make_latest
-from textrnn.studies.variations import check_repeatable, vary
+from textrnn.studies.variations import check_repeatable, flatten, vary
 from textrnn.training import EpochRecord, Reporter, train
 from textrnn.training.dataset import load_dataset
 from textrnn.training.device import resolve_device
 from textrnn.training.reporter import Reporters
 from textrnn.training.run import check_folder, default_folder
+from textrnn.training.session import reporting
 
 if TYPE_CHECKING:
     import optuna
@@ -109,7 +118,8 @@ class _Search:
         check_repeatable(config, "tune")
         _check_out(out)
         resolve_device(config.train.device)
-        load_dataset(config, Quiet(reporter) if (out / DATABASE_NAME).exists() else reporter)
+        with reporting(Quiet(reporter) if (out / DATABASE_NAME).exists() else reporter) as shown:
+            load_dataset(config, shown)
         out.mkdir(parents=True, exist_ok=True)
         self.study = _open_study(out, self.metric, {"config": config.model_dump(), "space": [*map(asdict, space)]})
         self._tidy()
@@ -149,19 +159,24 @@ class _Search:
         try:
             folder = self.out / TRIALS_NAME / str(number)
             watching = Reporters([Quiet(self.reporter), pruning])
-            outcome = train(vary(self.config, values), folder, overwrite=True, reporter=watching, is_latest=False)
+            outcome = train(self._vary(values), folder, overwrite=True, reporter=watching, is_latest=False)
             state, score = optuna.trial.TrialState.COMPLETE, take_metrics(outcome.best)[self.metric]
             told = f"{format_score(self.metric, score)} in epoch {outcome.best.epoch}"
         except optuna.TrialPruned:
             told = f"given up after epoch {pruning.epoch} at {format_score(self.metric, pruning.score)}"
-        except (DivergedError, OutOfMemoryError) as error:
-            told = f"given up: {error}"
+        except (DivergedError, OutOfMemoryError, ConfigError, TokenizerError) as error:
+            told = f"given up: {error}"  # also where values do not go together
         except BaseException:
             self.study.tell(trial, state=optuna.trial.TrialState.FAIL)  # it is made again
             raise
         self.study.tell(trial, score, state=state)
         self._tidy()
         self.reporter.note(f"trial {number} of {trials}: {told} ({format_values(values)}){self._say_best()}")
+
+    def _vary(self, values: dict[str, Any]) -> Config:
+        """Return the config with ``values``; raises ConfigError where they do not go together."""
+        config = vary(self.config, values)
+        return load_config(overrides=[Override(key, value, key) for key, value in flatten(config).items()])
 
     def _say_best(self) -> str:
         best = self.find_best()
@@ -179,7 +194,7 @@ class _Search:
             if not path.exists() or path.read_text(encoding="utf-8") != text:
                 write_text(path, text)
         for folder in (self.out / TRIALS_NAME).glob("*"):
-            if best is None or folder.name != str(best[0]):
+            if folder.name.isdigit() and (best is None or folder.name != str(best[0])):
                 shutil.rmtree(folder)
 
     def say_how_to_go_on(self, trials: int, command: str) -> str:
@@ -238,6 +253,8 @@ def _check_out(out: Path) -> None:
     others = [path.name for path in out.iterdir() if not _OWN.fullmatch(path.name)] if out.exists() else []
     if others:
         raise ConfigError(f"--out {out}: holds {min(others)}, no part of a search; name an empty or a new folder")
+    if out.exists() and any(out.iterdir()) and not (out / DATABASE_NAME).exists():
+        raise ConfigError(f"--out {out}: holds no {DATABASE_NAME}, so no search; name an empty or a new folder")
 
 
 def _open_study(out: Path, metric: str, made_of: dict[str, Any]) -> optuna.Study:

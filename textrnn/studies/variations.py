@@ -70,6 +70,12 @@ def check_repeatable(config: Config, flag: str) -> None:
             raise ConfigError(f"{flag}: {path} is a pipe, and each run reads it anew; put the text into a file")
 
 
+def flatten(config: Config) -> dict[str, Any]:
+    """Return all values by their dotted keys."""
+    tree = config.model_dump()
+    return {f"{section}.{key}": value for section, keys in tree.items() for key, value in keys.items()}
+
+
 def vary(config: Config, values: Mapping[str, Any]) -> Config:
     """Return ``config`` with ``values``, which are named by their dotted keys."""
     tree = config.model_dump()

@@ -15,7 +15,7 @@ import numpy as np
 from textrnn.config import DEMO, Config, split_fold
 from textrnn.corpus.batching import Classes, Corpus, Rows, hold_out, hold_out_fold
 from textrnn.corpus.cache import load_tokens
-from textrnn.corpus.labels import LabelSets, split_labels
+from textrnn.corpus.labels import LabelSets, group_for_holding_out, split_labels
 from textrnn.corpus.memory import give_back_freed_memory
 from textrnn.corpus.reading import STDIN, check_readable
 from textrnn.corpus.source import LabelledFile
@@ -25,7 +25,7 @@ from textrnn.errors import ConfigError, DataError
 from textrnn.files import shipped
 from textrnn.tokenizer import Tokenizer
 from textrnn.training.embedding import PieceVectors, describe, load_vectors
-from textrnn.training.labelling import group_for_holding_out, make_labelling
+from textrnn.training.labelling import make_labelling
 from textrnn.training.repeats import count_repeats, describe_repeats
 from textrnn.training.reporter import Reporter
 from textrnn.training.vocabulary import fit_tokenizer
@@ -130,7 +130,7 @@ def _load(
     stopped_on = load(valid, classes=valid_classes) if held is None else whole.keep(held)
     sets = {"train": trained_on, "valid": stopped_on}
     if test is not None:
-        sets["test"] = load(test, classes=labelling.number(test.labels))
+        sets["test"] = load(test, classes=np.zeros(len(test.labels), np.int64))  # they are not looked at
     share = (config.data.valid_share, config.data.fold, config.train.seed) if kept is not None else None
     key = [name, share, *(file.key for file in (train, valid, test) if file is not None)]
     repeats = count_repeats(sets, tokenizer, max_length=config.data.max_length, store=store, key=key)
@@ -139,7 +139,7 @@ def _load(
         covers = describe(vectors, tokenizer, trained_on)
     odd = describe_repeats(repeats, sets, max_length=config.data.max_length)
     dataset = Dataset(trained_on, stopped_on, labels, tokenizer, vectors, labelling.sets)
-    for line in (origin, note, source, covers, _summarise(dataset), _hint_at_separator(dataset), *odd):
+    for line in (origin, note, source, covers, _summarise(dataset), *odd, _hint_at_separator(dataset)):
         if line:
             reporter.note(line)
     return dataset
@@ -173,7 +173,8 @@ def _hold_out(file: LabelledFile, groups: Classes, config: Config) -> tuple[Rows
         number, folds = split_fold(config.data.fold)
         kept, held = hold_out_fold(of_text, number, folds, rng=rng)
     if not len(held):
-        raise DataError(file.path, None, "too few texts to hold some out; give a valid set with --valid")
+        cure = "give a valid set with --valid" if config.data.fold is None else "cut it into fewer parts"
+        raise DataError(file.path, None, f"too few texts to hold some out; {cure}")
     return kept, held
 
 

@@ -58,7 +58,7 @@ def estimate(config: Config, *, reporter: Reporter | None = None) -> Estimate:
         tokens, taken = 0, 0.0
         for number, batch in enumerate(islice(batches, _WARM + _TIMED)):
             start = time.perf_counter()
-            trainer.stepper.step(batch, lr=0.0)
+            trainer.stepper.step(trainer.reading.vary(batch, 1, number), lr=0.0)
             if number >= min(_WARM, trainer.batches - 1):
                 tokens, taken = tokens + len(batch.ids), taken + time.perf_counter() - start
         model.eval()

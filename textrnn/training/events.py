@@ -45,7 +45,7 @@ class EventReporter(Reporter):
 
     def begin(self, plan: Plan) -> None:
         """Find out which steps are written."""
-        self._every, self._done = -(-plan.epochs * plan.batches // _MOST_POINTS), plan.done
+        self._every, self._done = -(-plan.steps // _MOST_POINTS), plan.done
 
     def measure(self, step: int, loss: float, lr: float) -> None:
         """Write the step's loss and rate, if it is its turn."""

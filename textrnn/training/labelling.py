@@ -9,7 +9,7 @@ import numpy as np
 
 from textrnn.config import DataConfig
 from textrnn.corpus.batching import Classes
-from textrnn.corpus.labels import LabelSets, split_labels
+from textrnn.corpus.labels import LabelSets, find_fault_of_sets, unify, unify_sets
 from textrnn.corpus.source import LabelledFile
 from textrnn.errors import DataError
 from textrnn.modelfile import make_labels
@@ -59,23 +59,16 @@ class SeveralLabels:
     """
 
     def __init__(self, train: LabelledFile, config: DataConfig) -> None:
-        sets = sorted({tuple(sorted(split_labels(joined))) for joined in train.labels})
+        sets = unify_sets(train.labels)
         self.labels = make_labels([label for members in sets for label in members])
-        if len(sets) < 2:
-            shown = ", ".join(self.labels)
-            reason = f"every text has the same labels ({shown}); there is nothing to tell apart"
-            reason = reason if shown else "holds no label; with data.multi_label some texts at least should have one"
-            raise DataError(train.path, None, reason)
-        separator = config.label_separator
-        if separator is not None and max(map(len, sets)) < 2:
-            reason = f"no text has two labels: data.label_separator '{separator}' divides none; name another, or none"
-            raise DataError(train.path, None, reason)
+        if fault := find_fault_of_sets(sets, config.label_separator):
+            raise DataError(train.path, None, fault)
         self._places = {label: index for index, label in enumerate(self.labels)}
         self._numbers = {members: index for index, members in enumerate(sets)}
 
     def number(self, of_file: Sequence[str]) -> Classes:
         """Return the class of each entry of a file's table of labels; sets that are new get numbers of their own."""
-        sets = [tuple(sorted(split_labels(joined))) for joined in of_file]
+        sets = [unify(joined) for joined in of_file]
         for members in sorted(set(sets)):
             self._numbers.setdefault(members, len(self._numbers))
             for label in members:
@@ -93,19 +86,3 @@ class SeveralLabels:
 def make_labelling(train: LabelledFile, config: DataConfig) -> Labelling:
     """Return what the labels of ``train`` are to be taken for; raises DataError where there is nothing to learn."""
     return SeveralLabels(train, config) if config.multi_label else OneLabel(train)
-
-
-def group_for_holding_out(classes: Classes, counts: Sequence[int], sets: LabelSets | None) -> Classes:
-    """Return the groups of which the same share is held out, for a file's entries with ``classes`` and ``counts``.
-
-    They are the classes; but sets that one text has are one group together, as there may be no others. A set that has
-    a label which no other text has stays by itself, and so with the text that is trained on.
-    """
-    if sets is None:
-        return classes
-    texts = np.bincount(classes, counts, len(sets.members)).astype(np.int64)
-    alone = texts == 1
-    rare = np.flatnonzero(sets.count_labels(texts) == 1)
-    of_member = np.repeat(np.arange(len(texts)), sets.members.lengths)
-    alone[of_member[np.isin(sets.members.ids, rare)]] = False
-    return np.where(alone[classes], len(texts), classes)

@@ -67,7 +67,9 @@ class Trainer:
     def fit(self, run: Run, reporter: Reporter) -> EpochRecord:
         """Train until the epochs or the patience end; return the best epoch's record, whose weights are saved."""
         settings, progress = self.config.train, self.progress
-        reporter.begin(Plan(settings.epochs, self.batches, settings.metric, done=self.stepper.optimiser.steps))
+        reporter.begin(
+            Plan(settings.epochs, self.batches, settings.metric, done=self.stepper.optimiser.steps, most=self.steps)
+        )
         with Interrupts() as interrupts:
             while True:
                 self.train_epoch(run, reporter, interrupts)

@@ -12,6 +12,8 @@ from textrnn.config import TrainConfig
 from textrnn.errors import ConfigError
 from textrnn.training.targets import NO_CLASS
 
+_LEAST = 1e-7  # of 1 - p in the focal loss: the slope of a root of 0 is infinite
+
 
 class TextLoss(nn.Module):
     """The loss of a batch, summed over its texts.
@@ -64,7 +66,7 @@ class TextLoss(nn.Module):
         known = classes.clamp(min=0)
         if self._gamma:
             probability = scores.softmax(dim=1).gather(1, known[:, None])[:, 0]
-            losses = losses * (1 - probability).clamp(min=0) ** self._gamma
+            losses = losses * (1 - probability).clamp(min=_LEAST) ** self._gamma
         if self.weights is not None:
             losses = losses * self.weights[known]
         return losses.sum()
@@ -74,7 +76,7 @@ class TextLoss(nn.Module):
         smoothed = targets.clamp(min=0) * (1 - self._smoothing) + self._smoothing / 2
         losses = functional.binary_cross_entropy_with_logits(scores, smoothed, weight=counts, reduction="none")
         if self._gamma:
-            losses = losses * torch.where(has, -scores, scores).sigmoid() ** self._gamma
+            losses = losses * torch.where(has, -scores, scores).sigmoid().clamp(min=_LEAST) ** self._gamma
         if self.weights is not None and self.others is not None:
             losses = losses * torch.where(has, self.weights, self.others)
         return losses.sum()

@@ -15,6 +15,7 @@ from textrnn.tokenizer import Tokenizer
 Hashes = npt.NDArray[np.uint64]
 
 _BLOCK = 1 << 14  # texts that are hashed together
+_BLOCK_IDS = 1 << 21  # of them, which take 28 bytes each
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,8 @@ class _Hasher:
     def hash_all(self, corpus: Corpus) -> Hashes:
         """Return the hash (B,) uint64 of each text of a set."""
         hashes = np.empty(len(corpus), np.uint64)
-        for start in range(0, len(corpus), _BLOCK):
-            stop = min(start + _BLOCK, len(corpus))
+        rows = max(1, min(_BLOCK, _BLOCK_IDS // max(1, int(corpus.lengths.max(initial=1)))))
+        for start in range(0, len(corpus), rows):
+            stop = min(start + rows, len(corpus))
             hashes[start:stop] = self.hash(corpus.select(np.arange(start, stop)))
         return hashes

@@ -10,12 +10,19 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Plan:
-    """What is about to be trained: the most epochs, the batches in each, the metric that decides, and steps done."""
+    """What is about to be trained: the most epochs, the batches in each, the metric that decides, steps done, and at
+    ``most``."""
 
     epochs: int
     batches: int
     metric: str
     done: int = 0
+    most: int | None = None
+
+    @property
+    def steps(self) -> int:
+        """How many steps there are at most."""
+        return self.epochs * self.batches if self.most is None else min(self.most, self.epochs * self.batches)
 
 
 @dataclass(frozen=True)

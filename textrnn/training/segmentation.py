@@ -18,7 +18,7 @@ from textrnn.tokenizer import Tokenizer
 
 _LONGEST = 16  # pieces that are drawn together: a word, or a part of a text without blanks
 _POOL = 64  # ways of writing one of them, at most
-_KEPT = 200_000  # of them that are remembered
+_KEPT = 200_000  # of them that are remembered, and a twentieth of the lattices, which take some KB each
 
 Pieces = tuple[int, ...]
 
@@ -49,7 +49,7 @@ class SegmentSampler:
         self._begins = np.zeros(len(tokenizer), np.bool_)
         self._begins[[number for number, piece in self._texts.items() if piece.startswith("\u2581")]] = True
         self._draw = lru_cache(_KEPT)(self._draw_anew)
-        self._filter = lru_cache(_KEPT)(self._filter_forward)
+        self._filter = lru_cache(_KEPT // 20)(self._filter_forward)
 
     def resample(self, batch: PackedBatch, key: list[int], *, max_length: int) -> PackedBatch:
         """Return ``batch`` in other pieces, each text cut to ``max_length``; the same ``key``, the same pieces."""

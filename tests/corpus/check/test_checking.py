@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 
 import pytest
 
 from textrnn.config import DataConfig
 from textrnn.corpus.check import Report, check_files
+from textrnn.corpus.source import LabelledFile
+from textrnn.corpus.store import Store
+from textrnn.errors import DataError
 from textrnn.tokenizer import train_tokenizer
+from textrnn.training.labelling import make_labelling
 
 TOPICS = ("the kettle boils", "a parcel is late", "points are missing", "my order came broken")
 WORDS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "january", "february", "march")
@@ -177,3 +182,31 @@ def test_a_valid_file_without_a_known_label_is_refused(tmp_path: Path) -> None:
     files = [(str(tmp_path / "a.tsv"), "train"), (str(tmp_path / "b.tsv"), "valid")]
     found = check_files(files, DataConfig(), show=5)
     assert lines_of(found, "refused") == {("b.tsv", 1)}
+
+
+@pytest.mark.parametrize(
+    ("lines", "fault"),
+    [
+        (["a|b\tx", "b|a\ty"], "every text has the same labels (a, b); there is nothing to tell apart"),
+        (["\tx", "\ty"], "holds no label; with data.multi_label some texts at least should have one"),
+        (["a\tx", "b\ty"], "no text has two labels: data.label_separator '|' divides none; name another, or none"),
+    ],
+)
+def test_sets_of_labels_are_refused_as_training_refuses_them(lines: list[str], fault: str, tmp_path: Path) -> None:
+    path = tmp_path / "rows.tsv"
+    path.write_text("".join(f"{line}\n" for line in lines))
+    config = DataConfig(multi_label=True, label_separator="|")
+    report = check_files([(str(path), "train")], config, show=5)
+    told = [finding.message for group in report.findings.groups if group.kind == "refused" for finding in group.shown]
+    assert fault in told
+    with pytest.raises(DataError, match=re.escape(fault)):
+        make_labelling(LabelledFile(str(path), config, Store(tmp_path)), config)
+
+
+def test_the_order_of_labels_is_no_conflict(tmp_path: Path) -> None:
+    path = tmp_path / "rows.tsv"
+    path.write_text("a|b\tthe same text\nb|a\tthe same text\nc\tanother one\n")
+    config = DataConfig(multi_label=True, label_separator="|")
+    kinds = {group.kind for group in check_files([(str(path), None)], config, show=5).findings.groups}
+    assert "duplicate" in kinds
+    assert "conflict" not in kinds

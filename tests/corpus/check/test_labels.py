@@ -17,7 +17,7 @@ def look(tmp_path: Path, *files: tuple[str, str | None, dict[str, int]]) -> list
         lines = [f"{label}\ttext {i}\n" for label, count in counts.items() for i in range(count)]
         (tmp_path / name).write_text("".join(lines))
         scans.append(scan(str(tmp_path / name), DataConfig(), Findings(0), role=role))
-    look_at_labels(scans, findings)
+    look_at_labels(scans, findings, DataConfig())
     return [
         f"{group.kind} {finding}".replace(f"{tmp_path}/", "") for group in findings.groups for finding in group.shown
     ]

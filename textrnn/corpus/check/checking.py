@@ -76,7 +76,7 @@ def check_files(
     findings = Findings(show)
     scans = [scan(path, config, findings, role=role, count=count) for path, role in files]
     measured = [_measure(each, config, findings, in_pieces=count is not None) for each in scans]
-    look_at_labels(scans, findings)
+    look_at_labels(scans, findings, config)
     look_for_repeats(scans, findings)
     return Report(measured, findings, "characters" if count is None else "pieces", config.max_length)
 

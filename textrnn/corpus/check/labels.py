@@ -6,8 +6,10 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 
+from textrnn.config import DataConfig
 from textrnn.corpus.check.findings import Finding, Findings
 from textrnn.corpus.check.scan import Scan
+from textrnn.corpus.labels import find_fault_of_sets, unify_sets
 from textrnn.errors import DataError
 
 FEW_TEXTS = 10
@@ -16,8 +18,12 @@ IMBALANCE = 20
 """So many times as frequent as another a label is told of."""
 
 
-def look_at_labels(scans: Sequence[Scan], findings: Findings) -> None:
+def look_at_labels(scans: Sequence[Scan], findings: Findings, config: DataConfig) -> None:
     """Add what is odd. The first file, or the one for training, is what the others are held to."""
+    for scan in scans:
+        fault = find_fault_of_sets(unify_sets(scan.sets), config.label_separator) if config.multi_label else None
+        if fault and scan.role == "train" and len(scan):
+            findings.refuse(DataError(scan.path, None, fault))
     filled = [scan for scan in scans if scan.labels]
     if not filled:
         return
@@ -30,7 +36,7 @@ def look_at_labels(scans: Sequence[Scan], findings: Findings) -> None:
         if scan is not reference:
             _compare(reference, scan, findings)
     if reference.role == "train":
-        _refuse(reference, filled, findings)
+        _refuse(reference, filled, findings, several=config.multi_label)
 
 
 def _compare_spelling(scans: Sequence[Scan], findings: Findings) -> None:
@@ -76,10 +82,10 @@ def _compare(reference: Scan, scan: Scan, findings: Findings) -> None:
             findings.add("label-missing", Finding(scan.path, None, f"no text has the label '{label}'"))
 
 
-def _refuse(train: Scan, scans: Sequence[Scan], findings: Findings) -> None:
+def _refuse(train: Scan, scans: Sequence[Scan], findings: Findings, *, several: bool) -> None:
     """Add what train would refuse of the labels."""
     valid = next((scan for scan in scans if scan.role == "valid"), None)
-    if len(train.sets) < 2:
+    if len(train.sets) < 2 and not several:
         reason = f"every text has the label '{train.labels[0]}'; there is nothing to tell apart"
         findings.refuse(DataError(train.path, None, reason))
     if valid is None and max(train.counts) < 2:

@@ -9,6 +9,7 @@ import numpy as np
 from textrnn.corpus.check.findings import Finding, Findings
 from textrnn.corpus.check.likeness import SIMILAR, Hashes, find_first, find_pairs, measure_likeness
 from textrnn.corpus.check.scan import Integers, Scan
+from textrnn.corpus.labels import unify
 
 COMPARED_CHARACTERS = 50_000_000
 """So much text is compared by its trigrams, at most."""
@@ -26,9 +27,9 @@ class Files:
         self.letters: Hashes = np.concatenate([scan.rows.letters for scan in scans])
         self.empty = np.concatenate([scan.rows.empty for scan in scans])
         # one numbering of labels for all files
-        names = {name: None for scan in scans for name in scan.sets}
-        numbers = {name: number for number, name in enumerate(names)}
-        of_file = [np.array([numbers[name] for name in scan.sets], np.int64) for scan in scans]
+        names = {unify(name): None for scan in scans for name in scan.sets}
+        numbers = {members: number for number, members in enumerate(names)}
+        of_file = [np.array([numbers[unify(name)] for name in scan.sets], np.int64) for scan in scans]
         self.classes = np.concatenate([own[s.rows.classes] for own, s in zip(of_file, scans, strict=True)])
 
     def find(self, row: int) -> tuple[Scan, int]:
