@@ -446,3 +446,11 @@ def test_a_separator_without_several_labels_is_a_fault() -> None:
     reason = "data.label_separator: given without data.multi_label=true; say that too, or leave it out"
     assert faults_of('data:\n  label_separator: "|"\n') == [f"exp.yaml:2: {reason}"]
     assert faults_of("", "data.label_separator=|") == [f"--set data.label_separator=|: {reason}"]
+
+
+@pytest.mark.parametrize("kind", ["char", "word"])
+def test_pieces_that_cannot_be_drawn_are_a_fault(kind: str) -> None:
+    reason = f"tokenizer.alpha: a {kind} tokenizer cannot draw pieces; unigram and bpe can"
+    settings = [f"tokenizer.model_type={kind}", "tokenizer.alpha=0.1"]
+    assert faults_of("", *settings) == [f"--set tokenizer.alpha=0.1: {reason}"]
+    assert load("", *settings, "tokenizer.model=other.model").tokenizer.alpha == 0.1  # which may be of another kind

@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -189,3 +190,15 @@ def test_sets_of_labels_that_stand_once_are_shared_out_too(tmp_path: Path) -> No
     config = DataConfig(multi_label=True, label_separator="|")
     done = split_file(str(tmp_path / "all.tsv"), tmp_path / "out", config, shares={"valid": 0.1, "test": 0.1}, seed=1)
     assert [sum(done.counts[part].values()) for part in ("valid", "test")] == pytest.approx([38, 38], abs=2)
+
+
+def test_a_part_of_an_earlier_split_does_not_stay(tmp_path: Path) -> None:
+    (tmp_path / "all.tsv").write_text("".join(f"{'ab'[i % 2]}\ttext number {i} here\n" for i in range(60)))
+    split = partial(split_file, str(tmp_path / "all.tsv"), tmp_path / "out", DataConfig(), seed=1)
+    split(shares={"valid": 0.1, "test": 0.1})
+    (tmp_path / "out" / "train.tsv").unlink()
+    (tmp_path / "out" / "valid.tsv").unlink()
+    with pytest.raises(ConfigError, match=r"test\.tsv: exists"):
+        split(shares={"valid": 0.1, "test": 0.0})
+    split(shares={"valid": 0.1, "test": 0.0}, overwrite=True)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["train.tsv", "valid.tsv"]

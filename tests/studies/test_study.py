@@ -202,3 +202,11 @@ def test_texts_with_several_labels() -> None:
     assert found.test is not None
     assert found.test["micro_f1"].mean > 0.9
     assert found.valid["micro_f1"].mean > 0.9
+
+
+def test_a_fault_that_comes_late_takes_nothing_along() -> None:
+    run_study(Study("seed", 1, small(train__epochs=1)), Path("out"))
+    before = contents(Path("out"))
+    with pytest.raises(ConfigError, match=r"train\.class_weights"):
+        run_study(Study("seed", 2, small(train__class_weights={"typo": 2.0})), Path("out"), overwrite=True)
+    assert contents(Path("out.1")) == before

@@ -197,3 +197,20 @@ def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tuning, "find_spec", lambda _: None)
     with pytest.raises(ConfigError, match="optuna is not installed; pip install optuna"):
         search(trials=1)
+
+
+def test_a_folder_of_trials_of_another_kind_is_left_alone() -> None:
+    Path("out/trials/patient-7").mkdir(parents=True)
+    Path("out/trials/patient-7/notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match=r"--out out: holds no study\.db, so no search"):
+        search(trials=1)
+    assert Path("out/trials/patient-7/notes.txt").read_text() == "mine"
+
+
+def test_values_that_do_not_go_together_are_given_up() -> None:
+    space = [Choice("tokenizer.model_type", ("char", "unigram")), Choice("tokenizer.alpha", (0.2, None))]
+    found = search(trials=6, space=space)
+    assert found.done == 6
+    values = found.values
+    assert values["tokenizer.model_type"] == "unigram" or values["tokenizer.alpha"] is None
+    assert found.pruned > 0

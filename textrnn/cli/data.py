@@ -82,7 +82,8 @@ def check_command(
     paths = [path for path, _ in wanted]
     if not paths:
         raise ConfigError("data check: name a file, as in textrnn data check train.tsv")
-    if twice := next((path for path in paths if paths.count(path) > 1), None):
+    # one file for training and stopping is what a check should show; else it is a slip
+    if twice := next((path for path in files or () if paths.count(path) > 1), None):
         raise ConfigError(f"{twice}: given twice; name each file once")
     for path in paths:
         check_readable(path)

@@ -78,7 +78,14 @@ def load_config(path: Path | None = None, *, overrides: Iterable[Override] = ())
         config = Config.model_validate(tree)
     except ValidationError as error:
         faults += [_describe(fault, origins, path) for fault in error.errors()]
-    for find in (_find_lone_valid, _find_two_sizes, _find_lone_freeze, _find_bad_fold, _find_lone_separator):
+    for find in (
+        _find_lone_valid,
+        _find_two_sizes,
+        _find_lone_freeze,
+        _find_bad_fold,
+        _find_lone_separator,
+        _find_idle_alpha,
+    ):
         faults += find(tree, origins, path)
     if faults:
         raise ConfigError(faults)
@@ -134,6 +141,17 @@ def _find_lone_separator(tree: Mapping[str, Any], origins: Mapping[str, str], pa
         return []
     origin = origins.get("data.label_separator", str(path))
     return [f"{origin}: data.label_separator: given without data.multi_label=true; say that too, or leave it out"]
+
+
+def _find_idle_alpha(tree: Mapping[str, Any], origins: Mapping[str, str], path: Path | None) -> list[str]:
+    tokenizer = tree.get("tokenizer")
+    if not isinstance(tokenizer, dict) or tokenizer.get("alpha") is None or tokenizer.get("model") is not None:
+        return []
+    kind = tokenizer.get("model_type")
+    if kind not in ("char", "word"):
+        return []
+    origin = origins.get("tokenizer.alpha", str(path))
+    return [f"{origin}: tokenizer.alpha: a {kind} tokenizer cannot draw pieces; unigram and bpe can"]
 
 
 def _put(tree: dict[str, Any], keys: list[str], value: Any) -> bool:

@@ -67,7 +67,8 @@ def split_file(
     parts = [part for part in PARTS if part == "train" or shares[part] > 0]
     suffix = _choose_suffix(path, config)
     paths = {part: folder / f"{part}{suffix}" for part in parts}
-    _check_free(Path(path), paths.values(), overwrite=overwrite)
+    stale = [folder / f"{part}{suffix}" for part in PARTS if part not in parts]  # of another split: they would leak
+    _check_free(Path(path), [*paths.values(), *stale], overwrite=overwrite)
     table, classes, letters, lines = _read(path, config)
     groups = _group(table)[classes] if config.multi_label else classes
     part_of = draw_parts(groups, letters, shares=shares, seed=seed)
@@ -76,7 +77,9 @@ def split_file(
         _write(path, lines.tolist(), part_of.tolist(), files=files)
         if take_stat(Path(path)) != stat:
             raise DataError(path, None, "was changed while it was read; run again when it is complete")
-    labels = [", ".join(split_labels(str(joined))) for joined in table.to_dict()["labels"]]
+        for other in stale:
+            other.unlink(missing_ok=True)
+    labels = [" + ".join(split_labels(str(joined))) or "none" for joined in table.to_dict()["labels"]]
     counts = {}
     for part in parts:
         found = np.bincount(classes[part_of == PARTS.index(part)], minlength=len(labels))

@@ -236,7 +236,10 @@ class _Pruning(Reporter):
 
 def format_values(values: dict[str, Any]) -> str:
     """Return values as people read them: ``train.lr 0.00312, model.layers 2``."""
-    shown = {key: f"{value:.3g}" if isinstance(value, float) else value for key, value in values.items()}
+    shown = {
+        key: f"{value:.3g}" if isinstance(value, float) else "null" if value is None else value
+        for key, value in values.items()
+    }
     return ", ".join(f"{key} {value}" for key, value in shown.items())
 
 

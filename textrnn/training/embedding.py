@@ -73,7 +73,11 @@ def load_vectors(path: str, tokenizer: Tokenizer, store: Store, *, width: int) -
     if entry is None:
         pieces, vectors, words = match_words(read_vectors(path), tokenizer.list_words())
         if not len(pieces):
-            raise DataError(path, None, f"none of its {words:,} words is a piece of the tokenizer; is it the language?")
+            raise DataError(
+                path,
+                None,
+                f"none of its {words:,} words is a piece of the tokenizer; has it the language, the tokenizer words?",
+            )
         meta = {"words": words, "wide": vectors.shape[1]}
         with store.draft() as draft:
             draft.write(_PIECES, pieces.astype("<i8", copy=False).data)
