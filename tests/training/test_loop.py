@@ -76,7 +76,7 @@ def test_it_learns_and_the_saved_model_is_the_best_one(cell: str, tmp_path: Path
     outcome = train(small(rows, model__cell=cell, train__epochs=8), tmp_path / "run", reporter=recorder)
     assert outcome.best.accuracy == 1.0
     assert outcome.best.loss < recorder.records[0].loss
-    assert recorder.plan == Plan(epochs=8, batches=9, metric="accuracy")
+    assert recorder.plan == Plan(epochs=8, batches=9, metric="accuracy", most=72)
     assert recorder.steps == 9 * len(recorder.records)
     assert recorder.closed == 1
     labels = [found[0].label for found in Engine.load(tmp_path / "run").predict(["green tea", "black coffee"])]

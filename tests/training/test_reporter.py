@@ -46,3 +46,8 @@ def test_all_are_closed_where_one_fails() -> None:
     with pytest.raises(ValueError, match="no"):
         Reporters([Failing(), last]).close()
     assert last.seen == [("close", ())]
+
+
+def test_a_plan_counts_the_steps_that_will_be_made() -> None:
+    assert Plan(epochs=3, batches=10, metric="loss").steps == 30
+    assert Plan(epochs=3, batches=10, metric="loss", most=7).steps == 7
