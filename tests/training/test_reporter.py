@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from textrnn.training import Reporter
-from textrnn.training.reporter import Reporters
+from textrnn.training.reporter import Plan, Reporters
 
 EVENTS = ["note", "load", "begin", "step", "measure", "saved", "end_epoch"]
 
