@@ -192,9 +192,8 @@ class Draft:
                 os.fsync(file.fileno())
                 file.close()
             target = self._store.folder / f"{kind}-{key}"
-            self.folder.chmod(
-                0o777 & ~read_umask()
-            )  # a draft is its maker's alone, an entry for all who share the cache
+            # a draft is its maker's alone, an entry for all who share the cache
+            self.folder.chmod(0o777 & ~read_umask())
             for last in (False, True):  # find() takes a broken entry out of the way
                 try:
                     self.folder.rename(target)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from textrnn.ops.native import call
 from textrnn.ops.sru import cpu
 
 _RATES = struct.Struct("@6f")  # of beside.h
@@ -47,7 +48,7 @@ class NativeStep:
     def norm(self) -> float:
         """Return the square root of the sum of the squares of all gradients."""
         total = ctypes.c_double()
-        _check(_library().textrnn_squares(*self._pack(0.0), ctypes.byref(total), torch.get_num_threads()))
+        call("squares", *self._pack(0.0), ctypes.byref(total))
         return float(total.value**0.5)
 
     def move(self, *, lr: float, scale: float, betas: tuple[float, float], epsilon: float, steps: int) -> None:
@@ -58,7 +59,7 @@ class NativeStep:
         """
         beta1, beta2 = betas
         rates = _RATES.pack(scale, beta1, beta2, lr / (1 - beta1**steps), (1 - beta2**steps) ** -0.5, epsilon)
-        _check(_library().textrnn_adamw(*self._pack(lr), rates, torch.get_num_threads()))
+        call("adamw", *self._pack(lr), rates, refused="rows should be among those of their matrix")
 
     def _pack(self, lr: float) -> tuple[bytes, int]:
         packed = []
@@ -69,16 +70,3 @@ class NativeStep:
                 place, shape = rows.data_ptr(), (len(rows), *moved.weight.shape)
             packed.append(_MOVED.pack(*addresses, place, *shape, 1 - lr * moved.decay))
         return b"".join(packed), len(packed)
-
-
-def _library() -> ctypes.CDLL:
-    library = cpu.load_native().library
-    assert library is not None
-    return library
-
-
-def _check(status: int) -> None:
-    if status == 2:
-        raise ValueError("rows should be among those of their matrix")
-    if status:
-        raise MemoryError

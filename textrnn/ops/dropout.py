@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from textrnn.ops.native import call
 from textrnn.ops.sru import cpu
 from textrnn.ops.sru.product import native_element
 
@@ -42,11 +43,7 @@ def drop_columns(x: Tensor, p: float, offsets: Tensor) -> Tensor:
 def _drop(x: Tensor, keep: float, key: int) -> Tensor:
     x = x.contiguous()
     y = torch.empty_like(x)
-    library = cpu.load_native().library
-    assert library is not None
-    threads = torch.get_num_threads()
-    if library.textrnn_dropout(cpu.element_of(x.dtype), x.data_ptr(), y.data_ptr(), x.numel(), keep, key, threads):
-        raise MemoryError
+    call("dropout", cpu.element_of(x.dtype), x, y, x.numel(), keep, key)
     return y
 
 

@@ -11,6 +11,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from textrnn.ops.dropout import dropout
+from textrnn.ops.native import call
 from textrnn.ops.sru import cpu
 from textrnn.ops.sru.product import native_element
 
@@ -61,7 +62,7 @@ class _Normalised(torch.autograd.Function):
             *_addresses(x, y, n, gain, bias, mean, rstd, None, None, None),
             *(*x.shape, cpu.element_of(x.dtype), cpu.element_of(dtype), key, keep, epsilon),
         )
-        _check(_library().textrnn_normalise(packed, torch.get_num_threads()))
+        call("normalise", packed)
         ctx.keep, ctx.key, ctx.dtype = keep, key, x.dtype
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(y, gain, mean, rstd)
@@ -78,19 +79,9 @@ class _Normalised(torch.autograd.Function):
             *_addresses(None, y, None, gain, None, mean, rstd, dy, dn, dx),
             *(*y.shape, cpu.element_of(ctx.dtype), cpu.element_of(y.dtype), ctx.key, ctx.keep, 0.0),
         )
-        addresses = _addresses(dgain, dbias)
-        _check(_library().textrnn_normalise_back(packed, *addresses, torch.get_num_threads()))
+        call("normalise_back", packed, dgain, dbias)
         return dx, dgain, dbias, None, None
 
 
 def _addresses(*tensors: Tensor | None) -> list[int]:
     return [0 if tensor is None else tensor.data_ptr() for tensor in tensors]
-
-
-def _library() -> Any:
-    return cpu.load_native().library
-
-
-def _check(status: int) -> None:
-    if status:
-        raise MemoryError

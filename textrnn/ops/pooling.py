@@ -8,8 +8,11 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from textrnn.ops.native import call
 from textrnn.ops.sru import cpu
 from textrnn.ops.sru.product import native_element
+
+_REFUSED = "offsets should rise by 1 at least from 0 to the number of rows"
 
 
 def pool(h: Tensor, offsets: Tensor, how: str) -> Tensor:
@@ -42,7 +45,7 @@ class _Pool(torch.autograd.Function):
         largest = torch.empty(B, D, device=h.device) if "max" in how else None
         place = torch.empty(B, D, dtype=torch.int32, device=h.device) if "max" in how else None
         mean = torch.empty(B, D, device=h.device) if "mean" in how else None
-        _call("textrnn_pool_rows", cpu.element_of(h.dtype), h, offsets, N, B, D, largest, place, mean)
+        call("pool_rows", cpu.element_of(h.dtype), h, offsets, N, B, D, largest, place, mean, refused=_REFUSED)
         ctx.dtype, ctx.shape = h.dtype, h.shape
         ctx.save_for_backward(offsets, place)
         parts = [part for part in (largest, mean) if part is not None]
@@ -57,14 +60,5 @@ class _Pool(torch.autograd.Function):
         dmean = gradient[:, -D:].float().contiguous() if place is None or gradient.shape[1] > D else None
         dh = torch.empty(ctx.shape, dtype=ctx.dtype, device=gradient.device)
         sizes = (N, offsets.shape[0] - 1, D)
-        _call("textrnn_pool_rows_back", cpu.element_of(ctx.dtype), dlargest, place, dmean, offsets, *sizes, dh)
+        call("pool_rows_back", cpu.element_of(ctx.dtype), dlargest, place, dmean, offsets, *sizes, dh, refused=_REFUSED)
         return dh, None, None
-
-
-def _call(name: str, *arguments: Tensor | int | None) -> None:
-    values = [value.data_ptr() if isinstance(value, Tensor) else value for value in arguments]
-    status = getattr(cpu.load_native().library, name)(*values, torch.get_num_threads())
-    if status == 1:
-        raise MemoryError
-    if status:
-        raise ValueError("offsets should rise by 1 at least from 0 to the number of rows")

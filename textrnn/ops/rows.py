@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from textrnn.ops.sru import cpu
+from textrnn.ops.native import call
 from textrnn.ops.sru.product import native_element
 
 
@@ -44,8 +44,5 @@ class _Rows(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (places,) = ctx.saved_tensors
         gradient, sums = gradient.contiguous(), torch.empty(ctx.shape)
-        addresses, sizes = (gradient.data_ptr(), places.data_ptr()), (len(places), *ctx.shape)
-        library: Any = cpu.load_native().library
-        if library.textrnn_add_rows(*addresses, *sizes, sums.data_ptr(), torch.get_num_threads()):
-            raise MemoryError
+        call("add_rows", gradient, places, len(places), *ctx.shape, sums, refused="places should be among the rows")
         return sums, None
