@@ -50,6 +50,11 @@ def check_readable(path: str) -> None:
         raise DataError(path, None, f"cannot be read ({getattr(error, 'strerror', None) or error})") from None
 
 
+def is_pipe(path: str) -> bool:
+    """Whether ``path`` is standard input, or something there that can be read once only."""
+    return path == STDIN or (Path(path).exists() and not Path(path).is_file())
+
+
 @contextmanager
 def open_bytes(path: str) -> Iterator[BinaryIO]:
     """Open ``path`` (``-``: standard input) for reading bytes; gzip, xz and zstd are told by their first bytes.

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from textrnn.corpus.reading import check_readable, read_blocks
+from textrnn.corpus.reading import check_readable, is_pipe, read_blocks
 from textrnn.corpus.store import SETTLED_NS, Store, take_stat
 from textrnn.errors import DataError
 
@@ -94,7 +94,7 @@ def check_files(path: str) -> None:
     """Check that what :func:`read_vectors` reads is there and can be read twice; raises DataError."""
     for name in list_files(path):
         check_readable(name)
-        if not Path(name).is_file():
+        if is_pipe(name):
             raise DataError(name, None, "a pipe, which would be read twice; put the vectors into a file")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from textrnn.config import DEMO, Config
-from textrnn.corpus.reading import STDIN
+from textrnn.corpus.reading import is_pipe
 from textrnn.errors import ConfigError
 from textrnn.training.ranks import Ranks
 from textrnn.training.run import default_folder
@@ -66,7 +66,7 @@ def check_repeatable(config: Config, flag: str) -> None:
     if Ranks.from_environment().size > 1:
         raise ConfigError(f"{flag}: trains in one process; leave torchrun out")
     for path in (config.data.train, config.data.valid):
-        if path == STDIN or (path not in (None, DEMO) and Path(path).exists() and not Path(path).is_file()):
+        if path not in (None, DEMO) and is_pipe(path):
             raise ConfigError(f"{flag}: {path} is a pipe, and each run reads it anew; put the text into a file")
 
 

@@ -17,7 +17,7 @@ from textrnn.corpus.batching import Classes, Corpus, Rows, hold_out, hold_out_fo
 from textrnn.corpus.cache import load_tokens
 from textrnn.corpus.labels import LabelSets, group_for_holding_out, split_labels
 from textrnn.corpus.memory import give_back_freed_memory
-from textrnn.corpus.reading import STDIN, check_readable
+from textrnn.corpus.reading import STDIN, check_readable, is_pipe
 from textrnn.corpus.source import LabelledFile
 from textrnn.corpus.store import Store
 from textrnn.corpus.vectors import check_files
@@ -158,7 +158,7 @@ def _find_paths(config: Config) -> tuple[str, str | None, str]:
             check_readable(path)
     if train == valid == STDIN:
         raise ConfigError("data.valid -: standard input is data.train already; name another, or leave it out")
-    if test is not None and not Path(test).is_file():
+    if test is not None and is_pipe(test):
         raise ConfigError(f"data.test {test}: a pipe, which would be read twice; put the text into a file")
     return train, valid, note
 

@@ -13,7 +13,7 @@ from torch import distributed, nn
 
 from textrnn.classifier import Classifier
 from textrnn.config import DEMO, Config
-from textrnn.corpus.reading import STDIN
+from textrnn.corpus.reading import STDIN, is_pipe
 from textrnn.errors import ConfigError, OtherRankError, OutOfMemoryError
 from textrnn.modelfile import load_model
 from textrnn.ops.sru.backends import choose_backend
@@ -171,10 +171,9 @@ def _load_in_turn(config: Config, ranks: Ranks, reporter: Reporter, *, device: t
 
 def _refuse_shared_pipes(config: Config, ranks: Ranks) -> None:
     for path in (config.data.train, config.data.valid):
-        if ranks.size > 1 and path is not None and path != DEMO and Path(path).exists() and not Path(path).is_file():
-            raise ConfigError(f"{path}: {ranks.size} processes would read this pipe; put the text into a file")
-        if ranks.size > 1 and path == STDIN:
-            raise ConfigError(f"{ranks.size} processes would read standard input; put the text into a file")
+        if ranks.size > 1 and path not in (None, DEMO) and is_pipe(path):
+            name = "standard input" if path == STDIN else f"the pipe {path}"
+            raise ConfigError(f"{ranks.size} processes would read {name}; put the text into a file")
 
 
 def resolve_batch_size(config: Config, texts: int) -> Config:
