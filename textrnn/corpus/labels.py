@@ -54,6 +54,31 @@ class LabelSets:
         return counts
 
 
+class SetNumbers:
+    """Numbers sets of labels, and the labels in them, from 0 as they first come; those that come together, sorted."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, int] = {}
+        self._numbers: dict[tuple[str, ...], int] = {}
+
+    def number(self, joined: Sequence[str]) -> Numbers:
+        """Return the number of each set; new ones get numbers of their own."""
+        sets = [unify(one) for one in joined]
+        new = sorted(set(sets) - self._numbers.keys())
+        for label in sorted({label for members in new for label in members} - self._places.keys()):
+            self._places[label] = len(self._places)
+        for members in new:
+            self._numbers[members] = len(self._numbers)
+        return np.array([self._numbers[members] for members in sets], np.int64)
+
+    @property
+    def sets(self) -> LabelSets:
+        """All sets so far."""
+        return LabelSets.of(
+            [[self._places[label] for label in members] for members in self._numbers], len(self._places)
+        )
+
+
 def unify(joined: str) -> tuple[str, ...]:
     """Return the labels of :func:`join_labels` as a set that is the same in whatever order they stood."""
     return tuple(sorted(split_labels(joined)))

@@ -16,7 +16,7 @@ from textrnn.config import DataConfig, DataFormat
 from textrnn.corpus.blocks import LabelTable, parse_blocks
 from textrnn.corpus.check.likeness import find_first, hash_texts, normalise
 from textrnn.corpus.examples import find_format, find_suffix, take_head
-from textrnn.corpus.labels import LabelSets, group_for_holding_out, split_labels, unify
+from textrnn.corpus.labels import SetNumbers, group_for_holding_out, split_labels
 from textrnn.corpus.reading import open_bytes, read_chunks, read_lines
 from textrnn.corpus.store import take_stat
 from textrnn.errors import ConfigError, DataError
@@ -90,13 +90,9 @@ def split_file(
 def _group(table: LabelTable) -> npt.NDArray[np.int32]:
     """Return the group of each entry of ``table``, of which each part gets its share: as training holds texts out."""
     found = table.to_dict()
-    own = [unify(str(joined)) for joined in found["labels"]]
-    sets = sorted(set(own))
-    places = {label: index for index, label in enumerate(sorted({label for members in sets for label in members}))}
-    order = {members: number for number, members in enumerate(sets)}
-    numbers = np.array([order[members] for members in own], np.int64)
-    of = LabelSets.of([[places[label] for label in members] for members in sets], len(places))
-    return group_for_holding_out(numbers, [int(count) for count in found["counts"]], of).astype(np.int32)
+    numbers = SetNumbers()
+    own = numbers.number([str(joined) for joined in found["labels"]])
+    return group_for_holding_out(own, [int(count) for count in found["counts"]], numbers.sets).astype(np.int32)
 
 
 def draw_parts(

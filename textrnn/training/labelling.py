@@ -9,7 +9,7 @@ import numpy as np
 
 from textrnn.config import DataConfig
 from textrnn.corpus.batching import Classes
-from textrnn.corpus.labels import LabelSets, find_fault_of_sets, unify, unify_sets
+from textrnn.corpus.labels import LabelSets, SetNumbers, find_fault_of_sets, unify_sets
 from textrnn.corpus.source import LabelledFile
 from textrnn.errors import DataError
 from textrnn.modelfile import make_labels
@@ -63,24 +63,17 @@ class SeveralLabels:
         self.labels = make_labels([label for members in sets for label in members])
         if fault := find_fault_of_sets(sets, config.label_separator):
             raise DataError(train.path, None, fault)
-        self._places = {label: index for index, label in enumerate(self.labels)}
-        self._numbers = {members: index for index, members in enumerate(sets)}
+        self._numbers = SetNumbers()
+        self._numbers.number(train.labels)
 
     def number(self, of_file: Sequence[str]) -> Classes:
         """Return the class of each entry of a file's table of labels; sets that are new get numbers of their own."""
-        sets = [unify(joined) for joined in of_file]
-        for members in sorted(set(sets)):
-            self._numbers.setdefault(members, len(self._numbers))
-            for label in members:
-                self._places.setdefault(label, len(self._places))
-        return np.array([self._numbers[members] for members in sets], np.int64)
+        return self._numbers.number(of_file)
 
     @property
     def sets(self) -> LabelSets:
         """The sets of labels of all files so far."""
-        return LabelSets.of(
-            [[self._places[label] for label in members] for members in self._numbers], len(self._places)
-        )
+        return self._numbers.sets
 
 
 def make_labelling(train: LabelledFile, config: DataConfig) -> Labelling:
