@@ -17,6 +17,7 @@ ALLOWED = {
     "errors": set(),
     "files": set(),
     "runs": {"errors", "files"},
+    "metrics": set(),
     "config": {"errors"},
     "corpus": {"config", "errors", "files"},
     "tokenizer": {"config", "errors"},
@@ -24,13 +25,36 @@ ALLOWED = {
     "layers": {"ops", "errors"},
     "classifier": {"layers", "ops", "errors"},
     "modelfile": {"config", "errors", "files", "corpus", "tokenizer"},
-    "training": {"ops", "config", "errors", "files", "runs", "corpus", "tokenizer", "classifier", "modelfile"},
+    "training": {
+        "ops",
+        "config",
+        "metrics",
+        "errors",
+        "files",
+        "runs",
+        "corpus",
+        "tokenizer",
+        "classifier",
+        "modelfile",
+    },
     "inference": {"config", "errors", "corpus", "tokenizer", "modelfile", "ops"},
-    "report": {"config", "corpus", "inference", "errors"},
+    "report": {"config", "corpus", "inference", "metrics", "errors"},
     "studies": {"config", "corpus", "errors", "files", "runs", "training", "inference", "report"},
     "bench": {"layers", "ops", "errors"},
 }
-NO_TORCH = {"errors", "files", "runs", "config", "corpus", "tokenizer", "modelfile", "inference", "report", "cli"}
+NO_TORCH = {
+    "errors",
+    "files",
+    "runs",
+    "metrics",
+    "config",
+    "corpus",
+    "tokenizer",
+    "modelfile",
+    "inference",
+    "report",
+    "cli",
+}
 
 
 def room_of(path: Path) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, classification_report, f1_score
 
-from textrnn.training.metrics import rank_by, score, score_sets
+from textrnn.metrics import rank_by, score, score_sets
 
 
 def test_metrics_are_those_of_scikit_learn() -> None:

@@ -1,4 +1,4 @@
-"""The metrics that training is judged by, as scikit-learn defines them."""
+"""The metrics that models are judged by, as scikit-learn defines them."""
 
 from __future__ import annotations
 
@@ -29,16 +29,24 @@ def score_sets(true: npt.NDArray[np.bool_], predicted: npt.NDArray[np.bool_]) ->
     Accuracy is the share of texts with all labels right and no other. ``true`` may have further columns, for labels
     that are never predicted. F1 averages run over the labels that a text has or was given.
     """
-    # scikit-learn takes a single column for classes 0 and 1; one more that is empty changes no figure
-    missing = true.shape[1] - predicted.shape[1]
-    true = np.pad(true, ((0, 0), (0, 1)))
-    predicted = np.pad(predicted, ((0, 0), (0, missing + 1)))
-    found = np.flatnonzero(true.any(axis=0) | predicted.any(axis=0))
-    scores = {"accuracy": float(accuracy_score(true, predicted))}
-    for average in ("micro", "macro", "weighted"):
-        f1 = f1_score(true, predicted, labels=found, average=average, zero_division=0) if len(found) else 0.0
-        scores[f"{average}_f1"] = float(f1)
-    return scores
+    predicted = np.pad(predicted, ((0, 0), (0, true.shape[1] - predicted.shape[1])))
+    return {"accuracy": float((true == predicted).all(axis=1).mean()), **average_f1(true, predicted)}
+
+
+def average_f1(true: npt.NDArray[np.bool_], predicted: npt.NDArray[np.bool_]) -> dict[str, float]:
+    """Return micro_f1, macro_f1 and weighted_f1 of sets of labels (B, C), over the labels that either has."""
+    found = np.flatnonzero((true | predicted).any(axis=0))
+    averages = ("micro", "macro", "weighted")
+    if not len(found):
+        return {f"{average}_f1": 0.0 for average in averages}
+    true, predicted = widen(true), widen(predicted)
+    scores = [f1_score(true, predicted, labels=found, average=average, zero_division=0) for average in averages]
+    return {f"{average}_f1": float(score) for average, score in zip(averages, scores, strict=True)}
+
+
+def widen(sets: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return ``sets`` (B, C) with an empty column more: scikit-learn takes a single one for classes 0 and 1."""
+    return np.pad(sets, ((0, 0), (0, 1)))
 
 
 def rank_by(metric: str, scores: Mapping[str, float], loss: float) -> float:

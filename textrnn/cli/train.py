@@ -111,19 +111,12 @@ def train_command(
       textrnn train --train all.tsv --kfold 5
     """
     if resume is not None and kfold is None and seeds is None:
-        _refuse_others(resume)
-        if is_study(resume):
-            several.resume_study(resume)
-            return
-        _finish(lambda training, reporter: training.resume(resume, reporter=reporter), device="auto")
+        _resume(resume)
         return
-    for flag, files in (("--train", train), ("--valid", valid)):
-        if files and len(files) > 1:
-            raise ConfigError(f"{flag} {files[1]}: given twice; put the files together, as with cat")
     flags: dict[str, tuple[str, Any]] = {
         "model.cell": ("--cell", cell),
-        "data.train": ("--train", train[0] if train else None),
-        "data.valid": ("--valid", valid[0] if valid else None),
+        "data.train": ("--train", _take_one("--train", train)),
+        "data.valid": ("--valid", _take_one("--valid", valid)),
         "tokenizer.model": ("--tokenizer", tokenizer),
         "embedding.vectors": ("--vectors", vectors),
         "model.layers": ("--layers", layers),
@@ -150,6 +143,22 @@ def train_command(
         several.train_study(study, out, overwrite=overwrite)
     else:
         several.resume_study(resume, wanted=study)
+
+
+def _take_one(flag: str, files: list[str] | None) -> str | None:
+    """Return the file that ``flag`` names; raises ConfigError where there are several."""
+    if files and len(files) > 1:
+        raise ConfigError(f"{flag} {files[1]}: given twice; put the files together, as with cat")
+    return files[0] if files else None
+
+
+def _resume(folder: Path) -> None:
+    """Go on with the run or the study in ``folder``."""
+    _refuse_others(folder)
+    if is_study(folder):
+        several.resume_study(folder)
+    else:
+        _finish(lambda training, reporter: training.resume(folder, reporter=reporter), device="auto")
 
 
 def _train(config: Config, out: Path | None, *, overwrite: bool) -> None:

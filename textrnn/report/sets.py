@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import f1_score, precision_recall_fscore_support
+from sklearn.metrics import precision_recall_fscore_support
 
 from textrnn.corpus.examples import Example
 from textrnn.corpus.labels import LabelSets, split_labels
 from textrnn.inference.engine import Engine
+from textrnn.metrics import average_f1, widen
 
 Matrix = npt.NDArray[np.bool_]
 """Which labels the texts have (B, C)."""
@@ -81,7 +82,7 @@ def evaluate_sets(engine: Engine, examples: Sequence[Example], *, threshold: flo
         texts=len(sets),
         correct=int(right.sum()),
         accuracy=float(right.mean()),
-        **_average(true, given),
+        **average_f1(true, given),
         loss=float(losses.sum(axis=1).mean()),
         unknown_texts=int(true[:, C:].any(axis=1).sum()),
         unknown_labels=unknown,
@@ -92,26 +93,10 @@ def evaluate_sets(engine: Engine, examples: Sequence[Example], *, threshold: flo
     )
 
 
-def _average(true: Matrix, given: Matrix) -> dict[str, float]:
-    found = np.flatnonzero((true | given).any(axis=0))
-    if not len(found):
-        return dict.fromkeys(("micro_f1", "macro_f1", "weighted_f1"), 0.0)
-    true, given = _widen(true), _widen(given)
-    return {
-        f"{average}_f1": float(f1_score(true, given, labels=found, average=average, zero_division=0))
-        for average in ("micro", "macro", "weighted")
-    }
-
-
 def _score_labels(true: Matrix, given: Matrix, labels: Sequence[str], thresholds: Sequence[float]) -> list[LabelScore]:
     columns = range(len(labels))
-    scores = precision_recall_fscore_support(_widen(true), _widen(given), labels=columns, zero_division=0)
+    scores = precision_recall_fscore_support(widen(true), widen(given), labels=columns, zero_division=0)
     return [
         LabelScore(label, float(p), float(r), float(f), int(n), threshold)
         for label, p, r, f, n, threshold in zip_longest(labels, *scores, thresholds)
     ]
-
-
-def _widen(matrix: Matrix) -> Matrix:
-    """Return ``matrix`` with an empty column: scikit-learn takes a single one for classes 0 and 1."""
-    return np.pad(matrix, ((0, 0), (0, 1)))

@@ -12,9 +12,9 @@ import torch
 
 from textrnn.classifier import Classifier
 from textrnn.corpus.batching import PackedBatch, sorted_batches
+from textrnn.metrics import score, score_sets
 from textrnn.training.averaging import WeightAverage
 from textrnn.training.dataset import Dataset
-from textrnn.training.metrics import score, score_sets
 from textrnn.training.ranks import Ranks
 from textrnn.training.step import to_device
 from textrnn.training.targets import make_targets, sum_losses

@@ -16,6 +16,7 @@ from textrnn.config import Config
 from textrnn.corpus.batching import bucket_batches, count_batches
 from textrnn.corpus.reading import STDIN
 from textrnn.errors import DivergedError, ModelError, StoppedError
+from textrnn.metrics import rank_by
 from textrnn.modelfile import SavedModel
 from textrnn.runs import POINTER, point_to
 from textrnn.training.checkpoint import CHECKPOINT_NAME, Checkpoint, explaining_damage
@@ -24,7 +25,6 @@ from textrnn.training.embedding import Frozen
 from textrnn.training.interrupts import Interrupts
 from textrnn.training.judge import Judge
 from textrnn.training.loss import TextLoss
-from textrnn.training.metrics import rank_by
 from textrnn.training.optimiser import rate_factor
 from textrnn.training.progress import Progress
 from textrnn.training.ranks import Ranks
