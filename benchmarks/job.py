@@ -14,17 +14,25 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 CELLS = ("sru", "gru")
 PREDICTED_LINES = 20_000
 
 
-def run(*arguments: object, cwd: Path, stdin: bytes = b"") -> tuple[bytes, float]:
-    """Run textrnn; return its stdout and the seconds it took."""
+def run(
+    *arguments: object, cwd: Path, stdin: bytes = b"", environment: Mapping[str, str] | None = None
+) -> tuple[bytes, float]:
+    """Run textrnn, with ``environment`` on top of this process's; return its stdout and the seconds it took."""
     start = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "textrnn", *map(str, arguments)], cwd=cwd, input=stdin, capture_output=True, check=False
+        [sys.executable, "-m", "textrnn", *map(str, arguments)],
+        cwd=cwd,
+        input=stdin,
+        capture_output=True,
+        check=False,
+        env={**os.environ, **(environment or {})},
     )
     if done.returncode != 0:
         sys.exit(done.stderr.decode())
