@@ -23,8 +23,12 @@ from textrnn.tokenizer import Tokenizer
 @pytest.fixture
 def saved(tmp_path: Path, tokenizer: Tokenizer) -> Path:
     path = tmp_path / "model.safetensors"
-    save_model(path, make_model(tokenizer, make_config(model__hidden=4, model__embedding=6), ("배송", "refund", "a b")))
+    model = make_model(tokenizer, make_config(model__hidden=4, model__embedding=6), ("배송", "refund", "a b"))
+    save_model(path, replace(model, temperature=1.625))
     return path
+
+
+SINCE_VERSION_2 = ("multi_label", "label_separator")
 
 
 def rewrite(path: Path, change: Any) -> None:
@@ -150,23 +154,75 @@ def test_what_does_not_fit_together_is_refused(saved: Path, change: Any) -> None
 
 def test_a_newer_format_is_named(saved: Path) -> None:
     def make_newer(tensors: Any, header: Any) -> None:
-        header["format_version"] = 3
+        header["format_version"] = 4
 
     rewrite(saved, make_newer)
-    with pytest.raises(ModelError, match=r"format version 3.*newer textrnn"):
+    with pytest.raises(ModelError, match=r"format version 4, this textrnn reads 1 to 3; install a newer textrnn"):
         load_model(saved)
 
 
-def test_a_model_from_before_several_labels_is_read(saved: Path) -> None:
+def test_a_model_of_version_1_is_read(saved: Path) -> None:
+    """From before there were several labels, and temperatures."""
+
     def age(tensors: Any, header: Any) -> None:
-        assert header["format_version"] == 1
-        assert header.keys() == {"format_version", "labels", "config"}
-        del header["config"]["data"]["multi_label"], header["config"]["data"]["label_separator"]
+        assert header.keys() == {"format_version", "labels", "config", "temperature"}
+        data = {key: value for key, value in header["config"]["data"].items() if key not in SINCE_VERSION_2}
+        config = {**header["config"], "data": data}
+        header.clear()
+        header.update({"format_version": 1, "labels": ["배송", "refund", "a b"], "config": config})
 
     wanted = load_model(saved)
+    assert wanted.temperature == 1.625
     rewrite(saved, age)
     found = load_model(saved)
     assert (found.config, found.labels, found.thresholds) == (wanted.config, wanted.labels, None)
+    assert found.temperature == 1.0
+
+
+def test_a_model_of_version_2_is_read(several: Path) -> None:
+    """From before there were temperatures."""
+
+    def age(tensors: Any, header: Any) -> None:
+        config = header["config"]
+        header.clear()
+        header.update({"format_version": 2, "labels": ["a", "b", "c"], "config": config, "thresholds": [0.5, 0.25, 1.0]})
+
+    rewrite(several, age)
+    found = load_model(several)
+    assert (found.labels, found.thresholds, found.temperature) == (("a", "b", "c"), (0.5, 0.25, 1.0), 1.0)
+
+
+def test_a_temperature_comes_back(saved: Path) -> None:
+    def look(tensors: Any, header: Any) -> None:
+        assert header["format_version"] == 3
+        assert header["temperature"] == 1.625
+
+    rewrite(saved, look)
+    model = load_model(saved)
+    assert model.temperature == 1.625
+    save_model(saved, replace(model, temperature=0.1234567890123456))
+    assert load_model(saved).temperature == 0.1234567890123456
+    save_model(saved, replace(model, temperature=2))  # a whole number is written as a float, too
+    assert load_model(saved).temperature == 2.0
+
+
+@pytest.mark.parametrize("temperature", [None, 0.0, -1.5, float("nan"), float("inf"), -float("inf"), "1.0", True, [1.0]])
+def test_a_wrong_temperature_is_refused(saved: Path, temperature: Any) -> None:
+    def spoil(tensors: Any, header: Any) -> None:
+        header["temperature"] = temperature
+
+    rewrite(saved, spoil)
+    with pytest.raises(ModelError, match=r"damaged: the temperature is no number above 0\.0"):
+        load_model(saved)
+
+
+def test_version_3_has_a_temperature(saved: Path) -> None:
+    def drop(tensors: Any, header: Any) -> None:
+        del header["temperature"]
+
+    rewrite(saved, drop)
+    with pytest.raises(ModelError, match="damaged: 'temperature'"):
+        load_model(saved)
 
 
 @pytest.fixture
@@ -177,11 +233,7 @@ def several(tmp_path: Path, tokenizer: Tokenizer) -> Path:
     return path
 
 
-def test_thresholds_come_back_and_make_another_version(several: Path) -> None:
-    def look(tensors: Any, header: Any) -> None:
-        assert header["format_version"] == 2
-
-    rewrite(several, look)
+def test_thresholds_come_back(several: Path) -> None:
     assert load_model(several).thresholds == (0.5, 0.1234567890123, 1.0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,8 @@ from textrnn.errors import ModelError, TokenizerError
 from textrnn.files import atomic_write
 from textrnn.tokenizer import Tokenizer
 
-_VERSIONS = (1, 2)  # of models that give one label a text, and several
+_VERSION = 3
+_OLDER = (1, 2)  # before there was a temperature: of models that give one label a text, and several
 MODEL_NAME = "model.safetensors"
 
 _TOKENIZER = "tokenizer"
@@ -34,6 +36,7 @@ class SavedModel:
     """What a model file holds.
 
     ``thresholds`` (C,) are those of a model that gives a text several labels: the probabilities from which it does.
+    Scores are divided by ``temperature`` before they become probabilities.
     """
 
     config: Config
@@ -41,14 +44,16 @@ class SavedModel:
     tokenizer: Tokenizer
     weights: Weights
     thresholds: tuple[float, ...] | None = None
+    temperature: float = 1.0
 
 
 def save_model(path: Path, model: SavedModel) -> None:
     """Write ``model`` to ``path``, atomically; the same model gives the same bytes."""
     header: dict[str, Any] = {
-        "format_version": _VERSIONS[model.thresholds is not None],
+        "format_version": _VERSION,
         "labels": list(model.labels),
         "config": model.config.model_dump(),
+        "temperature": float(model.temperature),
     }
     if model.thresholds is not None:
         header["thresholds"] = list(model.thresholds)
@@ -82,18 +87,20 @@ def load_model(path: Path) -> SavedModel:
     path = find_model(path)
     header = _read_header(path)
     version = header.get("format_version")
-    if version not in _VERSIONS:
-        cure = "install a newer textrnn" if isinstance(version, int) and version > max(_VERSIONS) else "train it again"
-        raise ModelError(path, f"has format version {version!r}, this textrnn reads 1 and 2; {cure}")
+    if version not in (*_OLDER, _VERSION):
+        cure = "install a newer textrnn" if isinstance(version, int) and version > _VERSION else "train it again"
+        raise ModelError(path, f"has format version {version!r}, this textrnn reads 1 to {_VERSION}; {cure}")
     try:
         tensors = load_file(path)
         labels = tuple(_read_labels(header["labels"]))
         config = Config.model_validate(header["config"])
         tokenizer = Tokenizer(tensors.pop(_TOKENIZER).tobytes(), name=path)
-        thresholds = _read_thresholds(header["thresholds"], len(labels)) if version == 2 else None
+        has_thresholds = version == 2 or (version == _VERSION and "thresholds" in header)
+        thresholds = _read_thresholds(header["thresholds"], len(labels)) if has_thresholds else None
+        temperature = 1.0 if version in _OLDER else _read_temperature(header["temperature"])
     except (SafetensorError, KeyError, TypeError, ValidationError, TokenizerError, OSError) as error:
         raise ModelError(path, f"damaged: {str(error).splitlines()[0]}") from None
-    model = SavedModel(config, labels, tokenizer, tensors, thresholds)
+    model = SavedModel(config, labels, tokenizer, tensors, thresholds, temperature)
     if fault := _find_fault(model):
         raise ModelError(path, f"damaged: {fault}")
     return model
@@ -151,7 +158,7 @@ def _find_fault(model: SavedModel) -> str | None:
     if len(set(model.labels)) != len(model.labels):
         return "a label stands twice"
     if model.config.data.multi_label != (model.thresholds is not None):
-        return "its config and format version disagree on several labels a text"
+        return "its config and thresholds disagree on several labels a text"
     wanted = expected_shapes(model.config, vocab_size=len(model.tokenizer), classes=len(model.labels))
     if names := wanted.keys() ^ model.weights.keys():
         return f"tensor '{min(names)}' is missing or unknown"
@@ -178,6 +185,12 @@ def _read_thresholds(thresholds: Any, classes: int) -> tuple[float, ...]:
     if not all(isinstance(threshold, float) and 0 <= threshold <= 1 for threshold in thresholds):
         raise TypeError("a threshold is no number from 0.0 to 1.0")
     return tuple(thresholds)
+
+
+def _read_temperature(temperature: Any) -> float:
+    if not isinstance(temperature, float) or not 0 < temperature < math.inf:
+        raise TypeError("the temperature is no number above 0.0")
+    return temperature
 
 
 def make_labels(labels: Sequence[str]) -> tuple[str, ...]:

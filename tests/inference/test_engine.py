@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -42,13 +43,13 @@ def test_equals_torch(
         model__highway_bias=-1.5,
         data__max_length=40,
     )
-    model = make_model(tokenizer, config)
+    model = replace(make_model(tokenizer, config), temperature=0.5 if bidirectional else 2.5)
     network = Classifier(len(tokenizer), 3, **config.model.model_dump()).eval()
     network.import_weights(model.weights)
     batch = pack(tokenizer.encode_all(TEXTS, max_length=40))
     with torch.no_grad():
         scores = network(torch.from_numpy(batch.ids), torch.from_numpy(batch.offsets))
-    wanted = torch.log_softmax(scores, dim=1).numpy()
+    wanted = torch.log_softmax(scores / model.temperature, dim=1).numpy()
     np.testing.assert_allclose(Engine(model).predict_log_probabilities(TEXTS), wanted, rtol=0, atol=TOLERANCE)
 
 
@@ -88,6 +89,23 @@ def test_probabilities_of_several_labels_are_each_by_itself(tokenizer: Tokenizer
     with np.errstate(all="raise", under="ignore"):
         far = engine.to_log_probabilities(np.array([[-1e4, 0, 1e4]], np.float32))
     np.testing.assert_allclose(far, [[-1e4, -np.log(2), 0]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_the_temperature_divides_the_scores(tokenizer: Tokenizer, several: bool) -> None:
+    model = make_model(tokenizer, make_config(model__hidden=8, data__multi_label=several))
+    if several:
+        model = replace(model, thresholds=(0.4, 0.5, 0.6))
+    plain, engine = Engine(model), Engine(replace(model, temperature=0.25))
+    scores = engine.predict_scores(TEXTS)
+    np.testing.assert_array_equal(scores, plain.predict_scores(TEXTS))  # they are the network's own
+    turn = torch.nn.functional.logsigmoid if several else partial(torch.log_softmax, dim=1)
+    wanted = turn(torch.from_numpy(scores) / 0.25).numpy()
+    np.testing.assert_allclose(engine.predict_log_probabilities(TEXTS), wanted, rtol=0, atol=TOLERANCE)
+    uncalibrated = engine.to_log_probabilities(scores, temperature=1.0)
+    np.testing.assert_array_equal(uncalibrated, plain.predict_log_probabilities(TEXTS))
+    for row, found in zip(wanted, engine.predict(TEXTS, top_k=3), strict=True):
+        assert [p.probability for p in found] == pytest.approx(sorted(np.exp(row), reverse=True), abs=1e-6)
 
 
 def test_the_labels_from_their_thresholds_on_are_given(tokenizer: Tokenizer) -> None:

@@ -38,9 +38,10 @@ def evaluate_command(
 ) -> None:
     """Score a model on labelled text.
 
-    Prints accuracy, F1, each label's scores, the confusion matrix and the loss. A label that the model does not know
-    is counted wrong. Where a text has several labels there is no confusion matrix, and accuracy is the share of texts
-    with all labels right; DATA has the training text's data.label_separator unless another is said.
+    Prints accuracy, F1, each label's scores, the confusion matrix, the loss, and how far probabilities are from what
+    they say, with the model's calibration and without. A label that the model does not know is counted wrong. Where a
+    text has several labels there is no confusion matrix, and accuracy is the share of texts with all labels right;
+    DATA has the training text's data.label_separator unless another is said.
 
     \b
       textrnn evaluate test.tsv
@@ -87,12 +88,27 @@ def format_sets(found: SetEvaluation) -> str:
         f"macro F1     {100 * found.macro_f1:.2f} %",
         f"weighted F1  {100 * found.weighted_f1:.2f} %",
         f"accuracy     {100 * found.accuracy:.2f} %  ({found.correct} with all labels right)",
-        f"loss         {found.loss:.4f}",
+        *_show_calibration(found),
         "",
     ]
     rows = [[*_SCORES, "threshold"]]
     rows += [[*_show(c), f"{'-' if c.threshold is None else f'{c.threshold:.3f}':>9}"] for c in found.classes]
     return "\n".join([*lines, *format_table(rows)]) + "\n"
+
+
+def _show_calibration(found: Evaluation | SetEvaluation) -> list[str]:
+    """Return the lines on loss and calibration."""
+    loss = "-" if found.loss is None else f"{found.loss:.4f}"
+    more = "the model was not calibrated"
+    if found.temperature != 1:
+        loss += "" if found.loss_uncalibrated is None else f"  ({found.loss_uncalibrated:.4f} uncalibrated)"
+        more = f"{100 * found.calibration_error_uncalibrated:.2f} uncalibrated, temperature {found.temperature:.3f}"
+    error = f"{100 * found.calibration_error:.2f} percentage points on average"
+    return [
+        f"loss         {loss}",
+        f"calibration  probabilities are off by {error}  (ECE; {more})",
+        "             (of labels with a probability of 90 %, 90 in 100 should be right)",
+    ]
 
 
 _SCORES = ["label", "precision", "recall", "F1", "support"]
@@ -104,13 +120,12 @@ def _show(c: ClassScore | LabelScore) -> list[str]:
 
 def format_evaluation(found: Evaluation) -> str:
     """Return the evaluation as text for a person."""
-    loss = "-" if found.loss is None else f"{found.loss:.4f}"
     lines = [
         f"texts        {found.texts}",
         f"accuracy     {100 * found.accuracy:.2f} %  ({found.correct} right)",
         f"macro F1     {100 * found.macro_f1:.2f} %",
         f"weighted F1  {100 * found.weighted_f1:.2f} %",
-        f"loss         {loss}",
+        *_show_calibration(found),
         "",
     ]
     rows = [_SCORES, *map(_show, found.classes)]

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from textrnn.calibration import to_log_probabilities
 from textrnn.corpus.batching import PackedBatch, pack, sorted_batches
 from textrnn.inference.cells import Array, Packing, pool, run_layer
 from textrnn.modelfile import SavedModel, load_model
@@ -28,13 +29,14 @@ class Engine:
     """A model ready to predict.
 
     ``thresholds`` (C,) are those of a model that gives a text several labels (None: it gives one), and ``separator`` is
-    what its training text had between them.
+    what its training text had between them. Scores are divided by ``temperature`` before they become probabilities.
     """
 
     def __init__(self, model: SavedModel) -> None:
         self.labels, self._tokenizer, self._weights = model.labels, model.tokenizer, model.weights
         self._config, self._max_length = model.config.model, model.config.data.max_length
         self.thresholds = None if model.thresholds is None else np.array(model.thresholds)
+        self.temperature = model.temperature
         self.separator = model.config.data.label_separator
         self._layers = [
             {name.removeprefix(prefix): array for name, array in model.weights.items() if name.startswith(prefix)}
@@ -53,16 +55,16 @@ class Engine:
         """
         return self.to_log_probabilities(self.predict_scores(texts))
 
-    def to_log_probabilities(self, scores: Array) -> Array:
-        """Return the logarithms of the probabilities (B, C) that the ``scores`` (B, C) say."""
-        if self.thresholds is not None:
-            return -np.logaddexp(np.float32(0), -scores)
-        scores = scores - scores.max(axis=1, keepdims=True)
-        normalised: Array = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
-        return normalised
+    def to_log_probabilities(self, scores: Array, *, temperature: float | None = None) -> Array:
+        """Return the logarithms of the probabilities (B, C) that the ``scores`` (B, C) say.
+
+        The temperature is the model's own or, where it is said, ``temperature``: 1.0 gives the uncalibrated ones.
+        """
+        wanted = self.temperature if temperature is None else temperature
+        return to_log_probabilities(scores, wanted, several=self.thresholds is not None)
 
     def predict_scores(self, texts: Sequence[str]) -> Array:
-        """Return the scores (B, C) float32 of each text's labels, before softmax or sigmoid."""
+        """Return the scores (B, C) float32 of each text's labels, before temperature and softmax or sigmoid."""
         result = np.empty((len(texts), len(self.labels)), np.float32)
         packed = pack(self._tokenizer.encode_all(texts, max_length=self._max_length))
         for rows, batch in sorted_batches(packed, _BATCH_TOKENS):

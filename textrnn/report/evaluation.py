@@ -7,9 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 
+from textrnn.calibration import measure_calibration_error
 from textrnn.corpus.examples import Example
+from textrnn.inference.cells import Array
 from textrnn.inference.engine import Engine
 
 
@@ -29,7 +32,9 @@ class Evaluation:
     """What ``textrnn evaluate`` reports.
 
     ``loss`` is the mean of minus the logarithm of the right label's probability, over texts whose label the model knows
-    (None where there are none). ``confusion[i][j]`` counts texts of ``labels[i]`` that were given ``labels[j]``.
+    (None where there are none). ``calibration_error`` is that of the probabilities that texts are given their labels
+    with, over all texts. Both are also there as they would be without calibration, with the ``temperature`` 1.
+    ``confusion[i][j]`` counts texts of ``labels[i]`` that were given ``labels[j]``.
     """
 
     texts: int
@@ -38,6 +43,10 @@ class Evaluation:
     macro_f1: float
     weighted_f1: float
     loss: float | None
+    loss_uncalibrated: float | None
+    calibration_error: float
+    calibration_error_uncalibrated: float
+    temperature: float
     unknown_texts: int
     unknown_labels: list[str]
     labels: list[str]
@@ -54,11 +63,14 @@ def evaluate(engine: Engine, examples: Sequence[Example]) -> Evaluation:
 
     F1 averages run over the labels that stand in the data or among the predictions, as scikit-learn's do.
     """
-    log_probabilities = engine.predict_log_probabilities([example.text for example in examples])
+    scores = engine.predict_scores([example.text for example in examples])
     true = [example.label for example in examples]
-    predicted = [engine.labels[index] for index in log_probabilities.argmax(axis=1)]
     index_of = {label: index for index, label in enumerate(engine.labels)}
-    losses = [-row[index_of[label]] for row, label in zip(log_probabilities, true, strict=True) if label in index_of]
+    classes = np.array([index_of.get(label, -1) for label in true], np.int64)
+    log_probabilities = engine.to_log_probabilities(scores)
+    predicted = [engine.labels[index] for index in log_probabilities.argmax(axis=1)]
+    loss, error = _measure(log_probabilities, classes)
+    loss_uncalibrated, error_uncalibrated = _measure(engine.to_log_probabilities(scores, temperature=1.0), classes)
     unknown = sorted(set(true) - set(engine.labels))
     labels = [*engine.labels, *unknown]
     per_class = precision_recall_fscore_support(true, predicted, labels=labels, zero_division=0)
@@ -68,8 +80,12 @@ def evaluate(engine: Engine, examples: Sequence[Example]) -> Evaluation:
         accuracy=float(accuracy_score(true, predicted)),
         macro_f1=float(f1_score(true, predicted, average="macro", zero_division=0)),
         weighted_f1=float(f1_score(true, predicted, average="weighted", zero_division=0)),
-        loss=float(np.mean(losses)) if losses else None,
-        unknown_texts=len(true) - len(losses),
+        loss=loss,
+        loss_uncalibrated=loss_uncalibrated,
+        calibration_error=error,
+        calibration_error_uncalibrated=error_uncalibrated,
+        temperature=engine.temperature,
+        unknown_texts=int((classes < 0).sum()),
         unknown_labels=unknown,
         labels=labels,
         classes=[
@@ -78,3 +94,11 @@ def evaluate(engine: Engine, examples: Sequence[Example]) -> Evaluation:
         ],
         confusion=confusion_matrix(true, predicted, labels=labels).tolist(),
     )
+
+
+def _measure(log_probabilities: Array, classes: npt.NDArray[np.int64]) -> tuple[float | None, float]:
+    """Return loss and calibration error of ``log_probabilities`` (B, C) where ``classes`` (B,) are true, -1 is none."""
+    rows = np.flatnonzero(classes >= 0)
+    loss = -float(log_probabilities[rows, classes[rows]].mean(dtype=np.float64)) if len(rows) else None
+    right = log_probabilities.argmax(axis=1) == classes
+    return loss, measure_calibration_error(np.exp(log_probabilities.max(axis=1)), right)

@@ -11,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import precision_recall_fscore_support
 
+from textrnn.calibration import measure_calibration_error
 from textrnn.corpus.examples import Example
 from textrnn.corpus.labels import LabelSets, split_labels
+from textrnn.inference.cells import Array
 from textrnn.inference.engine import Engine
 from textrnn.metrics import average_f1, widen
 
@@ -41,7 +43,9 @@ class SetEvaluation:
 
     ``correct`` counts the texts with all labels right and no other, ``accuracy`` is their share. ``loss`` is the mean
     over texts of minus the logarithm of the probability of what they have, added up over the labels that the model
-    knows. F1 averages run over the labels that a text has or was given.
+    knows. ``calibration_error`` is that of the probabilities of all these labels for all texts. Both are also there as
+    they would be without calibration, with the ``temperature`` 1. F1 averages run over the labels that a text has or
+    was given.
     """
 
     texts: int
@@ -51,6 +55,10 @@ class SetEvaluation:
     macro_f1: float
     weighted_f1: float
     loss: float
+    loss_uncalibrated: float
+    calibration_error: float
+    calibration_error_uncalibrated: float
+    temperature: float
     unknown_texts: int
     unknown_labels: list[str]
     labels: list[str]
@@ -75,15 +83,20 @@ def evaluate_sets(engine: Engine, examples: Sequence[Example], *, threshold: flo
     members = LabelSets.of([[places[label] for label in found] for found in sets], len(labels))
     true = members.make_matrix(np.arange(len(sets)))
     given = np.zeros_like(true)
-    given[:, :C] = engine.find_given(engine.to_log_probabilities(scores), threshold=threshold)
-    losses = np.logaddexp(0, scores.astype(np.float64)) - np.where(true[:, :C], scores, 0)
+    log_probabilities = engine.to_log_probabilities(scores)
+    given[:, :C] = engine.find_given(log_probabilities, threshold=threshold)
+    uncalibrated = engine.to_log_probabilities(scores, temperature=1.0)
     right = (true == given).all(axis=1)
     return SetEvaluation(
         texts=len(sets),
         correct=int(right.sum()),
         accuracy=float(right.mean()),
         **average_f1(true, given),
-        loss=float(losses.sum(axis=1).mean()),
+        loss=_find_loss(scores / np.float64(engine.temperature), true[:, :C]),
+        loss_uncalibrated=_find_loss(scores.astype(np.float64), true[:, :C]),
+        calibration_error=_find_error(log_probabilities, true[:, :C]),
+        calibration_error_uncalibrated=_find_error(uncalibrated, true[:, :C]),
+        temperature=engine.temperature,
         unknown_texts=int(true[:, C:].any(axis=1).sum()),
         unknown_labels=unknown,
         labels=labels,
@@ -91,6 +104,14 @@ def evaluate_sets(engine: Engine, examples: Sequence[Example], *, threshold: flo
             true, given, labels, engine.thresholds.tolist() if threshold is None else [threshold] * C
         ),
     )
+
+
+def _find_loss(scores: npt.NDArray[np.float64], true: Matrix) -> float:
+    return float((np.logaddexp(0, scores) - np.where(true, scores, 0)).sum(axis=1).mean())
+
+
+def _find_error(log_probabilities: Array, true: Matrix) -> float:
+    return measure_calibration_error(np.exp(log_probabilities).ravel(), true.ravel())
 
 
 def _score_labels(true: Matrix, given: Matrix, labels: Sequence[str], thresholds: Sequence[float]) -> list[LabelScore]:

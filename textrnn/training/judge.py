@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from textrnn.calibration import Scores, fit_temperature, to_log_probabilities
 from textrnn.classifier import Classifier
 from textrnn.corpus.batching import PackedBatch, sorted_batches
 from textrnn.metrics import score, score_sets
@@ -24,11 +23,15 @@ VALID_TOKENS = 16384  # of a valid batch
 
 
 class Judge:
-    """Holds what is judged and saved: ``model``, and ``thresholds`` of its labels where texts have several."""
+    """Holds what is judged and saved: ``model``, its ``temperature``, and ``thresholds`` where a text has several labels.
+
+    The temperature and the thresholds are those of the model as it was judged last.
+    """
 
     def __init__(self, dataset: Dataset, model: Classifier, *, device: torch.device, ranks: Ranks) -> None:
         self.dataset, self.device, self.ranks = dataset, device, ranks
         self.model = self._trained = model
+        self.temperature = 1.0
         self.thresholds: tuple[float, ...] | None = None
 
     def take(self, average: WeightAverage | None) -> None:
@@ -43,15 +46,12 @@ class Judge:
     def validate(self, pause: Callable[[], None]) -> tuple[float, dict[str, float]]:
         """Return the mean loss over the valid texts with a known label, and the metrics over all of them.
 
-        ``pause`` is called after each batch, but where several processes share them.
+        The loss is that of the scores as they are, without calibration, as the loss of training is. ``pause`` is called
+        after each batch, but where several processes share them.
         """
         self.model.eval()
-        valid, sets = self.dataset.valid, self.dataset.sets
-        found: npt.NDArray[Any] = (
-            np.zeros(len(valid), np.int64)
-            if sets is None
-            else np.zeros((len(valid), len(self.dataset.labels)), np.float32)
-        )
+        valid = self.dataset.valid
+        found: Scores = np.zeros((len(valid), len(self.dataset.labels)), np.float32)
         losses = np.zeros(1)
         for number, (rows, batch) in enumerate(sorted_batches(valid, VALID_TOKENS)):
             if number % self.ranks.size != self.ranks.rank:
@@ -67,26 +67,26 @@ class Judge:
         known = int((valid.classes >= 0).sum())
         return float(losses[0]) / max(1, known), self.measure(found)
 
-    def measure(self, found: npt.NDArray[Any]) -> dict[str, float]:
-        """Return the metrics on valid of predicted classes (B,), or of the probabilities (B, C) of several labels.
+    def measure(self, scores: Scores) -> dict[str, float]:
+        """Return the metrics on valid of its ``scores`` (B, C).
 
-        For these the thresholds are tuned first, and are those of the model as it stands.
+        The temperature is fitted first and, where texts have several labels, the thresholds of the probabilities at it.
         """
         valid, sets = self.dataset.valid, self.dataset.sets
         if sets is None:
-            return score(valid.classes, found)
+            self.temperature = fit_temperature(scores, valid.classes)
+            return score(valid.classes, scores.argmax(axis=1))
         true = sets.make_matrix(valid.classes)
-        thresholds = tune_thresholds(true[:, : found.shape[1]], found)
+        known = true[:, : scores.shape[1]]
+        self.temperature = fit_temperature(scores, known)
+        probabilities = np.exp(to_log_probabilities(scores, self.temperature, several=True))
+        thresholds = tune_thresholds(known, probabilities)
         self.thresholds = tuple(thresholds.tolist())
-        return score_sets(true, found >= thresholds)
+        return score_sets(true, probabilities >= thresholds)
 
-    def score(self, batch: PackedBatch) -> tuple[npt.NDArray[Any], float]:
-        """Return what is predicted for each text, and the sum of the losses of those with a known label.
-
-        That is the class (B,), or where texts have several labels the probability of each (B, C).
-        """
+    def score(self, batch: PackedBatch) -> tuple[Scores, float]:
+        """Return the scores (B, C) of the texts, and the sum of the losses of those with a known label."""
         targets = make_targets(batch.classes, self.dataset.sets, len(self.dataset.labels))
         ids, offsets, wanted = (to_device(part, self.device) for part in (batch.ids, batch.offsets, targets))
         scores = self.model(ids, offsets)
-        found = scores.argmax(dim=1) if self.dataset.sets is None else scores.sigmoid()
-        return found.cpu().numpy(), float(sum_losses(scores, wanted))
+        return scores.float().cpu().numpy(), float(sum_losses(scores, wanted))

@@ -232,5 +232,12 @@ class Trainer:
 
     def snapshot(self) -> SavedModel:
         """Return the model that was judged last."""
-        dataset, weights = self.dataset, self.judge.model.export_weights()
-        return SavedModel(self.config, dataset.labels, dataset.tokenizer, weights, thresholds=self.judge.thresholds)
+        dataset, judge = self.dataset, self.judge
+        return SavedModel(
+            self.config,
+            dataset.labels,
+            dataset.tokenizer,
+            judge.model.export_weights(),
+            thresholds=judge.thresholds,
+            temperature=judge.temperature,
+        )

@@ -1,0 +1,110 @@
+"""Calibration: from scores to probabilities that mean what they say, and how far they are from it.
+
+Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks", ICML 2017 (arXiv 1706.04599).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+LEAST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.05, 20.0
+BINS = 15  # of confidence, as in the paper
+
+_STEPS = 100  # of the search; halving alone takes 36
+_PRECISE = 1e-10  # of the logarithm of the temperature
+_BLOCK = 1 << 20  # scores that are looked at together, in float64: 8 MB an array
+
+Scores = npt.NDArray[np.float32]
+
+
+def to_log_probabilities(scores: Scores, temperature: float, *, several: bool) -> Scores:
+    """Return the logarithms (B, C) float32 of the probabilities that ``scores`` (B, C) float32 say.
+
+    These are softmax(scores / temperature) or, of ``several`` labels a text, sigmoid(scores / temperature).
+    """
+    scores = scores / np.float32(temperature)
+    if several:
+        return -np.logaddexp(np.float32(0), -scores)
+    scores -= scores.max(axis=1, keepdims=True)
+    normalised: Scores = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+    return normalised
+
+
+def fit_temperature(scores: Scores, true: npt.NDArray[Any]) -> float:
+    """Return the temperature at which the probabilities of these texts' labels are best: that of the lowest loss.
+
+    Args:
+        scores: (B, C), before softmax or sigmoid.
+        true: the class of each text (B,) int64, where -1 is none of them and does not count; or of several labels a
+            text which it has (B, C) bool.
+
+    The loss is the mean of minus the logarithm of the probability of what is true: the cross entropy of
+    softmax(scores / T), or the binary cross entropy of sigmoid(scores / T) over all texts and labels.
+
+    Where each text's scores are highest for what is true, that loss has no lowest point: it falls on to T = 0, where
+    every probability is 1. So what is true counts as 1 - 1 / (n + 2) true, where n is the number of texts, or of pairs
+    of text and label; the rest is shared by the other classes. That is Laplace's rule of succession: after n of n that
+    were right, the next is expected to be right with the probability (n + 1) / (n + 2). Platt, "Probabilistic outputs
+    for support vector machines", 1999, smooths his targets by it for the same reason. Elsewhere it weighs as much as
+    one text that is wrong. Scores that are k times as large have a temperature k times as high, either way.
+
+    The loss is convex in 1 / T. Its slope is brought to zero by Newton's method over log T, and by halving where that
+    leaves the interval: T is in [0.05, 20], and 1.0 where no text counts, all scores of each text are equal, or one is
+    not finite.
+    """
+    if true.ndim == 1 and (true < 0).any():
+        scores, true = scores[true >= 0], true[true >= 0]
+    if not true.size or not np.isfinite(scores).all():
+        return 1.0
+    low, high, at = -math.log(HIGHEST_TEMPERATURE), -math.log(LEAST_TEMPERATURE), 0.0  # of log 1 / T
+    for _ in range(_STEPS):
+        slope, curvature = _differentiate(scores, true, math.exp(at))
+        if slope == 0:
+            break
+        low, high = (low, at) if slope > 0 else (at, high)
+        before, at = at, at - slope / curvature if curvature > 0 else math.inf
+        if not low < at < high:
+            at = (low + high) / 2
+        if abs(at - before) < _PRECISE:
+            break
+    return math.exp(-at)
+
+
+def _differentiate(scores: Scores, true: npt.NDArray[Any], factor: float) -> tuple[float, float]:
+    """Return the loss's derivative by 1 / T at ``factor``, and the derivative of that by log 1 / T, added up."""
+    doubt, C = 1 / (true.size + 2), scores.shape[1]
+    rows = max(1, _BLOCK // C)
+    slope = curvature = 0.0
+    for start in range(0, len(scores), rows):
+        x, has = scores[start : start + rows].astype(np.float64), true[start : start + rows]
+        if has.ndim == 2:
+            p = np.exp(-np.logaddexp(0, -factor * x))
+            slope += float((x * (p - np.where(has, 1 - doubt, doubt))).sum())
+            curvature += float((x**2 * p * (1 - p)).sum())
+        else:
+            x -= x.max(axis=1, keepdims=True)
+            p = np.exp(factor * x)
+            p /= p.sum(axis=1, keepdims=True)
+            mean, right = (p * x).sum(axis=1), x[np.arange(len(x)), has]
+            others = (x.sum(axis=1) - right) / max(1, C - 1)
+            slope += float((mean - (1 - doubt) * right - doubt * others).sum())
+            curvature += float((p * (x - mean[:, None]) ** 2).sum())
+    return slope, factor * curvature
+
+
+def measure_calibration_error(probabilities: npt.NDArray[Any], right: npt.NDArray[np.bool_]) -> float:
+    """Return the expected calibration error (ECE), in [0, 1], of ``probabilities`` (n,) that each was ``right`` (n,).
+
+    They are sorted into 15 bins of equal width; a bin has its upper end and not its lower, and the first has 0 too. The
+    error is the mean, weighed by the members of each bin, of the distance between the bin's mean probability and the
+    share in it that was right (Guo et al., equation 5). Of none it is 0.
+    """
+    if not len(probabilities):
+        return 0.0
+    bins = np.searchsorted(np.arange(1, BINS) / BINS, probabilities, side="left")
+    gaps = np.bincount(bins, probabilities.astype(np.float64) - right, BINS)  # a bin's mean distance times its members
+    return float(np.abs(gaps).sum()) / len(probabilities)
