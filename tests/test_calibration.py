@@ -150,7 +150,7 @@ def test_the_ends_and_the_borders_of_bins() -> None:
     assert measure_calibration_error(certain, np.array([True] * 4)) == 0.0
     assert measure_calibration_error(certain, np.array([True, True, True, False])) == 0.25
     assert measure_calibration_error(np.zeros(2), np.array([False, True])) == 0.5
-    # 1 is in one bin with what is above 14/15, 0 with what is at most 1/15; the errors of one bin make up for each other
+    # 1 is in one bin with what is above 14/15, 0 with what is at most 1/15; errors in one bin make up for each other
     assert measure_calibration_error(np.array([1.0, 0.95]), np.array([True, False])) == pytest.approx(0.475)
     assert measure_calibration_error(np.array([1.0, 14 / 15]), np.array([True, False])) == pytest.approx(14 / 30)
     assert measure_calibration_error(np.array([0.0, 1 / 15]), np.array([True, False])) == pytest.approx(7 / 15)

@@ -185,7 +185,9 @@ def test_a_model_of_version_2_is_read(several: Path) -> None:
     def age(tensors: Any, header: Any) -> None:
         config = header["config"]
         header.clear()
-        header.update({"format_version": 2, "labels": ["a", "b", "c"], "config": config, "thresholds": [0.5, 0.25, 1.0]})
+        header.update(
+            {"format_version": 2, "labels": ["a", "b", "c"], "config": config, "thresholds": [0.5, 0.25, 1.0]}
+        )
 
     rewrite(several, age)
     found = load_model(several)
@@ -206,7 +208,9 @@ def test_a_temperature_comes_back(saved: Path) -> None:
     assert load_model(saved).temperature == 2.0
 
 
-@pytest.mark.parametrize("temperature", [None, 0.0, -1.5, float("nan"), float("inf"), -float("inf"), "1.0", True, [1.0]])
+@pytest.mark.parametrize(
+    "temperature", [None, 0.0, -1.5, float("nan"), float("inf"), -float("inf"), "1.0", True, [1.0]]
+)
 def test_a_wrong_temperature_is_refused(saved: Path, temperature: Any) -> None:
     def spoil(tensors: Any, header: Any) -> None:
         header["temperature"] = temperature

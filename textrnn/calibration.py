@@ -56,13 +56,12 @@ def fit_temperature(scores: Scores, true: npt.NDArray[Any]) -> float:
     leaves the interval: T is in [0.05, 20], and 1.0 where no text counts, all scores of each text are equal, or one is
     not finite.
     """
-    if true.ndim == 1 and (true < 0).any():
-        scores, true = scores[true >= 0], true[true >= 0]
-    if not true.size or not np.isfinite(scores).all():
+    n = true.size if true.ndim == 2 else int((true >= 0).sum())
+    if not n or not np.isfinite(scores).all():
         return 1.0
     low, high, at = -math.log(HIGHEST_TEMPERATURE), -math.log(LEAST_TEMPERATURE), 0.0  # of log 1 / T
     for _ in range(_STEPS):
-        slope, curvature = _differentiate(scores, true, math.exp(at))
+        slope, curvature = _differentiate(scores, true, factor=math.exp(at), doubt=1 / (n + 2))
         if slope == 0:
             break
         low, high = (low, at) if slope > 0 else (at, high)
@@ -74,9 +73,12 @@ def fit_temperature(scores: Scores, true: npt.NDArray[Any]) -> float:
     return math.exp(-at)
 
 
-def _differentiate(scores: Scores, true: npt.NDArray[Any], factor: float) -> tuple[float, float]:
-    """Return the loss's derivative by 1 / T at ``factor``, and the derivative of that by log 1 / T, added up."""
-    doubt, C = 1 / (true.size + 2), scores.shape[1]
+def _differentiate(scores: Scores, true: npt.NDArray[Any], *, factor: float, doubt: float) -> tuple[float, float]:
+    """Return the loss's derivative by 1 / T at ``factor``, and the derivative of that by log 1 / T, added up.
+
+    ``doubt`` is how far what is true does not count as true.
+    """
+    C = scores.shape[1]
     rows = max(1, _BLOCK // C)
     slope = curvature = 0.0
     for start in range(0, len(scores), rows):
@@ -86,6 +88,7 @@ def _differentiate(scores: Scores, true: npt.NDArray[Any], factor: float) -> tup
             slope += float((x * (p - np.where(has, 1 - doubt, doubt))).sum())
             curvature += float((x**2 * p * (1 - p)).sum())
         else:
+            x, has = x[has >= 0], has[has >= 0]
             x -= x.max(axis=1, keepdims=True)
             p = np.exp(factor * x)
             p /= p.sum(axis=1, keepdims=True)

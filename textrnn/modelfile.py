@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -188,8 +187,9 @@ def _read_thresholds(thresholds: Any, classes: int) -> tuple[float, ...]:
 
 
 def _read_temperature(temperature: Any) -> float:
-    if not isinstance(temperature, float) or not 0 < temperature < math.inf:
-        raise TypeError("the temperature is no number above 0.0")
+    limits = np.finfo(np.float32)  # scores are divided in it
+    if not isinstance(temperature, float) or not limits.tiny <= temperature <= limits.max:
+        raise TypeError("the temperature is no number above 0.0 in float32")
     return temperature
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from command import SMALL, Run, find_command, run_command
 from samples import write_sets
+from textrnn.modelfile import load_model
 
 SEVERAL = ("--set", "data.multi_label=true", "--set", "data.label_separator=|")
 
@@ -46,6 +47,9 @@ def test_evaluate_prints_the_same_as_training_did(folder: Path, textrnn: Run) ->
     assert found["micro_f1"] > 0.9
     assert len(found["classes"]) == 4
     assert {"label", "precision", "recall", "f1", "support", "threshold"} == found["classes"][0].keys()
+    temperature = load_model(folder / "runs/small").temperature
+    assert found["temperature"] == temperature != 1.0
+    assert f"{100 * found['calibration_error_uncalibrated']:.2f} uncalibrated, temperature {temperature:.3f}" in shown
     nothing = json.loads(textrnn("evaluate", "test.tsv", "--threshold", "1", "--json", cwd=folder).stdout)
     assert nothing["micro_f1"] == 0
 
@@ -103,3 +107,5 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
     )
     for name in ("loss", "valid_loss", "micro_f1"):
         assert [record[name] for record in two] == pytest.approx([record[name] for record in one], abs=1e-3)
+    temperatures = [load_model(tmp_path / name).temperature for name in ("one", "two")]
+    assert temperatures[0] == pytest.approx(temperatures[1], rel=1e-2)

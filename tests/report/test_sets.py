@@ -9,6 +9,7 @@ import pytest
 from sklearn.metrics import classification_report
 
 from samples import SENTENCES, make_config, make_model
+from textrnn.calibration import measure_calibration_error
 from textrnn.corpus.examples import Example
 from textrnn.inference.engine import Engine
 from textrnn.report.sets import evaluate_sets
@@ -22,7 +23,7 @@ LABELS = ["a", "b", "c", "new", "newer"]
 @pytest.fixture(scope="module")
 def engine(tokenizer: Tokenizer) -> Engine:
     model = make_model(tokenizer, make_config(model__hidden=8, data__multi_label=True))
-    return Engine(replace(model, thresholds=THRESHOLDS))
+    return Engine(replace(model, thresholds=THRESHOLDS, temperature=1.25))
 
 
 EXAMPLES = [Example("\t".join(labels), text, i) for i, (labels, text) in enumerate(zip(SETS, SENTENCES, strict=True))]
@@ -53,7 +54,23 @@ def test_the_loss_is_the_likelihood_of_the_sets(engine: Engine) -> None:
     p = np.exp(engine.predict_log_probabilities(SENTENCES).astype(np.float64))
     has = np.array([[label in row for label in "abc"] for row in SETS])
     wanted = -np.log(np.where(has, p, 1 - p)).sum(axis=1).mean()
-    assert evaluate_sets(engine, EXAMPLES).loss == pytest.approx(wanted, abs=1e-6)
+    found = evaluate_sets(engine, EXAMPLES)
+    assert found.loss == pytest.approx(wanted, abs=1e-6)
+    p = 1 / (1 + np.exp(-engine.predict_scores(SENTENCES).astype(np.float64)))
+    uncalibrated = -np.log(np.where(has, p, 1 - p)).sum(axis=1).mean()
+    assert found.loss_uncalibrated == pytest.approx(uncalibrated, abs=1e-6)
+    assert found.loss != pytest.approx(uncalibrated, abs=1e-4)
+
+
+def test_the_calibration_error_is_that_of_all_probabilities(engine: Engine) -> None:
+    found = evaluate_sets(engine, EXAMPLES, threshold=0.9)  # which does not matter
+    has = np.array([label in row for row in SETS for label in "abc"])
+    scores = engine.predict_scores(SENTENCES).astype(np.float64).ravel()
+    for error, temperature in ((found.calibration_error, 1.25), (found.calibration_error_uncalibrated, 1.0)):
+        wanted = measure_calibration_error(1 / (1 + np.exp(-scores / temperature)), has)
+        assert error == pytest.approx(wanted, abs=1e-6)
+    assert found.calibration_error != found.calibration_error_uncalibrated
+    assert found.temperature == 1.25
 
 
 def test_labels_that_stand_nowhere_are_in_no_average(engine: Engine) -> None:

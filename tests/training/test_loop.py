@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from samples import make_config, write_rows
+from textrnn.calibration import fit_temperature
 from textrnn.config import Config, load_config
 from textrnn.errors import BackendError, ConfigError, DataError, ModelError, StoppedError
 from textrnn.inference.engine import Engine
@@ -98,10 +99,15 @@ def test_training_stops_without_progress_and_keeps_the_best_weights(tmp_path: Pa
     ]
     assert len(losses) == outcome.best.epoch + 2 < 30
     assert any("stopped early" in note for note in recorder.notes)
-    # the file holds the best epoch's weights: they give its loss again
+    # the file holds the best epoch's weights: they give its loss again, which is that of the scores as they are
     engine = Engine.load(tmp_path / "run")
     pairs = [line.split("\t") for line in rows.read_text().splitlines()]
-    scores = engine.predict_log_probabilities([text for _, text in pairs])
+    scores = engine.predict_scores([text for _, text in pairs])
+    # and the temperature of these scores
+    classes = np.array([engine.labels.index(label) for label, _ in pairs])
+    assert engine.temperature == pytest.approx(fit_temperature(scores, classes), rel=1e-4)
+    assert engine.temperature != 1.0
+    scores = engine.to_log_probabilities(scores, temperature=1.0)
     mean = -np.mean([row[engine.labels.index(label)] for row, (label, _) in zip(scores, pairs, strict=True)])
     assert mean == pytest.approx(outcome.best.valid_loss, abs=1e-5)
 
@@ -406,6 +412,7 @@ def test_recipes_learn_change_the_model_and_go_on_exactly(name: str, tmp_path: P
     resume(tmp_path / "parts")
     whole, parts, other = (load_model(tmp_path / run) for run in ("whole", "parts", "plain"))
     assert all((whole.weights[key] == parts.weights[key]).all() for key in whole.weights)
+    assert whole.temperature == parts.temperature != 1.0
     assert not all((whole.weights[key] == other.weights[key]).all() for key in whole.weights)
 
 
@@ -420,5 +427,7 @@ def test_what_is_judged_is_the_mean_of_the_weights(tmp_path: Path) -> None:
     texts = [
         dataset.tokenizer.decode(dataset.valid.select(np.array([i])).ids.tolist()) for i in range(len(dataset.valid))
     ]
-    losses = -engine.predict_log_probabilities(texts)[np.arange(len(texts)), dataset.valid.classes]
+    scores = engine.predict_scores(texts)
+    losses = -engine.to_log_probabilities(scores, temperature=1.0)[np.arange(len(texts)), dataset.valid.classes]
     assert float(losses.mean()) == pytest.approx(best.valid_loss, rel=1e-4)
+    assert engine.temperature == pytest.approx(fit_temperature(scores, dataset.valid.classes), rel=1e-4)

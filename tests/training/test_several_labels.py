@@ -13,6 +13,7 @@ import torch
 from sklearn.metrics import accuracy_score, f1_score
 
 from samples import TOPICS, make_config, write_sets
+from textrnn.calibration import fit_temperature
 from textrnn.classifier import Classifier
 from textrnn.config import Config
 from textrnn.corpus.batching import pack
@@ -93,7 +94,11 @@ def test_it_learns_and_prints_what_scikit_learn_finds(cell: str, tmp_path: Path)
     assert best.accuracy == pytest.approx(accuracy_score(true, given))
     evaluation = evaluate_sets(Engine.load(tmp_path / "run"), read_examples(str(valid), small(valid).data))
     assert evaluation.micro_f1 == pytest.approx(best.micro_f1)
-    assert evaluation.loss == pytest.approx(best.valid_loss, abs=1e-5)
+    assert evaluation.loss_uncalibrated == pytest.approx(best.valid_loss, abs=1e-5)
+    assert evaluation.loss < evaluation.loss_uncalibrated
+    # the temperature is that of the scores on valid
+    engine = Engine.load(tmp_path / "run")
+    assert engine.temperature == pytest.approx(fit_temperature(engine.predict_scores(texts), true), rel=1e-4)
 
 
 def test_the_saved_model_is_the_network(tmp_path: Path) -> None:
@@ -105,7 +110,8 @@ def test_the_saved_model_is_the_network(tmp_path: Path) -> None:
     _, texts = read_sets(rows)
     batch = pack(model.tokenizer.encode_all(texts, max_length=512))
     with torch.no_grad():
-        wanted = network(torch.from_numpy(batch.ids), torch.from_numpy(batch.offsets)).sigmoid().numpy()
+        scores = network(torch.from_numpy(batch.ids), torch.from_numpy(batch.offsets))
+    wanted = (scores / model.temperature).sigmoid().numpy()
     found = Engine(model).predict(texts, threshold=0.0)
     for row, labels in zip(wanted, found, strict=True):
         assert [p.label for p in labels] == [LABELS[index] for index in np.argsort(-row, kind="stable")]
@@ -132,7 +138,9 @@ def test_fasttexts_labels_make_the_same_model(tmp_path: Path) -> None:
     for name in ("rows.tsv", "rows.txt"):
         train(small(write_sets(tmp_path / name), train__epochs=1), tmp_path / f"run-{name}")
         model = load_model(tmp_path / f"run-{name}")
-        weights.append((model.labels, model.thresholds, {k: v.tobytes() for k, v in model.weights.items()}))
+        weights.append(
+            (model.labels, model.thresholds, model.temperature, {k: v.tobytes() for k, v in model.weights.items()})
+        )
     assert weights[0] == weights[1]
 
 

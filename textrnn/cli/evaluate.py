@@ -99,15 +99,15 @@ def format_sets(found: SetEvaluation) -> str:
 def _show_calibration(found: Evaluation | SetEvaluation) -> list[str]:
     """Return the lines on loss and calibration."""
     loss = "-" if found.loss is None else f"{found.loss:.4f}"
-    more = "the model was not calibrated"
+    more = "the model is not calibrated"
     if found.temperature != 1:
         loss += "" if found.loss_uncalibrated is None else f"  ({found.loss_uncalibrated:.4f} uncalibrated)"
         more = f"{100 * found.calibration_error_uncalibrated:.2f} uncalibrated, temperature {found.temperature:.3f}"
     error = f"{100 * found.calibration_error:.2f} percentage points on average"
     return [
         f"loss         {loss}",
-        f"calibration  probabilities are off by {error}  (ECE; {more})",
-        "             (of labels with a probability of 90 %, 90 in 100 should be right)",
+        f"calibration  probabilities off by {error}  ({more})",
+        "             (ECE: of labels with a probability of 90 %, 90 in 100 should be right)",
     ]
 
 

@@ -29,8 +29,9 @@ def predict_command(
 
     Every line of FILEs or stdin gives one output line, in order. The default output is label<TAB>probability, and
     with --top-k more such pairs. A model of several labels a text prints those that it gives, likeliest first, as
-    a|b<TAB>probability|probability, and two empty fields where it gives none. Files may be compressed with gzip, xz
-    or zstd. Bytes that are not UTF-8 are read as U+FFFD.
+    a|b<TAB>probability|probability, and two empty fields where it gives none. Probabilities are calibrated on the
+    valid text of the training. Files may be compressed with gzip, xz or zstd. Bytes that are not UTF-8 are read as
+    U+FFFD.
 
     \b
       textrnn predict reviews.txt

@@ -23,9 +23,9 @@ VALID_TOKENS = 16384  # of a valid batch
 
 
 class Judge:
-    """Holds what is judged and saved: ``model``, its ``temperature``, and ``thresholds`` where a text has several labels.
+    """Holds what is judged and saved: ``model``, and as it was judged last its ``temperature`` and ``thresholds``.
 
-    The temperature and the thresholds are those of the model as it was judged last.
+    There are thresholds where texts have several labels.
     """
 
     def __init__(self, dataset: Dataset, model: Classifier, *, device: torch.device, ranks: Ranks) -> None:

@@ -1,0 +1,75 @@
+"""Calibration from the command line: train fits a temperature, predict uses it, evaluate tells with and without."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from command import SMALL, Run, run_command
+from samples import write_rows
+from textrnn.modelfile import load_model, save_model
+
+
+def mislabel(path: Path, *, seed: int) -> None:
+    """Give a fifth of the texts the other label."""
+    rng = random.Random(seed)
+    other = {"tea": "coffee", "coffee": "tea"}
+    rows = [line.split("\t") for line in path.read_text().splitlines()]
+    path.write_text("".join(f"{other[a] if rng.random() < 0.2 else a}\t{text}\n" for a, text in rows))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model in runs/plain that learned 40 texts by heart, a fifth of them with a wrong label."""
+    folder = tmp_path_factory.mktemp("calibration")
+    for seed, (name, rows) in enumerate({"rows": 40, "valid": 400, "test": 400}.items()):
+        mislabel(write_rows(folder / f"{name}.tsv", rows), seed=seed)
+    done = run_command(
+        *("train", "--train", "rows.tsv", "--valid", "valid.tsv", "--out", "runs/plain", *SMALL),
+        *("--lr", "0.03", "--epochs", "20", "--set", "train.patience=20"),
+        cwd=folder,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return folder
+
+
+def test_evaluate_tells_before_and_after(folder: Path, textrnn: Run) -> None:
+    model = load_model(folder / "runs" / "plain")
+    assert model.temperature != 1.0
+    for name in ("valid.tsv", "test.tsv"):
+        found = json.loads(textrnn("evaluate", "-m", folder / "runs/plain", folder / name, "--json").stdout)
+        assert found["temperature"] == model.temperature
+        assert found["loss"] < found["loss_uncalibrated"]
+        assert found["calibration_error"] < found["calibration_error_uncalibrated"]
+    page = textrnn("evaluate", "-m", folder / "runs/plain", folder / "test.tsv").stdout.decode()
+    assert f"loss         {found['loss']:.4f}  ({found['loss_uncalibrated']:.4f} uncalibrated)\n" in page
+    after, before = (100 * found[f"calibration_error{end}"] for end in ("", "_uncalibrated"))
+    assert f"off by {after:.2f} percentage points" in page
+    assert f"({before:.2f} uncalibrated, temperature {model.temperature:.3f})\n" in page
+
+
+def test_predict_prints_calibrated_probabilities(folder: Path, textrnn: Run, tmp_path: Path) -> None:
+    model = load_model(folder / "runs" / "plain")
+    save_model(tmp_path / "uncalibrated.safetensors", replace(model, temperature=1.0))
+    line = b"green tea with lemon please 0\n"
+    odds = []
+    for path in (folder / "runs/plain", "uncalibrated.safetensors"):
+        _, likely, _, other = textrnn("predict", "-m", path, "--top-k", 2, stdin=line).stdout.split()
+        odds.append(float(likely) / float(other))
+    assert odds[0] ** model.temperature == pytest.approx(odds[1], rel=1e-3)  # scores are logarithms of odds
+    found = json.loads(textrnn("evaluate", "-m", "uncalibrated.safetensors", folder / "test.tsv", "--json").stdout)
+    assert found["calibration_error"] == found["calibration_error_uncalibrated"]
+    page = textrnn("evaluate", "-m", "uncalibrated.safetensors", folder / "test.tsv").stdout
+    assert b"(the model is not calibrated)\n" in page
+
+
+def test_texts_that_are_all_right_make_nothing_certain(trained: Path) -> None:
+    assert load_model(trained / "runs" / "small").temperature > 0.05
+    texts = "".join(line.split("\t")[1] + "\n" for line in (trained / "rows.tsv").read_text().splitlines()).encode()
+    lines = run_command("predict", cwd=trained, stdin=texts).stdout.decode().splitlines()
+    assert len(lines) == 40
+    assert all(float(line.split("\t")[1]) < 1 for line in lines)
