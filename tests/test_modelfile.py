@@ -209,7 +209,7 @@ def test_a_temperature_comes_back(saved: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "temperature", [None, 0.0, -1.5, float("nan"), float("inf"), -float("inf"), "1.0", True, [1.0]]
+    "temperature", [None, 0.0, -1.5, float("nan"), float("inf"), -float("inf"), 1e-50, 1e50, "1.0", True, [1.0]]
 )
 def test_a_wrong_temperature_is_refused(saved: Path, temperature: Any) -> None:
     def spoil(tensors: Any, header: Any) -> None:

@@ -187,8 +187,8 @@ def _read_thresholds(thresholds: Any, classes: int) -> tuple[float, ...]:
 
 
 def _read_temperature(temperature: Any) -> float:
-    limits = np.finfo(np.float32)  # scores are divided in it
-    if not isinstance(temperature, float) or not limits.tiny <= temperature <= limits.max:
+    limits = np.finfo(np.float32)  # scores are divided in float32
+    if not isinstance(temperature, float) or not float(limits.tiny) <= temperature <= float(limits.max):
         raise TypeError("the temperature is no number above 0.0 in float32")
     return temperature
 
