@@ -198,6 +198,11 @@ class Tokenizer:
         special = (spm.is_control, spm.is_byte, spm.is_unknown, spm.is_unused)
         return {i: str(spm.id_to_piece(i)) for i in range(len(self)) if not any(is_one(i) for is_one in special)}
 
+    def list_bytes(self) -> dict[int, int]:
+        """Return the byte of each piece that stands for one (``<0x41>``), by its id; models with byte fallback have them."""
+        spm = self._processor
+        return {i: int(spm.id_to_piece(i)[3:5], 16) for i in range(len(self)) if spm.is_byte(i)}
+
     def list_words(self) -> dict[int, str]:
         """Return the word of each piece that is a whole one, by its id: it has a blank at an end, or no letter."""
         words = {}

@@ -24,7 +24,7 @@ LIBRARY = f"textrnn/ops/sru/_native{cpu._ENDING}"
 NATIVE = "textrnn/ops/sru/native/"
 SOURCES = {
     *("CMakeLists.txt", "beside.cpp", "beside.h", "compiler.h", "interface.cpp", "kernels.cpp", "numbers.h"),
-    *("panels.cpp", "problem.h", "processor.cpp", "processor.h", "product.cpp", "product.h"),
+    *("ngrams.cpp", "ngrams.h", "panels.cpp", "problem.h", "processor.cpp", "processor.h", "product.cpp", "product.h"),
     *("threads.cpp", "threads.h"),
 }
 

@@ -18,7 +18,7 @@ from typing import Any
 import textrnn.ops.sru
 from textrnn.errors import BackendError
 
-INTERFACE = 4  # kInterface of problem.h
+INTERFACE = 5  # kInterface of problem.h
 DTYPES = {"float32": 4, "bfloat16": 2}  # bytes an element
 
 _ENDING = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
@@ -90,6 +90,10 @@ def load_native() -> Native:
     library.textrnn_add_rows.argtypes = (pointer, pointer, *[number] * 3, pointer, ctypes.c_int)
     library.textrnn_squares.argtypes = (ctypes.c_char_p, number, pointer, ctypes.c_int)
     library.textrnn_adamw.argtypes = (ctypes.c_char_p, number, ctypes.c_char_p, ctypes.c_int)
+    library.textrnn_ngram_counts.argtypes = (ctypes.c_char_p, pointer, ctypes.c_int)
+    library.textrnn_ngram_keys.argtypes = (ctypes.c_char_p, pointer, pointer, ctypes.c_int)
+    library.textrnn_ngram_slots.argtypes = (pointer, number, pointer, number)
+    library.textrnn_ngram_scores.argtypes = (ctypes.c_char_p, ctypes.c_char_p, pointer, ctypes.c_int)
     native = Native(library, "")
     return Native(library, f"C++ with {native.levels[-1]} instructions")
 

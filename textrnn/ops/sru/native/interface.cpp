@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "beside.h"
+#include "ngrams.h"
 #include "problem.h"
 #include "processor.h"
 #include "threads.h"
@@ -159,6 +160,24 @@ std::vector<Stretch> cut(const Moved* parts, int64_t count) {
     for (int64_t begin = 0; begin < part->R; begin += rows) found.push_back({part, begin, std::min(part->R, begin + rows)});
   }
   return found;
+}
+
+// In a task.
+constexpr int64_t kTexts = 16;
+
+// `work(first, last)` for runs of the texts. What it throws stays in its thread.
+template <class Work>
+int share_texts(const Texts& texts, int threads, const Work& work) {
+  if (!are_sound(texts)) return 2;
+  std::atomic<int> failed{0};
+  const int status = share((texts.B + kTexts - 1) / kTexts, threads, [&](const Beside&, int64_t i) {
+    try {
+      work(i * kTexts, std::min(texts.B, (i + 1) * kTexts));
+    } catch (...) {
+      failed = 1;
+    }
+  });
+  return status ? status : failed.load();
 }
 
 }  // namespace
@@ -319,4 +338,30 @@ EXPORT int textrnn_adamw(const textrnn::Moved* parts, int64_t count, const textr
   });
 } catch (...) {
   return 1;
+}
+
+// Those below return 0, or 1 for want of memory, or 2 where texts are not sound: see ngrams.h, which has the layouts too.
+// The n-grams of each text: counts (B,).
+EXPORT int textrnn_ngram_counts(const textrnn::Texts* texts, int64_t* counts, int threads) {
+  return textrnn::share_texts(*texts, threads, [=](int64_t first, int64_t last) {
+    textrnn::count_ngrams(*texts, first, last, counts);
+  });
+}
+
+// Their keys; bounds (B+1,) are the sums of the counts.
+EXPORT int textrnn_ngram_keys(const textrnn::Texts* texts, const int64_t* bounds, uint32_t* keys, int threads) {
+  return textrnn::share_texts(*texts, threads, [=](int64_t first, int64_t last) {
+    textrnn::hash_ngrams(*texts, first, last, bounds, keys);
+  });
+}
+
+// Returns 2 where the keys do not lie as hashes do; slots (S,) are 0 before.
+EXPORT int textrnn_ngram_slots(const uint32_t* keys, int64_t F, uint64_t* slots, int64_t S) {
+  return textrnn::fill_slots(keys, F, slots, S) ? 0 : 2;
+}
+
+EXPORT int textrnn_ngram_scores(const textrnn::Texts* texts, const textrnn::Linear* linear, float* scores, int threads) {
+  return textrnn::share_texts(*texts, threads, [=](int64_t first, int64_t last) {
+    textrnn::score_ngrams(*texts, first, last, *linear, scores);
+  });
 }

@@ -1,0 +1,197 @@
+"""The n-grams of texts that are given as piece ids, hashed to 32-bit keys: what training and prediction both count.
+
+The numpy code here is the definition; the C++ library gives the same keys in the same order. docs/ngrams.md has the formulas.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from textrnn.corpus.batching import Ids, Offsets, make_offsets
+from textrnn.ngrams import native
+from textrnn.tokenizer import Tokenizer
+
+LONGEST = 6
+"""Code points of the longest window of characters."""
+BLANK = 0x2581  # as in pieces
+UNKNOWN = 0xFFFD  # what an unknown piece counts as
+FIRST_BYTE = 0x110000  # byte pieces are symbols behind the last code point
+WORDS = 0x8000_0000  # the bit of a key that says that it is of words
+
+Codes = npt.NDArray[np.uint32]
+Keys = npt.NDArray[np.uint32]
+Hashes = npt.NDArray[np.uint64]
+
+# Random 64-bit numbers, those that multiply odd; all are repeated in native/ngrams.cpp. A model file is worth nothing
+# with others.
+_POWER = np.uint64(0xDAC8DC4917B45A3D)
+_SALT = np.uint64(0x39643AEB745FCB87)  # times n: of windows of n code points
+_WORD_SALT = np.uint64(0x2301531EA91AC263)
+_PAIR_FIRST, _PAIR_SECOND = np.uint64(0x7BF7B06DBE1E1B5D), np.uint64(0x434AF8C5F5423E09)
+_BEGIN, _END = np.array([[0xD450D8653459D86B], [0x9AB21290D1EB8FE7]], np.uint64)
+_MIX_FIRST, _MIX_SECOND = np.uint64(0x5EF3F4DCCCA7B2C1), np.uint64(0x3C8C17F82B5C3331)
+
+
+@dataclass(frozen=True, eq=False)
+class Spelling:
+    """The code points of each piece of a vocabulary, end to end.
+
+    ``codes``: (P,) uint32; ``offsets``: (V+1,) int64, piece ``i`` is ``codes[offsets[i]:offsets[i+1]]``. U+2581 is a
+    blank, the unknown piece is U+FFFD, and the byte ``b`` is 0x110000 + ``b``; pieces for control have none.
+    """
+
+    codes: Codes
+    offsets: Offsets
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer) -> Spelling:
+        """Return the spelling of the pieces of ``tokenizer``."""
+        spelled = {i: [FIRST_BYTE + byte] for i, byte in tokenizer.list_bytes().items()}
+        spelled |= {i: [*map(ord, piece)] for i, piece in tokenizer.list_pieces().items()}
+        spelled[tokenizer.unknown_id] = [UNKNOWN]
+        pieces = [spelled.get(i, []) for i in range(len(tokenizer))]
+        codes = np.array([code for piece in pieces for code in piece], np.uint32)
+        return cls(codes, make_offsets(np.array([len(piece) for piece in pieces], np.int64)))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+
+def hash_ngrams(
+    ids: Ids, offsets: Offsets, spelling: Spelling, *, threads: int | None = None, library: bool = True
+) -> tuple[Keys, Offsets]:
+    """Return the keys of all n-grams of B texts, text after text, and where those of each text begin.
+
+    Args:
+        ids: (N,) int32, the pieces of all texts end to end.
+        offsets: (B+1,) int64, text ``b`` is ``ids[offsets[b]:offsets[b+1]]``; a text may be empty.
+        spelling: of the tokenizer that made ``ids``.
+        threads: how many the C++ library uses at most; by default as many as prediction does.
+        library: whether the C++ library computes it, where it is there; numpy gives the same.
+
+    Returns:
+        keys (K,) uint32, one for each occurrence, and their offsets (B+1,) int64. The order of a text: for each word its
+        key, that of the pair that it ends, then its windows by start and length; at last the pair that ends the text.
+
+    Raises:
+        ValueError: offsets that do not rise from 0 to N, or an id that ``spelling`` has not.
+        MemoryError: there is not enough.
+    """
+    if library and native.is_there():
+        return native.hash_ngrams(ids, offsets, (spelling.codes, spelling.offsets), threads=threads)
+    check_texts(ids, offsets, spelling)
+    return _Words.of(ids, offsets, spelling).hash()
+
+
+def check_texts(ids: Ids, offsets: Offsets, spelling: Spelling) -> None:
+    """Raise ValueError where offsets do not rise from 0 to N, or an id is not of ``spelling``."""
+    steps = np.diff(offsets)
+    if not len(offsets) or offsets[0] or offsets[-1] != len(ids) or (steps < 0).any():
+        raise ValueError(native.REFUSED)
+    if len(ids) and (ids.min() < 0 or ids.max() >= len(spelling)):
+        raise ValueError(native.REFUSED)
+
+
+@dataclass(frozen=True, eq=False)
+class _Words:
+    """The W words of B texts, each with a blank on both sides: ``codes`` (S,) uint32, word ``w`` begins at ``starts[w]``.
+
+    ``bounds`` (B+1,) int64: text ``b`` has the words ``bounds[b]`` to ``bounds[b+1]``.
+    """
+
+    codes: Codes
+    starts: npt.NDArray[np.int64]
+    sizes: npt.NDArray[np.int64]
+    bounds: Offsets
+
+    @classmethod
+    def of(cls, ids: Ids, offsets: Offsets, spelling: Spelling) -> _Words:
+        lengths = np.diff(spelling.offsets)[ids]
+        ends = make_offsets(lengths)
+        codes = spelling.codes[np.arange(ends[-1]) + np.repeat(spelling.offsets[ids] - ends[:-1], lengths)]
+        texts = ends[offsets]  # where each text begins among the code points
+        solid = codes != BLANK
+        apart = np.zeros(len(codes) + 1, np.bool_)  # whether a text begins here
+        apart[texts] = True
+        before = np.append(False, solid[:-1])[: len(codes)] & ~apart[:-1]
+        starts = np.flatnonzero(solid & ~before)
+        after = np.append(solid[1:], False)[: len(codes)] & ~apart[1:]
+        sizes = np.flatnonzero(solid & ~after) + 1 - starts + 2
+        padded = np.full(int(sizes.sum()), BLANK, np.uint32)
+        inner = np.ones(len(padded), np.bool_)
+        places = make_offsets(sizes)[:-1]
+        inner[places] = inner[places + sizes - 1] = False
+        padded[inner] = codes[solid]
+        return cls(padded, places, sizes, np.searchsorted(starts, texts).astype(np.int64))
+
+    def hash(self) -> tuple[Keys, Offsets]:
+        W = len(self.starts)
+        last = np.zeros(W, np.bool_)  # of its text
+        last[self.bounds[1:][np.diff(self.bounds) > 0] - 1] = True
+        # of the windows that begin at each code point, those of one blank alone are left out
+        left = np.repeat(self.starts + self.sizes, self.sizes) - np.arange(len(self.codes))
+        alone = left == 1
+        alone[self.starts] = True
+        windows = make_offsets(np.minimum(left, LONGEST) - alone)
+        counts = 2 + last + windows[self.starts + self.sizes] - windows[self.starts]
+        firsts = make_offsets(counts)
+        keys = np.empty(int(firsts[-1]), np.uint32)
+        hashes = self._hash_words()
+        keys[firsts[:-1]] = _to_key(hashes) | np.uint32(WORDS)
+        first = np.zeros(W, np.bool_)
+        first[self.bounds[:-1][np.diff(self.bounds) > 0]] = True
+        before = np.where(first, _BEGIN, np.append(_BEGIN, hashes[:-1])[:W])
+        keys[firsts[:-1] + 1] = _hash_pairs(before, hashes)
+        keys[firsts[1:][last] - 1] = _hash_pairs(hashes[last], _END)
+        places = windows[:-1] + np.repeat(firsts[:-1] + 2 - windows[self.starts], self.sizes) - (alone & (left > 1))
+        self._put_windows(keys, left=left, alone=alone, places=places)
+        return keys, firsts[self.bounds]
+
+    def _hash_words(self) -> Hashes:
+        """Return the hash of each word (W,): the sum of (code + 1) * power^k, mixed."""
+        if not len(self.starts):
+            return np.zeros(0, np.uint64)
+        inner = self.codes != BLANK
+        sizes = self.sizes - 2
+        starts = make_offsets(sizes)[:-1]
+        powers = np.full(int(sizes.max()), _POWER, np.uint64)
+        powers[0] = 1
+        powers = np.multiply.accumulate(powers)
+        terms = (self.codes[inner].astype(np.uint64) + np.uint64(1)) * powers[
+            np.arange(int(sizes.sum())) - np.repeat(starts, sizes)
+        ]
+        return _mix(np.add.reduceat(terms, starts) + _WORD_SALT)
+
+    def _put_windows(
+        self, keys: Keys, *, left: npt.NDArray[np.int64], alone: npt.NDArray[np.bool_], places: npt.NDArray[np.int64]
+    ) -> None:
+        """Write the keys of windows; those of ``n`` code points that begin at ``i`` to ``places[i] + n - 1``."""
+        values = self.codes.astype(np.uint64) + np.uint64(1)
+        sums, power = np.zeros(len(values), np.uint64), np.uint64(1)
+        with np.errstate(over="ignore"):
+            for n in range(1, min(LONGEST, len(values)) + 1):
+                reach = len(values) - n + 1
+                sums = sums[:reach] + values[n - 1 :] * power
+                power = power * _POWER
+                there = left[:reach] >= n
+                if n == 1:
+                    there &= ~alone
+                keys[places[:reach][there] + n - 1] = _to_key(_mix(sums[there] + _SALT * np.uint64(n)))
+
+
+def _mix(hashes: Hashes) -> Hashes:
+    """Return ``hashes`` with every bit spread over all others, in the steps of SplitMix64 (Steele, Lea, Flood 2014)."""
+    hashes = (hashes ^ (hashes >> np.uint64(30))) * _MIX_FIRST
+    hashes = (hashes ^ (hashes >> np.uint64(27))) * _MIX_SECOND
+    return hashes ^ (hashes >> np.uint64(31))
+
+
+def _to_key(hashes: Hashes) -> Keys:
+    return (hashes >> np.uint64(33)).astype(np.uint32)
+
+
+def _hash_pairs(first: Hashes, second: Hashes) -> Keys:
+    return _to_key(_mix(first * _PAIR_FIRST + second * _PAIR_SECOND)) | np.uint32(WORDS)

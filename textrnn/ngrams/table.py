@@ -1,0 +1,108 @@
+"""A fitted linear model over n-grams, and the scores that it gives to texts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from textrnn.corpus.batching import Ids, Offsets
+from textrnn.ngrams import native
+from textrnn.ngrams.features import Keys, Spelling, check_texts, hash_ngrams
+
+Floats = npt.NDArray[np.float32]
+
+KINDS = 2  # characters and words, as the top bit of a key says
+
+_CODES = 1 << 18  # code points that numpy looks at together
+
+
+@dataclass(frozen=True, eq=False)
+class NgramTable:
+    """The weights of F n-grams for C classes.
+
+    ``keys``: (F,) uint32, rising; ``idf``: (F,) float32; ``weight``: (F, C) float32; ``bias``: (C,) float32.
+
+    Raises:
+        ValueError: the shapes or dtypes do not fit, keys do not rise, or a number is not finite.
+    """
+
+    keys: Keys
+    idf: Floats
+    weight: Floats
+    bias: Floats
+
+    def __post_init__(self) -> None:
+        F, C = len(self.keys), len(self.bias)
+        if self.keys.shape != (F,) or self.idf.shape != (F,) or self.weight.shape != (F, C) or self.bias.shape != (C,):
+            raise ValueError("the shapes of an n-gram table do not fit")
+        floats = (self.idf, self.weight, self.bias)
+        if self.keys.dtype != np.uint32 or any(array.dtype != np.float32 for array in floats):
+            raise ValueError("an n-gram table has keys of uint32 and numbers of float32")
+        if (self.keys[1:] <= self.keys[:-1]).any():
+            raise ValueError("the keys of an n-gram table do not rise")
+        if not all(np.isfinite(array).all() for array in floats):
+            raise ValueError("a number of an n-gram table is not finite")
+
+    def score(
+        self,
+        ids: Ids,
+        offsets: Offsets,
+        spelling: Spelling,
+        *,
+        threads: int | None = None,
+        library: bool = True,
+    ) -> Floats:
+        """Return the scores (B, C) float32 of the B texts that ``ids`` and ``offsets`` hold.
+
+        Of each kind of n-gram, words and characters, the occurrences in the table give the sum of idf * weight, divided
+        by the square root of the sum of idf^2; both are added to the bias. A text's scores do not depend on the others,
+        nor on ``threads``, and the C++ library and numpy (``library=False``, or where the library is not) give the same.
+
+        Raises:
+            ValueError: offsets that do not rise from 0 to N, or an id that ``spelling`` has not.
+            MemoryError: there is not enough.
+        """
+        if library and native.is_there() and self._slots is not None:
+            table = (self._slots, self._values, np.ascontiguousarray(self.bias))
+            return native.score(ids, offsets, (spelling.codes, spelling.offsets), table=table, threads=threads)
+        check_texts(ids, offsets, spelling)
+        scores = np.empty((len(offsets) - 1, len(self.bias)), np.float32)
+        ends = np.append(0, np.cumsum(np.diff(spelling.offsets)[ids]))[offsets]
+        start = 0
+        while start < len(scores):
+            stop = max(start + 1, int(np.searchsorted(ends, ends[start] + _CODES, side="right")) - 1)
+            first, last = offsets[start], offsets[stop]
+            keys, bounds = hash_ngrams(ids[first:last], offsets[start : stop + 1] - first, spelling, library=False)
+            scores[start:stop] = self._add_up(keys, bounds)
+            start = stop
+        return scores
+
+    def _add_up(self, keys: Keys, bounds: Offsets) -> Floats:
+        """Return the scores of texts with these n-grams; each sum goes in order and in float64, as in the library."""
+        B, C = len(bounds) - 1, len(self.bias)
+        scores = np.tile(self.bias.astype(np.float64), (B, 1))
+        if len(self.keys):
+            rows = np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)
+            found = self.keys[rows] == keys
+            rows, kinds = rows[found], (keys[found] >> np.uint32(31)).astype(np.int64)
+            group = np.repeat(np.arange(B), np.diff(bounds))[found] * KINDS + kinds
+            sums = np.empty((1 + C, B, KINDS))
+            for column, values in enumerate(self._values.T):
+                sums[column] = np.bincount(group, values[rows], minlength=B * KINDS).reshape(B, KINDS)
+            norms = np.sqrt(sums[0])
+            norms[norms == 0] = 1
+            for kind in (1, 0):  # words first
+                scores += (sums[1:, :, kind] / norms[:, kind]).T
+        return scores.astype(np.float32)
+
+    @cached_property
+    def _values(self) -> Floats:
+        """(F, 1+C) float32: what an occurrence adds, idf^2 and idf * weight."""
+        return np.concatenate([self.idf[:, None] ** 2, self.idf[:, None] * self.weight], axis=1)
+
+    @cached_property
+    def _slots(self) -> npt.NDArray[np.uint64] | None:
+        return native.build_slots(self.keys)
