@@ -1,6 +1,7 @@
 """The n-grams of texts that are given as piece ids, hashed to 32-bit keys: what training and prediction both count.
 
-The numpy code here is the definition; the C++ library gives the same keys in the same order. docs/ngrams.md has the formulas.
+The numpy code here is the definition; the C++ library gives the same keys in the same order. The formulas are in
+docs/ngrams.md.
 """
 
 from __future__ import annotations
@@ -73,8 +74,8 @@ def hash_ngrams(
         library: whether the C++ library computes it, where it is there; numpy gives the same.
 
     Returns:
-        keys (K,) uint32, one for each occurrence, and their offsets (B+1,) int64. The order of a text: for each word its
-        key, that of the pair that it ends, then its windows by start and length; at last the pair that ends the text.
+        keys (K,) uint32, one for each occurrence, and their offsets (B+1,) int64. The order in a text: of each word its
+        key, that of the pair that it ends, its windows by start and length; at last the pair that ends the text.
 
     Raises:
         ValueError: offsets that do not rise from 0 to N, or an id that ``spelling`` has not.
@@ -97,9 +98,10 @@ def check_texts(ids: Ids, offsets: Offsets, spelling: Spelling) -> None:
 
 @dataclass(frozen=True, eq=False)
 class _Words:
-    """The W words of B texts, each with a blank on both sides: ``codes`` (S,) uint32, word ``w`` begins at ``starts[w]``.
+    """The W words of B texts, each with a blank on both sides.
 
-    ``bounds`` (B+1,) int64: text ``b`` has the words ``bounds[b]`` to ``bounds[b+1]``.
+    ``codes``: (S,) uint32, all of them end to end; word ``w`` begins at ``starts[w]`` and has ``sizes[w]`` code points.
+    ``bounds``: (B+1,) int64, text ``b`` has the words from ``bounds[b]`` on, to ``bounds[b+1]``.
     """
 
     codes: Codes

@@ -59,7 +59,7 @@ class NgramTable:
 
         Of each kind of n-gram, words and characters, the occurrences in the table give the sum of idf * weight, divided
         by the square root of the sum of idf^2; both are added to the bias. A text's scores do not depend on the others,
-        nor on ``threads``, and the C++ library and numpy (``library=False``, or where the library is not) give the same.
+        nor on ``threads``. The C++ library and numpy (``library=False``, or where the library is not) give the same.
 
         Raises:
             ValueError: offsets that do not rise from 0 to N, or an id that ``spelling`` has not.
