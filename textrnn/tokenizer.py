@@ -199,7 +199,7 @@ class Tokenizer:
         return {i: str(spm.id_to_piece(i)) for i in range(len(self)) if not any(is_one(i) for is_one in special)}
 
     def list_bytes(self) -> dict[int, int]:
-        """Return the byte of each piece that stands for one (``<0x41>``), by its id: models with byte fallback have such."""
+        """Return the byte of each piece that stands for one (``<0x41>``), by its id: of byte fallback."""
         spm = self._processor
         return {i: int(spm.id_to_piece(i)[3:5], 16) for i in range(len(self)) if spm.is_byte(i)}
 

@@ -60,9 +60,9 @@ def fit_ngrams(
     Returns:
         The table, or None where nothing can be learned: no two classes, or no label that some texts have and others
         lack, or no n-gram. A class that no text has gets no weights, and a bias such that its probability in a text
-        without known n-grams is 1 / (n + 1 + m), where n is the number of texts and m that of such classes; a label that
-        k of n texts have, none or all, has the score log((k + 1) / (n - k + 1)) everywhere. Both are Laplace's rule of
-        succession.
+        without known n-grams is 1 / (n + 1 + m), where n is the number of texts and m that of such classes; a label
+        that k of n texts have, none or all, has the score log((k + 1) / (n - k + 1)) everywhere. Both follow from
+        Laplace's rule of succession.
 
     Of more than 2,000,000 pieces, or so many that the entries of the matrix times C would be more than 5e8, texts are
     drawn. How many entries there are for each piece is estimated from the n-grams of 1,000 texts; equal ones in a text
@@ -98,7 +98,7 @@ def _draw(texts: Texts, spelling: Spelling, *, targets: npt.NDArray[Any], classe
     lengths = texts.lengths
     if not len(rows):
         return rows
-    drawn = np.random.default_rng(seed).permutation(rows)
+    drawn = np.random.default_rng(seed % 2**32).permutation(rows)
     probed = texts.select(np.sort(drawn[:_PROBED]))
     ngrams = len(hash_ngrams(probed.ids, probed.offsets, spelling)[0])
     rate = max(1, ngrams / max(1, len(probed.ids)))
