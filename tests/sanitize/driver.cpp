@@ -3,6 +3,7 @@
 // a race. What it looks at by itself: every output is written whole, and neither the number of threads, nor what else
 // runs, nor a fork changes a bit of it. What the numbers should be is tests/ops/sru/test_operator.py's to say.
 #include "beside.h"
+#include "ngrams.h"
 #include "problem.h"
 #include "product.h"
 
@@ -10,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -39,6 +41,10 @@ int textrnn_add_rows(const float* x, const int64_t* places, int64_t N, int64_t R
 int textrnn_squares(const textrnn::Moved* parts, int64_t count, double* sum, int threads);
 int textrnn_adamw(const textrnn::Moved* parts, int64_t count, const textrnn::Rates* rates, int threads);
 int textrnn_multiply(const textrnn::Product* p, int threads);
+int textrnn_ngram_counts(const textrnn::Texts* texts, int64_t* counts, int threads);
+int textrnn_ngram_keys(const textrnn::Texts* texts, const int64_t* bounds, uint32_t* keys, int threads);
+int textrnn_ngram_slots(const uint32_t* keys, int64_t F, uint64_t* slots, int64_t S);
+int textrnn_ngram_scores(const textrnn::Texts* texts, const textrnn::Linear* linear, float* scores, int threads);
 }
 
 namespace {
@@ -352,6 +358,67 @@ int64_t check_beside() {
   return calls;
 }
 
+template <class T>
+Buffer put(const std::vector<T>& values) {
+  const Buffer buffer(int64_t(values.size() * sizeof(T)));
+  if (!values.empty()) std::memcpy(buffer.as<char>(), values.data(), buffer.size());
+  return buffer;
+}
+
+// Texts without pieces, of blanks alone, of one long word, and longer than the keys that are looked up together.
+int64_t check_ngrams() {
+  const Buffer codes = put<uint32_t>({0x2581, 'a', 'b', 0x2581, 0x1100ff, 'c', 0x2581, 'd', 'e', 'f', 'g', 'h', 'i', 'j'});
+  const Buffer spelling = put<int64_t>({0, 0, 1, 3, 5, 7, 14});  // the first piece has none
+  std::vector<int32_t> ids;
+  std::vector<int64_t> offsets = {0};
+  const int64_t lengths[] = {0, 1, 2, 0, 40, 3, 700, 5, 1, 0, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 300, 0};
+  for (const int64_t length : lengths) {
+    for (int64_t i = 0; i < length; ++i)
+      drawn = drawn * 1664525u + 1013904223u, ids.push_back(length == 300 ? 2 : length == 1 ? 1 : int32_t(drawn >> 16) % 6);
+    offsets.push_back(int64_t(ids.size()));
+  }
+  const Buffer id = put(ids), offset = put(offsets);
+  textrnn::Texts texts{int64_t(ids.size()), int64_t(offsets.size()) - 1, 6, 14, id.as<int32_t>(), offset.as<int64_t>(),
+                       codes.as<uint32_t>(), spelling.as<int64_t>()};
+  int64_t calls = 0;
+  std::string before;
+  for (const int threads : {1, 2, 4}) {
+    const Buffer counts(texts.B * 8), bounds((texts.B + 1) * 8);
+    EXPECT(textrnn_ngram_counts(&texts, counts.as<int64_t>(), threads) == 0, "ngram_counts");
+    bounds.as<int64_t>()[0] = 0;
+    for (int64_t i = 0; i < texts.B; ++i) bounds.as<int64_t>()[i + 1] = bounds.as<int64_t>()[i] + counts.as<int64_t>()[i];
+    const int64_t K = bounds.as<int64_t>()[texts.B];
+    const Buffer keys(K * 4);
+    EXPECT(textrnn_ngram_keys(&texts, bounds.as<int64_t>(), keys.as<uint32_t>(), threads) == 0, "ngram_keys");
+    std::string bits = bits_of(bounds) + bits_of(keys);
+    std::vector<uint32_t> kept;  // every third
+    for (int64_t i = 0; i < K; i += 3) kept.push_back(keys.as<uint32_t>()[i]);
+    std::sort(kept.begin(), kept.end());
+    kept.erase(std::unique(kept.begin(), kept.end()), kept.end());
+    for (const int64_t C : {1, 2, 5}) {
+      const int64_t F = int64_t(kept.size()), S = 1 << 12;
+      const Buffer sorted = put(kept), slots = put(std::vector<uint64_t>(size_t(S))), scores(texts.B * C * 4);
+      EXPECT(textrnn_ngram_slots(sorted.as<uint32_t>(), F, slots.as<uint64_t>(), S) == 0, "ngram_slots");
+      const Buffer values = put(std::vector<float>(size_t(F * (1 + C)), 0.5f)), bias = put(std::vector<float>(size_t(C), 2.0f));
+      const textrnn::Linear linear{F, C, S, slots.as<uint64_t>(), values.as<float>(), bias.as<float>()};
+      EXPECT(textrnn_ngram_scores(&texts, &linear, scores.as<float>(), threads) == 0, "ngram_scores");
+      EXPECT(!has_nan(scores, 4) && scores.as<float>()[0] == 2.0f && scores.as<float>()[6 * C] > 2.0f, "ngram_scores");
+      bits += bits_of(scores), calls += 2;
+    }
+    EXPECT(before.empty() || bits == before, "n-grams: the bits");
+    before = bits, calls += 2;
+  }
+  const Buffer alike(4000 * 4), slots = put(std::vector<uint64_t>(1 << 14));
+  for (int64_t i = 0; i < 4000; ++i) alike.as<uint32_t>()[i] = uint32_t(i) << 20;
+  EXPECT(textrnn_ngram_slots(alike.as<uint32_t>(), 4000, slots.as<uint64_t>(), 1 << 14) == 2, "keys at one place");
+  const Buffer counts(texts.B * 8);
+  id.as<int32_t>()[5] = 6;
+  EXPECT(textrnn_ngram_counts(&texts, counts.as<int64_t>(), 2) == 2, "an id that is not there");
+  id.as<int32_t>()[5] = 0, offset.as<int64_t>()[3] = -1;
+  EXPECT(textrnn_ngram_counts(&texts, counts.as<int64_t>(), 2) == 2, "offsets that fall");
+  return calls + 3;
+}
+
 int64_t check_refusals() {
   const Inputs inputs({4, 1, 4, 7, {2, 1}, 0});
   const Outputs outputs(inputs, true);
@@ -417,6 +484,6 @@ int main() {
     calls += check_callers(level) + check_shapes() + check_sigmoid() + check_beside();
     levels += std::string(" ") + name;
   }
-  calls += check_products() + check_refusals() + check_fork();
+  calls += check_products() + check_ngrams() + check_refusals() + check_fork();
   std::printf("%lld calls with%s\n", static_cast<long long>(calls), levels.c_str());
 }
