@@ -103,7 +103,9 @@ def test_who_knows_what(path: Path) -> None:
         assert "torch" not in names
 
 
-@pytest.mark.parametrize("module", ["textrnn.cli.app", "textrnn.inference.stream", "textrnn.report.evaluation"])
+@pytest.mark.parametrize(
+    "module", ["textrnn.cli.app", "textrnn.inference.stream", "textrnn.ngrams.table", "textrnn.report.evaluation"]
+)
 def test_importing_does_not_load_torch(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from collections import Counter
 
 import numpy as np
@@ -52,6 +54,11 @@ def score_plainly(table: NgramTable, batch: PackedBatch) -> npt.NDArray[np.float
                 total = total + n * float(table.idf[row]) / norm * table.weight[row].astype(np.float64)
         scores.append(total)
     return np.array(scores)
+
+
+def test_scoring_needs_numpy_alone() -> None:
+    code = "import sys, textrnn.ngrams.table; sys.exit(bool({'torch', 'sklearn', 'scipy'} & {*sys.modules}))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @everywhere
