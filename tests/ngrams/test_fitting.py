@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 
 from pieces import make_spelling
 from textrnn.corpus.batching import Corpus, PackedBatch, pack
-from textrnn.ngrams import fitting
+from textrnn.ngrams import fitting, native
 from textrnn.ngrams.features import WORDS, Spelling, hash_ngrams
 from textrnn.ngrams.fitting import fit_ngrams
 from textrnn.ngrams.table import NgramTable
@@ -119,6 +119,13 @@ def test_the_same_bytes_again_from_memory_and_from_disk(monkeypatch: pytest.Monk
     assert bytes_of(fit(batch, 3, seed=2)) != wanted
     for seed in (-1, 2**40):
         fit(batch, 3, seed=seed)
+
+
+def test_the_same_bytes_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = draw_labelled(200, 2)
+    wanted = bytes_of(fit(batch, 2))
+    monkeypatch.setattr(native, "is_there", lambda: False)
+    assert bytes_of(fit(batch, 2)) == wanted
 
 
 def test_no_warning_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
