@@ -183,8 +183,8 @@ def show_seconds(values: Sequence[float]) -> str:
 FIELDS = (  # of a result, how the rows are called, how values are shown
     ("accuracy", "{}", show_percent),
     ("seconds", "{}, training s", show_seconds),
-    ("ece_before", "{}, ECE before calibration %", show_percent),
-    ("ece", "{}, ECE %", show_percent),
+    ("calibration_error_uncalibrated", "{}, ECE before calibration %", show_percent),
+    ("calibration_error", "{}, ECE %", show_percent),
 )
 
 

@@ -7,14 +7,16 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 import pytest
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
 
 from textrnn import calibration
 from textrnn.calibration import (
     HIGHEST_TEMPERATURE,
     LEAST_TEMPERATURE,
+    fit_share,
     fit_temperature,
     measure_calibration_error,
+    mix,
     to_log_probabilities,
 )
 
@@ -178,3 +180,57 @@ def test_probabilities_are_those_of_the_divided_scores() -> None:
     found = to_log_probabilities(scores, 2.5, several=True)
     assert found.dtype == np.float32
     np.testing.assert_allclose(np.exp(found), 1 / (1 + np.exp(-scores.astype(np.float64) / 2.5)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("factors", [(0.8, 0.4), (0.1, 2.0), (3.0, 1.0)])
+def test_the_share_is_that_of_the_lowest_loss(several: bool, factors: tuple[float, float]) -> None:
+    """Scores of which the truth is a known sum are found again, as another program finds them."""
+    scores, true = draw(4000, several=several)
+    first = np.random.default_rng(2).normal(size=scores.shape).astype(np.float32)
+    second = (scores - factors[0] * first) / np.float32(factors[1])
+    share = fit_share(first, second, true)
+    found = minimize(
+        lambda x: smoothed_loss(x[0] * first + x[1] * second, true, 0.0), np.array([0.5, 0.5]), method="Nelder-Mead"
+    )
+    assert share == pytest.approx(found.x[1] / found.x.sum(), abs=1e-3)
+    assert share == pytest.approx(factors[1] / sum(factors), abs=0.03)
+    mixed = mix(first, second, share)
+    temperature = fit_temperature(mixed, true)
+    assert 1 / temperature == pytest.approx(found.x.sum(), rel=2e-3)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_model_that_knows_nothing_has_no_share(several: bool) -> None:
+    scores, true = draw(3000, several=several)
+    has = true if several else np.eye(scores.shape[1], dtype=bool)[true]
+    wrong = np.random.default_rng(3).normal(size=scores.shape).astype(np.float32) - 0.5 * has.astype(np.float32)
+    assert fit_share(scores, wrong, true) == 0.0
+    assert fit_share(wrong, scores, true) == 1.0
+
+
+def test_a_share_that_nothing_says_is_a_half() -> None:
+    scores, true = draw(50, several=False)
+    assert fit_share(scores, scores, np.full(50, -1)) == 0.5
+    broken = scores.copy()
+    broken[3, 2] = np.nan
+    assert fit_share(scores, broken, true) == fit_share(broken, scores, true) == 0.5
+    assert 0 <= fit_share(scores, scores, true) <= 1
+
+
+def test_the_share_counts_known_classes_alone_and_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    scores, true = draw(500, several=False)
+    other = np.random.default_rng(4).normal(size=scores.shape).astype(np.float32) + scores / 2
+    wanted = fit_share(scores, other, true)
+    strangers = np.concatenate([true, np.full(40, -1)])
+    more = [np.concatenate([part, part[:40] * 5]) for part in (scores, other)]
+    assert fit_share(*more, strangers) == pytest.approx(wanted, rel=1e-9)
+    monkeypatch.setattr(calibration, "_BLOCK", 64)
+    assert fit_share(scores, other, true) == pytest.approx(wanted, rel=1e-6)
+
+
+def test_what_separates_all_texts_has_a_share_too() -> None:
+    true = np.arange(90) % 3
+    scores = np.eye(3, dtype=np.float32)[true] * 4
+    weak = np.eye(3, dtype=np.float32)[true] * 0.1 + np.random.default_rng(5).normal(size=(90, 3)).astype(np.float32)
+    assert 0 <= fit_share(scores, weak, true) < 0.5

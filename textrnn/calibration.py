@@ -99,6 +99,89 @@ def _differentiate(scores: Scores, true: npt.NDArray[Any], *, factor: float, dou
     return slope, factor * curvature
 
 
+def mix(first: Scores, second: Scores, share: float) -> Scores:
+    """Return ``(1 - share) first + share second`` of scores (B, C) float32."""
+    mixed: Scores = np.float32(1 - share) * first + np.float32(share) * second
+    return mixed
+
+
+def fit_share(first: Scores, second: Scores, true: npt.NDArray[Any]) -> float:
+    """Return the share m of ``second`` at which ``(1 - m) first + m second`` are the best scores of these texts.
+
+    Args:
+        first, second: (B, C), before softmax or sigmoid, of two models.
+        true: as in :func:`fit_temperature`.
+
+    That is a product of experts: the mean of the logarithms of two models' probabilities, weighed, and normalised. Best
+    is the lowest loss that any temperature gives, that of :func:`fit_temperature`, whose doubt is in it. It is the
+    minimum over ``a first + b second`` with a and b not negative, and m = b / (a + b): a convex problem of two numbers,
+    which Newton's method solves, halving steps that do not lower the loss. Where it leaves the quadrant the better of
+    the two models is left alone (m is 0 or 1). 0.5 where no text counts or a score is not finite.
+    """
+    n = true.size if true.ndim == 2 else int((true >= 0).sum())
+    if not n or not np.isfinite(first).all() or not np.isfinite(second).all():
+        return 0.5
+    factors, doubt = np.array([0.5, 0.5]), 1 / (n + 2)
+    loss, slope, curvature = _differentiate_pair(first, second, true, factors=factors, doubt=doubt)
+    for _ in range(_STEPS):
+        move = np.linalg.lstsq(curvature, slope, rcond=None)[0]
+        if slope @ move < _PRECISE * n:
+            break
+        size = 1.0
+        while size > _PRECISE:
+            at = factors - size * move
+            found = _differentiate_pair(first, second, true, factors=at, doubt=doubt)
+            if found[0] < loss:
+                break
+            size /= 2
+        else:
+            break
+        factors, (loss, slope, curvature) = at, found
+    a, b = factors
+    if a > 0 and b > 0:
+        return float(b / (a + b))
+    alone = [_measure_loss(scores, true, doubt=doubt) for scores in (first, second)]
+    return float(alone[1] < alone[0])
+
+
+def _measure_loss(scores: Scores, true: npt.NDArray[Any], *, doubt: float) -> float:
+    """Return the loss of ``scores`` alone at their own temperature, added up."""
+    factors = np.array([1 / fit_temperature(scores, true), 0.0])
+    return _differentiate_pair(scores, scores, true, factors=factors, doubt=doubt)[0]
+
+
+def _differentiate_pair(
+    first: Scores, second: Scores, true: npt.NDArray[Any], *, factors: npt.NDArray[np.float64], doubt: float
+) -> tuple[float, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the loss of ``factors[0] first + factors[1] second``, its gradient (2,) and Hessian (2, 2), added up."""
+    C = first.shape[1]
+    rows = max(1, _BLOCK // (2 * C))
+    loss, slope, curvature = 0.0, np.zeros(2), np.zeros((2, 2))
+    for start in range(0, len(first), rows):
+        has = true[start : start + rows]
+        x = np.stack([part[start : start + rows].astype(np.float64) for part in (first, second)])
+        if has.ndim == 2:
+            s, wanted = np.tensordot(factors, x, 1), np.where(has, 1 - doubt, doubt)
+            p = np.exp(-np.logaddexp(0, -s))
+            loss += float((np.logaddexp(0, s) - wanted * s).sum())
+            slope += (x * (p - wanted)).sum(axis=(1, 2))
+            curvature += np.einsum("kbc,lbc,bc->kl", x, x, p * (1 - p))
+        else:
+            x, has = x[:, has >= 0], has[has >= 0]
+            s = np.tensordot(factors, x, 1)
+            top = s.max(axis=1, keepdims=True, initial=-np.inf)
+            p = np.exp(s - top)
+            total = p.sum(axis=1, keepdims=True)
+            p /= total
+            wanted = np.full(s.shape, doubt / max(1, C - 1))
+            wanted[np.arange(len(s)), has] = 1 - doubt if C > 1 else 1.0
+            loss += float((top + np.log(total)).sum() - (wanted * s).sum())
+            mean = (p * x).sum(axis=2, keepdims=True)
+            slope += (x * (p - wanted)).sum(axis=(1, 2))
+            curvature += np.einsum("kbc,lbc,bc->kl", x - mean, x - mean, p)
+    return loss, slope, curvature
+
+
 def measure_calibration_error(probabilities: npt.NDArray[Any], right: npt.NDArray[np.bool_]) -> float:
     """Return the expected calibration error (ECE), in [0, 1], of ``probabilities`` (n,) that each was ``right`` (n,).
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
@@ -18,13 +17,16 @@ from textrnn.config import Config
 from textrnn.corpus.examples import is_label
 from textrnn.errors import ModelError, TokenizerError
 from textrnn.files import atomic_write
+from textrnn.ngrams.table import NgramTable
 from textrnn.tokenizer import Tokenizer
 
 _VERSION = 3
-_OLDER = (1, 2)  # before there was a temperature: of models that give one label a text, and several
+_OLDER = (1, 2)  # before there were a temperature and n-grams: of models that give one label a text, and several
 MODEL_NAME = "model.safetensors"
 
 _TOKENIZER = "tokenizer"
+_NGRAMS = "ngrams."  # begins the names of the tensors of the n-gram branch
+_NGRAM_FIELDS = tuple(field.name for field in fields(NgramTable))
 _METADATA = "textrnn"  # one key only: the order of several is not fixed, and the same model should be the same bytes
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
@@ -35,7 +37,8 @@ class SavedModel:
     """What a model file holds.
 
     ``thresholds`` (C,) are those of a model that gives a text several labels: the probabilities from which it does.
-    Scores are divided by ``temperature`` before they become probabilities.
+    Scores are divided by ``temperature`` before they become probabilities. Where there are ``ngrams``, the scores are
+    ``1 - ngram_share`` times the network's and ``ngram_share`` times theirs.
     """
 
     config: Config
@@ -44,6 +47,8 @@ class SavedModel:
     weights: Weights
     thresholds: tuple[float, ...] | None = None
     temperature: float = 1.0
+    ngrams: NgramTable | None = None
+    ngram_share: float = 0.0
 
 
 def save_model(path: Path, model: SavedModel) -> None:
@@ -57,6 +62,9 @@ def save_model(path: Path, model: SavedModel) -> None:
     if model.thresholds is not None:
         header["thresholds"] = list(model.thresholds)
     tensors: dict[str, npt.NDArray[Any]] = {name: np.ascontiguousarray(array) for name, array in model.weights.items()}
+    if model.ngrams is not None:
+        header["ngram_share"] = float(model.ngram_share)
+        tensors |= {f"{_NGRAMS}{name}": getattr(model.ngrams, name) for name in _NGRAM_FIELDS}
     tensors[_TOKENIZER] = np.frombuffer(model.tokenizer.model, np.uint8)
     with atomic_write(path) as file:
         file.write(save(tensors, {_METADATA: json.dumps(header, ensure_ascii=False)}))
@@ -92,14 +100,18 @@ def load_model(path: Path) -> SavedModel:
     try:
         tensors = load_file(path)
         labels = tuple(_read_labels(header["labels"]))
-        config = Config.model_validate(header["config"])
+        config = _read_config(header["config"], version)
         tokenizer = Tokenizer(tensors.pop(_TOKENIZER).tobytes(), name=path)
         has_thresholds = version == 2 or (version == _VERSION and "thresholds" in header)
         thresholds = _read_thresholds(header["thresholds"], len(labels)) if has_thresholds else None
         temperature = 1.0 if version in _OLDER else _read_temperature(header["temperature"])
-    except (SafetensorError, KeyError, TypeError, ValidationError, TokenizerError, OSError) as error:
+        ngrams = _take_ngrams(tensors, classes=len(labels))
+        share = 0.0 if ngrams is None else _read_share(header["ngram_share"])
+    except (SafetensorError, KeyError, TypeError, ValueError, TokenizerError, OSError) as error:
         raise ModelError(path, f"damaged: {str(error).splitlines()[0]}") from None
-    model = SavedModel(config, labels, tokenizer, tensors, thresholds, temperature)
+    model = SavedModel(
+        config, labels, tokenizer, tensors, thresholds, temperature=temperature, ngrams=ngrams, ngram_share=share
+    )
     if fault := _find_fault(model):
         raise ModelError(path, f"damaged: {fault}")
     return model
@@ -191,6 +203,33 @@ def _read_temperature(temperature: Any) -> float:
     if not isinstance(temperature, float) or not float(limits.tiny) <= temperature <= float(limits.max):
         raise TypeError("the temperature is no number above 0.0 in float32")
     return temperature
+
+
+def _read_config(tree: Any, version: int) -> Config:
+    config = Config.model_validate(tree)
+    if version in _OLDER:  # it has no n-grams, which are there now where nothing is said
+        return config.model_copy(update={"ngrams": config.ngrams.model_copy(update={"share": 0.0})})
+    return config
+
+
+def _take_ngrams(tensors: dict[str, npt.NDArray[Any]], *, classes: int) -> NgramTable | None:
+    """Take the tensors of the n-gram branch, if there is one, out of ``tensors``."""
+    parts = {name: tensors.pop(f"{_NGRAMS}{name}") for name in _NGRAM_FIELDS if f"{_NGRAMS}{name}" in tensors}
+    if not parts:
+        return None
+    try:
+        table = NgramTable(**parts)
+    except TypeError:
+        raise TypeError(f"of the n-grams there {'is' if len(parts) == 1 else 'are'} only {', '.join(parts)}") from None
+    if len(table.bias) != classes:
+        raise TypeError(f"the n-grams are of {len(table.bias)} labels, not {classes}")
+    return table
+
+
+def _read_share(share: Any) -> float:
+    if not isinstance(share, float) or not 0 <= share <= 1:
+        raise TypeError("the share of the n-grams is no number from 0.0 to 1.0")
+    return share
 
 
 def make_labels(labels: Sequence[str]) -> tuple[str, ...]:

@@ -39,18 +39,28 @@ def count_plainly(codes: list[int]) -> list[int]:
     keys, before = [], 0xD450D8653459D86B
 
     def pair(one: int, other: int) -> int:
-        return 2**31 + (mix((one * 0x7BF7B06DBE1E1B5D + other * 0x434AF8C5F5423E09) % WHOLE) >> 33)
+        return 2**31 + (mix((one * 0x7BF7B06DBE1E1B5D + other * 0x434AF8C5F5423E09) % WHOLE) >> 34)
 
     for word in filter(None, words):
         hashed = mix((add_up(word) + 0x2301531EA91AC263) % WHOLE)
-        keys += [2**31 + (hashed >> 33), pair(before, hashed)]
+        keys += [2**31 + (hashed >> 34), pair(before, hashed)]
         before, padded = hashed, [0x2581, *word, 0x2581]
         for start in range(len(padded)):
             for n in range(1, 7):
                 window = padded[start : start + n]
                 if len(window) == n and window != [0x2581]:
-                    keys.append(mix((add_up(window) + n * 0x39643AEB745FCB87) % WHOLE) >> 33)
-    return keys + ([pair(before, 0x9AB21290D1EB8FE7)] if len(keys) else [])
+                    keys.append(mix((add_up(window) + n * 0x39643AEB745FCB87) % WHOLE) >> 34)
+    if not keys:
+        return []
+    keys.append(pair(before, 0x9AB21290D1EB8FE7))
+    return keys + count_across([0x2581, *[code for word in filter(None, words) for code in (*word, 0x2581)]])
+
+
+def count_across(line: list[int]) -> list[int]:
+    """The keys of the windows of ``line`` that have a blank inside."""
+    windows = [line[start : start + n] for start in range(len(line)) for n in range(3, 7) if start + n <= len(line)]
+    across = [window for window in windows if 0x2581 in window[1:-1]]
+    return [2**30 + (mix((add_up(window) + len(window) * 0x6C1F2B9D4E83A705) % WHOLE) >> 34) for window in across]
 
 
 def keys_of(batch: PackedBatch, *, library: bool, threads: int = 1) -> list[npt.NDArray[np.uint32]]:
@@ -74,7 +84,7 @@ def test_a_short_text_by_hand(library: bool) -> None:
     # " a" and "e": one word of two code points, with blanks around it windows of 2 + 3 + 2 + 1
     (found,) = keys_of(pack([[6, 7]]), library=library)
     assert len(found) == 8 + 3
-    assert (found >> 31).tolist() == [1, 1, *[0] * 8, 1]
+    assert (found >> 30).tolist() == [2, 2, *[0] * 8, 2]
     assert len(set(found.tolist())) == 11
     # in other pieces it is the same text; blanks add nothing
     for same in ([2, 2, 6, 0, 7], [6, 7, 2], [0, 6, 7, 0, 0]):
@@ -82,7 +92,8 @@ def test_a_short_text_by_hand(library: bool) -> None:
     # the order of code points, and of words, counts
     swapped, apart = keys_of(pack([[2, 7, 9], [6, 2, 7]]), library=library)
     assert sorted(swapped.tolist()) != sorted(found.tolist())
-    assert len(apart) == 2 * (4 + 2) + 1
+    # and "a e", " a e", "a e ", " a e " across words
+    assert (apart >> 30).tolist() == [*[2, 2, 0, 0, 0, 0] * 2, 2, 1, 1, 1, 1]
 
 
 @everywhere
@@ -151,18 +162,18 @@ def test_other_layouts_and_kinds_of_ids_will_do() -> None:
 
 
 def test_few_keys_are_the_same() -> None:
-    # of n random 31-bit numbers some n^2 / 2^32 come twice
+    # of n random 30-bit numbers some n^2 / 2^31 come twice
     texts = [[*map(int, f"{i:05d}")] for i in range(100_000)]
     batch = pack(texts)
     digits = Spelling(np.arange(0x30, 0x3A, dtype=np.uint32), np.arange(11))
     keys, bounds = hash_ngrams(batch.ids, batch.offsets, digits)
     words = keys[bounds[:-1]]
-    assert len(words) - len(np.unique(words)) < 20  # 2.3 are expected
+    assert len(words) - len(np.unique(words)) < 20  # 4.7 are expected
     pairs = keys[bounds[:-1] + 1]
     assert len(pairs) - len(np.unique(pairs)) < 20
     # windows of 1 to 5 digits, those at the start of a word and at its end, and whole words between blanks are another
     wanted = sum(10**n for n in range(1, 6)) + 2 * sum(10**n for n in range(1, 6))
-    assert wanted - len(np.unique(keys[keys < 2**31])) < 100
+    assert wanted - len(np.unique(keys[keys < 2**30])) < 100
 
 
 def test_the_spelling_of_a_tokenizer(tokenizer: Tokenizer) -> None:

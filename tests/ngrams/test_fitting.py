@@ -66,13 +66,14 @@ def build_matrix(batch: PackedBatch) -> tuple[csr_matrix, npt.NDArray[np.uint32]
     kept = (keys >= WORDS) | (df >= 2)
     counts, keys = counts[:, kept], keys[kept]
     parts, idf = [], np.zeros(len(keys))
-    for of_kind in (keys < WORDS, keys >= WORDS):
+    for kind, factor in enumerate((1.0, 0.5, 1.0)):
+        of_kind = keys >> 30 == kind
         transformer = TfidfTransformer(norm=None).fit(counts[:, of_kind])
         idf[of_kind] = transformer.idf_
         once = counts[:, of_kind]
         squares = once @ np.square(transformer.idf_)
         weighed = transformer.transform(once)
-        scale = 1 / np.sqrt(np.where(squares > 0, squares, 1))
+        scale = factor / np.sqrt(np.where(squares > 0, squares, 1))
         parts.append(weighed.multiply(scale[:, None]))
     return hstack(parts).tocsr().astype(np.float32), keys, idf
 

@@ -14,7 +14,7 @@ import pytest
 from pieces import draw_texts, make_spelling
 from textrnn.corpus.batching import PackedBatch, pack
 from textrnn.ngrams import native, table
-from textrnn.ngrams.features import WORDS, hash_ngrams
+from textrnn.ngrams.features import hash_ngrams
 from textrnn.ngrams.table import NgramTable
 
 needs_library = pytest.mark.skipif(not native.is_there(), reason="the library was not compiled")
@@ -47,11 +47,11 @@ def score_plainly(table: NgramTable, batch: PackedBatch) -> npt.NDArray[np.float
     for text in range(len(batch)):
         total = table.bias.astype(np.float64)
         counts = Counter(keys[bounds[text] : bounds[text + 1]].tolist())
-        for words in (False, True):
-            kind = [(rows[key], n) for key, n in counts.items() if key in rows and (key >= WORDS) == words]
+        for number, factor in enumerate((1.0, 0.5, 1.0)):
+            kind = [(rows[key], n) for key, n in counts.items() if key in rows and key >> 30 == number]
             norm = math.sqrt(sum(n * float(table.idf[row]) ** 2 for row, n in kind))
             for row, n in kind:
-                total = total + n * float(table.idf[row]) / norm * table.weight[row].astype(np.float64)
+                total = total + factor * n * float(table.idf[row]) / norm * table.weight[row].astype(np.float64)
         scores.append(total)
     return np.array(scores)
 

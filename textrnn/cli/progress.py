@@ -143,7 +143,7 @@ def make_reporter() -> Reporter:
 def format_metric(record: EpochRecord, metric: str) -> str:
     """Return the metric's name and value, as in ``accuracy 87.89 %``."""
     if metric == "loss":
-        return f"valid loss {record.valid_loss:.4f}"
+        return f"loss {record.valid_loss:.4f}, accuracy {100 * record.accuracy:.2f} %"
     return f"{METRIC_NAMES[metric]} {100 * getattr(record, metric):.2f} %"
 
 

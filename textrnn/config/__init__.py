@@ -9,6 +9,7 @@ from textrnn.config.sections import (
     DataFormat,
     ModelConfig,
     ModelType,
+    NgramConfig,
     TrainConfig,
     split_fold,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "DataFormat",
     "ModelConfig",
     "ModelType",
+    "NgramConfig",
     "Override",
     "TrainConfig",
     "dump_yaml",

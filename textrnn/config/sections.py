@@ -111,10 +111,19 @@ class ModelConfig(Section):
     )
 
 
+class NgramConfig(Section):
+    """A linear branch over n-grams of words and characters, beside the network."""
+
+    share: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] = Field(
+        "auto", description="of the scores; auto: fitted on valid; 0: the network alone, without the branch"
+    )
+    penalty: float = Field(0.1, gt=0, le=1e6, description="of its squared weights, against the sum of the losses")
+
+
 class TrainConfig(Section):
     """The optimisation."""
 
-    epochs: int = Field(20, ge=1, le=1_000_000, description="passes over the training text, at most")
+    epochs: int = Field(12, ge=1, le=1_000_000, description="passes over the training text, at most")
     batch_size: int | None = Field(
         None, ge=1, le=1_000_000, description="texts in a step; none: 8, 16 or 32, by the number of training texts"
     )
@@ -129,7 +138,7 @@ class TrainConfig(Section):
     )
     precision: Precision = Field("fp32", description="fp32, or by autocast bf16, or fp16 (CUDA only)")
     compile: bool = Field(False, description="compile the network with torch.compile")
-    lr: float = Field(0.002, gt=0, description="highest learning rate of AdamW")
+    lr: float = Field(0.003, gt=0, description="highest learning rate of AdamW")
     weight_decay: float = Field(0.01, ge=0, description="AdamW's decoupled weight decay")
     schedule: Schedule = Field("linear", description="how the rate goes on after it has risen")
     warmup: float = Field(0.05, ge=0, lt=1, description="share of all steps in which the rate rises")
@@ -145,18 +154,20 @@ class TrainConfig(Section):
     embedding_dropout: float = Field(
         0.0, ge=0, lt=1, description="share of the vocabulary whose vectors are dropped, wherever they stand in a batch"
     )
-    ema: float = Field(
-        0.0,
-        ge=0,
-        lt=1,
-        description="decay of a running mean of the weights, which is judged and saved (0.999); 0: none",
+    r_drop: float = Field(
+        1.0, ge=0, le=100, description="how much a text's scores by two draws of dropout should agree (R-Drop); 0: not"
     )
-    patience: int = Field(5, ge=1, le=1_000_000, description="epochs without a better metric before training stops")
+    ema: float = Field(
+        0.995, ge=0, lt=1, description="decay of a running mean of the weights, which is judged and saved; 0: none"
+    )
+    patience: int = Field(
+        5, ge=1, le=1_000_000, description="epochs without a better metric, or loss on valid, before training stops"
+    )
     checkpoint_minutes: float = Field(
         10.0, ge=0, description="minutes between checkpoints, which --resume goes on from; 0: one after each step"
     )
     metric: Metric = Field(
-        "accuracy", description="what valid is judged by; the best weights are kept; micro_f1 with data.multi_label"
+        "loss", description="what valid is judged by; the best weights are kept; micro_f1 with data.multi_label"
     )
     tensorboard: bool = Field(False, description="write events for TensorBoard into the run folder")
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(42, description="fixes everything that is drawn at random")
@@ -172,6 +183,7 @@ class Config(Section):
     tokenizer: TokenizerConfig = TokenizerConfig()
     embedding: EmbeddingConfig = EmbeddingConfig()
     model: ModelConfig = ModelConfig()
+    ngrams: NgramConfig = NgramConfig()
     train: TrainConfig = TrainConfig()
 
     @model_validator(mode="before")

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from textrnn.calibration import to_log_probabilities
+from textrnn.calibration import mix, to_log_probabilities
 from textrnn.corpus.batching import PackedBatch, pack, sorted_batches
 from textrnn.inference.cells import Array, Packing, pool, run_layer
 from textrnn.modelfile import SavedModel, load_model
+from textrnn.ngrams.features import Spelling
 
 _BATCH_TOKENS = 8192  # bounds the memory of a batch: some 6 KB a token and layer at the default widths
 
@@ -37,6 +38,8 @@ class Engine:
         self._config, self._max_length = model.config.model, model.config.data.max_length
         self.thresholds = None if model.thresholds is None else np.array(model.thresholds)
         self.temperature = model.temperature
+        self._ngrams, self._ngram_share = model.ngrams, model.ngram_share
+        self._spelling = None if model.ngrams is None else Spelling.of(model.tokenizer)
         self.separator = model.config.data.label_separator
         self._layers = [
             {name.removeprefix(prefix): array for name, array in model.weights.items() if name.startswith(prefix)}
@@ -68,7 +71,7 @@ class Engine:
         result = np.empty((len(texts), len(self.labels)), np.float32)
         packed = pack(self._tokenizer.encode_all(texts, max_length=self._max_length))
         for rows, batch in sorted_batches(packed, _BATCH_TOKENS):
-            result[rows] = self._score(batch)
+            result[rows] = self._mix(self._score(batch), batch)
         return result
 
     def predict(
@@ -98,6 +101,12 @@ class Engine:
         assert wanted is not None
         given: npt.NDArray[np.bool_] = np.exp(log_probabilities) >= wanted
         return given
+
+    def _mix(self, scores: Array, batch: PackedBatch) -> Array:
+        """Return ``scores`` (B, C) of the network mixed with those of the n-grams, if the model has some."""
+        if self._ngrams is None or self._spelling is None:
+            return scores
+        return mix(scores, self._ngrams.score(batch.ids, batch.offsets, self._spelling), self._ngram_share)
 
     def _score(self, batch: PackedBatch) -> Array:
         config, weights = self._config, self._weights

@@ -6,6 +6,7 @@ docs/ngrams.md.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,10 +18,14 @@ from textrnn.tokenizer import Tokenizer
 
 LONGEST = 6
 """Code points of the longest window of characters."""
+SHORTEST_ACROSS = 3
+"""Code points of the shortest window across words."""
 BLANK = 0x2581  # as in pieces
 UNKNOWN = 0xFFFD  # what an unknown piece counts as
 FIRST_BYTE = 0x110000  # byte pieces are symbols behind the last code point
-WORDS = 0x8000_0000  # the bit of a key that says that it is of words
+KINDS = 3
+KIND_BITS = 30  # behind the kind of a key: 0 for characters of a word, then these
+ACROSS, WORDS = 0x4000_0000, 0x8000_0000
 
 Codes = npt.NDArray[np.uint32]
 Keys = npt.NDArray[np.uint32]
@@ -30,6 +35,7 @@ Hashes = npt.NDArray[np.uint64]
 # with others.
 _POWER = np.uint64(0xDAC8DC4917B45A3D)
 _SALT = np.uint64(0x39643AEB745FCB87)  # times n: of windows of n code points
+_ACROSS_SALT = np.uint64(0x6C1F2B9D4E83A705)  # before that, across words
 _WORD_SALT = np.uint64(0x2301531EA91AC263)
 _PAIR_FIRST, _PAIR_SECOND = np.uint64(0x7BF7B06DBE1E1B5D), np.uint64(0x434AF8C5F5423E09)
 _BEGIN, _END = np.array([[0xD450D8653459D86B], [0x9AB21290D1EB8FE7]], np.uint64)
@@ -75,7 +81,8 @@ def hash_ngrams(
 
     Returns:
         keys (K,) uint32, one for each occurrence, and their offsets (B+1,) int64. The order in a text: of each word its
-        key, that of the pair that it ends, its windows by start and length; at last the pair that ends the text.
+        key, that of the pair that it ends, its windows by start and length; then the pair that ends the text, and the
+        windows across words by start and length.
 
     Raises:
         ValueError: offsets that do not rise from 0 to N, or an id that ``spelling`` has not.
@@ -139,6 +146,8 @@ class _Words:
         alone[self.starts] = True
         windows = make_offsets(np.minimum(left, LONGEST) - alone)
         counts = 2 + last + windows[self.starts + self.sizes] - windows[self.starts]
+        across, extra = self._hash_across(last)
+        counts[last] += extra
         firsts = make_offsets(counts)
         keys = np.empty(int(firsts[-1]), np.uint32)
         hashes = self._hash_words()
@@ -147,7 +156,9 @@ class _Words:
         first[self.bounds[:-1][np.diff(self.bounds) > 0]] = True
         before = np.where(first, _BEGIN, np.append(_BEGIN, hashes[:-1])[:W])
         keys[firsts[:-1] + 1] = _hash_pairs(before, hashes)
-        keys[firsts[1:][last] - 1] = _hash_pairs(hashes[last], _END)
+        ends = firsts[1:][last] - extra
+        keys[ends - 1] = _hash_pairs(hashes[last], _END)
+        keys[np.repeat(ends - make_offsets(extra)[:-1], extra) + np.arange(len(across))] = across
         places = windows[:-1] + np.repeat(firsts[:-1] + 2 - windows[self.starts], self.sizes) - (alone & (left > 1))
         self._put_windows(keys, left=left, alone=alone, places=places)
         return keys, firsts[self.bounds]
@@ -167,21 +178,51 @@ class _Words:
         ]
         return _mix(np.add.reduceat(terms, starts) + _WORD_SALT)
 
+    def _hash_across(self, last: npt.NDArray[np.bool_]) -> tuple[Keys, npt.NDArray[np.int64]]:
+        """Return the keys of windows across words, and how many each text has that has a word.
+
+        ``last`` (W,) are the last words of their texts. Words that follow one another have one blank between them.
+        """
+        kept = np.ones(len(self.codes), np.bool_)
+        kept[(self.starts + self.sizes - 1)[~last]] = False
+        codes = self.codes[kept]
+        ends = make_offsets((self.sizes - ~last).astype(np.int64))[1:][last]  # of the texts
+        if not len(ends):
+            return np.zeros(0, np.uint32), np.zeros(0, np.int64)
+        places = np.arange(len(codes))
+        text = np.searchsorted(ends, places, side="right")
+        blanks = np.append(np.flatnonzero(codes == BLANK), len(codes))
+        # the blank inside a window is neither its first code point nor its last
+        shortest = blanks[np.searchsorted(blanks, places, side="right")] - places + 2
+        shortest, longest = np.maximum(shortest, SHORTEST_ACROSS), np.minimum(ends[text] - places, LONGEST)
+        firsts = make_offsets(np.maximum(0, longest - shortest + 1))
+        keys = np.empty(int(firsts[-1]), np.uint32)
+        for n, sums in _add_up_windows(codes):
+            found = (shortest[: len(sums)] <= n) & (longest[: len(sums)] >= n)
+            to = firsts[: len(sums)][found] + n - shortest[: len(sums)][found]
+            keys[to] = _to_key(_mix(sums[found] + _ACROSS_SALT * np.uint64(n))) | np.uint32(ACROSS)
+        return keys, np.diff(firsts[np.append(0, ends)])
+
     def _put_windows(
         self, keys: Keys, *, left: npt.NDArray[np.int64], alone: npt.NDArray[np.bool_], places: npt.NDArray[np.int64]
     ) -> None:
         """Write the keys of windows; those of ``n`` code points that begin at ``i`` to ``places[i] + n - 1``."""
-        values = self.codes.astype(np.uint64) + np.uint64(1)
-        sums, power = np.zeros(len(values), np.uint64), np.uint64(1)
-        with np.errstate(over="ignore"):
-            for n in range(1, min(LONGEST, len(values)) + 1):
-                reach = len(values) - n + 1
-                sums = sums[:reach] + values[n - 1 :] * power
-                power = power * _POWER
-                there = left[:reach] >= n
-                if n == 1:
-                    there &= ~alone
-                keys[places[:reach][there] + n - 1] = _to_key(_mix(sums[there] + _SALT * np.uint64(n)))
+        for n, sums in _add_up_windows(self.codes):
+            there = left[: len(sums)] >= n
+            if n == 1:
+                there &= ~alone
+            keys[places[: len(sums)][there] + n - 1] = _to_key(_mix(sums[there] + _SALT * np.uint64(n)))
+
+
+def _add_up_windows(codes: Codes) -> Iterator[tuple[int, Hashes]]:
+    """Yield n from 1 to LONGEST, and for the windows of n code points the sum of (code + 1) * power^k."""
+    values = codes.astype(np.uint64) + np.uint64(1)
+    sums, power = np.zeros(len(values), np.uint64), np.uint64(1)
+    with np.errstate(over="ignore"):
+        for n in range(1, min(LONGEST, len(values)) + 1):
+            sums = sums[: len(values) - n + 1] + values[n - 1 :] * power
+            power = power * _POWER
+            yield n, sums
 
 
 def _mix(hashes: Hashes) -> Hashes:
@@ -192,7 +233,7 @@ def _mix(hashes: Hashes) -> Hashes:
 
 
 def _to_key(hashes: Hashes) -> Keys:
-    return (hashes >> np.uint64(33)).astype(np.uint32)
+    return (hashes >> np.uint64(64 - KIND_BITS)).astype(np.uint32)
 
 
 def _hash_pairs(first: Hashes, second: Hashes) -> Keys:

@@ -14,8 +14,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from textrnn.corpus.batching import Rows, Texts, make_offsets
-from textrnn.ngrams.features import WORDS, Keys, Spelling, hash_ngrams
-from textrnn.ngrams.table import KINDS, Floats, NgramTable
+from textrnn.ngrams.features import KIND_BITS, KINDS, WORDS, Keys, Spelling, hash_ngrams
+from textrnn.ngrams.table import FACTORS, Floats, NgramTable
 
 MOST_PIECES = 2_000_000
 """Of more text than this so much is drawn."""
@@ -25,8 +25,8 @@ MOST_WEIGHTS = 1 << 22
 """The most weights of a table, of all its classes."""
 LEAST_TEXTS = 2
 """An n-gram of characters counts where so many texts have it."""
-INVERSE_PENALTY = 10.0
-"""C of scikit-learn's LogisticRegression."""
+PENALTY = 0.1
+"""Of the squared weights: 1 / C of scikit-learn's LogisticRegression."""
 
 _TOLERANCE, _MOST_PASSES = 1e-3, 100
 _CHUNK = 50_000  # pieces of the texts whose n-grams are merged together
@@ -43,6 +43,7 @@ def fit_ngrams(
     classes: int,
     targets: npt.NDArray[Any],
     weights: Weights | tuple[Weights, Weights] | None = None,
+    penalty: float = PENALTY,
     seed: int,
 ) -> NgramTable | None:
     """Fit a table to B texts: one multinomial logistic regression or, of several labels a text, one for each label.
@@ -55,6 +56,7 @@ def fit_ngrams(
             which it has (B, C) bool.
         weights: how much a text of each class counts (C,); or of several labels a pair of (C,): how much a text counts
             that has the label, and one that lacks it.
+        penalty: the loss is the sum of the texts' losses, and half of ``penalty`` times the sum of squared weights.
         seed: of what is drawn; the same arguments give the same table.
 
     Returns:
@@ -78,9 +80,9 @@ def fit_ngrams(
         return None
     x = counts.weigh(keys, idf)
     if targets.ndim == 2:
-        weight, bias = _fit_labels(x, targets, weights=weights, seed=seed)
+        weight, bias = _fit_labels(x, targets, weights=weights, penalty=penalty, seed=seed)
     else:
-        weight, bias = _fit_classes(x, targets, classes=classes, weights=weights, seed=seed)
+        weight, bias = _fit_classes(x, targets, classes=classes, weights=weights, penalty=penalty, seed=seed)
     return NgramTable(keys, idf, weight, bias)
 
 
@@ -148,7 +150,8 @@ class _Counts:
     def weigh(self, keys: Keys, idf: Floats) -> csr_matrix:
         """Return what a table's weights are multiplied with (n, F) float32.
 
-        An n-gram's entry is count * idf, divided by the root of the sum of count * idf^2 over those of its kind.
+        An n-gram's entry is count * idf, divided by the root of the sum of count * idf^2 over those of its kind, times
+        the kind's factor.
         """
         n, filled = len(self.bounds) - 1, 0
         data, columns = np.empty(len(self.keys), np.float32), np.empty(len(self.keys), np.int32)
@@ -159,11 +162,12 @@ class _Counts:
             found = keys[places] == self.keys[entries]
             text = np.repeat(np.arange(part.start, part.stop), sizes[part])[found]
             places, counts = places[found], self.counts[entries][found]
-            group = (text - part.start) * KINDS + (keys[places] >= WORDS)
+            kinds = keys[places] >> np.uint32(KIND_BITS)
+            group = (text - part.start) * KINDS + kinds
             values = idf[places].astype(np.float64)
             norms = np.sqrt(np.bincount(group, counts * np.square(values)))
             put = slice(filled, filled + len(places))
-            data[put], columns[put] = counts * values / norms[group], places
+            data[put], columns[put] = np.take(FACTORS, kinds) * counts * values / norms[group], places
             sizes[part] = np.bincount(text - part.start, minlength=part.stop - part.start)
             filled = put.stop
         bounds = make_offsets(sizes).astype(np.int32)
@@ -181,11 +185,11 @@ def _cut(sizes: npt.NDArray[Any], most: int) -> Iterator[slice]:
 
 
 def _fit_classes(
-    x: csr_matrix, true: npt.NDArray[Any], *, classes: int, weights: Any, seed: int
+    x: csr_matrix, true: npt.NDArray[Any], *, classes: int, weights: Any, penalty: float, seed: int
 ) -> tuple[Floats, Floats]:
     weight, bias = np.zeros((x.shape[1], classes), np.float32), np.zeros(classes, np.float32)
     there = np.unique(true)
-    w, b = _regress(x, true, sample=None if weights is None else np.asarray(weights)[true], seed=seed)
+    w, b = _regress(x, true, sample=None if weights is None else np.asarray(weights)[true], penalty=penalty, seed=seed)
     if len(there) == 2:  # one column: the score of the second class less that of the first
         w, b = np.concatenate([-w / 2, w / 2]), np.concatenate([-b / 2, b / 2])
     bias[:] = np.logaddexp.reduce(b.astype(np.float64)) - math.log(len(true) + 1)
@@ -193,7 +197,9 @@ def _fit_classes(
     return weight, bias
 
 
-def _fit_labels(x: csr_matrix, has: npt.NDArray[Any], *, weights: Any, seed: int) -> tuple[Floats, Floats]:
+def _fit_labels(
+    x: csr_matrix, has: npt.NDArray[Any], *, weights: Any, penalty: float, seed: int
+) -> tuple[Floats, Floats]:
     n, C = has.shape
     weight, bias = np.zeros((x.shape[1], C), np.float32), np.zeros(C, np.float32)
     for label in range(C):
@@ -203,15 +209,15 @@ def _fit_labels(x: csr_matrix, has: npt.NDArray[Any], *, weights: Any, seed: int
             bias[label] = math.log((k + 1) / (n - k + 1))
             continue
         sample = None if weights is None else np.where(own, weights[0][label], weights[1][label])
-        w, b = _regress(x, own, sample=sample, seed=seed)
+        w, b = _regress(x, own, sample=sample, penalty=penalty, seed=seed)
         weight[:, label], bias[label] = w[0], b[0]
     return weight, bias
 
 
-def _regress(x: csr_matrix, true: npt.NDArray[Any], *, sample: Any, seed: int) -> tuple[Any, Any]:
+def _regress(x: csr_matrix, true: npt.NDArray[Any], *, sample: Any, penalty: float, seed: int) -> tuple[Any, Any]:
     """Return scikit-learn's coefficients (classes or 1, F) and intercepts."""
     model = LogisticRegression(
-        C=INVERSE_PENALTY, solver="sag", tol=_TOLERANCE, max_iter=_MOST_PASSES, random_state=seed % 2**32
+        C=1 / penalty, solver="sag", tol=_TOLERANCE, max_iter=_MOST_PASSES, random_state=seed % 2**32
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the bound on passes is meant

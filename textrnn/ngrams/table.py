@@ -10,11 +10,12 @@ import numpy.typing as npt
 
 from textrnn.corpus.batching import Ids, Offsets
 from textrnn.ngrams import native
-from textrnn.ngrams.features import Keys, Spelling, check_texts, hash_ngrams
+from textrnn.ngrams.features import KIND_BITS, KINDS, Keys, Spelling, check_texts, hash_ngrams
 
 Floats = npt.NDArray[np.float32]
 
-KINDS = 2  # characters and words, as the top bit of a key says
+FACTORS = (1.0, 0.5, 1.0)
+"""What the sums of each kind are multiplied by: characters of a word, characters across words, words."""
 
 _CODES = 1 << 18  # code points that numpy looks at together
 
@@ -57,8 +58,8 @@ class NgramTable:
     ) -> Floats:
         """Return the scores (B, C) float32 of the B texts that ``ids`` and ``offsets`` hold.
 
-        Of each kind of n-gram, words and characters, the occurrences in the table give the sum of idf * weight, divided
-        by the square root of the sum of idf^2; both are added to the bias. A text's scores do not depend on the others,
+        Of each kind of n-gram, the occurrences in the table give the sum of idf * weight, divided by the square root of
+        the sum of idf^2; times the kind's factor it is added to the bias. A text's scores do not depend on the others,
         nor on ``threads``. The C++ library and numpy (``library=False``, or where the library is not) give the same.
 
         Raises:
@@ -87,15 +88,15 @@ class NgramTable:
         if len(self.keys):
             rows = np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)
             found = self.keys[rows] == keys
-            rows, kinds = rows[found], (keys[found] >> np.uint32(31)).astype(np.int64)
+            rows, kinds = rows[found], (keys[found] >> np.uint32(KIND_BITS)).astype(np.int64)
             group = np.repeat(np.arange(B), np.diff(bounds))[found] * KINDS + kinds
             sums = np.empty((1 + C, B, KINDS))
             for column, values in enumerate(self._values.T):
                 sums[column] = np.bincount(group, values[rows], minlength=B * KINDS).reshape(B, KINDS)
             norms = np.sqrt(sums[0])
             norms[norms == 0] = 1
-            for kind in (1, 0):  # words first
-                scores += (sums[1:, :, kind] / norms[:, kind]).T
+            for kind in reversed(range(KINDS)):
+                scores += FACTORS[kind] * (sums[1:, :, kind] / norms[:, kind]).T
         return scores.astype(np.float32)
 
     @cached_property

@@ -13,7 +13,7 @@ from textrnn.training import EpochRecord, Outcome
 
 Scores = dict[str, float]
 
-_NO_METRICS = {"epoch", "step", "loss", "valid_loss", "lr", "seconds", "tokens_per_second", "best"}
+_NO_METRICS = {"epoch", "step", "loss", "valid_loss", "network_loss", "lr", "seconds", "tokens_per_second", "best"}
 
 
 @dataclass(frozen=True)

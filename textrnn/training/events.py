@@ -17,6 +17,7 @@ _MOST_POINTS = 5000  # of a curve over all steps
 _PER_EPOCH = {
     "loss": "train/loss_of_epoch",
     "valid_loss": "valid/loss",
+    "network_loss": "valid/loss_of_network",
     "accuracy": "valid/accuracy",
     "micro_f1": "valid/micro_f1",
     "macro_f1": "valid/macro_f1",

@@ -4,33 +4,66 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
-from textrnn.calibration import Scores, fit_temperature, to_log_probabilities
+from textrnn.calibration import Scores, fit_share, fit_temperature, mix, to_log_probabilities
 from textrnn.classifier import Classifier
+from textrnn.config import NgramConfig
 from textrnn.corpus.batching import PackedBatch, sorted_batches
 from textrnn.metrics import score, score_sets
+from textrnn.ngrams.features import Spelling
+from textrnn.ngrams.table import NgramTable
 from textrnn.training.averaging import WeightAverage
 from textrnn.training.dataset import Dataset
 from textrnn.training.ranks import Ranks
 from textrnn.training.step import to_device
-from textrnn.training.targets import make_targets, sum_losses
+from textrnn.training.targets import NO_CLASS, make_targets, sum_losses
 from textrnn.training.thresholds import tune_thresholds
 
 VALID_TOKENS = 16384  # of a valid batch
+_TEXTS = 1 << 14  # whose losses are computed together
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is found on valid: mean losses over the texts with a known label, and the metrics over all texts.
+
+    All are those of what would be saved now, n-grams and temperature in it, so that the loss tells of no more than what
+    is wrong; ``network_loss`` is that of the network without n-grams, at a temperature of its own.
+    """
+
+    loss: float
+    network_loss: float
+    metrics: dict[str, float]
 
 
 class Judge:
-    """Holds what is judged and saved: ``model``, and as it was judged last its ``temperature`` and ``thresholds``.
+    """Holds what is judged and saved, as it was judged last.
 
-    There are thresholds where texts have several labels.
+    That is ``model``, the ``ngram_share`` that the scores of its n-gram branch have, the ``temperature``, and where
+    texts have several labels their ``thresholds``. Of several ranks the first has the branch.
     """
 
-    def __init__(self, dataset: Dataset, model: Classifier, *, device: torch.device, ranks: Ranks) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        model: Classifier,
+        *,
+        device: torch.device,
+        ranks: Ranks,
+        ngrams: NgramTable | None = None,
+        config: NgramConfig | None = None,
+    ) -> None:
         self.dataset, self.device, self.ranks = dataset, device, ranks
         self.model = self._trained = model
+        self.ngrams, self._share = ngrams, 0.0 if config is None else config.share
+        self.ngram_share = 0.0
         self.temperature = 1.0
         self.thresholds: tuple[float, ...] | None = None
 
@@ -43,50 +76,77 @@ class Judge:
             self.model.load_state_dict({"embedding.weight": embedding, **network})
 
     @torch.no_grad()
-    def validate(self, pause: Callable[[], None]) -> tuple[float, dict[str, float]]:
-        """Return the mean loss over the valid texts with a known label, and the metrics over all of them.
-
-        The loss is that of the scores as they are, without calibration, as the loss of training is. ``pause`` is called
-        after each batch, but where several processes share them.
-        """
+    def validate(self, pause: Callable[[], None]) -> Judgement:
+        """Judge the model as it is. ``pause`` is called after each batch, but where several processes share them."""
         self.model.eval()
-        valid = self.dataset.valid
-        found: Scores = np.zeros((len(valid), len(self.dataset.labels)), np.float32)
-        losses = np.zeros(1)
-        for number, (rows, batch) in enumerate(sorted_batches(valid, VALID_TOKENS)):
+        found: Scores = np.zeros((len(self.dataset.valid), len(self.dataset.labels)), np.float32)
+        for number, (rows, batch) in enumerate(sorted_batches(self.dataset.valid, VALID_TOKENS)):
             if number % self.ranks.size != self.ranks.rank:
                 continue
-            found[rows], loss = self.score(batch)
-            losses += loss
+            found[rows] = self.score(batch)
             if self.ranks.size == 1:  # the ranks have different numbers of batches
                 pause()
-        if self.ranks.size > 1:  # elsewhere they need not go to the device, which may have no float64
-            parts = [torch.from_numpy(part).to(self.device) for part in (found, losses)]
-            self.ranks.add_up(parts)
-            found, losses = (part.cpu().numpy() for part in parts)
-        known = int((valid.classes >= 0).sum())
-        return float(losses[0]) / max(1, known), self.measure(found)
+        return self.measure(self._add_up(found))
 
-    def measure(self, scores: Scores) -> dict[str, float]:
-        """Return the metrics on valid of its ``scores`` (B, C).
+    def score(self, batch: PackedBatch) -> Scores:
+        """Return the network's scores (B, C) of the texts."""
+        ids, offsets = (to_device(part, self.device) for part in (batch.ids, batch.offsets))
+        scores: Scores = self.model(ids, offsets).float().cpu().numpy()
+        return scores
 
-        The temperature is fitted first and, where texts have several labels, the thresholds of the probabilities at it.
+    def measure(self, scores: Scores) -> Judgement:
+        """Judge the network's ``scores`` (B, C) of valid.
+
+        The share of the n-grams is fitted first, then the temperature and, where texts have several labels, the
+        thresholds of the probabilities at it.
         """
-        valid, sets = self.dataset.valid, self.dataset.sets
-        if sets is None:
-            self.temperature = fit_temperature(scores, valid.classes)
-            return score(valid.classes, scores.argmax(axis=1))
-        true = sets.make_matrix(valid.classes)
-        known = true[:, : scores.shape[1]]
+        sets = self.dataset.sets
+        true: npt.NDArray[Any] = self.dataset.valid.classes
+        if sets is not None:
+            true = sets.make_matrix(true)
+        known = true if sets is None else true[:, : scores.shape[1]]
+        network_loss = self._measure_loss(scores, fit_temperature(scores, known))
+        if self._share and self._ngram_scores.any():
+            share = self._share
+            self.ngram_share = fit_share(scores, self._ngram_scores, known) if share == "auto" else float(share)
+            scores = mix(scores, self._ngram_scores, self.ngram_share)
         self.temperature = fit_temperature(scores, known)
+        loss = self._measure_loss(scores, self.temperature)
+        if sets is None:
+            return Judgement(loss, network_loss, score(true, scores.argmax(axis=1)))
         probabilities = np.exp(to_log_probabilities(scores, self.temperature, several=True))
         thresholds = tune_thresholds(known, probabilities)
         self.thresholds = tuple(thresholds.tolist())
-        return score_sets(true, probabilities >= thresholds)
+        return Judgement(loss, network_loss, score_sets(true, probabilities >= thresholds))
 
-    def score(self, batch: PackedBatch) -> tuple[Scores, float]:
-        """Return the scores (B, C) of the texts, and the sum of the losses of those with a known label."""
-        targets = make_targets(batch.classes, self.dataset.sets, len(self.dataset.labels))
-        ids, offsets, wanted = (to_device(part, self.device) for part in (batch.ids, batch.offsets, targets))
-        scores = self.model(ids, offsets)
-        return scores.float().cpu().numpy(), float(sum_losses(scores, wanted))
+    @cached_property
+    def _ngram_scores(self) -> Scores:
+        """The scores (B, C) of the n-grams on valid, which stay as they are."""
+        valid = self.dataset.valid
+        found: Scores = np.zeros((len(valid), len(self.dataset.labels)), np.float32)
+        if self.ngrams is not None:
+            spelling = Spelling.of(self.dataset.tokenizer)
+            for rows, batch in sorted_batches(valid, VALID_TOKENS):
+                found[rows] = self.ngrams.score(batch.ids, batch.offsets, spelling)
+        return self._add_up(found)
+
+    def _add_up(self, part: Scores) -> Scores:
+        """Return the sum of what the ranks have."""
+        if self.ranks.size == 1:
+            return part
+        tensor = torch.from_numpy(part).to(self.device)
+        self.ranks.add_up([tensor])
+        added: Scores = tensor.cpu().numpy()
+        return added
+
+    def _measure_loss(self, scores: Scores, temperature: float) -> float:
+        """Return the mean loss of ``scores`` (B, C), divided by ``temperature``, over the texts with a known label."""
+        classes, sets = self.dataset.valid.classes, self.dataset.sets
+        known = np.flatnonzero(classes != NO_CLASS)
+        losses = 0.0
+        for start in range(0, len(known), _TEXTS):
+            rows = known[start : start + _TEXTS]
+            targets = make_targets(classes[rows], sets, scores.shape[1])
+            calibrated = torch.from_numpy(scores[rows] / np.float32(temperature))
+            losses += float(sum_losses(calibrated, torch.from_numpy(targets)))
+        return losses / max(1, len(known))

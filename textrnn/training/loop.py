@@ -18,6 +18,7 @@ from textrnn.corpus.reading import STDIN
 from textrnn.errors import DivergedError, ModelError, StoppedError
 from textrnn.metrics import rank_by
 from textrnn.modelfile import SavedModel
+from textrnn.ngrams.table import NgramTable
 from textrnn.runs import POINTER, point_to
 from textrnn.training.checkpoint import CHECKPOINT_NAME, Checkpoint, explaining_damage
 from textrnn.training.dataset import Dataset
@@ -38,7 +39,14 @@ class Trainer:
     """The state of one run."""
 
     def __init__(
-        self, config: Config, dataset: Dataset, *, model: Classifier, device: torch.device, ranks: Ranks
+        self,
+        config: Config,
+        dataset: Dataset,
+        *,
+        model: Classifier,
+        device: torch.device,
+        ranks: Ranks,
+        ngrams: NgramTable | None = None,
     ) -> None:
         self.config, self.dataset, self.model, self.device, self.ranks = config, dataset, model, device, ranks
         self.batch_size, self.batch_tokens = config.train.batch_size, config.train.batch_tokens
@@ -53,7 +61,7 @@ class Trainer:
             model, config.train, loss=loss, device=device, ranks=ranks, frozen=frozen, sets=dataset.sets
         )
         self.reading = Reading(config, dataset.tokenizer)
-        self.judge = Judge(dataset, model, device=device, ranks=ranks)
+        self.judge = Judge(dataset, model, device=device, ranks=ranks, ngrams=ngrams, config=config.ngrams)
         self.progress = Progress()
         self.kept: Path | None = None
         self.saved = False
@@ -78,8 +86,9 @@ class Trainer:
                 reporter.end_epoch(record)
                 best = progress.best
                 assert best is not None  # the first epoch is the best so far
-                if record.epoch - best.epoch >= settings.patience:
-                    reporter.note(f"stopped early: no better {settings.metric} in {settings.patience} epochs")
+                if progress.idle_epochs >= settings.patience:
+                    what = "loss on valid" if settings.metric == "loss" else f"{settings.metric}, nor loss on valid,"
+                    reporter.note(f"stopped early: no better {what} in {settings.patience} epochs")
                     break
                 if record.epoch == settings.epochs or self.is_done:
                     break
@@ -154,19 +163,20 @@ class Trainer:
         """Return the record of the epoch that was trained."""
         progress, settings = self.progress, self.config.train
         self.judge.take(self.stepper.average)
-        valid_loss, scores = self.judge.validate(lambda: self.pause(interrupts, run, reporter))
-        self.check("loss on valid", valid_loss)
+        found = self.judge.validate(lambda: self.pause(interrupts, run, reporter))
+        self.check("loss on valid", found.loss)
         ranked = [rank_by(settings.metric, vars(record), record.valid_loss) for record in progress.records]
         return EpochRecord(
             epoch=progress.epoch,
             step=self.stepper.optimiser.steps,
             loss=progress.loss / progress.texts,
-            valid_loss=valid_loss,
+            valid_loss=found.loss,
+            network_loss=found.network_loss,
             lr=self.rate(),
             seconds=progress.seconds,
             tokens_per_second=progress.tokens / max(progress.seconds, 1e-9),
-            best=rank_by(settings.metric, scores, valid_loss) > max(ranked, default=float("-inf")) or not ranked,
-            **scores,
+            best=rank_by(settings.metric, found.metrics, found.loss) > max(ranked, default=float("-inf")) or not ranked,
+            **found.metrics,
         )
 
     def store(self, record: EpochRecord, run: Run, reporter: Reporter) -> None:
@@ -240,4 +250,6 @@ class Trainer:
             judge.model.export_weights(),
             thresholds=judge.thresholds,
             temperature=judge.temperature,
+            ngrams=judge.ngrams,
+            ngram_share=judge.ngram_share,
         )

@@ -44,13 +44,25 @@ class TextLoss(nn.Module):
     ) -> None:
         super().__init__()
         self._smoothing, self._gamma = config.label_smoothing, config.focal_gamma
-        weights, others = _weigh(config, labels, counts, texts)
+        weights, others = weigh_classes(config, labels, counts, texts)
         self.register_buffer("weights", weights, persistent=False)
         self.register_buffer("others", others, persistent=False)
 
     def forward(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Return the loss () of ``scores`` (B, C) float32 for ``targets``, as ``targets.make_targets`` gives them."""
         return self._sum_classes(scores, targets) if targets.dim() == 1 else self._sum_labels(scores, targets)
+
+    def compare(self, first: Tensor, second: Tensor, targets: Tensor) -> Tensor:
+        """Return how far two scores (B, C) of the same texts are apart, () summed over texts that count.
+
+        That is the mean of the Kullback-Leibler divergences of the probabilities, either way (R-Drop's L_KL, Liang et
+        al. 2021, equation 2), of each label by itself and added up where texts may have several.
+        """
+        if targets.dim() == 1:
+            p, q = first.log_softmax(dim=1), second.log_softmax(dim=1)
+            apart = ((p.exp() - q.exp()) * (p - q)).sum(dim=1)
+            return apart[targets != NO_CLASS].sum() / 2
+        return ((first.sigmoid() - second.sigmoid()) * (first - second))[targets >= 0].sum() / 2
 
     def _sum_classes(self, scores: Tensor, classes: Tensor) -> Tensor:
         plain = self.weights is None and not self._gamma
@@ -82,10 +94,14 @@ class TextLoss(nn.Module):
         return losses.sum()
 
 
-def _weigh(
+def weigh_classes(
     config: TrainConfig, labels: Sequence[str], counts: Sequence[int], texts: int | None
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Return the weights (C,) of texts with a label, and (C,) of those without it, where they may have several."""
+    """Return the weights (C,) of texts with a label, and (C,) of those without it, where they may have several.
+
+    Raises:
+        ConfigError: ``train.class_weights`` names a label that is not there.
+    """
     wanted = config.class_weights
     if wanted is None:
         return None, None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -38,6 +39,18 @@ class Progress:
     def best(self) -> EpochRecord | None:
         """The record of the best epoch so far."""
         return next((record for record in reversed(self.records) if record.best), None)
+
+    @property
+    def idle_epochs(self) -> int:
+        """How many epochs ago the metric or a loss on valid was last better than ever before.
+
+        Losses count too, whatever the metric: they fall long before a text changes its label. So does that of the
+        network alone, which has to become good before it has a share in what is saved.
+        """
+        lowest = min(self.records, key=lambda record: record.valid_loss).epoch
+        alone = min(self.records, key=lambda record: math.inf if record.network_loss is None else record.network_loss)
+        last = self.records[-1]
+        return last.epoch - max(lowest, alone.epoch, self.best.epoch if self.best else 0)
 
     def begin_epoch(self, epoch: int) -> None:
         """Forget what was counted in the epoch before."""

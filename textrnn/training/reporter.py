@@ -27,7 +27,11 @@ class Plan:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One line of metrics.jsonl: losses in nats a text, metrics in [0, 1], speed in pieces a second of training."""
+    """One line of metrics.jsonl: losses in nats a text, metrics in [0, 1], speed in pieces a second of training.
+
+    ``loss`` is what is minimised, on the training text; those on valid are calibrated: ``valid_loss`` of what is saved,
+    and ``network_loss`` of the network without its n-grams.
+    """
 
     epoch: int
     step: int
@@ -41,6 +45,7 @@ class EpochRecord:
     seconds: float
     tokens_per_second: float
     best: bool
+    network_loss: float | None = None  # not in the records of runs that an earlier textrnn began
 
 
 class Reporter:

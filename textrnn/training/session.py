@@ -17,6 +17,7 @@ from textrnn.corpus.reading import STDIN, is_pipe
 from textrnn.errors import ConfigError, OtherRankError, OutOfMemoryError
 from textrnn.modelfile import load_model
 from textrnn.ops.sru.backends import choose_backend
+from textrnn.training.branch import fit_branch
 from textrnn.training.checkpoint import CHECKPOINT_NAME, Checkpoint, explaining_damage
 from textrnn.training.dataset import Dataset, load_dataset
 from textrnn.training.device import make_repeatable, resolve_device
@@ -141,7 +142,8 @@ def _run(
         make_repeatable(config.train.seed)
         model = build(config, dataset).to(device)
         reporter.note(describe(config, model, device, ranks))
-        trainer = Trainer(config, dataset, model=model, device=device, ranks=ranks)
+        ngrams = fit_branch(config, dataset, reporter) if ranks.is_first else None
+        trainer = Trainer(config, dataset, model=model, device=device, ranks=ranks, ngrams=ngrams)
         if checkpoint is not None:
             trainer.restore(checkpoint, run.folder)
         if ranks.size > 1:

@@ -16,9 +16,11 @@ namespace textrnn {
 namespace {
 
 // As in features.py.
-constexpr int kLongest = 6;
-constexpr uint32_t kBlank = 0x2581, kWords = 0x80000000u;
+constexpr int kLongest = 6, kShortestAcross = 3, kKinds = 3, kKindBits = 30;
+constexpr uint32_t kBlank = 0x2581, kAcross = 0x40000000u, kWords = 0x80000000u;
+constexpr double kFactors[kKinds] = {1.0, 0.5, 1.0};  // as in table.py
 constexpr uint64_t kPower = 0xDAC8DC4917B45A3Du, kSalt = 0x39643AEB745FCB87u, kWordSalt = 0x2301531EA91AC263u;
+constexpr uint64_t kAcrossSalt = 0x6C1F2B9D4E83A705u;
 constexpr uint64_t kPairFirst = 0x7BF7B06DBE1E1B5Du, kPairSecond = 0x434AF8C5F5423E09u;
 constexpr uint64_t kBegin = 0xD450D8653459D86Bu, kEnd = 0x9AB21290D1EB8FE7u;
 constexpr uint64_t kMixFirst = 0x5EF3F4DCCCA7B2C1u, kMixSecond = 0x3C8C17F82B5C3331u;
@@ -29,10 +31,10 @@ INLINE uint64_t mix(uint64_t x) {
   return x ^ (x >> 31);
 }
 
-// The upper 31 bits of mix(x), which its last step does not change.
+// The upper 30 bits of mix(x), which its last step does not change.
 INLINE uint32_t to_key(uint64_t x) {
   x = (x ^ (x >> 30)) * kMixFirst;
-  return uint32_t(((x ^ (x >> 27)) * kMixSecond) >> 33);
+  return uint32_t(((x ^ (x >> 27)) * kMixSecond) >> (64 - kKindBits));
 }
 
 INLINE uint32_t to_pair(uint64_t first, uint64_t second) {
@@ -58,7 +60,7 @@ uint64_t put_word(const uint32_t* code, int64_t size, uint64_t before, Sink& sin
   for (int64_t i = 1; i + 1 < size; ++i, power *= kPower) hash += (uint64_t(code[i]) + 1) * power;
   hash = mix(hash);
   uint32_t* to = sink.make_room();
-  to[0] = kWords | uint32_t(hash >> 33), to[1] = to_pair(before, hash);
+  to[0] = kWords | uint32_t(hash >> (64 - kKindBits)), to[1] = to_pair(before, hash);
   sink.next = to + 2;
   for (int64_t i = 0; i + 1 < size; ++i) {
     const int shortest = i ? 1 : 2;  // a blank alone says nothing
@@ -74,36 +76,59 @@ uint64_t put_word(const uint32_t* code, int64_t size, uint64_t before, Sink& sin
   return hash;
 }
 
-// Calls `of_word(codes, size)` for each word of a text, with a blank on both sides, which are in `word`.
-template <class OfWord>
-void walk(const Texts& texts, int64_t text, std::vector<uint32_t>& word, const OfWord& of_word) {
-  word.assign(1, kBlank);
-  const auto finish = [&] {
-    if (word.size() == 1) return;
-    word.push_back(kBlank);
-    of_word(word.data(), int64_t(word.size()));
-    word.resize(1);
-  };
+// Writes to `line` the words of a text with one blank between them, one before and one behind; nothing without words.
+void spell(const Texts& texts, int64_t text, std::vector<uint32_t>& line) {
+  line.assign(1, kBlank);
   for (int64_t i = texts.offsets[text]; i < texts.offsets[text + 1]; ++i) {
     const int64_t* const piece = texts.spelling + texts.ids[i];
-    for (int64_t at = piece[0]; at < piece[1]; ++at) {
-      if (texts.codes[at] == kBlank)
-        finish();
-      else
-        word.push_back(texts.codes[at]);
-    }
+    for (int64_t at = piece[0]; at < piece[1]; ++at)
+      if (texts.codes[at] != kBlank || line.back() != kBlank) line.push_back(texts.codes[at]);
   }
-  finish();
+  if (line.size() == 1)
+    line.clear();
+  else if (line.back() != kBlank)
+    line.push_back(kBlank);
+}
+
+// Calls `of_word(codes, size)` for each word of a line, with a blank on both sides.
+template <class OfWord>
+void walk(const std::vector<uint32_t>& line, const OfWord& of_word) {
+  int64_t start = 0;
+  for (int64_t i = 1; i < int64_t(line.size()); ++i) {
+    if (line[size_t(i)] != kBlank) continue;
+    of_word(line.data() + start, i - start + 1);
+    start = i;
+  }
+}
+
+// Calls `of_place(codes, shortest, longest)` for each place of a line where windows across words begin.
+template <class OfPlace>
+void walk_across(const std::vector<uint32_t>& line, const OfPlace& of_place) {
+  const int64_t size = int64_t(line.size());
+  for (int64_t i = 0, blank = 0; i < size; ++i) {  // `blank`: the first one behind i
+    if (blank <= i)
+      for (blank = i + 1; blank < size && line[size_t(blank)] != kBlank;) ++blank;
+    const int64_t shortest = std::max<int64_t>(blank - i + 2, kShortestAcross), longest = std::min<int64_t>(size - i, kLongest);
+    if (shortest <= longest) of_place(line.data() + i, int(shortest), int(longest));
+  }
 }
 
 template <class Sink>
-void put_text(const Texts& texts, int64_t text, std::vector<uint32_t>& word, Sink& sink) {
+void put_text(const Texts& texts, int64_t text, std::vector<uint32_t>& line, Sink& sink) {
+  spell(texts, text, line);
+  if (line.empty()) return;
   uint64_t before = kBegin;
-  bool any = false;
-  walk(texts, text, word, [&](const uint32_t* code, int64_t size) {
-    before = put_word(code, size, before, sink), any = true;
+  walk(line, [&](const uint32_t* code, int64_t size) { before = put_word(code, size, before, sink); });
+  *sink.make_room() = to_pair(before, kEnd), ++sink.next;
+  walk_across(line, [&](const uint32_t* code, int shortest, int longest) {
+    uint32_t* to = sink.make_room();
+    uint64_t sum = 0, power = 1, salt = kAcrossSalt;
+    for (int n = 1; n <= longest; ++n, power *= kPower, salt += kAcrossSalt) {
+      sum += (uint64_t(code[n - 1]) + 1) * power;
+      if (n >= shortest) *to++ = kAcross | to_key(sum + salt);
+    }
+    sink.next = to;
   });
-  if (any) *sink.make_room() = to_pair(before, kEnd), ++sink.next;
 }
 
 // Where keys go that are wanted: there is room.
@@ -115,7 +140,7 @@ struct Output {
 // Looks keys up, many together so that the memory's latency is not waited for, and adds up what they stand for.
 class Sums {
  public:
-  Sums(const Linear& linear) : linear_(linear), width_(linear.C + 1), sums_(size_t(2 * width_)) {}
+  Sums(const Linear& linear) : linear_(linear), width_(linear.C + 1), sums_(size_t(kKinds * width_)) {}
 
   uint32_t* next = keys_;
   uint32_t* make_room() {
@@ -126,10 +151,17 @@ class Sums {
   // Write the scores (C,) of the text whose keys came, and begin with another.
   void finish(float* scores) {
     flush();
-    const double *characters = sums_.data(), *words = characters + width_;
-    const double c = characters[0] > 0 ? std::sqrt(characters[0]) : 1, w = words[0] > 0 ? std::sqrt(words[0]) : 1;
-    for (int64_t i = 0; i < linear_.C; ++i)
-      scores[i] = float(double(linear_.bias[i]) + words[i + 1] / w + characters[i + 1] / c);
+    double norms[kKinds];
+    for (int kind = 0; kind < kKinds; ++kind) {
+      const double square = sums_[size_t(kind * width_)];
+      norms[kind] = square > 0 ? std::sqrt(square) : 1;
+    }
+    for (int64_t i = 0; i < linear_.C; ++i) {
+      double score = double(linear_.bias[i]);
+      for (int kind = kKinds - 1; kind >= 0; --kind)
+        score += kFactors[kind] * (sums_[size_t(kind * width_ + i + 1)] / norms[kind]);
+      scores[i] = float(score);
+    }
     std::fill(sums_.begin(), sums_.end(), 0.0);
   }
 
@@ -150,7 +182,7 @@ class Sums {
       while (slots[at] && slots[at] >> 32 != key) at = (at + 1) & mask;
       const uint64_t row = uint32_t(slots[at]);
       PREFETCH(linear_.values + (row - (row != 0)) * uint64_t(width_));
-      found_[found] = row | uint64_t(key >> 31) << 32;
+      found_[found] = row | uint64_t(key >> kKindBits) << 32;
       found += row != 0;
     }
     for (int i = 0; i < found; ++i) {
@@ -162,7 +194,7 @@ class Sums {
 
   const Linear& linear_;
   const int64_t width_;
-  std::vector<double> sums_;  // (2, 1+C): of characters, of words
+  std::vector<double> sums_;  // (kKinds, 1+C): of characters, of those across words, of words
   uint32_t keys_[kKeys];
   uint64_t found_[kKeys];
 };
@@ -193,30 +225,32 @@ bool fill_slots(const uint32_t* keys, int64_t F, uint64_t* slots, int64_t S) {
 }
 
 void count_ngrams(const Texts& texts, int64_t first, int64_t last, int64_t* counts) {
-  std::vector<uint32_t> word;
+  std::vector<uint32_t> line;
   for (int64_t text = first; text < last; ++text) {
     int64_t count = 0;
-    walk(texts, text, word, [&](const uint32_t*, int64_t size) {
+    spell(texts, text, line);
+    walk(line, [&](const uint32_t*, int64_t size) {
       const int64_t longest = std::min<int64_t>(kLongest, size);
       count += longest * size - longest * (longest - 1) / 2;  // windows, of which two are blanks: a word and a pair more
     });
-    counts[text] = count + (count > 0);
+    walk_across(line, [&](const uint32_t*, int shortest, int longest) { count += longest - shortest + 1; });
+    counts[text] = count + !line.empty();
   }
 }
 
 void hash_ngrams(const Texts& texts, int64_t first, int64_t last, const int64_t* bounds, uint32_t* keys) {
-  std::vector<uint32_t> word;
+  std::vector<uint32_t> line;
   for (int64_t text = first; text < last; ++text) {
     Output output{keys + bounds[text]};
-    put_text(texts, text, word, output);
+    put_text(texts, text, line, output);
   }
 }
 
 void score_ngrams(const Texts& texts, int64_t first, int64_t last, const Linear& linear, float* scores) {
-  std::vector<uint32_t> word;
+  std::vector<uint32_t> line;
   Sums sums(linear);
   for (int64_t text = first; text < last; ++text) {
-    put_text(texts, text, word, sums);
+    put_text(texts, text, line, sums);
     sums.finish(scores + text * linear.C);
   }
 }
