@@ -13,7 +13,8 @@ from textrnn.config import Config, Override, dump_yaml, load_config, parse_overr
 from textrnn.errors import ConfigError
 
 SECTIONS = (
-    "the sections are data, tokenizer, embedding, model, train, each with its keys ('textrnn config schema' lists them)"
+    "the sections are data, tokenizer, embedding, model, ngrams, train, each with its keys "
+    "('textrnn config schema' lists them)"
 )
 
 
@@ -72,6 +73,14 @@ def faults_of(text: str | bytes, *sets: str) -> list[str]:
             "exp.yaml:1: train.class_weights: should be balanced, or a number above 0 by label, as in {spam: 2.0}, "
             "not {'a': 0}",
         ),
+        ("ngrams: {share: 1.5}\n", "exp.yaml:1: ngrams.share: should be auto, or a number from 0 to 1, not 1.5"),
+        ("ngrams: {share: -0.1}\n", "exp.yaml:1: ngrams.share: should be auto, or a number from 0 to 1, not -0.1"),
+        ("ngrams: {share: .nan}\n", "exp.yaml:1: ngrams.share: should be auto, or a number from 0 to 1, not nan"),
+        ("ngrams: {share: some}\n", "exp.yaml:1: ngrams.share: should be auto, or a number from 0 to 1, not 'some'"),
+        ("ngrams: {share: true}\n", "exp.yaml:1: ngrams.share: should be auto, or a number from 0 to 1, not True"),
+        ("ngrams:\n  share:\n", "exp.yaml:2: ngrams.share: should be auto, or a number from 0 to 1, not None"),
+        ("ngrams: {penalty: 0}\n", "exp.yaml:1: ngrams.penalty: should be greater than 0, not 0"),
+        ("ngrams: {shares: 1}\n", "exp.yaml:1: ngrams.shares: unknown key, did you mean 'share'?"),
         ("train: {clip_norm: 0.0}\n", "exp.yaml:1: train.clip_norm: should be greater than 0, not 0.0"),
         ("train: {seed: -1}\n", "exp.yaml:1: train.seed: should be greater than or equal to 0, not -1"),
         ("train: {seed: 4294967296}\n", "exp.yaml:1: train.seed: should be less than 4294967296, not 4294967296"),
@@ -118,6 +127,14 @@ def test_a_fault_names_line_key_and_cure(text: str | bytes, fault: str) -> None:
     [
         ("train.lrr=2", "--set train.lrr=2: train.lrr: unknown key, did you mean 'lr'?"),
         ("train.lr=", "--set train.lr=: train.lr: should be a valid number, not None"),
+        (
+            "ngrams.share=1.5",
+            "--set ngrams.share=1.5: ngrams.share: should be auto, or a number from 0 to 1, not 1.5",
+        ),
+        (
+            "ngrams.share=some",
+            "--set ngrams.share=some: ngrams.share: should be auto, or a number from 0 to 1, not 'some'",
+        ),
         ("train.lr=-1", "--set train.lr=-1: train.lr: should be greater than 0, not -1"),
         ("data.train=3", "--set data.train=3: data.train: should be a valid string, not 3"),
         ("train.lr={a: 1}", "--set train.lr={a: 1}: train.lr: should be a valid number, not {'a': 1}"),
@@ -274,6 +291,11 @@ def test_what_only_resembles_a_number_stays_text(text: str) -> None:
         ("model.dropout", 0),
         ("model.dropout", 0.999),
         ("model.highway_bias", -20),
+        ("ngrams.share", 0),
+        ("ngrams.share", 1),
+        ("ngrams.share", "auto"),
+        ("train.r_drop", 0),
+        ("train.ema", 0),
         ("train.seed", 0),
         ("train.seed", 2**32 - 1),
         ("train.weight_decay", 0),
@@ -368,7 +390,7 @@ def test_dumped_and_loaded_is_the_same(changes: dict[str, Any]) -> None:
 def test_a_dump_is_readable_and_in_order() -> None:
     text = dump_yaml(Config.model_validate({"data": {"train": "주문.tsv"}}))
     assert text.startswith("data:\n  train: 주문.tsv\n  valid: null\n")
-    assert list(yaml.safe_load(text)) == ["data", "tokenizer", "embedding", "model", "train"]
+    assert list(yaml.safe_load(text)) == ["data", "tokenizer", "embedding", "model", "ngrams", "train"]
 
 
 def test_two_sizes_of_a_batch_are_one_too_many(tmp_path: Path) -> None:
@@ -427,12 +449,22 @@ def test_a_fold_goes_without_valid() -> None:
 
 
 def test_several_labels_are_judged_by_micro_f1_unless_it_is_said() -> None:
-    assert load("").train.metric == "accuracy"
+    assert load("").train.metric == "loss"
     assert load("data:\n  multi_label: true\n").train.metric == "micro_f1"
     assert load("", "data.multi_label=true", "train.lr=0.1").train.metric == "micro_f1"
     assert load("", "data.multi_label=true", "train.metric=accuracy").train.metric == "accuracy"
     config = load("", "data.multi_label=true")
     assert load(dump_yaml(config)) == config
+
+
+def test_the_share_of_the_ngrams_is_fitted_or_a_number() -> None:
+    assert load("").ngrams.share == "auto"
+    assert load("", "ngrams.share=0.3").ngrams.share == 0.3
+    assert load("ngrams:\n  share: 0.3\n", "ngrams.share=auto").ngrams.share == "auto"
+    whole = load("ngrams:\n  share: 1\n")
+    assert isinstance(whole.ngrams.share, float)
+    for config in (load(""), whole, load("", "ngrams.share=0.3")):
+        assert load(dump_yaml(config)) == config
 
 
 @pytest.mark.parametrize("separator", ["|", ">", ",", "&", ";", " | ", "/"])

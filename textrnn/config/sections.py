@@ -36,6 +36,14 @@ def _check_class_weights(value: Any) -> Any:
     return value if known else {str(label): float(weight) for label, weight in value.items()}
 
 
+def _check_share(value: Any) -> Any:
+    # a union's own check would tell of each of its kinds
+    if value != "auto" and (isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1):
+        raise ValueError("should be auto, or a number from 0 to 1")
+    return value
+
+
+Share = Annotated[Annotated[float, Field(ge=0, le=1)] | Literal["auto"], BeforeValidator(_check_share)]
 ClassWeights = Annotated[Literal["balanced"] | dict[str, float] | None, BeforeValidator(_check_class_weights)]
 
 
@@ -114,7 +122,7 @@ class ModelConfig(Section):
 class NgramConfig(Section):
     """A linear branch over n-grams of words and characters, beside the network."""
 
-    share: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] = Field(
+    share: Share = Field(
         "auto", description="of the scores; auto: fitted on valid; 0: the network alone, without the branch"
     )
     penalty: float = Field(0.1, gt=0, le=1e6, description="of its squared weights, against the sum of the losses")
