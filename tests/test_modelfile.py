@@ -15,8 +15,10 @@ from safetensors.numpy import load_file, save_file
 
 from samples import make_config, make_model
 from textrnn.classifier import Classifier
+from textrnn.config import Config
 from textrnn.errors import ModelError
-from textrnn.modelfile import expected_shapes, find_model, load_model, save_model
+from textrnn.modelfile import SavedModel, expected_shapes, find_model, load_model, save_model
+from textrnn.ngrams.table import NgramTable
 from textrnn.tokenizer import Tokenizer
 
 
@@ -26,6 +28,12 @@ def saved(tmp_path: Path, tokenizer: Tokenizer) -> Path:
     model = make_model(tokenizer, make_config(model__hidden=4, model__embedding=6), ("배송", "refund", "a b"))
     save_model(path, replace(model, temperature=1.625))
     return path
+
+
+def without_ngrams(model: SavedModel) -> Config:
+    """Return the config of ``model`` as that of a file that knows of no n-grams: trained again, it has none either."""
+    assert model.config.ngrams.share == "auto"
+    return Config.model_validate({**model.config.model_dump(), "ngrams": {"share": 0.0}})
 
 
 SINCE_VERSION_2 = ("multi_label", "label_separator")
@@ -162,12 +170,13 @@ def test_a_newer_format_is_named(saved: Path) -> None:
 
 
 def test_a_model_of_version_1_is_read(saved: Path) -> None:
-    """From before there were several labels, and temperatures."""
+    """From before there were several labels, temperatures, and n-grams."""
 
     def age(tensors: Any, header: Any) -> None:
         assert header.keys() == {"format_version", "labels", "config", "temperature"}
         data = {key: value for key, value in header["config"]["data"].items() if key not in SINCE_VERSION_2}
         config = {**header["config"], "data": data}
+        del config["ngrams"]
         header.clear()
         header.update({"format_version": 1, "labels": ["배송", "refund", "a b"], "config": config})
 
@@ -175,23 +184,27 @@ def test_a_model_of_version_1_is_read(saved: Path) -> None:
     assert wanted.temperature == 1.625
     rewrite(saved, age)
     found = load_model(saved)
-    assert (found.config, found.labels, found.thresholds) == (wanted.config, wanted.labels, None)
-    assert found.temperature == 1.0
+    assert (found.labels, found.thresholds) == (wanted.labels, None)
+    assert found.config == without_ngrams(wanted)
+    assert (found.temperature, found.ngrams, found.ngram_share) == (1.0, None, 0.0)
 
 
 def test_a_model_of_version_2_is_read(several: Path) -> None:
-    """From before there were temperatures."""
+    """From before there were temperatures, and n-grams."""
 
     def age(tensors: Any, header: Any) -> None:
         config = header["config"]
+        del config["ngrams"]
         header.clear()
         header.update(
             {"format_version": 2, "labels": ["a", "b", "c"], "config": config, "thresholds": [0.5, 0.25, 1.0]}
         )
 
+    wanted = without_ngrams(load_model(several))
     rewrite(several, age)
     found = load_model(several)
     assert (found.labels, found.thresholds, found.temperature) == (("a", "b", "c"), (0.5, 0.25, 1.0), 1.0)
+    assert found.config == wanted
 
 
 def test_a_temperature_comes_back(saved: Path) -> None:
@@ -260,3 +273,135 @@ def test_a_config_of_several_labels_needs_thresholds(several: Path) -> None:
     rewrite(several, age)
     with pytest.raises(ModelError, match="disagree on several labels"):
         load_model(several)
+
+
+TABLE = NgramTable(
+    np.array([3, 2**30 + 5, 2**31, 2**32 - 1], np.uint32),
+    np.array([1.0, 2.5, np.float32(0.1), 3e-39], np.float32),
+    np.array([[0.5, -0.0, 1e-45], [np.pi, 2.0, -3.0], [0, 1, 0], [1e38, -1e38, 0.1]], np.float32),
+    np.array([-1.0, 0.25, np.float32(1 / 3)], np.float32),
+)
+
+
+@pytest.fixture
+def with_ngrams(saved: Path) -> Path:
+    save_model(saved, replace(load_model(saved), ngrams=TABLE, ngram_share=0.1234567890123456))
+    return saved
+
+
+def test_ngrams_come_back_bit_for_bit(with_ngrams: Path, tmp_path: Path) -> None:
+    model = load_model(with_ngrams)
+    assert model.ngrams is not None
+    assert model.ngram_share == 0.1234567890123456
+    for name in ("keys", "idf", "weight", "bias"):
+        found, wanted = getattr(model.ngrams, name), getattr(TABLE, name)
+        assert (found.dtype, found.shape) == (wanted.dtype, wanted.shape)
+        assert found.tobytes() == wanted.tobytes()
+    assert not any(name.startswith("ngrams") for name in model.weights)
+    again = tmp_path / "again.safetensors"
+    save_model(again, model)
+    assert again.read_bytes() == with_ngrams.read_bytes()
+    # however a table lies in memory, and a share that is a whole number is written as a float too
+    columns = replace(TABLE, weight=np.asfortranarray(TABLE.weight))
+    save_model(again, replace(model, ngrams=columns))
+    assert again.read_bytes() == with_ngrams.read_bytes()
+    save_model(again, replace(model, ngram_share=1))
+    assert load_model(again).ngram_share == 1.0
+
+
+def test_without_ngrams_nothing_is_said_of_them(saved: Path) -> None:
+    def look(tensors: Any, header: Any) -> None:
+        assert "ngram_share" not in header
+        assert not any(name.startswith("ngrams") for name in tensors)
+
+    rewrite(saved, look)
+    assert (load_model(saved).ngrams, load_model(saved).ngram_share) == (None, 0.0)
+
+
+def drop(name: str) -> Any:
+    def change(tensors: Any, header: Any) -> None:
+        del tensors[f"ngrams.{name}"]
+
+    return change
+
+
+def put(name: str, value: Any) -> Any:
+    def change(tensors: Any, header: Any) -> None:
+        tensors[f"ngrams.{name}"] = value(tensors[f"ngrams.{name}"])
+
+    return change
+
+
+def with_entry(value: float) -> Any:
+    def change(array: Any) -> Any:
+        array = array.copy()
+        array.reshape(-1)[-1] = value
+        return array
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        *((drop(name), rf"tensor 'ngrams\.{name}' is missing") for name in ("keys", "idf", "weight", "bias")),
+        (put("keys", lambda x: x.astype(np.int32)), "keys of uint32"),
+        (put("keys", lambda x: x.astype(np.uint64)), "keys of uint32"),
+        (put("idf", lambda x: x.astype(np.float64)), "numbers of float32"),
+        (put("weight", lambda x: np.zeros(x.shape, np.float16)), "numbers of float32"),
+        (put("bias", lambda x: x.astype(np.int32)), "numbers of float32"),
+        (put("keys", lambda x: x[::-1].copy()), "do not rise"),
+        (put("keys", lambda x: np.repeat(x[:1], 4)), "do not rise"),
+        (put("keys", lambda x: x[:3].copy()), "do not fit"),
+        (put("keys", lambda x: x[:, None].copy()), "do not fit"),
+        (put("keys", lambda x: np.array(x[0])), "do not fit"),
+        (put("bias", lambda x: np.array(x[0])), "do not fit"),
+        (put("idf", lambda x: np.append(x, x[:1])), "do not fit"),
+        (put("weight", lambda x: x.T.copy()), "do not fit"),
+        (put("weight", lambda x: x[:, :2].copy()), "do not fit"),
+        (put("bias", lambda x: x[:2].copy()), "do not fit"),
+        *((put(name, with_entry(np.nan)), "not finite") for name in ("idf", "weight", "bias")),
+        *((put(name, with_entry(np.inf)), "not finite") for name in ("idf", "weight", "bias")),
+    ],
+)
+def test_damaged_ngrams_are_refused(with_ngrams: Path, change: Any, message: str) -> None:
+    rewrite(with_ngrams, change)
+    with pytest.raises(ModelError, match=rf"{with_ngrams}: damaged: .*{message}"):
+        load_model(with_ngrams)
+
+
+def test_ngrams_of_another_number_of_labels_are_refused(with_ngrams: Path) -> None:
+    def narrow(tensors: Any, header: Any) -> None:
+        tensors["ngrams.weight"], tensors["ngrams.bias"] = TABLE.weight[:, :2].copy(), TABLE.bias[:2].copy()
+
+    rewrite(with_ngrams, narrow)
+    with pytest.raises(ModelError, match="damaged: the n-grams are of 2 labels, not 3"):
+        load_model(with_ngrams)
+
+
+def test_an_unknown_tensor_of_the_ngrams_is_refused(with_ngrams: Path) -> None:
+    def add(tensors: Any, header: Any) -> None:
+        tensors["ngrams.more"] = TABLE.idf
+
+    rewrite(with_ngrams, add)
+    with pytest.raises(ModelError, match=r"damaged: tensor 'ngrams\.more' is missing or unknown"):
+        load_model(with_ngrams)
+
+
+@pytest.mark.parametrize("share", [None, -0.1, 1.5, float("nan"), float("inf"), "auto", "0.5", 1, True, [0.5]])
+def test_a_share_that_is_none_is_refused(with_ngrams: Path, share: Any) -> None:
+    def spoil(tensors: Any, header: Any) -> None:
+        header["ngram_share"] = share
+
+    rewrite(with_ngrams, spoil)
+    with pytest.raises(ModelError, match=r"damaged: the share of the n-grams is no number from 0\.0 to 1\.0"):
+        load_model(with_ngrams)
+
+
+def test_ngrams_without_a_share_are_refused(with_ngrams: Path) -> None:
+    def lose(tensors: Any, header: Any) -> None:
+        del header["ngram_share"]
+
+    rewrite(with_ngrams, lose)
+    with pytest.raises(ModelError, match="damaged: 'ngram_share'"):
+        load_model(with_ngrams)

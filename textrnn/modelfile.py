@@ -61,10 +61,11 @@ def save_model(path: Path, model: SavedModel) -> None:
     }
     if model.thresholds is not None:
         header["thresholds"] = list(model.thresholds)
-    tensors: dict[str, npt.NDArray[Any]] = {name: np.ascontiguousarray(array) for name, array in model.weights.items()}
+    tensors: dict[str, npt.NDArray[Any]] = dict(model.weights)
     if model.ngrams is not None:
         header["ngram_share"] = float(model.ngram_share)
         tensors |= {f"{_NGRAMS}{name}": getattr(model.ngrams, name) for name in _NGRAM_FIELDS}
+    tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}  # safetensors writes memory as it is
     tensors[_TOKENIZER] = np.frombuffer(model.tokenizer.model, np.uint8)
     with atomic_write(path) as file:
         file.write(save(tensors, {_METADATA: json.dumps(header, ensure_ascii=False)}))
@@ -217,10 +218,9 @@ def _take_ngrams(tensors: dict[str, npt.NDArray[Any]], *, classes: int) -> Ngram
     parts = {name: tensors.pop(f"{_NGRAMS}{name}") for name in _NGRAM_FIELDS if f"{_NGRAMS}{name}" in tensors}
     if not parts:
         return None
-    try:
-        table = NgramTable(**parts)
-    except TypeError:
-        raise TypeError(f"of the n-grams there {'is' if len(parts) == 1 else 'are'} only {', '.join(parts)}") from None
+    if lacking := next((name for name in _NGRAM_FIELDS if name not in parts), None):
+        raise TypeError(f"tensor '{_NGRAMS}{lacking}' is missing")
+    table = NgramTable(**parts)
     if len(table.bias) != classes:
         raise TypeError(f"the n-grams are of {len(table.bias)} labels, not {classes}")
     return table

@@ -105,6 +105,14 @@ def test_what_is_not_in_the_table_scores_the_bias(library: bool) -> None:
 
 
 @everywhere
+def test_it_does_not_matter_how_a_table_lies_in_memory(library: bool) -> None:
+    batch = draw_texts(LENGTHS)
+    drawn = draw_table(batch, 3)
+    columns = NgramTable(drawn.keys, drawn.idf, np.asfortranarray(drawn.weight), np.repeat(drawn.bias, 2)[::2])
+    np.testing.assert_array_equal(score(columns, batch, library=library), score(drawn, batch, library=library))
+
+
+@everywhere
 def test_no_texts_and_texts_without_pieces(library: bool) -> None:
     drawn = draw_table(draw_texts(LENGTHS), 2)
     assert score(drawn, draw_texts([]), library=library).shape == (0, 2)
@@ -153,6 +161,8 @@ def test_ids_that_are_not_there_are_refused(library: bool) -> None:
         ({"weight": np.zeros((2, 2), np.float32)}, "shapes"),
         ({"weight": np.zeros(2, np.float32)}, "shapes"),
         ({"idf": np.zeros(2)}, "float32"),
+        ({"bias": np.array(1, np.float32)}, "shapes"),
+        ({"keys": np.array(1, np.uint32)}, "shapes"),
         ({"bias": np.float32([1, np.nan, 0])}, "not finite"),
         ({"idf": np.float32([1, np.inf])}, "not finite"),
     ],

@@ -36,7 +36,7 @@ class NgramTable:
     bias: Floats
 
     def __post_init__(self) -> None:
-        F, C = len(self.keys), len(self.bias)
+        F, C = self.keys.size, self.bias.size
         if self.keys.shape != (F,) or self.idf.shape != (F,) or self.weight.shape != (F, C) or self.bias.shape != (C,):
             raise ValueError("the shapes of an n-gram table do not fit")
         floats = (self.idf, self.weight, self.bias)
@@ -102,7 +102,8 @@ class NgramTable:
     @cached_property
     def _values(self) -> Floats:
         """(F, 1+C) float32: what an occurrence adds, idf^2 and idf * weight."""
-        return np.concatenate([self.idf[:, None] ** 2, self.idf[:, None] * self.weight], axis=1)
+        values = np.concatenate([self.idf[:, None] ** 2, self.idf[:, None] * self.weight], axis=1)
+        return np.ascontiguousarray(values)  # where the weights lie by columns, so does what numpy joins
 
     @cached_property
     def _slots(self) -> npt.NDArray[np.uint64] | None:
