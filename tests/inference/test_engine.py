@@ -14,6 +14,9 @@ from textrnn.classifier import Classifier
 from textrnn.corpus.batching import pack
 from textrnn.inference.cells import sigmoid
 from textrnn.inference.engine import Engine
+from textrnn.modelfile import SavedModel
+from textrnn.ngrams.features import Spelling, hash_ngrams
+from textrnn.ngrams.table import NgramTable
 from textrnn.tokenizer import Tokenizer
 
 TOLERANCE = 1e-5  # of a log-probability: float32 rounding, in another order of additions
@@ -121,3 +124,44 @@ def test_the_labels_from_their_thresholds_on_are_given(tokenizer: Tokenizer) -> 
             assert [p.probability for p in found] == pytest.approx([row["abc".index(label)] for label in wanted])
             several.add(len(found))
     assert several >= {0, 1, 2}
+
+
+def make_with_ngrams(tokenizer: Tokenizer, share: float, *, several: bool = False, **values: object) -> SavedModel:
+    """Return a model with random weights for half of the n-grams of TEXTS, and for others."""
+    model = make_model(tokenizer, make_config(model__hidden=8, data__multi_label=several, **values))
+    rng = np.random.default_rng(1)
+    batch = pack(tokenizer.encode_all(TEXTS, max_length=512))
+    keys = np.unique(hash_ngrams(batch.ids, batch.offsets, Spelling.of(tokenizer))[0])
+    keys = np.union1d(keys[::2], rng.integers(0, 2**32, 50).astype(np.uint32))
+    F = len(keys)
+    numbers = (1 + rng.random(F), 3 * rng.normal(size=(F, 3)), rng.normal(size=3))
+    table = NgramTable(keys, *[part.astype(np.float32) for part in numbers])
+    thresholds = (0.4, 0.5, 0.6) if several else None
+    return replace(model, ngrams=table, ngram_share=share, temperature=2.5, thresholds=thresholds)
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_scores_are_the_networks_mixed_with_those_of_the_ngrams(
+    tokenizer: Tokenizer, share: float, several: bool
+) -> None:
+    model = make_with_ngrams(tokenizer, share, several=several, data__max_length=40)
+    batch = pack(tokenizer.encode_all(TEXTS, max_length=40))  # n-grams are those of what the network reads
+    assert model.ngrams is not None
+    table = model.ngrams.score(batch.ids, batch.offsets, Spelling.of(tokenizer), library=False).astype(np.float64)
+    network = Engine(replace(model, ngrams=None)).predict_scores(TEXTS).astype(np.float64)
+    assert np.abs(table - network).max() > 1
+    found = Engine(model).predict_scores(TEXTS)
+    assert found.dtype == np.float32
+    wanted = (1 - share) * network + share * table
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=TOLERANCE)
+    turn = torch.nn.functional.logsigmoid if several else partial(torch.log_softmax, dim=1)
+    log_probabilities = Engine(model).predict_log_probabilities(TEXTS)
+    np.testing.assert_allclose(log_probabilities, turn(torch.from_numpy(wanted) / 2.5), rtol=0, atol=TOLERANCE)
+
+
+def test_ngrams_are_those_of_a_text_whatever_comes_with_it(tokenizer: Tokenizer) -> None:
+    engine = Engine(make_with_ngrams(tokenizer, 0.5))
+    together = engine.predict_scores(TEXTS)
+    for text, wanted in zip(TEXTS, together, strict=True):
+        np.testing.assert_allclose(engine.predict_scores([text])[0], wanted, rtol=0, atol=1e-6)

@@ -160,9 +160,9 @@ def test_a_stronger_r_drop_brings_two_draws_together(targets: torch.Tensor) -> N
     weak = Draws(targets, dropout=0.5, r_drop=1.0).gradients()
     with torch.no_grad():
         for value, more, less in zip(draws.model.parameters(), strong, weak, strict=True):
-            value -= 0.01 * (more - less)
+            value.sub_(0.01 * (more - less))
     draws.run()
-    assert float(draws.text_loss.compare(*draws.scores[-1].chunk(2), targets)) < apart.item()
+    assert draws.text_loss.compare(*draws.scores[-1].chunk(2), targets).item() < apart.item()
 
 
 def make_larger_batch(texts: int) -> PackedBatch:
