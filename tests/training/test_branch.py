@@ -14,6 +14,7 @@ from textrnn.errors import ConfigError
 from textrnn.inference.engine import Engine
 from textrnn.modelfile import load_model
 from textrnn.ngrams.features import Spelling
+from textrnn.tokenizer import train_tokenizer
 from textrnn.training import train
 from textrnn.training.branch import fit_branch
 from textrnn.training.dataset import Dataset, load_dataset
@@ -57,19 +58,30 @@ def test_a_heavier_penalty_gives_smaller_weights(tmp_path: Path) -> None:
     assert sizes[0] > 2 * sizes[1] > 4 * sizes[2]
 
 
-def test_there_is_none_with_a_share_of_zero_or_where_all_texts_are_alike(tmp_path: Path) -> None:
+def test_there_is_none_with_a_share_of_zero(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "train.tsv")
     assert fit_branch(make_config(ngrams__share=0), load(path), Reporter()) is None
-    words = tmp_path / "words.model"
-    words.write_bytes(load(path).tokenizer.model)
-    path.write_text("".join(f"{'ab'[i % 2]}\t\u3000\u2581 \u3000\n" for i in range(40)), encoding="utf-8")  # no words
-    outcome = train(
-        make_config(data__train=str(path), tokenizer__model=str(words), model__hidden=4, train__epochs=1),
-        tmp_path / "x",
-    )
+    outcome = train(make_config(data__train=str(path), ngrams__share=0, **TINY), tmp_path / "x")
     saved = load_model(outcome.folder)
-    assert saved.ngrams is None
-    assert len(Engine(saved).predict(["green tea"])) == 1
+    assert (saved.ngrams, saved.ngram_share) == (None, 0.0)
+    assert outcome.best.network_loss == outcome.best.valid_loss
+
+
+def test_there_is_none_where_no_text_has_a_word(tmp_path: Path) -> None:
+    """Blanks are pieces to a tokenizer that keeps them, and no n-grams."""
+    keeping = {"remove_extra_whitespaces": False, "normalization_rule_name": "identity", "num_threads": 1}
+    lines = [b"a  b   c"] * 20
+    words = tmp_path / "words.model"
+    words.write_bytes(train_tokenizer(lines, hard_vocab_limit=False, options=keeping).tokenizer.model)
+    path = tmp_path / "train.tsv"
+    path.write_text("".join(f"{'ab'[i % 2]}\t{' ' * (1 + i % 5)}\n" for i in range(40)), encoding="utf-8")
+    config = make_config(data__train=str(path), tokenizer__model=str(words), **{**TINY, "tokenizer__vocab_size": 4000})
+    notes = Notes()
+    outcome = train(config, tmp_path / "run", reporter=notes)
+    assert not any("n-grams" in line for line in notes.lines)
+    saved = load_model(outcome.folder)
+    assert (saved.ngrams, saved.ngram_share) == (None, 0.0)
+    assert len(Engine(saved).predict(["a b", " "])) == 2
 
 
 def test_weights_of_classes_count_in_it_too(tmp_path: Path) -> None:
@@ -124,17 +136,20 @@ def test_a_share_that_is_said_is_kept(tmp_path: Path) -> None:
     assert load_model(outcome.folder).ngram_share == 0.25
 
 
-def test_the_loss_goes_on_falling_though_no_label_changes(tmp_path: Path) -> None:
+def test_a_network_that_becomes_better_is_waited_for(tmp_path: Path) -> None:
     """n-grams have all labels right at once, and the network becomes better before it has a share."""
     path = write_rows(tmp_path / "train.tsv", 100)
-    config = make_config(
-        data__train=str(path), train__metric="accuracy", train__patience=1, **{**TINY, "train__epochs": 6}
-    )
-    outcome = train(config, tmp_path / "run")
+    settings = {**TINY, "train__epochs": 6, "train__patience": 1, "train__metric": "accuracy", "ngrams__share": 1.0}
+    outcome = train(make_config(data__train=str(path), **settings), tmp_path / "run")
     lines = (outcome.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     records = [json.loads(line) for line in lines]
-    assert records[0]["accuracy"] == 1.0
-    falls = [(a["valid_loss"] > b["valid_loss"], a["network_loss"] > b["network_loss"]) for a, b in pairwise(records)]
-    assert len(falls) >= 3
-    assert all(alone for _, alone in falls[:-1])
-    assert not any(together for together, _ in falls[:-1])
+    assert len(records) == 6
+    assert {(record["accuracy"], record["valid_loss"]) for record in records} == {(1.0, records[0]["valid_loss"])}
+    assert outcome.best.epoch == 1
+    assert all(a["network_loss"] > b["network_loss"] for a, b in pairwise(records))
+    notes = Notes()  # and one that stays as it is is not
+    still = make_config(data__train=str(path), **settings, train__lr=1e-30, train__weight_decay=0.0)
+    train(still, tmp_path / "still", reporter=notes)
+    lines = (tmp_path / "still" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 2
+    assert notes.lines[-1] == "stopped early: no better accuracy, nor loss on valid, in 1 epochs"
