@@ -55,8 +55,8 @@ def fit_ngrams(
         classes: how many classes or labels there are, C.
         targets: the class of each text (B,) int64, where a text of class -1 does not count; or of several labels a text
             which it has (B, C) bool.
-        find_labels: makes of classes (b,) the labels (b, C) of texts that have several, so that only those of texts that
-            are drawn need be in memory.
+        find_labels: makes of classes (b,) the labels (b, C) of texts that have several: only those of texts that are
+            drawn need be in memory.
         weights: how much a text of each class counts (C,); or of several labels a pair of (C,): how much a text counts
             that has the label, and one that lacks it.
         penalty: the loss is the sum of the texts' losses, and half of ``penalty`` times the sum of squared weights.
