@@ -131,7 +131,12 @@ class NgramConfig(Section):
 class TrainConfig(Section):
     """The optimisation."""
 
-    epochs: int = Field(12, ge=1, le=1_000_000, description="passes over the training text, at most")
+    epochs: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="passes over the training text, at most; none: 12, and up to 30 to make 1,800 steps",
+    )
     batch_size: int | None = Field(
         None, ge=1, le=1_000_000, description="texts in a step; none: 8, 16 or 32, by the number of training texts"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,7 @@ def fit_ngrams(
     *,
     classes: int,
     targets: npt.NDArray[Any],
+    find_labels: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.bool_]] | None = None,
     weights: Weights | tuple[Weights, Weights] | None = None,
     penalty: float = PENALTY,
     seed: int,
@@ -54,6 +55,8 @@ def fit_ngrams(
         classes: how many classes or labels there are, C.
         targets: the class of each text (B,) int64, where a text of class -1 does not count; or of several labels a text
             which it has (B, C) bool.
+        find_labels: makes of classes (b,) the labels (b, C) of texts that have several: only those of texts that are
+            drawn need be in memory.
         weights: how much a text of each class counts (C,); or of several labels a pair of (C,): how much a text counts
             that has the label, and one that lacks it.
         penalty: the loss is the sum of the texts' losses, and half of ``penalty`` times the sum of squared weights.
@@ -71,7 +74,7 @@ def fit_ngrams(
     count as several, though they are one entry.
     """
     rows = _draw(texts, spelling, targets=targets, classes=classes, seed=seed)
-    targets = targets[rows]
+    targets = targets[rows] if find_labels is None else find_labels(targets[rows])
     if not _says_something(targets):
         return None
     counts = _Counts.of(texts, rows, spelling)

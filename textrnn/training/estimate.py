@@ -18,7 +18,7 @@ from textrnn.training.judge import VALID_TOKENS
 from textrnn.training.loop import Trainer
 from textrnn.training.ranks import Ranks
 from textrnn.training.reporter import Reporter
-from textrnn.training.session import build, count, describe, reporting, resolve_batch_size
+from textrnn.training.session import build, count, describe, reporting, resolve
 
 _WARM, _TIMED = 3, 20  # steps
 
@@ -48,7 +48,7 @@ def estimate(config: Config, *, reporter: Reporter | None = None) -> Estimate:
     with reporting(reporter) as shown:
         device = resolve_device(config.train.device)
         dataset = load_dataset(config, shown)
-        config = resolve_batch_size(config, len(dataset.train))
+        config = resolve(config, dataset.train)
         make_repeatable(config.train.seed)
         model = build(config, dataset).to(device)
         shown.note(describe(config, model, device, Ranks()))

@@ -51,7 +51,9 @@ class Trainer:
         self.config, self.dataset, self.model, self.device, self.ranks = config, dataset, model, device, ranks
         self.batch_size, self.batch_tokens = config.train.batch_size, config.train.batch_tokens
         self.batches = count_batches(dataset.train, self.batch_size, batch_tokens=self.batch_tokens)
-        self.steps = min(config.train.epochs * self.batches, config.train.max_steps or sys.maxsize)
+        assert config.train.epochs is not None  # resolved by the data
+        self.epochs = config.train.epochs
+        self.steps = min(self.epochs * self.batches, config.train.max_steps or sys.maxsize)
         frozen = None
         if dataset.vectors is not None and config.embedding.freeze:
             frozen = Frozen(dataset.vectors, len(dataset.tokenizer), device)
@@ -76,7 +78,7 @@ class Trainer:
         """Train until the epochs or the patience end; return the best epoch's record, whose weights are saved."""
         settings, progress = self.config.train, self.progress
         reporter.begin(
-            Plan(settings.epochs, self.batches, settings.metric, done=self.stepper.optimiser.steps, most=self.steps)
+            Plan(self.epochs, self.batches, settings.metric, done=self.stepper.optimiser.steps, most=self.steps)
         )
         with Interrupts() as interrupts:
             while True:
@@ -90,7 +92,7 @@ class Trainer:
                     what = "loss on valid" if settings.metric == "loss" else f"{settings.metric}, nor loss on valid,"
                     reporter.note(f"stopped early: no better {what} in {settings.patience} epochs")
                     break
-                if record.epoch == settings.epochs or self.is_done:
+                if record.epoch == self.epochs or self.is_done:
                     break
                 progress.begin_epoch(record.epoch + 1)
         if self.ranks.is_first:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from torch import distributed, nn
 
 from textrnn.classifier import Classifier
 from textrnn.config import DEMO, Config
+from textrnn.corpus.batching import Corpus, count_batches
 from textrnn.corpus.reading import STDIN, is_pipe
 from textrnn.errors import ConfigError, OtherRankError, OutOfMemoryError
 from textrnn.modelfile import load_model
@@ -27,6 +29,8 @@ from textrnn.training.progress import Progress
 from textrnn.training.ranks import Ranks
 from textrnn.training.reporter import EpochRecord, Reporter, Reporters
 from textrnn.training.run import Run, find_checkpoint
+
+_FEWEST_EPOCHS, _MOST_EPOCHS, _FEWEST_STEPS = 12, 30, 1800
 
 
 @dataclass(frozen=True)
@@ -101,8 +105,9 @@ def _is_of(folder: Path, config: Config) -> bool:
         return False
     saved = dict(find_checkpoint(folder).state.get("config") or {})
     wanted = config.model_dump()
-    if config.train.batch_size is None and config.train.batch_tokens is None:  # it was resolved by the data
-        wanted["train"]["batch_size"] = (saved.get("train") or {}).get("batch_size")
+    for name in ("batch_size", "epochs"):
+        if wanted["train"][name] is None:  # it was resolved by the data
+            wanted["train"][name] = (saved.get("train") or {}).get(name)
     return saved == wanted
 
 
@@ -135,7 +140,7 @@ def _run(
     try:
         _refuse_shared_pipes(config, ranks)
         dataset = _load_in_turn(config, ranks, reporter, device=device)
-        config = resolve_batch_size(config, len(dataset.train))
+        config = resolve(config, dataset.train)
         if config.train.batch_size is not None and config.train.accumulate > config.train.batch_size:
             parts, size = config.train.accumulate, config.train.batch_size
             raise ConfigError(f"train.accumulate {parts}: more parts than the {size} texts of a step")
@@ -178,12 +183,21 @@ def _refuse_shared_pipes(config: Config, ranks: Ranks) -> None:
             raise ConfigError(f"{ranks.size} processes would read {name}; put the text into a file")
 
 
-def resolve_batch_size(config: Config, texts: int) -> Config:
-    """Set a batch size that was left open: 32, but 16 or 8 where an epoch would have fewer than 100 steps."""
-    if config.train.batch_size is not None or config.train.batch_tokens is not None:
-        return config
-    size = next((size for size in (32, 16) if texts >= 100 * size), 8)
-    return config.model_copy(update={"train": config.train.model_copy(update={"batch_size": size})})
+def resolve(config: Config, texts: Corpus) -> Config:
+    """Set what was left open for the data to say.
+
+    The batch size: 32, but 16 or 8 where an epoch would have fewer than 100 steps. The epochs: 12, but more where these
+    are fewer than 1,800 steps, up to 30.
+    """
+    settings = config.train
+    size, tokens, epochs = settings.batch_size, settings.batch_tokens, settings.epochs
+    if size is None and tokens is None:
+        size = next((size for size in (32, 16) if len(texts) >= 100 * size), 8)
+    if epochs is None:
+        steps = count_batches(texts, size, batch_tokens=tokens)
+        epochs = min(max(_FEWEST_EPOCHS, math.ceil(_FEWEST_STEPS / steps)), _MOST_EPOCHS)
+    settings = settings.model_copy(update={"batch_size": size, "epochs": epochs})
+    return config.model_copy(update={"train": settings})
 
 
 def build(config: Config, dataset: Dataset) -> Classifier:
