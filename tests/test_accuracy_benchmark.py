@@ -117,7 +117,7 @@ def test_trains_as_a_user_would_and_tabulates(call: Call, trainings: Trainings, 
 
 
 def test_shows_calibration_where_evaluate_has_it(call: Call, trainings: Trainings, sets: Path) -> None:
-    trainings.more = {"ece_before": 0.081, "ece": 0.02}
+    trainings.more = {"calibration_error_uncalibrated": 0.081, "calibration_error": 0.02}
     lines, _ = call("--data", sets, "--sets", "drinks", "--seeds", 1, "--cells", "sru")
     assert "| SRU, ECE before calibration % | 8.10 | 8.10 |" in lines
     assert "| SRU, ECE % | 2.00 | 2.00 |" in lines

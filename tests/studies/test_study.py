@@ -59,19 +59,21 @@ def test_folds_are_runs_of_their_own_and_the_best_is_the_latest() -> None:
     assert set(summary["valid"]) == {"accuracy", "micro_f1", "macro_f1", "weighted_f1", "loss"}
     assert (summary["kind"], summary["metric"], list(summary["runs"])) == (
         "fold",
-        "accuracy",
+        "loss",
         ["fold-1", "fold-2", "fold-3"],
     )
-    accuracies = []
+    accuracies, losses = [], []
     for name, run in summary["runs"].items():
         records = [json.loads(line) for line in Path("out", name, "metrics.jsonl").read_text().splitlines()]
         best = next(record for record in reversed(records) if record["best"])
         assert (run["epoch"], run["valid"]["accuracy"]) == (best["epoch"], best["accuracy"])
         accuracies.append(best["accuracy"])
+        assert best["valid_loss"] == min(record["valid_loss"] for record in records)
+        losses.append(best["valid_loss"])
         assert set(run["test"]) == set(summary["valid"]) - {"micro_f1"}  # of one label a text it is the accuracy
         assert Path("out", name, "command.txt").read_text() == "textrnn train x\n"
     assert summary["valid"]["accuracy"]["mean"] == pytest.approx(sum(accuracies) / 3)
-    assert summary["runs"][found.best]["valid"]["accuracy"] == max(accuracies)
+    assert summary["runs"][found.best]["valid"]["loss"] == min(losses)
     assert find_latest() == Path("out") / found.best
 
 
