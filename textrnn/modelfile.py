@@ -65,7 +65,8 @@ def save_model(path: Path, model: SavedModel) -> None:
     if model.ngrams is not None:
         header["ngram_share"] = float(model.ngram_share)
         tensors |= {f"{_NGRAMS}{name}": getattr(model.ngrams, name) for name in _NGRAM_FIELDS}
-    tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}  # safetensors writes memory as it is
+    # safetensors writes memory as it lies, whatever the strides
+    tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     tensors[_TOKENIZER] = np.frombuffer(model.tokenizer.model, np.uint8)
     with atomic_write(path) as file:
         file.write(save(tensors, {_METADATA: json.dumps(header, ensure_ascii=False)}))
