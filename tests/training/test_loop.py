@@ -74,10 +74,13 @@ def small(path: Path, **values: object) -> Config:
 def test_it_learns_and_the_saved_model_is_the_best_one(cell: str, tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "rows.tsv")
     recorder = Recorder()
-    outcome = train(small(rows, model__cell=cell, train__epochs=8), tmp_path / "run", reporter=recorder)
+    # without n-grams, which learn these texts alone
+    config = small(rows, model__cell=cell, train__epochs=8, ngrams__share=0)
+    outcome = train(config, tmp_path / "run", reporter=recorder)
     assert outcome.best.accuracy == 1.0
     assert outcome.best.loss < recorder.records[0].loss
-    assert recorder.plan == Plan(epochs=8, batches=9, metric="accuracy", most=72)
+    assert outcome.best.valid_loss < recorder.records[0].valid_loss
+    assert recorder.plan == Plan(epochs=8, batches=9, metric="loss", most=72)
     assert recorder.steps == 9 * len(recorder.records)
     assert recorder.closed == 1
     labels = [found[0].label for found in Engine.load(tmp_path / "run").predict(["green tea", "black coffee"])]
@@ -87,9 +90,8 @@ def test_it_learns_and_the_saved_model_is_the_best_one(cell: str, tmp_path: Path
 
 def test_training_stops_without_progress_and_keeps_the_best_weights(tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "rows.tsv")
-    config = small(
-        rows, data__valid=str(rows), train__epochs=30, train__patience=2, train__metric="loss", train__lr=0.3
-    )
+    settings = {"train__epochs": 30, "train__patience": 2, "train__metric": "loss", "train__lr": 0.3}
+    config = small(rows, data__valid=str(rows), ngrams__share=0, **settings)
     recorder = Recorder()
     outcome = train(config, tmp_path / "run", reporter=recorder)
     losses = [record.valid_loss for record in recorder.records]
@@ -98,8 +100,8 @@ def test_training_stops_without_progress_and_keeps_the_best_weights(tmp_path: Pa
         loss == min(losses[: i + 1]) and loss not in losses[:i] for i, loss in enumerate(losses)
     ]
     assert len(losses) == outcome.best.epoch + 2 < 30
-    assert any("stopped early" in note for note in recorder.notes)
-    # the file holds the best epoch's weights: they give its loss again, which is that of the scores as they are
+    assert recorder.notes[-1] == "stopped early: no better loss on valid in 2 epochs"
+    # the file holds the best epoch's weights: they give its loss again, which is that of the calibrated probabilities
     engine = Engine.load(tmp_path / "run")
     pairs = [line.split("\t") for line in rows.read_text().splitlines()]
     scores = engine.predict_scores([text for _, text in pairs])
@@ -107,7 +109,7 @@ def test_training_stops_without_progress_and_keeps_the_best_weights(tmp_path: Pa
     classes = np.array([engine.labels.index(label) for label, _ in pairs])
     assert engine.temperature == pytest.approx(fit_temperature(scores, classes), rel=1e-4)
     assert engine.temperature != 1.0
-    scores = engine.to_log_probabilities(scores, temperature=1.0)
+    scores = engine.to_log_probabilities(scores)
     mean = -np.mean([row[engine.labels.index(label)] for row, (label, _) in zip(scores, pairs, strict=True)])
     assert mean == pytest.approx(outcome.best.valid_loss, abs=1e-5)
 
@@ -246,6 +248,7 @@ def test_a_stopped_run_ends_as_one_that_was_not(cell: str, steps: tuple[int, ...
     for name in ("model.safetensors", "config.yaml"):
         assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert parts.best.epoch == whole.best.epoch
+    assert load_model(tmp_path / "parts").ngrams is not None
     found, wanted = (
         [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
         for name in ("parts", "whole")
@@ -301,7 +304,7 @@ def test_a_batch_in_parts_gives_the_same(cell: str, tmp_path: Path) -> None:
 
 def test_it_learns_in_bfloat16_and_not_in_float16_on_the_cpu(tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "rows.tsv")
-    outcome = train(small(rows, train__precision="bf16", train__epochs=8), tmp_path / "run")
+    outcome = train(small(rows, train__precision="bf16", train__epochs=8, ngrams__share=0), tmp_path / "run")
     assert outcome.best.accuracy == 1.0
     with pytest.raises(BackendError, match="fp16: for CUDA devices"):
         train(small(rows, train__precision="fp16"), tmp_path / "other")
@@ -392,7 +395,10 @@ def test_of_two_that_go_on_with_one_run_the_later_has_it(tmp_path: Path) -> None
 RECIPES: dict[str, dict[str, object]] = {
     "alpha": {"tokenizer__alpha": 0.2},
     "bpe": {"tokenizer__alpha": 0.1, "tokenizer__model_type": "bpe"},
-    "ema": {"train__ema": 0.9},
+    "ema": {"train__ema": 0.5},
+    "no-ema": {"train__ema": 0.0},
+    "r-drop": {"train__r_drop": 5.0},
+    "no-r-drop": {"train__r_drop": 0.0},
     "dropout": {"train__word_dropout": 0.1, "train__embedding_dropout": 0.1, "model__variational_dropout": True},
     "loss": {"train__class_weights": "balanced", "train__focal_gamma": 1.0, "train__label_smoothing": 0.1},
     "one-cycle": {"train__schedule": "one-cycle", "train__warmup": 0.3},
@@ -402,10 +408,14 @@ RECIPES: dict[str, dict[str, object]] = {
 @pytest.mark.parametrize("name", RECIPES)
 def test_recipes_learn_change_the_model_and_go_on_exactly(name: str, tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "rows.tsv")
-    recipe = {"train__epochs": 6, **RECIPES[name]}
+    recipe = {"train__epochs": 6, "ngrams__share": 0, **RECIPES[name]}
     best = train(small(rows, **recipe), tmp_path / "whole").best
     assert best.accuracy > 0.9
-    plain = {key: value for key, value in recipe.items() if key in ("train__epochs", "tokenizer__model_type")}
+    plain = {
+        key: value
+        for key, value in recipe.items()
+        if key in ("train__epochs", "ngrams__share", "tokenizer__model_type")
+    }
     train(small(rows, **plain), tmp_path / "plain")
     with pytest.raises(StoppedError):
         train(small(rows, **recipe), tmp_path / "parts", reporter=Stopping(14, signal.SIGTERM))
@@ -419,7 +429,8 @@ def test_recipes_learn_change_the_model_and_go_on_exactly(name: str, tmp_path: P
 def test_what_is_judged_is_the_mean_of_the_weights(tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "rows.tsv")
     recorder = Recorder()
-    train(small(rows, train__ema=0.999, train__epochs=2), tmp_path / "run", reporter=recorder)
+    settings = {"train__epochs": 2, "ngrams__share": 0}
+    train(small(rows, train__ema=0.999, **settings), tmp_path / "run", reporter=recorder)
     best = next(record for record in reversed(recorder.records) if record.best)
     config = load_config(tmp_path / "run" / "config.yaml")
     dataset = load_dataset(config, Reporter())
@@ -428,6 +439,9 @@ def test_what_is_judged_is_the_mean_of_the_weights(tmp_path: Path) -> None:
         dataset.tokenizer.decode(dataset.valid.select(np.array([i])).ids.tolist()) for i in range(len(dataset.valid))
     ]
     scores = engine.predict_scores(texts)
-    losses = -engine.to_log_probabilities(scores, temperature=1.0)[np.arange(len(texts)), dataset.valid.classes]
+    losses = -engine.to_log_probabilities(scores)[np.arange(len(texts)), dataset.valid.classes]
     assert float(losses.mean()) == pytest.approx(best.valid_loss, rel=1e-4)
+    last = train(small(rows, train__ema=0.0, **settings), tmp_path / "last").best
+    assert (last.epoch, last.loss) == (best.epoch, best.loss) == (2, best.loss)  # the same weights were trained
+    assert last.valid_loss != pytest.approx(best.valid_loss, rel=1e-2)
     assert engine.temperature == pytest.approx(fit_temperature(scores, dataset.valid.classes), rel=1e-4)
