@@ -15,6 +15,7 @@ import pytest
 
 from command import SMALL, find_command, run_command
 from samples import write_rows
+from textrnn.modelfile import load_model
 
 KILLS = int(os.environ.get("TEXTRNN_KILLS", "4"))  # 30 in the long form
 ARGUMENTS = (
@@ -35,6 +36,7 @@ def test_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr.decode()
     seconds = time.monotonic() - begun
     (tmp_path / "run").rename(tmp_path / "whole")
+    assert load_model(tmp_path / "whole").ngrams is not None
     drawn = random.Random(KILLS)
     kills = 0
     while True:  # a run that came to its end before it was killed as often is followed by another
@@ -117,7 +119,8 @@ def children_of(parent: int) -> list[int]:
 
 
 def losses_of(folder: Path) -> list[float]:
-    return [json.loads(line)["loss"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [line[name] for line in lines for name in ("loss", "valid_loss", "network_loss")]
 
 
 def test_two_processes_train_as_one(tmp_path: Path) -> None:
@@ -129,6 +132,12 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
     assert stdout == b"two\n", stderr.decode()
     assert losses_of(tmp_path / "two") == pytest.approx(losses_of(tmp_path / "one"), abs=1e-4)
     assert stderr.count(b"epoch 4/4") == 1  # the first speaks for both
+    assert stderr.count(b"n-grams: ") == 1  # and fits them
+    one, two = (load_model(tmp_path / name) for name in ("one", "two"))
+    assert one.ngrams is not None
+    assert two.ngrams is not None
+    assert two.ngrams.weight.tobytes() == one.ngrams.weight.tobytes()
+    assert two.ngram_share == pytest.approx(one.ngram_share, abs=1e-3)
     found = json.loads(run_command("evaluate", "-m", "two", "rows.tsv", "--json", cwd=tmp_path).stdout)
     assert found["accuracy"] == 1.0
 

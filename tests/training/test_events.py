@@ -57,8 +57,9 @@ def test_they_hold_steps_and_epochs(tmp_path: Path) -> None:
     losses = [loss for _, loss in found["train/loss"]]
     assert sum(losses[:9]) / 9 == pytest.approx(records[0]["loss"])
     assert len(found["train/lr"]) == 18
-    assert max(rate for _, rate in found["train/lr"]) <= 0.002 + 1e-9
-    for tag, name in (("valid/accuracy", "accuracy"), ("valid/macro_f1", "macro_f1"), ("valid/loss", "valid_loss")):
+    assert max(rate for _, rate in found["train/lr"]) <= 0.003 + 1e-9
+    tags = {"accuracy": "accuracy", "macro_f1": "macro_f1", "loss": "valid_loss", "loss_of_network": "network_loss"}
+    for tag, name in ((f"valid/{tag}", name) for tag, name in tags.items()):
         assert found[tag] == [(record["step"], pytest.approx(record[name])) for record in records]
 
 

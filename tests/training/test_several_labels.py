@@ -79,8 +79,9 @@ def read_sets(path: Path) -> tuple[np.ndarray, list[str]]:  # type: ignore[type-
 def test_it_learns_and_prints_what_scikit_learn_finds(cell: str, tmp_path: Path) -> None:
     rows, valid = write_sets(tmp_path / "rows.tsv", 300), write_sets(tmp_path / "valid.tsv", 100, seed=2)
     recorder = Recorder()
-    outcome = train(small(rows, data__valid=str(valid), model__cell=cell), tmp_path / "run", reporter=recorder)
-    best = outcome.best
+    # without n-grams, which learn these texts alone
+    config = small(rows, data__valid=str(valid), model__cell=cell, ngrams__share=0)
+    best = train(config, tmp_path / "run", reporter=recorder).best
     assert best.micro_f1 > 0.95
     assert best.loss < recorder.records[0].loss
     assert max(record.micro_f1 for record in recorder.records) == best.micro_f1  # the metric, as none is said
@@ -94,7 +95,7 @@ def test_it_learns_and_prints_what_scikit_learn_finds(cell: str, tmp_path: Path)
     assert best.accuracy == pytest.approx(accuracy_score(true, given))
     evaluation = evaluate_sets(Engine.load(tmp_path / "run"), read_examples(str(valid), small(valid).data))
     assert evaluation.micro_f1 == pytest.approx(best.micro_f1)
-    assert evaluation.loss_uncalibrated == pytest.approx(best.valid_loss, abs=1e-5)
+    assert evaluation.loss == pytest.approx(best.valid_loss, abs=1e-5)
     assert evaluation.loss < evaluation.loss_uncalibrated
     # the temperature is that of the scores on valid
     engine = Engine.load(tmp_path / "run")
@@ -103,7 +104,7 @@ def test_it_learns_and_prints_what_scikit_learn_finds(cell: str, tmp_path: Path)
 
 def test_the_saved_model_is_the_network(tmp_path: Path) -> None:
     rows = write_sets(tmp_path / "rows.tsv")
-    train(small(rows, train__epochs=1), tmp_path / "run")
+    train(small(rows, train__epochs=1, ngrams__share=0), tmp_path / "run")
     model = load_model(tmp_path / "run")
     network = Classifier(len(model.tokenizer), len(LABELS), **model.config.model.model_dump()).eval()
     network.import_weights(model.weights)
@@ -138,9 +139,11 @@ def test_fasttexts_labels_make_the_same_model(tmp_path: Path) -> None:
     for name in ("rows.tsv", "rows.txt"):
         train(small(write_sets(tmp_path / name), train__epochs=1), tmp_path / f"run-{name}")
         model = load_model(tmp_path / f"run-{name}")
-        weights.append(
-            (model.labels, model.thresholds, model.temperature, {k: v.tobytes() for k, v in model.weights.items()})
-        )
+        assert model.ngrams is not None
+        tables = [array.tobytes() for array in vars(model.ngrams).values() if isinstance(array, np.ndarray)]
+        assert len(tables) == 4
+        numbers = (model.thresholds, model.temperature, model.ngram_share)
+        weights.append((model.labels, numbers, tables, {k: v.tobytes() for k, v in model.weights.items()}))
     assert weights[0] == weights[1]
 
 
@@ -156,6 +159,7 @@ def test_a_stopped_run_ends_as_one_that_was_not(steps: tuple[int, ...], tmp_path
     resume(tmp_path / "parts")
     for name in ("model.safetensors", "config.yaml"):
         assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert load_model(tmp_path / "parts").ngrams is not None
 
 
 def test_a_batch_in_parts_gives_the_same(tmp_path: Path) -> None:
@@ -172,7 +176,7 @@ def test_a_batch_in_parts_gives_the_same(tmp_path: Path) -> None:
 
 def test_a_mean_of_the_weights_has_thresholds_of_its_own(tmp_path: Path) -> None:
     valid = write_sets(tmp_path / "valid.tsv", 100, seed=2)
-    config = small(write_sets(tmp_path / "rows.tsv"), data__valid=str(valid), train__ema=0.9)
+    config = small(write_sets(tmp_path / "rows.tsv"), data__valid=str(valid), train__ema=0.9, ngrams__share=0)
     outcome = train(config, tmp_path / "run")
     found = evaluate_sets(Engine.load(tmp_path / "run"), read_examples(str(valid), config.data))
     assert found.micro_f1 == pytest.approx(outcome.best.micro_f1)
@@ -182,19 +186,20 @@ def test_a_mean_of_the_weights_has_thresholds_of_its_own(tmp_path: Path) -> None
 @pytest.mark.parametrize("key", ["label_smoothing", "focal_gamma", "class_weights"])
 def test_losses_of_all_kinds_learn(key: str, tmp_path: Path) -> None:
     values = {"label_smoothing": 0.1, "focal_gamma": 1.0, "class_weights": "balanced"}
-    config = small(write_sets(tmp_path / "rows.tsv"), **{f"train__{key}": values[key]})
+    config = small(write_sets(tmp_path / "rows.tsv"), ngrams__share=0, **{f"train__{key}": values[key]})
     assert train(config, tmp_path / "run").best.micro_f1 > 0.9
 
 
 def test_it_learns_in_bfloat16(tmp_path: Path) -> None:
-    outcome = train(small(write_sets(tmp_path / "rows.tsv"), train__precision="bf16"), tmp_path / "run")
+    config = small(write_sets(tmp_path / "rows.tsv"), train__precision="bf16", ngrams__share=0)
+    outcome = train(config, tmp_path / "run")
     assert outcome.best.micro_f1 > 0.9
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "macro_f1", "weighted_f1", "loss"])
 def test_the_metric_that_is_said_decides(metric: str, tmp_path: Path) -> None:
     recorder = Recorder()
-    config = small(write_sets(tmp_path / "rows.tsv"), train__metric=metric, train__epochs=3)
+    config = small(write_sets(tmp_path / "rows.tsv"), train__metric=metric, train__epochs=3, ngrams__share=0)
     outcome = train(config, tmp_path / "run", reporter=recorder)
     if metric == "loss":
         assert outcome.best.valid_loss == min(record.valid_loss for record in recorder.records)
