@@ -206,6 +206,28 @@ def test_the_batch_size_goes_by_the_number_of_texts(rows: int, size: int, tmp_pa
     assert load_model(tmp_path / "run").config.train.batch_size == size
 
 
+@pytest.mark.parametrize(
+    ("rows", "settings", "epochs"),
+    [
+        (50, {}, 30),  # 7 steps each
+        (640, {}, 23),  # 80
+        (3200, {}, 18),  # 100
+        (6400, {}, 12),  # 200
+        (640, {"train__batch_size": 64}, 30),
+        (640, {"train__epochs": 7}, 7),
+    ],
+)
+def test_the_epochs_go_by_the_number_of_steps(
+    rows: int, settings: dict[str, object], epochs: int, tmp_path: Path
+) -> None:
+    path, valid = write_rows(tmp_path / "rows.tsv", rows), write_rows(tmp_path / "v.tsv", 4)
+    values = {"train__batch_size": None, "train__epochs": None, "data__valid": str(valid), **settings}
+    config = small(path, **values)
+    found = session.resolve(config, load_dataset(config, Reporter()).train)
+    assert found.train.epochs == epochs
+    assert session.resolve(found, load_dataset(found, Reporter()).train) == found
+
+
 def test_a_loss_that_is_no_number_is_told(tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "rows.tsv")
     with pytest.raises(DataError, match=r"the loss is (nan|inf) in epoch \d+; lower --lr"):
@@ -324,8 +346,9 @@ def test_a_compiled_network_learns_the_same(tmp_path: Path) -> None:
 def test_a_restart_goes_on_with_its_own_run_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = write_rows(tmp_path / "rows.tsv")
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
-    config = small(rows, train__batch_size=None, train__epochs=2)
-    for other, steps in ((config, 3), (small(rows, train__batch_size=None, train__epochs=2, train__lr=0.05), 0)):
+    settings = {"train__batch_size": None, "train__epochs": None, "train__max_steps": 12}
+    config = small(rows, **settings)
+    for other, steps in ((config, 3), (small(rows, **settings, train__lr=0.05), 0)):
         with pytest.raises(StoppedError):
             train(config, tmp_path / "run", overwrite=True, reporter=Stopping(3, signal.SIGINT))
         shown = Recorder()
