@@ -89,6 +89,13 @@ class EmbeddingConfig(Section):
         min_length=1,
         description="pretrained word vectors (GloVe, .vec, .npy) for the pieces that are words; none",
     )
+    words: int = Field(
+        20_000,
+        ge=0,
+        le=1_000_000,
+        description="words of them that a tokenizer trained in the run gets as pieces, at most: those of the training "
+        "text, then the file's first; 0: none; unigram and word tokenizers alone",
+    )
     freeze: bool = Field(False, description="leave the pretrained part of the vectors as it is")
 
 
