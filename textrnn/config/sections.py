@@ -69,7 +69,10 @@ class TokenizerConfig(Section):
 
     model: str | None = Field(None, description="a SentencePiece .model file; none: train one")
     vocab_size: int = Field(
-        4000, ge=2, le=10_000_000, description="pieces at most; fewer when the text is too small for them"
+        4000,
+        ge=2,
+        le=10_000_000,
+        description="pieces at most, without those of embedding.words; fewer when the text is too small for them",
     )
     model_type: ModelType = Field("unigram", description="the kind of tokenizer that is trained")
     alpha: float | None = Field(
