@@ -486,3 +486,12 @@ def test_pieces_that_cannot_be_drawn_are_a_fault(kind: str) -> None:
     settings = [f"tokenizer.model_type={kind}", "tokenizer.alpha=0.1"]
     assert faults_of("", *settings) == [f"--set tokenizer.alpha=0.1: {reason}"]
     assert load("", *settings, "tokenizer.model=other.model").tokenizer.alpha == 0.1  # which may be of another kind
+
+
+def test_no_words_are_asked_for_without_vectors() -> None:
+    with pytest.raises(
+        ConfigError, match=r"--set embedding\.words=5: embedding\.words: given without embedding\.vectors"
+    ):
+        load_config(overrides=parse_overrides(["embedding.words=5"]))
+    assert load_config(overrides=parse_overrides(["embedding.words=0"])).embedding.words == 0
+    assert load_config(overrides=parse_overrides(["embedding.words=5", "embedding.vectors=v.txt"])).embedding.words == 5

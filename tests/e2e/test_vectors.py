@@ -32,9 +32,32 @@ def test_the_flag_is_enough(folder: Path) -> None:
     done = run_command(*arguments, cwd=folder)
     assert done.returncode == 0, done.stderr.decode()
     assert "textrnn: vectors: 4 words of 3 numbers from words.txt; 4 of " in done.stderr.decode()
+    assert ", and 0 words of words.txt\n" in done.stderr.decode()  # all are pieces
     (folder / "words.txt").unlink()
     done = run_command("predict", "--format", "label", cwd=folder, stdin=b"green tea with lemon\nblack coffee\n")
     assert done.stdout == b"tea\ncoffee\n"
+
+
+@pytest.mark.parametrize("more", [(), WORD_PIECES])
+def test_words_that_the_text_lacks_are_read(more: tuple[str, ...], folder: Path) -> None:
+    # the text says tea or coffee; by their vectors these two are as good as the same
+    words = "sencha 1 2.4 -1\nespresso 0.1 4 0.9\n"
+    (folder / "words.txt").write_text(WORDS + words, encoding="utf-8")
+    arguments = ("train", "--train", "rows.tsv", "--vectors", "words.txt", "--out", "run", *SMALL, *more)
+    done = run_command(*arguments, cwd=folder)
+    assert done.returncode == 0, done.stderr.decode()
+    assert " words of words.txt\n" in done.stderr.decode()
+    tokenizer = load_model(folder / "run").tokenizer
+    assert [len(tokenizer.encode_ids(word)) for word in ("sencha", "espresso", "tea", "coffee")] == [1, 1, 1, 1]
+
+
+def test_no_words_are_added_if_none_are_asked_for(folder: Path) -> None:
+    arguments = ("train", "--train", "rows.tsv", "--vectors", "words.txt", "--out", "run", *SMALL, *WORD_PIECES)
+    (folder / "words.txt").write_text(WORDS + "sencha 1 2.4 -1\n", encoding="utf-8")
+    done = run_command(*arguments, "--set", "embedding.words=0", cwd=folder)
+    assert done.returncode == 0, done.stderr.decode()
+    assert " words of words.txt\n" not in done.stderr.decode()
+    assert "sencha" not in load_model(folder / "run").tokenizer.list_words().values()
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from textrnn.corpus import source
 from textrnn.corpus.batching import Corpus, hold_out
 from textrnn.errors import ConfigError, DataError
 from textrnn.tokenizer import Tokenizer, train_tokenizer
+from textrnn.training import vocabulary
 from textrnn.training.dataset import load_dataset
 from textrnn.training.reporter import Reporter
 
@@ -161,6 +162,18 @@ def test_folds_share_the_tokenizer_and_the_ids(tmp_path: Path, monkeypatch: pyte
     held = [row for part in parts if part.valid.rows is not None for row in part.valid.rows.tolist()]
     assert sorted(held) == list(range(60))
     assert [np.bincount(part.valid.classes).tolist() for part in parts] == [[10, 10]] * 3
+
+
+def test_folds_share_the_words_of_the_vectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = write_rows(tmp_path / "rows.tsv", 60)
+    (tmp_path / "words.txt").write_text("tea 1 2\nkettle 2 1\n59 3 3\n", encoding="utf-8")
+    values = {"data__train": str(rows), "tokenizer__vocab_size": 60, "data__cache": str(tmp_path / "cache")}
+    values["embedding__vectors"] = str(tmp_path / "words.txt")
+    first = load_dataset(make_config(**values, data__fold="1/3"), Reporter())
+    assert "kettle" in first.tokenizer.list_words().values()
+    monkeypatch.setattr(vocabulary, "choose_words", lambda *_, **__: pytest.fail("words were chosen again"))
+    parts = [first, *(load_dataset(make_config(**values, data__fold=f"{k}/3"), Reporter()) for k in (2, 3))]
+    assert len({part.tokenizer.model for part in parts}) == 1
 
 
 def test_a_fold_of_the_demo_data_is_cut_from_its_training_text() -> None:

@@ -190,14 +190,50 @@ def start(config: Config, vectors: PieceVectors, V: int) -> npt.NDArray[np.float
     """Return the embedding that a run of ``config`` begins with."""
     torch.manual_seed(config.train.seed)
     network = Classifier(V, 2, **config.model.model_dump())
-    vectors.place(network.embedding.weight)
+    vectors.place(network.embedding.weight, counts=np.ones(V, np.int64))
     return network.embedding.weight.detach().numpy()
+
+
+@pytest.mark.parametrize("kind", ["unigram", "word"])
+def test_a_word_that_the_text_lacks_keeps_its_vector(kind: str, tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.tsv")
+    path = write_vectors(tmp_path / "words.txt", ["tea", "kettle", "coffee", "lemon", "teapots", "milk"])
+    config = small(rows, path, tokenizer__model_type=kind)
+    saved = load_model(train(config, tmp_path / "run").folder)
+    places = {word: piece for piece, word in saved.tokenizer.list_words().items()}
+    new, known = [places["kettle"], places["teapots"]], [places["tea"], places["milk"]]
+    assert [saved.tokenizer.encode_ids(word) for word in ("kettle", "teapots")] == [[piece] for piece in new]
+    store = Store.open(str(tmp_path / "cache"), pytest.fail)
+    vectors = load_vectors(str(path), saved.tokenizer, store, width=16)
+    began = dict(zip(vectors.pieces.tolist(), vectors.values, strict=True))
+    weight = saved.weights["embedding.weight"]
+    for piece in new:
+        assert weight[piece, :6].tolist() == began[piece].tolist()
+        assert not weight[piece, 6:].any()
+    for piece in known:
+        assert weight[piece, :6].tolist() != began[piece].tolist()
+        assert weight[piece, 6:].all()
+    without = load_model(train(small(rows, path, embedding__words=0), tmp_path / "none").folder)
+    assert "kettle" not in without.tokenizer.list_words().values()
+
+
+def test_vectors_of_another_language_are_no_words_of_it(tmp_path: Path) -> None:
+    path = write_vectors(tmp_path / "words.txt", ["кофе", "чай"])
+    with pytest.raises(DataError, match="none of its 2 words is a piece of the tokenizer"):
+        train(small(write_rows(tmp_path / "rows.tsv"), path), tmp_path / "run")
+
+
+def test_columns_beside_a_vector_are_zero_where_nothing_is_learned() -> None:
+    vectors = PieceVectors(np.array([1, 3]), np.full((2, 2), 5, np.float32), "")
+    weight = torch.ones(5, 3)
+    vectors.place(weight, counts=np.array([0, 2, 0, 0, 1]))
+    assert weight.tolist() == [[1, 1, 1], [5, 5, 1], [1, 1, 1], [5, 5, 0], [1, 1, 1]]
 
 
 def test_what_is_frozen_has_no_share_in_the_norm() -> None:
     vectors = PieceVectors(np.array([1, 3]), np.ones((2, 2), np.float32), "")
     weight, gradient = torch.zeros(4, 3), torch.ones(3, 3)
-    vectors.place(weight)
+    vectors.place(weight, counts=np.ones(4, np.int64))
     before = weight.clone()
     rows = torch.tensor([0, 1, 3])
     with Frozen(vectors, 4, torch.device("cpu")).holding(weight, rows, gradient):
@@ -232,13 +268,14 @@ def test_the_note_says_how_much_is_covered(tmp_path: Path) -> None:
     notes = Notes()
     found = estimate(small(rows, path, data__valid=str(rows)), reporter=notes)
     (line,) = [note for note in notes.notes if note.startswith("vectors:")]
-    # 40 texts "green tea with lemon ..." or "black coffee with milk ..." of 230 words: 20 green, 20 tea, 40 with
+    # 40 texts "green tea with lemon ..." or "black coffee with milk ..." of 230 words: 20 green, 20 tea, 40 with;
+    # cup is a piece because the file has it
     texts = [text.decode().partition("\t")[2].split() for text in read_lines(str(rows))]
     words = [word for text in texts for word in text]
     share = sum(word in {"green", "tea", "with"} for word in words) / len(words)
-    pieces = len(set(words))
+    pieces = len(set(words)) + 1
     assert line == (
-        f"vectors: 4 words of 6 numbers from {path}; 3 of {pieces} pieces ({3 / pieces:.0%}) have one, "
+        f"vectors: 4 words of 6 numbers from {path}; 4 of {pieces} pieces ({4 / pieces:.0%}) have one, "
         f"which are {share:.0%} of the training text's"
     )
     assert found.config.embedding.vectors == str(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ from samples import make_config, write_rows
 from textrnn.config import Config
 from textrnn.corpus.source import LabelledFile
 from textrnn.corpus.store import Store
+from textrnn.errors import DataError
 from textrnn.tokenizer import Tokenizer, TrainedTokenizer, train_tokenizer
 from textrnn.training import vocabulary
+from textrnn.training.lexicon import choose_words
 from textrnn.training.vocabulary import _draw, fit_tokenizer
 
 
@@ -107,3 +110,107 @@ def test_little_text_is_used_whole() -> None:
     mask, used = _draw(sizes, np.array([2, 5]), 0)
     assert mask is not None
     assert (np.flatnonzero(mask).tolist(), used) == ([2, 5], 2)
+
+
+WORDS = ["the", "tea", "coffee", "<unk>", "7", "kettle", "boils", "today"]
+
+
+def write_words(path: Path, words: list[str] = WORDS, *, numbers: str = "1 2") -> Path:
+    path.write_text("".join(f"{word} {numbers}\n" for word in words), encoding="utf-8")
+    return path
+
+
+def list_added(tokenizer: Tokenizer, base: Tokenizer) -> list[str]:
+    assert tokenizer.model.startswith(base.model)
+    return [piece for i, piece in tokenizer.list_pieces().items() if i >= len(base)]
+
+
+@pytest.mark.parametrize("kind", ["unigram", "word"])
+def test_words_that_the_text_lacks_become_pieces(kind: str, tmp_path: Path, store: Store) -> None:
+    rows = write_rows(tmp_path / "rows.tsv")
+    path = write_words(tmp_path / "words.txt")
+    base, note = fit(rows, store, None, tokenizer__model_type=kind)
+    tokenizer, told = fit(rows, store, None, tokenizer__model_type=kind, embedding__vectors=str(path))
+    added = list_added(tokenizer, base)
+    assert added[-3:] == ["\u2581the", "\u2581kettle", "\u2581boils"]
+    # words of the text that its training cut, if any, come first
+    assert {*added[:-3]} == {f"\u2581{word}" for word in ("tea", "coffee", "today")} - {*base.list_pieces().values()}
+    assert told == f"{note}, and {len(added)} words of {path}"
+    assert [tokenizer.encode_pieces(word) for word in ("kettle", "today")] == [["\u2581kettle"], ["\u2581today"]]
+
+
+def test_no_words_are_asked_for_or_can_be_taken(tmp_path: Path, store: Store) -> None:
+    rows = write_rows(tmp_path / "rows.tsv")
+    path = str(write_words(tmp_path / "words.txt"))
+    base, note = fit(rows, store, None)
+    tokenizer, told = fit(rows, store, None, embedding__vectors=path, embedding__words=0)
+    assert (tokenizer.model, told) == (base.model, note)
+    for kind in ("bpe", "char"):
+        base, note = fit(rows, store, None, tokenizer__model_type=kind)
+        tokenizer, told = fit(rows, store, None, tokenizer__model_type=kind, embedding__vectors=path)
+        assert (tokenizer.model, told) == (base.model, note)
+    own = tmp_path / "own.model"
+    own.write_bytes(base.model)
+    tokenizer, _ = fit(rows, store, None, tokenizer__model=str(own), embedding__vectors=path)
+    assert tokenizer.model == base.model
+
+
+@pytest.mark.parametrize(("start", "word"), [(0, "assam"), (1, "oolong")])
+def test_only_words_of_the_kept_texts_come_first(start: int, word: str, tmp_path: Path, store: Store) -> None:
+    lines = [f"a\tgreen {'oolong' if i % 2 else 'assam'} green\n" for i in range(40)]
+    rows = tmp_path / "rows.tsv"
+    rows.write_text("".join(lines), encoding="utf-8")
+    path = str(write_words(tmp_path / "words.txt", ["the", "and", "assam", "oolong"]))
+    values: dict[str, object] = {"tokenizer__model_type": "word", "tokenizer__vocab_size": 4}  # three special, one word
+    config = make_config(data__train=str(rows), embedding__vectors=path, embedding__words=2, **values)
+    file = LabelledFile(str(rows), config.data, store)
+    tokenizer, _ = fit_tokenizer(config, file, np.arange(start, 40, 2), store=store)
+    assert [*tokenizer.list_words().values()] == ["green", word, "the"]
+
+
+def test_each_file_and_number_of_words_has_its_own(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def choose(*arguments: object, limit: int) -> list[str]:
+        asked.append(limit)
+        return choose_words(*arguments, limit=limit)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(vocabulary, "choose_words", choose)
+    rows = write_rows(tmp_path / "rows.tsv")
+    path = write_words(tmp_path / "words.txt")
+
+    def add(path: Path, words: int = 100) -> list[str]:
+        tokenizer, _ = fit(rows, store, None, embedding__vectors=str(path), embedding__words=words)
+        return list_added(tokenizer, fit(rows, store, None)[0])
+
+    first = add(path)
+    assert add(path) == first
+    packed = tmp_path / "words.txt.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    assert add(packed) == first
+    assert asked == [100, 100]  # other bytes are another file
+    assert len(add(path, 2)) == 2
+    assert add(path) == first
+    write_words(path, [*WORDS, "spoon"])
+    assert add(path) == [*first, "\u2581spoon"]
+    assert add(path, 0) == []
+    assert asked == [100, 100, 2, 100]
+    array = tmp_path / "words.npy"
+    np.save(array, np.ones((len(WORDS), 2), np.float32))
+    (tmp_path / "words.vocab").write_text("\n".join(WORDS), encoding="utf-8")
+    assert add(array) == first
+    counted = tmp_path / "words.vec"
+    counted.write_text(f"{len(WORDS)} 2\n" + "".join(f"{word} 1 2 \n" for word in WORDS), encoding="utf-8")
+    assert add(counted) == first
+
+
+def test_faults_of_the_vectors_are_told(tmp_path: Path, store: Store) -> None:
+    rows = write_rows(tmp_path / "rows.tsv")
+    path = write_words(tmp_path / "words.txt")
+    path.write_text(path.read_text(encoding="utf-8").replace("boils 1 2", "boils 1"), encoding="utf-8")
+    with pytest.raises(DataError, match=r"words\.txt:7: 1 numbers, where other words have 2"):
+        fit(rows, store, None, embedding__vectors=str(path))
+    with pytest.raises(DataError, match="no such file"):
+        fit(rows, store, None, embedding__vectors=str(tmp_path / "other.txt"))

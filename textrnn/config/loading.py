@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from textrnn.config.sections import DEMO, FOLD, Config, list_sections, split_fold
+from textrnn.config.sections import DEMO, FOLD, Config, EmbeddingConfig, list_sections, split_fold
 from textrnn.config.yamlfile import NOT_YAML, format_yaml, parse_yaml, read_yaml
 from textrnn.errors import ConfigError
 
@@ -82,6 +82,7 @@ def load_config(path: Path | None = None, *, overrides: Iterable[Override] = ())
         _find_lone_valid,
         _find_two_sizes,
         _find_lone_freeze,
+        _find_lone_words,
         _find_bad_fold,
         _find_lone_separator,
         _find_idle_alpha,
@@ -111,6 +112,15 @@ def _find_lone_freeze(tree: Mapping[str, Any], origins: Mapping[str, str], path:
         return []
     origin = origins.get("embedding.freeze", str(path))
     return [f"{origin}: embedding.freeze: given without embedding.vectors; name the file of vectors too"]
+
+
+def _find_lone_words(tree: Mapping[str, Any], origins: Mapping[str, str], path: Path | None) -> list[str]:
+    embedding = tree.get("embedding")
+    usual = EmbeddingConfig().words
+    if not isinstance(embedding, dict) or embedding.get("vectors") or embedding.get("words", usual) in (0, usual):
+        return []
+    origin = origins.get("embedding.words", str(path))
+    return [f"{origin}: embedding.words: given without embedding.vectors; name the file of vectors too"]
 
 
 def _find_two_sizes(tree: Mapping[str, Any], origins: Mapping[str, str], path: Path | None) -> list[str]:

@@ -77,7 +77,10 @@ class TokenizerConfig(Section):
 
     model: str | None = Field(None, description="a SentencePiece .model file; none: train one")
     vocab_size: int = Field(
-        4000, ge=2, le=10_000_000, description="pieces at most; fewer when the text is too small for them"
+        4000,
+        ge=2,
+        le=10_000_000,
+        description="pieces at most, without those of embedding.words; fewer when the text is too small for them",
     )
     model_type: ModelType = Field("unigram", description="the kind of tokenizer that is trained")
     alpha: float | None = Field(
@@ -96,6 +99,13 @@ class EmbeddingConfig(Section):
         None,
         min_length=1,
         description="pretrained word vectors (GloVe, .vec, .npy) for the pieces that are words; none",
+    )
+    words: int = Field(
+        20_000,
+        ge=0,
+        le=1_000_000,
+        description="words of them that a tokenizer trained in the run gets as pieces, at most: those of the training "
+        "text, then the file's first; 0: none; unigram and word tokenizers alone",
     )
     freeze: bool = Field(False, description="leave the pretrained part of the vectors as it is")
 

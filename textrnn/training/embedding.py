@@ -29,9 +29,15 @@ class PieceVectors:
     note: str
 
     @torch.no_grad()
-    def place(self, weight: Tensor) -> None:
-        """Write the values into the first D columns of the embedding's ``weight`` (V, width); the others stay."""
-        weight[torch.from_numpy(self.pieces), : self.values.shape[1]] = torch.from_numpy(self.values)
+    def place(self, weight: Tensor, *, counts: npt.NDArray[np.int64]) -> None:
+        """Write the values into the first D columns of the embedding's ``weight`` (V, width).
+
+        The other columns stay as they are drawn, but are 0 for pieces that the training text lacks, by its ``counts``
+        (V,) of each piece: nothing will be learned in them, and what is drawn would be noise (docs/vectors.md).
+        """
+        wide = self.values.shape[1]
+        weight[torch.from_numpy(self.pieces), :wide] = torch.from_numpy(self.values)
+        weight[torch.from_numpy(self.pieces[counts[self.pieces] == 0]), wide:] = 0
 
 
 class Frozen:

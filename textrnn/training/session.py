@@ -204,7 +204,8 @@ def build(config: Config, dataset: Dataset) -> Classifier:
     """Return the network of ``config`` with weights as torch's generator draws them, but for pretrained vectors."""
     model = Classifier(len(dataset.tokenizer), len(dataset.labels), **config.model.model_dump())
     if dataset.vectors is not None:
-        dataset.vectors.place(model.embedding.weight)
+        counts = dataset.train.count_ids(len(dataset.tokenizer))
+        dataset.vectors.place(model.embedding.weight, counts=counts)
     return model
 
 

@@ -1,4 +1,7 @@
-"""The tokenizer of a run: read from its file, or trained on the texts that are trained on, once for the same ones."""
+"""The tokenizer of a run: read from its file, or trained on the texts that are trained on, once for the same ones.
+
+One that is trained takes in words of the file of word vectors, so that what the training text lacks has its vector too.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,10 @@ from textrnn.config import Config
 from textrnn.corpus.batching import Rows
 from textrnn.corpus.memory import give_back_freed_memory
 from textrnn.corpus.source import LabelledFile
-from textrnn.corpus.store import Store, make_key
+from textrnn.corpus.store import Entry, Store, make_key
+from textrnn.corpus.vectors import check_files, digest_files, read_vectors
 from textrnn.tokenizer import Tokenizer, train_tokenizer
+from textrnn.training.lexicon import TYPES, add_words, choose_words, count_words
 
 _LONGEST_TEXT = 1 << 20  # bytes of a text that a tokenizer is trained on; SentencePiece's own bound suits sentences
 _SAMPLE_TEXTS = 500_000
@@ -25,10 +30,12 @@ _FILE = "tokenizer.model"
 def fit_tokenizer(config: Config, train: LabelledFile, kept: Rows | None, *, store: Store) -> tuple[Tokenizer, str]:
     """Return the tokenizer that ``config`` names, or one trained on the rows ``kept`` of ``train`` (None: all).
 
-    Also returns the line that tells the user. Of much text a sample is used, drawn with the seed.
+    To one that is trained ``embedding.words`` words of ``embedding.vectors`` are added as pieces. Also returns the line
+    that tells the user. Of much text a sample is used, drawn with the seed.
 
     Raises:
         TokenizerError: the tokenizer cannot be read or trained.
+        DataError: the file of word vectors cannot be used.
     """
     wanted = config.tokenizer
     if wanted.model is not None:
@@ -42,22 +49,50 @@ def fit_tokenizer(config: Config, train: LabelledFile, kept: Rows | None, *, sto
     )
     entry = store.find("tokenizer", key)
     if entry is None:
-        drawn, used = _draw(train.sizes, kept, config.train.seed)
-        give_back_freed_memory()  # before SentencePiece takes more
-        trained = train_tokenizer(
-            chain.from_iterable(train.read_texts(drawn)),
-            model_type=wanted.model_type,
-            vocab_size=wanted.vocab_size,
-            hard_vocab_limit=False,
-            seed=config.train.seed,
-            options={"max_sentence_length": _LONGEST_TEXT},
-        )
-        meta = {"left_out": trained.too_long + trained.unusable, "used": used}
-        with store.draft() as draft:
-            draft.write(_FILE, trained.model)
-            entry = draft.commit("tokenizer", key, meta)
+        entry = _train(config, train, kept, store=store, key=key)
     tokenizer = Tokenizer.read(entry.folder / _FILE)
-    return tokenizer, _describe(tokenizer, entry.meta, wanted.model_type, len(train) if kept is None else len(kept))
+    note = _describe(tokenizer, entry.meta, wanted.model_type, len(train) if kept is None else len(kept))
+    if config.embedding.vectors is None or not config.embedding.words or wanted.model_type not in TYPES:
+        return tokenizer, note
+    extended = _extend(config, train, kept, tokenizer=tokenizer, store=store, key=key)
+    added = len(extended) - len(tokenizer)
+    return extended, f"{note}, and {added:,} words of {config.embedding.vectors}"
+
+
+def _train(config: Config, train: LabelledFile, kept: Rows | None, *, store: Store, key: str) -> Entry:
+    drawn, used = _draw(train.sizes, kept, config.train.seed)
+    give_back_freed_memory()  # before SentencePiece takes more
+    trained = train_tokenizer(
+        chain.from_iterable(train.read_texts(drawn)),
+        model_type=config.tokenizer.model_type,
+        vocab_size=config.tokenizer.vocab_size,
+        hard_vocab_limit=False,
+        seed=config.train.seed,
+        options={"max_sentence_length": _LONGEST_TEXT},
+    )
+    meta = {"left_out": trained.too_long + trained.unusable, "used": used}
+    with store.draft() as draft:
+        draft.write(_FILE, trained.model)
+        return draft.commit("tokenizer", key, meta)
+
+
+def _extend(
+    config: Config, train: LabelledFile, kept: Rows | None, *, tokenizer: Tokenizer, store: Store, key: str
+) -> Tokenizer:
+    """Return ``tokenizer``, whose entry is ``key``, with the words of the vectors that the config asks for."""
+    path, limit = config.embedding.vectors, config.embedding.words
+    assert path is not None
+    check_files(path)
+    key = make_key("tokenizer", key, digest_files(path, store), limit)
+    entry = store.find("tokenizer", key)
+    if entry is None:
+        drawn, _ = _draw(train.sizes, kept, config.train.seed)
+        counts = count_words(train.read_texts(drawn), tokenizer)
+        model = add_words(tokenizer, choose_words(read_vectors(path), counts, tokenizer, limit=limit))
+        with store.draft() as draft:
+            draft.write(_FILE, model)
+            entry = draft.commit("tokenizer", key, {})
+    return Tokenizer.read(entry.folder / _FILE)
 
 
 def _describe(tokenizer: Tokenizer, meta: dict[str, int], kind: str, texts: int) -> str:
