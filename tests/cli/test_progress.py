@@ -15,6 +15,7 @@ RECORD = EpochRecord(
     step=20,
     loss=0.5,
     valid_loss=0.75,
+    network_loss=0.8,
     accuracy=0.875,
     micro_f1=0.85,
     macro_f1=0.8,

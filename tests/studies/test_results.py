@@ -37,7 +37,9 @@ def test_a_single_run_deviates_by_nothing() -> None:
 
 def test_metrics_are_those_on_valid() -> None:
     rest = {"epoch": 1, "step": 9, "loss": 5.0, "lr": 0.1, "seconds": 1.0, "tokens_per_second": 1.0, "best": True}
-    record = EpochRecord(valid_loss=0.25, accuracy=0.5, micro_f1=0.45, macro_f1=0.4, weighted_f1=0.3, **rest)  # type: ignore[arg-type]
+    record = EpochRecord(
+        valid_loss=0.25, network_loss=0.5, accuracy=0.5, micro_f1=0.45, macro_f1=0.4, weighted_f1=0.3, **rest
+    )  # type: ignore[arg-type]
     assert take_metrics(record) == {
         "accuracy": 0.5,
         "micro_f1": 0.45,

@@ -111,7 +111,15 @@ def test_a_stopped_search_ends_as_one_that_was_not() -> None:
 
 def test_a_trial_that_falls_behind_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tuning, "_WHOLE_TRIALS", 1)
-    rest = {"step": 1, "loss": 1.0, "lr": 0.1, "seconds": 1.0, "tokens_per_second": 1.0, "macro_f1": 0.0}
+    rest = {
+        "step": 1,
+        "loss": 1.0,
+        "lr": 0.1,
+        "seconds": 1.0,
+        "tokens_per_second": 1.0,
+        "macro_f1": 0.0,
+        "network_loss": 1.0,
+    }
     trained: list[int] = []
 
     def pretend(config: Config, folder: Path, *, reporter: Reporter, **_: object) -> Any:

@@ -21,7 +21,7 @@ CONFIG = make_config(model__hidden=4, model__embedding=6)
 
 def make_record(epoch: int) -> EpochRecord:
     rest = dict.fromkeys(
-        ("loss", "valid_loss", "accuracy", "micro_f1", "macro_f1", "weighted_f1", "lr", "seconds"), 0.5
+        ("loss", "valid_loss", "network_loss", "accuracy", "micro_f1", "macro_f1", "weighted_f1", "lr", "seconds"), 0.5
     )
     return EpochRecord(epoch=epoch, step=epoch, tokens_per_second=1.0, best=True, **rest)
 

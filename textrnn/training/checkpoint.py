@@ -18,7 +18,7 @@ from torch import Tensor
 from textrnn.errors import ModelError
 from textrnn.files import atomic_write
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # raise it when a run of an older one would go on as another
 CHECKPOINT_NAME = "checkpoint.safetensors"
 
 _METADATA = "textrnn"
@@ -63,7 +63,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     except (SafetensorError, KeyError, ValueError, RecursionError) as error:
         raise ModelError(path, f"not a checkpoint, or damaged: {str(error).splitlines()[0]}") from None
     if not isinstance(state, dict) or state.pop("format_version", None) != FORMAT_VERSION:
-        raise ModelError(path, f"not a checkpoint of format version {FORMAT_VERSION}; train again")
+        raise ModelError(path, "not a checkpoint of this version of textrnn, whose recipe is another; train again")
     if state.pop("crc", None) != _sum_up(tensors):
         raise ModelError(path, "damaged: its content is not what was written; train again")
     return Checkpoint(tensors, state)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -48,9 +47,8 @@ class Progress:
         network alone, which has to become good before it has a share in what is saved.
         """
         lowest = min(self.records, key=lambda record: record.valid_loss).epoch
-        alone = min(self.records, key=lambda record: math.inf if record.network_loss is None else record.network_loss)
-        last = self.records[-1]
-        return last.epoch - max(lowest, alone.epoch, self.best.epoch if self.best else 0)
+        alone = min(self.records, key=lambda record: record.network_loss).epoch
+        return self.records[-1].epoch - max(lowest, alone, self.best.epoch if self.best else 0)
 
     def begin_epoch(self, epoch: int) -> None:
         """Forget what was counted in the epoch before."""

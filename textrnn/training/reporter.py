@@ -37,6 +37,7 @@ class EpochRecord:
     step: int
     loss: float
     valid_loss: float
+    network_loss: float
     accuracy: float
     micro_f1: float
     macro_f1: float
@@ -45,7 +46,6 @@ class EpochRecord:
     seconds: float
     tokens_per_second: float
     best: bool
-    network_loss: float | None = None  # not in the records of runs that an earlier textrnn began
 
 
 class Reporter:
