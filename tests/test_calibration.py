@@ -234,3 +234,17 @@ def test_what_separates_all_texts_has_a_share_too() -> None:
     scores = np.eye(3, dtype=np.float32)[true] * 4
     weak = np.eye(3, dtype=np.float32)[true] * 0.1 + np.random.default_rng(5).normal(size=(90, 3)).astype(np.float32)
     assert 0 <= fit_share(scores, weak, true) < 0.5
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_other_bounds_find_scores_of_any_size(several: bool) -> None:
+    scores, true = draw(2000, several=several)
+    usual = fit_temperature(scores, true)
+    small = scores * np.float32(1e-5)
+    assert fit_temperature(small, true) == LEAST_TEMPERATURE
+    assert fit_temperature(small, true, bounds=(1e-6, 1e6)) == pytest.approx(1e-5 * usual, rel=1e-4)
+
+
+def test_equal_scores_have_no_temperature() -> None:
+    _, true = draw(50, several=False)
+    assert fit_temperature(np.full((50, 6), 3.0, np.float32), true) == 1.0

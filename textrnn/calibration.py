@@ -34,7 +34,9 @@ def to_log_probabilities(scores: Scores, temperature: float, *, several: bool) -
     return normalised
 
 
-def fit_temperature(scores: Scores, true: npt.NDArray[Any]) -> float:
+def fit_temperature(
+    scores: Scores, true: npt.NDArray[Any], *, bounds: tuple[float, float] = (LEAST_TEMPERATURE, HIGHEST_TEMPERATURE)
+) -> float:
     """Return the temperature at which the probabilities of these texts' labels are best: that of the lowest loss.
 
     Args:
@@ -53,13 +55,13 @@ def fit_temperature(scores: Scores, true: npt.NDArray[Any]) -> float:
     one text that is wrong. Scores that are k times as large have a temperature k times as high, either way.
 
     The loss is convex in 1 / T. Its slope is brought to zero by Newton's method over log T, and by halving where that
-    leaves the interval: T is in [0.05, 20], and 1.0 where no text counts, all scores of each text are equal, or one is
-    not finite.
+    leaves the interval: T is in ``bounds``, which are [0.05, 20] where nothing is said, and 1.0 where no text counts,
+    where all classes have the same score in each text, or a score is not finite.
     """
     n = true.size if true.ndim == 2 else int((true >= 0).sum())
     if not n or not np.isfinite(scores).all():
         return 1.0
-    low, high, at = -math.log(HIGHEST_TEMPERATURE), -math.log(LEAST_TEMPERATURE), 0.0  # of log 1 / T
+    low, high, at = -math.log(bounds[1]), -math.log(bounds[0]), 0.0  # of log 1 / T
     for _ in range(_STEPS):
         slope, curvature = _differentiate(scores, true, factor=math.exp(at), doubt=1 / (n + 2))
         if slope == 0:
@@ -109,7 +111,7 @@ def fit_share(first: Scores, second: Scores, true: npt.NDArray[Any]) -> float:
     """Return the share m of ``second`` at which ``(1 - m) first + m second`` are the best scores of these texts.
 
     Args:
-        first, second: (B, C), before softmax or sigmoid, of two models.
+        first, second: (B, C), before softmax or sigmoid, of two models, each at its own temperature (divided by it).
         true: as in :func:`fit_temperature`.
 
     That is a product of experts: the mean of the logarithms of two models' probabilities, weighed, and normalised. Best

@@ -274,3 +274,21 @@ def test_of_more_text_than_the_bound_some_is_drawn(monkeypatch: pytest.MonkeyPat
     wanted = bytes_of(fit(batch.select(rows), 2))
     monkeypatch.setattr(fitting, bound, value)
     assert bytes_of(fit(batch, 2)) == wanted
+
+
+@pytest.mark.parametrize("weight", [1.0, 30.0, 1000.0])
+def test_heavy_texts_do_not_throw_the_fit_off(weight: float) -> None:
+    """The weights of a rare class are those of an exact solver, whose steps do not depend on how much texts count."""
+    batch = draw_labelled(400, 3)
+    classes = np.where(np.arange(400) % 40 == 0, 1, 0) * (batch.classes == 2)
+    rare = PackedBatch(batch.ids, batch.offsets, classes.astype(np.int64))
+    table = fit(rare, 2, weights=np.array([1.0, weight]))
+    counts = np.where(classes == 1, weight, 1.0)
+    x, _, _ = build_matrix(rare)
+    scale = scale_of(x, classes, counts)
+    exact = LogisticRegression(C=10, tol=1e-8, max_iter=5000)
+    exact.fit(x.multiply(scale).tocsr().astype(np.float64), classes, sample_weight=counts)
+    found = table.weight[:, 1] - table.weight[:, 0]
+    wanted = exact.coef_[0] * scale
+    assert np.abs(found).max() < 1.5 * np.abs(wanted).max()
+    assert np.corrcoef(found, wanted)[0, 1] > 0.95

@@ -88,14 +88,12 @@ def test_weights_of_classes_count_in_it_too(tmp_path: Path) -> None:
     """A label that weighs more is given more often, as by the network."""
     path = write_rows(tmp_path / "train.tsv", 60)
     dataset = load(path)
-    batch = dataset.valid.select(np.arange(len(dataset.valid)))
     shares = []
     for weight in (1.0, 50.0):
         table = fit_branch(make_config(train__class_weights={"tea": weight}), dataset, Reporter())
         assert table is not None
         shares.append(table.bias[dataset.labels.index("tea")] - table.bias[dataset.labels.index("coffee")])
     assert shares[1] > shares[0] + 0.3
-    assert len(batch)
     with pytest.raises(ConfigError, match="milk"):
         fit_branch(make_config(train__class_weights={"milk": 2.0}), dataset, Reporter())
 
@@ -153,3 +151,23 @@ def test_a_network_that_becomes_better_is_waited_for(tmp_path: Path) -> None:
     lines = (tmp_path / "still" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 2
     assert notes.lines[-1] == "stopped early: no better accuracy, nor loss on valid, in 1 epochs"
+
+
+@pytest.mark.parametrize("penalty", [0.1, 1e3, 1e6])
+def test_a_penalty_of_any_size_leaves_a_model_that_is_no_worse_than_the_network(penalty: float, tmp_path: Path) -> None:
+    """Weights that are next to nothing say as much as others once they are at the network's temperature."""
+    path, valid = (
+        write_sets(tmp_path / "train.tsv", 200, doubt=0.2),
+        write_sets(tmp_path / "valid.tsv", 80, seed=2, doubt=0.2),
+    )
+    config = make_config(
+        data__train=str(path),
+        data__valid=str(valid),
+        data__multi_label=True,
+        data__label_separator="|",
+        ngrams__penalty=penalty,
+        **TINY,
+    )
+    outcome = train(config, tmp_path / "run")
+    assert outcome.best.valid_loss <= outcome.best.network_loss + 1e-6
+    assert 0.05 < load_model(outcome.folder).temperature < 20

@@ -106,3 +106,11 @@ def test_a_file_of_another_language_gives_none(tokenizer: Tokenizer) -> None:
     assert choose([["кофе", "чай"]], {"tea": 3}, tokenizer) == []
     known = next(word for word in tokenizer.list_words().values() if word.isalpha())
     assert choose([["кофе", known]], {known: 3}, tokenizer) == ["кофе"]
+
+
+def test_what_sentencepiece_would_refuse_is_passed_over(tokenizer: Tokenizer) -> None:
+    odd = ["re\0fund", "o" * 8000, "parcels"]
+    chosen = choose_words([block("parcel", *odd)], {"parcel": 1}, tokenizer, limit=10)
+    assert "parcels" in chosen
+    assert not {"re\0fund", "o" * 8000} & {*chosen}
+    assert extend(tokenizer, chosen)

@@ -184,7 +184,10 @@ class TrainConfig(Section):
         0.995, ge=0, lt=1, description="decay of a running mean of the weights, which is judged and saved; 0: none"
     )
     patience: int = Field(
-        5, ge=1, le=1_000_000, description="epochs without a better metric, or loss on valid, before training stops"
+        5,
+        ge=1,
+        le=1_000_000,
+        description="epochs in which neither the metric nor a loss on valid is better, before training stops",
     )
     checkpoint_minutes: float = Field(
         10.0, ge=0, description="minutes between checkpoints, which --resume goes on from; 0: one after each step"

@@ -19,7 +19,7 @@ from textrnn.ngrams.table import FACTORS, Floats, NgramTable
 
 MOST_PIECES = 2_000_000
 """Of more text than this so much is drawn."""
-MOST_ENTRIES = 500_000_000
+MOST_ENTRIES = 200_000_000
 """The most non-zero entries of the matrix that is fitted, times the classes; of more text less is drawn."""
 MOST_WEIGHTS = 1 << 22
 """The most weights of a table, of all its classes."""
@@ -69,7 +69,7 @@ def fit_ngrams(
         that k of n texts have, none or all, has the score log((k + 1) / (n - k + 1)) everywhere. Both follow from
         Laplace's rule of succession.
 
-    Of more than 2,000,000 pieces, or so many that the entries of the matrix times C would be more than 5e8, texts are
+    Of more than 2,000,000 pieces, or so many that the entries of the matrix times C would be more than 2e8, texts are
     drawn. How many entries there are for each piece is estimated from the n-grams of 1,000 texts; equal ones in a text
     count as several, though they are one entry.
     """
@@ -241,9 +241,15 @@ def _find_scale(x: csr_matrix, true: npt.NDArray[np.int64], *, sample: Any) -> F
 
 
 def _regress(x: csr_matrix, true: npt.NDArray[Any], *, sample: Any, penalty: float, seed: int) -> tuple[Any, Any]:
-    """Return scikit-learn's coefficients (classes or 1, F) and intercepts."""
+    """Return scikit-learn's coefficients (classes or 1, F) and intercepts.
+
+    The solver's steps are as long as suits texts that count once, and longer ones diverge; so the weights of texts in
+    ``sample`` are brought to 1 at most, and the penalty with them, which leaves the same problem.
+    """
+    top = 1.0 if sample is None else float(sample.max())
+    sample = None if sample is None else sample / top
     model = LogisticRegression(
-        C=1 / penalty, solver="sag", tol=_TOLERANCE, max_iter=_MOST_PASSES, random_state=seed % 2**32
+        C=top / penalty, solver="sag", tol=_TOLERANCE, max_iter=_MOST_PASSES, random_state=seed % 2**32
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the bound on passes is meant

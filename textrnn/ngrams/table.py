@@ -44,8 +44,14 @@ class NgramTable:
             raise ValueError("an n-gram table has keys of uint32 and numbers of float32")
         if (self.keys[1:] <= self.keys[:-1]).any():
             raise ValueError("the keys of an n-gram table do not rise")
-        if not all(np.isfinite(array).all() for array in floats):
-            raise ValueError("a number of an n-gram table is not finite")
+        with np.errstate(over="ignore", invalid="ignore"):
+            finite = all(np.isfinite(array).all() for array in (*floats, self._values))
+        if not finite:
+            raise ValueError("a number of an n-gram table is not finite, or too large")
+
+    def scale(self, factor: float) -> NgramTable:
+        """Return a table whose scores are ``factor`` times as large."""
+        return NgramTable(self.keys, self.idf, self.weight * np.float32(factor), self.bias * np.float32(factor))
 
     def score(
         self,

@@ -23,7 +23,7 @@ def fit_branch(config: Config, dataset: Dataset, reporter: Reporter) -> NgramTab
     start = time.perf_counter()
     sets, labels, train = dataset.sets, dataset.labels, dataset.train
     texts = None if sets is None else len(train)
-    weights, others = weigh_classes(config.train, labels, dataset.count_labels(), texts)
+    weights, others = weigh_classes(config.train, labels, counts=dataset.count_labels(), texts=texts)
     table = fit_ngrams(
         train,
         Spelling.of(dataset.tokenizer),

@@ -27,6 +27,7 @@ from textrnn.training.targets import NO_CLASS, make_targets, sum_losses
 from textrnn.training.thresholds import tune_thresholds
 
 VALID_TOKENS = 16384  # of a valid batch
+_ANY_TEMPERATURE = (1e-6, 1e6)  # of n-grams, whose penalty may make their scores as small as it likes
 _TEXTS = 1 << 14  # whose losses are computed together
 
 
@@ -46,8 +47,9 @@ class Judgement:
 class Judge:
     """Holds what is judged and saved, as it was judged last.
 
-    That is ``model``, the ``ngram_share`` that the scores of its n-gram branch have, the ``temperature``, and where
-    texts have several labels their ``thresholds``. Of several ranks the first has the branch.
+    That is ``model``; what the scores of its n-gram branch are multiplied with (``ngram_scale``), and the share that
+    they have then (``ngram_share``); the ``temperature``; and where texts have several labels their ``thresholds``.
+    Of several ranks the first has the branch.
     """
 
     def __init__(
@@ -63,7 +65,7 @@ class Judge:
         self.dataset, self.device, self.ranks = dataset, device, ranks
         self.model = self._trained = model
         self.ngrams, self._share = ngrams, 0.0 if config is None else config.share
-        self.ngram_share = 0.0
+        self.ngram_share, self.ngram_scale = 0.0, 1.0
         self.temperature = 1.0
         self.thresholds: tuple[float, ...] | None = None
 
@@ -105,13 +107,17 @@ class Judge:
         if sets is not None:
             true = sets.make_matrix(true)
         known = true if sets is None else true[:, : scores.shape[1]]
-        network_loss = self._measure_loss(scores, fit_temperature(scores, known))
-        if self._share and self._ngram_scores.any():
-            share = self._share
-            self.ngram_share = fit_share(scores, self._ngram_scores, known) if share == "auto" else float(share)
-            scores = mix(scores, self._ngram_scores, self.ngram_share)
         self.temperature = fit_temperature(scores, known)
-        loss = self._measure_loss(scores, self.temperature)
+        loss = network_loss = self._measure_loss(scores, self.temperature)
+        if self._share and self._ngram_scores.any():
+            # at the network's temperature, so that a share is one of scores that say as much
+            self.ngram_scale = self.temperature / fit_temperature(self._ngram_scores, known, bounds=_ANY_TEMPERATURE)
+            wide, own = self._ngram_scores * np.float32(self.ngram_scale), np.float32(self.temperature)
+            share = self._share
+            self.ngram_share = fit_share(scores / own, wide / own, known) if share == "auto" else float(share)
+            scores = mix(scores, wide, self.ngram_share)
+            self.temperature = fit_temperature(scores, known)
+            loss = self._measure_loss(scores, self.temperature)
         if sets is None:
             return Judgement(loss, network_loss, score(true, scores.argmax(axis=1)))
         probabilities = np.exp(to_log_probabilities(scores, self.temperature, several=True))

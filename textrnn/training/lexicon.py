@@ -16,6 +16,7 @@ TYPES = ("unigram", "word")
 _META = "\u2581"  # SentencePiece writes a blank so
 _START = re.compile(r"\w+")
 _MARK = re.compile(r"<.*>|\[.*\]")  # <unk>, </s>, [PAD]: no words of a text
+_LONGEST = 100  # characters of a word: SentencePiece refuses pieces that are much longer
 _MARGIN = 0.01  # above the best split, for each character
 
 
@@ -51,7 +52,7 @@ def choose_words(
             wanted.setdefault(form.encode(), []).append(word)
     of_text: dict[str, None] = {}
     of_file: dict[str, None] = {}
-    is_new, meets = _Judge(tokenizer), False
+    is_new, meets = _News(tokenizer), False
     for block in blocks:
         for found in block.words:
             if words := wanted.pop(found, None):
@@ -66,7 +67,7 @@ def choose_words(
     return [*dict.fromkeys([*ranked[:half], *of_file, *ranked[half:]])][:limit]
 
 
-class _Judge:
+class _News:
     """Whether a word would be a useful piece that ``tokenizer`` has not."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -77,6 +78,8 @@ class _Judge:
             any(map(str.isalpha, word))
             and _META + word not in self._pieces
             and not _MARK.fullmatch(word)
+            and len(word) <= _LONGEST
+            and "\0" not in word
             and self._normalize(word) == word
         )
 

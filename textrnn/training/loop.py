@@ -252,6 +252,6 @@ class Trainer:
             judge.model.export_weights(),
             thresholds=judge.thresholds,
             temperature=judge.temperature,
-            ngrams=judge.ngrams,
+            ngrams=None if judge.ngrams is None else judge.ngrams.scale(judge.ngram_scale),
             ngram_share=judge.ngram_share,
         )

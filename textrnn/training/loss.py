@@ -44,7 +44,7 @@ class TextLoss(nn.Module):
     ) -> None:
         super().__init__()
         self._smoothing, self._gamma = config.label_smoothing, config.focal_gamma
-        weights, others = weigh_classes(config, labels, counts, texts)
+        weights, others = weigh_classes(config, labels, counts=counts, texts=texts)
         self.register_buffer("weights", weights, persistent=False)
         self.register_buffer("others", others, persistent=False)
 
@@ -60,9 +60,10 @@ class TextLoss(nn.Module):
         """
         if targets.dim() == 1:
             p, q = first.log_softmax(dim=1), second.log_softmax(dim=1)
-            apart = ((p.exp() - q.exp()) * (p - q)).sum(dim=1)
-            return apart[targets != NO_CLASS].sum() / 2
-        return ((first.sigmoid() - second.sigmoid()) * (first - second))[targets >= 0].sum() / 2
+            apart, counts = ((p.exp() - q.exp()) * (p - q)).sum(dim=1), targets != NO_CLASS
+        else:
+            apart, counts = (first.sigmoid() - second.sigmoid()) * (first - second), targets >= 0
+        return torch.where(counts, apart, 0.0).sum() / 2
 
     def _sum_classes(self, scores: Tensor, classes: Tensor) -> Tensor:
         plain = self.weights is None and not self._gamma
@@ -95,9 +96,9 @@ class TextLoss(nn.Module):
 
 
 def weigh_classes(
-    config: TrainConfig, labels: Sequence[str], counts: Sequence[int], texts: int | None
+    config: TrainConfig, labels: Sequence[str], *, counts: Sequence[int], texts: int | None
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Return the weights (C,) of texts with a label, and (C,) of those without it, where they may have several.
+    """Return the weights (C,) float32 of texts with a label, and (C,) of those without it, where they may have several.
 
     Raises:
         ConfigError: ``train.class_weights`` names a label that is not there.

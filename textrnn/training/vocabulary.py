@@ -89,6 +89,7 @@ def _extend(
         drawn, _ = _draw(train.sizes, kept, config.train.seed)
         counts = count_words(train.read_texts(drawn), tokenizer)
         model = add_words(tokenizer, choose_words(read_vectors(path), counts, tokenizer, limit=limit))
+        Tokenizer(model, name=Path(path))  # what SentencePiece will not read is not kept
         with store.draft() as draft:
             draft.write(_FILE, model)
             entry = draft.commit("tokenizer", key, {})
