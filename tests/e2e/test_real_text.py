@@ -36,13 +36,14 @@ def test_botchan_trains_and_comes_back(
 
 
 @pytest.mark.parametrize("cell", ["sru", "gru"])
-@pytest.mark.parametrize(("name", "least"), [("trec", 0.85), ("chatbot_ko", 0.80)])
+@pytest.mark.parametrize(("name", "least"), [("trec", 0.87), ("chatbot_ko", 0.84)])
 def test_default_settings_reach_the_accuracy(
     name: str, least: float, cell: str, textrnn: Run, measuring_data: Path
 ) -> None:
     data = measuring_data / name
     files = ("--train", data / "train.tsv", "--valid", data / "valid.tsv")
-    done = textrnn("train", "--cell", cell, *files, timeout=1800)  # a machine may be busy
+    few = ("--epochs", "3") if cell == "gru" else ()  # it takes five times as long
+    done = textrnn("train", "--cell", cell, *files, *few, timeout=1800)  # a machine may be busy
     assert done.returncode == 0, done.stderr.decode()
     found = json.loads(textrnn("evaluate", data / "test.tsv", "--json").stdout)
     assert found["accuracy"] >= least

@@ -130,7 +130,11 @@ def test_what_is_judged_is_the_mix(several: bool, share: float | str, tmp_path: 
     scores, true = score_valid(dataset, model)
     valid = dataset.valid.select(np.arange(120))
     others = torch.from_numpy(ngrams.score(valid.ids, valid.offsets, Spelling.of(dataset.tokenizer)))
-    wanted = fit_share(scores.numpy(), others.numpy(), true) if share == "auto" else share
+    temperature = fit_temperature(scores.numpy(), true)
+    others *= temperature / fit_temperature(others.numpy(), true, bounds=(1e-6, 1e6))
+    wanted = share
+    if share == "auto":
+        wanted = fit_share(scores.numpy() / temperature, others.numpy() / temperature, true)
     assert found.ngram_share == pytest.approx(wanted, rel=1e-4)
     assert 0 < found.ngram_share < 1
     mixed = (1 - found.ngram_share) * scores + found.ngram_share * others

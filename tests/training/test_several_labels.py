@@ -140,8 +140,7 @@ def test_fasttexts_labels_make_the_same_model(tmp_path: Path) -> None:
         train(small(write_sets(tmp_path / name), train__epochs=1), tmp_path / f"run-{name}")
         model = load_model(tmp_path / f"run-{name}")
         assert model.ngrams is not None
-        tables = [array.tobytes() for array in vars(model.ngrams).values() if isinstance(array, np.ndarray)]
-        assert len(tables) == 4
+        tables = [getattr(model.ngrams, name).tobytes() for name in ("keys", "idf", "weight", "bias")]
         numbers = (model.thresholds, model.temperature, model.ngram_share)
         weights.append((model.labels, numbers, tables, {k: v.tobytes() for k, v in model.weights.items()}))
     assert weights[0] == weights[1]
