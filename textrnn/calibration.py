@@ -6,6 +6,7 @@ Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks", ICM
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -63,42 +64,17 @@ def fit_temperature(
         return 1.0
     low, high, at = -math.log(bounds[1]), -math.log(bounds[0]), 0.0  # of log 1 / T
     for _ in range(_STEPS):
-        slope, curvature = _differentiate(scores, true, factor=math.exp(at), doubt=1 / (n + 2))
+        factor = math.exp(at)
+        _, (slope,), ((curvature,),) = _differentiate([scores], true, factors=np.array([factor]), doubt=1 / (n + 2))
         if slope == 0:
             break
         low, high = (low, at) if slope > 0 else (at, high)
-        before, at = at, at - slope / curvature if curvature > 0 else math.inf
+        before, at = at, at - slope / (factor * curvature) if curvature > 0 else math.inf
         if not low < at < high:
             at = (low + high) / 2
         if abs(at - before) < _PRECISE:
             break
     return math.exp(-at)
-
-
-def _differentiate(scores: Scores, true: npt.NDArray[Any], *, factor: float, doubt: float) -> tuple[float, float]:
-    """Return the loss's derivative by 1 / T at ``factor``, and the derivative of that by log 1 / T, added up.
-
-    ``doubt`` is how far what is true does not count as true.
-    """
-    C = scores.shape[1]
-    rows = max(1, _BLOCK // C)
-    slope = curvature = 0.0
-    for start in range(0, len(scores), rows):
-        x, has = scores[start : start + rows].astype(np.float64), true[start : start + rows]
-        if has.ndim == 2:
-            p = np.exp(-np.logaddexp(0, -factor * x))
-            slope += float((x * (p - np.where(has, 1 - doubt, doubt))).sum())
-            curvature += float((x**2 * p * (1 - p)).sum())
-        else:
-            x, has = x[has >= 0], has[has >= 0]
-            x -= x.max(axis=1, keepdims=True)
-            p = np.exp(factor * x)
-            p /= p.sum(axis=1, keepdims=True)
-            mean, right = (p * x).sum(axis=1), x[np.arange(len(x)), has]
-            others = (x.sum(axis=1) - right) / max(1, C - 1)
-            slope += float((mean - (1 - doubt) * right - doubt * others).sum())
-            curvature += float((p * (x - mean[:, None]) ** 2).sum())
-    return slope, factor * curvature
 
 
 def mix(first: Scores, second: Scores, share: float) -> Scores:
@@ -124,7 +100,7 @@ def fit_share(first: Scores, second: Scores, true: npt.NDArray[Any]) -> float:
     if not n or not np.isfinite(first).all() or not np.isfinite(second).all():
         return 0.5
     factors, doubt = np.array([0.5, 0.5]), 1 / (n + 2)
-    loss, slope, curvature = _differentiate_pair(first, second, true, factors=factors, doubt=doubt)
+    loss, slope, curvature = _differentiate([first, second], true, factors=factors, doubt=doubt)
     for _ in range(_STEPS):
         move = np.linalg.lstsq(curvature, slope, rcond=None)[0]
         if slope @ move < _PRECISE * n:
@@ -132,7 +108,7 @@ def fit_share(first: Scores, second: Scores, true: npt.NDArray[Any]) -> float:
         size = 1.0
         while size > _PRECISE:
             at = factors - size * move
-            found = _differentiate_pair(first, second, true, factors=at, doubt=doubt)
+            found = _differentiate([first, second], true, factors=at, doubt=doubt)
             if found[0] < loss:
                 break
             size /= 2
@@ -148,28 +124,30 @@ def fit_share(first: Scores, second: Scores, true: npt.NDArray[Any]) -> float:
 
 def _measure_loss(scores: Scores, true: npt.NDArray[Any], *, doubt: float) -> float:
     """Return the loss of ``scores`` alone at their own temperature, added up."""
-    factors = np.array([1 / fit_temperature(scores, true), 0.0])
-    return _differentiate_pair(scores, scores, true, factors=factors, doubt=doubt)[0]
+    return _differentiate([scores], true, factors=np.array([1 / fit_temperature(scores, true)]), doubt=doubt)[0]
 
 
-def _differentiate_pair(
-    first: Scores, second: Scores, true: npt.NDArray[Any], *, factors: npt.NDArray[np.float64], doubt: float
+def _differentiate(
+    parts: Sequence[Scores], true: npt.NDArray[Any], *, factors: npt.NDArray[np.float64], doubt: float
 ) -> tuple[float, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the loss of ``factors[0] first + factors[1] second``, its gradient (2,) and Hessian (2, 2), added up."""
-    C = first.shape[1]
-    rows = max(1, _BLOCK // (2 * C))
-    loss, slope, curvature = 0.0, np.zeros(2), np.zeros((2, 2))
-    for start in range(0, len(first), rows):
+    """Return the loss of the sum of K ``parts`` (B, C), each times its factor, its gradient (K,) and Hessian (K, K).
+
+    They are added up over the texts; ``doubt`` is how far what is true does not count as true.
+    """
+    K, C = len(parts), parts[0].shape[1]
+    rows = max(1, _BLOCK // (K * C))
+    loss, slope, curvature = 0.0, np.zeros(K), np.zeros((K, K))
+    for start in range(0, len(parts[0]), rows):
         has = true[start : start + rows]
-        x = np.stack([part[start : start + rows].astype(np.float64) for part in (first, second)])
+        x = np.stack([part[start : start + rows].astype(np.float64) for part in parts])
         if has.ndim == 2:
             s, wanted = np.tensordot(factors, x, 1), np.where(has, 1 - doubt, doubt)
             p = np.exp(-np.logaddexp(0, -s))
             loss += float((np.logaddexp(0, s) - wanted * s).sum())
-            slope += (x * (p - wanted)).sum(axis=(1, 2))
-            curvature += np.einsum("kbc,lbc,bc->kl", x, x, p * (1 - p))
+            spread, weight = x, p * (1 - p)
         else:
             x, has = x[:, has >= 0], has[has >= 0]
+            x -= x.max(axis=2, keepdims=True, initial=-np.inf)  # which changes no probability
             s = np.tensordot(factors, x, 1)
             top = s.max(axis=1, keepdims=True, initial=-np.inf)
             p = np.exp(s - top)
@@ -178,9 +156,9 @@ def _differentiate_pair(
             wanted = np.full(s.shape, doubt / max(1, C - 1))
             wanted[np.arange(len(s)), has] = 1 - doubt if C > 1 else 1.0
             loss += float((top + np.log(total)).sum() - (wanted * s).sum())
-            mean = (p * x).sum(axis=2, keepdims=True)
-            slope += (x * (p - wanted)).sum(axis=(1, 2))
-            curvature += np.einsum("kbc,lbc,bc->kl", x - mean, x - mean, p)
+            spread, weight = x - (p * x).sum(axis=2, keepdims=True), p
+        slope += (x * (p - wanted)).sum(axis=(1, 2))
+        curvature += np.einsum("kbc,lbc,bc->kl", spread, spread, weight)
     return loss, slope, curvature
 
 
