@@ -12,7 +12,7 @@ from functools import cached_property
 from hashlib import blake2b
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -110,13 +110,15 @@ class Tokenizer:
         return [ids[:max_length] or unknown for ids in self._processor.encode(list(texts), num_threads=-1)]
 
     def encode_packed(
-        self, texts: Sequence[bytes], *, max_length: int
+        self, texts: Sequence[str] | Sequence[bytes], *, max_length: int
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-        """Return what :meth:`encode_all` does of texts in UTF-8: their ids end to end, and the length of each.
+        """Return what :meth:`encode_all` does of texts, as bytes in UTF-8: their ids end to end, and each's length.
 
         One thread computes it, without Python's lock for most of the time, so that several can do so at once.
         """
-        encoded = self._processor.encode([*texts], num_threads=1, out_type="numpy" if _RETURNS_ARRAYS else int)
+        encoded = self._processor.encode(
+            cast("list[bytes]", list(texts)), num_threads=1, out_type="numpy" if _RETURNS_ARRAYS else int
+        )
         lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
         if _RETURNS_ARRAYS:
             ids = np.frombuffer(b"".join(encoded), np.int32)

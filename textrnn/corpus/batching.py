@@ -184,10 +184,15 @@ def _find_ids(offsets: Offsets, rows: Rows) -> tuple[Offsets, npt.NDArray[np.int
 
 def pack(sequences: Sequence[Sequence[int]], classes: Sequence[int] | None = None) -> PackedBatch:
     """Pack B sequences of token ids; without ``classes`` every class is -1."""
-    offsets = make_offsets(np.fromiter(map(len, sequences), np.int64, len(sequences)))
-    ids = np.fromiter((token for sequence in sequences for token in sequence), np.int32, int(offsets[-1]))
-    known = np.full(len(sequences), -1, np.int64) if classes is None else np.asarray(classes, np.int64)
-    return PackedBatch(ids, offsets, known)
+    lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
+    ids = np.fromiter((token for sequence in sequences for token in sequence), np.int32, int(lengths.sum()))
+    return pack_ids(ids, lengths, classes)
+
+
+def pack_ids(ids: Ids, lengths: npt.NDArray[np.int64], classes: Sequence[int] | None = None) -> PackedBatch:
+    """Pack B sequences whose ``ids`` (N,) lie end to end, with their ``lengths`` (B,)."""
+    known = np.full(len(lengths), -1, np.int64) if classes is None else np.asarray(classes, np.int64)
+    return PackedBatch(ids, make_offsets(lengths), known)
 
 
 def make_offsets(lengths: npt.NDArray[np.int64]) -> Offsets:

@@ -44,28 +44,27 @@ def sigmoid(x: Array) -> Array:
     return half
 
 
-def multiply(a: Array, b: Array) -> Array:
+def multiply(a: Array, b: Array, *, threads: int) -> Array:
     """Return ``a @ b``, by the C++ library where it can: numpy's may be compiled for an older processor."""
     if not cpu.takes(a.dtype):
         return a @ b
     c = np.empty((len(a), b.shape[1]), np.float32)
-    cpu.multiply(a, b, c, threads=cpu.default_threads())
+    cpu.multiply(a, b, c, threads=threads)
     return c
 
 
-def run_layer(x: Array, packing: Packing, weights: Mapping[str, Array], *, config: ModelConfig) -> Array:
+def run_layer(x: Array, packing: Packing, weights: Mapping[str, Array], *, config: ModelConfig, threads: int) -> Array:
     """Map ``x`` (N, width) to (N, directions * hidden) with the weights of one layer, named as in its module."""
     normed = normalize(x, weights["norm.weight"], weights["norm.bias"]) if config.layer_norm else x
     if config.cell == "sru":
-        return _run_sru(
-            x, multiply(normed, weights["weight"]), packing, weights=weights, highway_bias=config.highway_bias
-        )
+        u = multiply(normed, weights["weight"], threads=threads)
+        return _run_sru(x, u, packing, weights=weights, highway_bias=config.highway_bias, threads=threads)
     step = {"gru": _step_gru, "lstm": _step_lstm}[config.cell]
     ends = ("l0", "l0_reverse")[: 2 if config.bidirectional else 1]
     outputs = []
     for rows, end in zip(packing.rows, ends, strict=False):
         part = {name: weights[f"rnn.{name}_{end}"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
-        outputs.append(_run_rnn(normed, packing, part, rows=rows, step=step))
+        outputs.append(_run_rnn(normed, packing, part, rows=rows, step=step, threads=threads))
     return np.concatenate(outputs, axis=1)
 
 
@@ -77,7 +76,9 @@ def normalize(x: Array, weight: Array, bias: Array) -> Array:
     return normed
 
 
-def _run_sru(x: Array, u: Array, packing: Packing, *, weights: Mapping[str, Array], highway_bias: float) -> Array:
+def _run_sru(
+    x: Array, u: Array, packing: Packing, *, weights: Mapping[str, Array], highway_bias: float, threads: int
+) -> Array:
     v, b = weights["v"], weights["b"]
     K, _, D = v.shape
     N = len(x)
@@ -90,7 +91,7 @@ def _run_sru(x: Array, u: Array, packing: Packing, *, weights: Mapping[str, Arra
             "forward",
             sizes=(N, B, K, G, D),
             alpha=float(alpha),
-            threads=cpu.default_threads(),
+            threads=threads,
             **{"offsets": packing.offsets, "u": u, "x": x if G == 3 else None, "v": v, "b": b},
             **{"h": h, "final": np.empty((B, K, D), np.float32)},
         )
@@ -120,8 +121,9 @@ def _run_rnn(
     *,
     rows: Index,
     step: Callable[[Array, Array, list[Array]], list[Array]],
+    threads: int,
 ) -> Array:
-    gates = (multiply(x, weights["weight_ih"].T) + weights["bias_ih"])[rows]
+    gates = (multiply(x, weights["weight_ih"].T, threads=threads) + weights["bias_ih"])[rows]
     recurrent = np.ascontiguousarray(weights["weight_hh"].T)
     D = len(recurrent)
     state = [np.zeros((packing.sizes[0], D), np.float32) for _ in range(2)]

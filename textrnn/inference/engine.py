@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from textrnn.calibration import mix, to_log_probabilities
-from textrnn.corpus.batching import PackedBatch, pack, sorted_batches
+from textrnn.corpus.batching import PackedBatch, pack_ids, sorted_batches
 from textrnn.inference.cells import Array, Packing, pool, run_layer
 from textrnn.modelfile import SavedModel, load_model
 from textrnn.ngrams.features import Spelling
+from textrnn.ops.sru import cpu
 
 _BATCH_TOKENS = 8192  # bounds the memory of a batch: some 6 KB a token and layer at the default widths
 
@@ -31,6 +32,9 @@ class Engine:
 
     ``thresholds`` (C,) are those of a model that gives a text several labels (None: it gives one), and ``separator`` is
     what its training text had between them. Scores are divided by ``temperature`` before they become probabilities.
+
+    Its methods may be called by several threads at once. Texts are ``str``, or ``bytes`` of valid UTF-8; ``threads``
+    says how many to compute with (None: :func:`textrnn.ops.sru.cpu.default_threads`) and changes no result.
     """
 
     def __init__(self, model: SavedModel) -> None:
@@ -51,12 +55,12 @@ class Engine:
         """Load the model file at ``path``, or that of a run folder; raises ModelError where it cannot be used."""
         return cls(load_model(path))
 
-    def predict_log_probabilities(self, texts: Sequence[str]) -> Array:
+    def predict_log_probabilities(self, texts: Sequence[str] | Sequence[bytes], *, threads: int | None = None) -> Array:
         """Return the logarithms of the probabilities (B, C) float32 of each text's labels, in the model's order.
 
         They are probabilities of labels that exclude each other or, where a text has several, of each by itself.
         """
-        return self.to_log_probabilities(self.predict_scores(texts))
+        return self.to_log_probabilities(self.predict_scores(texts, threads=threads))
 
     def to_log_probabilities(self, scores: Array, *, temperature: float | None = None) -> Array:
         """Return the logarithms of the probabilities (B, C) that the ``scores`` (B, C) say.
@@ -66,16 +70,22 @@ class Engine:
         wanted = self.temperature if temperature is None else temperature
         return to_log_probabilities(scores, wanted, several=self.thresholds is not None)
 
-    def predict_scores(self, texts: Sequence[str]) -> Array:
+    def predict_scores(self, texts: Sequence[str] | Sequence[bytes], *, threads: int | None = None) -> Array:
         """Return the scores (B, C) float32 of each text's labels, before temperature and softmax or sigmoid."""
         result = np.empty((len(texts), len(self.labels)), np.float32)
-        packed = pack(self._tokenizer.encode_all(texts, max_length=self._max_length))
+        threads = threads or cpu.default_threads()
+        packed = pack_ids(*self._tokenizer.encode_packed(texts, max_length=self._max_length))
         for rows, batch in sorted_batches(packed, _BATCH_TOKENS):
-            result[rows] = self._mix(self._score(batch), batch)
+            result[rows] = self._mix(self._score(batch, threads), batch, threads)
         return result
 
     def predict(
-        self, texts: Sequence[str], *, top_k: int | None = None, threshold: float | None = None
+        self,
+        texts: Sequence[str] | Sequence[bytes],
+        *,
+        top_k: int | None = None,
+        threshold: float | None = None,
+        threads: int | None = None,
     ) -> list[list[Prediction]]:
         """Return labels of each text, likeliest first; ties go by the order of the labels.
 
@@ -87,7 +97,7 @@ class Engine:
             top_k = top_k or 1
         if threshold is None and top_k is not None:
             threshold = 0.0  # the likeliest, however unlikely they are
-        log_probabilities = self.predict_log_probabilities(texts)
+        log_probabilities = self.predict_log_probabilities(texts, threads=threads)
         best = np.argsort(-log_probabilities, axis=1, kind="stable")[:, :top_k]
         given = np.take_along_axis(self.find_given(log_probabilities, threshold=threshold), best, axis=1)
         return [
@@ -102,18 +112,19 @@ class Engine:
         given: npt.NDArray[np.bool_] = np.exp(log_probabilities) >= wanted
         return given
 
-    def _mix(self, scores: Array, batch: PackedBatch) -> Array:
+    def _mix(self, scores: Array, batch: PackedBatch, threads: int) -> Array:
         """Return ``scores`` (B, C) of the network mixed with those of the n-grams, if the model has some."""
         if self._ngrams is None or self._spelling is None:
             return scores
-        return mix(scores, self._ngrams.score(batch.ids, batch.offsets, self._spelling), self._ngram_share)
+        ngram_scores = self._ngrams.score(batch.ids, batch.offsets, self._spelling, threads=threads)
+        return mix(scores, ngram_scores, self._ngram_share)
 
-    def _score(self, batch: PackedBatch) -> Array:
+    def _score(self, batch: PackedBatch, threads: int) -> Array:
         config, weights = self._config, self._weights
         packing = Packing.of(batch.offsets)
         x = weights["embedding.weight"][batch.ids]
         for layer in self._layers:
-            x = run_layer(x, packing, layer, config=config)
+            x = run_layer(x, packing, layer, config=config, threads=threads)
         pooled = pool(x, batch.offsets, config.pooling, w=weights.get("pool.w"), bidirectional=config.bidirectional)
         scores: Array = pooled @ weights["head.weight"].T + weights["head.bias"]
         return scores
