@@ -37,21 +37,29 @@ def find_lack(dtype: str) -> str | None:
 
 @dataclass(frozen=True)
 class Panels:
-    """A matrix (K, N) as :func:`multiply` reads it; ``first`` and ``scales`` are int8's alone, and else empty."""
+    """A matrix (K, N) as :func:`multiply` reads it.
+
+    ``held`` are the arrays at ``addresses``: the units and, in int8 alone, where sums begin and what 1 stands for.
+    """
 
     shape: tuple[int, int]
-    dtype: str
-    units: npt.NDArray[Any]
-    first: npt.NDArray[np.int32]
-    scales: Array
+    element: int
+    addresses: tuple[int, int, int]
+    held: tuple[npt.NDArray[Any], ...]
 
 
 def pack(weight: Array, dtype: str) -> Panels:
-    """Return ``weight`` (K, N) float32, all finite, rounded to ``dtype``, a key of ELEMENTS.
+    """Return ``weight`` (K, N) float32, rounded to ``dtype``, a key of ELEMENTS.
 
-    In int8 an entry is rounded to a multiple of its column's largest magnitude / 127.
+    In int8 an entry is rounded to a multiple of its column's largest magnitude / 127. :func:`check_weight` says what a
+    weight should be.
+
+    Raises:
+        ValueError: more than LONGEST rows in int8.
     """
     K, N = weight.shape
+    if dtype == "int8" and K > LONGEST:
+        raise ValueError(f"a weight in int8 should have {LONGEST:,} rows at most, not {K:,}")
     width = -(-N // _COLUMNS) * _COLUMNS
     first, scales = np.zeros(0, np.int32), np.zeros(0, np.float32)
     rounded: npt.NDArray[Any] = weight
@@ -68,7 +76,8 @@ def pack(weight: Array, dtype: str) -> Panels:
     padded = np.zeros((steps * depth, width), rounded.dtype)
     padded[:K, :N] = rounded
     units = _align(padded.reshape(steps, depth, width // _COLUMNS, _COLUMNS).transpose(2, 0, 3, 1))
-    return Panels((K, N), dtype, units, first, scales)
+    held = (units, first, scales)
+    return Panels((K, N), ELEMENTS[dtype], (_find(units), _find(first), _find(scales)), held)
 
 
 def multiply(x: Array, panels: Panels, *, threads: int) -> Array:
@@ -83,21 +92,40 @@ def multiply(x: Array, panels: Panels, *, threads: int) -> Array:
         MemoryError: no memory for the converted rows.
     """
     K, N = panels.shape
-    if x.dtype != np.float32 or x.ndim != 2 or x.shape[1] != K or not x.flags.c_contiguous:
-        raise ValueError(f"x should be (M, {K}) float32 and C-contiguous, not {x.shape} {x.dtype}")
+    check_rows(x, K)
     library = cpu.load_native().library
     assert library is not None
     c = np.empty((len(x), N), np.float32)
-    addresses = [array.__array_interface__["data"][0] for array in (x, panels.units, panels.first, panels.scales, c)]
-    if library.textrnn_multiply_packed(_PRODUCT.pack(len(x), N, K, ELEMENTS[panels.dtype], *addresses), threads):
+    product = _PRODUCT.pack(len(x), N, K, panels.element, _find(x), *panels.addresses, _find(c))
+    if library.textrnn_multiply_packed(product, threads):
         raise MemoryError
     return c
+
+
+def check_weight(weight: Array) -> None:
+    """Raise ValueError unless ``weight`` is a finite float32 matrix."""
+    if weight.dtype != np.float32 or weight.ndim != 2:
+        raise ValueError(f"a weight should be a float32 matrix, not {weight.shape} {weight.dtype}")
+    if not np.isfinite(weight).all():
+        raise ValueError("a weight holds a number that is not finite")
+
+
+def check_rows(x: Array, K: int) -> None:
+    """Raise ValueError unless ``x`` is (M, K) float32 and C-contiguous."""
+    if x.dtype != np.float32 or x.ndim != 2 or x.shape[1] != K or not x.flags.c_contiguous:
+        layout = "" if x.flags.c_contiguous else ", in another order"
+        raise ValueError(f"x should be (M, {K}) float32 in C's order, not {x.shape} {x.dtype}{layout}")
 
 
 def _align(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return a contiguous copy at an address that is a multiple of _ALIGNMENT."""
     memory = np.empty(array.nbytes + _ALIGNMENT, np.uint8)
-    start = -memory.__array_interface__["data"][0] % _ALIGNMENT
+    start = -_find(memory) % _ALIGNMENT
     copy = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
     copy[...] = array
     return copy
+
+
+def _find(array: npt.NDArray[Any]) -> int:
+    """Return the address."""
+    return int(array.__array_interface__["data"][0])

@@ -1,6 +1,6 @@
 // Products of float32 rows with a matrix that was packed once, in float32, bfloat16 or int8. Rows are converted by the
-// block, then every panel meets them strip by strip, as in panels.cpp. An entry of c is one sum in the order of K: it
-// depends neither on the other rows and columns nor on how the work is shared out. This file is compiled once for each
+// block, then a strip of them meets the panels that the cache holds, as in panels.cpp. An entry of c is one sum in the
+// order of K: it depends neither on the other rows and columns nor on how the work is shared out. This file is compiled once for each
 // element, with the instructions that multiply it, and uses nothing of the standard library, as kernels.cpp.
 //
 // In int8 a column of b is rounded to multiples of its largest entry / 127, and so is each row of x; their integers are
@@ -47,8 +47,9 @@ INLINE float convert(const float* x, int64_t K, char* to) {
 
 INLINE Sum begin(const PackedProduct& p, int64_t column) { return (Sum)_mm512_loadu_si512(p.first + column); }
 INLINE __m512 end(const PackedProduct& p, int64_t column, float scale, Sum sum) {
-  const __m512 of_row = _mm512_mul_ps(_mm512_cvtepi32_ps((__m512i)sum), _mm512_set1_ps(scale));
-  return _mm512_mul_ps(of_row, _mm512_loadu_ps(p.scales + column));
+  // the row's last: weights are moderate, and so what is between overflows only where the result does
+  const __m512 of_column = _mm512_mul_ps(_mm512_cvtepi32_ps((__m512i)sum), _mm512_loadu_ps(p.scales + column));
+  return _mm512_mul_ps(of_column, _mm512_set1_ps(scale));
 }
 
 #else
@@ -88,6 +89,11 @@ INLINE void multiply_tile(const PackedProduct& p, int64_t steps, Rows rows, int6
   Sum sums[R][2];
   UNROLL
   for (int r = 0; r < R; ++r) sums[r][0] = begin(p, column), sums[r][1] = begin(p, column + kHalf);
+  UNROLL
+  for (int r = 0; r < R; ++r) {  // c comes to the cache while its sums are made: a large one is not there
+    _mm_prefetch(reinterpret_cast<const char*>(c + r * p.N + column), _MM_HINT_T0);
+    _mm_prefetch(reinterpret_cast<const char*>(c + r * p.N + column + kHalf), _MM_HINT_T0);
+  }
   add_steps<Element>(steps, rows.at, {p.panels + column / kTileColumns * steps * kStepBytes, kStepBytes}, sums);
   const __mmask16 in_left = first(p.N - column), in_right = first(p.N - column - kHalf);
   UNROLL
@@ -115,10 +121,12 @@ void multiply(const PackedProduct& p, int64_t row, int64_t last_row, char* scrat
   rows = {{scratch, bytes, 4}, scales};
 #endif
   const int64_t strips = (count + kTileRows - 1) / kTileRows, height = (count + strips - 1) / strips;  // about the same
-  for (int64_t column = 0; column < p.N; column += kTileColumns)
+  const int64_t width = (kCache / (steps * kStepBytes + 1) + 1) * kTileColumns;
+  for (int64_t from = 0; from < p.N; from += width)
     for (int64_t i = 0; i < count; i += height) {
       const Rows strip = {{rows.at.at + i * rows.at.row, rows.at.row, 4}, rows.scales ? rows.scales + i : nullptr};
-      multiply_strip<int(kTileRows)>(p, steps, strip, smaller(height, count - i), column, p.c + (row + i) * p.N);
+      for (int64_t column = from; column < smaller(from + width, p.N); column += kTileColumns)
+        multiply_strip<int(kTileRows)>(p, steps, strip, smaller(height, count - i), column, p.c + (row + i) * p.N);
     }
 }
 

@@ -27,7 +27,6 @@ extern MultiplyPacked* const packed_avx512vnni;
 namespace {
 
 constexpr int64_t kChunk = 384;           // steps: a panel, or a strip and some of c, in the first-level cache
-constexpr int64_t kCache = 576 * 1024;    // bytes of b's panels: in the second-level cache of AVX-512 processors
 constexpr int64_t kPanels = 12;           // at most
 constexpr int64_t kRows = 256;            // in a run of them, at least
 constexpr double kWorthAThread = 1 << 20;  // multiplications that take longer than waking a thread
@@ -64,6 +63,12 @@ Packed find_packed(int64_t element) {
 #endif
 #endif
   return {false, nullptr};
+}
+
+Packed packed_of(int64_t element) {
+  // asked once: under a hypervisor an answer takes microseconds
+  static const Packed of_1 = find_packed(1), of_2 = find_packed(2), of_4 = find_packed(4);
+  return element == 1 ? of_1 : element == 2 ? of_2 : element == 4 ? of_4 : Packed{false, nullptr};
 }
 
 int64_t divide_up(int64_t x, int64_t by) { return (x + by - 1) / by; }
@@ -170,13 +175,13 @@ EXPORT int textrnn_multiply(const textrnn::Product* p, int threads) try {
 // Whether textrnn_multiply_packed takes panels of elements of so many bytes: 0 (yes), 1 (this processor lacks the
 // instructions) or 2 (the library was compiled without them).
 EXPORT int textrnn_lacks_packed(int64_t element) {
-  const textrnn::Packed found = textrnn::find_packed(element);
+  const textrnn::Packed found = textrnn::packed_of(element);
   return !found.multiply ? 2 : !found.has ? 1 : 0;
 }
 
 // Returns 0, or 1 for want of memory, or 2 where the elements are not those that it takes.
 EXPORT int textrnn_multiply_packed(const textrnn::PackedProduct* p, int threads) try {
-  const textrnn::Packed found = textrnn::find_packed(p->element);
+  const textrnn::Packed found = textrnn::packed_of(p->element);
   if (!found.multiply || !found.has) return 2;
   if (p->M <= 0 || p->N <= 0) return 0;
   threads = textrnn::worth(p->M, p->N, p->K, threads);

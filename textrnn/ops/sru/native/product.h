@@ -8,6 +8,7 @@ namespace textrnn {
 constexpr int64_t kTileRows = 14;     // of c at once: 28 vectors of sums, two of b and one of a fill the 32 registers
 constexpr int64_t kTileColumns = 32;  // two vectors
 constexpr int64_t kStepBytes = 128;   // of a packed panel of b: a step of the sum for kTileColumns columns
+constexpr int64_t kCache = 576 * 1024;  // bytes of b's panels: in the second-level cache of AVX-512 processors
 
 // c (M, N) = a (M, K) b (K, N), added to c where `accumulate` is not 0. The layout is repeated in cpu.py; raise
 // kInterface when it changes. Strides count elements; the columns of c are adjacent.
@@ -53,7 +54,7 @@ struct PackedProduct {
 // `scratch` is aligned to 64 bytes and holds packed_bytes().
 using MultiplyPacked = void(const PackedProduct&, int64_t row, int64_t last_row, char* scratch);
 
-constexpr int64_t kPackedRows = 16 * kTileRows;  // that meet a panel while it is in the first-level cache
+constexpr int64_t kPackedRows = 16 * kTileRows;  // converted, they stay in the second-level cache beside the panels
 
 // Of a row of x, converted: whole vectors.
 inline int64_t packed_row_bytes(const PackedProduct& p) { return (p.K * p.element + 63) / 64 * 64; }
