@@ -111,7 +111,7 @@ void multiply_strip(const PackedProduct& p, int64_t steps, Rows rows, int64_t co
   if constexpr (R > 1) multiply_strip<R - 1>(p, steps, rows, count, column, c);
 }
 
-void multiply(const PackedProduct& p, int64_t row, int64_t last_row, char* scratch) {
+void multiply(const PackedProduct& p, int64_t row, int64_t last_row, [[maybe_unused]] char* scratch) {
   const int64_t steps = (p.K + kDepth<Element> - 1) / kDepth<Element>, count = last_row - row;
   Rows rows = {{reinterpret_cast<const char*>(p.x + row * p.K), p.K * 4, 4}, nullptr};
 #if defined(__AVX512VNNI__) || defined(__AVX512BF16__)

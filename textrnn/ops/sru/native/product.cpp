@@ -52,7 +52,7 @@ struct Packed {
   MultiplyPacked* multiply;  // null: this library does not
 };
 
-Packed find_packed(int64_t element) {
+Packed find_packed([[maybe_unused]] int64_t element) {
 #if defined(TEXTRNN_X86)
   if (element == 4) return {has_avx512(), packed_avx512};
 #if defined(TEXTRNN_BFLOAT16)
