@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textrnn.calibration import mix, to_log_probabilities
-from textrnn.corpus.batching import PackedBatch, pack_ids, sorted_batches
+from textrnn.corpus.batching import Ids, PackedBatch, pack_ids, sorted_batches
 from textrnn.inference.cells import Array, Packing, pool, run_layer
 from textrnn.modelfile import SavedModel, load_model
 from textrnn.ngrams.features import Spelling
@@ -38,7 +38,7 @@ class Engine:
     """
 
     def __init__(self, model: SavedModel) -> None:
-        self.labels, self._tokenizer, self._weights = model.labels, model.tokenizer, model.weights
+        self.labels, self.tokenizer, self._weights = model.labels, model.tokenizer, model.weights
         self._config, self._max_length = model.config.model, model.config.data.max_length
         self.thresholds = None if model.thresholds is None else np.array(model.thresholds)
         self.temperature = model.temperature
@@ -72,10 +72,17 @@ class Engine:
 
     def predict_scores(self, texts: Sequence[str] | Sequence[bytes], *, threads: int | None = None) -> Array:
         """Return the scores (B, C) float32 of each text's labels, before temperature and softmax or sigmoid."""
-        result = np.empty((len(texts), len(self.labels)), np.float32)
+        return self.score_ids(*self.encode(texts), threads=threads)
+
+    def encode(self, texts: Sequence[str] | Sequence[bytes]) -> tuple[Ids, npt.NDArray[np.int64]]:
+        """Return the ids of the texts end to end (N,) int32, and the length of each (B,) int64, 1 at least."""
+        return self.tokenizer.encode_packed(texts, max_length=self._max_length)
+
+    def score_ids(self, ids: Ids, lengths: npt.NDArray[np.int64], *, threads: int | None = None) -> Array:
+        """Return the scores (B, C) float32 of texts of which :meth:`encode` has made, or could make, ``ids``."""
+        result = np.empty((len(lengths), len(self.labels)), np.float32)
         threads = threads or cpu.default_threads()
-        packed = pack_ids(*self._tokenizer.encode_packed(texts, max_length=self._max_length))
-        for rows, batch in sorted_batches(packed, _BATCH_TOKENS):
+        for rows, batch in sorted_batches(pack_ids(ids, lengths), _BATCH_TOKENS):
             result[rows] = self._mix(self._score(batch, threads), batch, threads)
         return result
 
