@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
 
 from textrnn.calibration import mix, to_log_probabilities
 from textrnn.corpus.batching import PackedBatch, pack_ids, sorted_batches
-from textrnn.inference.cells import Array, Packing, pool, run_layer
+from textrnn.inference.cells import Packing, make_layer
+from textrnn.inference.rows import Array, pool
 from textrnn.modelfile import SavedModel, load_model
 from textrnn.ngrams.features import Spelling
 from textrnn.ops.sru import cpu
 
-_BATCH_TOKENS = 8192  # bounds the memory of a batch: some 6 KB a token and layer at the default widths
+_BATCH_TOKENS = 2048  # some 8 KB a token at the default widths: what a layer has written the next finds in the cache
+_TABLE_BYTES = 1 << 27  # at most
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,16 @@ class Engine:
         self._spelling = None if model.ngrams is None else Spelling.of(model.tokenizer)
         self.separator = model.config.data.label_separator
         self._layers = [
-            {name.removeprefix(prefix): array for name, array in model.weights.items() if name.startswith(prefix)}
+            make_layer(
+                {name.removeprefix(prefix): array for name, array in model.weights.items() if name.startswith(prefix)},
+                self._config,
+            )
             for prefix in (f"layers.{index}." for index in range(self._config.layers))
         ]
+        self._table: Array | None = None  # what the first layer's projection gives for each piece
+        self._table_bytes = 4 * len(model.tokenizer) * self._layers[0].width
+        self._seen = 0  # tokens
+        self._lock = Lock()
 
     @classmethod
     def load(cls, path: Path) -> Engine:
@@ -121,10 +131,31 @@ class Engine:
 
     def _score(self, batch: PackedBatch, threads: int) -> Array:
         config, weights = self._config, self._weights
-        packing = Packing.of(batch.offsets)
-        x = weights["embedding.weight"][batch.ids]
-        for layer in self._layers:
-            x = run_layer(x, packing, layer, config=config, threads=threads)
-        pooled = pool(x, batch.offsets, config.pooling, w=weights.get("pool.w"), bidirectional=config.bidirectional)
+        table = self._find_table(len(batch.ids), threads)
+        packing = Packing(batch.offsets)
+        if table is None:
+            x = self._layers[0].run(weights["embedding.weight"][batch.ids], packing, threads=threads)
+        else:
+            by_piece = Packing(batch.offsets, batch.ids)
+            x = self._layers[0].run(weights["embedding.weight"], by_piece, projected=table, threads=threads)
+        for layer in self._layers[1:]:
+            x = layer.run(x, packing, threads=threads)
+        w, both = weights.get("pool.w"), config.bidirectional
+        pooled = pool(x, batch.offsets, config.pooling, w=w, bidirectional=both, threads=threads)
         scores: Array = pooled @ weights["head.weight"].T + weights["head.bias"]
         return scores
+
+    def _find_table(self, tokens: int, threads: int) -> Array | None:
+        """Return what the first layer's projection gives for each piece, once that costs less than it has saved.
+
+        That is once as many ``tokens`` have come by as there are pieces. One thread makes it; the others do without.
+        """
+        if self._table is None and self._lock.acquire(blocking=False):
+            try:
+                embedding = self._weights["embedding.weight"]
+                self._seen += tokens
+                if self._table is None and self._seen >= len(embedding) and self._table_bytes <= _TABLE_BYTES:
+                    self._table = self._layers[0].project(embedding, threads=threads)
+            finally:
+                self._lock.release()
+        return self._table
