@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
 
 from textrnn.calibration import mix, to_log_probabilities
 from textrnn.corpus.batching import PackedBatch, pack_ids, sorted_batches
-from textrnn.inference.cells import Packing, make_layer
-from textrnn.inference.rows import Array, pool
+from textrnn.inference.network import Network, NumpyNetwork
+from textrnn.inference.rows import Array
 from textrnn.modelfile import SavedModel, load_model
 from textrnn.ngrams.features import Spelling
 from textrnn.ops.sru import cpu
-
-_BATCH_TOKENS = 2048  # some 8 KB a token at the default widths: what a layer has written the next finds in the cache
-_TABLE_BYTES = 1 << 27  # at most
 
 
 @dataclass(frozen=True)
@@ -36,29 +32,20 @@ class Engine:
     ``thresholds`` (C,) are those of a model that gives a text several labels (None: it gives one), and ``separator`` is
     what its training text had between them. Scores are divided by ``temperature`` before they become probabilities.
 
-    Its methods may be called by several threads at once. Texts are ``str``, or ``bytes`` of valid UTF-8; ``threads``
-    says how many to compute with (None: :func:`textrnn.ops.sru.cpu.default_threads`) and changes no result.
+    ``network`` (None: a :class:`NumpyNetwork`) computes the scores. Methods may be called by several threads at once.
+    Texts are ``str``, or ``bytes`` of valid UTF-8; ``threads`` says how many to compute with (None:
+    :func:`textrnn.ops.sru.cpu.default_threads`) and changes no result.
     """
 
-    def __init__(self, model: SavedModel) -> None:
-        self.labels, self._tokenizer, self._weights = model.labels, model.tokenizer, model.weights
-        self._config, self._max_length = model.config.model, model.config.data.max_length
+    def __init__(self, model: SavedModel, network: Network | None = None) -> None:
+        self.labels, self._tokenizer = model.labels, model.tokenizer
+        self._max_length = model.config.data.max_length
         self.thresholds = None if model.thresholds is None else np.array(model.thresholds)
         self.temperature = model.temperature
         self._ngrams, self._ngram_share = model.ngrams, model.ngram_share
         self._spelling = None if model.ngrams is None else Spelling.of(model.tokenizer)
         self.separator = model.config.data.label_separator
-        self._layers = [
-            make_layer(
-                {name.removeprefix(prefix): array for name, array in model.weights.items() if name.startswith(prefix)},
-                self._config,
-            )
-            for prefix in (f"layers.{index}." for index in range(self._config.layers))
-        ]
-        self._table: Array | None = None  # what the first layer's projection gives for each piece
-        self._table_bytes = 4 * len(model.tokenizer) * self._layers[0].width
-        self._seen = 0  # tokens
-        self._lock = Lock()
+        self._network = network or NumpyNetwork(model)
 
     @classmethod
     def load(cls, path: Path) -> Engine:
@@ -85,8 +72,8 @@ class Engine:
         result = np.empty((len(texts), len(self.labels)), np.float32)
         threads = threads or cpu.default_threads()
         packed = pack_ids(*self._tokenizer.encode_packed(texts, max_length=self._max_length))
-        for rows, batch in sorted_batches(packed, _BATCH_TOKENS):
-            result[rows] = self._mix(self._score(batch, threads), batch, threads)
+        for rows, batch in sorted_batches(packed, self._network.batch_tokens):
+            result[rows] = self._mix(self._network.score(batch, threads=threads), batch, threads)
         return result
 
     def predict(
@@ -128,34 +115,3 @@ class Engine:
             return scores
         ngram_scores = self._ngrams.score(batch.ids, batch.offsets, self._spelling, threads=threads)
         return mix(scores, ngram_scores, self._ngram_share)
-
-    def _score(self, batch: PackedBatch, threads: int) -> Array:
-        config, weights = self._config, self._weights
-        table = self._find_table(len(batch.ids), threads)
-        packing = Packing(batch.offsets)
-        if table is None:
-            x = self._layers[0].run(weights["embedding.weight"][batch.ids], packing, threads=threads)
-        else:
-            by_piece = Packing(batch.offsets, batch.ids)
-            x = self._layers[0].run(weights["embedding.weight"], by_piece, projected=table, threads=threads)
-        for layer in self._layers[1:]:
-            x = layer.run(x, packing, threads=threads)
-        w, both = weights.get("pool.w"), config.bidirectional
-        pooled = pool(x, batch.offsets, config.pooling, w=w, bidirectional=both, threads=threads)
-        scores: Array = pooled @ weights["head.weight"].T + weights["head.bias"]
-        return scores
-
-    def _find_table(self, tokens: int, threads: int) -> Array | None:
-        """Return what the first layer's projection gives for each piece, once that costs less than it has saved.
-
-        That is once as many ``tokens`` have come by as there are pieces. One thread makes it; the others do without.
-        """
-        if self._table is None and self._lock.acquire(blocking=False):
-            try:
-                embedding = self._weights["embedding.weight"]
-                self._seen += tokens
-                if self._table is None and self._seen >= len(embedding) and self._table_bytes <= _TABLE_BYTES:
-                    self._table = self._layers[0].project(embedding, threads=threads)
-            finally:
-                self._lock.release()
-        return self._table
