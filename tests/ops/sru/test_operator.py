@@ -452,4 +452,4 @@ def test_without_the_library_auto_takes_the_reference(monkeypatch: pytest.Monkey
 
 
 def test_the_structure_is_that_of_the_header() -> None:
-    assert cpu._PROBLEM.size == 8 * 24
+    assert cpu._PROBLEM.size == 8 * 26
