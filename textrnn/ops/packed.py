@@ -77,7 +77,7 @@ def pack(weight: Array, dtype: str) -> Panels:
     padded[:K, :N] = rounded
     units = _align(padded.reshape(steps, depth, width // _COLUMNS, _COLUMNS).transpose(2, 0, 3, 1))
     held = (units, first, scales)
-    return Panels((K, N), ELEMENTS[dtype], (_find(units), _find(first), _find(scales)), held)
+    return Panels((K, N), ELEMENTS[dtype], (cpu.address(units), cpu.address(first), cpu.address(scales)), held)
 
 
 def multiply(x: Array, panels: Panels, *, threads: int) -> Array:
@@ -96,7 +96,7 @@ def multiply(x: Array, panels: Panels, *, threads: int) -> Array:
     library = cpu.load_native().library
     assert library is not None
     c = np.empty((len(x), N), np.float32)
-    product = _PRODUCT.pack(len(x), N, K, panels.element, _find(x), *panels.addresses, _find(c))
+    product = _PRODUCT.pack(len(x), N, K, panels.element, cpu.address(x), *panels.addresses, cpu.address(c))
     if library.textrnn_multiply_packed(product, threads):
         raise MemoryError
     return c
@@ -120,12 +120,7 @@ def check_rows(x: Array, K: int) -> None:
 def _align(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return a contiguous copy at an address that is a multiple of _ALIGNMENT."""
     memory = np.empty(array.nbytes + _ALIGNMENT, np.uint8)
-    start = -_find(memory) % _ALIGNMENT
+    start = -cpu.address(memory) % _ALIGNMENT
     copy = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
     copy[...] = array
     return copy
-
-
-def _find(array: npt.NDArray[Any]) -> int:
-    """Return the address."""
-    return int(array.__array_interface__["data"][0])
