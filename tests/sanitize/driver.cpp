@@ -153,7 +153,7 @@ struct Inputs {
 
   textrnn::Problem problem() const {
     textrnn::Problem p{};
-    p.N = N, p.B = B, p.K = is.K, p.G = is.G, p.D = is.D, p.element = is.element, p.alpha = 1.7;
+    p.N = p.R = N, p.B = B, p.K = is.K, p.G = is.G, p.D = is.D, p.element = is.element, p.alpha = 1.7;
     p.offsets = offsets.as<int64_t>();
     p.u = u.as<void>(), p.x = x.as<void>(), p.v = v.as<float>(), p.b = b.as<float>();
     p.c0 = c0.as<float>(), p.mask = mask.as<float>(), p.dh = dh.as<void>(), p.dfinal = dfinal.as<float>();
