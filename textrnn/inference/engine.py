@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textrnn.calibration import mix, to_log_probabilities
-from textrnn.corpus.batching import Ids, PackedBatch, pack_ids, sorted_batches
+from textrnn.corpus.batching import Ids, pack_ids, sorted_batches
 from textrnn.inference import Precision
 from textrnn.inference.network import Network, NumpyNetwork
 from textrnn.inference.rows import Array
@@ -84,11 +84,15 @@ class Engine:
 
     def score_ids(self, ids: Ids, lengths: npt.NDArray[np.int64], *, threads: int | None = None) -> Array:
         """Return the scores (B, C) float32 of texts of which :meth:`encode` has made, or could make, ``ids``."""
-        result = np.empty((len(lengths), len(self.labels)), np.float32)
         threads = threads or cpu.default_threads()
-        for rows, batch in sorted_batches(pack_ids(ids, lengths), self._network.batch_tokens):
-            result[rows] = self._mix(self._network.score(batch, threads=threads), batch, threads)
-        return result
+        packed = pack_ids(ids, lengths)
+        scores = np.empty((len(packed), len(self.labels)), np.float32)
+        for rows, batch in sorted_batches(packed, self._network.batch_tokens):
+            scores[rows] = self._network.score(batch, threads=threads)
+        if self._ngrams is None or self._spelling is None:
+            return scores
+        ngram_scores = self._ngrams.score(packed.ids, packed.offsets, self._spelling, threads=threads)
+        return mix(scores, ngram_scores, self._ngram_share)
 
     def predict(
         self,
@@ -122,10 +126,3 @@ class Engine:
         assert wanted is not None
         given: npt.NDArray[np.bool_] = np.exp(log_probabilities) >= wanted
         return given
-
-    def _mix(self, scores: Array, batch: PackedBatch, threads: int) -> Array:
-        """Return ``scores`` (B, C) of the network mixed with those of the n-grams, if the model has some."""
-        if self._ngrams is None or self._spelling is None:
-            return scores
-        ngram_scores = self._ngrams.score(batch.ids, batch.offsets, self._spelling, threads=threads)
-        return mix(scores, ngram_scores, self._ngram_share)
