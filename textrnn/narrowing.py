@@ -39,7 +39,7 @@ def narrow(tensors: Tensors, storage: Storage, *, names: Iterable[str]) -> dict[
 
 
 def widen(tensors: Tensors) -> dict[str, npt.NDArray[Any]]:
-    """Return ``tensors`` as they were before :func:`narrow`, as far as they still say it: float32 for bfloat16 and int8.
+    """Return ``tensors`` as they were before :func:`narrow`, or near it: float32 in place of bfloat16 and int8.
 
     Raises:
         ValueError: a tensor of int8 has no scales, or they do not fit.
@@ -85,4 +85,5 @@ def _from_int8(name: str, numbers: npt.NDArray[np.int8], scale: npt.NDArray[Any]
     if scale.dtype != np.float32 or not fits:
         raise ValueError(f"tensor '{name}{_SCALE}' does not fit '{name}'")
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is found where every number is looked at
-        return np.multiply(numbers, scale, dtype=np.float32)
+        wide: Floats = np.multiply(numbers, scale, dtype=np.float32)
+    return wide

@@ -23,7 +23,7 @@ Content = bytes | mmap.mmap
 BFLOAT16 = np.dtype([("bfloat16", "<u2")])
 """The upper half of a float32. numpy has no such type, so it is one that nothing computes with by mistake."""
 
-_DTYPES = {
+_DTYPES: dict[str, Any] = {
     **{"U64": "<u8", "I64": "<i8", "F64": "<f8", "F32": "<f4", "U32": "<u4", "I32": "<i4", "BF16": BFLOAT16},
     **{"F16": "<f2", "U16": "<u2", "I16": "<i2", "I8": "i1", "U8": "u1", "BOOL": "?"},
 }  # in the order of a file's tensors: the wide ones first, so that all are aligned

@@ -197,8 +197,9 @@ class Tokenizer:
     def list_pieces(self) -> dict[int, str]:
         """Return the pieces that stand for text, by their ids: all but those for control, bytes and what is unknown."""
         spm, ids = self._processor, list(range(len(self)))
-        special = zip(spm.is_control(ids), spm.is_byte(ids), spm.is_unknown(ids), spm.is_unused(ids), strict=True)
-        return {i: piece for i, (piece, is_one) in enumerate(zip(spm.id_to_piece(ids), special)) if not any(is_one)}
+        listed = (spm.id_to_piece, spm.is_control, spm.is_byte, spm.is_unknown, spm.is_unused)
+        rows = zip(*(of(ids) for of in listed), strict=True)
+        return {i: piece for i, (piece, *special) in enumerate(rows) if not any(special)}
 
     def list_bytes(self) -> dict[int, int]:
         """Return the byte of each piece that stands for one (``<0x41>``), by its id: of byte fallback."""

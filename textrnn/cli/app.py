@@ -9,7 +9,21 @@ from typing import Annotated
 import typer
 
 import textrnn
-from textrnn.cli import bench, data, demo, doctor, evaluate, init, predict, schema, spm_filter, spm_train, train, tune
+from textrnn.cli import (
+    bench,
+    data,
+    demo,
+    doctor,
+    evaluate,
+    init,
+    optimize,
+    predict,
+    schema,
+    spm_filter,
+    spm_train,
+    train,
+    tune,
+)
 from textrnn.cli.console import die_on_broken_pipe, say
 from textrnn.errors import BackendError, ConfigError, StoppedError, TextrnnError
 
@@ -28,6 +42,7 @@ app.command("train")(train.train_command)
 app.command("tune")(tune.tune_command)
 app.command("evaluate")(evaluate.evaluate_command)
 app.command("predict")(predict.predict_command)
+app.command("optimize")(optimize.optimize_command)
 app.command("demo")(demo.demo_command)
 app.command("init")(init.init_command)
 app.command("bench")(bench.bench_command)
