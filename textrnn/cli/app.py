@@ -73,6 +73,7 @@ def root(
       textrnn train --cell sru --train train.tsv    train a classifier
       textrnn tune config.yaml --trials 30          search for better settings
       textrnn evaluate test.tsv                     score the latest model
+      textrnn optimize -o small valid.tsv           make it smaller
       zcat crawl.txt.gz | textrnn predict           label lines
 
     Exit status: 0 done, 1 a fault in data or model, 2 a fault in the command or config, 130 interrupted.
