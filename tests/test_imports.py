@@ -26,7 +26,9 @@ ALLOWED = {
     "ngrams": {"errors", "ops", "tokenizer", "corpus"},
     "layers": {"ops", "errors"},
     "classifier": {"layers", "ops", "errors"},
-    "modelfile": {"config", "errors", "files", "corpus", "ngrams", "tokenizer"},
+    "tensorfile": set(),
+    "narrowing": {"tensorfile"},
+    "modelfile": {"config", "errors", "files", "corpus", "narrowing", "ngrams", "tensorfile", "tokenizer"},
     "training": {
         "ops",
         "config",
@@ -44,6 +46,17 @@ ALLOWED = {
     "inference": {"calibration", "config", "errors", "corpus", "tokenizer", "modelfile", "ngrams", "ops"},
     "report": {"calibration", "config", "corpus", "inference", "metrics", "errors"},
     "model": {"inference", "runs"},
+    "optimising": {
+        "calibration",
+        "corpus",
+        "errors",
+        "inference",
+        "modelfile",
+        "narrowing",
+        "ngrams",
+        "report",
+        "tensorfile",
+    },
     "studies": {"config", "corpus", "errors", "files", "runs", "training", "inference", "report"},
     "bench": {"layers", "ops", "errors"},
 }
@@ -57,10 +70,13 @@ NO_TORCH = {
     "corpus",
     "tokenizer",
     "ngrams",
+    "tensorfile",
+    "narrowing",
     "modelfile",
     "inference",
     "report",
     "model",
+    "optimising",
     "cli",
 }
 

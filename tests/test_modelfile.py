@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,17 @@ from samples import make_config, make_model
 from textrnn.classifier import Classifier
 from textrnn.config import Config
 from textrnn.errors import ModelError
-from textrnn.modelfile import SavedModel, expected_shapes, find_model, load_model, save_model
+from textrnn.inference.engine import Engine
+from textrnn.modelfile import (
+    SavedModel,
+    expected_shapes,
+    find_model,
+    format_model,
+    load_model,
+    parse_model,
+    save_model,
+)
+from textrnn.narrowing import Storage
 from textrnn.ngrams.table import NgramTable
 from textrnn.tokenizer import Tokenizer
 
@@ -162,10 +174,10 @@ def test_what_does_not_fit_together_is_refused(saved: Path, change: Any) -> None
 
 def test_a_newer_format_is_named(saved: Path) -> None:
     def make_newer(tensors: Any, header: Any) -> None:
-        header["format_version"] = 4
+        header["format_version"] = 5
 
     rewrite(saved, make_newer)
-    with pytest.raises(ModelError, match=r"format version 4, this textrnn reads 1 to 3; install a newer textrnn"):
+    with pytest.raises(ModelError, match=r"format version 5, this textrnn reads 1 to 4; install a newer textrnn"):
         load_model(saved)
 
 
@@ -405,3 +417,178 @@ def test_ngrams_without_a_share_are_refused(with_ngrams: Path) -> None:
     rewrite(with_ngrams, lose)
     with pytest.raises(ModelError, match="damaged: 'ngram_share'"):
         load_model(with_ngrams)
+
+
+def test_weights_are_read_only_views_of_the_file(with_ngrams: Path) -> None:
+    model = load_model(with_ngrams)
+    assert model.ngrams is not None
+    for array in (*model.weights.values(), model.ngrams.keys, model.ngrams.idf, model.ngrams.weight, model.ngrams.bias):
+        assert not array.flags.owndata
+        assert array.flags.aligned
+        assert not array.flags.writeable
+
+
+def test_a_model_outlives_its_name(with_ngrams: Path, tmp_path: Path) -> None:
+    """A newer model that takes the name, as training writes it, is not what a reader sees that was there before."""
+    engine = Engine.load(with_ngrams)
+    before = engine.predict_scores(["the kettle boils", "refund"])
+    model = load_model(with_ngrams)
+    other = {name: array + 1 for name, array in model.weights.items()}
+    save_model(with_ngrams, replace(model, weights=other))
+    np.testing.assert_array_equal(engine.predict_scores(["the kettle boils", "refund"]), before)
+    assert (Engine.load(with_ngrams).predict_scores(["refund"]) != before[1:]).any()
+
+
+def test_a_file_that_lies_oddly_gives_the_same_scores(with_ngrams: Path, tmp_path: Path) -> None:
+    content = with_ngrams.read_bytes()
+    size = 8 + int.from_bytes(content[:8], "little")
+    wanted = Engine.load(with_ngrams).predict_scores(["the kettle boils"])
+    for shift in (1, 2, 6):
+        odd = (size - 8 + shift).to_bytes(8, "little") + content[8:size] + b" " * shift + content[size:]
+        with_ngrams.write_bytes(odd)
+        np.testing.assert_array_equal(Engine.load(with_ngrams).predict_scores(["the kettle boils"]), wanted)
+
+
+def test_a_file_that_goes_while_it_is_opened_is_told(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lose(path: Path) -> Path:
+        shutil.move(path, f"{path}.gone")
+        return path
+
+    monkeypatch.setattr("textrnn.modelfile.find_model", lose)
+    with pytest.raises(ModelError, match=r"cannot be read \(No such file"):
+        load_model(saved)
+
+
+@pytest.fixture
+def large(tokenizer: Tokenizer) -> SavedModel:
+    """A model whose matrices are large enough for int8, with 40 n-grams."""
+    rng = np.random.default_rng(3)
+    config = make_config(model__hidden=16, model__embedding=24, model__cell="gru")
+    keys = np.sort(rng.choice(2**32, 40, replace=False)).astype(np.uint32)
+    parts = (rng.random(40) + 1, rng.standard_normal((40, 3)), rng.standard_normal(3))
+    table = NgramTable(keys, *[part.astype(np.float32) for part in parts])
+    return replace(make_model(tokenizer, config), ngrams=table, ngram_share=0.5)
+
+
+NARROW = ("bf16", "int8")
+
+
+@pytest.mark.parametrize("storage", NARROW)
+def test_narrow_weights_come_back_wide(large: SavedModel, tmp_path: Path, storage: Storage) -> None:
+    content, path = format_model(large, storage=storage), tmp_path / "narrow.safetensors"
+    assert format_model(large, storage=storage) == content
+    assert len(content) < len(format_model(large))
+    path.write_bytes(content)
+    found = load_model(path)
+    assert (found.config, found.labels, found.temperature) == (large.config, large.labels, large.temperature)
+    assert found.weights.keys() == large.weights.keys()
+    assert found.ngrams is not None
+    assert large.ngrams is not None
+    pairs = [(found.weights[name], large.weights[name]) for name in large.weights]
+    pairs += [(getattr(found.ngrams, name), getattr(large.ngrams, name)) for name in ("idf", "weight")]
+    for array, wanted in pairs:
+        assert (array.dtype, array.shape) == (np.float32, wanted.shape)
+        np.testing.assert_allclose(array, wanted, rtol=0, atol=np.abs(wanted).max() / 200)
+        matrix = wanted.ndim == 2 or len(wanted) == 40
+        assert (array == wanted).all() != matrix  # what is small stays exact
+    np.testing.assert_array_equal(found.ngrams.keys, large.ngrams.keys)
+    np.testing.assert_array_equal(found.ngrams.bias, large.ngrams.bias)
+    assert format_model(found, storage=storage)[:8] == content[:8]
+
+
+@pytest.mark.parametrize(("storage", "version"), [("float32", 3), ("bf16", 4), ("int8", 4)])
+def test_the_version_says_whether_there_is_anything_new(
+    large: SavedModel, tmp_path: Path, storage: Storage, version: int
+) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(format_model(large, storage=storage))
+    size = int.from_bytes(path.read_bytes()[:8], "little")
+    header = json.loads(json.loads(path.read_bytes()[8 : 8 + size])["__metadata__"]["textrnn"])
+    assert header["format_version"] == version
+    save_model(path, load_model(path))  # read and written, it is float32
+    assert load_file(path)["embedding.weight"].dtype == np.float32
+
+
+def test_nothing_to_narrow_is_version_3(saved: Path) -> None:
+    tiny = load_model(saved)
+    small = {name: array for name, array in tiny.weights.items() if array.ndim != 2}
+    assert format_model(replace(tiny, weights=small), storage="int8") == format_model(replace(tiny, weights=small))
+
+
+def drop_scale(tensors: Any, header: Any) -> None:
+    del tensors["embedding.weight.scale"]
+
+
+def spoil_scale(tensors: Any, header: Any) -> None:
+    tensors["embedding.weight.scale"] = np.full_like(tensors["embedding.weight.scale"], 3e38)
+
+
+def lose_scale(tensors: Any, header: Any) -> None:
+    tensors["embedding.weight.scale"] = np.full_like(tensors["embedding.weight.scale"], np.nan)
+
+
+def reshape_scale(tensors: Any, header: Any) -> None:
+    tensors["embedding.weight.scale"] = tensors["embedding.weight.scale"].reshape(-1)
+
+
+def add_scale(tensors: Any, header: Any) -> None:
+    tensors["head.bias.scale"] = np.ones(1, np.float32)
+
+
+def narrow_keys(tensors: Any, header: Any) -> None:
+    tensors["ngrams.keys"] = tensors["ngrams.keys"].astype(np.int8)
+
+
+def halve_again(tensors: Any, header: Any) -> None:
+    tensors["head.bias"] = tensors["head.bias"].astype(np.float16)
+
+
+def cut_embedding(tensors: Any, header: Any) -> None:
+    tensors["embedding.weight"] = tensors["embedding.weight"][:, :-1].copy()
+    scale = tensors["embedding.weight.scale"]
+    tensors["embedding.weight.scale"] = scale[:, : tensors["embedding.weight"].shape[1]].copy()
+
+
+def widen_ngram_scale(tensors: Any, header: Any) -> None:
+    tensors["ngrams.weight.scale"] = np.full((1, 3), 1e38, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (drop_scale, r"tensor 'embedding\.weight\.scale' is missing"),
+        (spoil_scale, r"'embedding\.weight' holds what is not a number"),
+        (lose_scale, r"'embedding\.weight' holds what is not a number"),
+        (reshape_scale, "does not fit"),
+        (add_scale, r"'head\.bias\.scale' is missing or unknown"),
+        (narrow_keys, r"'ngrams\.keys\.scale' is missing"),
+        (halve_again, "float16"),
+        (cut_embedding, "not float32"),
+        (widen_ngram_scale, "not finite, or too large"),
+    ],
+)
+def test_damaged_narrow_weights_are_refused(large: SavedModel, tmp_path: Path, change: Any, message: str) -> None:
+    path = tmp_path / "narrow.safetensors"
+    path.write_bytes(format_model(large, storage="int8"))
+    rewrite(path, change)
+    with pytest.raises(ModelError, match=f"{path}: damaged: .*{message}"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("storage", NARROW)
+def test_older_versions_hold_nothing_narrow(large: SavedModel, storage: Storage) -> None:
+    content = format_model(large, storage=storage)
+    older = content.replace(b'\\"format_version\\": 4', b'\\"format_version\\": 3')
+    assert older != content
+    with pytest.raises(ModelError, match=r"^name: damaged: "):
+        parse_model(older, name="name")
+
+
+def test_no_changed_byte_of_a_narrow_file_ends_in_anything_but_a_model_error(large: SavedModel) -> None:
+    content = format_model(large, storage="int8")
+    size = 8 + int.from_bytes(content[:8], "little")
+    rng = np.random.default_rng(1)
+    for place in rng.choice(size, 300, replace=False).tolist():
+        changed = content[:place] + bytes([content[place] ^ int(rng.integers(1, 256))]) + content[place + 1 :]
+        with suppress(ModelError):
+            parse_model(changed, name="changed")

@@ -10,17 +10,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
 
 from textrnn.config import Config
 from textrnn.corpus.examples import is_label
 from textrnn.errors import ModelError, TokenizerError
 from textrnn.files import atomic_write
+from textrnn.narrowing import Storage, narrow, widen
 from textrnn.ngrams.table import NgramTable
+from textrnn.tensorfile import Content, format_tensors, map_file, read_header, read_tensors, read_text
 from textrnn.tokenizer import Tokenizer
 
-_VERSION = 3
+_PLAIN, _NARROW = 3, 4  # the newest versions: of files that hold float32 alone, and of those that hold less
 _OLDER = (1, 2)  # before there were a temperature and n-grams: of models that give one label a text, and several
 MODEL_NAME = "model.safetensors"
 
@@ -53,8 +53,17 @@ class SavedModel:
 
 def save_model(path: Path, model: SavedModel) -> None:
     """Write ``model`` to ``path``, atomically; the same model gives the same bytes."""
+    with atomic_write(path) as file:
+        file.write(format_model(model))
+
+
+def format_model(model: SavedModel, *, storage: Storage = "float32") -> bytes:
+    """Return the bytes of the file of ``model``, its matrices and the idf of its n-grams in ``storage``.
+
+    The same model gives the same bytes. What is float32 throughout is a file of version 3, which older textrnn reads.
+    """
     header: dict[str, Any] = {
-        "format_version": _VERSION,
+        "format_version": _PLAIN,
         "labels": list(model.labels),
         "config": model.config.model_dump(),
         "temperature": float(model.temperature),
@@ -65,11 +74,12 @@ def save_model(path: Path, model: SavedModel) -> None:
     if model.ngrams is not None:
         header["ngram_share"] = float(model.ngram_share)
         tensors |= {f"{_NGRAMS}{name}": getattr(model.ngrams, name) for name in _NGRAM_FIELDS}
-    # safetensors writes memory as it lies, whatever the strides
-    tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-    tensors[_TOKENIZER] = np.frombuffer(model.tokenizer.model, np.uint8)
-    with atomic_write(path) as file:
-        file.write(save(tensors, {_METADATA: json.dumps(header, ensure_ascii=False)}))
+    wide = [name for name, array in tensors.items() if array.ndim == 2 or name == f"{_NGRAMS}idf"]
+    stored = narrow(tensors, storage, names=wide)
+    if any(stored[name] is not tensors[name] for name in wide):
+        header["format_version"] = _NARROW
+    stored[_TOKENIZER] = np.frombuffer(model.tokenizer.model, np.uint8)
+    return format_tensors(stored, {_METADATA: json.dumps(header, ensure_ascii=False)})
 
 
 def find_model(path: Path) -> Path:
@@ -90,50 +100,58 @@ def find_model(path: Path) -> Path:
 def load_model(path: Path) -> SavedModel:
     """Read the model file at ``path`` (or in that run folder). Nothing in a file can run code.
 
+    Weights that the file holds as float32 are read-only views of its memory, which all processes that read it share.
+    As long as there is one the file is mapped, and Windows would not let it be replaced: training, which writes a run
+    folder's model anew with each best epoch, keeps none that it has read from there.
+
     Raises:
         ModelError: the file is missing, damaged, not a model of textrnn, or of a newer format.
     """
     path = find_model(path)
-    header = _read_header(path)
-    version = header.get("format_version")
-    if version not in (*_OLDER, _VERSION):
-        cure = "install a newer textrnn" if isinstance(version, int) and version > _VERSION else "train it again"
-        raise ModelError(path, f"has format version {version!r}, this textrnn reads 1 to {_VERSION}; {cure}")
     try:
-        tensors = load_file(path)
+        content = map_file(path)
+    except OSError as error:
+        raise ModelError(path, f"cannot be read ({error.strerror})") from None
+    return parse_model(content, name=path)
+
+
+def parse_model(content: Content, *, name: object) -> SavedModel:
+    """Return the model that a file with ``content`` holds; its weights may be views of that.
+
+    Raises:
+        ModelError: as :func:`load_model` does; it says ``name``.
+    """
+    try:
+        file_header = read_header(content)
+        header = json.loads(read_text(file_header, _METADATA))
+    except (ValueError, RecursionError):
+        raise ModelError(name, "not a textrnn model, or cut short") from None
+    if not isinstance(header, dict):
+        raise ModelError(name, "not a textrnn model")
+    version = header.get("format_version")
+    if version not in (*_OLDER, _PLAIN, _NARROW):
+        cure = "install a newer textrnn" if isinstance(version, int) and version > _NARROW else "train it again"
+        raise ModelError(name, f"has format version {version!r}, this textrnn reads 1 to {_NARROW}; {cure}")
+    try:
+        tensors = read_tensors(content, file_header)
+        if version == _NARROW:
+            tensors = widen(tensors)
         labels = tuple(_read_labels(header["labels"]))
         config = _read_config(header["config"], version)
-        tokenizer = Tokenizer(tensors.pop(_TOKENIZER).tobytes(), name=path)
-        has_thresholds = version == 2 or (version == _VERSION and "thresholds" in header)
+        tokenizer = Tokenizer(tensors.pop(_TOKENIZER).tobytes(), name=name)
+        has_thresholds = version == 2 or (version not in _OLDER and "thresholds" in header)
         thresholds = _read_thresholds(header["thresholds"], len(labels)) if has_thresholds else None
         temperature = 1.0 if version in _OLDER else _read_temperature(header["temperature"])
         ngrams = _take_ngrams(tensors, classes=len(labels))
         share = 0.0 if ngrams is None else _read_share(header["ngram_share"])
-    except (SafetensorError, KeyError, TypeError, ValueError, TokenizerError, OSError) as error:
-        raise ModelError(path, f"damaged: {str(error).splitlines()[0]}") from None
+    except (KeyError, TypeError, ValueError, TokenizerError) as error:
+        raise ModelError(name, f"damaged: {str(error).splitlines()[0]}") from None
     model = SavedModel(
         config, labels, tokenizer, tensors, thresholds, temperature=temperature, ngrams=ngrams, ngram_share=share
     )
     if fault := _find_fault(model):
-        raise ModelError(path, f"damaged: {fault}")
+        raise ModelError(name, f"damaged: {fault}")
     return model
-
-
-def _read_header(path: Path) -> dict[str, Any]:
-    """Return the JSON under the one metadata key, having read no more than the file's header."""
-    try:
-        with path.open("rb") as file:
-            size = int.from_bytes(file.read(8), "little")
-            if size > path.stat().st_size:
-                raise ModelError(path, "not a textrnn model, or cut short")
-            header = json.loads(json.loads(file.read(size))["__metadata__"][_METADATA])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise ModelError(path, "not a textrnn model") from None
-    except OSError as error:
-        raise ModelError(path, f"cannot be read ({error.strerror})") from None
-    if not isinstance(header, dict):
-        raise ModelError(path, "not a textrnn model")
-    return header
 
 
 def expected_shapes(config: Config, *, vocab_size: int, classes: int) -> dict[str, tuple[int, ...]]:

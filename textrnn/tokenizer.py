@@ -196,14 +196,16 @@ class Tokenizer:
 
     def list_pieces(self) -> dict[int, str]:
         """Return the pieces that stand for text, by their ids: all but those for control, bytes and what is unknown."""
-        spm = self._processor
-        special = (spm.is_control, spm.is_byte, spm.is_unknown, spm.is_unused)
-        return {i: str(spm.id_to_piece(i)) for i in range(len(self)) if not any(is_one(i) for is_one in special)}
+        spm, ids = self._processor, list(range(len(self)))
+        listed = (spm.id_to_piece, spm.is_control, spm.is_byte, spm.is_unknown, spm.is_unused)
+        rows = zip(*(of(ids) for of in listed), strict=True)
+        return {i: piece for i, (piece, *special) in enumerate(rows) if not any(special)}
 
     def list_bytes(self) -> dict[int, int]:
         """Return the byte of each piece that stands for one (``<0x41>``), by its id: of byte fallback."""
         spm = self._processor
-        return {i: int(spm.id_to_piece(i)[3:5], 16) for i in range(len(self)) if spm.is_byte(i)}
+        are_bytes = spm.is_byte(list(range(len(self))))
+        return {i: int(spm.id_to_piece(i)[3:5], 16) for i, is_byte in enumerate(are_bytes) if is_byte}
 
     def list_words(self) -> dict[int, str]:
         """Return the word of each piece that is a whole one, by its id: it has a blank at an end, or no letter."""

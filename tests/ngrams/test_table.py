@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -91,6 +92,19 @@ def test_a_text_scores_the_same_in_every_company(library: bool, monkeypatch: pyt
         np.testing.assert_array_equal(score(drawn, batch.select(part), library=library), together[part])
     monkeypatch.setattr(table, "_CODES", 20)  # numpy looks at few texts together
     np.testing.assert_array_equal(score(drawn, batch, library=library), together)
+
+
+@needs_library
+def test_the_first_texts_score_as_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = draw_texts(LENGTHS, seed=1)
+    drawn = draw_table(batch, 3)
+    wanted = score(drawn, batch, library=True)
+    assert "_slots" in drawn.__dict__
+    monkeypatch.setattr(table, "_PATIENCE", len(drawn.keys) / (2.5 * len(batch.ids)))
+    patient = replace(drawn)
+    for made in (False, False, True, True):
+        np.testing.assert_array_equal(score(patient, batch, library=True), wanted)
+        assert ("_slots" in patient.__dict__) == made
 
 
 @everywhere

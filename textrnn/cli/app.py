@@ -9,7 +9,21 @@ from typing import Annotated
 import typer
 
 import textrnn
-from textrnn.cli import bench, data, demo, doctor, evaluate, init, predict, schema, spm_filter, spm_train, train, tune
+from textrnn.cli import (
+    bench,
+    data,
+    demo,
+    doctor,
+    evaluate,
+    init,
+    optimize,
+    predict,
+    schema,
+    spm_filter,
+    spm_train,
+    train,
+    tune,
+)
 from textrnn.cli.console import die_on_broken_pipe, say
 from textrnn.errors import BackendError, ConfigError, StoppedError, TextrnnError
 
@@ -28,6 +42,7 @@ app.command("train")(train.train_command)
 app.command("tune")(tune.tune_command)
 app.command("evaluate")(evaluate.evaluate_command)
 app.command("predict")(predict.predict_command)
+app.command("optimize")(optimize.optimize_command)
 app.command("demo")(demo.demo_command)
 app.command("init")(init.init_command)
 app.command("bench")(bench.bench_command)
@@ -58,6 +73,7 @@ def root(
       textrnn train --cell sru --train train.tsv    train a classifier
       textrnn tune config.yaml --trials 30          search for better settings
       textrnn evaluate test.tsv                     score the latest model
+      textrnn optimize -o small valid.tsv           make it smaller
       zcat crawl.txt.gz | textrnn predict           label lines
 
     Exit status: 0 done, 1 a fault in data or model, 2 a fault in the command or config, 130 interrupted.

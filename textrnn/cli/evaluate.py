@@ -9,7 +9,7 @@ import typer
 
 from textrnn.cli.console import say, write_data
 from textrnn.cli.model import ModelOption, ThresholdOption, check_threshold, load_engine
-from textrnn.config import Override, load_config, parse_overrides
+from textrnn.config import DataConfig, Override, load_config, parse_overrides
 from textrnn.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 _KEYS = ("data.format", "data.label", "data.text", "data.label_separator")  # how DATA is written
 _LABELS_SHOWN = 12  # of a confusion matrix, side by side
 
+DataSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="data.KEY=VALUE",
+        help="How the labelled text is written: data.format, data.label, data.text, data.label_separator.",
+    ),
+]
+
 
 def evaluate_command(
     data: Annotated[
@@ -26,14 +35,7 @@ def evaluate_command(
     ],
     model: ModelOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON object.")] = False,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="data.KEY=VALUE",
-            help="How DATA is written: data.format, data.label, data.text, data.label_separator.",
-        ),
-    ] = None,
+    settings: DataSettings = None,
     threshold: ThresholdOption = None,
 ) -> None:
     """Score a model on labelled text.
@@ -47,21 +49,13 @@ def evaluate_command(
       textrnn evaluate test.tsv
       textrnn evaluate -m runs/trec-sru test.csv --set data.label=class --json
     """
-    # how DATA is written comes from the command alone: the model's training text may have been written otherwise
-    overrides = parse_overrides(settings or ())
-    if wrong := [o for o in overrides if o.key not in _KEYS]:
-        raise ConfigError([f"{o.origin}: evaluate takes {', '.join(_KEYS[:-1])} and {_KEYS[-1]}" for o in wrong])
+    overrides = parse_settings(settings, command="evaluate")
     engine = load_engine(model)
     check_threshold(engine, threshold)
-    if engine.thresholds is None:
-        if wrong := [o for o in overrides if o.key == "data.label_separator"]:
-            raise ConfigError([f"{o.origin}: this model gives every text one label; leave it out" for o in wrong])
-    else:  # what a set of labels is, is the model's matter
-        several = {"data.multi_label": True, "data.label_separator": engine.separator}
-        overrides = [*(Override(key, value, key) for key, value in several.items()), *overrides]
+    config = make_data_config(overrides, several=engine.thresholds is not None, separator=engine.separator)
     from textrnn.report.scoring import score
 
-    found = score(engine, data, load_config(overrides=overrides).data, threshold=threshold)
+    found = score(engine, data, config, threshold=threshold)
     if found.unknown_texts:
         shown = ", ".join(f"'{label}'" for label in found.unknown_labels[:5])
         shown += ", ..." if len(found.unknown_labels) > 5 else ""
@@ -71,6 +65,30 @@ def evaluate_command(
         write_data(json.dumps(found.to_dict(), ensure_ascii=False) + "\n")
     else:
         write_data(format_found(found))
+
+
+def parse_settings(settings: list[str] | None, *, command: str) -> list[Override]:
+    """Parse what ``--set`` says of how labelled text is written; raises ConfigError at another key."""
+    # it comes from the command alone: the model's training text may have been written otherwise
+    overrides = parse_overrides(settings or ())
+    if wrong := [o for o in overrides if o.key not in _KEYS]:
+        raise ConfigError([f"{o.origin}: {command} takes {', '.join(_KEYS[:-1])} and {_KEYS[-1]}" for o in wrong])
+    return overrides
+
+
+def make_data_config(overrides: list[Override], *, several: bool, separator: str | None) -> DataConfig:
+    """Return how text is written that is labelled for a model: of ``several`` labels a text or one.
+
+    Raises:
+        ConfigError: ``overrides`` name what stands between several labels to a model of one.
+    """
+    if not several:
+        if wrong := [o for o in overrides if o.key == "data.label_separator"]:
+            raise ConfigError([f"{o.origin}: this model gives every text one label; leave it out" for o in wrong])
+        return load_config(overrides=overrides).data
+    # what a set of labels is, is the model's matter
+    own = {"data.multi_label": True, "data.label_separator": separator}
+    return load_config(overrides=[*(Override(key, value, key) for key, value in own.items()), *overrides]).data
 
 
 def format_found(found: Evaluation | SetEvaluation) -> str:

@@ -56,12 +56,15 @@ class Spelling:
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> Spelling:
         """Return the spelling of the pieces of ``tokenizer``."""
-        spelled = {i: [FIRST_BYTE + byte] for i, byte in tokenizer.list_bytes().items()}
-        spelled |= {i: [*map(ord, piece)] for i, piece in tokenizer.list_pieces().items()}
-        spelled[tokenizer.unknown_id] = [UNKNOWN]
-        pieces = [spelled.get(i, []) for i in range(len(tokenizer))]
-        codes = np.array([code for piece in pieces for code in piece], np.uint32)
-        return cls(codes, make_offsets(np.array([len(piece) for piece in pieces], np.int64)))
+        pieces, single = tokenizer.list_pieces(), tokenizer.list_bytes()
+        spelled = [pieces.get(i, "") for i in range(len(tokenizer))]
+        for i in (*single, tokenizer.unknown_id):
+            spelled[i] = chr(UNKNOWN)
+        offsets = make_offsets(np.fromiter(map(len, spelled), np.int64, len(spelled)))
+        codes = np.frombuffer("".join(spelled).encode("utf-32-le"), "<u4").astype(np.uint32)
+        for i, byte in single.items():
+            codes[offsets[i]] = FIRST_BYTE + byte
+        return cls(codes, offsets)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

@@ -18,6 +18,7 @@ FACTORS = (1.0, 0.5, 1.0)
 """What the sums of each kind are multiplied by: characters of a word, characters across words, words."""
 
 _CODES = 1 << 18  # code points that numpy looks at together
+_PATIENCE = 512  # n-grams of a table for each piece that is scored before the library's own table is worth making
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +45,7 @@ class NgramTable:
             raise ValueError("an n-gram table has keys of uint32 and numbers of float32")
         if (self.keys[1:] <= self.keys[:-1]).any():
             raise ValueError("the keys of an n-gram table do not rise")
-        with np.errstate(over="ignore", invalid="ignore"):
-            finite = all(np.isfinite(array).all() for array in (*floats, self._values))
-        if not finite:
+        if not all(np.isfinite(array).all() for array in floats) or not self._has_finite_values():
             raise ValueError("a number of an n-gram table is not finite, or too large")
 
     def scale(self, factor: float) -> NgramTable:
@@ -66,13 +65,15 @@ class NgramTable:
 
         Of each kind of n-gram, the occurrences in the table give the sum of idf * weight, divided by the square root of
         the sum of idf^2; times the kind's factor it is added to the bias. A text's scores do not depend on the others,
-        nor on ``threads``. The C++ library and numpy (``library=False``, or where the library is not) give the same.
+        nor on ``threads``. The C++ library and numpy (``library=False``, or where the library is not) give the same; so
+        does looking keys up by halves, which is done for the first texts: they may be all that there are, and the
+        library's table would take longer to make.
 
         Raises:
             ValueError: offsets that do not rise from 0 to N, or an id that ``spelling`` has not.
             MemoryError: there is not enough.
         """
-        if library and native.is_there() and self._slots is not None:
+        if library and native.is_there() and self._is_worth_slots(len(ids)) and self._slots is not None:
             table = (self._slots, self._values, np.ascontiguousarray(self.bias))
             return native.score(ids, offsets, (spelling.codes, spelling.offsets), table=table, threads=threads)
         check_texts(ids, offsets, spelling)
@@ -82,7 +83,9 @@ class NgramTable:
         while start < len(scores):
             stop = max(start + 1, int(np.searchsorted(ends, ends[start] + _CODES, side="right")) - 1)
             first, last = offsets[start], offsets[stop]
-            keys, bounds = hash_ngrams(ids[first:last], offsets[start : stop + 1] - first, spelling, library=False)
+            keys, bounds = hash_ngrams(
+                ids[first:last], offsets[start : stop + 1] - first, spelling, threads=threads, library=library
+            )
             scores[start:stop] = self._add_up(keys, bounds)
             start = stop
         return scores
@@ -97,8 +100,8 @@ class NgramTable:
             rows, kinds = rows[found], (keys[found] >> np.uint32(KIND_BITS)).astype(np.int64)
             group = np.repeat(np.arange(B), np.diff(bounds))[found] * KINDS + kinds
             sums = np.empty((1 + C, B, KINDS))
-            for column, values in enumerate(self._values.T):
-                sums[column] = np.bincount(group, values[rows], minlength=B * KINDS).reshape(B, KINDS)
+            for column, values in enumerate(_join(self.idf[rows], self.weight[rows]).T):
+                sums[column] = np.bincount(group, values, minlength=B * KINDS).reshape(B, KINDS)
             norms = np.sqrt(sums[0])
             norms[norms == 0] = 1
             for kind in reversed(range(KINDS)):
@@ -108,9 +111,28 @@ class NgramTable:
     @cached_property
     def _values(self) -> Floats:
         """(F, 1+C) float32: what an occurrence adds, idf^2 and idf * weight."""
-        values = np.concatenate([self.idf[:, None] ** 2, self.idf[:, None] * self.weight], axis=1)
-        return np.ascontiguousarray(values)  # where the weights lie by columns, so does what numpy joins
+        return _join(self.idf, self.weight)
 
     @cached_property
     def _slots(self) -> npt.NDArray[np.uint64] | None:
         return native.build_slots(self.keys)
+
+    def _is_worth_slots(self, pieces: int) -> bool:
+        """Count ``pieces`` that are to be scored, and return whether it has been enough of them."""
+        seen = self.__dict__.get("_seen", 0) + pieces  # threads that count at once lose some, which is as well
+        self.__dict__["_seen"] = seen
+        return bool(seen * _PATIENCE >= len(self.keys))
+
+    def _has_finite_values(self) -> bool:
+        with np.errstate(over="ignore"):
+            idf, weight = (np.abs(array).max(initial=0) for array in (self.idf, self.weight))
+            # no product is larger than that of the largest, and where this is too large it need not be one of them
+            return bool(np.isfinite([idf * idf, idf * weight]).all() or np.isfinite(self._values).all())
+
+
+def _join(idf: Floats, weight: Floats) -> Floats:
+    """Return idf^2 and idf * weight (n, 1+C) of n-grams with ``idf`` (n,) and ``weight`` (n, C), in C order."""
+    values = np.empty((len(idf), 1 + weight.shape[1]), np.float32)
+    np.multiply(idf, idf, out=values[:, 0])
+    np.multiply(idf[:, None], weight, out=values[:, 1:])
+    return values

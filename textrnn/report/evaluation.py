@@ -58,12 +58,14 @@ class Evaluation:
         return asdict(self)
 
 
-def evaluate(engine: Engine, examples: Sequence[Example]) -> Evaluation:
+def evaluate(engine: Engine, examples: Sequence[Example], *, scores: Array | None = None) -> Evaluation:
     """Score ``engine`` on ``examples``; a label that the model does not know is counted wrong.
 
-    F1 averages run over the labels that stand in the data or among the predictions, as scikit-learn's do.
+    F1 averages run over the labels that stand in the data or among the predictions, as scikit-learn's do. ``scores``
+    (B, C) are the engine's own, where they are there already.
     """
-    scores = engine.predict_scores([example.text for example in examples])
+    if scores is None:
+        scores = engine.predict_scores([example.text for example in examples])
     true = [example.label for example in examples]
     index_of = {label: index for index, label in enumerate(engine.labels)}
     classes = np.array([index_of.get(label, -1) for label in true], np.int64)

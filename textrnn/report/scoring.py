@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from textrnn.config import DataConfig
-from textrnn.corpus.examples import read_examples
+from textrnn.corpus.examples import Example, read_examples
+from textrnn.inference.cells import Array
 from textrnn.inference.engine import Engine
 from textrnn.report.evaluation import Evaluation, evaluate
 from textrnn.report.sets import SetEvaluation, evaluate_sets
@@ -17,7 +20,13 @@ def score(
     Raises:
         DataError: at the first fault of the file, with its line.
     """
-    examples = read_examples(path, config)
+    return score_examples(engine, read_examples(path, config), threshold=threshold)
+
+
+def score_examples(
+    engine: Engine, examples: Sequence[Example], *, threshold: float | None = None, scores: Array | None = None
+) -> Evaluation | SetEvaluation:
+    """Score ``engine`` on ``examples``; ``scores`` (B, C) are its own, where they are there already."""
     if engine.thresholds is None:
-        return evaluate(engine, examples)
-    return evaluate_sets(engine, examples, threshold=threshold)
+        return evaluate(engine, examples, scores=scores)
+    return evaluate_sets(engine, examples, threshold=threshold, scores=scores)

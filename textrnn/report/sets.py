@@ -69,13 +69,17 @@ class SetEvaluation:
         return asdict(self)
 
 
-def evaluate_sets(engine: Engine, examples: Sequence[Example], *, threshold: float | None = None) -> SetEvaluation:
+def evaluate_sets(
+    engine: Engine, examples: Sequence[Example], *, threshold: float | None = None, scores: Array | None = None
+) -> SetEvaluation:
     """Score ``engine`` on ``examples``; a label that the model does not know is missed.
 
-    A label is given from its own threshold on or, where it is said, from ``threshold``.
+    A label is given from its own threshold on or, where it is said, from ``threshold``. ``scores`` (B, C) are the
+    engine's own, where they are there already.
     """
     assert engine.thresholds is not None
-    scores = engine.predict_scores([example.text for example in examples])
+    if scores is None:
+        scores = engine.predict_scores([example.text for example in examples])
     sets = [split_labels(example.label) for example in examples]
     unknown = sorted({label for labels in sets for label in labels} - set(engine.labels))
     labels, C = [*engine.labels, *unknown], len(engine.labels)
