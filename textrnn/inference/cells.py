@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textrnn.config import ModelConfig
+from textrnn.ops import rnn
 from textrnn.ops.packing import Index, reverse_rows, time_major
 from textrnn.ops.sru import cpu
 
@@ -59,8 +60,10 @@ def run_layer(x: Array, packing: Packing, weights: Mapping[str, Array], *, confi
     if config.cell == "sru":
         u = multiply(normed, weights["weight"], threads=threads)
         return _run_sru(x, u, packing, weights=weights, highway_bias=config.highway_bias, threads=threads)
-    step = {"gru": _step_gru, "lstm": _step_lstm}[config.cell]
     ends = ("l0", "l0_reverse")[: 2 if config.bidirectional else 1]
+    if rnn.is_there():
+        return _run_native(normed, packing.offsets, weights, cell=config.cell, ends=ends, threads=threads)
+    step = {"gru": _step_gru, "lstm": _step_lstm}[config.cell]
     outputs = []
     for rows, end in zip(packing.rows, ends, strict=False):
         part = {name: weights[f"rnn.{name}_{end}"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
@@ -112,6 +115,19 @@ def _run_sru(
         highway = ut[:, 3] if ut.shape[1] == 4 else alpha * x.reshape(N, K, D)[rows, k]
         h[rows, k] = r * states + (1 - r) * highway
     return h.reshape(N, K * D)
+
+
+def _run_native(
+    x: Array, offsets: Index, weights: Mapping[str, Array], *, cell: str, ends: tuple[str, ...], threads: int
+) -> Array:
+    weight_ih, bias_ih, weight_hh, bias_hh = (
+        np.stack([weights[f"rnn.{name}_{end}"] for end in ends])
+        for name in ("weight_ih", "bias_ih", "weight_hh", "bias_hh")
+    )
+    gates = multiply(x, weight_ih.reshape(bias_ih.size, -1).T, threads=threads)
+    gates += bias_ih.reshape(-1)
+    gates = gates.reshape(len(x), *bias_ih.shape)
+    return rnn.run(cell, gates, offsets, weight_hh=weight_hh, bias_hh=bias_hh, threads=threads)
 
 
 def _run_rnn(

@@ -18,7 +18,7 @@ from typing import Any
 import textrnn.ops.sru
 from textrnn.errors import BackendError
 
-INTERFACE = 5  # kInterface of problem.h
+INTERFACE = 6  # kInterface of problem.h
 DTYPES = {"float32": 4, "bfloat16": 2}  # bytes an element
 
 _ENDING = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
@@ -70,7 +70,8 @@ def load_native() -> Native:
     library.textrnn_level.restype = library.textrnn_pool.restype = ctypes.c_char_p
     library.textrnn_sigmoid.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
     library.textrnn_sigmoid.restype = None
-    for function in (library.textrnn_sru_forward, library.textrnn_sru_backward, library.textrnn_multiply):
+    for name in ("sru_forward", "sru_backward", "multiply", "rnn"):
+        function = getattr(library, f"textrnn_{name}")
         function.argtypes = (ctypes.c_char_p, ctypes.c_int)
         function.restype = ctypes.c_int
     pointer, number = ctypes.c_void_p, ctypes.c_int64
