@@ -9,6 +9,10 @@
 // of sequences in a tile.
 #include "rnn.h"
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 #include <cstdint>
 #include <cstring>
 
@@ -18,13 +22,27 @@
 namespace textrnn {
 namespace {
 
+// kWide floats, and sum + x * y, by one instruction where the processor has it: a compiler that is left to contract the
+// two does so in some tiles and not in others.
 #if defined(__AVX512F__)
-constexpr int kWide = 16;
-#elif defined(__AVX__)
-constexpr int kWide = 8;
+using Floats = __m512;
+INLINE Floats add_product(Floats sum, float x, Floats y) { return _mm512_fmadd_ps(_mm512_set1_ps(x), y, sum); }
+#elif defined(__AVX2__)
+using Floats = __m256;
+INLINE Floats add_product(Floats sum, float x, Floats y) { return _mm256_fmadd_ps(_mm256_set1_ps(x), y, sum); }
+#elif defined(__GNUC__)
+typedef float Floats __attribute__((vector_size(16)));
+INLINE Floats add_product(Floats sum, float x, Floats y) { return sum + x * y; }
 #else
-constexpr int kWide = 4;
+struct Floats {
+  float at[4];
+};
+INLINE Floats add_product(Floats sum, float x, Floats y) {
+  for (int i = 0; i < 4; ++i) sum.at[i] += x * y.at[i];
+  return sum;
+}
 #endif
+constexpr int kWide = sizeof(Floats) / sizeof(float);
 #if defined(__AVX512F__) || defined(__aarch64__)
 constexpr int kSums = 24;  // vectors of sums in a tile: with factors and states they fill 32 registers
 #else
@@ -33,17 +51,6 @@ constexpr int kSums = 12;  // or 16
 template <int G>
 constexpr int kTile = kSums / G;  // sequences in a tile, at most
 
-#if defined(__GNUC__)
-typedef float Floats __attribute__((vector_size(4 * kWide)));
-INLINE void add_product(Floats& sum, float x, const Floats& y) { sum += x * y; }
-#else
-struct Floats {
-  float at[kWide];
-};
-INLINE void add_product(Floats& sum, float x, const Floats& y) {
-  for (int i = 0; i < kWide; ++i) sum.at[i] += x * y.at[i];
-}
-#endif
 INLINE Floats load_wide(const float* from) {
   Floats to;
   std::memcpy(&to, from, sizeof to);
@@ -72,7 +79,7 @@ void multiply(const float* state, int64_t stride, const float* panel, int64_t D,
       UNROLL
       for (int r = 0; r < R; ++r) {
         UNROLL
-        for (int g = 0; g < G; ++g) add_product(sum[r][g], state[r * kWide + j], factor[g]);
+        for (int g = 0; g < G; ++g) sum[r][g] = add_product(sum[r][g], state[r * kWide + j], factor[g]);
       }
     }
   }
@@ -150,10 +157,10 @@ struct Walk {
   // The gates of a tile, `rows` sequences from `first` on by the block that begins at column d.
   void finish(int64_t first, int64_t rows, int64_t d, const float* sums) {
     const int64_t width = smaller(kWide, D - d);
+    float padded[G * kWide] = {};
     for (int64_t i = first; i < first + rows; ++i, sums += G * kWide) {
       const float* outer = step.gates[i] + d;
       int64_t apart = D;
-      float padded[G * kWide] = {};
       if (width < kWide) {
         for (int g = 0; g < G; ++g) std::memcpy(padded + g * kWide, outer + g * D, size_t(width) * sizeof(float));
         outer = padded, apart = kWide;
@@ -164,7 +171,10 @@ struct Walk {
         step_gru(outer, apart, sums, before + at, after + at);
       else
         step_lstm(outer, apart, sums, cell + at, after + at);
-      std::memcpy(step.h[i] + d, after + at, size_t(width) * sizeof(float));
+      if (width == kWide)
+        std::memcpy(step.h[i] + d, after + at, kWide * sizeof(float));  // no call, which the vectors would not outlive
+      else
+        std::memcpy(step.h[i] + d, after + at, size_t(width) * sizeof(float));
     }
   }
 
