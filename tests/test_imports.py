@@ -43,6 +43,7 @@ ALLOWED = {
     },
     "inference": {"calibration", "config", "errors", "corpus", "tokenizer", "modelfile", "ngrams", "ops"},
     "report": {"calibration", "config", "corpus", "inference", "metrics", "errors"},
+    "model": {"inference", "runs"},
     "studies": {"config", "corpus", "errors", "files", "runs", "training", "inference", "report"},
     "bench": {"layers", "ops", "errors"},
 }
@@ -59,6 +60,7 @@ NO_TORCH = {
     "modelfile",
     "inference",
     "report",
+    "model",
     "cli",
 }
 

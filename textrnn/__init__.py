@@ -1,3 +1,47 @@
-"""textrnn: text classification with SRU, GRU and LSTM networks, from the command line."""
+"""textrnn: text classification with SRU, GRU and LSTM networks, from the command line and from Python."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from textrnn.errors import BackendError, ConfigError, DataError, ModelError, TextrnnError, TokenizerError
+
+if TYPE_CHECKING:
+    from textrnn.model import Explanation, Model, Part, Prediction
 
 __version__ = "0.1.0"
+__all__ = [
+    "BackendError",
+    "ConfigError",
+    "DataError",
+    "Explanation",
+    "Model",
+    "ModelError",
+    "Part",
+    "Prediction",
+    "TextrnnError",
+    "TokenizerError",
+    "load",
+]
+
+
+def load(path: str | os.PathLike[str] | None = None) -> Model:
+    """Load a model for prediction: the file or run folder ``path``, or the latest run of the current folder.
+
+    Raises:
+        ModelError: there is none, or it cannot be used.
+    """
+    from textrnn.model import Model  # noqa: PLC0415 - `textrnn --help` shall not wait for numpy
+
+    return Model.load(path)
+
+
+if not TYPE_CHECKING:  # to a type checker the names are those imported above, and no others
+
+    def __getattr__(name: str) -> object:
+        if name in ("Explanation", "Model", "Part", "Prediction"):
+            import textrnn.model  # noqa: PLC0415
+
+            return getattr(textrnn.model, name)
+        raise AttributeError(f"module 'textrnn' has no attribute {name!r}")

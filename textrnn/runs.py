@@ -19,8 +19,8 @@ def point_to(folder: Path) -> None:
     write_text(POINTER, f"{shown.as_posix()}\n")
 
 
-def find_latest() -> Path:
-    """Return the folder of the latest run.
+def find_latest(naming: str = "with -m") -> Path:
+    """Return the folder of the latest run; errors advise to name a model as ``naming`` says.
 
     Raises:
         ModelError: no run was trained from the current folder, or its folder is gone.
@@ -28,9 +28,9 @@ def find_latest() -> Path:
     try:
         name = POINTER.read_text(encoding="utf-8").removesuffix("\n")
     except (OSError, UnicodeDecodeError):
-        raise ModelError(POINTER, "no model was trained in this folder; train one, or name one with -m") from None
+        raise ModelError(POINTER, f"no model was trained in this folder; train one, or name one {naming}") from None
     if not name or not Path(name).is_dir():
-        raise ModelError(POINTER, f"points to {name or 'nothing'}, which is gone; name a model with -m")
+        raise ModelError(POINTER, f"points to {name or 'nothing'}, which is gone; name a model {naming}")
     return Path(name)
 
 

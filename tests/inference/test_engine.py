@@ -12,8 +12,8 @@ import torch
 from samples import SENTENCES, make_config, make_model
 from textrnn.classifier import Classifier
 from textrnn.corpus.batching import pack
-from textrnn.inference.cells import sigmoid
 from textrnn.inference.engine import Engine
+from textrnn.inference.rows import sigmoid
 from textrnn.modelfile import SavedModel
 from textrnn.ngrams.features import Spelling, hash_ngrams
 from textrnn.ngrams.table import NgramTable

@@ -1,48 +1,85 @@
-"""The layers of :mod:`textrnn.layers` in numpy, for prediction; each gives what its torch twin gives in evaluation."""
+"""The recurrent layers of :mod:`textrnn.layers`, for prediction; each gives what its torch twin gives in evaluation.
+
+A layer is a projection, which looks at every row by itself, and a recurrence over what it gives. The first layer's
+projection depends on the piece alone: :meth:`Layer.run` takes a table of what it gives for all pieces.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from textrnn.config import ModelConfig
+from textrnn.inference.rows import Array, normalise, sigmoid
 from textrnn.ops import rnn
 from textrnn.ops.packing import Index, reverse_rows, time_major
 from textrnn.ops.sru import cpu
 
-Array = npt.NDArray[np.float32]
-
-_NORM_EPSILON = np.float32(1e-5)  # torch.nn.LayerNorm's own
+Ids = npt.NDArray[np.int32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Packing:
-    """The rows of a packed batch in the order of time; ``rows[k]`` (N,) is that of direction ``k``."""
+    """Sequences end to end with ``offsets`` (B+1,) int64, none empty.
+
+    ``rows`` (N,) int32, where it is not None, has the row of a table that each token stands for.
+    """
 
     offsets: Index
-    rows: tuple[Index, Index]
-    starts: Index
-    sizes: list[int]
+    rows: Ids | None = None
 
-    @classmethod
-    def of(cls, offsets: Index) -> Packing:
-        """Return the packing of sequences with ``offsets`` (B+1,), none empty."""
-        _, order, sizes = time_major(offsets)
-        return cls(offsets, (order, reverse_rows(offsets)[order]), np.cumsum(sizes) - sizes, sizes.tolist())
+    @cached_property
+    def orders(self) -> tuple[Index, Index]:
+        """The tokens in the order of time, for each direction: (N,) each."""
+        return self._timed[1], reverse_rows(self.offsets)[self._timed[1]]
 
-    def steps(self) -> Iterator[slice]:
-        """Yield the rows of each step, in the order of time."""
-        for start, size in zip(self.starts.tolist(), self.sizes, strict=True):
-            yield slice(start, start + size)
+    @cached_property
+    def steps(self) -> list[slice]:
+        """Where each step is, in that order."""
+        ends = np.cumsum(self._timed[2]).tolist()
+        return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+
+    @cached_property
+    def _timed(self) -> tuple[Index, Index, Index]:
+        return time_major(self.offsets)
+
+    def look_up(self, x: Array) -> Array:
+        """Return the row of ``x`` for each token (N, ...)."""
+        return x if self.rows is None else x[self.rows]
 
 
-def sigmoid(x: Array) -> Array:
-    """Return the logistic function of ``x``, by tanh: it overflows nowhere."""
-    half: Array = np.float32(0.5) * np.tanh(np.float32(0.5) * x) + np.float32(0.5)
-    return half
+class Layer(ABC):
+    """One layer, with its weights as they are named in its module; ``width`` is that of what it projects to."""
+
+    width: int
+
+    def __init__(self, weights: Mapping[str, Array], config: ModelConfig) -> None:
+        self._norm = (weights["norm.weight"], weights["norm.bias"]) if config.layer_norm else None
+
+    def project(self, x: Array, *, threads: int) -> Array:
+        """Map rows ``x`` (N, width) to what the recurrence reads, (N, directions * blocks * hidden)."""
+        normed = x if self._norm is None else normalise(x, *self._norm, threads=threads)
+        return self._multiply(normed, threads=threads)
+
+    def run(self, x: Array, packing: Packing, *, projected: Array | None = None, threads: int) -> Array:
+        """Map ``x`` to (N, directions * hidden); ``projected`` is what :meth:`project` gives for it.
+
+        Where the packing has rows, ``x`` (V, width) and ``projected`` are tables of theirs.
+        """
+        if projected is None:
+            projected = self.project(x, threads=threads)
+        return self._recur(projected, x, packing, threads=threads)
+
+    @abstractmethod
+    def _multiply(self, normed: Array, *, threads: int) -> Array: ...
+
+    @abstractmethod
+    def _recur(self, projected: Array, x: Array, packing: Packing, *, threads: int) -> Array: ...
 
 
 def multiply(a: Array, b: Array, *, threads: int) -> Array:
@@ -54,101 +91,97 @@ def multiply(a: Array, b: Array, *, threads: int) -> Array:
     return c
 
 
-def run_layer(x: Array, packing: Packing, weights: Mapping[str, Array], *, config: ModelConfig, threads: int) -> Array:
-    """Map ``x`` (N, width) to (N, directions * hidden) with the weights of one layer, named as in its module."""
-    normed = normalize(x, weights["norm.weight"], weights["norm.bias"]) if config.layer_norm else x
-    if config.cell == "sru":
-        u = multiply(normed, weights["weight"], threads=threads)
-        return _run_sru(x, u, packing, weights=weights, highway_bias=config.highway_bias, threads=threads)
-    ends = ("l0", "l0_reverse")[: 2 if config.bidirectional else 1]
-    if rnn.is_there():
-        return _run_native(normed, packing.offsets, weights, cell=config.cell, ends=ends, threads=threads)
-    step = {"gru": _step_gru, "lstm": _step_lstm}[config.cell]
-    outputs = []
-    for rows, end in zip(packing.rows, ends, strict=False):
-        part = {name: weights[f"rnn.{name}_{end}"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
-        outputs.append(_run_rnn(normed, packing, part, rows=rows, step=step, threads=threads))
-    return np.concatenate(outputs, axis=1)
+class SRU(Layer):
+    """See docs/sru.md for the equations."""
 
+    def __init__(self, weights: Mapping[str, Array], config: ModelConfig) -> None:
+        super().__init__(weights, config)
+        self._weight, self._v, self._b = weights["weight"], weights["v"], weights["b"]
+        self.width = int(self._weight.shape[1])
+        self._alpha = np.float32(np.sqrt(1 + 2 * np.exp(config.highway_bias)))
 
-def normalize(x: Array, weight: Array, bias: Array) -> Array:
-    """Return the layer norm of each row of ``x`` (Ba, Kiros, Hinton 2016)."""
-    centred = x - x.mean(axis=1, keepdims=True)
-    scale = np.sqrt(np.square(centred).mean(axis=1, keepdims=True) + _NORM_EPSILON)
-    normed: Array = centred / scale * weight + bias
-    return normed
+    def _multiply(self, normed: Array, *, threads: int) -> Array:
+        return multiply(normed, self._weight, threads=threads)
 
-
-def _run_sru(
-    x: Array, u: Array, packing: Packing, *, weights: Mapping[str, Array], highway_bias: float, threads: int
-) -> Array:
-    v, b = weights["v"], weights["b"]
-    K, _, D = v.shape
-    N = len(x)
-    u = u.reshape(N, K, -1, D)
-    alpha = np.float32(np.sqrt(1 + 2 * np.exp(highway_bias)))
-    h = np.empty((N, K, D), np.float32)
-    if cpu.load_native().library is not None:
-        B, G = len(packing.offsets) - 1, u.shape[2]
+    def _recur(self, projected: Array, x: Array, packing: Packing, *, threads: int) -> Array:
+        K, _, D = self._v.shape
+        N, B = int(packing.offsets[-1]), len(packing.offsets) - 1
+        u = projected.reshape(len(projected), K, -1, D)
+        h = np.empty((N, K, D), np.float32)
+        if cpu.load_native().library is None:
+            self._walk(packing.look_up(u), packing.look_up(x), packing, h=h)
+            return h.reshape(N, K * D)
+        G = u.shape[2]
         cpu.run(
             "forward",
             sizes=(N, B, K, G, D),
-            alpha=float(alpha),
+            alpha=float(self._alpha),
             threads=threads,
-            **{"offsets": packing.offsets, "u": u, "x": x if G == 3 else None, "v": v, "b": b},
-            **{"h": h, "final": np.empty((B, K, D), np.float32)},
+            **{"offsets": packing.offsets, "rows": packing.rows, "u": u, "x": x if G == 3 else None},
+            **{"v": self._v, "b": self._b, "h": h, "final": np.empty((B, K, D), np.float32)},
         )
         return h.reshape(N, K * D)
-    for k in range(K):
-        rows = packing.rows[k]
-        ut = u[rows, k]
-        c = np.zeros((packing.sizes[0], D), np.float32)
-        states, previous = np.empty((N, D), np.float32), np.empty((N, D), np.float32)
-        forget = ut[:, 1] + b[k, 0]
-        for step in packing.steps():
-            c = c[: step.stop - step.start]
-            previous[step] = c
-            f = sigmoid(forget[step] + v[k, 0] * c)
-            c = f * c + (1 - f) * ut[step, 0]
-            states[step] = c
-        r = sigmoid(ut[:, 2] + v[k, 1] * previous + b[k, 1])
-        highway = ut[:, 3] if ut.shape[1] == 4 else alpha * x.reshape(N, K, D)[rows, k]
-        h[rows, k] = r * states + (1 - r) * highway
-    return h.reshape(N, K * D)
+
+    def _walk(self, u: Array, x: Array, packing: Packing, *, h: Array) -> None:
+        v, b = self._v, self._b
+        N, K, G, D = u.shape
+        for k in range(K):
+            order = packing.orders[k]
+            ut = u[order, k]
+            c = np.zeros((packing.steps[0].stop, D), np.float32)
+            states, previous = np.empty((N, D), np.float32), np.empty((N, D), np.float32)
+            forget = ut[:, 1] + b[k, 0]
+            for step in packing.steps:
+                c = c[: step.stop - step.start]
+                previous[step] = c
+                f = sigmoid(forget[step] + v[k, 0] * c)
+                c = f * c + (1 - f) * ut[step, 0]
+                states[step] = c
+            r = sigmoid(ut[:, 2] + v[k, 1] * previous + b[k, 1])
+            highway = ut[:, 3] if G == 4 else self._alpha * x.reshape(N, K, D)[order, k]
+            h[order, k] = r * states + (1 - r) * highway
 
 
-def _run_native(
-    x: Array, offsets: Index, weights: Mapping[str, Array], *, cell: str, ends: tuple[str, ...], threads: int
-) -> Array:
-    weight_ih, bias_ih, weight_hh, bias_hh = (
-        np.stack([weights[f"rnn.{name}_{end}"] for end in ends])
-        for name in ("weight_ih", "bias_ih", "weight_hh", "bias_hh")
-    )
-    gates = multiply(x, weight_ih.reshape(bias_ih.size, -1).T, threads=threads)
-    gates += bias_ih.reshape(-1)
-    gates = gates.reshape(len(x), *bias_ih.shape)
-    return rnn.run(cell, gates, offsets, weight_hh=weight_hh, bias_hh=bias_hh, threads=threads)
+class RNN(Layer):
+    """GRU and LSTM, with torch's equations and its order of gates; both directions' are one product."""
 
+    def __init__(self, weights: Mapping[str, Array], config: ModelConfig) -> None:
+        super().__init__(weights, config)
+        ends = ("l0", "l0_reverse")[: 2 if config.bidirectional else 1]
+        parts = {
+            name: [weights[f"rnn.{name}_{end}"] for end in ends]
+            for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        }
+        self._cell = config.cell
+        self._step = {"gru": _step_gru, "lstm": _step_lstm}[config.cell]
+        self._weight_ih = np.ascontiguousarray(np.concatenate(parts["weight_ih"]).T)
+        self.width = int(self._weight_ih.shape[1])
+        self._bias_ih = np.concatenate(parts["bias_ih"])
+        self._weight_hh, self._bias_hh = np.stack(parts["weight_hh"]), np.stack(parts["bias_hh"])
 
-def _run_rnn(
-    x: Array,
-    packing: Packing,
-    weights: Mapping[str, Array],
-    *,
-    rows: Index,
-    step: Callable[[Array, Array, list[Array]], list[Array]],
-    threads: int,
-) -> Array:
-    gates = (multiply(x, weights["weight_ih"].T, threads=threads) + weights["bias_ih"])[rows]
-    recurrent = np.ascontiguousarray(weights["weight_hh"].T)
-    D = len(recurrent)
-    state = [np.zeros((packing.sizes[0], D), np.float32) for _ in range(2)]
-    h = np.empty((len(x), D), np.float32)
-    for part in packing.steps():
-        state = [value[: part.stop - part.start] for value in state]
-        state = step(gates[part], state[0] @ recurrent + weights["bias_hh"], state)
-        h[rows[part]] = state[0]
-    return h
+    def _multiply(self, normed: Array, *, threads: int) -> Array:
+        gates = multiply(normed, self._weight_ih, threads=threads)
+        gates += self._bias_ih
+        return gates
+
+    def _recur(self, projected: Array, x: Array, packing: Packing, *, threads: int) -> Array:
+        del x
+        K, width, D = self._weight_hh.shape
+        gates = projected.reshape(-1, K, width)
+        if rnn.is_there():
+            weights = {"weight_hh": self._weight_hh, "bias_hh": self._bias_hh}
+            return rnn.run(self._cell, gates, packing.offsets, rows=packing.rows, **weights, threads=threads)
+        gates = packing.look_up(gates)
+        h = np.empty((len(gates), K, D), np.float32)
+        for k, recurrent in enumerate(self._weight_hh.swapaxes(1, 2)):
+            order = packing.orders[k]
+            timed = gates[order, k]
+            state = [np.zeros((packing.steps[0].stop, D), np.float32) for _ in range(2)]
+            for step in packing.steps:
+                state = [value[: step.stop - step.start] for value in state]
+                state = self._step(timed[step], state[0] @ recurrent + self._bias_hh[k], state)
+                h[order[step], k] = state[0]
+        return h.reshape(len(gates), K * D)
 
 
 def _step_gru(outer: Array, inner: Array, state: list[Array]) -> list[Array]:
@@ -165,27 +198,6 @@ def _step_lstm(outer: Array, inner: Array, state: list[Array]) -> list[Array]:
     return [sigmoid(o) * np.tanh(c), c]
 
 
-def pool(h: Array, offsets: Index, how: str, *, w: Array | None, bidirectional: bool) -> Array:
-    """Map ``h`` (N, width) to one row a sequence, as :class:`textrnn.layers.pooling.SequencePool` does."""
-    if how == "last":
-        half = h.shape[1] // 2 if bidirectional else h.shape[1]
-        return np.concatenate([h[offsets[1:] - 1, :half], h[offsets[:-1], half:]], axis=1)
-    lengths = np.diff(offsets)
-    if how == "attention":
-        assert w is not None
-        scores = (np.tanh(h) @ w)[:, None]
-        top = np.maximum.reduceat(scores, offsets[:-1])
-        share: Array = np.exp(scores - np.repeat(top, lengths, axis=0))
-        return _add_up(share * h, offsets) / _add_up(share, offsets)
-    parts: list[Array] = []
-    for part in how.split("+"):
-        if part == "max":
-            parts.append(np.maximum.reduceat(h, offsets[:-1]))
-        else:
-            parts.append(_add_up(h, offsets) / lengths.astype(np.float32)[:, None])
-    return np.concatenate(parts, axis=1)
-
-
-def _add_up(x: Array, offsets: Index) -> Array:
-    sums: Array = np.add.reduceat(x, offsets[:-1])
-    return sums
+def make_layer(weights: Mapping[str, Array], config: ModelConfig) -> Layer:
+    """Return the layer of ``config``'s cell."""
+    return SRU(weights, config) if config.cell == "sru" else RNN(weights, config)

@@ -10,13 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from textrnn.calibration import mix, to_log_probabilities
-from textrnn.corpus.batching import PackedBatch, pack_ids, sorted_batches
-from textrnn.inference.cells import Array, Packing, pool, run_layer
+from textrnn.corpus.batching import Ids, PackedBatch, pack_ids, sorted_batches
+from textrnn.inference.network import Network, NumpyNetwork
+from textrnn.inference.rows import Array
 from textrnn.modelfile import SavedModel, load_model
 from textrnn.ngrams.features import Spelling
 from textrnn.ops.sru import cpu
-
-_BATCH_TOKENS = 8192  # bounds the memory of a batch: some 6 KB a token and layer at the default widths
 
 
 @dataclass(frozen=True)
@@ -33,22 +32,20 @@ class Engine:
     ``thresholds`` (C,) are those of a model that gives a text several labels (None: it gives one), and ``separator`` is
     what its training text had between them. Scores are divided by ``temperature`` before they become probabilities.
 
-    Its methods may be called by several threads at once. Texts are ``str``, or ``bytes`` of valid UTF-8; ``threads``
-    says how many to compute with (None: :func:`textrnn.ops.sru.cpu.default_threads`) and changes no result.
+    ``network`` (None: a :class:`NumpyNetwork`) computes the scores. Methods may be called by several threads at once.
+    Texts are ``str``, or ``bytes`` of valid UTF-8; ``threads`` says how many to compute with (None:
+    :func:`textrnn.ops.sru.cpu.default_threads`) and changes no result.
     """
 
-    def __init__(self, model: SavedModel) -> None:
-        self.labels, self._tokenizer, self._weights = model.labels, model.tokenizer, model.weights
-        self._config, self._max_length = model.config.model, model.config.data.max_length
+    def __init__(self, model: SavedModel, network: Network | None = None) -> None:
+        self.labels, self.tokenizer = model.labels, model.tokenizer
+        self._max_length = model.config.data.max_length
         self.thresholds = None if model.thresholds is None else np.array(model.thresholds)
         self.temperature = model.temperature
         self._ngrams, self._ngram_share = model.ngrams, model.ngram_share
         self._spelling = None if model.ngrams is None else Spelling.of(model.tokenizer)
         self.separator = model.config.data.label_separator
-        self._layers = [
-            {name.removeprefix(prefix): array for name, array in model.weights.items() if name.startswith(prefix)}
-            for prefix in (f"layers.{index}." for index in range(self._config.layers))
-        ]
+        self._network = network or NumpyNetwork(model)
 
     @classmethod
     def load(cls, path: Path) -> Engine:
@@ -72,11 +69,18 @@ class Engine:
 
     def predict_scores(self, texts: Sequence[str] | Sequence[bytes], *, threads: int | None = None) -> Array:
         """Return the scores (B, C) float32 of each text's labels, before temperature and softmax or sigmoid."""
-        result = np.empty((len(texts), len(self.labels)), np.float32)
+        return self.score_ids(*self.encode(texts), threads=threads)
+
+    def encode(self, texts: Sequence[str] | Sequence[bytes]) -> tuple[Ids, npt.NDArray[np.int64]]:
+        """Return the ids of the texts end to end (N,) int32, and the length of each (B,) int64, 1 at least."""
+        return self.tokenizer.encode_packed(texts, max_length=self._max_length)
+
+    def score_ids(self, ids: Ids, lengths: npt.NDArray[np.int64], *, threads: int | None = None) -> Array:
+        """Return the scores (B, C) float32 of texts of which :meth:`encode` has made, or could make, ``ids``."""
+        result = np.empty((len(lengths), len(self.labels)), np.float32)
         threads = threads or cpu.default_threads()
-        packed = pack_ids(*self._tokenizer.encode_packed(texts, max_length=self._max_length))
-        for rows, batch in sorted_batches(packed, _BATCH_TOKENS):
-            result[rows] = self._mix(self._score(batch, threads), batch, threads)
+        for rows, batch in sorted_batches(pack_ids(ids, lengths), self._network.batch_tokens):
+            result[rows] = self._mix(self._network.score(batch, threads=threads), batch, threads)
         return result
 
     def predict(
@@ -118,13 +122,3 @@ class Engine:
             return scores
         ngram_scores = self._ngrams.score(batch.ids, batch.offsets, self._spelling, threads=threads)
         return mix(scores, ngram_scores, self._ngram_share)
-
-    def _score(self, batch: PackedBatch, threads: int) -> Array:
-        config, weights = self._config, self._weights
-        packing = Packing.of(batch.offsets)
-        x = weights["embedding.weight"][batch.ids]
-        for layer in self._layers:
-            x = run_layer(x, packing, layer, config=config, threads=threads)
-        pooled = pool(x, batch.offsets, config.pooling, w=weights.get("pool.w"), bidirectional=config.bidirectional)
-        scores: Array = pooled @ weights["head.weight"].T + weights["head.bias"]
-        return scores

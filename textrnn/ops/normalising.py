@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from typing import Any
 
 import torch
@@ -14,8 +13,6 @@ from textrnn.ops.dropout import dropout
 from textrnn.ops.native import call
 from textrnn.ops.sru import cpu
 from textrnn.ops.sru.product import native_element
-
-_NORMED = struct.Struct("@10P4qQ2d")  # of beside.h
 
 
 def drop_and_normalise(x: Tensor, p: float, *, gain: Tensor, bias: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
@@ -58,7 +55,7 @@ class _Normalised(torch.autograd.Function):
         x, gain, bias = x.contiguous(), gain.contiguous(), bias.contiguous()
         y, n = (torch.empty(x.shape, dtype=dtype) for _ in range(2))
         mean, rstd = (torch.empty(len(x)) for _ in range(2))
-        packed = _NORMED.pack(
+        packed = cpu.NORMED.pack(
             *_addresses(x, y, n, gain, bias, mean, rstd, None, None, None),
             *(*x.shape, cpu.element_of(x.dtype), cpu.element_of(dtype), key, keep, epsilon),
         )
@@ -75,7 +72,7 @@ class _Normalised(torch.autograd.Function):
         dn = torch.zeros_like(y) if dn is None else dn.contiguous()
         dy = None if dy is None else dy.contiguous()
         dx, dgain, dbias = torch.empty(y.shape, dtype=ctx.dtype), torch.empty_like(gain), torch.empty_like(gain)
-        packed = _NORMED.pack(
+        packed = cpu.NORMED.pack(
             *_addresses(None, y, None, gain, None, mean, rstd, dy, dn, dx),
             *(*y.shape, cpu.element_of(ctx.dtype), cpu.element_of(y.dtype), ctx.key, ctx.keep, 0.0),
         )

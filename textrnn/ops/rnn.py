@@ -98,4 +98,4 @@ def _address(name: str, array: npt.NDArray[Any], shape: tuple[int, ...], *, dtyp
     if array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous:
         wanted = f"{np.dtype(dtype)} of shape {shape} and contiguous"
         raise ValueError(f"{name} should be {wanted}, not {array.dtype} of shape {array.shape}")
-    return int(array.__array_interface__["data"][0])
+    return cpu.address(array)

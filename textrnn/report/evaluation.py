@@ -12,8 +12,8 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precisio
 
 from textrnn.calibration import measure_calibration_error
 from textrnn.corpus.examples import Example
-from textrnn.inference.cells import Array
 from textrnn.inference.engine import Engine
+from textrnn.inference.rows import Array
 
 
 @dataclass(frozen=True)

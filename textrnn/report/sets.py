@@ -14,8 +14,8 @@ from sklearn.metrics import precision_recall_fscore_support
 from textrnn.calibration import measure_calibration_error
 from textrnn.corpus.examples import Example
 from textrnn.corpus.labels import LabelSets, split_labels
-from textrnn.inference.cells import Array
 from textrnn.inference.engine import Engine
+from textrnn.inference.rows import Array
 from textrnn.metrics import average_f1, widen
 
 Matrix = npt.NDArray[np.bool_]

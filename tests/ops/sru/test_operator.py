@@ -340,6 +340,43 @@ def test_a_mistaken_buffer_is_refused() -> None:
             cpu.run("forward", u=u, **(rest | change), **options)
 
 
+def run_by_rows(name: str, rows: list[int]) -> np.ndarray:
+    """Run over 3 tokens whose rows are those of a table of 2."""
+    table = np.arange(2 * 3 * 4, dtype=np.float32).reshape(2, 1, 3, 4) / 10
+    constants = np.full((1, 2, 4), 0.5, np.float32)
+    h = np.empty((len(rows), 1, 4), np.float32)
+    cpu.run(
+        name,
+        sizes=(len(rows), 1, 1, 3, 4),
+        alpha=1.0,
+        threads=1,
+        offsets=np.array([0, len(rows)]),
+        rows=np.array(rows, np.int32),
+        u=table,
+        x=table[:, 0, 0].copy(),
+        v=constants,
+        b=constants,
+        h=h,
+        final=np.empty((1, 1, 4), np.float32),
+    )
+    return h
+
+
+def test_rows_of_a_table_are_those_of_the_tokens() -> None:
+    for rows in ([0, 0, 0], [1, 0, 1]):
+        table = np.arange(2 * 3 * 4, dtype=np.float32).reshape(2, 3, 4) / 10
+        u = torch.from_numpy(table[rows]).unsqueeze(1)
+        constants = torch.full((1, 2, 4), 0.5)
+        h, _ = sru_recurrence(u, u[:, :, 0].contiguous(), torch.tensor([0, 3]), v=constants, b=constants)
+        np.testing.assert_array_equal(run_by_rows("forward", rows), h.numpy())
+
+
+@pytest.mark.parametrize(("name", "rows"), [("forward", [0, 2, 1]), ("forward", [0, -1, 1]), ("backward", [0, 1, 0])])
+def test_rows_that_are_not_there_and_a_backward_pass_over_some_are_refused(name: str, rows: list[int]) -> None:
+    with pytest.raises(ValueError, match="rows"):
+        run_by_rows(name, rows)
+
+
 def test_several_threads_may_call_at_once() -> None:
     inputs = make_inputs([200] * 8, D=128)
     wanted = differentiate(inputs)
@@ -415,4 +452,4 @@ def test_without_the_library_auto_takes_the_reference(monkeypatch: pytest.Monkey
 
 
 def test_the_structure_is_that_of_the_header() -> None:
-    assert cpu._PROBLEM.size == 8 * 24
+    assert cpu._PROBLEM.size == 8 * 26

@@ -25,11 +25,12 @@ _ENDING = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 
 
 # the buffers of ``Problem`` of problem.h in its order: first those before ``alpha``, then those after it
-_INPUTS = ("offsets", "u", "x", "v", "b", "c0", "mask")
+_INPUTS = ("offsets", "rows", "u", "x", "v", "b", "c0", "mask")
 _OUTPUTS = ("h", "states", "final", "dh", "dfinal", "du", "dx", "dv", "db", "dc0")
 _WRITTEN = frozenset(_OUTPUTS) - {"dh", "dfinal"}
-_PROBLEM = struct.Struct(f"@6q{len(_INPUTS)}Pd{len(_OUTPUTS)}P")
+_PROBLEM = struct.Struct(f"@7q{len(_INPUTS)}Pd{len(_OUTPUTS)}P")
 _PRODUCT = struct.Struct("@3qP2qP2qPq3q")  # of product.h
+NORMED = struct.Struct("@10P4qQ2d")  # of beside.h
 _LIKE_U = frozenset({"u", "x", "h", "dh", "du", "dx"})
 
 
@@ -110,13 +111,15 @@ def default_threads() -> int:
 def run(name: str, *, sizes: tuple[int, int, int, int, int], alpha: float, threads: int, **buffers: Any) -> None:
     """Run ``forward`` or ``backward`` over ``sizes`` (N, B, K, G, D).
 
+    ``rows`` (N,) int32 has the row of ``u`` and ``x`` for each token, where they are tables; forward alone knows it.
+
     ``buffers`` are the fields of ``Problem``, C-contiguous numpy arrays or torch CPU tensors, or None where it may be
     null: ``offsets`` int64; ``u``, ``x``, ``h``, ``dh``, ``du``, ``dx`` all float32 or all bfloat16; the rest float32.
     Outputs are written whole. The results do not depend on ``threads``.
 
     Raises:
         ValueError: a buffer of another dtype, layout or device, a read-only one that is to be written, or offsets that
-            do not rise from 0 to N.
+            do not rise from 0 to N, or rows that ``u`` and ``x`` do not have.
         BackendError: the library is not there.
         MemoryError: no memory for the partial sums.
     """
@@ -128,6 +131,7 @@ def run(name: str, *, sizes: tuple[int, int, int, int, int], alpha: float, threa
     addresses = {key: _address(key, buffer, dtypes[key]) for key, buffer in buffers.items() if buffer is not None}
     problem = _PROBLEM.pack(
         *sizes,
+        len(buffers["u"]) if "rows" in addresses else sizes[0],
         DTYPES.get(wide, 0),
         *[addresses.get(name, 0) for name in _INPUTS],
         alpha,
@@ -140,7 +144,7 @@ def run(name: str, *, sizes: tuple[int, int, int, int, int], alpha: float, threa
     if status:
         if wide not in DTYPES:
             raise ValueError(f"u should be float32 or bfloat16, not {wide}")
-        raise ValueError(f"offsets should rise from 0 to the {sizes[0]} rows of u")
+        raise ValueError(f"offsets should rise from 0 to the {sizes[0]} rows of u, and rows be some of its rows")
 
 
 @functools.cache
@@ -199,6 +203,19 @@ def multiply(a: Any, b: Any, c: Any, *, accumulate: bool = False, threads: int) 
         raise MemoryError
 
 
+def address(array: Any) -> int:
+    """Return where the memory of a C-contiguous numpy array is, and 0 for None.
+
+    Raises:
+        ValueError: it lies otherwise.
+    """
+    if array is None:
+        return 0
+    if not array.flags.c_contiguous:
+        raise ValueError("an array should be C-contiguous")
+    return int(array.__array_interface__["data"][0])
+
+
 def _strides(matrix: Any, *, written: bool = False) -> tuple[tuple[int, int], int]:
     """Return the strides in elements, and the address."""
     if hasattr(matrix, "data_ptr"):
@@ -217,7 +234,8 @@ def _strides(matrix: Any, *, written: bool = False) -> tuple[tuple[int, int], in
 @functools.cache
 def _wanted_dtypes(like_u: str) -> dict[str, str]:
     names = (*_INPUTS, *_OUTPUTS)
-    return {name: like_u if name in _LIKE_U else "int64" if name == "offsets" else "float32" for name in names}
+    whole = {"offsets": "int64", "rows": "int32"}
+    return {name: like_u if name in _LIKE_U else whole.get(name, "float32") for name in names}
 
 
 @functools.cache

@@ -151,16 +151,23 @@ void normalise_rows(const Normed& normed, int64_t begin, int64_t end) {
   Y* const y = static_cast<Y*>(normed.y);
   const float* RESTRICT gain = normed.gain;
   const float* RESTRICT bias = normed.bias;
-  for (int64_t r = begin; r < end; ++r) {
-    drop(static_cast<const X*>(normed.x), y, r * D, (r + 1) * D, float(normed.keep), normed.key);
-    const Y* RESTRICT row = y + r * D;
+  const auto normalise_row = [&](int64_t r, const auto* RESTRICT row) {
     const float mean = share * add_up(D, [=](int64_t i) { return load(row[i]); });
     const float variance = share * add_up(D, [=](int64_t i) { return (load(row[i]) - mean) * (load(row[i]) - mean); });
     const float rstd = 1.0f / sqrtf(variance + epsilon);
     Y* RESTRICT n = static_cast<Y*>(normed.n) + r * D;
     VECTORISE
     for (int64_t i = 0; i < D; ++i) store(n[i], (load(row[i]) - mean) * rstd * gain[i] + bias[i]);
-    normed.mean[r] = mean, normed.rstd[r] = rstd;
+    if (normed.mean) normed.mean[r] = mean, normed.rstd[r] = rstd;
+  };
+  for (int64_t r = begin; r < end; ++r) {
+    const X* const x = static_cast<const X*>(normed.x);
+    if (y) {
+      drop(x, y, r * D, (r + 1) * D, float(normed.keep), normed.key);
+      normalise_row(r, y + r * D);
+    } else {
+      normalise_row(r, x + r * D);
+    }
   }
 }
 

@@ -23,7 +23,7 @@ struct Moved {
 
 // Dropout, then layer normalisation, of the rows of x (N, D): y is what dropout left of x, n = (y - mean) * rstd * gain +
 // bias. x has elements of x_element bytes, y, n and their gradients of y_element. Forward writes y, n, mean (N,) and rstd
-// (N,); backward reads y, mean, rstd, dn and dy (may be null) and writes dx. Matches ops/normalising.py.
+// (N,), of which y, where nothing is dropped, mean and rstd may be null; backward reads y, mean, rstd, dn and dy (may be null) and writes dx. Matches ops/normalising.py.
 struct Normed {
   const void* x;
   void *y, *n;

@@ -57,6 +57,9 @@ bool is_sound(const Problem& p) {
   if (p.offsets[0] != 0 || p.offsets[p.B] != p.N) return false;
   for (int64_t i = 0; i < p.B; ++i)
     if (p.offsets[i] > p.offsets[i + 1]) return false;
+  if (!p.rows) return p.R == p.N;
+  for (int64_t i = 0; i < p.N; ++i)
+    if (p.rows[i] < 0 || p.rows[i] >= p.R) return false;
   return true;
 }
 
@@ -213,7 +216,7 @@ EXPORT int textrnn_use_level(int i) {
 
 EXPORT void textrnn_sigmoid(const float* x, float* y, int64_t n) { textrnn::chosen().load()->kernels->sigmoid(x, y, n); }
 
-// Both return 0, or 1 for want of memory, or 2 where offsets or element are not what they should be.
+// Both return 0, or 1 for want of memory, or 2 where offsets, rows or element are not what they should be.
 EXPORT int textrnn_sru_forward(const textrnn::Problem* p, int threads) try {
   if (!textrnn::is_sound(*p)) return 2;
   textrnn::run(*p, textrnn::chosen().load()->kernels->forward, textrnn::cut(*p), nullptr, threads);
@@ -223,7 +226,7 @@ EXPORT int textrnn_sru_forward(const textrnn::Problem* p, int threads) try {
 }
 
 EXPORT int textrnn_sru_backward(const textrnn::Problem* p, int threads) try {
-  if (!textrnn::is_sound(*p)) return 2;
+  if (!textrnn::is_sound(*p) || p->rows) return 2;
   const auto bounds = textrnn::cut(*p);
   const int64_t chunks = int64_t(bounds.size()) - 1;
   std::vector<float> sums(size_t(chunks * p->K * 4 * p->D));

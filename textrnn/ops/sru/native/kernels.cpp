@@ -111,7 +111,8 @@ struct Places {
   void set_mask(Row<T>& row, int64_t sequence) const {
     row.mask = p.mask ? p.mask + at_sequence(sequence) : kOnes.values;
   }
-  void set_inputs(Row<T>& row, int64_t at) const {
+  void set_inputs(Row<T>& row, int64_t token) const {
+    const int64_t at = p.rows ? p.rows[token] : token;
     const T* u = static_cast<const T*>(p.u) + at_block(at, 0);
     row.u0 = u, row.u1 = u + D, row.u2 = u + 2 * D;
     row.highway = G == 4 ? u + 3 * D : static_cast<const T*>(p.x) + at_row(at);

@@ -13,10 +13,12 @@ constexpr int64_t kTokens = 128;  // tokens in a chunk of sequences, at least; n
 // Letters as everywhere: N tokens, B sequences, K directions, G blocks of u (3 or 4), D columns.
 struct Problem {
   int64_t N, B, K, G, D;
+  int64_t R;               // rows of u and x: N where `rows` is null
   int64_t element;         // 4: float32, 2: bfloat16, of u, x, h and their gradients; everything else is float32
   const int64_t* offsets;  // (B+1,)
-  const void* u;           // (N, K, G, D)
-  const void* x;           // (N, K, D) where G is 3
+  const int32_t* rows;     // (N,) the row of u and x that a token has, or null: its own. The forward pass alone knows it
+  const void* u;           // (R, K, G, D)
+  const void* x;           // (R, K, D) where G is 3
   const float* v;          // (K, 2, D)
   const float* b;          // (K, 2, D)
   const float* c0;         // (B, K, D) or null: zeros

@@ -1,0 +1,85 @@
+"""The network's table of pieces, and numpy in place of the C++ library, change nothing."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from samples import SENTENCES, make_config, make_model
+from textrnn.corpus.batching import PackedBatch, pack
+from textrnn.inference.network import NumpyNetwork
+from textrnn.inference.rows import Array
+from textrnn.modelfile import SavedModel
+from textrnn.ops.sru import cpu
+from textrnn.tokenizer import Tokenizer
+
+NATIVE = cpu.load_native().library is not None
+SHAPES = [("sru", 16, True), ("sru", 20, False), ("gru", 16, True), ("lstm", 20, False)]
+
+
+def make(tokenizer: Tokenizer, cell: str, embedding: int, layer_norm: bool) -> tuple[SavedModel, PackedBatch]:
+    sizes = {"model__hidden": 8, "model__embedding": embedding, "model__layer_norm": layer_norm}
+    model = make_model(tokenizer, make_config(model__cell=cell, **sizes))
+    return model, pack(tokenizer.encode_all([*SENTENCES, "", "tea " * 70], max_length=60))
+
+
+def score_often(network: NumpyNetwork, batch: PackedBatch, *, pieces: int) -> list[Array]:
+    """Return the scores of ``batch``, again and again until there has been a table for a while."""
+    return [network.score(batch, threads=1) for _ in range(2 + pieces // len(batch.ids))]
+
+
+@pytest.mark.parametrize(("cell", "embedding", "layer_norm"), SHAPES)
+def test_a_table_gives_the_same(tokenizer: Tokenizer, cell: str, embedding: int, layer_norm: bool) -> None:
+    model, batch = make(tokenizer, cell, embedding, layer_norm)
+    network = NumpyNetwork(model)
+    first, *_, last = score_often(network, batch, pieces=len(tokenizer))
+    assert network._table is not None
+    if cpu.takes(np.dtype(np.float32)):  # its products give an entry as the same sum whatever the other rows are
+        np.testing.assert_array_equal(first, last)
+    np.testing.assert_allclose(first, last, rtol=0, atol=1e-6)
+
+
+def test_a_table_is_made_once_there_were_as_many_tokens_as_pieces(tokenizer: Tokenizer) -> None:
+    model, batch = make(tokenizer, "sru", 16, True)
+    network = NumpyNetwork(model)
+    seen = 0
+    while seen + len(batch.ids) < len(tokenizer):
+        network.score(batch, threads=1)
+        seen += len(batch.ids)
+        assert network._table is None
+    network.score(batch, threads=1)
+    assert network._table is not None
+
+
+def test_a_table_that_would_be_too_large_is_not_made(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("textrnn.inference.network._TABLE_BYTES", 4 * len(tokenizer) * 2 * 3 * 8 - 1)
+    model, batch = make(tokenizer, "sru", 16, True)
+    network = NumpyNetwork(model)
+    score_often(network, batch, pieces=len(tokenizer))
+    assert network._table is None
+
+
+@pytest.mark.skipif(not NATIVE, reason="the library was not compiled")
+@pytest.mark.parametrize(("cell", "embedding", "layer_norm"), SHAPES)
+def test_numpy_gives_what_the_library_does(
+    tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch, cell: str, embedding: int, layer_norm: bool
+) -> None:
+    model, batch = make(tokenizer, cell, embedding, layer_norm)
+    wanted = NumpyNetwork(model).score(batch, threads=2)
+    monkeypatch.setattr(cpu, "load_native", lambda: cpu.Native(None, "it was not compiled"))
+    monkeypatch.setattr(cpu, "takes", lambda dtype: False)
+    for scores in score_often(NumpyNetwork(model), batch, pieces=len(tokenizer)):
+        np.testing.assert_allclose(scores, wanted, rtol=0, atol=1e-5)
+
+
+def test_many_threads_at_once_get_the_same(tokenizer: Tokenizer) -> None:
+    model, batch = make(tokenizer, "sru", 16, True)
+    wanted = NumpyNetwork(model).score(batch, threads=1)
+    network = NumpyNetwork(model)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: network.score(batch, threads=1), range(100)))
+    assert network._table is not None
+    for scores in found:
+        np.testing.assert_allclose(scores, wanted, rtol=0, atol=1e-6)
