@@ -23,7 +23,7 @@ namespace textrnn {
 namespace {
 
 // kWide floats, and sum + x * y, by one instruction where the processor has it: a compiler that is left to contract the
-// two does so in some tiles and not in others.
+// two may do so in some tiles and not in others.
 #if defined(__AVX512F__)
 using Floats = __m512;
 INLINE Floats add_product(Floats sum, float x, Floats y) { return _mm512_fmadd_ps(_mm512_set1_ps(x), y, sum); }
