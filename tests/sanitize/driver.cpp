@@ -43,6 +43,8 @@ int textrnn_add_rows(const float* x, const int64_t* places, int64_t N, int64_t R
 int textrnn_squares(const textrnn::Moved* parts, int64_t count, double* sum, int threads);
 int textrnn_adamw(const textrnn::Moved* parts, int64_t count, const textrnn::Rates* rates, int threads);
 int textrnn_multiply(const textrnn::Product* p, int threads);
+int textrnn_lacks_packed(int64_t element);
+int textrnn_multiply_packed(const textrnn::PackedProduct* p, int threads);
 int textrnn_ngram_counts(const textrnn::Texts* texts, int64_t* counts, int threads);
 int textrnn_ngram_keys(const textrnn::Texts* texts, const int64_t* bounds, uint32_t* keys, int threads);
 int textrnn_ngram_slots(const uint32_t* keys, int64_t F, uint64_t* slots, int64_t S);
@@ -153,7 +155,7 @@ struct Inputs {
 
   textrnn::Problem problem() const {
     textrnn::Problem p{};
-    p.N = N, p.B = B, p.K = is.K, p.G = is.G, p.D = is.D, p.element = is.element, p.alpha = 1.7;
+    p.N = p.R = N, p.B = B, p.K = is.K, p.G = is.G, p.D = is.D, p.element = is.element, p.alpha = 1.7;
     p.offsets = offsets.as<int64_t>();
     p.u = u.as<void>(), p.x = x.as<void>(), p.v = v.as<float>(), p.b = b.as<float>();
     p.c0 = c0.as<float>(), p.mask = mask.as<float>(), p.dh = dh.as<void>(), p.dfinal = dfinal.as<float>();
@@ -291,6 +293,45 @@ int64_t check_products() {
   textrnn::Product p{};
   p.element = p.c_element = 8;
   EXPECT(textrnn_multiply(&p, 1) == 2, "a product of elements of 8 bytes");
+  return calls + 1;
+}
+
+// The bits of a product with panels that hold anything.
+std::string multiply_packed(int64_t M, int64_t N, int64_t K, int64_t element, int threads) {
+  const int64_t panels = (N + textrnn::kTileColumns - 1) / textrnn::kTileColumns, steps = (K * element + 3) / 4;
+  const bool whole = element == 1;
+  const Buffer x = draw(M * K, 4), c(M * N * 4);
+  const Buffer units = draw(panels * steps * textrnn::kStepBytes / (whole ? 2 : element), whole ? 2 : element);
+  const Buffer begin = draw(whole ? panels * textrnn::kTileColumns : 0, 4);
+  const Buffer scales = draw(whole ? panels * textrnn::kTileColumns : 0, 4);
+  textrnn::PackedProduct p{M, N, K, element};
+  p.x = x.as<float>(), p.panels = units.as<char>(), p.first = begin.as<int32_t>(), p.scales = scales.as<float>();
+  p.c = c.as<float>();
+  const std::string where = std::to_string(M) + " " + std::to_string(N) + " " + std::to_string(K) + " packed, element " +
+                            std::to_string(element);
+  EXPECT(textrnn_multiply_packed(&p, threads) == 0, where);
+  EXPECT(!has_nan(c, 4), where);
+  return std::string(c.as<char>(), c.size());
+}
+
+int64_t check_packed_products() {
+  int64_t calls = 0;
+  const int64_t sizes[][3] = {{1, 1, 1},     {2, 33, 5},  {13, 16, 3}, {14, 32, 64}, {15, 17, 65}, {29, 100, 129},
+                              {0, 3, 2},     {3, 0, 2},   {5, 4, 0},   {64, 64, 16}, {224, 31, 2}, {230, 70, 390},
+                              {1030, 40, 33}, {3, 700, 900}, {40, 500, 385}};
+  for (const auto& [M, N, K] : sizes)
+    for (const int64_t element : {4, 2, 1}) {
+      if (textrnn_lacks_packed(element)) continue;
+      const uint32_t state = drawn;
+      const std::string alone = multiply_packed(M, N, K, element, 1);
+      for (const int threads : {2, 4}) {
+        drawn = state;  // the same numbers
+        EXPECT(multiply_packed(M, N, K, element, threads) == alone, "a packed product's bits");
+      }
+      calls += 3;
+    }
+  textrnn::PackedProduct p{1, 1, 1, 8};
+  EXPECT(textrnn_lacks_packed(8) == 2 && textrnn_multiply_packed(&p, 1) == 2, "panels of elements of 8 bytes");
   return calls + 1;
 }
 
@@ -525,6 +566,6 @@ int main() {
     calls += check_callers(level) + check_shapes() + check_sigmoid() + check_beside() + check_rnn();
     levels += std::string(" ") + name;
   }
-  calls += check_products() + check_ngrams() + check_refusals() + check_fork();
+  calls += check_products() + check_packed_products() + check_ngrams() + check_refusals() + check_fork();
   std::printf("%lld calls with%s\n", static_cast<long long>(calls), levels.c_str());
 }

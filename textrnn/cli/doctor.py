@@ -6,11 +6,14 @@ import importlib
 import importlib.metadata
 import os
 import platform
+from typing import get_args
 
 from textrnn import __version__
 from textrnn.cli.console import write_data
 from textrnn.corpus.place import find_cache_folder, measure_cache
 from textrnn.files import shipped
+from textrnn.inference import Precision
+from textrnn.inference.products import unavailable
 from textrnn.ops.sru.backends import choose_backend, list_backends
 from textrnn.ops.sru.cpu import multiplies
 
@@ -47,6 +50,9 @@ def doctor_command() -> None:
     products = " and ".join(sorted(multiplies(), reverse=True))
     theirs = "by torch and numpy; the C++ library has products for AVX-512, where it is compiled"
     lines.append(f"{'products':<14} {f'{products} by the C++ library' if products else theirs}")
+    lacks = {precision: unavailable(precision) for precision in get_args(Precision)}
+    lines.append(f"{'prediction':<14} in {', '.join(precision for precision, lack in lacks.items() if lack is None)}")
+    lines += [f"{'':<14} not in {precision}: {lack}" for precision, lack in lacks.items() if lack is not None]
     lines.append(f"{'cache':<14} {_describe_cache()}")
     demo = shipped("demo")
     lines.append(f"{'demo data':<14} {demo if demo.is_dir() else 'missing: reinstall textrnn'}")

@@ -71,10 +71,11 @@ def load_native() -> Native:
     library.textrnn_level.restype = library.textrnn_pool.restype = ctypes.c_char_p
     library.textrnn_sigmoid.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
     library.textrnn_sigmoid.restype = None
-    for name in ("sru_forward", "sru_backward", "multiply", "rnn"):
+    for name in ("sru_forward", "sru_backward", "multiply", "multiply_packed", "rnn"):
         function = getattr(library, f"textrnn_{name}")
         function.argtypes = (ctypes.c_char_p, ctypes.c_int)
         function.restype = ctypes.c_int
+    library.textrnn_lacks_packed.argtypes = (ctypes.c_int64,)
     pointer, number = ctypes.c_void_p, ctypes.c_int64
     library.textrnn_dropout.argtypes = (
         number,

@@ -12,33 +12,10 @@
 
 #include "compiler.h"
 #include "numbers.h"
+#include "tiles.h"
 
 namespace textrnn {
 namespace {
-
-constexpr int64_t kHalf = kTileColumns / 2;
-
-// A step takes kDepth elements of K at once: what is multiplied is a unit of 4 bytes, one float or two bfloat16.
-template <class T>
-constexpr int64_t kDepth = 4 / int64_t(sizeof(T));
-
-INLINE int64_t smaller(int64_t x, int64_t y) { return x < y ? x : y; }
-INLINE __mmask16 first(int64_t count) { return count >= 16 ? 0xffff : count <= 0 ? 0 : __mmask16((1u << count) - 1); }
-
-INLINE __m512i unit(const char* at) {
-  int32_t value;
-  std::memcpy(&value, at, sizeof value);
-  return _mm512_set1_epi32(value);
-}
-
-INLINE __m512 multiply_add(float, __m512i a, __m512i b, __m512 sum) {
-  return _mm512_fmadd_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b), sum);
-}
-#if defined(__AVX512BF16__)
-INLINE __m512 multiply_add(BFloat16, __m512i a, __m512i b, __m512 sum) {
-  return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
-}
-#endif
 
 INLINE __m512 load(const float* at, __mmask16 which) { return _mm512_maskz_loadu_ps(which, at); }
 INLINE void store(float* at, __mmask16 which, __m512 value) { _mm512_mask_storeu_ps(at, which, value); }
@@ -54,32 +31,12 @@ INLINE void store(BFloat16* at, __mmask16 which, __m512 value) {
 }
 #endif
 
-// Where the units of a strip of a are, and those of a panel of b: how many bytes from one to the next.
-struct Strip {
-  const char* at;
-  int64_t row, step;
-};
-struct Panel {
-  const char* at;
-  int64_t step;
-};
-
 template <class T, class C, int R>
 INLINE void multiply_tile(int64_t steps, Strip a, Panel b, C* c, int64_t c_row, int64_t width, bool add) {
   __m512 sums[R][2];
   UNROLL
   for (int r = 0; r < R; ++r) sums[r][0] = sums[r][1] = _mm512_setzero_ps();
-  for (int64_t s = 0; s < steps; ++s) {
-    const __m512i left = _mm512_loadu_si512(b.at), right = _mm512_loadu_si512(b.at + 64);
-    UNROLL
-    for (int r = 0; r < R; ++r) {
-      const __m512i factor = unit(a.at + r * a.row);
-      sums[r][0] = multiply_add(T(), factor, left, sums[r][0]);
-      sums[r][1] = multiply_add(T(), factor, right, sums[r][1]);
-    }
-    a.at += a.step;
-    b.at += b.step;
-  }
+  add_steps<T>(steps, a, b, sums);
   const __mmask16 in_left = first(width), in_right = first(width - kHalf);
   UNROLL
   for (int r = 0; r < R; ++r) {

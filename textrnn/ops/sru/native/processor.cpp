@@ -24,7 +24,9 @@ bool has_avx512() {
   const int wanted = (1 << 16) | (1 << 17) | (1 << 30) | int(1u << 31);  // f, dq, bw, vl
   return (info[1] & wanted) == wanted;
 }
-bool has_bfloat16() { return false; }  // not compiled there
+bool has_bfloat16() { return false; }  // these are not compiled there
+bool has_amx() { return false; }
+bool has_int8() { return false; }
 #else
 bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 bool has_avx512() {
@@ -33,8 +35,15 @@ bool has_avx512() {
 }
 bool has_bfloat16() {
   unsigned a, b, c, d;
-  if (!has_avx512() || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & (1u << 22))) return false;
-  return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & (1u << 5));
+  return has_avx512() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & (1u << 5));
+}
+bool has_amx() {
+  unsigned a, b, c, d;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & (1u << 22));
+}
+bool has_int8() {
+  unsigned a, b, c, d;
+  return has_avx512() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (c & (1u << 11));
 }
 #endif
 

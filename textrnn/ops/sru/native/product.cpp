@@ -14,15 +14,19 @@ namespace textrnn {
 
 #if defined(TEXTRNN_X86)
 extern const Products products_avx512;
+extern MultiplyPacked* const packed_avx512;
 #if defined(TEXTRNN_BFLOAT16)
 extern const Products products_avx512bf16;
+extern MultiplyPacked* const packed_avx512bf16;
+#endif
+#if defined(TEXTRNN_INT8)
+extern MultiplyPacked* const packed_avx512vnni;
 #endif
 #endif
 
 namespace {
 
 constexpr int64_t kChunk = 384;           // steps: a panel, or a strip and some of c, in the first-level cache
-constexpr int64_t kCache = 576 * 1024;    // bytes of b's panels: in the second-level cache of AVX-512 processors
 constexpr int64_t kPanels = 12;           // at most
 constexpr int64_t kRows = 256;            // in a run of them, at least
 constexpr double kWorthAThread = 1 << 20;  // multiplications that take longer than waking a thread
@@ -30,7 +34,7 @@ constexpr double kWorthAThread = 1 << 20;  // multiplications that take longer t
 const Products* find_products() {
 #if defined(TEXTRNN_X86)
 #if defined(TEXTRNN_BFLOAT16)
-  if (has_bfloat16()) return &products_avx512bf16;
+  if (has_bfloat16() && !has_amx()) return &products_avx512bf16;
 #endif
   if (has_avx512()) return &products_avx512;
 #endif
@@ -40,6 +44,31 @@ const Products* find_products() {
 const Products* products() {
   static const Products* const found = find_products();
   return found;
+}
+
+// What multiplies by panels of an element.
+struct Packed {
+  bool has;                  // this processor has the instructions
+  MultiplyPacked* multiply;  // null: this library does not
+};
+
+Packed find_packed([[maybe_unused]] int64_t element) {
+#if defined(TEXTRNN_X86)
+  if (element == 4) return {has_avx512(), packed_avx512};
+#if defined(TEXTRNN_BFLOAT16)
+  if (element == 2) return {has_bfloat16(), packed_avx512bf16};
+#endif
+#if defined(TEXTRNN_INT8)
+  if (element == 1) return {has_int8(), packed_avx512vnni};
+#endif
+#endif
+  return {false, nullptr};
+}
+
+Packed packed_of(int64_t element) {
+  // asked once: under a hypervisor an answer takes microseconds
+  static const Packed of_1 = find_packed(1), of_2 = find_packed(2), of_4 = find_packed(4);
+  return element == 1 ? of_1 : element == 2 ? of_2 : element == 4 ? of_4 : Packed{false, nullptr};
 }
 
 int64_t divide_up(int64_t x, int64_t by) { return (x + by - 1) / by; }
@@ -91,6 +120,32 @@ void work(void* context) {
   }
 }
 
+struct PackedJob {
+  const PackedProduct& product;
+  MultiplyPacked* multiply;
+  int64_t rows;  // in a task
+  Tasks queue;
+  std::atomic<bool> out_of_memory{false};
+};
+
+void work_packed(void* context) {
+  PackedJob& job = *static_cast<PackedJob*>(context);
+  const PackedProduct& p = job.product;
+  try {
+    job.queue.take(thread_index(), [&](size_t i) {
+      const int64_t row = int64_t(i) * job.rows;
+      job.multiply(p, row, std::min(row + job.rows, p.M), scratch(size_t(packed_bytes(p))));
+    });
+  } catch (const std::bad_alloc&) {
+    job.out_of_memory = true;
+  }
+}
+
+// How many threads a product is worth, of `threads`.
+int worth(int64_t M, int64_t N, int64_t K, int threads) {
+  return int(std::min<double>(threads, 1 + double(M) * double(N) * double(K) / kWorthAThread));
+}
+
 }  // namespace
 }  // namespace textrnn
 
@@ -107,12 +162,35 @@ EXPORT int textrnn_multiply(const textrnn::Product* p, int threads) try {
   if (!found || (p->element == 4 ? p->c_element != 4 : p->element != 2 || !found->of_bfloat16)) return 2;
   if (p->c_element != 4 && p->c_element != 2) return 2;
   if (p->M <= 0 || p->N <= 0) return 0;
-  const double worth = double(p->M) * double(p->N) * double(p->K) / textrnn::kWorthAThread;
-  threads = int(std::min<double>(threads, 1 + worth));
+  threads = textrnn::worth(p->M, p->N, p->K, threads);
   const auto parts = textrnn::share_out(*p, threads);
   threads = int(std::min<size_t>(size_t(threads), parts.size()));
   textrnn::Job job{*p, p->element == 4 ? found->of_float : found->of_bfloat16, parts, {parts.size(), threads}};
   textrnn::run_on(threads, textrnn::work, &job);
+  return job.out_of_memory ? 1 : 0;
+} catch (...) {
+  return 1;
+}
+
+// Whether textrnn_multiply_packed takes panels of elements of so many bytes: 0 (yes), 1 (this processor lacks the
+// instructions) or 2 (the library was compiled without them).
+EXPORT int textrnn_lacks_packed(int64_t element) {
+  const textrnn::Packed found = textrnn::packed_of(element);
+  return !found.multiply ? 2 : !found.has ? 1 : 0;
+}
+
+// Returns 0, or 1 for want of memory, or 2 where the elements are not those that it takes.
+EXPORT int textrnn_multiply_packed(const textrnn::PackedProduct* p, int threads) try {
+  const textrnn::Packed found = textrnn::packed_of(p->element);
+  if (!found.multiply || !found.has) return 2;
+  if (p->M <= 0 || p->N <= 0) return 0;
+  threads = textrnn::worth(p->M, p->N, p->K, threads);
+  const int64_t strips = textrnn::divide_up(p->M, textrnn::kTileRows);
+  const int64_t rows = std::min(textrnn::kPackedRows, textrnn::divide_up(strips, threads) * textrnn::kTileRows);
+  const size_t tasks = size_t(textrnn::divide_up(p->M, rows));
+  threads = int(std::min<size_t>(size_t(threads), tasks));
+  textrnn::PackedJob job{*p, found.multiply, rows, {tasks, threads}};
+  textrnn::run_on(threads, textrnn::work_packed, &job);
   return job.out_of_memory ? 1 : 0;
 } catch (...) {
   return 1;
