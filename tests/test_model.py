@@ -18,6 +18,7 @@ import pytest
 import textrnn
 from command import run_command
 from samples import SENTENCES, make_config, make_model
+from textrnn.inference import Precision
 from textrnn.inference.engine import Engine
 from textrnn.inference.explanation import explain
 from textrnn.model import Model
@@ -55,7 +56,10 @@ def test_predicting_loads_no_torch(trained: Path) -> None:
 def test_the_public_names_are_there() -> None:
     for name in textrnn.__all__:
         assert getattr(textrnn, name).__name__ == name
-    assert get_type_hints(textrnn.load, vars(textrnn) | {"Model": textrnn.Model})["return"] is Model
+    assert (
+        get_type_hints(textrnn.load, vars(textrnn) | {"Model": textrnn.Model, "Precision": Precision})["return"]
+        is Model
+    )
     assert issubclass(textrnn.ModelError, textrnn.TextrnnError)
     with pytest.raises(AttributeError, match="no attribute 'modle'"):
         textrnn.modle  # type: ignore[attr-defined]  # noqa: B018

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from textrnn.errors import BackendError, ConfigError, DataError, ModelError, TextrnnError, TokenizerError
 
 if TYPE_CHECKING:
+    from textrnn.inference import Precision
     from textrnn.model import Explanation, Model, Part, Prediction
 
 __version__ = "0.1.0"
@@ -26,15 +27,19 @@ __all__ = [
 ]
 
 
-def load(path: str | os.PathLike[str] | None = None) -> Model:
+def load(path: str | os.PathLike[str] | None = None, *, precision: Precision = "float32") -> Model:
     """Load a model for prediction: the file or run folder ``path``, or the latest run of the current folder.
+
+    Products are made in ``precision``: float32, or with small changes of the probabilities bf16 or int8, which are
+    faster, where the processor has them.
 
     Raises:
         ModelError: there is none, or it cannot be used.
+        BackendError: the processor lacks what the precision needs.
     """
     from textrnn.model import Model  # noqa: PLC0415 - `textrnn --help` shall not wait for numpy
 
-    return Model.load(path)
+    return Model.load(path, precision=precision)
 
 
 if not TYPE_CHECKING:  # to a type checker the names are those imported above, and no others

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from textrnn.inference import Precision
 from textrnn.inference.engine import Engine, Prediction
 from textrnn.inference.explanation import Explanation, Part, explain
 from textrnn.runs import find_latest
@@ -27,10 +28,10 @@ class Model:
         self._engine = engine
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str] | None = None) -> Model:
-        """Load the model file or run folder ``path``, or the latest run of the current folder; raises ModelError."""
+    def load(cls, path: str | os.PathLike[str] | None = None, *, precision: Precision = "float32") -> Model:
+        """Load what :func:`textrnn.load` says, and raise what it raises."""
         found = find_latest("with its path") if path is None else Path(path)
-        return cls(Engine.load(found))
+        return cls(Engine.load(found, precision=precision))
 
     def __repr__(self) -> str:
         return f"<textrnn.Model of {len(self.labels)} labels>"

@@ -34,7 +34,7 @@ def test_numpy_equals_the_library(
         for end in ends
     }
     config = make_config(model__cell=cell, model__bidirectional=bidirectional, model__layer_norm=False).model
-    layer = make_layer(weights, config)
+    layer = make_layer(weights, config, "float32")
     offsets = np.array([0, 3, 4, 21, 23])
     rows = rng.integers(0, 7, 23).astype(np.int32) if by_rows else None
     x = rng.standard_normal((7 if by_rows else 23, 9)).astype(np.float32)

@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from textrnn.config import ModelConfig
+from textrnn.inference import Precision
+from textrnn.inference.products import Product
 from textrnn.inference.rows import Array, normalise, sigmoid
 from textrnn.ops import rnn
 from textrnn.ops.packing import Index, reverse_rows, time_major
@@ -58,13 +60,14 @@ class Layer(ABC):
 
     width: int
 
-    def __init__(self, weights: Mapping[str, Array], config: ModelConfig) -> None:
+    def __init__(self, weights: Mapping[str, Array], config: ModelConfig, *, product: Product) -> None:
         self._norm = (weights["norm.weight"], weights["norm.bias"]) if config.layer_norm else None
+        self._product = product
 
     def project(self, x: Array, *, threads: int) -> Array:
         """Map rows ``x`` (N, width) to what the recurrence reads, (N, directions * blocks * hidden)."""
         normed = x if self._norm is None else normalise(x, *self._norm, threads=threads)
-        return self._multiply(normed, threads=threads)
+        return self._product(normed, threads=threads)
 
     def run(self, x: Array, packing: Packing, *, projected: Array | None = None, threads: int) -> Array:
         """Map ``x`` to (N, directions * hidden); ``projected`` is what :meth:`project` gives for it.
@@ -76,32 +79,17 @@ class Layer(ABC):
         return self._recur(projected, x, packing, threads=threads)
 
     @abstractmethod
-    def _multiply(self, normed: Array, *, threads: int) -> Array: ...
-
-    @abstractmethod
     def _recur(self, projected: Array, x: Array, packing: Packing, *, threads: int) -> Array: ...
-
-
-def multiply(a: Array, b: Array, *, threads: int) -> Array:
-    """Return ``a @ b``, by the C++ library where it can: numpy's may be compiled for an older processor."""
-    if not cpu.takes(a.dtype):
-        return a @ b
-    c = np.empty((len(a), b.shape[1]), np.float32)
-    cpu.multiply(a, b, c, threads=threads)
-    return c
 
 
 class SRU(Layer):
     """See docs/sru.md for the equations."""
 
-    def __init__(self, weights: Mapping[str, Array], config: ModelConfig) -> None:
-        super().__init__(weights, config)
-        self._weight, self._v, self._b = weights["weight"], weights["v"], weights["b"]
-        self.width = int(self._weight.shape[1])
+    def __init__(self, weights: Mapping[str, Array], config: ModelConfig, precision: Precision) -> None:
+        super().__init__(weights, config, product=Product(weights["weight"], precision))
+        self._v, self._b = weights["v"], weights["b"]
+        self.width = int(weights["weight"].shape[1])
         self._alpha = np.float32(np.sqrt(1 + 2 * np.exp(config.highway_bias)))
-
-    def _multiply(self, normed: Array, *, threads: int) -> Array:
-        return multiply(normed, self._weight, threads=threads)
 
     def _recur(self, projected: Array, x: Array, packing: Packing, *, threads: int) -> Array:
         K, _, D = self._v.shape
@@ -145,22 +133,23 @@ class SRU(Layer):
 class RNN(Layer):
     """GRU and LSTM, with torch's equations and its order of gates; both directions' are one product."""
 
-    def __init__(self, weights: Mapping[str, Array], config: ModelConfig) -> None:
-        super().__init__(weights, config)
+    def __init__(self, weights: Mapping[str, Array], config: ModelConfig, precision: Precision) -> None:
         ends = ("l0", "l0_reverse")[: 2 if config.bidirectional else 1]
         parts = {
             name: [weights[f"rnn.{name}_{end}"] for end in ends]
             for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         }
+        weight_ih = np.concatenate(parts["weight_ih"]).T
+        super().__init__(weights, config, product=Product(weight_ih, precision))
         self._cell = config.cell
         self._step = {"gru": _step_gru, "lstm": _step_lstm}[config.cell]
-        self._weight_ih = np.ascontiguousarray(np.concatenate(parts["weight_ih"]).T)
-        self.width = int(self._weight_ih.shape[1])
+        self.width = weight_ih.shape[1]
         self._bias_ih = np.concatenate(parts["bias_ih"])
         self._weight_hh, self._bias_hh = np.stack(parts["weight_hh"]), np.stack(parts["bias_hh"])
 
-    def _multiply(self, normed: Array, *, threads: int) -> Array:
-        gates = multiply(normed, self._weight_ih, threads=threads)
+    def project(self, x: Array, *, threads: int) -> Array:
+        """Map rows ``x`` (N, width) to the gates' part of them, with its bias."""
+        gates = super().project(x, threads=threads)
         gates += self._bias_ih
         return gates
 
@@ -198,6 +187,6 @@ def _step_lstm(outer: Array, inner: Array, state: list[Array]) -> list[Array]:
     return [sigmoid(o) * np.tanh(c), c]
 
 
-def make_layer(weights: Mapping[str, Array], config: ModelConfig) -> Layer:
-    """Return the layer of ``config``'s cell."""
-    return SRU(weights, config) if config.cell == "sru" else RNN(weights, config)
+def make_layer(weights: Mapping[str, Array], config: ModelConfig, precision: Precision) -> Layer:
+    """Return the layer of ``config``'s cell, whose product of rows and weights is made in ``precision``."""
+    return SRU(weights, config, precision) if config.cell == "sru" else RNN(weights, config, precision)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from textrnn.calibration import mix, to_log_probabilities
 from textrnn.corpus.batching import Ids, PackedBatch, pack_ids, sorted_batches
+from textrnn.inference import Precision
 from textrnn.inference.network import Network, NumpyNetwork
 from textrnn.inference.rows import Array
 from textrnn.modelfile import SavedModel, load_model
@@ -48,9 +49,15 @@ class Engine:
         self._network = network or NumpyNetwork(model)
 
     @classmethod
-    def load(cls, path: Path) -> Engine:
-        """Load the model file at ``path``, or that of a run folder; raises ModelError where it cannot be used."""
-        return cls(load_model(path))
+    def load(cls, path: Path, *, precision: Precision = "float32") -> Engine:
+        """Load the model file at ``path``, or that of a run folder.
+
+        Raises:
+            ModelError: it cannot be used.
+            BackendError: there are no products in ``precision`` here.
+        """
+        model = load_model(path)
+        return cls(model, NumpyNetwork(model, precision))
 
     def predict_log_probabilities(self, texts: Sequence[str] | Sequence[bytes], *, threads: int | None = None) -> Array:
         """Return the logarithms of the probabilities (B, C) float32 of each text's labels, in the model's order.

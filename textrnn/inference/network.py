@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from textrnn.corpus.batching import PackedBatch
+from textrnn.inference import Precision
 from textrnn.inference.cells import Packing, make_layer
 from textrnn.inference.rows import Array, pool
 from textrnn.modelfile import SavedModel
@@ -26,16 +27,21 @@ class Network(Protocol):
 
 
 class NumpyNetwork:
-    """A network in numpy and the C++ library; where there is no library, in numpy alone."""
+    """A network in numpy and the C++ library; where there is no library, in numpy alone.
+
+    Raises:
+        BackendError: there are no products in ``precision`` here.
+    """
 
     batch_tokens = 2048  # some 8 KB each at the default widths: what a layer has written, the next finds in the cache
 
-    def __init__(self, model: SavedModel) -> None:
+    def __init__(self, model: SavedModel, precision: Precision = "float32") -> None:
         self._weights, self._config = model.weights, model.config.model
         self._layers = [
             make_layer(
                 {name.removeprefix(prefix): array for name, array in model.weights.items() if name.startswith(prefix)},
                 self._config,
+                precision,
             )
             for prefix in (f"layers.{index}." for index in range(self._config.layers))
         ]
