@@ -123,7 +123,14 @@ def test_who_knows_what(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["textrnn.cli.app", "textrnn.inference.stream", "textrnn.ngrams.table", "textrnn.report.evaluation"]
+    "module",
+    [
+        "textrnn.cli.app",
+        "textrnn.inference.stream",
+        "textrnn.ngrams.table",
+        "textrnn.ops.rnn",
+        "textrnn.report.evaluation",
+    ],
 )
 def test_importing_does_not_load_torch(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"

@@ -6,6 +6,7 @@
 #include "ngrams.h"
 #include "problem.h"
 #include "product.h"
+#include "rnn.h"
 
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -30,6 +31,7 @@ void textrnn_sigmoid(const float* x, float* y, int64_t n);
 int textrnn_sru_forward(const textrnn::Problem* p, int threads);
 int textrnn_sru_backward(const textrnn::Problem* p, int threads);
 int textrnn_multiplies();
+int textrnn_rnn(const textrnn::Recurrent* p, int threads);
 int textrnn_dropout(int64_t element, const void* x, void* y, int64_t n, double keep, uint64_t key, int threads);
 int textrnn_pool_rows(int64_t element, const void* x, const int64_t* offsets, int64_t N, int64_t B, int64_t D,
                       float* largest, int32_t* place, float* mean, int threads);
@@ -399,6 +401,45 @@ int64_t check_beside() {
   return calls;
 }
 
+// GRU and LSTM: the same bits for any number of threads and with a table of gates, nothing out of bounds.
+int64_t check_rnn() {
+  int64_t calls = 0;
+  const std::vector<int64_t> many(70, 3), all[] = {{}, {1}, {5, 1, 9, 2}, many};
+  for (const int64_t G : {3, 4})
+    for (const int64_t K : {1, 2})
+      for (const int64_t D : {1, 7, 16, 100})
+        for (const auto& lengths : all) {
+          const int64_t B = int64_t(lengths.size());
+          const Buffer offsets((B + 1) * 8);
+          int64_t N = offsets.as<int64_t>()[0] = 0;
+          for (int64_t i = 0; i < B; ++i) offsets.as<int64_t>()[i + 1] = N += lengths[size_t(i)];
+          const Buffer gates = draw(N * K * G * D, 4), bias = draw(K * G * D, 4), weight = draw(K * G * D * D, 4);
+          const Buffer rows(N * 4);
+          for (int64_t i = 0; i < N; ++i) rows.as<int32_t>()[i] = int32_t(i);
+          textrnn::Recurrent p{N, B, K, G, D, N, offsets.as<int64_t>(), gates.as<float>(), nullptr, weight.as<float>(),
+                               bias.as<float>(), nullptr};
+          const std::string where = "rnn: G " + std::to_string(G) + ", D " + std::to_string(D);
+          std::string before;
+          for (const int threads : {1, 2, 4})
+            for (const int32_t* const picked : {static_cast<const int32_t*>(nullptr), rows.as<const int32_t>()}) {
+              const Buffer h(N * K * D * 4);
+              p.h = h.as<float>(), p.rows = picked;
+              EXPECT(textrnn_rnn(&p, threads) == 0 && !has_nan(h, 4), where);
+              EXPECT(before.empty() || bits_of(h) == before, where + ": the bits");
+              before = bits_of(h), ++calls;
+            }
+          if (N == 0) continue;
+          p.R = N - 1;
+          EXPECT(textrnn_rnn(&p, 2) == 2, "a row that is not there");
+          p.rows = nullptr;
+          EXPECT(textrnn_rnn(&p, 2) == 2, "too few rows");
+          p.R = N, offsets.as<int64_t>()[B] = N + 1;
+          EXPECT(textrnn_rnn(&p, 2) == 2, "wrong offsets");
+          calls += 3;
+        }
+  return calls;
+}
+
 template <class T>
 Buffer put(const std::vector<T>& values) {
   const Buffer buffer(int64_t(values.size() * sizeof(T)));
@@ -522,7 +563,7 @@ int main() {
   std::string levels;
   int64_t calls = 0;
   for (int level = 0; const char* name = textrnn_level(level); ++level) {
-    calls += check_callers(level) + check_shapes() + check_sigmoid() + check_beside();
+    calls += check_callers(level) + check_shapes() + check_sigmoid() + check_beside() + check_rnn();
     levels += std::string(" ") + name;
   }
   calls += check_products() + check_packed_products() + check_ngrams() + check_refusals() + check_fork();

@@ -18,6 +18,7 @@ from textrnn.config import ModelConfig
 from textrnn.inference import Precision
 from textrnn.inference.products import Product
 from textrnn.inference.rows import Array, normalise, sigmoid
+from textrnn.ops import rnn
 from textrnn.ops.packing import Index, reverse_rows, time_major
 from textrnn.ops.sru import cpu
 
@@ -140,6 +141,7 @@ class RNN(Layer):
         }
         weight_ih = np.concatenate(parts["weight_ih"]).T
         super().__init__(weights, config, product=Product(weight_ih, precision))
+        self._cell = config.cell
         self._step = {"gru": _step_gru, "lstm": _step_lstm}[config.cell]
         self.width = weight_ih.shape[1]
         self._bias_ih = np.concatenate(parts["bias_ih"])
@@ -152,9 +154,13 @@ class RNN(Layer):
         return gates
 
     def _recur(self, projected: Array, x: Array, packing: Packing, *, threads: int) -> Array:
-        del x, threads
+        del x
         K, width, D = self._weight_hh.shape
-        gates = packing.look_up(projected).reshape(-1, K, width)
+        gates = projected.reshape(-1, K, width)
+        if rnn.is_there():
+            weights = {"weight_hh": self._weight_hh, "bias_hh": self._bias_hh}
+            return rnn.run(self._cell, gates, packing.offsets, rows=packing.rows, **weights, threads=threads)
+        gates = packing.look_up(gates)
         h = np.empty((len(gates), K, D), np.float32)
         for k, recurrent in enumerate(self._weight_hh.swapaxes(1, 2)):
             order = packing.orders[k]

@@ -71,7 +71,7 @@ def load_native() -> Native:
     library.textrnn_level.restype = library.textrnn_pool.restype = ctypes.c_char_p
     library.textrnn_sigmoid.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
     library.textrnn_sigmoid.restype = None
-    for name in ("sru_forward", "sru_backward", "multiply", "multiply_packed"):
+    for name in ("sru_forward", "sru_backward", "multiply", "multiply_packed", "rnn"):
         function = getattr(library, f"textrnn_{name}")
         function.argtypes = (ctypes.c_char_p, ctypes.c_int)
         function.restype = ctypes.c_int

@@ -4,9 +4,11 @@
 #if defined(_MSC_VER)
 #define RESTRICT __restrict
 #define INLINE static __forceinline
+#define PREFETCH(address)
 #else
 #define RESTRICT __restrict__
 #define INLINE static inline __attribute__((always_inline))
+#define PREFETCH(address) __builtin_prefetch(address)
 #endif
 
 #if defined(__clang__)

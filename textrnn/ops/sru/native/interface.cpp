@@ -8,15 +8,18 @@
 #include "ngrams.h"
 #include "problem.h"
 #include "processor.h"
+#include "rnn.h"
 #include "threads.h"
 
 namespace textrnn {
 
 extern const Kernels kernels_generic;
 extern const Beside beside_generic;
+extern const Rnn rnn_generic;
 #if defined(TEXTRNN_X86)
 extern const Kernels kernels_avx2, kernels_avx512;
 extern const Beside beside_avx2, beside_avx512;
+extern const Rnn rnn_avx2, rnn_avx512;
 #endif
 
 namespace {
@@ -25,14 +28,15 @@ namespace {
 struct Level {
   const Kernels* kernels;
   const Beside* beside;
+  const Rnn* rnn;
 };
 
 // What this processor can run, the fastest last.
 std::vector<Level> list_levels() {
-  std::vector<Level> found = {{&kernels_generic, &beside_generic}};
+  std::vector<Level> found = {{&kernels_generic, &beside_generic, &rnn_generic}};
 #if defined(TEXTRNN_X86)
-  if (has_avx2()) found.push_back({&kernels_avx2, &beside_avx2});
-  if (has_avx512()) found.push_back({&kernels_avx512, &beside_avx512});
+  if (has_avx2()) found.push_back({&kernels_avx2, &beside_avx2, &rnn_avx2});
+  if (has_avx512()) found.push_back({&kernels_avx512, &beside_avx512, &rnn_avx512});
 #endif
   return found;
 }
@@ -145,6 +149,12 @@ bool is_filled(const int64_t* offsets, int64_t N, int64_t B) {
   return true;
 }
 
+// Whether `rows` (N,), or 0 to N - 1 where it is null, are rows of R.
+bool are_rows(const int32_t* rows, int64_t N, int64_t R) {
+  if (!rows) return N <= R;
+  return std::all_of(rows, rows + N, [=](int32_t row) { return row >= 0 && row < R; });
+}
+
 // In a task.
 constexpr int64_t kElements = 1 << 14;
 constexpr int64_t kNormedRows = 64;
@@ -228,7 +238,7 @@ EXPORT int textrnn_sru_backward(const textrnn::Problem* p, int threads) try {
 }
 
 // Those below return 0, or 1 for want of memory, or 2 where offsets (B+1,) do not rise by 1 at least from 0 to N, or rows
-// or places are not among V or R. The buffers are described in beside.h.
+// or places are not among V or R. The buffers are described in beside.h and rnn.h.
 EXPORT int textrnn_dropout(int64_t element, const void* x, void* y, int64_t n, double keep, uint64_t key, int threads) {
   using namespace textrnn;
   return share((n + kElements - 1) / kElements, threads, [=](const Beside& beside, int64_t i) {
@@ -256,6 +266,15 @@ EXPORT int textrnn_pool_rows_back(int64_t element, const float* dlargest, const 
     beside.pool_back(element, dlargest ? dlargest + i * D : nullptr, place ? place + i * D : nullptr,
                      dmean ? dmean + i * D : nullptr, offsets[i + 1] - offsets[i], D, rows);
   });
+}
+
+EXPORT int textrnn_rnn(const textrnn::Recurrent* p, int threads) try {
+  using namespace textrnn;
+  if (!is_filled(p->offsets, p->N, p->B) || !are_rows(p->rows, p->N, p->R)) return 2;
+  run_groups(*p, *chosen().load()->rnn, threads);
+  return 0;
+} catch (...) {
+  return 1;
 }
 
 EXPORT int textrnn_normalise(const textrnn::Normed* normed, int threads) {

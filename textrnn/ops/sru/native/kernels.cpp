@@ -5,35 +5,12 @@
 #include <cstring>
 
 #include "compiler.h"
+#include "curves.h"
 #include "numbers.h"
 #include "problem.h"
 
 namespace textrnn {
 namespace {
-
-// 1 / (1 + exp(-x)) within 4 units in the last place, subnormal results too: 2^-64 / (2^-64 + 2^-64 exp(-x)), since
-// exp(-x) itself may be too large. exp(-x) = 2^n exp(-r), n whole and |r| <= ln(2) / 2, with ln(2) in two parts (Cody
-// and Waite, "Software Manual for the Elementary Functions", 1980) and a polynomial of degree 6 whose coefficients were
-// fitted for the smallest relative error (3e-9).
-INLINE float sigmoid(float x) {
-  const float magic = 12582975.0f;  // 1.5 * 2^23 + 63: adding it leaves a whole number, n + 63, in the low bits
-  const float tiny = 5.421010862427522e-20f;
-  x = -105.0f > x ? -105.0f : x;  // below, the result is zero; keeps NaN
-  x = 40.0f < x ? 40.0f : x;      // above, it is one
-  const float shifted = x * -1.44269504f + magic;
-  const float n = shifted - magic;
-  float r = x + n * 0.693359375f;
-  r = r + n * -2.12194440e-4f;
-  float p = 0.001381459878757596f;
-  p = p * r - 0.008368716575205326f;
-  p = p * r + 0.04166838899254799f;
-  p = p * r - 0.1666652113199234f;
-  p = p * r + 0.4999999403953552f;
-  p = p * (r * r) - r;
-  p = p + 1.0f;
-  // the exponent of a float lies 127 above what it says: n + 63 there is 2^(n - 64)
-  return tiny / (tiny + p * float_of(bits_of(shifted) << 23));
-}
 
 const float kZeros[kBlock] = {};
 

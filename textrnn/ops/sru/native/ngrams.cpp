@@ -6,12 +6,6 @@
 
 #include "compiler.h"
 
-#if defined(_MSC_VER)
-#define PREFETCH(address)
-#else
-#define PREFETCH(address) __builtin_prefetch(address)
-#endif
-
 namespace textrnn {
 namespace {
 
