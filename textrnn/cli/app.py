@@ -9,8 +9,22 @@ from typing import Annotated
 import typer
 
 import textrnn
-from textrnn.cli import bench, data, demo, doctor, evaluate, init, predict, schema, spm_filter, spm_train, train, tune
+from textrnn.cli import (
+    bench,
+    data,
+    demo,
+    doctor,
+    evaluate,
+    init,
+    predict,
+    schema,
+    spm_filter,
+    spm_train,
+    train,
+    tune,
+)
 from textrnn.cli.console import die_on_broken_pipe, say
+from textrnn.cli.filter import filter_command
 from textrnn.errors import BackendError, ConfigError, StoppedError, TextrnnError
 
 EXIT_DATA, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
@@ -28,6 +42,7 @@ app.command("train")(train.train_command)
 app.command("tune")(tune.tune_command)
 app.command("evaluate")(evaluate.evaluate_command)
 app.command("predict")(predict.predict_command)
+app.command("filter")(filter_command)
 app.command("demo")(demo.demo_command)
 app.command("init")(init.init_command)
 app.command("bench")(bench.bench_command)
@@ -59,6 +74,7 @@ def root(
       textrnn tune config.yaml --trials 30          search for better settings
       textrnn evaluate test.tsv                     score the latest model
       zcat crawl.txt.gz | textrnn predict           label lines
+      textrnn filter --label refund < mails.txt     print the lines with a label
 
     Exit status: 0 done, 1 a fault in data or model, 2 a fault in the command or config, 130 interrupted.
     """

@@ -3,3 +3,4 @@
 from typing import Literal
 
 OutputFormat = Literal["tsv", "jsonl", "label"]
+RecordFormat = Literal["tsv", "csv", "jsonl"]
