@@ -22,7 +22,9 @@ def write_data(data: str | bytes) -> None:
     """Write ``data`` to stdout, text as UTF-8, whatever the locale, and flush it."""
     if sys.stdout is None:
         raise DataError("standard output", None, "closed; nothing can be written")
-    sys.stdout.buffer.write(data.encode("utf-8") if isinstance(data, str) else data)
+    rest = memoryview(data.encode("utf-8") if isinstance(data, str) else data)
+    while rest:  # with PYTHONUNBUFFERED a signal may end a write halfway
+        rest = rest[sys.stdout.buffer.write(rest) :]
     sys.stdout.buffer.flush()
 
 

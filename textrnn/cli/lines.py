@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -131,8 +132,9 @@ class Lines:
     @contextmanager
     def _show_progress(self) -> Iterator[Callable[[int], None] | None]:
         """Show how much of the input was read, where it is files and nothing else is printed on the terminal."""
-        total = self._measure()
-        if total is None or not sys.stderr.isatty() or (not self._writes_to_file and sys.stdout.isatty()):
+        printing = sys.stdout is not None and sys.stdout.isatty() and not self._writes_to_file
+        total = self._measure() if sys.stderr is not None and sys.stderr.isatty() and not printing else None
+        if total is None:
             yield None
             return
         from textrnn.cli.reading_bar import show_bytes
@@ -141,11 +143,6 @@ class Lines:
             yield watch
 
     def _measure(self) -> int | None:
-        """Return the bytes of all files as they stand; None where one is a pipe or a terminal."""
-        total = 0
-        for path in self._paths:
-            status = os.fstat(sys.stdin.fileno()) if path == STDIN else os.stat(path)  # noqa: PTH116
-            if not os.path.isfile(path if path != STDIN else sys.stdin.fileno()):  # noqa: PTH113
-                return None
-            total += status.st_size
-        return total
+        """Return the bytes of all files as they stand on the disk; None where one is a pipe or a terminal."""
+        found = [os.fstat(sys.stdin.fileno()) if path == STDIN else Path(path).stat() for path in self._paths]
+        return sum(status.st_size for status in found) if all(stat.S_ISREG(status.st_mode) for status in found) else None
