@@ -99,11 +99,11 @@ def test_names_that_are_taken_get_a_prefix(tmp_path: Path) -> None:
 FAULTS = [
     ("a.tsv", b"a\tx\nb\n", "2", 1, r"a\.tsv:2: 1 column where the text is in column 2$"),
     ("a.tsv", b"id\ttext\na\tx\n\n", "text", 2, r"a\.tsv:3: 1 column where the text is in column 2, 'text'$"),
-    ("a.tsv", b"id\twords\n", "text", 0, r"a\.tsv:1: no column 'text' \(the header has id, words\); name it with --field$"),
+    ("a.tsv", b"id\twords\n", "text", 0, r"a\.tsv:1: no column 'text' \(the header has id, words\); .*"),
     ("a.csv", b'text,n\n"a\nb",1\nx,"2\n', "text", 2, r"a\.csv:4: not CSV: .*"),
     ("a.csv", b"id,text\n1,x\n2\n", "text", 2, r"a\.csv:3: 1 column where the text is in column 2, 'text'$"),
     ("a.jsonl", b'{"text": "x"}\n{"text"\n', "text", 1, r"a\.jsonl:2: not JSON: .*"),
-    ("a.jsonl", b'{"text": "x"}\n[1]\n', "text", 1, r"a\.jsonl:2: not a JSON object; .* as in \{\"text\": \"\.\.\.\"\}$"),
+    ("a.jsonl", b'{"text": "x"}\n[1]\n', "text", 1, r"a\.jsonl:2: not a JSON object; .*\{\"text\": \"\.\.\.\"\}$"),
     ("a.jsonl", b'{"text": "x"}\n{"t": 1}\n', "text", 1, r"a\.jsonl:2: no key 'text' \(the keys are t\); .*"),
     ("a.jsonl", b'{"text": null}\n', "text", 0, r"a\.jsonl:1: 'text' is not a string or a whole number$"),
     ("a.txt", b"words\nmore\n", "text", 0, r"a\.txt:1: cannot tell the format .*; say --input-format tsv\|csv\|jsonl$"),
