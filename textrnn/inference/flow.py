@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 Emit = Callable[[Sequence[Item]], None]
 """Takes items that were read; waits where enough of them wait already."""
 
-_CHUNK_BYTES = 1 << 17  # of text, a little more than a batch of the engine's: fewer batches are half empty
+_CHUNK_BYTES = 1 << 16  # of text, two of the engine's batches or so: smaller ones cost more for each text
 _ITEM_BYTES = 64  # that each item counts for beside its own
 _AHEAD = 2  # chunks for each worker that have been cut and not been written; and as many that have been read
 
@@ -43,7 +43,7 @@ def run_in_order(
     Args:
         read: called once, by a thread of its own, with the function that takes the items.
         compute: called by several threads at once.
-        size: the bytes of an item; a chunk has 128 KiB at most, or one item.
+        size: the bytes of an item; a chunk has 64 KiB at most, or one item.
         jobs: how many chunks are computed at once, at least 1.
 
     Raises:
