@@ -145,4 +145,6 @@ class Lines:
     def _measure(self) -> int | None:
         """Return the bytes of all files as they stand on the disk; None where one is a pipe or a terminal."""
         found = [os.fstat(sys.stdin.fileno()) if path == STDIN else Path(path).stat() for path in self._paths]
-        return sum(status.st_size for status in found) if all(stat.S_ISREG(status.st_mode) for status in found) else None
+        if not all(stat.S_ISREG(status.st_mode) for status in found):
+            return None
+        return sum(status.st_size for status in found)

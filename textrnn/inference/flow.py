@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 Emit = Callable[[Sequence[Item]], None]
 """Takes items that were read; waits where enough of them wait already."""
 
-_CHUNK_BYTES = 1 << 16  # of text, two of the engine's batches or so: smaller ones cost more for each text
+_CHUNK_BYTES = 1 << 16  # of text, about a batch of the engine's: smaller ones cost more for each text
 _ITEM_BYTES = 64  # that each item counts for beside its own
 _AHEAD = 2  # chunks for each worker that have been cut and not been written; and as many that have been read
 
