@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import errno
+import gzip
+import lzma
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from textrnn.config import load_config
-from textrnn.files import atomic_write, keep_previous, shipped, write_text
+from textrnn.files import atomic_write, compressed_write, keep_previous, shipped, write_text
 
 
 @pytest.fixture(params=[0o022, 0o077, 0o000])
@@ -176,3 +179,46 @@ def test_the_shipped_config_and_data_are_there(tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)  # they do not hang on the current folder
     assert load_config(shipped("starter.yaml")).data.train
     assert any(path.stat().st_size for path in shipped("demo").rglob("*") if path.is_file())
+
+
+UNPACK: dict[str, Callable[[bytes], bytes]] = {
+    "a.tsv": bytes,
+    "a.gz": gzip.decompress,
+    "a.XZ": lzma.decompress,
+    "a.tsv.zst": lambda data: zstandard.ZstdDecompressor().decompressobj().decompress(data),
+}
+
+
+@pytest.mark.parametrize("name", UNPACK)
+def test_the_suffix_says_how_it_is_compressed(tmp_path: Path, name: str) -> None:
+    content = [b"one\n" * 10_000, b"two\n"]
+    for _ in range(2):
+        with compressed_write(tmp_path / name) as file:
+            for part in content:
+                file.write(part)
+        assert UNPACK[name]((tmp_path / name).read_bytes()) == b"".join(content)
+        assert names(tmp_path) == [name]
+    first = (tmp_path / name).read_bytes()
+
+    def stop_halfway() -> None:
+        with compressed_write(tmp_path / name) as file:
+            file.write(b"half")
+            raise ValueError("stopped")
+
+    with pytest.raises(ValueError, match="stopped"):
+        stop_halfway()
+    assert (tmp_path / name).read_bytes() == first
+    assert names(tmp_path) == [name]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_what_is_no_file_is_written_to_as_it_stands(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.gz")
+    reader = os.open(tmp_path / "pipe.gz", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with compressed_write(tmp_path / "pipe.gz") as file:
+            file.write(b"one\n")
+        assert gzip.decompress(os.read(reader, 1 << 16)) == b"one\n"
+        assert names(tmp_path) == ["pipe.gz"]
+    finally:
+        os.close(reader)

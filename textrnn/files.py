@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
+import lzma
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
+
+import zstandard
 
 
 @contextmanager
@@ -34,6 +38,28 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         if isinstance(error, OSError) and error.errno and error.filename in (None, name):  # a full disk names no file
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
+
+
+@contextmanager
+def compressed_write(path: Path) -> Iterator[BinaryIO]:
+    """Open ``path`` for writing as :func:`atomic_write` does; what is written is compressed for .gz, .xz and .zst.
+
+    What is no file, as a named pipe or ``/dev/null``, is written to as it stands.
+    """
+    special = path.exists() and not path.is_file()
+    with path.open("wb") if special else atomic_write(path) as file:
+        suffix = path.suffix.lower()
+        if suffix == ".gz":
+            with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as content:  # the same bytes each time
+                yield cast("BinaryIO", content)
+        elif suffix == ".xz":
+            with lzma.LZMAFile(file, "wb") as content:
+                yield cast("BinaryIO", content)
+        elif suffix == ".zst":
+            with zstandard.ZstdCompressor().stream_writer(file, closefd=False) as content:
+                yield cast("BinaryIO", content)
+        else:
+            yield file
 
 
 def write_text(path: Path, text: str) -> None:

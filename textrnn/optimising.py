@@ -13,8 +13,8 @@ import numpy.typing as npt
 from textrnn.corpus.batching import pack_ids
 from textrnn.corpus.examples import Example
 from textrnn.errors import ModelError
-from textrnn.inference.rows import Array
 from textrnn.inference.engine import Engine
+from textrnn.inference.rows import Array
 from textrnn.modelfile import SavedModel, format_model, parse_model
 from textrnn.narrowing import Storage
 from textrnn.ngrams.features import Spelling

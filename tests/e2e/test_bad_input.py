@@ -69,6 +69,14 @@ CASES = [
     Case("not a choice", "train --cell rnn", USAGE, r".*'--cell'.*'rnn'"),
     Case("top-k of 0", "predict --top-k 0", USAGE, r".*'--top-k'"),
     Case("unknown output format", "predict --format xml", USAGE, r".*'--format'"),
+    Case("filter without a label", "filter a.txt", USAGE, r"missing option '--label'"),
+    Case("no jobs", "predict --jobs 0", USAGE, r".*'--jobs'"),
+    Case("input format of lines", "predict --input-format csv", USAGE, r"--input-format csv: .*name its text with --field"),
+    Case("a table in another format", "predict --field 1 --format jsonl", USAGE, r"--format jsonl: with --field records keep their own"),
+    Case("a table with its text", "predict --field 1 --with-text", USAGE, r"--with-text: with --field a record is printed whole"),
+    Case("unknown label alone", "predict --unknown-label x", USAGE, r"--unknown-label x: say with --min-prob for which lines"),
+    Case("blank unknown label", "predict --min-prob 0.5 --unknown-label=", USAGE, r"--unknown-label: it is blank"),
+    Case("output is a folder", "predict -o f", USAGE, r"--output f: a folder; name a file", {"f": folder}),
     # the config
     train("unknown key", USAGE, r"--set model\.hiden=3: model\.hiden: unknown key, did you mean 'hidden'\?", "--set model.hiden=3"),
     train("unknown section", USAGE, r"--set modell\.hidden=3: modell\.hidden: not a key", "--set modell.hidden=3"),
@@ -169,6 +177,11 @@ WITH_MODEL = [
     Case("predict a missing file", "predict a.txt gone.txt", DATA, r"gone\.txt: no such file", {"a.txt": TEXT}),
     Case("predict a folder", "predict f", DATA, r"f: a folder; name a file", {"f": folder}),
     Case("predict damaged gzip", "predict a.gz", DATA, r"a\.gz: the compressed data is damaged", {"a.gz": b"\x1f\x8b and no gzip after it"}),
+    Case("predict a field that is not there", "predict --field 2 a.tsv", DATA, r"a\.tsv:1: 1 column where the text is in column 2", {"a.tsv": b"tea\n"}),
+    Case("predict to a file, with a fault", "predict --field 1 -o out a.csv", DATA, r"a\.csv:2: not CSV", {"a.csv": b'tea\n"x\n'}),
+    Case("filter by a label that is near", "filter --label te", USAGE, r"--label te: the model has no such label; did you mean 'tea'\?"),
+    Case("filter by a label that is not", "filter --label water", USAGE, r"--label water: the model has no such label; it has coffee, tea"),
+    Case("filter a missing file", "filter --label tea gone.txt", DATA, r"gone\.txt: no such file"),
     Case("folder of runs for a run", "predict -m runs", DATA, r"runs: holds no model\.safetensors"),
 ]  # fmt: skip
 

@@ -279,6 +279,7 @@ def test_help_version_schema_and_doctor(textrnn: Run) -> None:
         "train",
         "tune",
         "predict",
+        "filter",
         "evaluate",
         "spm-train",
         "spm-encode",

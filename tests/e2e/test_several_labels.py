@@ -80,6 +80,7 @@ def test_what_predict_prints_is_training_text(folder: Path, textrnn: Run, tmp_pa
         ("evaluate a.tsv", 1, "a.tsv:2: one of the labels is empty"),
         ("evaluate a.tsv --set data.multi_label=false", 2, "--set data.multi_label=false: evaluate takes data.format,"),
         ("predict --threshold 2", 2, "--threshold"),
+        ("predict --min-prob 0.5", 2, "--min-prob 0.5: this model gives a text several labels; it has --threshold"),
     ],
 )
 def test_faults_are_told_in_a_line(command: str, status: int, message: str, folder: Path, textrnn: Run) -> None:

@@ -25,6 +25,7 @@ from textrnn.cli import (
     tune,
 )
 from textrnn.cli.console import die_on_broken_pipe, say
+from textrnn.cli.filter import filter_command
 from textrnn.errors import BackendError, ConfigError, StoppedError, TextrnnError
 
 EXIT_DATA, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
@@ -43,6 +44,7 @@ app.command("tune")(tune.tune_command)
 app.command("evaluate")(evaluate.evaluate_command)
 app.command("predict")(predict.predict_command)
 app.command("optimize")(optimize.optimize_command)
+app.command("filter")(filter_command)
 app.command("demo")(demo.demo_command)
 app.command("init")(init.init_command)
 app.command("bench")(bench.bench_command)
@@ -75,6 +77,7 @@ def root(
       textrnn evaluate test.tsv                     score the latest model
       textrnn optimize -o small valid.tsv           make it smaller
       zcat crawl.txt.gz | textrnn predict           label lines
+      textrnn filter --label refund < mails.txt     print the lines with a label
 
     Exit status: 0 done, 1 a fault in data or model, 2 a fault in the command or config, 130 interrupted.
     """

@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
-from textrnn.cli.console import hint_at_terminal, write_data
-from textrnn.cli.model import ModelOption, ThresholdOption, check_threshold, load_engine
-from textrnn.corpus.reading import STDIN, check_readable
+from textrnn.cli.lines import FieldOption, FilesArgument, InputFormatOption, JobsOption, Lines, OutputOption
+from textrnn.cli.model import ModelOption, ThresholdOption
+from textrnn.errors import ConfigError
 from textrnn.inference import OutputFormat
 
 
 def predict_command(
-    files: Annotated[list[str] | None, typer.Argument(metavar="FILE", help="Text files; - or none: stdin.")] = None,
+    files: FilesArgument = None,
     model: ModelOption = None,
     top_k: Annotated[
         int | None,
@@ -22,10 +22,31 @@ def predict_command(
         ),
     ] = None,
     threshold: ThresholdOption = None,
-    output: Annotated[OutputFormat, typer.Option("--format", help="How to print them.")] = "tsv",
+    min_prob: Annotated[
+        float | None,
+        typer.Option(
+            "--min-prob", min=0.0, max=1.0, metavar="P", help="Print --unknown-label for a label less likely than P."
+        ),
+    ] = None,
+    unknown_label: Annotated[
+        str | None,
+        typer.Option("--unknown-label", metavar="LABEL", help="That label; goes with --min-prob.  [default: unknown]"),
+    ] = None,
+    format_: Annotated[
+        OutputFormat | None,
+        typer.Option(
+            "--format",
+            help="How to print predictions: tsv with their probabilities, jsonl as objects, label alone. "
+            "With --field, records keep their own format, and label leaves the probabilities out.  [default: tsv]",
+        ),
+    ] = None,
     with_text: Annotated[bool, typer.Option("--with-text", help="Append the input line.")] = False,
+    field: FieldOption = None,
+    input_format: InputFormatOption = None,
+    output: OutputOption = None,
+    jobs: JobsOption = None,
 ) -> None:
-    """Label lines of text.
+    """Label lines of text, or one field of a table's records.
 
     Every line of FILEs or stdin gives one output line, in order. The default output is label<TAB>probability, and
     with --top-k more such pairs. A model of several labels a text prints those that it gives, likeliest first, as
@@ -33,18 +54,56 @@ def predict_command(
     valid text of the training. Files may be compressed with gzip, xz or zstd. Bytes that are not UTF-8 are read as
     U+FFFD.
 
+    With --field the records of TSV, CSV or JSON Lines are printed as they stand, with the prediction in front: as
+    columns, named label and probability where there is a header, or as the keys label, probability and (with --top-k)
+    top. Where a header or an object has one of these names already, all are named predicted_label and so on.
+
     \b
       textrnn predict reviews.txt
       zcat crawl.txt.gz | textrnn predict | cut -f1
       textrnn predict -m runs/trec-sru --top-k 3 --format jsonl questions.txt
+      textrnn predict --field text tickets.csv -o labelled.csv.gz
+      textrnn predict --min-prob 0.6 --unknown-label other < mails.txt
     """
-    from textrnn.inference.stream import predict_files
+    from textrnn.inference.stream import Labeller
 
-    paths = files or [STDIN]
-    for path in paths:
-        check_readable(path)
-    engine = load_engine(model)
-    check_threshold(engine, threshold)
-    hint_at_terminal(paths)
-    for block in predict_files(engine, paths, top_k=top_k, threshold=threshold, output=output, with_text=with_text):
-        write_data(block)
+    lines = Lines(files, field, input_format, output, jobs)
+    if field is not None:
+        _check_table_options(format_, with_text)
+    doubt = _check_doubt(min_prob, unknown_label)
+    engine = lines.open_engine(model, threshold=threshold)
+    if doubt is not None and engine.thresholds is not None:
+        raise ConfigError(f"--min-prob {min_prob}: this model gives a text several labels; it has --threshold")
+    probability, label = doubt or (0.0, "")
+    lines.run(
+        Labeller(
+            engine,
+            top_k=top_k,
+            threshold=threshold,
+            output=format_ or "tsv",
+            with_text=with_text,
+            min_prob=probability,
+            unknown_label=label,
+        )
+    )
+
+
+def _check_table_options(format_: OutputFormat | None, with_text: bool) -> None:
+    if with_text:
+        raise ConfigError("--with-text: with --field a record is printed whole; leave it out")
+    if format_ not in (None, "label"):
+        raise ConfigError(f"--format {format_}: with --field records keep their own format; leave it out")
+
+
+def _check_doubt(min_prob: float | None, unknown_label: str | None) -> tuple[float, str] | None:
+    """Return from which probability on a label is printed, and which one stands for the others."""
+    from textrnn.corpus.examples import is_label
+
+    if min_prob is None:
+        if unknown_label is not None:
+            raise ConfigError(f"--unknown-label {unknown_label}: say with --min-prob for which lines")
+        return None
+    label = "unknown" if unknown_label is None else unknown_label
+    if not is_label(label):
+        raise ConfigError("--unknown-label: it is blank, or holds a tab or a line end")
+    return min_prob, label

@@ -19,7 +19,7 @@ from textrnn.errors import DataError
 FASTTEXT_PREFIX = "__label__"
 Found = tuple["list[str]", str, int]  # labels, text, line
 
-_BY_EXTENSION: dict[str, DataFormat] = {
+BY_EXTENSION: dict[str, DataFormat] = {
     ".tsv": "tsv",
     ".csv": "csv",
     ".jsonl": "jsonl",
@@ -132,8 +132,8 @@ def _decode(path: str, lines: Iterable[bytes], start: int, *, on_fault: OnFault)
 
 def _detect(path: str, first: str, config: DataConfig) -> DataFormat:
     suffix = find_suffix(path)
-    if suffix in _BY_EXTENSION:
-        return _BY_EXTENSION[suffix]
+    if suffix in BY_EXTENSION:
+        return BY_EXTENSION[suffix]
     if first.startswith(FASTTEXT_PREFIX):
         return "fasttext"
     if first.lstrip().startswith("{"):
@@ -225,7 +225,7 @@ def _take_labels(line: str) -> tuple[list[str], str]:
 
 
 def _read_csv(path: str, lines: Iterator[str], config: DataConfig, *, on_fault: OnFault) -> Iterator[Found]:
-    rows = _read_rows(path, lines, on_fault)
+    rows = read_rows(path, lines, on_fault)
     _, header = next(((number, row) for number, row in rows if "".join(row).strip()), (1, []))
     label_at, text_at = (_find_column(path, header, name) for name in (config.label, config.text))
     for number, row in rows:
@@ -234,11 +234,11 @@ def _read_csv(path: str, lines: Iterator[str], config: DataConfig, *, on_fault: 
         if len(row) != len(header):
             on_fault(DataError(path, number, f"{len(row)} columns where the header has {len(header)}"))
             continue
-        yield _split(row[label_at], config), _join_lines(row[text_at]), number
+        yield _split(row[label_at], config), join_lines(row[text_at]), number
 
 
-def _read_rows(path: str, lines: Iterator[str], on_fault: OnFault) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows of CSV with the lines where they start."""
+def read_rows(path: str, lines: Iterator[str], on_fault: OnFault) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows of CSV with the lines where they start; they come as soon as their lines."""
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
     rows = csv.reader((f"{line}\n" for line in lines), strict=True)
     while True:
@@ -275,7 +275,12 @@ def _read_jsonl(path: str, lines: Iterator[str], config: DataConfig, *, on_fault
         yield example
 
 
-def _parse_json(path: str, line: str, config: DataConfig, *, number: int) -> Found:
+def parse_object(path: str, line: str, *, number: int, example: str) -> dict[str, Any]:
+    """Return the JSON object that ``line`` holds, line ``number`` of the file; ``example`` is what it should look like.
+
+    Raises:
+        DataError: it holds no such thing.
+    """
     try:
         row = json.loads(line)
     except RecursionError:
@@ -283,14 +288,19 @@ def _parse_json(path: str, line: str, config: DataConfig, *, number: int) -> Fou
     except ValueError as error:  # also a number with too many digits
         raise DataError(path, number, f"not JSON: {getattr(error, 'msg', None) or error}") from None
     if not isinstance(row, dict):
-        raise DataError(path, number, 'not a JSON object; write one a line, as in {"label": "a", "text": "b"}')
+        raise DataError(path, number, f"not a JSON object; write one a line, as in {example}")
+    return row
+
+
+def _parse_json(path: str, line: str, config: DataConfig, *, number: int) -> Found:
+    row = parse_object(path, line, number=number, example='{"label": "a", "text": "b"}')
     label = _take(row, config.label, path=path, number=number)
     if config.multi_label and isinstance(label, list):
-        labels = [_read_value(part, config.label, path=path, number=number) for part in label]
+        labels = [read_value(part, config.label, path=path, number=number) for part in label]
     else:
-        labels = _split(_read_value(label, config.label, path=path, number=number), config)
-    text = _read_value(_take(row, config.text, path=path, number=number), config.text, path=path, number=number)
-    return labels, _join_lines(text), number
+        labels = _split(read_value(label, config.label, path=path, number=number), config)
+    text = read_value(_take(row, config.text, path=path, number=number), config.text, path=path, number=number)
+    return labels, join_lines(text), number
 
 
 def _take(row: dict[str, Any], name: str, *, path: str, number: int) -> Any:
@@ -302,11 +312,13 @@ def _take(row: dict[str, Any], name: str, *, path: str, number: int) -> Any:
     return row[name]
 
 
-def _read_value(value: Any, name: str, *, path: str, number: int) -> str:
+def read_value(value: Any, name: str, *, path: str, number: int) -> str:
+    """Return the ``value`` of the key ``name``, which is a string or a whole number; raises DataError for others."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise DataError(path, number, f"'{name}' is not a string or a whole number")
     return str(value).encode("utf-8", errors="replace").decode("utf-8")  # JSON can escape halves of characters
 
 
-def _join_lines(text: str) -> str:
+def join_lines(text: str) -> str:
+    """Return ``text`` with blanks for its line ends."""
     return text.replace("\r\n", " ").replace("\n", " ").replace("\r", " ")

@@ -70,25 +70,29 @@ def open_bytes(path: str) -> Iterator[BinaryIO]:
 def open_raw(path: str) -> Iterator[tuple[BinaryIO, BinaryIO]]:
     """Open ``path`` as :func:`open_bytes` does; yield the file as it stands, which has a position, and its content."""
     check_readable(path)
-    raw = sys.stdin.buffer if path == STDIN else Path(path).open("rb")  # noqa: SIM115 - closed below
+    # standard input by a buffer of its own: a thread that waits in sys.stdin's would bar the way when the process ends
+    raw = open(sys.stdin.fileno(), "rb", closefd=False) if path == STDIN else Path(path).open("rb")  # noqa: SIM115
     try:
-        yield raw, _decompress(cast("BufferedReader", raw))
+        yield raw, _decompress(raw)
     except _UnreadableError as error:
         raise DataError(path, None, str(error)) from None
     except _DAMAGED as error:
         raise DataError(path, None, f"the compressed data is damaged or cut short ({error})") from None
     finally:
-        if path != STDIN:
-            raw.close()
+        raw.close()
 
 
-def read_blocks(path: str) -> Iterator[list[bytes]]:
+def read_blocks(
+    path: str, *, keep_returns: bool = False, watch: Callable[[int], None] | None = None
+) -> Iterator[list[bytes]]:
     """Yield the lines of ``path`` in blocks: each holds the lines that were there to read, at once.
 
-    A line ends at ``\\n`` only; ``\\n``, a ``\\r`` before it and a byte-order mark at the start are taken off. A last
-    line without an end counts; nothing after the last end does not. A block waits for its first whole line only.
+    A line ends at ``\\n`` only; ``\\n``, a ``\\r`` before it (unless ``keep_returns``) and a byte-order mark at the
+    start are taken off. A last line without an end counts; nothing after the last end does not. A block waits for its
+    first whole line only. ``watch`` is called before each block and at the end with the position in the file, which
+    has to have one, as it stands: that of compressed data.
     """
-    with open_bytes(path) as file:
+    with open_raw(path) as (raw, file):
         parts: list[bytes] = []  # of a line whose end has not come yet
         start = True
         while data := file.read1(_BLOCK_BYTES):  # type: ignore[attr-defined]
@@ -98,11 +102,15 @@ def read_blocks(path: str) -> Iterator[list[bytes]]:
                 continue
             lines = [b"".join(parts), *rest]
             parts = [lines.pop()]
-            yield _clean(lines, start)
+            if watch is not None:
+                watch(raw.tell())
+            yield _clean(lines, start, keep_returns)
             start = False
+        if watch is not None:
+            watch(raw.tell())
         last = b"".join(parts)
         if last and not (start and last == BYTE_ORDER_MARK):
-            yield _clean([last], start)
+            yield _clean([last], start, keep_returns)
 
 
 def read_chunks(file: BinaryIO, size: int) -> Iterator[bytes]:
@@ -138,9 +146,11 @@ def decode(line: bytes) -> str:
     return line.decode("utf-8", errors="replace")
 
 
-def _clean(lines: list[bytes], start: bool) -> list[bytes]:
+def _clean(lines: list[bytes], start: bool, keep_returns: bool) -> list[bytes]:
     if start:
         lines[0] = lines[0].removeprefix(BYTE_ORDER_MARK)
+    if keep_returns:
+        return lines
     return [line[:-1] if line.endswith(b"\r") else line for line in lines]
 
 

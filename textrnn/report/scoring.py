@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from textrnn.config import DataConfig
 from textrnn.corpus.examples import Example, read_examples
-from textrnn.inference.cells import Array
 from textrnn.inference.engine import Engine
+from textrnn.inference.rows import Array
 from textrnn.report.evaluation import Evaluation, evaluate
 from textrnn.report.sets import SetEvaluation, evaluate_sets
 
