@@ -12,6 +12,7 @@ import os
 import selectors
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,8 @@ import pytest
 import zstandard
 
 from command import find_command, run_command
+from textrnn.inference import Precision
+from textrnn.inference.products import unavailable
 
 SECONDS = 60  # what hangs fails after so long; nothing else takes it
 LINES = [
@@ -260,3 +263,29 @@ def test_a_bar_is_shown_on_a_terminal_that_nothing_else_is_printed_on(
         while not found.endswith(b"the end"):
             found += screen.read(1 << 16)
     assert (b"reading" in found) == shown
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_another_precision_gives_nearly_the_same(trained: Path, precision: Precision) -> None:
+    if unavailable(precision):
+        pytest.skip(f"this processor has no {precision}")
+    whole, narrow = (
+        [line.split("\t") for line in run_command("predict", *options, cwd=trained, stdin=TEXT).stdout.splitlines()]
+        for options in ((), ("--precision", precision))
+    )
+    assert [label for label, _ in whole] == [label for label, _ in narrow]
+    change = max(abs(float(p) - float(q)) for (_, p), (_, q) in zip(whole, narrow, strict=True))
+    assert 0 < change < 0.05
+
+
+def test_prediction_loads_no_torch(trained: Path) -> None:
+    code = (
+        "import sys; from textrnn.__main__ import main\n"
+        "sys.argv = ['textrnn', 'predict', 'a.txt', '--format', 'jsonl', '--explain']\n"
+        "try: main()\nfinally: print(*sys.modules, file=sys.stderr)"
+    )
+    (trained / "a.txt").write_bytes(TEXT[:2000])
+    done = subprocess.run([sys.executable, "-c", code], cwd=trained, capture_output=True, text=True, check=True)
+    assert len(done.stdout.splitlines()) == TEXT[:2000].count(b"\n") + 1
+    assert not {"torch", "sklearn", "scipy", "rich"} & set(done.stderr.split())
+    assert "textrnn.inference.explanation" in done.stderr.split()

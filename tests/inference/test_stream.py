@@ -16,8 +16,10 @@ from typing import Any, cast
 import pytest
 
 from samples import ODD_LINES, make_config, make_model
+from textrnn.errors import ConfigError
 from textrnn.inference import OutputFormat
 from textrnn.inference.engine import Engine, Prediction
+from textrnn.inference.explanation import explain
 from textrnn.inference.records import Record, RecordReader
 from textrnn.inference.stream import Labeller, Sieve, Worker, process
 from textrnn.tokenizer import Tokenizer
@@ -243,3 +245,30 @@ def test_a_model_of_several_labels_writes_sets(
             labels, probabilities = line.split("\t")
             assert len(labels.split(separator) if labels else []) == count
             assert len(probabilities.split(separator) if probabilities else []) == count
+
+
+def test_explanations_are_those_of_the_printed_label(engine: Engine, tmp_path: Path) -> None:
+    path = tmp_path / "lines.txt"
+    path.write_text("the parcel came late\n\n", encoding="utf-8")
+    labeller = Labeller(engine, output="jsonl", explain=True, min_prob=1.0, unknown_label="none of them")
+    first, second = map(json.loads, run(labeller, [path]).splitlines())
+    assert first["label"] == "none of them"
+    likeliest = engine.predict(["the parcel came late"])[0][0].label
+    assert first["parts"] == explain(engine, "the parcel came late", likeliest).to_dict()["parts"]
+    assert [part["text"] for part in first["parts"]] == ["the", "parcel", "came", "late"]
+    assert second["parts"] == []
+
+
+def test_explanations_go_into_objects_under_a_name_that_is_free(engine: Engine, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": "late", "parts": 3}\n', encoding="utf-8")
+    row = json.loads(run(Labeller(engine, explain=True), [path], field="text"))
+    assert row["parts"] == 3
+    assert [part["text"] for part in row["predicted_parts"]] == ["late"]
+
+
+def test_explanations_do_not_go_into_columns(engine: Engine, tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("id,text\n1,late\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"--explain: .* the input is CSV"):
+        run(Labeller(engine, explain=True), [path], field="text")

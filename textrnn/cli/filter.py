@@ -9,7 +9,7 @@ import typer
 
 from textrnn.cli.console import say
 from textrnn.cli.lines import FieldOption, FilesArgument, InputFormatOption, JobsOption, Lines, OutputOption
-from textrnn.cli.model import ModelOption, ThresholdOption
+from textrnn.cli.model import DeviceOption, ModelOption, PrecisionOption, ThresholdOption
 from textrnn.errors import ConfigError
 
 
@@ -27,6 +27,8 @@ def filter_command(
     input_format: InputFormatOption = None,
     output: OutputOption = None,
     jobs: JobsOption = None,
+    precision: PrecisionOption = "float32",
+    device: DeviceOption = "cpu",
 ) -> None:
     """Print the lines of text whose predicted label is LABEL, as they are.
 
@@ -41,7 +43,7 @@ def filter_command(
     """
     from textrnn.inference.stream import Sieve
 
-    lines = Lines(files, field, input_format, output, jobs)
+    lines = Lines(files, field, input_format, output, jobs, precision, device)
     engine = lines.open_engine(model, threshold=threshold)
     _check_labels(label, engine.labels)
     sieve = Sieve(engine, frozenset(label), min_prob=min_prob, threshold=threshold, invert=invert)

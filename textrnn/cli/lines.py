@@ -19,7 +19,7 @@ from textrnn.cli.model import check_threshold, load_engine
 from textrnn.corpus.reading import STDIN, check_readable
 from textrnn.errors import ConfigError, StoppedError
 from textrnn.files import compressed_write
-from textrnn.inference import RecordFormat
+from textrnn.inference import Precision, RecordFormat
 
 if TYPE_CHECKING:
     from textrnn.inference.engine import Engine
@@ -63,23 +63,25 @@ JobsOption = Annotated[
 
 @dataclass(frozen=True)
 class Lines:
-    """The options that say what is read, and where the output goes."""
+    """The options that say what is read, where the output goes, and what computes it."""
 
     files: list[str] | None
     field: str | None
     input_format: RecordFormat | None
     output: Path | None
     jobs: int | None
+    precision: Precision = "float32"
+    device: str = "cpu"
 
     def open_engine(self, model: Path | None, *, threshold: float | None) -> Engine:
-        """Check the options and load the model; raises ConfigError, DataError and ModelError."""
+        """Check the options and load the model; raises ConfigError, DataError, ModelError and BackendError."""
         if self.input_format is not None and self.field is None:
             raise ConfigError(f"--input-format {self.input_format}: says how a table looks; name its text with --field")
         if self._writes_to_file and self.output is not None and self.output.is_dir():
             raise ConfigError(f"--output {self.output}: a folder; name a file")
         for path in self._paths:
             check_readable(path)
-        engine = load_engine(model)
+        engine = load_engine(model, precision=self.precision, device=self.device)
         check_threshold(engine, threshold)
         return engine
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from textrnn.errors import ConfigError
+from textrnn.inference import Precision
 
 if TYPE_CHECKING:
     from textrnn.inference.engine import Engine
@@ -30,14 +31,49 @@ ThresholdOption = Annotated[
 ]
 
 
-def load_engine(model: Path | None) -> Engine:
-    """Load the model that ``-m`` named, or the latest of this folder; raises ModelError."""
+PrecisionOption = Annotated[
+    Precision,
+    typer.Option(
+        "--precision", help="Of the products with weights: bf16 and int8 are faster, where the processor has them."
+    ),
+]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="DEVICE",
+        help="cpu, or by torch, which takes seconds to load: auto, cuda, cuda:N, mps.",
+    ),
+]
+
+
+def load_engine(model: Path | None, *, precision: Precision = "float32", device: str = "cpu") -> Engine:
+    """Load the model that ``-m`` named, or the latest of this folder.
+
+    Raises:
+        ConfigError: a precision for another device than the CPU.
+        ModelError: there is no model, or it cannot be used.
+        BackendError: the device or the precision is not there.
+    """
     from textrnn.inference.engine import Engine
     from textrnn.ops.memory import keep_freed_memory
     from textrnn.runs import find_latest
 
     keep_freed_memory()
-    return Engine.load(model if model is not None else find_latest())
+    path = model if model is not None else find_latest()
+    if device == "cpu":
+        return Engine.load(path, precision=precision)
+    if precision != "float32":
+        raise ConfigError(f"--precision {precision}: for the CPU; leave it out with --device {device}")
+    from textrnn.cli.process import prepare_torch
+    from textrnn.modelfile import load_model
+
+    saved = load_model(path)
+    prepare_torch(device)
+
+    from textrnn.training.prediction import TorchNetwork
+
+    return Engine(saved, TorchNetwork(saved, device))
 
 
 def check_threshold(engine: Engine, threshold: float | None) -> None:

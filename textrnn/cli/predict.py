@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from textrnn.cli.lines import FieldOption, FilesArgument, InputFormatOption, JobsOption, Lines, OutputOption
-from textrnn.cli.model import ModelOption, ThresholdOption
+from textrnn.cli.model import DeviceOption, ModelOption, PrecisionOption, ThresholdOption
 from textrnn.errors import ConfigError
 from textrnn.inference import OutputFormat
 
@@ -41,10 +41,15 @@ def predict_command(
         ),
     ] = None,
     with_text: Annotated[bool, typer.Option("--with-text", help="Append the input line.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="With JSON: what each word does to the label's probability, as parts.")
+    ] = False,
     field: FieldOption = None,
     input_format: InputFormatOption = None,
     output: OutputOption = None,
     jobs: JobsOption = None,
+    precision: PrecisionOption = "float32",
+    device: DeviceOption = "cpu",
 ) -> None:
     """Label lines of text, or one field of a table's records.
 
@@ -55,8 +60,9 @@ def predict_command(
     U+FFFD.
 
     With --field the records of TSV, CSV or JSON Lines are printed as they stand, with the prediction in front: as
-    columns, named label and probability where there is a header, or as the keys label, probability and (with --top-k)
-    top. Where a header or an object has one of these names already, all are named predicted_label and so on.
+    columns, named label and probability where there is a header, or as the keys label, probability, (with --top-k)
+    top and (with --explain) parts. Where a header or an object has one of these names already, all are named
+    predicted_label and so on.
 
     \b
       textrnn predict reviews.txt
@@ -64,12 +70,15 @@ def predict_command(
       textrnn predict -m runs/trec-sru --top-k 3 --format jsonl questions.txt
       textrnn predict --field text tickets.csv -o labelled.csv.gz
       textrnn predict --min-prob 0.6 --unknown-label other < mails.txt
+      textrnn predict --format jsonl --explain < mails.txt
     """
     from textrnn.inference.stream import Labeller
 
-    lines = Lines(files, field, input_format, output, jobs)
+    lines = Lines(files, field, input_format, output, jobs, precision, device)
     if field is not None:
         _check_table_options(format_, with_text)
+    elif explain and format_ != "jsonl":
+        raise ConfigError("--explain: prints objects; say --format jsonl")
     doubt = _check_doubt(min_prob, unknown_label)
     engine = lines.open_engine(model, threshold=threshold)
     if doubt is not None and engine.thresholds is not None:
@@ -84,6 +93,7 @@ def predict_command(
             with_text=with_text,
             min_prob=probability,
             unknown_label=label,
+            explain=explain,
         )
     )
 

@@ -21,7 +21,7 @@ from textrnn.corpus.reading import decode, read_blocks
 from textrnn.errors import DataError
 from textrnn.inference import RecordFormat
 
-NAMES = ("label", "probability", "top")
+NAMES = ("label", "probability", "top", "parts")
 """The columns or keys that a prediction may add to a record."""
 
 _PREFIX = "predicted_"

@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import NamedTuple, Protocol
 
+from textrnn.errors import ConfigError
 from textrnn.inference import OutputFormat
 from textrnn.inference.engine import Engine, Prediction
+from textrnn.inference.explanation import explain
 from textrnn.inference.flow import run_in_order
 from textrnn.inference.records import NAMES, Record, RecordReader
 
@@ -49,6 +51,10 @@ class Labeller:
     Lines become what ``output`` says, with the line behind it where ``with_text`` is set. Records of tables stay as
     they are but for the columns or keys that are put in front: the label with ``output="label"``, else the probability
     too. A label that is less likely than ``min_prob`` gives way to ``unknown_label``; for models of one label a text.
+    With ``explain`` an object of JSON tells what each part of the text does (:mod:`textrnn.inference.explanation`).
+
+    Raises:
+        ConfigError: ``explain`` where the output is not JSON.
     """
 
     engine: Engine
@@ -58,12 +64,15 @@ class Labeller:
     with_text: bool = False
     min_prob: float = 0.0
     unknown_label: str = "unknown"
+    explain: bool = False
 
     def __call__(self, records: Sequence[Record], threads: int) -> Output:
         """Return a line for each of ``records``."""
+        if self.explain and (table := next((r.format for r in records if r.format in {"tsv", "csv"}), None)):
+            raise ConfigError(f"--explain: tells of words in JSON, and the input is {table.upper()}; leave it out")
         found = _predict(self.engine, records, top_k=self.top_k, threshold=self.threshold, threads=threads)
         lines = [
-            self._format_header(record) if predictions is None else self._format(record, self._doubt(predictions))
+            self._format_header(record) if predictions is None else self._format(record, predictions, threads)
             for record, predictions in zip(records, found, strict=True)
         ]
         count = sum(record.text is not None for record in records)
@@ -74,12 +83,15 @@ class Labeller:
             return [replace(found[0], label=self.unknown_label), *found[1:]]
         return found
 
-    def _format(self, record: Record, found: list[Prediction]) -> bytes:
+    def _format(self, record: Record, predictions: list[Prediction], threads: int) -> bytes:
         """Return the output line of ``record``, with its end."""
-        if record.format == "jsonl":
-            return _put_in_front(self._make_row(found, record.prefix), record.raw)
-        if record.format == "line" and self.output == "jsonl":
-            row = self._make_row(found, "")
+        found = self._doubt(predictions)
+        if record.format == "jsonl" or (record.format == "line" and self.output == "jsonl"):
+            row = self._make_row(found, record.prefix)
+            if self.explain:
+                row |= self._explain(record, predictions, threads)
+            if record.format == "jsonl":
+                return _put_in_front(row, record.raw)
             if self.with_text:
                 row["text"] = record.text
             return json.dumps(row, ensure_ascii=False).encode() + b"\n"
@@ -88,6 +100,12 @@ class Labeller:
             return ",".join(map(_quote, fields)).encode() + b"," + record.raw + b"\n"
         line = "\t".join(fields).encode()
         return line + b"\t" + record.raw + b"\n" if self.with_text or record.format == "tsv" else line + b"\n"
+
+    def _explain(self, record: Record, found: list[Prediction], threads: int) -> dict[str, object]:
+        assert record.text is not None  # headers have no predictions
+        labels = [p.label for p in found] if self._gives_sets else found[0].label
+        parts = explain(self.engine, record.text, labels, threads=threads).to_dict()
+        return {record.prefix + name: value for name, value in parts.items()}
 
     def _format_header(self, record: Record) -> bytes:
         names = [record.prefix + name for name in NAMES[: 1 if self.output == "label" else 2]]
@@ -110,7 +128,7 @@ class Labeller:
 
     def _make_row(self, found: list[Prediction], prefix: str) -> dict[str, object]:
         """Return the prediction as an object of JSON, its keys with ``prefix``."""
-        label, probability, top = (prefix + name for name in NAMES)
+        label, probability, top, _ = (prefix + name for name in NAMES)
         pairs = [{"label": p.label, "probability": round(p.probability, 6)} for p in found]
         row: dict[str, object] = (
             {name: [pair[key] for pair in pairs] for name, key in ((label, "label"), (probability, "probability"))}
