@@ -261,10 +261,10 @@ def test_explanations_are_those_of_the_printed_label(engine: Engine, tmp_path: P
 
 def test_explanations_go_into_objects_under_a_name_that_is_free(engine: Engine, tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
-    path.write_text('{"text": "late", "parts": 3}\n', encoding="utf-8")
+    path.write_text('{"text": "came late", "parts": 3}\n', encoding="utf-8")
     row = json.loads(run(Labeller(engine, explain=True), [path], field="text"))
     assert row["parts"] == 3
-    assert [part["text"] for part in row["predicted_parts"]] == ["late"]
+    assert [part["text"] for part in row["predicted_parts"]] == ["came", "late"]
 
 
 def test_explanations_do_not_go_into_columns(engine: Engine, tmp_path: Path) -> None:
