@@ -40,11 +40,14 @@ VectorsFile = Annotated[
 Out = Annotated[Path | None, typer.Option(metavar="FOLDER", help="The run folder.  [default: runs/NAME-CELL]")]
 Layers = Annotated[int | None, typer.Option(metavar="N", help="Recurrent layers.  [default: 2]")]
 Hidden = Annotated[int | None, typer.Option(metavar="N", help="Width, per direction.  [default: 128]")]
-Epochs = Annotated[int | None, typer.Option(metavar="N", help="Passes over the text, at most.  [default: 20]")]
+Epochs = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Passes over the text, at most.  [default: 12, and up to 30 on small text]"),
+]
 BatchSize = Annotated[
     int | None, typer.Option(metavar="N", help="Texts in a step.  [default: 8 to 32, by the number of texts]")
 ]
-Rate = Annotated[float | None, typer.Option(metavar="RATE", help="Highest learning rate.  [default: 0.002]")]
+Rate = Annotated[float | None, typer.Option(metavar="RATE", help="Highest learning rate.  [default: 0.003]")]
 Seed = Annotated[int | None, typer.Option(metavar="N", help="Fixes everything drawn at random.  [default: 42]")]
 Device = Annotated[
     str | None, typer.Option(metavar="auto|cpu|cuda|cuda:N|mps", help="Where to train.  [default: auto]")
