@@ -6,6 +6,8 @@ import errno
 import gzip
 import lzma
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -222,3 +224,34 @@ def test_what_is_no_file_is_written_to_as_it_stands(tmp_path: Path) -> None:
         assert names(tmp_path) == ["pipe.gz"]
     finally:
         os.close(reader)
+
+
+def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path: Path) -> None:
+    (tmp_path / "real.txt").write_bytes(b"before")
+    (tmp_path / "link.txt").symlink_to("real.txt")
+    with compressed_write(tmp_path / "link.txt") as file:
+        file.write(b"after")
+    assert (tmp_path / "link.txt").is_symlink()
+    assert (tmp_path / "real.txt").read_bytes() == b"after"
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="there is no /dev/stdout")
+def test_standard_output_by_its_name_is_appended_to(tmp_path: Path) -> None:
+    code = "from pathlib import Path; from textrnn.files import compressed_write\n"
+    code += "with compressed_write(Path('/dev/stdout')) as file: file.write(b'more')"
+    (tmp_path / "log").write_bytes(b"before, ")
+    with (tmp_path / "log").open("ab") as log:
+        subprocess.run([sys.executable, "-c", code], stdout=log, check=True)
+    assert (tmp_path / "log").read_bytes() == b"before, more"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert done.stdout == b"more"
+
+
+def test_compressed_files_are_the_same_bytes_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    contents = []
+    for now in (1e9, 2e9):
+        monkeypatch.setattr("gzip.time.time", lambda now=now: now)
+        with compressed_write(tmp_path / "a.gz") as file:
+            file.write(b"tea")
+        contents.append((tmp_path / "a.gz").read_bytes())
+    assert contents[0] == contents[1]

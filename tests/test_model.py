@@ -167,3 +167,10 @@ def test_the_example_of_the_docs_runs(trained: Path) -> None:
     assert shape == "(2, 2)"
     assert [row.split()[0] for row in rows] == ["green", "tea", "please"]
     assert all(-1 <= float(row.split()[1]) <= 1 for row in rows)
+
+
+def test_an_unknown_precision_and_no_label_are_refused(trained: Path) -> None:
+    with pytest.raises(ValueError, match="precision should be one of float32, bf16, int8, not 'fp16'"):
+        textrnn.load(trained / "runs/small", precision="fp16")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="one label at least"):
+        textrnn.load(trained / "runs/small").explain("tea", label=[])

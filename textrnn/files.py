@@ -44,10 +44,11 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 def compressed_write(path: Path) -> Iterator[BinaryIO]:
     """Open ``path`` for writing as :func:`atomic_write` does; what is written is compressed for .gz, .xz and .zst.
 
-    What is no file, as a named pipe or ``/dev/null``, is written to as it stands.
+    What is no file, as a named pipe, and everything in ``/dev`` is written to as it stands; of a link the file that it
+    leads to is written.
     """
-    special = path.exists() and not path.is_file()
-    with path.open("wb") if special else atomic_write(path) as file:
+    special = path.exists() and (not path.is_file() or path.is_relative_to("/dev"))
+    with path.open("ab") if special else atomic_write(path.resolve() if path.is_symlink() else path) as file:
         suffix = path.suffix.lower()
         if suffix == ".gz":
             with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as content:  # the same bytes each time

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,8 @@ class Model:
     @classmethod
     def load(cls, path: str | os.PathLike[str] | None = None, *, precision: Precision = "float32") -> Model:
         """Load what :func:`textrnn.load` says, and raise what it raises."""
+        if precision not in get_args(Precision):
+            raise ValueError(f"precision should be one of {', '.join(get_args(Precision))}, not {precision!r}")
         found = find_latest("with its path") if path is None else Path(path)
         return cls(Engine.load(found, precision=precision))
 

@@ -2,53 +2,11 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 
 import pytest
 
-from textrnn.cli.console import hold_interrupts, write_data
-
-
-def test_ctrl_c_waits_for_the_end_of_the_block() -> None:
-    steps = []
-
-    def write() -> None:
-        with hold_interrupts():
-            signal.raise_signal(signal.SIGINT)
-            steps.append("written")
-        steps.append("went on")
-
-    with pytest.raises(KeyboardInterrupt):
-        write()
-    assert steps == ["written"]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-def test_a_second_one_does_not_wait() -> None:
-    steps = []
-
-    def write() -> None:
-        with hold_interrupts():
-            signal.raise_signal(signal.SIGINT)
-            steps.append("first")
-            signal.raise_signal(signal.SIGINT)
-            steps.append("second")
-
-    with pytest.raises(KeyboardInterrupt):
-        write()
-    assert steps == ["first"]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-def test_where_it_is_ignored_it_stays_ignored() -> None:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with hold_interrupts():
-            signal.raise_signal(signal.SIGINT)
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGINT, before)
+from textrnn.cli.console import write_data
 
 
 def test_a_stream_that_takes_a_part_gets_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ def test_ctrl_c_is_told_with_what_was_done(
     path = tmp_path / "a.tsv"
     path.write_bytes(b"x" * (1 << 17) + b"\ny\n")  # a chunk each
     with pytest.raises(StoppedError) as error:
-        Lines([str(path)], field, None, None, jobs=1).run(stop_at_y)
+        Lines(files=[str(path)], field=field, input_format=None, output=None, jobs=1).run(stop_at_y)
     assert error.value.number == signal.SIGINT
     assert str(error.value) == f"interrupted after 1 {what}"
     assert capfdbinary.readouterr().out == b"x\n"
@@ -38,11 +38,13 @@ def test_a_file_is_written_whole_or_not(tmp_path: Path) -> None:
     source, target = tmp_path / "a.txt", tmp_path / "out"
     source.write_bytes(b"y\n")
     with pytest.raises(StoppedError, match=rf"^interrupted after 0 lines; {target} was not written$"):
-        Lines([str(source)], None, None, target, jobs=1).run(stop_at_y)
+        Lines(files=[str(source)], field=None, input_format=None, output=target, jobs=1).run(stop_at_y)
     assert not target.exists()
     source.write_bytes(b"x\n")
-    assert Lines([str(source)], None, None, target, jobs=1).run(stop_at_y) == (1, 1)
+    assert Lines(files=[str(source)], field=None, input_format=None, output=target, jobs=1).run(stop_at_y) == (1, 1)
     assert target.read_bytes() == b"x\n"
     with pytest.raises(DataError, match="no such file"):
-        Lines([str(source), str(tmp_path / "gone")], None, None, target, jobs=1).run(stop_at_y)
+        Lines(files=[str(source), str(tmp_path / "gone")], field=None, input_format=None, output=target, jobs=1).run(
+            stop_at_y
+        )
     assert target.read_bytes() == b"x\n"

@@ -9,10 +9,12 @@ import io
 import json
 import lzma
 import os
+import re
 import selectors
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -135,10 +137,23 @@ def test_ctrl_c_leaves_whole_lines(trained: Path, tmp_path: Path) -> None:
         assert output.endswith(b"\n")
         count = output.count(b"\n") + 1
         assert command.stderr.read().decode() == f"textrnn: interrupted after {count:,} lines\n"
-    with running(trained, *arguments, "--output", str(tmp_path / "out.tsv")) as command:
-        command.process.send_signal(signal.SIGINT)
-        assert command.process.wait(SECONDS) in (130, -signal.SIGINT)
-        assert not (tmp_path / "out.tsv").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_is_stopped_leaves_no_part_of_a_file(trained: Path, tmp_path: Path, number: signal.Signals) -> None:
+    (tmp_path / "big.txt").write_bytes(TEXT * 40)
+    folder = tmp_path / "out"
+    with running(trained, "predict", str(tmp_path / "big.txt"), "--output", str(folder / "out.tsv")) as command:
+        deadline = time.monotonic() + SECONDS
+        while not (folder.exists() and any(folder.iterdir())):  # its temporary file
+            assert time.monotonic() < deadline, "nothing is written"
+            time.sleep(0.01)
+        command.process.send_signal(number)
+        command.process.send_signal(number)  # of somebody impatient
+        assert command.process.wait(SECONDS) == 128 + number
+        said = command.stderr.read().decode()
+        assert re.fullmatch(r"textrnn: interrupted after [\d,]+ lines; .*out\.tsv was not written\n", said)
+    assert list(folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("arguments", [("predict",), ("filter", "--label", "tea")])

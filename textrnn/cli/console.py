@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
-from collections.abc import Iterator
-from types import FrameType
 
 from textrnn.errors import DataError
 
@@ -26,29 +24,6 @@ def write_data(data: str | bytes) -> None:
     while rest:  # with PYTHONUNBUFFERED a signal may end a write halfway
         rest = rest[sys.stdout.buffer.write(rest) :]
     sys.stdout.buffer.flush()
-
-
-@contextlib.contextmanager
-def hold_interrupts() -> Iterator[None]:
-    """Have a first Ctrl-C wait for the end of the block, so that what it writes is whole; a second does not wait."""
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # ignored, as of a job in the background
-        yield
-        return
-    came = False
-
-    def note(number: int, frame: FrameType | None) -> None:
-        nonlocal came
-        if came:
-            signal.default_int_handler(number, frame)
-        came = True
-
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    if came:
-        raise KeyboardInterrupt
 
 
 def die_on_broken_pipe() -> None:

@@ -43,7 +43,15 @@ def filter_command(
     """
     from textrnn.inference.stream import Sieve
 
-    lines = Lines(files, field, input_format, output, jobs, precision, device)
+    lines = Lines(
+        files=files,
+        field=field,
+        input_format=input_format,
+        output=output,
+        jobs=jobs,
+        precision=precision,
+        device=device,
+    )
     engine = lines.open_engine(model, threshold=threshold)
     _check_labels(label, engine.labels)
     sieve = Sieve(engine, frozenset(label), min_prob=min_prob, threshold=threshold, invert=invert)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from textrnn.cli.console import hint_at_terminal, hold_interrupts, write_data
+from textrnn.cli.console import hint_at_terminal, write_data
 from textrnn.cli.model import check_threshold, load_engine
+from textrnn.cli.stops import Stops
 from textrnn.corpus.reading import STDIN, check_readable
 from textrnn.errors import ConfigError, StoppedError
 from textrnn.files import compressed_write
@@ -61,7 +62,11 @@ JobsOption = Annotated[
 ]
 
 
-@dataclass(frozen=True)
+# SIGINT is told of with the number of lines; the others leave no half-written file behind
+_ENDS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Lines:
     """The options that say what is read, where the output goes, and what computes it."""
 
@@ -90,7 +95,7 @@ class Lines:
 
         Raises:
             DataError: a fault in a file; the output of what stands before it was written to stdout, none to a file.
-            StoppedError: Ctrl-C; what was written before is whole lines.
+            StoppedError: Ctrl-C, or a signal that ends the process; what was written before is whole lines.
         """
         from textrnn.inference.records import RecordReader
         from textrnn.inference.stream import process
@@ -98,21 +103,23 @@ class Lines:
 
         hint_at_terminal(self._paths)
         records = kept = 0
+        stops = Stops(_ENDS if self._writes_to_file else _ENDS[:1])
         try:
-            with ExitStack() as stack:
+            with stops, ExitStack() as stack:
                 write = stack.enter_context(self._open_output())
                 watch = stack.enter_context(self._show_progress())
                 reader = RecordReader(field=self.field, format=self.input_format, watch=watch)
                 outputs = process(reader, self._paths, worker, jobs=self.jobs or default_threads())
                 for output in stack.enter_context(closing(outputs)):
-                    with hold_interrupts():
+                    with stops.hold():
                         if output.data:
                             write(output.data)
                         records, kept = records + output.records, kept + output.kept
         except KeyboardInterrupt:
             lost = f"; {self.output} was not written" if self._writes_to_file else ""
             what = "lines" if self.field is None else "records"
-            raise StoppedError(signal.SIGINT, f"interrupted after {records:,} {what}{lost}") from None
+            number = stops.received or signal.SIGINT
+            raise StoppedError(number, f"interrupted after {records:,} {what}{lost}") from None
         return records, kept
 
     @property

@@ -1,4 +1,4 @@
-"""The options ``-m`` and ``--threshold``: which model a command works with, and when it gives a label."""
+"""The options that say which model a command works with, how it computes, and when it gives a label."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from textrnn.cli.console import say
 from textrnn.errors import ConfigError
 from textrnn.inference import Precision
 
@@ -61,6 +62,8 @@ def load_engine(model: Path | None, *, precision: Precision = "float32", device:
 
     keep_freed_memory()
     path = model if model is not None else find_latest()
+    if device == "auto":
+        device = choose_device()
     if device == "cpu":
         return Engine.load(path, precision=precision)
     if precision != "float32":
@@ -74,6 +77,19 @@ def load_engine(model: Path | None, *, precision: Precision = "float32", device:
     from textrnn.training.prediction import TorchNetwork
 
     return Engine(saved, TorchNetwork(saved, device))
+
+
+def choose_device() -> str:
+    """Return ``cuda`` where torch finds such a device, else ``cpu``, and say which on stderr."""
+    from textrnn.cli.process import prepare_torch
+
+    prepare_torch("auto")
+
+    from textrnn.training.device import resolve_device
+
+    found = resolve_device("auto").type
+    say(f"device auto: {found}")
+    return found
 
 
 def check_threshold(engine: Engine, threshold: float | None) -> None:

@@ -74,9 +74,19 @@ def predict_command(
     """
     from textrnn.inference.stream import Labeller
 
-    lines = Lines(files, field, input_format, output, jobs, precision, device)
+    lines = Lines(
+        files=files,
+        field=field,
+        input_format=input_format,
+        output=output,
+        jobs=jobs,
+        precision=precision,
+        device=device,
+    )
     if field is not None:
         _check_table_options(format_, with_text)
+        if explain and (input_format or "jsonl") != "jsonl":
+            raise ConfigError(f"--explain: tells of words in JSON, and the input is {input_format}; leave it out")
     elif explain and format_ != "jsonl":
         raise ConfigError("--explain: prints objects; say --format jsonl")
     doubt = _check_doubt(min_prob, unknown_label)

@@ -6,6 +6,7 @@ import csv
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import PurePath
@@ -140,8 +141,9 @@ def _detect(path: str, first: str, config: DataConfig) -> DataFormat:
         return "jsonl"
     if "\t" in first:
         return "tsv"
-    if {config.label, config.text} <= set(next(csv.reader([first]), [])):
-        return "csv"
+    with suppress(csv.Error):
+        if {config.label, config.text} <= set(next(csv.reader([first]), [])):
+            return "csv"
     if not first.strip():
         raise DataError(path, None, "holds no labelled text")
     raise DataError(

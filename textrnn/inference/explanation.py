@@ -59,12 +59,14 @@ def explain(
     pieces costs as much as P + 2 texts of N pieces.
 
     Raises:
-        ValueError: the model has no such label.
+        ValueError: the model has no such label, or gives a text one label and none is named.
     """
     if label is None:
         labels = [found.label for found in engine.predict([text], threads=threads)[0]]
     else:
         labels = [label] if isinstance(label, str) else list(label)
+        if not labels and engine.thresholds is None:
+            raise ValueError("label should name one label at least")
     columns = _find_columns(engine.labels, labels)
     ids, lengths = engine.encode([text, ""])
     whole, nothing = np.split(ids, lengths[:1])

@@ -8,6 +8,7 @@ here looks at a clock.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
@@ -24,6 +25,7 @@ Emit = Callable[[Sequence[Item]], None]
 
 _CHUNK_BYTES = 1 << 16  # of text, about a batch of the engine's: smaller ones cost more for each text
 _ITEM_BYTES = 64  # that each item counts for beside its own
+_PATIENCE = 0.5 if sys.platform == "win32" else None  # s: Windows tells of Ctrl-C between two waits only
 _AHEAD = 2  # chunks for each worker that have been cut and not been written; and as many that have been read
 
 
@@ -155,7 +157,8 @@ class _Flow(Generic[Item, Result]):
 
     def _wait_for_chunk(self) -> Future[Result] | list[Item] | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._chunks or self._ended)
+            while not self._changed.wait_for(lambda: self._chunks or self._ended, _PATIENCE):
+                pass
             if self._chunks:
                 return self._chunks[0]
             if self._error is not None:

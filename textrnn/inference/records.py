@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import chain
 from typing import Literal, NamedTuple, cast
 
@@ -136,8 +138,9 @@ class RecordReader:
             return "jsonl"
         if "\t" in text:
             return "tsv"
-        if self._field in next(csv.reader([text.removesuffix("\r")]), []):
-            return "csv"
+        with suppress(csv.Error):
+            if self._field in next(csv.reader([text.removesuffix("\r")]), []):
+                return "csv"
         raise DataError(path, 1, "cannot tell the format from the name or this line; say --input-format tsv|csv|jsonl")
 
     def _parse_tsv(self, path: str, lines: Iterator[bytes]) -> Iterator[Record]:
@@ -157,7 +160,7 @@ class RecordReader:
             for number, row in read_rows(path, spell(), refuse):
                 raw = b"\n".join(taken)
                 taken.clear()
-                if len(row) > 1 or "".join(row).strip():
+                if len(row) > 1 or "".join(row).strip(" \t\r\n"):
                     yield number, raw, [cell.replace(_NUL_STANDS_AS, _NUL).encode("latin-1") for cell in row]
 
         return self._take_field(path, "csv", give_rows())
@@ -215,7 +218,7 @@ class RecordReader:
 
 def is_number(field: str) -> bool:
     """Whether ``field`` is the number of a column, not a name."""
-    return field.isascii() and field.isdigit() and int(field) > 0
+    return re.fullmatch("0*[1-9][0-9]{0,8}", field) is not None
 
 
 def find_prefix(names: Collection[str]) -> str:

@@ -29,6 +29,8 @@ def resolve_device(name: str, *, local_rank: int | None = None) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise BackendError(f"device {name}: there is no such device; see 'textrnn doctor'") from None
+    if device.type not in {"cpu", "cuda", "mps"}:
+        raise BackendError(f"device {name}: textrnn computes on cpu, cuda and mps")
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if count == 0:
