@@ -78,6 +78,7 @@ CASES = [
     Case("a table with its text", "predict --field 1 --with-text", USAGE, r"--with-text: with --field a record is printed whole"),
     Case("unknown label alone", "predict --unknown-label x", USAGE, r"--unknown-label x: say with --min-prob for which lines"),
     Case("blank unknown label", "predict --min-prob 0.5 --unknown-label=", USAGE, r"--unknown-label: it is blank"),
+    Case("output of another kind", "predict -o a.tsv.bz2", USAGE, r"--output a\.tsv\.bz2: what is written is plain, or \.gz, \.xz or \.zst"),
     Case("output is a folder", "predict -o f", USAGE, r"--output f: a folder; name a file", {"f": folder}),
     # the config
     train("unknown key", USAGE, r"--set model\.hiden=3: model\.hiden: unknown key, did you mean 'hidden'\?", "--set model.hiden=3"),

@@ -308,3 +308,10 @@ def test_prediction_loads_no_torch(trained: Path) -> None:
     assert len(done.stdout.splitlines()) == TEXT[:2000].count(b"\n") + 1
     assert not {"torch", "sklearn", "scipy", "rich"} & set(done.stderr.split())
     assert "textrnn.inference.explanation" in done.stderr.split()
+
+
+def test_a_table_that_is_labelled_by_lines_is_told_of(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"text\ntea\n"))
+    said = b"every line is labelled as a whole; --field labels one column or key of a table"
+    assert said in run_command("predict", tmp_path / "a.csv.gz", cwd=trained).stderr
+    assert run_command("predict", "--field", "text", tmp_path / "a.csv.gz", cwd=trained).stderr == b""

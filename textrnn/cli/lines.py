@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from textrnn.cli.console import hint_at_terminal, write_data
+from textrnn.cli.console import hint_at_terminal, say, write_data
 from textrnn.cli.model import check_threshold, load_engine
 from textrnn.cli.stops import Stops
 from textrnn.corpus.reading import STDIN, check_readable
@@ -66,6 +66,15 @@ JobsOption = Annotated[
 _ENDS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
+_OTHER_KINDS = frozenset({".bz2", ".zip", ".7z", ".lz4", ".br"})
+
+
+def _is_table(path: str) -> bool:
+    from textrnn.corpus.examples import BY_EXTENSION, find_suffix
+
+    return find_suffix(path) in BY_EXTENSION
+
+
 @dataclass(frozen=True, kw_only=True)
 class Lines:
     """The options that say what is read, where the output goes, and what computes it."""
@@ -84,10 +93,14 @@ class Lines:
             raise ConfigError(f"--input-format {self.input_format}: says how a table looks; name its text with --field")
         if self._writes_to_file and self.output is not None and self.output.is_dir():
             raise ConfigError(f"--output {self.output}: a folder; name a file")
+        if self._writes_to_file and self.output is not None and self.output.suffix.lower() in _OTHER_KINDS:
+            raise ConfigError(f"--output {self.output}: what is written is plain, or .gz, .xz or .zst")
         for path in self._paths:
             check_readable(path)
         engine = load_engine(model, precision=self.precision, device=self.device)
         check_threshold(engine, threshold)
+        if self.field is None and (table := next(filter(_is_table, self._paths), None)):
+            say(f"{table}: every line is labelled as a whole; --field labels one column or key of a table")
         return engine
 
     def run(self, worker: Worker) -> tuple[int, int]:

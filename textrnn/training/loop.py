@@ -67,6 +67,7 @@ class Trainer:
         self.progress = Progress()
         self.kept: Path | None = None
         self.saved = False
+        self._alone = False  # the n-grams of the best epoch
         self._written = time.monotonic()
 
     @property
@@ -97,6 +98,10 @@ class Trainer:
                 progress.begin_epoch(record.epoch + 1)
         if self.ranks.is_first:
             run.finish()
+            if self._alone:
+                reporter.note(
+                    "on valid the n-grams alone are best: the network has no share in the scores; train longer"
+                )
         self.ranks.wait()
         return best
 
@@ -189,6 +194,8 @@ class Trainer:
         kept = run.claim(self.config)
         run.write(record, self.snapshot() if record.best else None)
         self.saved = True
+        if record.best:
+            self._alone = self.judge.ngram_share == 1
         self.tell(kept, run, reporter)
         if record.epoch == 1 and run.is_latest:
             try:
