@@ -102,7 +102,7 @@ def find_model(path: Path) -> Path:
 def load_model(path: Path) -> SavedModel:
     """Read the model file at ``path`` (or in that run folder). Nothing in a file can run code.
 
-    What the file holds as float32 are read-only views of its memory, which processes that use them as they are share.
+    Weights that the file holds as float32 are read-only views of its memory, which processes share until they copy it.
     As long as there is one the file is mapped, and Windows would not let it be replaced: training, which writes a run
     folder's model anew with each best epoch, keeps none that it has read from there.
 

@@ -2,7 +2,7 @@
 
 The package ``safetensors`` reads what this writes, and the other way round. It copies each tensor, so that every
 process has its own; here they are pages of the file, which nobody waits for, and which processes share as far as they
-make no copies themselves.
+make no copies of them.
 """
 
 from __future__ import annotations
