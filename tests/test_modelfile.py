@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import shutil
 from contextlib import suppress
@@ -21,6 +22,7 @@ from textrnn.config import Config
 from textrnn.errors import ModelError
 from textrnn.inference.engine import Engine
 from textrnn.modelfile import (
+    MODEL_NAME,
     SavedModel,
     expected_shapes,
     find_model,
@@ -104,6 +106,18 @@ def test_a_run_folder_names_its_model(saved: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ModelError, match=r"holds no model\.safetensors"):
         find_model(tmp_path / "empty")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_what_is_no_file_is_told(tmp_path: Path) -> None:
+    for path in (tmp_path / "pipe", tmp_path / MODEL_NAME):  # by its name, and in a run folder
+        os.mkfifo(path)
+    reader, writer = os.pipe()  # as the shell's <(...)
+    for path in (tmp_path / "pipe", tmp_path, Path(f"/dev/fd/{reader}"), Path(os.devnull)):
+        with pytest.raises(ModelError, match=r": not a file; name a model file or a run folder$"):
+            load_model(path)
+    for end in (reader, writer):
+        os.close(end)
 
 
 def test_a_file_cut_anywhere_is_refused(saved: Path) -> None:

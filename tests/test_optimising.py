@@ -170,6 +170,39 @@ def test_a_higher_loss_is_reason_to_keep_more(
         assert search(optimiser, [0.3], max_drop=100)[0].share == 0.3  # with nothing milder accuracy decides
 
 
+def test_a_loss_that_rises_is_told_where_milder_steps_are_not_smaller(
+    model: SavedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = make_optimiser(model, tmp_path).take("int8", 1.0).content
+    (tmp_path / "model.safetensors").write_bytes(content)
+    again = Optimiser(tmp_path / "model.safetensors", load_model(tmp_path), EXAMPLES)
+    rise = again.take("int8", 0.3).loss_rise
+    assert rise is not None
+    monkeypatch.setattr("textrnn.optimising.MAX_RISE", rise - 1e-3)
+    with pytest.raises(ModelError) as caught:
+        search(again, [1.0, 0.3], max_drop=100)
+    assert str(caught.value) == (
+        f"{tmp_path / 'model.safetensors'}: loss would rise by {rise:.4f}, and {rise - 1e-3:g} is allowed; "
+        "nothing is written; --ngrams 0.3 takes it as it is"
+    )
+    assert search(again, [0.3], max_drop=100)[0].share == 0.3  # as it says
+
+
+def test_a_drop_of_just_what_is_allowed_is_allowed(model: SavedModel, tmp_path: Path) -> None:
+    path = tmp_path / "small.safetensors"
+    path.write_bytes(make_optimiser(model, tmp_path).take("int8", 0.005).content)
+    said = [
+        found[0].label == example.label
+        for found, example in zip(Engine.load(path).predict(SENTENCES), EXAMPLES, strict=True)
+    ]
+    right, wrong = (EXAMPLES[said.index(value)] for value in (True, False))
+    optimiser = make_optimiser(model, tmp_path, [right] * 7 + [wrong] * 3)
+    assert optimiser.take("int8", 0.005).drop > 30  # by the rounding of 1.0 - 0.7 alone
+    assert search(optimiser, [0.005], max_drop=30)[0].share == 0.005
+    with pytest.raises(ModelError, match=r"fall by 30\.00 points"):
+        search(optimiser, [0.005], max_drop=30 - 1e-6)
+
+
 def test_what_would_not_be_smaller_is_refused(model: SavedModel, tmp_path: Path) -> None:
     optimiser = make_optimiser(model, tmp_path)
     with pytest.raises(ModelError, match="is not made smaller so"):

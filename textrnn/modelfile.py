@@ -91,16 +91,18 @@ def find_model(path: Path) -> Path:
     if path.is_dir():
         if not (path / MODEL_NAME).exists():
             raise ModelError(path, f"holds no {MODEL_NAME}; name the folder of a finished run")
-        return path / MODEL_NAME
-    if not path.exists():
+        path = path / MODEL_NAME
+    elif not path.exists():
         raise ModelError(path, "no such model file or run folder; 'textrnn train' makes one")
+    if not path.is_file():  # a pipe cannot be mapped, and opening one would wait
+        raise ModelError(path, "not a file; name a model file or a run folder")
     return path
 
 
 def load_model(path: Path) -> SavedModel:
     """Read the model file at ``path`` (or in that run folder). Nothing in a file can run code.
 
-    Weights that the file holds as float32 are read-only views of its memory, which all processes that read it share.
+    Weights that the file holds as float32 are read-only views of its memory, which processes share until they copy it.
     As long as there is one the file is mapped, and Windows would not let it be replaced: training, which writes a run
     folder's model anew with each best epoch, keeps none that it has read from there.
 

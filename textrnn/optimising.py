@@ -24,7 +24,7 @@ from textrnn.report.scoring import score_examples
 from textrnn.report.sets import SetEvaluation
 
 SHARES = (1.0, 0.5, 0.25, 0.1)
-"""Of the n-grams, those that are kept, from the mildest step to the strongest."""
+"""Of the n-grams, those that are kept, the most first."""
 
 MAX_RISE = 0.01
 """How much higher the loss may be, in nats a text, while there are milder steps: some hundred texts tell of an accuracy
@@ -174,6 +174,11 @@ def _find_labels(engine: Engine, log_probabilities: Array) -> npt.NDArray[Any]:
 
 def _explain(step: Step, storage: Storage, max_drop: float) -> str:
     """Return why not even ``step`` will do, and what might."""
+    if step.drop <= max_drop + _ROUNDING and step.loss_rise is not None:  # milder steps make nothing smaller
+        return (
+            f"loss would rise by {step.loss_rise:.4f}, and {MAX_RISE:g} is allowed; nothing is written; "
+            f"--ngrams {step.share:g} takes it as it is"
+        )
     name = "micro F1" if isinstance(step.after.evaluation, SetEvaluation) else "accuracy"
     milder = {"int8": "--storage bf16, ", "bf16": "--storage float32, ", "float32": ""}[storage]
     more = "" if step.share == 1 else "more n-grams (--ngrams), "

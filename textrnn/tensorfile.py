@@ -1,7 +1,8 @@
 """The safetensors format, read as views of the file's memory and written: tensors by name, and text beside them.
 
 The package ``safetensors`` reads what this writes, and the other way round. It copies each tensor, so that every
-process has its own; here they are pages of the file, which processes share and which nobody waits for.
+process has its own; here they are pages of the file, which nobody waits for, and which processes share as far as they
+make no copies of them.
 """
 
 from __future__ import annotations

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from command import SMALL, Run, run_command
 from samples import write_sets
+from textrnn.cli.optimize import format_step, optimize_command
 from textrnn.modelfile import load_model, save_model
+from textrnn.optimising import Measured, Step
 
 
 def test_the_smaller_model_predicts(trained: Path, textrnn: Run, tmp_path: Path) -> None:
@@ -63,6 +70,62 @@ def test_an_earlier_file_is_kept(trained: Path, textrnn: Run, tmp_path: Path) ->
     assert b"kept" not in textrnn(*words).stderr  # the bytes are the same
     assert b"kept" not in textrnn(*words, "--ngrams", "0.5", "--overwrite").stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["small.safetensors", "small.safetensors.1"]
+
+
+def test_a_full_disk_leaves_the_earlier_file(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, sizes = tmp_path / "small.safetensors", []
+    out.write_bytes(b"mine")
+
+    def fill(descriptor: int) -> None:
+        sizes.append(os.fstat(descriptor).st_size)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fill)
+    with pytest.raises(OSError, match=r"No space left on device: '.*/small\.safetensors'"):
+        optimize_command(str(trained / "rows.tsv"), out, trained / "runs/small")
+    assert out.read_bytes() == b"mine"
+    assert list(tmp_path.iterdir()) == [out]
+    monkeypatch.undo()
+    optimize_command(str(trained / "rows.tsv"), out, trained / "runs/small")
+    assert sizes == [out.stat().st_size]  # all of it is asked to be on disk, and nothing is done after a fault
+
+
+def test_a_link_stays_one(trained: Path, textrnn: Run, tmp_path: Path) -> None:
+    link, real = tmp_path / "link", tmp_path / "folder/real"
+    real.parent.mkdir()
+    link.symlink_to(Path("folder/real"))
+    words = ("optimize", "-m", trained / "runs/small", trained / "rows.tsv", "-o", "link")
+    assert textrnn(*words).returncode == 0  # what it names is not there yet
+    content = real.read_bytes()
+    assert content == link.read_bytes()
+    real.write_bytes(b"mine")
+    assert f"an earlier {real} is kept as {real}.1".encode() in textrnn(*words).stderr
+    assert (real.read_bytes(), real.with_name("real.1").read_bytes()) == (content, b"mine")
+    assert link.is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "link"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_what_is_no_file_is_not_written_to(trained: Path, textrnn: Run, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "there").symlink_to("folder")
+    before = sorted(tmp_path.iterdir())
+    for name in ("pipe", "link", "there"):
+        done = textrnn("optimize", "-m", trained / "runs/small", trained / "rows.tsv", "-o", name)
+        fault = "is a folder; name a file in it" if name == "there" else "not a file; name one"
+        assert (done.returncode, done.stdout, done.stderr.decode()) == (2, b"", f"textrnn: --out {name}: {fault}\n")
+    assert sorted(tmp_path.iterdir()) == before
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_columns_stand_apart() -> None:
+    found: Any = SimpleNamespace(texts=9, to_dict=lambda: {"accuracy": 1.0, "loss": 12.5, "calibration_error": 1.0})
+    measured = Measured(10**12, 10**9, found)
+    shown = format_step(Step(b"", 1.0, measured, measured, same_labels=1.0, mean_change=0.0, largest_change=0.0))
+    assert re.split("  +", shown.splitlines()[5]) == ["calibration", "100.00 points off", "100.00 points off"]
+    assert len({len(line) for line in shown.splitlines()[:6]}) == 1
 
 
 def test_what_would_be_worse_is_not_written(trained: Path, textrnn: Run, tmp_path: Path) -> None:

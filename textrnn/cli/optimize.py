@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ from textrnn.files import atomic_write, keep_previous
 from textrnn.narrowing import Storage
 
 if TYPE_CHECKING:
+    from textrnn.modelfile import SavedModel
     from textrnn.optimising import Measured, Step
 
 
@@ -67,13 +69,8 @@ def optimize_command(
     from textrnn.runs import find_latest
 
     path = find_model(model if model is not None else find_latest())
-    if out.is_dir():
-        raise ConfigError(f"--out {out}: is a folder; name a file in it")
-    if out.exists() and out.samefile(path):
-        raise ConfigError(f"--out {out}: is the model itself; name another file")
     loaded = load_model(path)
-    if ngrams is not None and loaded.ngrams is None:
-        raise ConfigError(f"--ngrams {ngrams:g}: this model has no n-grams; leave it out")
+    _check(out, ngrams, path=path, model=loaded)
     several, separator = loaded.thresholds is not None, loaded.config.data.label_separator
     examples = read_examples(data, make_data_config(overrides, several=several, separator=separator))
     optimiser = Optimiser(path, loaded, examples)
@@ -84,6 +81,18 @@ def optimize_command(
         write_data(json.dumps(found, ensure_ascii=False) + "\n")
     else:
         write_data(format_step(step))
+
+
+def _check(out: Path, ngrams: float | None, *, path: Path, model: SavedModel) -> None:
+    """Raise ConfigError where ``out`` or ``ngrams`` will not do for the ``model`` at ``path``."""
+    if out.is_dir():
+        raise ConfigError(f"--out {out}: is a folder; name a file in it")
+    if out.exists() and not out.is_file():
+        raise ConfigError(f"--out {out}: not a file; name one")
+    if out.exists() and out.samefile(path):
+        raise ConfigError(f"--out {out}: is the model itself; name another file")
+    if ngrams is not None and model.ngrams is None:
+        raise ConfigError(f"--ngrams {ngrams:g}: this model has no n-grams; leave it out")
 
 
 def _tell(step: Step) -> None:
@@ -97,11 +106,14 @@ def _name(step: Step) -> str:
 
 
 def _write(content: bytes, out: Path, *, overwrite: bool) -> None:
-    if not overwrite and out.exists() and out.read_bytes() != content:
-        for target, kept in keep_previous(out):
-            say(f"an earlier {target} is kept as {kept}")
-    with atomic_write(out) as file:
+    target = Path(os.path.realpath(out)) if out.is_symlink() else out  # the link stays, and what it names is replaced
+    with atomic_write(target) as file:
         file.write(content)
+        file.flush()
+        os.fsync(file.fileno())  # a disk that is full leaves the earlier file under its name
+        if not overwrite and target.exists() and target.read_bytes() != content:
+            for earlier, kept in keep_previous(target):
+                say(f"an earlier {earlier} is kept as {kept}")
     say(f"wrote {out}; label lines with: textrnn predict -m {out}")
 
 
@@ -139,7 +151,7 @@ def format_step(step: Step) -> str:
         rows.append(("loss", f"{old['loss']:.4f}", f"{new['loss']:.4f}"))
     error = "calibration_error"
     rows.append(("calibration", f"{100 * old[error]:.2f} points off", f"{100 * new[error]:.2f} points off"))
-    lines = [f"{name:<13}{one:>16}{two:>16}" for name, one, two in rows]
+    lines = [f"{name:<13}{one:>20}{two:>20}" for name, one, two in rows]
     changes = f"{100 * step.mean_change:.2f} points on average, {100 * step.largest_change:.2f} at most"
     same = f"{100 * step.same_labels:.2f} % of {before.evaluation.texts:,} texts"
     return "\n".join([*lines, "", f"same labels  {same}", f"change of a probability  {changes}"]) + "\n"
