@@ -85,10 +85,11 @@ def multiply(x: Array, panels: Panels, *, threads: int) -> Array:
 
     Rows are rounded to the panels' dtype: to bfloat16, where subnormal numbers count as zero, or to multiples of the
     row's largest magnitude / 127 in int8, where a row below 2**-120 counts as zeros and the result of a row that is not
-    finite is NaN. An entry is the same to the bit whatever the other rows and columns and ``threads`` are.
+    finite is NaN. An entry is the same to the bit whatever the other rows and columns and ``threads`` are, how many to
+    use at most; below 1 is 1.
 
     Raises:
-        ValueError: another dtype, shape or layout of ``x``.
+        ValueError: another dtype, shape or layout of ``x``, or panels that this processor does not multiply.
         MemoryError: no memory for the converted rows.
     """
     K, N = panels.shape
@@ -97,8 +98,7 @@ def multiply(x: Array, panels: Panels, *, threads: int) -> Array:
     assert library is not None
     c = np.empty((len(x), N), np.float32)
     product = _PRODUCT.pack(len(x), N, K, panels.element, cpu.address(x), *panels.addresses, cpu.address(c))
-    if library.textrnn_multiply_packed(product, threads):
-        raise MemoryError
+    cpu.check(library.textrnn_multiply_packed(product, threads), refused="the panels are not for this processor")
     return c
 
 
