@@ -27,7 +27,7 @@ ALLOWED = {
     "layers": {"ops", "errors"},
     "classifier": {"layers", "ops", "errors"},
     "tensorfile": set(),
-    "narrowing": {"tensorfile"},
+    "narrowing": {"ops", "tensorfile"},
     "modelfile": {"config", "errors", "files", "corpus", "narrowing", "ngrams", "tensorfile", "tokenizer"},
     "training": {
         "ops",

@@ -12,13 +12,13 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from textrnn.ops.bfloat16 import to_bfloat16
 from textrnn.tensorfile import BFLOAT16, Tensors
 
 Storage = Literal["float32", "bf16", "int8"]
 Floats = npt.NDArray[np.float32]
 
 _SCALE = ".scale"  # ends the name of the scales of the tensor that is named before it
-_LARGEST = np.array(0x7F7F0000, np.uint32).view(np.float32)  # finite in bfloat16
 _STEPS = 127  # of int8 on either side of 0
 _SHARED_BY = 16  # numbers have a scale together, at least: it takes four bytes itself
 
@@ -32,7 +32,7 @@ def narrow(tensors: Tensors, storage: Storage, *, names: Iterable[str]) -> dict[
     found = dict(tensors)
     for name in names:
         if storage == "bf16":
-            found[name] = _to_bfloat16(found[name])
+            found[name] = to_bfloat16(found[name]).astype("<u2").view(BFLOAT16)
         elif storage == "int8" and (pair := _to_int8(found[name])):
             found[name], found[name + _SCALE] = pair
     return found
@@ -56,13 +56,6 @@ def widen(tensors: Tensors) -> dict[str, npt.NDArray[Any]]:
         elif name not in scales:
             found[name] = array
     return found
-
-
-def _to_bfloat16(array: Floats) -> npt.NDArray[Any]:
-    """Return the nearest bfloat16 of each number; of two that are as near, the even one."""
-    bits = np.ascontiguousarray(array.clip(-_LARGEST, _LARGEST)).view(np.uint32)
-    rounded = (bits + (0x7FFF + (bits >> 16 & 1))) >> 16
-    return rounded.astype("<u2").view(BFLOAT16)
 
 
 def _to_int8(array: Floats) -> tuple[npt.NDArray[np.int8], Floats] | None:

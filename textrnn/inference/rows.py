@@ -20,7 +20,11 @@ def sigmoid(x: Array) -> Array:
 
 
 def normalise(x: Array, weight: Array, bias: Array, *, threads: int) -> Array:
-    """Return the layer norm of each row of ``x`` (N, D), C-contiguous (Ba, Kiros, Hinton 2016)."""
+    """Return the layer norm of each row of ``x`` (N, D), C-contiguous (Ba, Kiros, Hinton 2016).
+
+    Raises:
+        MemoryError: the C++ library wants more memory than there is.
+    """
     library = cpu.load_native().library
     if library is None:
         centred = x - x.mean(axis=1, keepdims=True)
@@ -29,14 +33,18 @@ def normalise(x: Array, weight: Array, bias: Array, *, threads: int) -> Array:
         return normed
     normed = np.empty_like(x)
     addresses = [cpu.address(array) for array in (x, None, normed, weight, bias)]
-    library.textrnn_normalise(
-        cpu.NORMED.pack(*addresses, *[0] * 5, *x.shape, 4, 4, 0, 1.0, float(_NORM_EPSILON)), threads
-    )
+    problem = cpu.NORMED.pack(*addresses, *[0] * 5, *x.shape, 4, 4, 0, 1.0, float(_NORM_EPSILON))
+    cpu.check(library.textrnn_normalise(problem, threads), refused="the layer norm was refused")
     return normed
 
 
 def pool(h: Array, offsets: Index, how: str, *, w: Array | None, bidirectional: bool, threads: int) -> Array:
-    """Map ``h`` (N, width) to one row a sequence, as :class:`textrnn.layers.pooling.SequencePool` does."""
+    """Map ``h`` (N, width) to one row a sequence, as :class:`textrnn.layers.pooling.SequencePool` does.
+
+    Raises:
+        MemoryError: the C++ library wants more memory than there is.
+        ValueError: it refuses ``offsets``, which do not rise by 1 at least from 0 to N.
+    """
     if how == "last":
         half = h.shape[1] // 2 if bidirectional else h.shape[1]
         return np.concatenate([h[offsets[1:] - 1, :half], h[offsets[:-1], half:]], axis=1)
@@ -54,7 +62,8 @@ def pool(h: Array, offsets: Index, how: str, *, w: Array | None, bidirectional: 
     parts = {part: np.empty((B, D), np.float32) for part in how.split("+")}
     place = np.empty((B, D), np.int32) if "max" in parts else None
     addresses = [cpu.address(array) for array in (parts.get("max"), place, parts.get("mean"))]
-    library.textrnn_pool_rows(4, cpu.address(h), cpu.address(offsets), N, B, D, *addresses, threads)
+    status = library.textrnn_pool_rows(4, cpu.address(h), cpu.address(offsets), N, B, D, *addresses, threads)
+    cpu.check(status, refused=f"offsets should rise by 1 at least from 0 to the {N} rows of h")
     return np.concatenate([*parts.values()], axis=1)
 
 

@@ -85,7 +85,4 @@ def _address(array: Array) -> int:
 def _call(name: str, *arguments: int | bytes, threads: int | None) -> None:
     library = cpu.load_native().library
     status = getattr(library, f"textrnn_{name}")(*arguments, threads or cpu.default_threads())
-    if status == 1:
-        raise MemoryError
-    if status:
-        raise ValueError(REFUSED)
+    cpu.check(status, refused=REFUSED)

@@ -21,7 +21,4 @@ def call(name: str, *arguments: Any, refused: str = "") -> None:
     """
     values = [value.data_ptr() if isinstance(value, Tensor) else value for value in arguments]
     status = getattr(cpu.load_native().library, f"textrnn_{name}")(*values, torch.get_num_threads())
-    if status == 1:
-        raise MemoryError
-    if status:
-        raise ValueError(refused)
+    cpu.check(status, refused=refused)

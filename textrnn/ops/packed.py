@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from textrnn.ops.bfloat16 import to_bfloat16
 from textrnn.ops.sru import cpu
 
 Array = npt.NDArray[np.float32]
@@ -51,8 +52,8 @@ class Panels:
 def pack(weight: Array, dtype: str) -> Panels:
     """Return ``weight`` (K, N) float32, rounded to ``dtype``, a key of ELEMENTS.
 
-    In int8 an entry is rounded to a multiple of its column's largest magnitude / 127. :func:`check_weight` says what a
-    weight should be.
+    In bfloat16 an entry stays finite, as in :func:`textrnn.ops.bfloat16.to_bfloat16`. In int8 it is rounded to a
+    multiple of its column's largest magnitude / 127. :func:`check_weight` says what a weight should be.
 
     Raises:
         ValueError: more than LONGEST rows in int8.
@@ -64,8 +65,7 @@ def pack(weight: Array, dtype: str) -> Panels:
     first, scales = np.zeros(0, np.int32), np.zeros(0, np.float32)
     rounded: npt.NDArray[Any] = weight
     if dtype == "bfloat16":
-        bits = np.ascontiguousarray(weight).view(np.uint32)
-        rounded = ((bits + (0x7FFF + (bits >> 16 & 1))) >> 16).astype(np.uint16)  # to nearest, ties to even
+        rounded = to_bfloat16(weight)
     elif dtype == "int8":
         largest = np.abs(weight).max(axis=0, initial=0).astype(np.float64)
         rounded = np.rint(weight * (127 / np.where(largest > 0, largest, 1))).astype(np.int8)
@@ -85,10 +85,11 @@ def multiply(x: Array, panels: Panels, *, threads: int) -> Array:
 
     Rows are rounded to the panels' dtype: to bfloat16, where subnormal numbers count as zero, or to multiples of the
     row's largest magnitude / 127 in int8, where a row below 2**-120 counts as zeros and the result of a row that is not
-    finite is NaN. An entry is the same to the bit whatever the other rows and columns and ``threads`` are.
+    finite is NaN. An entry is the same to the bit whatever the other rows and columns and ``threads`` are, how many to
+    use at most; below 1 is 1.
 
     Raises:
-        ValueError: another dtype, shape or layout of ``x``.
+        ValueError: another dtype, shape or layout of ``x``, or panels that this processor does not multiply.
         MemoryError: no memory for the converted rows.
     """
     K, N = panels.shape
@@ -97,8 +98,7 @@ def multiply(x: Array, panels: Panels, *, threads: int) -> Array:
     assert library is not None
     c = np.empty((len(x), N), np.float32)
     product = _PRODUCT.pack(len(x), N, K, panels.element, cpu.address(x), *panels.addresses, cpu.address(c))
-    if library.textrnn_multiply_packed(product, threads):
-        raise MemoryError
+    cpu.check(library.textrnn_multiply_packed(product, threads), refused="the panels are not for this processor")
     return c
 
 

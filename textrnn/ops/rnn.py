@@ -87,10 +87,8 @@ def run(
         _address("h", h, (N, K * D)),
     ]
     status = native.library.textrnn_rnn(_RECURRENT.pack(N, B, K, G, D, R, *addresses), threads)
-    if status == 1:
-        raise MemoryError
-    if status:
-        raise ValueError(f"offsets should rise by 1 at least from 0 to the {N} tokens, and rows be of the {R} of gates")
+    refused = f"offsets should rise by 1 at least from 0 to the {N} tokens, and rows be of the {R} of gates"
+    cpu.check(status, refused=refused)
     return h
 
 

@@ -101,6 +101,19 @@ def load_native() -> Native:
     return Native(library, f"C++ with {native.levels[-1]} instructions")
 
 
+def check(status: int, *, refused: str) -> None:
+    """Raise what the ``status`` means that a function of the library returned; 0 means nothing.
+
+    Raises:
+        MemoryError: the library wants more memory than there is.
+        ValueError: it refuses an argument; ``refused`` is the message.
+    """
+    if status == 1:
+        raise MemoryError
+    if status:
+        raise ValueError(refused)
+
+
 def default_threads() -> int:
     """Return how many threads to use where torch does not say: OMP_NUM_THREADS, else the processors at hand."""
     try:

@@ -1,7 +1,8 @@
 // Products of float32 rows with a matrix that was packed once, in float32, bfloat16 or int8. Rows are converted by the
 // block, then a strip of them meets the panels that the cache holds, as in panels.cpp. An entry of c is one sum in the
 // order of K: it depends neither on the other rows and columns nor on how the work is shared out. This file is compiled once for each
-// element, with the instructions that multiply it, and uses nothing of the standard library, as kernels.cpp.
+// element, of TEXTRNN_ELEMENT bytes, with the instructions that multiply it, and uses nothing of the standard library, as
+// kernels.cpp.
 //
 // In int8 a column of b is rounded to multiples of its largest entry / 127, and so is each row of x; their integers are
 // multiplied without error and the sum is scaled by both. The instruction wants one factor unsigned, so 128 is added to
@@ -18,7 +19,7 @@
 namespace textrnn {
 namespace {
 
-#if defined(__AVX512VNNI__)
+#if TEXTRNN_ELEMENT == 1
 
 using Element = int8_t;
 using Sum = Integers;
@@ -59,7 +60,7 @@ using Sum = __m512;
 INLINE Sum begin(const PackedProduct&, int64_t) { return _mm512_setzero_ps(); }
 INLINE __m512 end(const PackedProduct&, int64_t, float, Sum sum) { return sum; }
 
-#if defined(__AVX512BF16__)
+#if TEXTRNN_ELEMENT == 2
 
 using Element = BFloat16;
 
@@ -78,6 +79,8 @@ using Element = float;
 
 #endif
 #endif
+
+static_assert(sizeof(Element) == TEXTRNN_ELEMENT);
 
 struct Rows {
   Strip at;
@@ -114,7 +117,7 @@ void multiply_strip(const PackedProduct& p, int64_t steps, Rows rows, int64_t co
 void multiply(const PackedProduct& p, int64_t row, int64_t last_row, [[maybe_unused]] char* scratch) {
   const int64_t steps = (p.K + kDepth<Element> - 1) / kDepth<Element>, count = last_row - row;
   Rows rows = {{reinterpret_cast<const char*>(p.x + row * p.K), p.K * 4, 4}, nullptr};
-#if defined(__AVX512VNNI__) || defined(__AVX512BF16__)
+#if TEXTRNN_ELEMENT < 4
   const int64_t bytes = packed_row_bytes(p);
   float* const scales = reinterpret_cast<float*>(scratch + kPackedRows * bytes);
   for (int64_t i = 0; i < count; ++i) scales[i] = convert(p.x + (row + i) * p.K, p.K, scratch + i * bytes);

@@ -2,7 +2,8 @@
 // ACM TOMS 34(3), 2008: b is copied to panels that the second-level cache holds, and a tile of c stays in registers
 // while a strip of a meets a panel. An entry of c is one sum over K, in chunks of fixed length, in the order of K: it
 // depends neither on the other rows and columns nor on how the work is shared out. This file is compiled once for each
-// instruction set, named by TEXTRNN_LEVEL, and uses nothing of the standard library, as kernels.cpp.
+// instruction set, named by TEXTRNN_LEVEL, for float32 alone where TEXTRNN_ELEMENT is 4 and for bfloat16 too where it is
+// 2, and uses nothing of the standard library, as kernels.cpp.
 #include "product.h"
 
 #include <immintrin.h>
@@ -22,7 +23,7 @@ INLINE void store(float* at, __mmask16 which, __m512 value) { _mm512_mask_storeu
 INLINE __m512i load_halves(const BFloat16* at, __mmask16 which) {
   return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(which, at));
 }
-#if defined(__AVX512BF16__)
+#if TEXTRNN_ELEMENT == 2
 INLINE __m512 load(const BFloat16* at, __mmask16 which) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(load_halves(at, which), 16));
 }
@@ -186,7 +187,7 @@ void multiply(const Product& p, const Part& part, char* scratch) {
 
 void of_float(const Product& p, const Part& part, char* scratch) { multiply<float, float>(p, part, scratch); }
 
-#if defined(__AVX512BF16__)
+#if TEXTRNN_ELEMENT == 2
 void of_bfloat16(const Product& p, const Part& part, char* scratch) {
   p.c_element == 4 ? multiply<BFloat16, float>(p, part, scratch) : multiply<BFloat16, BFloat16>(p, part, scratch);
 }

@@ -141,9 +141,9 @@ void work_packed(void* context) {
   }
 }
 
-// How many threads a product is worth, of `threads`.
+// How many threads a product is worth, of `threads`: one at least.
 int worth(int64_t M, int64_t N, int64_t K, int threads) {
-  return int(std::min<double>(threads, 1 + double(M) * double(N) * double(K) / kWorthAThread));
+  return int(std::min<double>(std::max(1, threads), 1 + double(M) * double(N) * double(K) / kWorthAThread));
 }
 
 }  // namespace

@@ -1,0 +1,18 @@
+"""Rounding float32 to bfloat16, which numpy has not: the upper half of a float32."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+_LARGEST = np.array(0x7F7F0000, np.uint32).view(np.float32)  # finite in bfloat16
+
+
+def to_bfloat16(array: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
+    """Return the bits of the nearest bfloat16 of each number; of two that are as near, the even one.
+
+    What lies beyond the largest number that is finite in bfloat16, infinity too, becomes that number: a weight that is
+    finite stays so.
+    """
+    bits = np.ascontiguousarray(array.clip(-_LARGEST, _LARGEST)).view(np.uint32)
+    return ((bits + (0x7FFF + (bits >> 16 & 1))) >> 16).astype(np.uint16)
