@@ -24,7 +24,7 @@ from textrnn.cli import (
     train,
     tune,
 )
-from textrnn.cli.console import die_on_broken_pipe, say
+from textrnn.cli.console import die_on_broken_pipe, replace_closed_stderr, say
 from textrnn.cli.filter import filter_command
 from textrnn.errors import BackendError, ConfigError, StoppedError, TextrnnError
 
@@ -89,6 +89,7 @@ def root(
 
 def main() -> None:
     """Run the command line; errors become one line on stderr and an exit code."""
+    replace_closed_stderr()
     die_on_broken_pipe()
     arguments = sys.argv[1:]
     debug = "--debug" in arguments

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 
@@ -24,6 +25,18 @@ def write_data(data: str | bytes) -> None:
     while rest:  # with PYTHONUNBUFFERED a signal may end a write halfway
         rest = rest[sys.stdout.buffer.write(rest) :]
     sys.stdout.buffer.flush()
+
+
+def replace_closed_stderr() -> None:
+    """Throw away what is said where the caller closed stderr, as ``2>&-`` does; else it would land among the data.
+
+    Python has no ``sys.stderr`` then, for which ``print`` takes stdout, and the next file that is opened takes its
+    number, to which C++ libraries and the processes that are started write.
+    """
+    if sys.stderr is None:
+        number = os.open(os.devnull, os.O_WRONLY)
+        os.set_inheritable(number, True)
+        sys.stderr = os.fdopen(number, "w", encoding="utf-8")
 
 
 def die_on_broken_pipe() -> None:
