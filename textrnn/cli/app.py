@@ -24,7 +24,7 @@ from textrnn.cli import (
     train,
     tune,
 )
-from textrnn.cli.console import die_on_broken_pipe, replace_closed_stderr, say
+from textrnn.cli.console import die_on_broken_pipe, flush_stdout, replace_closed_stderr, say
 from textrnn.cli.filter import filter_command
 from textrnn.errors import BackendError, ConfigError, StoppedError, TextrnnError
 
@@ -99,8 +99,7 @@ def main() -> None:
 def _run(arguments: list[str], *, debug: bool) -> int:
     try:
         result = app(args=arguments, prog_name="textrnn", standalone_mode=False)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        flush_stdout()
         status = result if isinstance(result, int) else 0
     except KeyboardInterrupt:
         say("interrupted")

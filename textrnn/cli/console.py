@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Iterator
 
 from textrnn.errors import DataError
 
@@ -22,9 +23,26 @@ def write_data(data: str | bytes) -> None:
     if sys.stdout is None:
         raise DataError("standard output", None, "closed; nothing can be written")
     rest = memoryview(data.encode("utf-8") if isinstance(data, str) else data)
-    while rest:  # with PYTHONUNBUFFERED a signal may end a write halfway
-        rest = rest[sys.stdout.buffer.write(rest) :]
-    sys.stdout.buffer.flush()
+    with _naming_stdout():
+        while rest:  # with PYTHONUNBUFFERED a signal may end a write halfway
+            rest = rest[sys.stdout.buffer.write(rest) :]
+        sys.stdout.buffer.flush()
+
+
+def flush_stdout() -> None:
+    """Write what was printed on stdout and not yet written, if it is open."""
+    if sys.stdout is not None:
+        with _naming_stdout():
+            sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def _naming_stdout() -> Iterator[None]:
+    """Turn an OSError, which names no file here, into a DataError."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError("standard output", None, error.strerror or str(error)) from None
 
 
 def replace_closed_stderr() -> None:
