@@ -33,6 +33,7 @@ from textrnn.modelfile import (
 )
 from textrnn.narrowing import Storage
 from textrnn.ngrams.table import NgramTable
+from textrnn.runs import POINTER, point_to
 from textrnn.tokenizer import Tokenizer
 
 
@@ -106,6 +107,23 @@ def test_a_run_folder_names_its_model(saved: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ModelError, match=r"holds no model\.safetensors"):
         find_model(tmp_path / "empty")
+    (tmp_path / "empty" / "checkpoint.safetensors").touch()
+    with pytest.raises(ModelError, match="empty: was stopped before its first model; go on with: textrnn train --res"):
+        find_model(tmp_path / "empty")
+
+
+def test_the_pointer_to_the_latest_run_names_its_model(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "runs" / "first"
+    run.mkdir(parents=True)
+    model = saved.rename(run / saved.name)
+    point_to(run)
+    assert find_model(Path("./runs/latest")).resolve() == model
+    model.unlink()
+    with pytest.raises(ModelError, match=r"runs/first: holds no model"):
+        find_model(POINTER)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
@@ -183,6 +201,12 @@ def add_key(tensors: Any, header: Any) -> None:
 def test_what_does_not_fit_together_is_refused(saved: Path, change: Any) -> None:
     rewrite(saved, change)
     with pytest.raises(ModelError, match="damaged"):
+        load_model(saved)
+
+
+def test_a_damaged_tokenizer_is_told_once(saved: Path) -> None:
+    rewrite(saved, break_tokenizer)
+    with pytest.raises(ModelError, match=rf"^{saved}: damaged: its tokenizer: not a SentencePiece model$"):
         load_model(saved)
 
 

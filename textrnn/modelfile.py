@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -17,6 +18,7 @@ from textrnn.errors import ModelError, TokenizerError
 from textrnn.files import atomic_write
 from textrnn.narrowing import Storage, narrow, widen
 from textrnn.ngrams.table import NgramTable
+from textrnn.runs import CHECKPOINT_NAME, POINTER, find_latest
 from textrnn.tensorfile import Content, format_tensors, map_file, read_header, read_tensors, read_text
 from textrnn.tokenizer import Tokenizer
 
@@ -83,13 +85,18 @@ def format_model(model: SavedModel, *, storage: Storage = "float32") -> bytes:
 
 
 def find_model(path: Path) -> Path:
-    """Return the model file that ``path`` names: the file itself, or the one in that run folder.
+    """Return the model file that ``path`` names: the file itself, or the one in that run folder or the latest run's.
 
     Raises:
         ModelError: there is none.
     """
+    if path == POINTER and path.is_file():
+        path = find_latest()
     if path.is_dir():
         if not (path / MODEL_NAME).exists():
+            if (path / CHECKPOINT_NAME).exists():
+                command = shlex.join(["textrnn", "train", "--resume", str(path)])
+                raise ModelError(path, f"was stopped before its first model; go on with: {command}")
             raise ModelError(path, f"holds no {MODEL_NAME}; name the folder of a finished run")
         path = path / MODEL_NAME
     elif not path.exists():
@@ -140,7 +147,7 @@ def parse_model(content: Content, *, name: object) -> SavedModel:
             tensors = widen(tensors)
         labels = tuple(_read_labels(header["labels"]))
         config = _read_config(header["config"], version)
-        tokenizer = Tokenizer(tensors.pop(_TOKENIZER).tobytes(), name=name)
+        tokenizer = Tokenizer(tensors.pop(_TOKENIZER).tobytes(), name="its tokenizer")
         has_thresholds = version == 2 or (version not in _OLDER and "thresholds" in header)
         thresholds = _read_thresholds(header["thresholds"], len(labels)) if has_thresholds else None
         temperature = 1.0 if version in _OLDER else _read_temperature(header["temperature"])

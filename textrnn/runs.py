@@ -8,6 +8,7 @@ from textrnn.errors import ModelError
 from textrnn.files import write_text
 
 POINTER = Path("runs") / "latest"
+CHECKPOINT_NAME = "checkpoint.safetensors"  # what a run that was stopped leaves in its folder
 STUDY_NAME = "study.json"
 
 

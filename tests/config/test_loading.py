@@ -48,6 +48,7 @@ def faults_of(text: str | bytes, *sets: str) -> list[str]:
             "tokenizer:\n\n  zzz: 1\n",
             "exp.yaml:3: tokenizer.zzz: unknown key; tokenizer has model, vocab_size, model_type, alpha",
         ),
+        ("train.lr: 1\n", "exp.yaml:1: train.lr: unknown key; write it as train: {lr: ...}"),
         ("foo.bar: 1\n", f"exp.yaml:1: foo.bar: unknown key; {SECTIONS}"),
         # wrong types
         ("# a comment\ntrain:\n  lr: fast\n", "exp.yaml:3: train.lr: should be a valid number, not 'fast'"),
@@ -443,8 +444,13 @@ def test_a_fold_that_is_none_is_told(fold: object, message: str) -> None:
 def test_a_fold_goes_without_valid() -> None:
     valid = [Override("data.train", "a", "--train a"), Override("data.valid", "b", "--valid b")]
     fold = Override("data.fold", "2/5", "--kfold 5")
-    with pytest.raises(ConfigError, match=r"--kfold 5: data\.fold: given together with data.valid"):
+    with pytest.raises(ConfigError, match=r"^--kfold 5: holds out its own valid text; leave out --valid b$"):
         load_config(overrides=[*valid, fold])
+    file = "data:\n  train: a\n  valid: b\n"
+    assert faults_of(file, "data.fold=2/5") == [
+        "--set data.fold=2/5: data.fold: holds out its own valid text; leave out data.valid (exp.yaml:3), or "
+        "--set data.valid=null"
+    ]
     assert load_config(overrides=[*valid, Override("data.valid", None, ""), fold]).data.fold == "2/5"
 
 

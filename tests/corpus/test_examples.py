@@ -214,17 +214,20 @@ def test_columns_are_named(tmp_path: Path, name: str, content: str) -> None:
         (
             "d.csv",
             "kind,text\na,b\n",
-            "d.csv:1: no column 'label' (the header has kind, text); name the columns with data.label and data.text",
+            "d.csv:1: no column 'label' (the header has kind, text); name the "
+            "columns with --set data.label=... --set data.text=...",
         ),
         (
             "d.csv",
             "label;text\n",
-            "d.csv:1: no column 'label' (the header has label;text); name the columns with data.label and data.text",
+            "d.csv:1: no column 'label' (the header has label;text); name the "
+            "columns with --set data.label=... --set data.text=...",
         ),
         (
             "d.csv",
             "label,Text\na,b\n",
-            "d.csv:1: no column 'text' (the header has label, Text); name the columns with data.label and data.text",
+            "d.csv:1: no column 'text' (the header has label, Text); name the "
+            "columns with --set data.label=... --set data.text=...",
         ),
         ("d.csv", "label,text\na,one\nb,two,three\n", "d.csv:3: 3 columns where the header has 2"),
         ("d.csv", "id,label,text\n1,a,one\n\n2,b\n", "d.csv:4: 2 columns where the header has 3"),
@@ -260,13 +263,18 @@ def test_columns_are_named(tmp_path: Path, name: str, content: str) -> None:
         (
             "d.jsonl",
             '{"label": "a", "text": "b"}\n{"kind": "a", "text": "b"}\n',
-            "d.jsonl:2: no key 'label' (the keys are kind, text); name them with data.label and data.text",
+            "d.jsonl:2: no key 'label' (the keys are kind, text); name them "
+            "with --set data.label=... --set data.text=...",
         ),
-        ("d.jsonl", "{}\n", "d.jsonl:1: no key 'label' (the keys are none); name them with data.label and data.text"),
+        (
+            "d.jsonl",
+            "{}\n",
+            "d.jsonl:1: no key 'label' (the keys are none); name them with --set data.label=... --set data.text=...",
+        ),
         (
             "d.jsonl",
             '{"label": "a"}\n',
-            "d.jsonl:1: no key 'text' (the keys are label); name them with data.label and data.text",
+            "d.jsonl:1: no key 'text' (the keys are label); name them with --set data.label=... --set data.text=...",
         ),
         ("d.jsonl", '{"label": null, "text": "b"}\n', "d.jsonl:1: 'label' is not a string or a whole number"),
         ("d.jsonl", '{"label": true, "text": "b"}\n', "d.jsonl:1: 'label' is not a string or a whole number"),

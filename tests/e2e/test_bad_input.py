@@ -7,6 +7,7 @@ import gzip
 import lzma
 import pickle
 import re
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 import zstandard
 from safetensors.numpy import save_file
 
-from command import Run
+from command import Run, find_command
 
 DATA, USAGE = 1, 2
 ROWS = b"tea\tgreen tea\ncoffee\tblack coffee\ntea\tmore tea\ncoffee\tmore coffee\n"
@@ -257,3 +258,31 @@ def test_debug_prints_the_traceback(textrnn: Run) -> None:
     assert done.returncode == DATA
     assert b"Traceback" in done.stderr
     assert done.stderr.splitlines()[-1].startswith(b"textrnn: gone: no such model")
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [("predict gone.txt", DATA), ("evaluate gone.tsv", DATA), ("filter --label fly", USAGE), ("", USAGE)],
+)
+def test_where_stderr_is_closed_nothing_is_said(command: str, status: int, trained: Path) -> None:
+    done = run_without_stderr(command, trained)
+    assert (done.returncode, done.stdout) == (status, b"")
+
+
+def test_a_run_without_stderr_prints_its_folder_alone(tmp_path: Path) -> None:
+    (tmp_path / "rows.tsv").write_bytes(ROWS * 3)
+    done = run_without_stderr("train --train rows.tsv --epochs 1 --set ngrams.share=0 --out r", tmp_path)
+    assert (done.returncode, done.stdout) == (0, b"r\n")
+    (tmp_path / "a.txt").write_bytes(TEXT)
+    done = run_without_stderr("spm-train --input a.txt --model-type char", tmp_path)
+    assert (done.returncode, done.stdout) == (0, b"")
+
+
+def run_without_stderr(command: str, path: Path) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        ["sh", "-c", f"exec {find_command()} {command} 2>&-"],
+        cwd=path,
+        stdout=subprocess.PIPE,
+        timeout=300,
+        check=False,
+    )

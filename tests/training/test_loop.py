@@ -19,8 +19,9 @@ from textrnn.errors import BackendError, ConfigError, DataError, ModelError, Sto
 from textrnn.inference.engine import Engine
 from textrnn.modelfile import load_model
 from textrnn.ops.sru.backends import choose_backend
+from textrnn.runs import CHECKPOINT_NAME
 from textrnn.training import EpochRecord, Plan, Reporter, resume, run, session, train
-from textrnn.training.checkpoint import CHECKPOINT_NAME, Checkpoint, read_checkpoint, write_checkpoint
+from textrnn.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from textrnn.training.dataset import load_dataset
 from textrnn.training.ranks import Ranks
 

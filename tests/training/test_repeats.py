@@ -43,6 +43,17 @@ def test_repeats_across_sets_other_labels_empty_and_cut_texts_are_counted(tmp_pa
     ]
 
 
+def test_one_text_is_told_as_one(tmp_path: Path) -> None:
+    (tmp_path / "train.tsv").write_text("tea\tgreen\ntea\tgreen\ncoffee\tblack coffee\n")
+    (tmp_path / "valid.tsv").write_text("tea\tgreen\ntea\t\n")
+    paths = {f"data__{part}": str(tmp_path / f"{part}.tsv") for part in ("train", "valid")}
+    assert notes_of(**paths, data__max_length=11) == [
+        "data: 1 text comes again in the training text; 1 of the 2 texts to stop on is in the training text too",
+        "data: 1 text is empty or one unknown piece; of 1 text (20.0 %) data.max_length=11 pieces are read, and no "
+        "more; 'textrnn data check' shows which",
+    ]
+
+
 def test_nothing_is_said_of_clean_text(tmp_path: Path) -> None:
     assert notes_of(data__train=str(write_rows(tmp_path / "rows.tsv"))) == []
 

@@ -11,8 +11,9 @@ from samples import make_config, make_model
 from textrnn.config import load_config
 from textrnn.errors import ConfigError, ModelError
 from textrnn.modelfile import SavedModel, load_model
+from textrnn.runs import CHECKPOINT_NAME
 from textrnn.tokenizer import Tokenizer
-from textrnn.training.checkpoint import CHECKPOINT_NAME, Checkpoint
+from textrnn.training.checkpoint import Checkpoint
 from textrnn.training.reporter import EpochRecord
 from textrnn.training.run import Run, default_folder, find_checkpoint
 

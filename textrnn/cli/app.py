@@ -24,7 +24,7 @@ from textrnn.cli import (
     train,
     tune,
 )
-from textrnn.cli.console import die_on_broken_pipe, say
+from textrnn.cli.console import die_on_broken_pipe, flush_stdout, replace_closed_stderr, say, write_data
 from textrnn.cli.filter import filter_command
 from textrnn.errors import BackendError, ConfigError, StoppedError, TextrnnError
 
@@ -55,7 +55,7 @@ app.add_typer(schema.app, name="config")
 
 def _show_version(value: bool) -> None:
     if value:
-        print(f"textrnn {textrnn.__version__}")
+        write_data(f"textrnn {textrnn.__version__}\n")
         raise typer.Exit
 
 
@@ -89,6 +89,7 @@ def root(
 
 def main() -> None:
     """Run the command line; errors become one line on stderr and an exit code."""
+    replace_closed_stderr()
     die_on_broken_pipe()
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
@@ -98,8 +99,7 @@ def main() -> None:
 def _run(arguments: list[str], *, debug: bool) -> int:
     try:
         result = app(args=arguments, prog_name="textrnn", standalone_mode=False)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        flush_stdout()
         status = result if isinstance(result, int) else 0
     except KeyboardInterrupt:
         say("interrupted")

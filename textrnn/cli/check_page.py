@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from textrnn.cli.evaluate import format_table
 from textrnn.corpus.check import Report
 from textrnn.corpus.check.findings import FAULT, Group
+from textrnn.counting import count_of
 
 _LABELS_SHOWN = 20
 
@@ -74,4 +75,6 @@ def _format_labels(report: Report) -> list[str]:
     rows = [["label", *(file.role or file.path for file in report.files)]]
     rows += [[label, *(f"{file.labels.get(label, 0):,}" for file in report.files)] for label in order[:_LABELS_SHOWN]]
     more = len(order) - _LABELS_SHOWN
-    return format_table(rows) + ([f"and {more:,} labels more; --json has them all"] if more > 0 else [])
+    return format_table(rows) + (
+        [f"and {count_of(more, 'label', 'labels')} more; --json has them all"] if more > 0 else []
+    )

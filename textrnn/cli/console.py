@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
+from collections.abc import Iterator
 
 from textrnn.errors import DataError
 
@@ -21,9 +23,38 @@ def write_data(data: str | bytes) -> None:
     if sys.stdout is None:
         raise DataError("standard output", None, "closed; nothing can be written")
     rest = memoryview(data.encode("utf-8") if isinstance(data, str) else data)
-    while rest:  # with PYTHONUNBUFFERED a signal may end a write halfway
-        rest = rest[sys.stdout.buffer.write(rest) :]
-    sys.stdout.buffer.flush()
+    with _naming_stdout():
+        while rest:  # with PYTHONUNBUFFERED a signal may end a write halfway
+            rest = rest[sys.stdout.buffer.write(rest) :]
+        sys.stdout.buffer.flush()
+
+
+def flush_stdout() -> None:
+    """Write what was printed on stdout and not yet written, if it is open."""
+    if sys.stdout is not None:
+        with _naming_stdout():
+            sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def _naming_stdout() -> Iterator[None]:
+    """Turn an OSError, which names no file here, into a DataError."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError("standard output", None, error.strerror or str(error)) from None
+
+
+def replace_closed_stderr() -> None:
+    """Throw away what is said where the caller closed stderr, as ``2>&-`` does; else it would land among the data.
+
+    Python has no ``sys.stderr`` then, for which ``print`` takes stdout, and the next file that is opened takes its
+    number, to which C++ libraries and the processes that are started write.
+    """
+    if sys.stderr is None:
+        number = os.open(os.devnull, os.O_WRONLY)
+        os.set_inheritable(number, True)
+        sys.stderr = os.fdopen(number, "w", encoding="utf-8")
 
 
 def die_on_broken_pipe() -> None:

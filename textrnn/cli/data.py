@@ -11,6 +11,7 @@ import typer
 from textrnn.cli.console import hint_at_terminal, say, write_data
 from textrnn.config import DEMO, Config, DataConfig, load_config, parse_overrides
 from textrnn.corpus.reading import STDIN, check_readable
+from textrnn.counting import count_of
 from textrnn.errors import ConfigError
 from textrnn.files import shipped
 
@@ -135,12 +136,13 @@ def split_command(
     for part, path in done.paths.items():
         counts = done.counts[part]
         shown = ", ".join(f"{label} {count:,}" for label, count in [*counts.items()][:_LABELS_SHOWN])
-        more = f", and {len(counts) - _LABELS_SHOWN:,} labels more" if len(counts) > _LABELS_SHOWN else ""
-        say(f"{path}: {sum(counts.values()):,} texts ({shown}{more})")
+        left = len(counts) - _LABELS_SHOWN
+        more = f", and {count_of(left, 'label', 'labels')} more" if left > 0 else ""
+        say(f"{path}: {count_of(sum(counts.values()), 'text', 'texts')} ({shown}{more})")
     if done.together:
         say(
-            f"{done.together:,} texts equal to one before but for case, blanks and punctuation are in the part of "
-            f"that one; 'textrnn data check {file}' shows them"
+            f"{count_of(done.together, 'text', 'texts')} equal to one before but for case, blanks and punctuation went "
+            f"to the part of that one; 'textrnn data check {file}' shows which"
         )
     write_data("".join(f"{path}\n" for path in done.paths.values()))
 

@@ -10,6 +10,7 @@ import typer
 from textrnn.cli.console import say, write_data
 from textrnn.cli.model import ModelOption, ThresholdOption, check_threshold, load_engine
 from textrnn.config import DataConfig, Override, load_config, parse_overrides
+from textrnn.counting import count_of
 from textrnn.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -59,8 +60,9 @@ def evaluate_command(
     if found.unknown_texts:
         shown = ", ".join(f"'{label}'" for label in found.unknown_labels[:5])
         shown += ", ..." if len(found.unknown_labels) > 5 else ""
-        counted = "they are counted wrong" if engine.thresholds is None else "these are counted as missed"
-        say(f"{found.unknown_texts} texts have labels that the model does not know ({shown}); {counted}")
+        counted = "counted wrong" if engine.thresholds is None else "counted as missed"
+        texts = count_of(found.unknown_texts, "text has", "texts have")
+        say(f"{texts} labels that the model does not know ({shown}); {counted}")
     if as_json:
         write_data(json.dumps(found.to_dict(), ensure_ascii=False) + "\n")
     else:

@@ -15,6 +15,7 @@ import typer
 from textrnn.cli.console import say
 from textrnn.config import ModelType
 from textrnn.corpus.reading import check_readable, read_lines
+from textrnn.counting import count_of
 from textrnn.errors import ConfigError, DataError
 from textrnn.files import atomic_write, keep_previous, write_text
 from textrnn.tokenizer import DEFAULT_VOCAB_SIZE, SAMPLE_LINES, TrainedTokenizer, VocabularyError, train_tokenizer
@@ -154,9 +155,11 @@ def _write(trained: TrainedTokenizer, targets: tuple[Path, Path], *, overwrite: 
 
 def _report(trained: TrainedTokenizer, model_type: str, *, wanted: int) -> None:
     size = len(trained.tokenizer)
-    say(f"{trained.lines:,} lines read, {trained.too_long:,} skipped as too long (over {trained.max_bytes:,} bytes)")
+    lines = count_of(trained.lines, "line", "lines")
+    say(f"{lines} read, {trained.too_long:,} skipped as too long (over {trained.max_bytes:,} bytes)")
     if trained.unusable:
-        say(f"{trained.unusable:,} lines skipped that hold NUL or U+2585, which SentencePiece cannot read")
+        lines = count_of(trained.unusable, "line skipped that holds", "lines skipped that hold")
+        say(f"{lines} NUL or U+2585, which SentencePiece cannot read")
     if trained.used < trained.usable:
         say(
             f"{trained.used:,} of {trained.usable:,} lines are used; --input-sentence-size 0 uses all, if memory allows"

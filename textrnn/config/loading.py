@@ -139,10 +139,13 @@ def _find_bad_fold(tree: Mapping[str, Any], origins: Mapping[str, str], path: Pa
     if not isinstance(fold, str) or not re.match(FOLD, fold):
         return []
     origin = origins.get("data.fold", str(path))
+    where = origin if origin.startswith("--kfold") else f"{origin}: data.fold"  # who writes the flag knows no such key
     if data.get("valid") is not None:
-        return [f"{origin}: data.fold: given together with data.valid; leave it out, or --set data.valid=null"]
+        valid = origins.get("data.valid", str(path))
+        cure = valid if valid.startswith("--") else f"data.valid ({valid}), or --set data.valid=null"
+        return [f"{where}: holds out its own valid text; leave out {cure}"]
     number, folds = split_fold(fold)
-    return [] if 1 <= number <= folds > 1 else [f"{origin}: data.fold: there is no part {number} of {folds} parts"]
+    return [] if 1 <= number <= folds > 1 else [f"{where}: there is no part {number} of {folds} parts"]
 
 
 def _find_lone_separator(tree: Mapping[str, Any], origins: Mapping[str, str], path: Path | None) -> list[str]:
@@ -179,7 +182,7 @@ def _describe(fault: Mapping[str, Any], origins: Mapping[str, str], path: Path |
     origin = origins.get(key) or origins.get(key.rpartition(".")[0]) or (str(path) if path else "")
     kind, value = fault["type"], fault.get("input")
     if kind == "extra_forbidden":
-        reason = f"unknown key{_suggest(key)}"
+        reason = f"unknown key{_suggest(key, top=len(fault['loc']) == 1)}"
     elif kind == "model_type":
         reason = f"should hold keys, not {_show(value)}"
     elif kind == "string_pattern_mismatch":
@@ -190,8 +193,10 @@ def _describe(fault: Mapping[str, Any], origins: Mapping[str, str], path: Path |
     return f"{origin}: {key}: {reason}" if origin else f"{key}: {reason}"
 
 
-def _suggest(key: str) -> str:
+def _suggest(key: str, *, top: bool) -> str:
     section, _, name = key.rpartition(".")
+    if top and section in Config.model_fields:
+        return f"; write it as {section}: {{{name}: ...}}"
     if section not in Config.model_fields:
         near = difflib.get_close_matches(key, Config.model_fields, n=1)
         return f", did you mean '{near[0]}'?" if near else f"; {list_sections()}"

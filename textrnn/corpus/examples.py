@@ -15,6 +15,7 @@ from typing import Any
 from textrnn.config import DataConfig, DataFormat
 from textrnn.corpus.labels import join_labels
 from textrnn.corpus.reading import decode, read_lines
+from textrnn.counting import count_of
 from textrnn.errors import DataError
 
 FASTTEXT_PREFIX = "__label__"
@@ -234,7 +235,9 @@ def _read_csv(path: str, lines: Iterator[str], config: DataConfig, *, on_fault: 
         if not "".join(row).strip() and len(row) < 2:
             continue
         if len(row) != len(header):
-            on_fault(DataError(path, number, f"{len(row)} columns where the header has {len(header)}"))
+            on_fault(
+                DataError(path, number, f"{count_of(len(row), 'column', 'columns')} where the header has {len(header)}")
+            )
             continue
         yield _split(row[label_at], config), join_lines(row[text_at]), number
 
@@ -261,7 +264,9 @@ def _find_column(path: str, header: list[str], name: str) -> int:
         return header.index(name)
     shown = ", ".join(header) or "nothing"
     raise DataError(
-        path, 1, f"no column '{name}' (the header has {shown}); name the columns with data.label and data.text"
+        path,
+        1,
+        f"no column '{name}' (the header has {shown}); name the columns with --set data.label=... --set data.text=...",
     )
 
 
@@ -309,7 +314,9 @@ def _take(row: dict[str, Any], name: str, *, path: str, number: int) -> Any:
     if name not in row:
         shown = ", ".join(row) or "none"
         raise DataError(
-            path, number, f"no key '{name}' (the keys are {shown}); name them with data.label and data.text"
+            path,
+            number,
+            f"no key '{name}' (the keys are {shown}); name them with --set data.label=... --set data.text=...",
         )
     return row[name]
 

@@ -20,6 +20,7 @@ from textrnn.corpus.examples import (
     take_head,
 )
 from textrnn.corpus.reading import decode, read_blocks
+from textrnn.counting import count_of
 from textrnn.errors import DataError
 from textrnn.inference import RecordFormat
 
@@ -180,7 +181,7 @@ class RecordReader:
                 continue
             assert index is not None
             if index >= len(fields):
-                count = f"{len(fields)} {'column' if len(fields) == 1 else 'columns'}"
+                count = count_of(len(fields), "column", "columns")
                 wanted = f"the text is in column {index + 1}" + ("" if is_number(field) else f", '{field}'")
                 raise DataError(path, number, f"{count} where {wanted}")
             text = decode(fields[index])
@@ -190,7 +191,9 @@ class RecordReader:
         assert self._field is not None
         if self._field not in header:
             shown = ", ".join(header)
-            raise DataError(path, number, f"no column '{self._field}' (the header has {shown}); name it with --field")
+            raise DataError(
+                path, number, f"no column '{self._field}' (the header has {shown}); choose one of them with --field"
+            )
         return header.index(self._field)
 
     def _take_header(
@@ -211,7 +214,9 @@ class RecordReader:
             row = parse_object(path, decode(line), number=number, example=f'{{"{name}": "..."}}')
             if name not in row:
                 shown = ", ".join(row) or "none"
-                raise DataError(path, number, f"no key '{name}' (the keys are {shown}); name it with --field")
+                raise DataError(
+                    path, number, f"no key '{name}' (the keys are {shown}); choose one of them with --field"
+                )
             text = join_lines(read_value(row[name], name, path=path, number=number))
             yield Record(line, text, "jsonl", find_prefix(row))
 

@@ -13,11 +13,10 @@ from typing import Any
 from textrnn.config import Config
 from textrnn.errors import ConfigError, ModelError, StoppedError
 from textrnn.files import keep_previous, write_text
-from textrnn.runs import POINTER, STUDY_NAME, is_study, point_to
+from textrnn.runs import CHECKPOINT_NAME, POINTER, STUDY_NAME, is_study, point_to
 from textrnn.studies.results import Result, Summary, collect, summarise
 from textrnn.studies.variations import Study
 from textrnn.training import Outcome, Plan, Reporter, resume, train
-from textrnn.training.checkpoint import CHECKPOINT_NAME
 from textrnn.training.dataset import load_dataset
 from textrnn.training.device import resolve_device
 from textrnn.training.run import check_folder

@@ -19,7 +19,6 @@ from textrnn.errors import ModelError
 from textrnn.files import atomic_write
 
 FORMAT_VERSION = 2  # raise it when a run of an older one would go on as another
-CHECKPOINT_NAME = "checkpoint.safetensors"
 
 _METADATA = "textrnn"
 

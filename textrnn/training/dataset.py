@@ -21,6 +21,7 @@ from textrnn.corpus.reading import STDIN, check_readable, is_pipe
 from textrnn.corpus.source import LabelledFile
 from textrnn.corpus.store import Store
 from textrnn.corpus.vectors import check_files
+from textrnn.counting import count_of
 from textrnn.errors import ConfigError, DataError
 from textrnn.files import shipped
 from textrnn.tokenizer import Tokenizer
@@ -107,7 +108,9 @@ def _load(
         groups = group_for_holding_out(classes, train.counts, labelling.sets)
         kept, held = _hold_out(train, groups, config)
         why = "no valid set given" if config.data.fold is None else f"part {config.data.fold}"
-        note = f"{why}: {len(held):,} of {len(train):,} texts are held out (seed {config.train.seed})"
+        of_all = f"of {len(train):,} texts"
+        texts = count_of(len(held), f"{of_all} is", f"{of_all} are")
+        note = f"{why}: {texts} held out (seed {config.train.seed})"
     else:
         valid = read(valid_path)
         valid_classes, held = labelling.number(valid.labels), None
@@ -194,9 +197,11 @@ def _describe_unknown(valid: LabelledFile, known: set[str], config: Config) -> s
     if all(label not in known for joined in valid.labels for label in split(joined)):
         raise DataError(valid.path, line, f"no label of this file is in the training text; '{label}' is not")
     count = sum(valid.counts[row] for row in rows)
-    counted = "have labels that it lacks, counted as missed" if config.data.multi_label else "are counted wrong"
-    texts = f"{count} texts" if config.data.multi_label else f"{count} such texts"
-    return f"{valid.path}:{line}: label '{label}' is not in the training text; {texts} {counted}"
+    if config.data.multi_label:
+        counted = f"{count_of(count, 'text has', 'texts have')} labels that it lacks, counted as missed"
+    else:
+        counted = f"{count_of(count, 'such text is', 'such texts are')} counted wrong"
+    return f"{valid.path}:{line}: label '{label}' is not in the training text; {counted}"
 
 
 def _summarise(dataset: Dataset) -> str:
@@ -205,7 +210,9 @@ def _summarise(dataset: Dataset) -> str:
     if sets is not None:
         texts = np.array(dataset.train.count_classes(len(sets.members)))
         none = int(texts[sets.members.lengths == 0].sum())
-        several = f", {sum(counts) / len(dataset.train):.2f} a text" + (f", {none:,} texts without any" if none else "")
+        several = f", {sum(counts) / len(dataset.train):.2f} a text" + (
+            f", {count_of(none, 'text', 'texts')} without any" if none else ""
+        )
     shown = ", ".join(f"{label} {count}" for label, count in zip(labels[:10], counts, strict=False))
     more = f", and {len(labels) - 10} more" if len(labels) > 10 else ""
     return (

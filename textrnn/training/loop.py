@@ -15,12 +15,13 @@ from textrnn.classifier import Classifier
 from textrnn.config import Config
 from textrnn.corpus.batching import bucket_batches, count_batches
 from textrnn.corpus.reading import STDIN
+from textrnn.counting import count_of
 from textrnn.errors import DivergedError, ModelError, StoppedError
 from textrnn.metrics import rank_by
 from textrnn.modelfile import SavedModel
 from textrnn.ngrams.table import NgramTable
-from textrnn.runs import POINTER, point_to
-from textrnn.training.checkpoint import CHECKPOINT_NAME, Checkpoint, explaining_damage
+from textrnn.runs import CHECKPOINT_NAME, POINTER, point_to
+from textrnn.training.checkpoint import Checkpoint, explaining_damage
 from textrnn.training.dataset import Dataset
 from textrnn.training.embedding import Frozen
 from textrnn.training.interrupts import Interrupts
@@ -91,7 +92,9 @@ class Trainer:
                 assert best is not None  # the first epoch is the best so far
                 if progress.idle_epochs >= settings.patience:
                     what = "loss on valid" if settings.metric == "loss" else f"{settings.metric}, nor loss on valid,"
-                    reporter.note(f"stopped early: no better {what} in {settings.patience} epochs")
+                    reporter.note(
+                        f"stopped early: no better {what} in {count_of(settings.patience, 'epoch', 'epochs')}"
+                    )
                     break
                 if record.epoch == self.epochs or self.is_done:
                     break

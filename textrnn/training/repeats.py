@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from textrnn.corpus.batching import Corpus, PackedBatch, pack
 from textrnn.corpus.store import Store, make_key
+from textrnn.counting import count_of
 from textrnn.tokenizer import Tokenizer
 
 Hashes = npt.NDArray[np.uint64]
@@ -56,16 +57,19 @@ def describe_repeats(found: Repeats, sets: Mapping[str, Corpus], *, max_length: 
     again = []
     if found.again:
         other = f", {found.other_label:,} of them with another label" if found.other_label else ""
-        again.append(f"{found.again:,} texts come again in the training text{other}")
+        comes = count_of(found.again, "text comes", "texts come")
+        again.append(f"{comes} again in the training text{other}")
     for part, doing in (("valid", "stop"), ("test", "score")):
         if count := getattr(found, part):
-            again.append(f"{count:,} of the {len(sets[part]):,} texts to {doing} on are in the training text too")
+            of_all = f"of the {len(sets[part]):,} texts to {doing} on"
+            again.append(f"{count_of(count, f'{of_all} is', f'{of_all} are')} in the training text too")
     odd = []
     if found.empty:
-        odd.append(f"{found.empty:,} texts are empty or one unknown piece")
+        odd.append(f"{count_of(found.empty, 'text is', 'texts are')} empty or one unknown piece")
     if found.full:
         share = 100 * found.full / sum(map(len, sets.values()))
-        odd.append(f"of {found.full:,} texts ({share:.1f} %) data.max_length={max_length} pieces are read, and no more")
+        texts = count_of(found.full, "text", "texts")
+        odd.append(f"of {texts} ({share:.1f} %) data.max_length={max_length} pieces are read, and no more")
     lines = [f"data: {'; '.join(parts)}" for parts in (again, odd) if parts]
     if lines:
         lines[-1] += "; 'textrnn data check' shows which"

@@ -14,8 +14,8 @@ from textrnn.corpus.reading import STDIN
 from textrnn.errors import ConfigError, ModelError
 from textrnn.files import write_text
 from textrnn.modelfile import MODEL_NAME, SavedModel, save_model
-from textrnn.runs import POINTER
-from textrnn.training.checkpoint import CHECKPOINT_NAME, Checkpoint, read_checkpoint, write_checkpoint
+from textrnn.runs import CHECKPOINT_NAME, POINTER
+from textrnn.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from textrnn.training.reporter import EpochRecord
 
 CONFIG_NAME = "config.yaml"

@@ -19,8 +19,9 @@ from textrnn.corpus.reading import STDIN, is_pipe
 from textrnn.errors import ConfigError, OtherRankError, OutOfMemoryError
 from textrnn.modelfile import load_model
 from textrnn.ops.sru.backends import choose_backend
+from textrnn.runs import CHECKPOINT_NAME
 from textrnn.training.branch import fit_branch
-from textrnn.training.checkpoint import CHECKPOINT_NAME, Checkpoint, explaining_damage
+from textrnn.training.checkpoint import Checkpoint, explaining_damage
 from textrnn.training.dataset import Dataset, load_dataset
 from textrnn.training.device import make_repeatable, resolve_device
 from textrnn.training.events import EventReporter

@@ -18,6 +18,7 @@ from textrnn.corpus.memory import give_back_freed_memory
 from textrnn.corpus.source import LabelledFile
 from textrnn.corpus.store import Entry, Store, make_key
 from textrnn.corpus.vectors import check_files, digest_files, read_vectors
+from textrnn.counting import count_of
 from textrnn.tokenizer import Tokenizer, train_tokenizer
 from textrnn.training.lexicon import TYPES, add_words, choose_words, count_words
 
@@ -100,7 +101,7 @@ def _describe(tokenizer: Tokenizer, meta: dict[str, int], kind: str, texts: int)
     note = f"tokenizer: {len(tokenizer):,} {kind} pieces, trained on "
     note += "the training text" if meta["used"] == texts else f"a sample of {meta['used']:,} of {texts:,} texts"
     if left_out := meta["left_out"]:
-        note += f" but for {left_out} texts (over {_LONGEST_TEXT:,} bytes, or with NUL or U+2585)"
+        note += f" but for {count_of(left_out, 'text', 'texts')} (over {_LONGEST_TEXT:,} bytes, or with NUL or U+2585)"
     return note
 
 
