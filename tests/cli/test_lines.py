@@ -21,7 +21,7 @@ def stop_at_y(records: Sequence[Record], threads: int) -> Output:
     return Output(b"".join(record.raw[:1] + b"\n" for record in records), len(records), len(records))
 
 
-@pytest.mark.parametrize(("field", "what"), [(None, "lines"), ("1", "records")])
+@pytest.mark.parametrize(("field", "what"), [(None, "line"), ("1", "record")])
 def test_ctrl_c_is_told_with_what_was_done(
     tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], field: str | None, what: str
 ) -> None:

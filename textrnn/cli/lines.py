@@ -18,6 +18,7 @@ from textrnn.cli.console import hint_at_terminal, say, write_data
 from textrnn.cli.model import check_threshold, load_engine
 from textrnn.cli.stops import Stops
 from textrnn.corpus.reading import STDIN, check_readable
+from textrnn.counting import count_of
 from textrnn.errors import ConfigError, StoppedError
 from textrnn.files import compressed_write
 from textrnn.inference import Precision, RecordFormat
@@ -130,9 +131,9 @@ class Lines:
                         records, kept = records + output.records, kept + output.kept
         except KeyboardInterrupt:
             lost = f"; {self.output} was not written" if self._writes_to_file else ""
-            what = "lines" if self.field is None else "records"
+            done = count_of(records, *("line", "lines") if self.field is None else ("record", "records"))
             number = stops.received or signal.SIGINT
-            raise StoppedError(number, f"interrupted after {records:,} {what}{lost}") from None
+            raise StoppedError(number, f"interrupted after {done}{lost}") from None
         return records, kept
 
     @property
