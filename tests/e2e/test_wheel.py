@@ -23,9 +23,18 @@ ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = f"textrnn/ops/sru/_native{cpu._ENDING}"
 NATIVE = "textrnn/ops/sru/native/"
 SOURCES = {
-    *("CMakeLists.txt", "beside.cpp", "beside.h", "compiler.h", "interface.cpp", "kernels.cpp", "numbers.h"),
-    *("ngrams.cpp", "ngrams.h", "panels.cpp", "problem.h", "processor.cpp", "processor.h", "product.cpp", "product.h"),
-    *("threads.cpp", "threads.h"),
+    *(
+        "CMakeLists.txt",
+        "beside.cpp",
+        "beside.h",
+        "compiler.h",
+        "curves.h",
+        "groups.cpp",
+        "interface.cpp",
+        "kernels.cpp",
+    ),
+    *("ngrams.cpp", "ngrams.h", "numbers.h", "packed.cpp", "panels.cpp", "problem.h", "processor.cpp"),
+    *("processor.h", "product.cpp", "product.h", "rnn.cpp", "rnn.h", "threads.cpp", "threads.h", "tiles.h"),
 }
 
 SDIST = "import sys; from scikit_build_core.build import build_sdist; build_sdist(sys.argv[1])"

@@ -151,7 +151,17 @@ def test_a_network_that_becomes_better_is_waited_for(tmp_path: Path) -> None:
     train(still, tmp_path / "still", reporter=notes)
     lines = (tmp_path / "still" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 2
-    assert notes.lines[-1] == "stopped early: no better accuracy, nor loss on valid, in 1 epochs"
+    assert notes.lines[-1] == "stopped early: no better accuracy, nor loss on valid, in 1 epoch"
+
+
+@pytest.mark.parametrize(("share", "told"), [("auto", True), (1.0, False)])
+def test_a_network_without_a_share_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: str | float, told: bool
+) -> None:
+    monkeypatch.setattr("textrnn.training.judge.fit_share", lambda *_: 1.0)
+    path, notes = write_rows(tmp_path / "train.tsv", 100), Notes()
+    train(make_config(data__train=str(path), **TINY, ngrams__share=share), tmp_path / "run", reporter=notes)
+    assert any(line.startswith("on valid the n-grams alone are best") for line in notes.lines) is told
 
 
 @pytest.mark.parametrize("penalty", [0.1, 1e3, 1e6])

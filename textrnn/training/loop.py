@@ -198,7 +198,7 @@ class Trainer:
         run.write(record, self.snapshot() if record.best else None)
         self.saved = True
         if record.best:
-            self._alone = self.judge.ngram_share == 1
+            self._alone = self.config.ngrams.share == "auto" and self.judge.ngram_share == 1
         self.tell(kept, run, reporter)
         if record.epoch == 1 and run.is_latest:
             try:
