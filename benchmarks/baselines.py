@@ -61,8 +61,13 @@ def try_fasttext(data: Path, seed: int) -> Iterator[Candidate]:
     return (candidate for candidate, _ in train_fasttexts(data, seed, words=(1, 2)))
 
 
-def train_fasttexts(data: Path, seed: int, *, words: Sequence[int]) -> Iterator[tuple[Candidate, Any]]:
-    """Yield fastText with up to so many ``words`` as a feature, at three rates, each with its model."""
+def train_fasttexts(
+    data: Path, seed: int, *, words: Sequence[int], buckets: int = 200_000
+) -> Iterator[tuple[Candidate, Any]]:
+    """Yield fastText with up to so many ``words`` as a feature, at three rates, each with its model.
+
+    ``buckets`` is how many rows the features of several words share; fastText's own default is 2,000,000.
+    """
     import fasttext  # noqa: PLC0415 - it need not be installed
 
     parts = read_parts(data)
@@ -72,7 +77,7 @@ def train_fasttexts(data: Path, seed: int, *, words: Sequence[int]) -> Iterator[
         for part, examples in parts.items():
             lines = [f"{FASTTEXT_PREFIX}{numbers[example.label]} {example.text}\n" for example in examples]
             Path(place, part).write_text("".join(lines), encoding="utf-8")
-        fixed = {"dim": 100, "bucket": 200_000, "thread": 2, "seed": seed, "verbose": 0}
+        fixed = {"dim": 100, "bucket": buckets, "thread": 2, "seed": seed, "verbose": 0}
         for ngrams, (rate, epochs) in product(words, ((0.5, 25), (0.25, 50), (1.0, 25))):
             settings = {"wordNgrams": ngrams, "lr": rate, "epoch": epochs}
             model = fasttext.train_supervised(str(Path(place, "train")), **settings, **fixed)
