@@ -12,7 +12,7 @@ LACKS = {"float32": None, "bf16": "no bfloat16 today", "int8": None}
 def test_it_names_the_precisions_and_why_one_is_not_there(
     monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    monkeypatch.setattr(doctor, "unavailable", LACKS.get)
+    monkeypatch.setattr("textrnn.inference.products.unavailable", LACKS.get)
     doctor.doctor_command()
     lines = capsysbinary.readouterr().out.decode().splitlines()
     at = lines.index("prediction     in float32, int8")

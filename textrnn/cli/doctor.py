@@ -13,7 +13,6 @@ from textrnn.cli.console import write_data
 from textrnn.corpus.place import find_cache_folder, measure_cache
 from textrnn.files import shipped
 from textrnn.inference import Precision
-from textrnn.inference.products import unavailable
 from textrnn.ops.sru.backends import choose_backend, list_backends
 from textrnn.ops.sru.cpu import multiplies
 
@@ -31,6 +30,8 @@ def doctor_command() -> None:
     \b
       textrnn doctor
     """
+    from textrnn.inference.products import unavailable
+
     cores = os.cpu_count()
     lines = [
         f"textrnn        {__version__}",

@@ -14,7 +14,9 @@ from textrnn.cli.evaluate import DataSettings, make_data_config, parse_settings
 from textrnn.cli.model import ModelOption
 from textrnn.errors import ConfigError
 from textrnn.files import atomic_write, keep_previous
-from textrnn.narrowing import Storage
+from textrnn.inference import (
+    Precision as Storage,  # of the same names, and without numpy
+)
 
 if TYPE_CHECKING:
     from textrnn.modelfile import SavedModel

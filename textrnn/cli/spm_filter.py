@@ -11,7 +11,6 @@ import typer
 from textrnn.cli.console import hint_at_terminal, write_data
 from textrnn.corpus.reading import STDIN, check_readable, decode, read_blocks
 from textrnn.errors import ConfigError, DataError, TokenizerError
-from textrnn.tokenizer import MAX_NBEST, Tokenizer
 
 PieceFormat = Literal["piece", "id"]
 TokenizerOption = Annotated[Path, typer.Option("--model", "-m", metavar="FILE", help="A SentencePiece .model file.")]
@@ -44,6 +43,8 @@ def spm_encode(
       textrnn spm-encode -m m.uni.model botchan.txt
       echo 'Hello world' | textrnn spm-encode -m m.uni.model --output-format id
     """
+    from textrnn.tokenizer import MAX_NBEST, Tokenizer
+
     if not sample and not (nbest_size is None and alpha is None):
         raise ConfigError("--nbest-size and --alpha go with --sample")
     if nbest_size not in (None, -1) and not 2 <= nbest_size <= MAX_NBEST:
@@ -78,6 +79,8 @@ def spm_decode(
     \b
       textrnn spm-encode -m m.uni.model < botchan.txt | textrnn spm-decode -m m.uni.model
     """
+    from textrnn.tokenizer import Tokenizer
+
     tokenizer = Tokenizer.read(model)
 
     def read(line: str) -> str:
