@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import PurePath
-from typing import Any
+from typing import Any, Literal
 
 from textrnn.config import DataConfig, DataFormat
 from textrnn.corpus.labels import join_labels
@@ -94,6 +94,18 @@ def find_suffix(path: str) -> str:
     return (PurePath(name.stem) if name.suffix in _COMPRESSED else name).suffix.lower()
 
 
+def tell_table(first: str, columns: Set[str]) -> Literal["tsv", "csv", "jsonl"] | None:
+    """Return what the line ``first`` says of a table whose header, if it is CSV, has ``columns``; None: nothing."""
+    if first.lstrip().startswith("{"):
+        return "jsonl"
+    if "\t" in first:
+        return "tsv"
+    with suppress(csv.Error):
+        if columns <= set(next(csv.reader([first]), [])):
+            return "csv"
+    return None
+
+
 def parse_lines(
     path: str,
     lines: Iterable[bytes],
@@ -138,13 +150,8 @@ def _detect(path: str, first: str, config: DataConfig) -> DataFormat:
         return BY_EXTENSION[suffix]
     if first.startswith(FASTTEXT_PREFIX):
         return "fasttext"
-    if first.lstrip().startswith("{"):
-        return "jsonl"
-    if "\t" in first:
-        return "tsv"
-    with suppress(csv.Error):
-        if {config.label, config.text} <= set(next(csv.reader([first]), [])):
-            return "csv"
+    if (table := tell_table(first, {config.label, config.text})) is not None:
+        return table
     if not first.strip():
         raise DataError(path, None, "holds no labelled text")
     raise DataError(

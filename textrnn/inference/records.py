@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import suppress
 from itertools import chain
 from typing import Literal, NamedTuple, cast
 
@@ -18,6 +16,7 @@ from textrnn.corpus.examples import (
     read_value,
     refuse,
     take_head,
+    tell_table,
 )
 from textrnn.corpus.reading import decode, read_blocks
 from textrnn.counting import count_of
@@ -134,14 +133,9 @@ class RecordReader:
         known = BY_EXTENSION.get(find_suffix(path))
         if known is not None:
             return cast("RecordFormat", known)
-        text = decode(first)
-        if text.lstrip().startswith("{"):
-            return "jsonl"
-        if "\t" in text:
-            return "tsv"
-        with suppress(csv.Error):
-            if self._field in next(csv.reader([text.removesuffix("\r")]), []):
-                return "csv"
+        assert self._field is not None  # lines have no format
+        if (table := tell_table(decode(first).removesuffix("\r"), {self._field})) is not None:
+            return table
         raise DataError(path, 1, "cannot tell the format from the name or this line; say --input-format tsv|csv|jsonl")
 
     def _parse_tsv(self, path: str, lines: Iterator[bytes]) -> Iterator[Record]:
