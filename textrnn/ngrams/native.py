@@ -33,10 +33,10 @@ def hash_ngrams(
     texts, held = _pack(ids, offsets, spelling)
     bounds = np.zeros(len(offsets), np.int64)
     counts = np.empty(len(offsets) - 1, np.int64)
-    _call("ngram_counts", texts, _address(counts), threads=threads)
+    _call("ngram_counts", texts, cpu.address(counts), threads=threads)
     np.cumsum(counts, out=bounds[1:])
     keys = np.empty(int(bounds[-1]), np.uint32)
-    _call("ngram_keys", texts, _address(bounds), _address(keys), threads=threads)
+    _call("ngram_keys", texts, cpu.address(bounds), cpu.address(keys), threads=threads)
     del held  # until here
     return keys, bounds
 
@@ -50,7 +50,7 @@ def build_slots(keys: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint64] | None:
     keys = np.ascontiguousarray(keys, np.uint32)
     library = cpu.load_native().library
     assert library is not None
-    status = library.textrnn_ngram_slots(_address(keys), len(keys), _address(slots), size)
+    status = library.textrnn_ngram_slots(cpu.address(keys), len(keys), cpu.address(slots), size)
     return None if status else slots
 
 
@@ -61,8 +61,10 @@ def score(
     slots, values, bias = table
     texts, held = _pack(ids, offsets, spelling)
     scores = np.empty((len(offsets) - 1, len(bias)), np.float32)
-    linear = _LINEAR.pack(len(values), len(bias), len(slots), _address(slots), _address(values), _address(bias))
-    _call("ngram_scores", texts, linear, _address(scores), threads=threads)
+    linear = _LINEAR.pack(
+        len(values), len(bias), len(slots), cpu.address(slots), cpu.address(values), cpu.address(bias)
+    )
+    _call("ngram_scores", texts, linear, cpu.address(scores), threads=threads)
     del held
     return scores
 
@@ -75,11 +77,7 @@ def _pack(ids: Array, offsets: Array, spelling: Spelled) -> tuple[bytes, list[Ar
     wanted = ((ids, np.int32), (offsets, np.int64), (codes, np.uint32), (starts, np.int64))
     held: list[Array] = [np.ascontiguousarray(array, dtype) for array, dtype in wanted]
     sizes = (len(ids), len(offsets) - 1, len(starts) - 1, len(codes))
-    return _TEXTS.pack(*sizes, *map(_address, held)), held
-
-
-def _address(array: Array) -> int:
-    return int(array.__array_interface__["data"][0])
+    return _TEXTS.pack(*sizes, *map(cpu.address, held)), held
 
 
 def _call(name: str, *arguments: int | bytes, threads: int | None) -> None:
