@@ -11,39 +11,46 @@ from textrnn.cli.model import DeviceOption, ModelOption, PrecisionOption, Thresh
 from textrnn.errors import ConfigError
 from textrnn.inference import OutputFormat
 
+TopKOption = Annotated[
+    int | None,
+    typer.Option(
+        "--top-k", "-k", min=1, metavar="K", help="Labels to print a line.  [default: 1, or those from thresholds]"
+    ),
+]
+MinProbOption = Annotated[
+    float | None,
+    typer.Option(
+        "--min-prob", min=0.0, max=1.0, metavar="P", help="Print --unknown-label for a label less likely than P."
+    ),
+]
+UnknownLabelOption = Annotated[
+    str | None,
+    typer.Option("--unknown-label", metavar="LABEL", help="That label; goes with --min-prob.  [default: unknown]"),
+]
+FormatOption = Annotated[
+    OutputFormat | None,
+    typer.Option(
+        "--format",
+        help="How to print predictions: tsv with their probabilities, jsonl as objects, label alone. "
+        "With --field, records keep their own format, and label leaves the probabilities out.  [default: tsv]",
+    ),
+]
+WithTextOption = Annotated[bool, typer.Option("--with-text", help="Append the input line.")]
+ExplainOption = Annotated[
+    bool, typer.Option("--explain", help="With JSON: what each word does to the label's probability, as parts.")
+]
+
 
 def predict_command(
     files: FilesArgument = None,
     model: ModelOption = None,
-    top_k: Annotated[
-        int | None,
-        typer.Option(
-            "--top-k", "-k", min=1, metavar="K", help="Labels to print a line.  [default: 1, or those from thresholds]"
-        ),
-    ] = None,
+    top_k: TopKOption = None,
     threshold: ThresholdOption = None,
-    min_prob: Annotated[
-        float | None,
-        typer.Option(
-            "--min-prob", min=0.0, max=1.0, metavar="P", help="Print --unknown-label for a label less likely than P."
-        ),
-    ] = None,
-    unknown_label: Annotated[
-        str | None,
-        typer.Option("--unknown-label", metavar="LABEL", help="That label; goes with --min-prob.  [default: unknown]"),
-    ] = None,
-    format_: Annotated[
-        OutputFormat | None,
-        typer.Option(
-            "--format",
-            help="How to print predictions: tsv with their probabilities, jsonl as objects, label alone. "
-            "With --field, records keep their own format, and label leaves the probabilities out.  [default: tsv]",
-        ),
-    ] = None,
-    with_text: Annotated[bool, typer.Option("--with-text", help="Append the input line.")] = False,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="With JSON: what each word does to the label's probability, as parts.")
-    ] = False,
+    min_prob: MinProbOption = None,
+    unknown_label: UnknownLabelOption = None,
+    format_: FormatOption = None,
+    with_text: WithTextOption = False,
+    explain: ExplainOption = False,
     field: FieldOption = None,
     input_format: InputFormatOption = None,
     output: OutputOption = None,
@@ -85,10 +92,8 @@ def predict_command(
     )
     if field is not None:
         _check_table_options(format_, with_text)
-        if explain and (input_format or "jsonl") != "jsonl":
-            raise ConfigError(f"--explain: tells of words in JSON, and the input is {input_format}; leave it out")
-    elif explain and format_ != "jsonl":
-        raise ConfigError("--explain: prints objects; say --format jsonl")
+    if explain:
+        _check_explain(lines, format_)
     doubt = _check_doubt(min_prob, unknown_label)
     engine = lines.open_engine(model, threshold=threshold)
     if doubt is not None and engine.thresholds is not None:
@@ -113,6 +118,13 @@ def _check_table_options(format_: OutputFormat | None, with_text: bool) -> None:
         raise ConfigError("--with-text: with --field a record is printed whole; leave it out")
     if format_ not in (None, "label"):
         raise ConfigError(f"--format {format_}: with --field records keep their own format; leave it out")
+
+
+def _check_explain(lines: Lines, format_: OutputFormat | None) -> None:
+    if lines.field is None and format_ != "jsonl":
+        raise ConfigError("--explain: prints objects; say --format jsonl")
+    if lines.field is not None and lines.input_format not in (None, "jsonl"):
+        raise ConfigError(f"--explain: tells of words in JSON, and the input is {lines.input_format}; leave it out")
 
 
 def _check_doubt(min_prob: float | None, unknown_label: str | None) -> tuple[float, str] | None:
