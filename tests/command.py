@@ -27,6 +27,19 @@ def find_command() -> str:
     return found
 
 
+def list_loaded(*arguments: str, cwd: Path, stdin: bytes) -> set[str]:
+    """Run ``textrnn ARGUMENTS`` and return the modules that it has loaded, in a run that goes well."""
+    done = subprocess.run(
+        [find_command(), *arguments],
+        cwd=cwd,
+        input=stdin,
+        capture_output=True,
+        check=True,
+        env=os.environ | {"PYTHONPROFILEIMPORTTIME": "1"},
+    )
+    return {line.rsplit("|", 1)[1].strip() for line in done.stderr.decode().splitlines() if "|" in line}
+
+
 def run_command(
     *arguments: object, cwd: Path, stdin: bytes = b"", timeout: float = 300
 ) -> subprocess.CompletedProcess[bytes]:

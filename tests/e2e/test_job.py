@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import sentencepiece
 
-from command import SMALL, Run, find_command, run_command
+from command import SMALL, Run, find_command, list_loaded, run_command
 from samples import ODD_LINES, write_rows
 from textrnn.modelfile import load_model
 
@@ -201,15 +201,7 @@ def test_head_ends_it_quietly(trained: Path) -> None:
 
 
 def test_predict_loads_no_torch(trained: Path) -> None:
-    done = subprocess.run(
-        [find_command(), "predict", "--top-k", "2"],
-        cwd=trained,
-        input=b"tea\n",
-        capture_output=True,
-        check=True,
-        env=os.environ | {"PYTHONPROFILEIMPORTTIME": "1"},
-    )
-    modules = {line.rsplit("|", 1)[1].strip() for line in done.stderr.decode().splitlines() if "|" in line}
+    modules = list_loaded("predict", "--top-k", "2", cwd=trained, stdin=b"tea\n")
     assert "numpy" in modules
     assert not {"torch", "sklearn"} & modules
 

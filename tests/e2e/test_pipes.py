@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from command import find_command, run_command
+from command import find_command, list_loaded, run_command
 from samples import make_config, make_model
 from textrnn.inference import Precision
 from textrnn.inference.products import unavailable
@@ -236,15 +236,7 @@ def test_filter_splits_what_predict_labels(trained: Path) -> None:
 
 
 def test_one_line_starts_no_workers(trained: Path) -> None:
-    done = subprocess.run(
-        [find_command(), "predict"],
-        cwd=trained,
-        input=b"tea\n",
-        capture_output=True,
-        check=True,
-        env=os.environ | {"PYTHONPROFILEIMPORTTIME": "1"},
-    )
-    modules = {line.rsplit("|", 1)[1].strip() for line in done.stderr.decode().splitlines() if "|" in line}
+    modules = list_loaded("predict", cwd=trained, stdin=b"tea\n")
     assert "textrnn.inference.flow" in modules
     assert not {"concurrent.futures", "rich", "torch"} & modules
 
