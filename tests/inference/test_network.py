@@ -49,7 +49,9 @@ def test_a_table_gives_the_same(
 
 
 def test_a_table_is_made_once_there_were_as_many_tokens_as_pieces(tokenizer: Tokenizer) -> None:
-    model, batch = make(tokenizer, "sru", 16, True)
+    model, _ = make(tokenizer, "sru", 16, True)
+    batch = pack(tokenizer.encode_all(["the parcel came late"], max_length=60))
+    assert 2 * len(batch.ids) < len(tokenizer)
     network = NumpyNetwork(model)
     seen = 0
     while seen + len(batch.ids) < len(tokenizer):
