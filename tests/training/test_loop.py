@@ -198,7 +198,7 @@ def test_faults_come_before_anything_is_written(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "rows.tsv"]
 
 
-@pytest.mark.parametrize(("rows", "size"), [(50, 8), (1600, 16), (3200, 32)])
+@pytest.mark.parametrize(("rows", "size"), [(50, 8), (1199, 8), (1200, 16), (2400, 32), (4800, 64)])
 def test_the_batch_size_goes_by_the_number_of_texts(rows: int, size: int, tmp_path: Path) -> None:
     path = write_rows(tmp_path / "rows.tsv", rows)
     config = small(path, data__valid=str(write_rows(tmp_path / "v.tsv", 4)), train__batch_size=None, train__epochs=1)
@@ -211,9 +211,9 @@ def test_the_batch_size_goes_by_the_number_of_texts(rows: int, size: int, tmp_pa
     ("rows", "settings", "epochs"),
     [
         (50, {}, 30),  # 7 steps each
-        (640, {}, 23),  # 80
-        (3200, {}, 18),  # 100
-        (6400, {}, 12),  # 200
+        (720, {}, 29),  # 90
+        (6400, {}, 26),  # 100
+        (16000, {}, 12),  # 250
         (640, {"train__batch_size": 64}, 30),
         (640, {"train__epochs": 7}, 7),
     ],

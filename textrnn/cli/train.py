@@ -45,7 +45,7 @@ Epochs = Annotated[
     typer.Option(metavar="N", help="Passes over the text, at most.  [default: 12, and up to 30 on small text]"),
 ]
 BatchSize = Annotated[
-    int | None, typer.Option(metavar="N", help="Texts in a step.  [default: 8 to 32, by the number of texts]")
+    int | None, typer.Option(metavar="N", help="Texts in a step.  [default: 8 to 64, by the number of texts]")
 ]
 Rate = Annotated[float | None, typer.Option(metavar="RATE", help="Highest learning rate.  [default: 0.003]")]
 Seed = Annotated[int | None, typer.Option(metavar="N", help="Fixes everything drawn at random.  [default: 42]")]

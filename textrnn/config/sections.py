@@ -145,10 +145,10 @@ class TrainConfig(Section):
         None,
         ge=1,
         le=1_000_000,
-        description="passes over the training text, at most; none: 12, and up to 30 to make 1,800 steps",
+        description="passes over the training text, at most; none: 12, and up to 30 to make 2,600 steps",
     )
     batch_size: int | None = Field(
-        None, ge=1, le=1_000_000, description="texts in a step; none: 8, 16 or 32, by the number of training texts"
+        None, ge=1, le=1_000_000, description="texts in a step; none: 8 to 64, by the number of training texts"
     )
     batch_tokens: int | None = Field(
         None, ge=1, le=1_000_000_000, description="pieces in a step at most, in place of a number of texts"

@@ -31,7 +31,8 @@ from textrnn.training.ranks import Ranks
 from textrnn.training.reporter import EpochRecord, Reporter, Reporters
 from textrnn.training.run import Run, find_checkpoint
 
-_FEWEST_EPOCHS, _MOST_EPOCHS, _FEWEST_STEPS = 12, 30, 1800
+_FEWEST_EPOCHS, _MOST_EPOCHS, _FEWEST_STEPS = 12, 30, 2600
+_SIZES, _FEWEST_BATCHES = (64, 32, 16, 8), 75  # of a batch, largest first; in an epoch
 
 
 @dataclass(frozen=True)
@@ -187,13 +188,13 @@ def _refuse_shared_pipes(config: Config, ranks: Ranks) -> None:
 def resolve(config: Config, texts: Corpus) -> Config:
     """Set what was left open for the data to say.
 
-    The batch size: 32, but 16 or 8 where an epoch would have fewer than 100 steps. The epochs: 12, but more where these
-    are fewer than 1,800 steps, up to 30.
+    The batch size: 64, but 32, 16 or 8 where an epoch would have fewer than 75 steps. The epochs: 12, but more where
+    these are fewer than 2,600 steps, up to 30.
     """
     settings = config.train
     size, tokens, epochs = settings.batch_size, settings.batch_tokens, settings.epochs
     if size is None and tokens is None:
-        size = next((size for size in (32, 16) if len(texts) >= 100 * size), 8)
+        size = next((size for size in _SIZES if len(texts) >= _FEWEST_BATCHES * size), _SIZES[-1])
     if epochs is None:
         steps = count_batches(texts, size, batch_tokens=tokens)
         epochs = min(max(_FEWEST_EPOCHS, math.ceil(_FEWEST_STEPS / steps)), _MOST_EPOCHS)
