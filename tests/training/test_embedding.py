@@ -20,7 +20,7 @@ from textrnn.corpus.store import Store
 from textrnn.corpus.vectors import WordBlock, read_vectors
 from textrnn.errors import DataError, ModelError, StoppedError
 from textrnn.inference.engine import Engine
-from textrnn.modelfile import load_model
+from textrnn.modelfile import MODEL_NAME, load_model
 from textrnn.tokenizer import Tokenizer, train_tokenizer
 from textrnn.training import Reporter, embedding, estimate, resume, train
 from textrnn.training.embedding import Frozen, PieceVectors, load_vectors, match_words, standardise
@@ -179,19 +179,29 @@ def test_frozen_vectors_stay_and_others_move(cell: str, freeze: bool, tmp_path: 
     vectors = load_vectors(str(path), saved.tokenizer, Store.open(str(tmp_path / "cache"), pytest.fail), width=16)
     assert len(vectors.pieces) >= 3
     rest = np.setdiff1d(np.arange(len(saved.tokenizer)), vectors.pieces)
+    assert vectors.width == saved.config.model.embedding == 6
     before = start(saved.config, vectors, len(saved.tokenizer))
     after = saved.weights["embedding.weight"]
-    assert np.array_equal(after[vectors.pieces, :6], vectors.values) == freeze
-    assert (after[vectors.pieces, 6:] != before[vectors.pieces, 6:]).any()
-    assert (after[rest, :6] != before[rest, :6]).any()
+    assert before[vectors.pieces].tolist() == vectors.values.tolist()
+    assert np.array_equal(after[vectors.pieces], vectors.values) == freeze
+    assert (after[rest] != before[rest]).any()
 
 
 def start(config: Config, vectors: PieceVectors, V: int) -> npt.NDArray[np.float32]:
     """Return the embedding that a run of ``config`` begins with."""
     torch.manual_seed(config.train.seed)
     network = Classifier(V, 2, **config.model.model_dump())
-    vectors.place(network.embedding.weight, counts=np.ones(V, np.int64))
+    vectors.place(network.embedding.weight)
     return network.embedding.weight.detach().numpy()
+
+
+def test_the_embedding_is_as_wide_as_the_vectors_and_no_wider_than_is_said(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.tsv")
+    path = write_vectors(tmp_path / "words.txt", ["tea", "coffee", "lemon", "cup", "milk"])
+    for most, width in ((16, 6), (6, 6), (4, 4)):
+        saved = load_model(train(small(rows, path, model__embedding=most), tmp_path / f"run{most}").folder)
+        assert saved.config.model.embedding == width
+        assert saved.weights["embedding.weight"].shape == (len(saved.tokenizer), width)
 
 
 @pytest.mark.parametrize("kind", ["unigram", "word"])
@@ -208,11 +218,9 @@ def test_a_word_that_the_text_lacks_keeps_its_vector(kind: str, tmp_path: Path) 
     began = dict(zip(vectors.pieces.tolist(), vectors.values, strict=True))
     weight = saved.weights["embedding.weight"]
     for piece in new:
-        assert weight[piece, :6].tolist() == began[piece].tolist()
-        assert not weight[piece, 6:].any()
+        assert weight[piece].tolist() == began[piece].tolist()
     for piece in known:
-        assert weight[piece, :6].tolist() != began[piece].tolist()
-        assert weight[piece, 6:].all()
+        assert weight[piece].tolist() != began[piece].tolist()
     without = load_model(train(small(rows, path, embedding__words=0), tmp_path / "none").folder)
     assert "kettle" not in without.tokenizer.list_words().values()
 
@@ -223,23 +231,17 @@ def test_vectors_of_another_language_are_no_words_of_it(tmp_path: Path) -> None:
         train(small(write_rows(tmp_path / "rows.tsv"), path), tmp_path / "run")
 
 
-def test_columns_beside_a_vector_are_zero_where_nothing_is_learned() -> None:
-    vectors = PieceVectors(np.array([1, 3]), np.full((2, 2), 5, np.float32), "")
-    weight = torch.ones(5, 3)
-    vectors.place(weight, counts=np.array([0, 2, 0, 0, 1]))
-    assert weight.tolist() == [[1, 1, 1], [5, 5, 1], [1, 1, 1], [5, 5, 0], [1, 1, 1]]
-
-
 def test_what_is_frozen_has_no_share_in_the_norm() -> None:
     vectors = PieceVectors(np.array([1, 3]), np.ones((2, 2), np.float32), "")
-    weight, gradient = torch.zeros(4, 3), torch.ones(3, 3)
-    vectors.place(weight, counts=np.ones(4, np.int64))
+    weight, gradient = torch.zeros(4, 2), torch.ones(3, 2)
+    vectors.place(weight)
+    assert weight.tolist() == [[0, 0], [1, 1], [0, 0], [1, 1]]
     before = weight.clone()
     rows = torch.tensor([0, 1, 3])
     with Frozen(vectors, 4, torch.device("cpu")).holding(weight, rows, gradient):
-        assert gradient.tolist() == [[1, 1, 1], [0, 0, 1], [0, 0, 1]]
+        assert gradient.tolist() == [[1, 1], [0, 0], [0, 0]]
         weight += 5.0
-    assert weight[1:4:2].tolist() == [[1, 1, 5], [1, 1, 5]]
+    assert weight[1:4:2].tolist() == [[1, 1], [1, 1]]
     assert weight[0::2].tolist() == (before[0::2] + 5).tolist()
 
 
@@ -281,20 +283,38 @@ def test_the_note_says_how_much_is_covered(tmp_path: Path) -> None:
     assert found.config.embedding.vectors == str(path)
 
 
+class Stops(Reporter):
+    """Sends this process SIGTERM in its twelfth step."""
+
+    steps = 0
+
+    def step(self, epoch: int, loss: float, tokens_per_second: float) -> None:
+        self.steps += 1
+        if self.steps == 12:
+            signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_restart_goes_on_with_a_run_that_has_the_width_of_its_vectors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = write_rows(tmp_path / "rows.tsv")
+    config = small(rows, write_vectors(tmp_path / "words.txt", ["tea", "coffee", "lemon", "cup", "milk"]))
+    whole = train(config, tmp_path / "whole")
+    with pytest.raises(StoppedError):
+        train(config, tmp_path / "run", reporter=Stops())
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    shown = Notes()
+    train(config, tmp_path / "run", reporter=shown)
+    assert any(note.startswith("going on in epoch") for note in shown.notes)
+    assert (tmp_path / "run" / MODEL_NAME).read_bytes() == (whole.folder / MODEL_NAME).read_bytes()
+
+
 @pytest.mark.parametrize("freeze", [False, True])
 def test_going_on_gives_the_same_bytes(freeze: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = write_rows(tmp_path / "rows.tsv")
     path = write_vectors(tmp_path / "words.txt", ["tea", "coffee", "lemon", "cup", "milk"])
     config = small(rows, path, embedding__freeze=freeze)
     whole = train(config, tmp_path / "whole")
-
-    class Stops(Reporter):
-        steps = 0
-
-        def step(self, epoch: int, loss: float, tokens_per_second: float) -> None:
-            self.steps += 1
-            if self.steps == 12:
-                signal.raise_signal(signal.SIGTERM)
 
     with pytest.raises(StoppedError):
         train(config, tmp_path / "stopped", reporter=Stops())
@@ -304,5 +324,4 @@ def test_going_on_gives_the_same_bytes(freeze: bool, tmp_path: Path, monkeypatch
         resume(tmp_path / "stopped")
     path.write_bytes(kept)
     resumed = resume(tmp_path / "stopped")
-    for name in ("model.safetensors",):
-        assert (resumed.folder / name).read_bytes() == (whole.folder / name).read_bytes()
+    assert (resumed.folder / MODEL_NAME).read_bytes() == (whole.folder / MODEL_NAME).read_bytes()

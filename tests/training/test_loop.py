@@ -224,9 +224,9 @@ def test_the_epochs_go_by_the_number_of_steps(
     path, valid = write_rows(tmp_path / "rows.tsv", rows), write_rows(tmp_path / "v.tsv", 4)
     values = {"train__batch_size": None, "train__epochs": None, "data__valid": str(valid), **settings}
     config = small(path, **values)
-    found = session.resolve(config, load_dataset(config, Reporter()).train)
+    found = session.resolve(config, load_dataset(config, Reporter()))
     assert found.train.epochs == epochs
-    assert session.resolve(found, load_dataset(found, Reporter()).train) == found
+    assert session.resolve(found, load_dataset(found, Reporter())) == found
 
 
 def test_a_loss_that_is_no_number_is_told(tmp_path: Path) -> None:

@@ -116,7 +116,9 @@ class ModelConfig(Section):
     cell: Cell = Field("sru", description="the recurrent cell")
     layers: int = Field(2, ge=1, le=64, description="recurrent layers")
     hidden: int = Field(128, ge=1, le=65536, description="width of a layer, per direction")
-    embedding: int = Field(256, ge=1, le=65536, description="width of a piece's vector")
+    embedding: int = Field(
+        256, ge=1, le=65536, description="width of a piece's vector; with embedding.vectors theirs, and this at most"
+    )
     bidirectional: bool = Field(True, description="read each text in both directions")
     pooling: Pooling = Field("max+mean", description="how the states of a text become one vector")
     dropout: float = Field(0.5, ge=0, lt=1, description="on embeddings, between layers and before the last product")

@@ -28,42 +28,40 @@ class PieceVectors:
     values: Vectors
     note: str
 
-    @torch.no_grad()
-    def place(self, weight: Tensor, *, counts: npt.NDArray[np.int64]) -> None:
-        """Write the values into the first D columns of the embedding's ``weight`` (V, width).
+    @property
+    def width(self) -> int:
+        """D, which is that of the embedding too: columns beside the vectors make a model worse (docs/vectors.md)."""
+        return int(self.values.shape[1])
 
-        The other columns stay as they are drawn, but are 0 for pieces that the training text lacks, by its ``counts``
-        (V,) of each piece: nothing will be learned in them, and what is drawn would be noise (docs/vectors.md).
-        """
-        wide = self.values.shape[1]
-        weight[torch.from_numpy(self.pieces), :wide] = torch.from_numpy(self.values)
-        weight[torch.from_numpy(self.pieces[counts[self.pieces] == 0]), wide:] = 0
+    @torch.no_grad()
+    def place(self, weight: Tensor) -> None:
+        """Write the values into the embedding's ``weight`` (V, D); the rows of other pieces stay as they are drawn."""
+        weight[torch.from_numpy(self.pieces)] = torch.from_numpy(self.values)
 
 
 class Frozen:
-    """The part of an embedding (V, width) that ``vectors`` gave, on ``device``: no step moves it."""
+    """The rows of an embedding (V, D) that ``vectors`` gave, on ``device``: no step moves them."""
 
     def __init__(self, vectors: PieceVectors, V: int, device: torch.device) -> None:
-        self._width = vectors.values.shape[1]
         self._is_frozen = torch.zeros(V, dtype=torch.bool)
         self._is_frozen[torch.from_numpy(vectors.pieces)] = True
         self._is_frozen = self._is_frozen.to(device)
 
     @contextmanager
     def holding(self, weight: Tensor, rows: Tensor, gradient: Tensor) -> Iterator[None]:
-        """Make a step on the ``rows`` (R,) int64 of ``weight`` inside of this, by ``gradient`` (R, width).
+        """Make a step on the ``rows`` (R,) int64 of ``weight`` inside of this, by ``gradient`` (R, D).
 
-        Its frozen part is set to 0, so that it has no share in the norm and gives no moments; decay is undone.
+        Its frozen rows are set to 0, so that they have no share in the norm and give no moments; decay is undone.
         """
         frozen = self._is_frozen[rows]
-        gradient[frozen, : self._width] = 0
-        before = weight[rows[frozen], : self._width]
+        gradient[frozen] = 0
+        before = weight[rows[frozen]]
         yield
-        weight[rows[frozen], : self._width] = before
+        weight[rows[frozen]] = before
 
 
 def load_vectors(path: str, tokenizer: Tokenizer, store: Store, *, width: int) -> PieceVectors:
-    """Return what the word vectors of the file ``path`` give an embedding of ``width`` columns for ``tokenizer``.
+    """Return what the word vectors of the file ``path`` give the embedding for ``tokenizer``, ``width`` wide at most.
 
     A piece with U+2581 before it is a word, and so is one without letters; it takes the vector of the word as it
     stands, or else in lower case. Of a word that stands twice the first counts. Other pieces, which are parts of words,

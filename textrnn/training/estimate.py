@@ -48,7 +48,7 @@ def estimate(config: Config, *, reporter: Reporter | None = None) -> Estimate:
     with reporting(reporter) as shown:
         device = resolve_device(config.train.device)
         dataset = load_dataset(config, shown)
-        config = resolve(config, dataset.train)
+        config = resolve(config, dataset)
         make_repeatable(config.train.seed)
         model = build(config, dataset).to(device)
         shown.note(describe(config, model, device, Ranks()))

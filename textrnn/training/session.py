@@ -14,7 +14,7 @@ from torch import distributed, nn
 
 from textrnn.classifier import Classifier
 from textrnn.config import DEMO, Config
-from textrnn.corpus.batching import Corpus, count_batches
+from textrnn.corpus.batching import count_batches
 from textrnn.corpus.reading import STDIN, is_pipe
 from textrnn.errors import ConfigError, OtherRankError, OutOfMemoryError
 from textrnn.modelfile import load_model
@@ -110,6 +110,9 @@ def _is_of(folder: Path, config: Config) -> bool:
     for name in ("batch_size", "epochs"):
         if wanted["train"][name] is None:  # it was resolved by the data
             wanted["train"][name] = (saved.get("train") or {}).get(name)
+    if config.embedding.vectors is not None:  # as wide as they are, and no wider than was wanted
+        model = wanted["model"]
+        model["embedding"] = min(model["embedding"], (saved.get("model") or {}).get("embedding", model["embedding"]))
     return saved == wanted
 
 
@@ -142,7 +145,7 @@ def _run(
     try:
         _refuse_shared_pipes(config, ranks)
         dataset = _load_in_turn(config, ranks, reporter, device=device)
-        config = resolve(config, dataset.train)
+        config = resolve(config, dataset)
         if config.train.batch_size is not None and config.train.accumulate > config.train.batch_size:
             parts, size = config.train.accumulate, config.train.batch_size
             raise ConfigError(f"train.accumulate {parts}: more parts than the {size} texts of a step")
@@ -185,12 +188,13 @@ def _refuse_shared_pipes(config: Config, ranks: Ranks) -> None:
             raise ConfigError(f"{ranks.size} processes would read {name}; put the text into a file")
 
 
-def resolve(config: Config, texts: Corpus) -> Config:
+def resolve(config: Config, dataset: Dataset) -> Config:
     """Set what was left open for the data to say.
 
     The batch size: 64, but 32, 16 or 8 where an epoch would have fewer than 75 steps. The epochs: 12, but more where
-    these are fewer than 2,600 steps, up to 30.
+    these are fewer than 2,600 steps, up to 30. An embedding that begins with vectors is as wide as they are.
     """
+    texts = dataset.train
     settings = config.train
     size, tokens, epochs = settings.batch_size, settings.batch_tokens, settings.epochs
     if size is None and tokens is None:
@@ -199,15 +203,17 @@ def resolve(config: Config, texts: Corpus) -> Config:
         steps = count_batches(texts, size, batch_tokens=tokens)
         epochs = min(max(_FEWEST_EPOCHS, math.ceil(_FEWEST_STEPS / steps)), _MOST_EPOCHS)
     settings = settings.model_copy(update={"batch_size": size, "epochs": epochs})
-    return config.model_copy(update={"train": settings})
+    model = config.model
+    if dataset.vectors is not None:
+        model = model.model_copy(update={"embedding": dataset.vectors.width})
+    return config.model_copy(update={"train": settings, "model": model})
 
 
 def build(config: Config, dataset: Dataset) -> Classifier:
     """Return the network of ``config`` with weights as torch's generator draws them, but for pretrained vectors."""
     model = Classifier(len(dataset.tokenizer), len(dataset.labels), **config.model.model_dump())
     if dataset.vectors is not None:
-        counts = dataset.train.count_ids(len(dataset.tokenizer))
-        dataset.vectors.place(model.embedding.weight, counts=counts)
+        dataset.vectors.place(model.embedding.weight)
     return model
 
 
