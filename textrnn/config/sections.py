@@ -120,10 +120,10 @@ class ModelConfig(Section):
         256, ge=1, le=65536, description="width of a piece's vector; with embedding.vectors theirs, and this at most"
     )
     bidirectional: bool = Field(True, description="read each text in both directions")
-    pooling: Pooling = Field("max+mean", description="how the states of a text become one vector")
+    pooling: Pooling = Field("attention", description="how the states of a text become one vector")
     dropout: float = Field(0.5, ge=0, lt=1, description="on embeddings, between layers and before the last product")
     variational_dropout: bool = Field(
-        False, description="drop the same columns in all steps of a text, in place of others in each"
+        True, description="drop the same columns in all steps of a text, in place of others in each"
     )
     layer_norm: bool = Field(True, description="normalise the input of each recurrent layer")
     highway_bias: float = Field(
