@@ -69,9 +69,22 @@ def test_pool_equals_the_layer_that_is_trained(how: str, bidirectional: bool, of
 @needs_library
 @pytest.mark.parametrize("offsets", [[0, 0, 7], [0, 6], [1, 7], [0, 8], [0, 5, 3, 7]], ids=str)
 def test_wrong_offsets_are_refused(offsets: list[int]) -> None:
-    for how in ("max", "mean", "max+mean"):
+    for how in ("max", "mean", "max+mean", "attention"):
+        w = draw(3) if how == "attention" else None
         with pytest.raises(ValueError, match="offsets should rise by 1 at least from 0 to the 7 rows of h"):
-            rows.pool(draw(7, 3), np.array(offsets, np.int64), how, w=None, bidirectional=False, threads=1)
+            rows.pool(draw(7, 3), np.array(offsets, np.int64), how, w=w, bidirectional=False, threads=1)
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2]])
+def test_attention_finds_the_row_of_the_highest_score_wherever_it_stands(order: list[int]) -> None:
+    h = np.array([[-2, 7], [0, 5], [0.5, 3], [4, 1]], np.float32)[order]
+    w = np.array([300, 0], np.float32)  # scores of -289, 0, 139 and 300
+    pooled = rows.pool(h, np.array([0, 4]), "attention", w=w, bidirectional=False, threads=1)
+    np.testing.assert_allclose(pooled, [[4, 1]], rtol=1e-6)
+    w = -w
+    pooled = rows.pool(h, np.array([0, 4]), "attention", w=w, bidirectional=False, threads=1)
+    np.testing.assert_allclose(pooled, [[-2, 7]], rtol=1e-6)
 
 
 @pytest.mark.parametrize(("status", "error"), [(1, MemoryError), (2, ValueError)])

@@ -48,23 +48,32 @@ def pool(h: Array, offsets: Index, how: str, *, w: Array | None, bidirectional: 
     if how == "last":
         half = h.shape[1] // 2 if bidirectional else h.shape[1]
         return np.concatenate([h[offsets[1:] - 1, :half], h[offsets[:-1], half:]], axis=1)
-    if how == "attention":
-        assert w is not None
-        scores = (np.tanh(h) @ w)[:, None]
-        top = np.maximum.reduceat(scores, offsets[:-1])
-        share: Array = np.exp(scores - np.repeat(top, np.diff(offsets), axis=0))
-        return _add_up(share * h, offsets) / _add_up(share, offsets)
     library = cpu.load_native().library
     if library is None:
+        if how == "attention":
+            assert w is not None
+            return _attend(h, offsets, w)
         pools = {"max": _find_largest, "mean": _find_mean}
         return np.concatenate([pools[part](h, offsets) for part in how.split("+")], axis=1)
     (N, D), B = h.shape, len(offsets) - 1
     parts = {part: np.empty((B, D), np.float32) for part in how.split("+")}
     place = np.empty((B, D), np.int32) if "max" in parts else None
-    addresses = [cpu.address(array) for array in (parts.get("max"), place, parts.get("mean"))]
-    status = library.textrnn_pool_rows(4, cpu.address(h), cpu.address(offsets), N, B, D, *addresses, threads)
+    if "attention" in parts:
+        addresses = [cpu.address(array) for array in (h, w, offsets)]
+        status = library.textrnn_attend(*addresses, N, B, D, cpu.address(parts["attention"]), threads)
+    else:
+        addresses = [cpu.address(array) for array in (parts.get("max"), place, parts.get("mean"))]
+        status = library.textrnn_pool_rows(4, cpu.address(h), cpu.address(offsets), N, B, D, *addresses, threads)
     cpu.check(status, refused=f"offsets should rise by 1 at least from 0 to the {N} rows of h")
     return np.concatenate([*parts.values()], axis=1)
+
+
+def _attend(h: Array, offsets: Index, w: Array) -> Array:
+    scores = (np.tanh(h) @ w)[:, None]
+    top = np.maximum.reduceat(scores, offsets[:-1])
+    share: Array = np.exp(scores - np.repeat(top, np.diff(offsets), axis=0))
+    pooled: Array = _add_up(share * h, offsets) / _add_up(share, offsets)
+    return pooled
 
 
 def _find_largest(h: Array, offsets: Index) -> Array:

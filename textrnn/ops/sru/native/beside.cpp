@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "compiler.h"
+#include "curves.h"
 #include "numbers.h"
 
 namespace textrnn {
@@ -144,6 +145,31 @@ INLINE float add_up(int64_t n, const Term& term) {
   return lanes[0];
 }
 
+// The softmax is made in one pass: what was added up is scaled down wherever a row has a higher score than all before it
+// (M. Milakov and N. Gimelshein, "Online normalizer calculation for softmax", 2018).
+void attend(const float* x, const float* RESTRICT w, int64_t length, int64_t D, float* RESTRICT pooled) {
+  float top = 0.0f, total = 0.0f;
+  for (int64_t t = 0; t < length; ++t) {
+    const float* RESTRICT row = x + t * D;
+    const float score = add_up(D, [=](int64_t i) { return tangent(row[i]) * w[i]; });
+    const bool is_higher = t == 0 || score > top;
+    const float distance = t == 0 ? 80.0f : is_higher ? score - top : top - score;
+    const Exponential e = exponential<127>(distance < 80.0f ? distance : 80.0f);
+    const float less = (1.0f + e.rest) * e.power, before = is_higher ? less : 1.0f, here = is_higher ? 1.0f : less;
+    if (t == 0) {
+      for (int64_t i = 0; i < D; ++i) pooled[i] = row[i];
+      total = 1.0f;
+    } else {
+      VECTORISE
+      for (int64_t i = 0; i < D; ++i) pooled[i] = before * pooled[i] + here * row[i];
+      total = before * total + here;
+    }
+    top = is_higher ? score : top;
+  }
+  const float share = 1.0f / total;
+  for (int64_t i = 0; i < D; ++i) pooled[i] *= share;
+}
+
 template <class X, class Y>
 void normalise_rows(const Normed& normed, int64_t begin, int64_t end) {
   const int64_t D = normed.D;
@@ -248,6 +274,7 @@ void adamw(float* RESTRICT weight, float* RESTRICT mean, float* RESTRICT square,
 }  // namespace
 
 extern const Beside TEXTRNN_SYMBOL(beside_, TEXTRNN_LEVEL);
-const Beside TEXTRNN_SYMBOL(beside_, TEXTRNN_LEVEL) = {dropout, pool, pool_back, normalise, normalise_back, add, squares, adamw};
+const Beside TEXTRNN_SYMBOL(beside_, TEXTRNN_LEVEL) = {dropout,   pool,           pool_back, attend,
+                                                           normalise, normalise_back, add,       squares, adamw};
 
 }  // namespace textrnn

@@ -268,6 +268,15 @@ EXPORT int textrnn_pool_rows_back(int64_t element, const float* dlargest, const 
   });
 }
 
+EXPORT int textrnn_attend(const float* x, const float* w, const int64_t* offsets, int64_t N, int64_t B, int64_t D,
+                          float* pooled, int threads) {
+  using namespace textrnn;
+  if (!is_filled(offsets, N, B)) return 2;
+  return share(B, threads, [=](const Beside& beside, int64_t i) {
+    beside.attend(x + offsets[i] * D, w, offsets[i + 1] - offsets[i], D, pooled + i * D);
+  });
+}
+
 EXPORT int textrnn_rnn(const textrnn::Recurrent* p, int threads) try {
   using namespace textrnn;
   if (!is_filled(p->offsets, p->N, p->B) || !are_rows(p->rows, p->N, p->R)) return 2;

@@ -5,7 +5,7 @@
 
 namespace textrnn {
 
-constexpr int kInterface = 6;
+constexpr int kInterface = 7;
 constexpr int kBlock = 512;       // columns in a task, at most: the state of a task stays in the first-level cache
 constexpr int kColumns = 64;      // tasks begin at a multiple of it, so that a column meets the same instructions always
 constexpr int64_t kTokens = 128;  // tokens in a chunk of sequences, at least; never depends on the threads: see Chunks
