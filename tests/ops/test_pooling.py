@@ -1,11 +1,11 @@
-"""The largest and the mean over packed sequences, against torch, with gradients."""
+"""The largest, the mean and the mean that attends over packed sequences, against torch, with gradients."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from textrnn.ops.pooling import pool
+from textrnn.ops.pooling import attend, pool
 from textrnn.ops.sru import cpu
 
 OFFSETS = torch.tensor([0, 1, 4, 11, 12])
@@ -35,6 +35,26 @@ def test_equals_torch(how: str, dtype: torch.dtype, D: int) -> None:
     torch.testing.assert_close(dh.double(), dexact, **tolerance)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)
+@pytest.mark.parametrize("D", [1, 7, 64, 130])
+@pytest.mark.parametrize("scale", [0.3, 60.0])  # of the scores: some of these weights are as good as 0
+def test_attention_equals_the_formula(dtype: torch.dtype, D: int, scale: float) -> None:
+    torch.manual_seed(D)
+    h = torch.randn(12, D).to(dtype).requires_grad_()
+    w = (scale * torch.randn(D)).to(torch.float64 if dtype == torch.float64 else torch.float32).requires_grad_()
+    exact, exact_w = (tensor.detach().double().requires_grad_() for tensor in (h, w))
+    parts = [exact[a:b] for a, b in zip(OFFSETS[:-1], OFFSETS[1:], strict=True)]
+    wanted = torch.stack([torch.softmax(torch.tanh(rows) @ exact_w, dim=0) @ rows for rows in parts])
+    got = attend(h, w, OFFSETS)
+    upstream = torch.randn(wanted.shape)
+    found = torch.autograd.grad(got, (h, w), upstream.to(got.dtype))
+    correct = torch.autograd.grad(wanted, (exact, exact_w), upstream.double())
+    assert [gradient.dtype for gradient in found] == [dtype, w.dtype]
+    tolerance = {"rtol": 0.01, "atol": 0.01} if dtype == torch.bfloat16 else {"rtol": 1e-4, "atol": 1e-4}
+    for mine, right in zip((got, *found), (wanted, *correct), strict=True):
+        torch.testing.assert_close(mine.double(), right, **tolerance)
+
+
 @needs_library
 def test_of_equal_entries_the_first_gets_the_gradient() -> None:
     h = torch.ones(3, 2, requires_grad=True)
@@ -53,18 +73,21 @@ def test_what_is_no_number_shows(row: int) -> None:
 @needs_library
 @pytest.mark.parametrize("offsets", [[0, 0, 3], [0, 2], [1, 3], [0, 4], [0, 2, 1, 3]], ids=str)
 def test_wrong_offsets_are_refused(offsets: list[int]) -> None:
-    with pytest.raises(ValueError, match="offsets should rise by 1 at least"):
-        pool(torch.zeros(3, 2), torch.tensor(offsets), "max+mean")
+    for refused in (lambda h, at: pool(h, at, "max+mean"), lambda h, at: attend(h, torch.ones(2), at)):
+        with pytest.raises(ValueError, match="offsets should rise by 1 at least"):
+            refused(torch.zeros(3, 2), torch.tensor(offsets))
 
 
 @needs_library
 def test_any_layout_and_any_number_of_threads_will_do() -> None:
     h = torch.randn(5, 12).T
     wanted = pool(h.contiguous(), OFFSETS, "max+mean")
+    attended = attend(h.contiguous(), h[0].contiguous(), OFFSETS)
     before = torch.get_num_threads()
     try:
         for threads in (1, 3):
             torch.set_num_threads(threads)
             assert torch.equal(pool(h, OFFSETS, "max+mean"), wanted)
+            assert torch.equal(attend(h, h[0], OFFSETS), attended)
     finally:
         torch.set_num_threads(before)

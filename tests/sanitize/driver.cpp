@@ -38,7 +38,9 @@ int textrnn_pool_rows(int64_t element, const void* x, const int64_t* offsets, in
 int textrnn_pool_rows_back(int64_t element, const float* dlargest, const int32_t* place, const float* dmean,
                            const int64_t* offsets, int64_t N, int64_t B, int64_t D, void* dx, int threads);
 int textrnn_attend(const float* x, const float* w, const int64_t* offsets, int64_t N, int64_t B, int64_t D, float* pooled,
-                   int threads);
+                   float* weights, int threads);
+int textrnn_attend_back(const float* x, const float* w, const float* pooled, const float* weights, const float* dpooled,
+                        const int64_t* offsets, int64_t N, int64_t B, int64_t D, float* dx, float* dw, int threads);
 int textrnn_normalise(const textrnn::Normed* normed, int threads);
 int textrnn_normalise_back(const textrnn::Normed* normed, float* dgain, float* dbias, int threads);
 int textrnn_add_rows(const float* x, const int64_t* places, int64_t N, int64_t R, int64_t D, float* sums, int threads);
@@ -383,10 +385,17 @@ int64_t check_beside() {
           EXPECT(!has_nan(n, wide) && !has_nan(back, element) && !has_nan(dgain, 4), "normalise: something was not written");
           more += bits_of(dropped) + bits_of(n) + bits_of(back) + bits_of(dgain) + bits_of(dbias);
         }
-        const Buffer long_rows = draw(41 * D, 4), attended(4 * D * 4), sums(5 * D * 4);
-        EXPECT(textrnn_attend(long_rows.as<float>(), mean.as<float>(), offsets, 41, 4, D, attended.as<float>(), threads) == 0,
+        const Buffer long_rows = draw(41 * D, 4), attended(4 * D * 4), shares(41 * 4), sums(5 * D * 4);
+        const Buffer dlong(41 * D * 4), dw(4 * D * 4);
+        EXPECT(textrnn_attend(long_rows.as<float>(), mean.as<float>(), offsets, 41, 4, D, attended.as<float>(),
+                              shares.as<float>(), threads) == 0,
                "attend");
-        EXPECT(!has_nan(attended, 4), "attend: something was not written");
+        EXPECT(textrnn_attend_back(long_rows.as<float>(), mean.as<float>(), attended.as<float>(), shares.as<float>(),
+                                   dmean.as<float>(), offsets, 41, 4, D, dlong.as<float>(), dw.as<float>(), threads) == 0,
+               "attend_back");
+        EXPECT(!has_nan(attended, 4) && !has_nan(shares, 4) && !has_nan(dlong, 4) && !has_nan(dw, 4),
+               "attend: something was not written");
+        more += bits_of(shares) + bits_of(dlong) + bits_of(dw);
         more += bits_of(attended);
         EXPECT(textrnn_add_rows(gradient.as<float>(), places, 3, 5, D, sums.as<float>(), threads) == 0, "add_rows");
         std::string bits = more + bits_of(sums) + bits_of(y) + bits_of(largest) + bits_of(place) + bits_of(means) + bits_of(dx);
@@ -395,11 +404,11 @@ int64_t check_beside() {
         bits += std::string(reinterpret_cast<const char*>(&squares), sizeof squares);
         EXPECT(!has_nan(y, element) && !has_nan(dx, element) && !has_nan(means, 4), "beside: something was not written");
         EXPECT(before.empty() || bits == before, "beside: the bits");
-        before = bits, calls += 11;
+        before = bits, calls += 12;
       }
       const int64_t empty[] = {0, 0, 41}, far[] = {7};
       EXPECT(textrnn_pool_rows(element, x.as<void>(), empty, 41, 2, D, nullptr, nullptr, nullptr, 1) == 2, "an empty one");
-      EXPECT(textrnn_attend(x.as<float>(), nullptr, empty, 41, 2, D, nullptr, 1) == 2, "an empty one to attend to");
+      EXPECT(textrnn_attend(x.as<float>(), nullptr, empty, 41, 2, D, nullptr, nullptr, 1) == 2, "an empty one to attend to");
       EXPECT(textrnn_add_rows(nullptr, far, 1, 7, D, nullptr, 1) == 2, "a place that is not there");
       const textrnn::Moved past = {nullptr, nullptr, nullptr, nullptr, far, 1, 7, D, 1.0};
       EXPECT(textrnn_adamw(&past, 1, &rates, 1) == 2, "a row that is not there");

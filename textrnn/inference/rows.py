@@ -60,7 +60,7 @@ def pool(h: Array, offsets: Index, how: str, *, w: Array | None, bidirectional: 
     place = np.empty((B, D), np.int32) if "max" in parts else None
     if "attention" in parts:
         addresses = [cpu.address(array) for array in (h, w, offsets)]
-        status = library.textrnn_attend(*addresses, N, B, D, cpu.address(parts["attention"]), threads)
+        status = library.textrnn_attend(*addresses, N, B, D, cpu.address(parts["attention"]), None, threads)
     else:
         addresses = [cpu.address(array) for array in (parts.get("max"), place, parts.get("mean"))]
         status = library.textrnn_pool_rows(4, cpu.address(h), cpu.address(offsets), N, B, D, *addresses, threads)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from textrnn.ops.pooling import pool
+from textrnn.ops.pooling import attend, pool
 
 
 class SequencePool(nn.Module):
@@ -28,13 +28,5 @@ class SequencePool(nn.Module):
         if self.how == "last":
             return torch.cat([h[offsets[1:] - 1, : self.split], h[offsets[:-1], self.split :]], dim=1)
         if self.how == "attention":
-            lengths = offsets.diff()
-            scores = (torch.tanh(h) @ self.w)[:, None]
-            top = _reduce(scores, offsets, "max").detach()
-            weights = torch.exp(scores - top.repeat_interleave(lengths, dim=0))
-            return _reduce(weights * h, offsets, "sum") / _reduce(weights, offsets, "sum")
+            return attend(h, self.w, offsets)
         return pool(h, offsets, self.how)
-
-
-def _reduce(x: Tensor, offsets: Tensor, how: str) -> Tensor:
-    return torch.segment_reduce(x, how, offsets=offsets, unsafe=True)

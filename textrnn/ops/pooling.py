@@ -1,4 +1,4 @@
-"""The largest and the mean of each column over the rows of packed sequences."""
+"""From the rows of each packed sequence to one: the largest and the mean of each column, and the mean that attends."""
 
 from __future__ import annotations
 
@@ -35,6 +35,51 @@ def pool(h: Tensor, offsets: Tensor, how: str) -> Tensor:
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
     result: Tensor = _Pool.apply(h, offsets, how)
     return result
+
+
+def attend(h: Tensor, w: Tensor, offsets: Tensor) -> Tensor:
+    """Return the mean of each sequence's rows, weighed by the softmax of their scores ``tanh(row) . w``.
+
+    Args:
+        h: (N, D).
+        w: (D,).
+        offsets: (B+1,) int64; no sequence is empty.
+
+    Returns:
+        (B, D), in float32 where the C++ library computes, else in the dtype of ``h`` and ``w``.
+
+    Raises:
+        ValueError: offsets that do not rise by 1 at least from 0 to N.
+    """
+    if native_element(h, w, offsets) and w.dtype == torch.float32:
+        attended: Tensor = _Attention.apply(h.float(), w, offsets)
+        return attended
+    scores = (torch.tanh(h) @ w)[:, None]
+    top = torch.segment_reduce(scores.detach(), "max", offsets=offsets, unsafe=True)
+    weights = torch.exp(scores - top.repeat_interleave(offsets.diff(), dim=0))
+    sums = [torch.segment_reduce(part, "sum", offsets=offsets, unsafe=True) for part in (weights * h, weights)]
+    return sums[0] / sums[1]
+
+
+class _Attention(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, h: Tensor, w: Tensor, offsets: Tensor) -> Tensor:
+        h, w, offsets = h.contiguous(), w.contiguous(), offsets.contiguous()
+        (N, D), B = h.shape, offsets.shape[0] - 1
+        pooled, weights = torch.empty(B, D), torch.empty(N)
+        call("attend", h, w, offsets, N, B, D, pooled, weights, refused=_REFUSED)
+        ctx.save_for_backward(h, w, offsets, pooled, weights)
+        return pooled
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+        h, w, offsets, pooled, weights = ctx.saved_tensors
+        (N, D), B = h.shape, offsets.shape[0] - 1
+        dh, dw = torch.empty(N, D), torch.empty(B, D)
+        upstream = gradient.float().contiguous()
+        call("attend_back", h, w, pooled, weights, upstream, offsets, N, B, D, dh, dw, refused=_REFUSED)
+        return dh, dw.sum(dim=0), None
 
 
 class _Pool(torch.autograd.Function):

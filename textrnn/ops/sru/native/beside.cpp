@@ -145,29 +145,57 @@ INLINE float add_up(int64_t n, const Term& term) {
   return lanes[0];
 }
 
+// exp(-x) for x >= 0; as small as exp(-80) beyond.
+INLINE float fall(float x) {
+  const Exponential e = exponential<127>(x < 80.0f ? x : 80.0f);
+  return (1.0f + e.rest) * e.power;
+}
+
 // The softmax is made in one pass: what was added up is scaled down wherever a row has a higher score than all before it
 // (M. Milakov and N. Gimelshein, "Online normalizer calculation for softmax", 2018).
-void attend(const float* x, const float* RESTRICT w, int64_t length, int64_t D, float* RESTRICT pooled) {
+void attend(const float* x, const float* RESTRICT w, int64_t length, int64_t D, float* RESTRICT pooled,
+            float* RESTRICT weights) {
   float top = 0.0f, total = 0.0f;
   for (int64_t t = 0; t < length; ++t) {
     const float* RESTRICT row = x + t * D;
     const float score = add_up(D, [=](int64_t i) { return tangent(row[i]) * w[i]; });
-    const bool is_higher = t == 0 || score > top;
-    const float distance = t == 0 ? 80.0f : is_higher ? score - top : top - score;
-    const Exponential e = exponential<127>(distance < 80.0f ? distance : 80.0f);
-    const float less = (1.0f + e.rest) * e.power, before = is_higher ? less : 1.0f, here = is_higher ? 1.0f : less;
+    if (weights) weights[t] = score;
     if (t == 0) {
       for (int64_t i = 0; i < D; ++i) pooled[i] = row[i];
-      total = 1.0f;
-    } else {
-      VECTORISE
-      for (int64_t i = 0; i < D; ++i) pooled[i] = before * pooled[i] + here * row[i];
-      total = before * total + here;
+      top = score, total = 1.0f;
+      continue;
     }
+    const bool is_higher = score > top;
+    const float less = fall(is_higher ? score - top : top - score);
+    const float before = is_higher ? less : 1.0f, here = is_higher ? 1.0f : less;
+    VECTORISE
+    for (int64_t i = 0; i < D; ++i) pooled[i] = before * pooled[i] + here * row[i];
+    total = before * total + here;
     top = is_higher ? score : top;
   }
   const float share = 1.0f / total;
   for (int64_t i = 0; i < D; ++i) pooled[i] *= share;
+  if (weights)
+    for (int64_t t = 0; t < length; ++t) weights[t] = share * fall(top - weights[t]);
+}
+
+// With a row's weight a and g = dpooled, the gradient of its score is a * (g . row - g . pooled).
+void attend_back(const float* x, const float* RESTRICT w, int64_t length, int64_t D, const float* RESTRICT pooled,
+                 const float* RESTRICT weights, const float* RESTRICT dpooled, float* dx, float* RESTRICT dw) {
+  const float mean = add_up(D, [=](int64_t i) { return dpooled[i] * pooled[i]; });
+  for (int64_t i = 0; i < D; ++i) dw[i] = 0.0f;
+  for (int64_t t = 0; t < length; ++t) {
+    const float* RESTRICT row = x + t * D;
+    float* RESTRICT to = dx + t * D;
+    const float weight = weights[t];
+    const float dscore = weight * (add_up(D, [=](int64_t i) { return dpooled[i] * row[i]; }) - mean);
+    VECTORISE
+    for (int64_t i = 0; i < D; ++i) {
+      const float curve = tangent(row[i]);
+      to[i] = weight * dpooled[i] + dscore * w[i] * (1.0f - curve * curve);
+      dw[i] += dscore * curve;
+    }
+  }
 }
 
 template <class X, class Y>
@@ -274,7 +302,7 @@ void adamw(float* RESTRICT weight, float* RESTRICT mean, float* RESTRICT square,
 }  // namespace
 
 extern const Beside TEXTRNN_SYMBOL(beside_, TEXTRNN_LEVEL);
-const Beside TEXTRNN_SYMBOL(beside_, TEXTRNN_LEVEL) = {dropout,   pool,           pool_back, attend,
-                                                           normalise, normalise_back, add,       squares, adamw};
+const Beside TEXTRNN_SYMBOL(beside_, TEXTRNN_LEVEL) = {
+    dropout, pool, pool_back, attend, attend_back, normalise, normalise_back, add, squares, adamw};
 
 }  // namespace textrnn

@@ -47,8 +47,12 @@ struct Beside {
   // The gradient dx (length, D) from those of the largest and of the mean, of which one may be null.
   void (*pool_back)(int64_t element, const float* dlargest, const int32_t* place, const float* dmean, int64_t length,
                     int64_t D, void* dx);
-  // The mean of the rows of a sequence, x (length, D), weighed by the softmax of their scores w . tanh(row), w (D,).
-  void (*attend)(const float* x, const float* w, int64_t length, int64_t D, float* pooled);
+  // The mean of the rows of a sequence, x (length, D), by weights (length,) that are the softmax of their scores
+  // w . tanh(row), w (D,). These may be null: not wanted.
+  void (*attend)(const float* x, const float* w, int64_t length, int64_t D, float* pooled, float* weights);
+  // The gradients dx (length, D) and dw (D,) that this sequence brings.
+  void (*attend_back)(const float* x, const float* w, int64_t length, int64_t D, const float* pooled, const float* weights,
+                      const float* dpooled, float* dx, float* dw);
   // For the rows begin <= r < end.
   void (*normalise)(const Normed& normed, int64_t begin, int64_t end);
   // Adds to dgain (D,) and dbias (D,) what those rows bring.

@@ -269,11 +269,24 @@ EXPORT int textrnn_pool_rows_back(int64_t element, const float* dlargest, const 
 }
 
 EXPORT int textrnn_attend(const float* x, const float* w, const int64_t* offsets, int64_t N, int64_t B, int64_t D,
-                          float* pooled, int threads) {
+                          float* pooled, float* weights, int threads) {
   using namespace textrnn;
   if (!is_filled(offsets, N, B)) return 2;
   return share(B, threads, [=](const Beside& beside, int64_t i) {
-    beside.attend(x + offsets[i] * D, w, offsets[i + 1] - offsets[i], D, pooled + i * D);
+    const int64_t at = offsets[i], length = offsets[i + 1] - at;
+    beside.attend(x + at * D, w, length, D, pooled + i * D, weights ? weights + at : nullptr);
+  });
+}
+
+EXPORT int textrnn_attend_back(const float* x, const float* w, const float* pooled, const float* weights,
+                               const float* dpooled, const int64_t* offsets, int64_t N, int64_t B, int64_t D, float* dx,
+                               float* dw, int threads) {
+  using namespace textrnn;
+  if (!is_filled(offsets, N, B)) return 2;
+  return share(B, threads, [=](const Beside& beside, int64_t i) {
+    const int64_t at = offsets[i], row = i * D;
+    beside.attend_back(x + at * D, w, offsets[i + 1] - at, D, pooled + row, weights + at, dpooled + row, dx + at * D,
+                       dw + row);
   });
 }
 
