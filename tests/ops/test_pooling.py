@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from textrnn.ops import pooling
 from textrnn.ops.pooling import attend, pool
 from textrnn.ops.sru import cpu
 
@@ -55,6 +56,26 @@ def test_attention_equals_the_formula(dtype: torch.dtype, D: int, scale: float) 
         torch.testing.assert_close(mine.double(), right, **tolerance)
 
 
+@pytest.mark.parametrize("way", [pytest.param("library", marks=needs_library), "torch"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("T", [63, 257, 700])
+def test_attention_over_long_sequences(way: str, dtype: torch.dtype, T: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    if way == "torch":
+        monkeypatch.setattr(pooling, "native_element", lambda *tensors: 0)
+    torch.manual_seed(T)
+    h, w = (torch.randn(T, 16) + 1).to(dtype), torch.randn(16)
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        got = attend(h, w, torch.tensor([0, T]))
+    wanted = torch.softmax(torch.tanh(h.double()) @ w.double(), dim=0) @ h.double()
+    assert got.dtype == torch.float32
+    torch.testing.assert_close(got.double(), wanted[None], rtol=1e-5, atol=1e-5)
+
+
+def test_attention_needs_a_weight_for_each_column() -> None:
+    with pytest.raises(ValueError, match=r"h should be \(N, D\) and w \(D,\), not \(6, 8\) and \(3,\)"):
+        attend(torch.ones(6, 8), torch.ones(3), torch.tensor([0, 6]))
+
+
 @needs_library
 def test_of_equal_entries_the_first_gets_the_gradient() -> None:
     h = torch.ones(3, 2, requires_grad=True)
@@ -68,6 +89,8 @@ def test_what_is_no_number_shows(row: int) -> None:
     h[row, 1] = float("nan")
     pooled = pool(h, torch.tensor([0, 3]), "max+mean")
     assert pooled.isnan().tolist() == [[False, True, False, True]]
+    assert attend(h, torch.ones(2), torch.tensor([0, 3]))[0, 1].isnan()
+    assert attend(torch.ones(3, 2), torch.tensor([1, float("nan")]), torch.tensor([0, 3])).isnan().all()
 
 
 @needs_library

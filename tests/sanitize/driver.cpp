@@ -396,6 +396,10 @@ int64_t check_beside() {
                "attend_back");
         EXPECT(!has_nan(attended, 4) && !has_nan(shares, 4) && !has_nan(dstates, 4) && !has_nan(dw, 4),
                "attend: something was not written");
+        const Buffer alone(4 * D * 4);
+        EXPECT(textrnn_attend(states.as<float>(), mean.as<float>(), offsets, 41, 4, D, alone.as<float>(), nullptr, threads) == 0 &&
+                   bits_of(alone) == bits_of(attended),
+               "attend without its weights");
         more += bits_of(shares) + bits_of(dstates) + bits_of(dw);
         more += bits_of(attended);
         EXPECT(textrnn_add_rows(gradient.as<float>(), places, 3, 5, D, sums.as<float>(), threads) == 0, "add_rows");

@@ -147,6 +147,7 @@ def test_the_result_is_kept(words: Tokenizer, tmp_path: Path, monkeypatch: pytes
         ["tea", "coffee", "milk"], key=lambda word: {w: i for i, w in words.list_words().items()}[word]
     )
     assert first.values.shape == (3, 4)
+    assert first.note == f"4 words of 6 numbers, cut to 4, from {path}"
     readings = []
     monkeypatch.setattr(embedding, "read_vectors", lambda path: readings.append(path) or read_vectors(path))
     again = load_vectors(str(path), words, store, width=4)

@@ -423,7 +423,8 @@ RECIPES: dict[str, dict[str, object]] = {
     "no-ema": {"train__ema": 0.0},
     "r-drop": {"train__r_drop": 5.0},
     "no-r-drop": {"train__r_drop": 0.0},
-    "dropout": {"train__word_dropout": 0.1, "train__embedding_dropout": 0.1, "model__variational_dropout": True},
+    "dropout": {"train__word_dropout": 0.1, "train__embedding_dropout": 0.1, "model__variational_dropout": False},
+    "max+mean": {"model__pooling": "max+mean"},
     "loss": {"train__class_weights": "balanced", "train__focal_gamma": 1.0, "train__label_smoothing": 0.1},
     "one-cycle": {"train__schedule": "one-cycle", "train__warmup": 0.3},
 }

@@ -42,21 +42,25 @@ def attend(h: Tensor, w: Tensor, offsets: Tensor) -> Tensor:
 
     Args:
         h: (N, D).
-        w: (D,).
+        w: (D,), float32, or float64 with an ``h`` of float64.
         offsets: (B+1,) int64; no sequence is empty.
 
     Returns:
-        (B, D), in float32 where the C++ library computes, else in the dtype of ``h`` and ``w``.
+        (B, D), in float32 whatever autocast says: what is added up over a text would be lost in bfloat16. In float64
+        where ``h`` is.
 
     Raises:
-        ValueError: offsets that do not rise by 1 at least from 0 to N.
+        ValueError: offsets that do not rise by 1 at least from 0 to N, or a ``w`` of another width.
     """
-    if native_element(h, w, offsets) and w.dtype == torch.float32:
-        attended: Tensor = _Attention.apply(h.float(), w, offsets)
+    if h.dim() != 2 or w.shape != h.shape[1:]:
+        raise ValueError(f"h should be (N, D) and w (D,), not {tuple(h.shape)} and {tuple(w.shape)}")
+    h = h if h.dtype == torch.float64 else h.float()
+    if w.dtype == torch.float32 and native_element(h, w, offsets):
+        attended: Tensor = _Attention.apply(h, w, offsets)
         return attended
-    scores = (torch.tanh(h) @ w)[:, None]
+    scores = (torch.tanh(h) * w).sum(dim=1, keepdim=True)  # not a product, which autocast would make in bfloat16
     top = torch.segment_reduce(scores.detach(), "max", offsets=offsets, unsafe=True)
-    weights = torch.exp(scores - top.repeat_interleave(offsets.diff(), dim=0))
+    weights = torch.exp(scores - top.repeat_interleave(offsets.diff(), dim=0, output_size=len(h)))
     sums = [torch.segment_reduce(part, "sum", offsets=offsets, unsafe=True) for part in (weights * h, weights)]
     return sums[0] / sums[1]
 
@@ -66,7 +70,7 @@ class _Attention(torch.autograd.Function):
     def forward(ctx: Any, h: Tensor, w: Tensor, offsets: Tensor) -> Tensor:
         h, w, offsets = h.contiguous(), w.contiguous(), offsets.contiguous()
         (N, D), B = h.shape, offsets.shape[0] - 1
-        pooled, weights = torch.empty(B, D), torch.empty(N)
+        pooled, weights = h.new_empty(B, D), h.new_empty(N)
         call("attend", h, w, offsets, N, B, D, pooled, weights, refused=_REFUSED)
         ctx.save_for_backward(h, w, offsets, pooled, weights)
         return pooled
@@ -76,7 +80,7 @@ class _Attention(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         h, w, offsets, pooled, weights = ctx.saved_tensors
         (N, D), B = h.shape, offsets.shape[0] - 1
-        dh, dw = torch.empty(N, D), torch.empty(B, D)
+        dh, dw = h.new_empty(N, D), h.new_empty(B, D)
         upstream = gradient.float().contiguous()
         call("attend_back", h, w, pooled, weights, upstream, offsets, N, B, D, dh, dw, refused=_REFUSED)
         return dh, dw.sum(dim=0), None
@@ -87,9 +91,9 @@ class _Pool(torch.autograd.Function):
     def forward(ctx: Any, h: Tensor, offsets: Tensor, how: str) -> Tensor:
         h, offsets = h.contiguous(), offsets.contiguous()
         (N, D), B = h.shape, offsets.shape[0] - 1
-        largest = torch.empty(B, D, device=h.device) if "max" in how else None
+        largest = torch.empty(B, D, dtype=torch.float32, device=h.device) if "max" in how else None
         place = torch.empty(B, D, dtype=torch.int32, device=h.device) if "max" in how else None
-        mean = torch.empty(B, D, device=h.device) if "mean" in how else None
+        mean = torch.empty(B, D, dtype=torch.float32, device=h.device) if "mean" in how else None
         call("pool_rows", cpu.element_of(h.dtype), h, offsets, N, B, D, largest, place, mean, refused=_REFUSED)
         ctx.dtype, ctx.shape = h.dtype, h.shape
         ctx.save_for_backward(offsets, place)

@@ -30,7 +30,7 @@ class PieceVectors:
 
     @property
     def width(self) -> int:
-        """D, which is that of the embedding too: columns beside the vectors make a model worse (docs/vectors.md)."""
+        """D, which is that of the embedding too: columns beside them were no gain (docs/vectors.md)."""
         return int(self.values.shape[1])
 
     @torch.no_grad()
@@ -89,7 +89,9 @@ def load_vectors(path: str, tokenizer: Tokenizer, store: Store, *, width: int) -
             entry = draft.commit("vectors", key, meta)
     pieces = np.fromfile(entry.folder / _PIECES, "<i8").astype(np.int64, copy=False)
     values = np.fromfile(entry.folder / _VALUES, "<f4").astype(np.float32, copy=False).reshape(len(pieces), -1)
-    return PieceVectors(pieces, values, f"{entry.meta['words']:,} words of {entry.meta['wide']} numbers from {path}")
+    cut = f", cut to {width}," if entry.meta["wide"] > width else ""
+    note = f"{entry.meta['words']:,} words of {entry.meta['wide']} numbers{cut} from {path}"
+    return PieceVectors(pieces, values, note)
 
 
 def match_words(

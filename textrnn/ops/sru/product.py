@@ -23,7 +23,7 @@ def is_direct(*tensors: Tensor | None) -> bool:
 
 def native_element(x: Tensor, *others: Tensor) -> int:
     """Return the bytes of an entry of ``x`` where the C++ library can work on it and ``others`` directly, else 0."""
-    if not is_direct(x, *others) or not x.is_cpu or cpu.load_native().library is None:
+    if not is_direct(x, *others) or not all(t.is_cpu for t in (x, *others)) or cpu.load_native().library is None:
         return 0
     return cpu.element_of(x.dtype)
 

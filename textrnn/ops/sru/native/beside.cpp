@@ -147,7 +147,7 @@ INLINE float add_up(int64_t n, const Term& term) {
 
 // exp(-x) for x >= 0; as small as exp(-80) beyond.
 INLINE float fall(float x) {
-  const Exponential e = exponential<127>(x < 80.0f ? x : 80.0f);
+  const Exponential e = exponential<127>(x > 80.0f ? 80.0f : x);  // keeps NaN
   return (1.0f + e.rest) * e.power;
 }
 
