@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from textrnn.classifier import Classifier
 from textrnn.config import Override, TrainConfig, load_config
 from textrnn.corpus.batching import PackedBatch, bucket_batches
+from textrnn.ops.dropout import drop_columns
 from textrnn.ops.memory import keep_freed_memory
 from textrnn.ops.sru.product import multiply
 from textrnn.training.dataset import Dataset, load_dataset
@@ -35,6 +36,7 @@ from textrnn.training.device import make_repeatable, resolve_device
 from textrnn.training.loss import TextLoss
 from textrnn.training.ranks import Ranks
 from textrnn.training.reporter import Reporter
+from textrnn.training.session import resolve
 from textrnn.training.step import Stepper
 
 Run = Callable[[PackedBatch], object]
@@ -86,7 +88,7 @@ class PeerLayers(nn.Module):
         self.output_size = 256
 
     def forward(self, x: Tensor, offsets: Tensor, p: float, *, variational: bool) -> Tensor:
-        x = nn.functional.dropout(x, p)
+        x = drop_columns(x, p, offsets) if variational else nn.functional.dropout(x, p)
         texts = x.split(offsets.diff().tolist())
         padded = nn.utils.rnn.pad_sequence(list(texts))
         lengths = offsets.diff()
@@ -145,7 +147,8 @@ def main() -> None:
     device = resolve_device(options.device)
     with tempfile.TemporaryDirectory() as cache:
         dataset = load(Path(folder) / "mr", cache)
-        batches = list(bucket_batches(dataset.train, 32, np.random.default_rng(1)))
+        size = resolve(load_config(), dataset).train.batch_size
+        batches = list(bucket_batches(dataset.train, size, np.random.default_rng(1)))
     pieces = dataset.train.tokens / len(batches)
     print(f"mr, {pieces:.0f} pieces in a step on average, {device}, {torch.get_num_threads()} threads\n")
     runs = {"products": make_products(device, "fp32"), "SRU": make_stepper(dataset, device)}

@@ -40,7 +40,7 @@ def make_table(tokenizer: Tokenizer, *, strong: float = 0.3) -> NgramTable:
 @pytest.fixture
 def model(tokenizer: Tokenizer) -> SavedModel:
     """A model that gives every sentence its label, by its n-grams."""
-    config = make_config(model__hidden=16, model__embedding=24)
+    config = make_config(model__hidden=16, model__embedding=24, model__pooling="max+mean")
     return replace(make_model(tokenizer, config), ngrams=make_table(tokenizer), ngram_share=0.9, temperature=0.8)
 
 

@@ -190,7 +190,7 @@ def test_losses_of_all_kinds_learn(key: str, tmp_path: Path) -> None:
 
 
 def test_it_learns_in_bfloat16(tmp_path: Path) -> None:
-    config = small(write_sets(tmp_path / "rows.tsv"), train__precision="bf16", ngrams__share=0)
+    config = small(write_sets(tmp_path / "rows.tsv"), train__precision="bf16", train__epochs=10, ngrams__share=0)
     outcome = train(config, tmp_path / "run")
     assert outcome.best.micro_f1 > 0.9
 
