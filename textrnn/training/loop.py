@@ -37,19 +37,25 @@ from textrnn.training.step import Stepper
 
 
 class Trainer:
-    """The state of one run."""
+    """The state of one run.
+
+    ``asked`` is the config before the data filled in what was left open (``config`` where none is given); a checkpoint
+    holds it, since the same data fill in the same.
+    """
 
     def __init__(
         self,
         config: Config,
         dataset: Dataset,
         *,
+        asked: Config | None = None,
         model: Classifier,
         device: torch.device,
         ranks: Ranks,
         ngrams: NgramTable | None = None,
     ) -> None:
         self.config, self.dataset, self.model, self.device, self.ranks = config, dataset, model, device, ranks
+        self.asked = asked or config
         self.batch_size, self.batch_tokens = config.train.batch_size, config.train.batch_tokens
         self.batches = count_batches(dataset.train, self.batch_size, batch_tokens=self.batch_tokens)
         assert config.train.epochs is not None  # resolved by the data
@@ -220,7 +226,7 @@ class Trainer:
         if self.stepper.average:
             tensors |= {f"average.{name}": value for name, value in self.stepper.average.export_state().items()}
         state = {
-            "config": self.config.model_dump(),
+            "config": self.asked.model_dump(),
             "data": self.dataset.digest,
             "progress": self.progress.export(),
             "steps": self.stepper.optimiser.steps,

@@ -105,15 +105,7 @@ def _is_of(folder: Path, config: Config) -> bool:
     """Whether the checkpoint in ``folder`` is of a run of this config, not of an earlier one in the same folder."""
     if not (folder / CHECKPOINT_NAME).exists():
         return False
-    saved = dict(find_checkpoint(folder).state.get("config") or {})
-    wanted = config.model_dump()
-    for name in ("batch_size", "epochs"):
-        if wanted["train"][name] is None:  # it was resolved by the data
-            wanted["train"][name] = (saved.get("train") or {}).get(name)
-    if config.embedding.vectors is not None:  # as wide as they are, and no wider than was wanted
-        model = wanted["model"]
-        model["embedding"] = min(model["embedding"], (saved.get("model") or {}).get("embedding", model["embedding"]))
-    return saved == wanted
+    return bool(find_checkpoint(folder).state.get("config") == config.model_dump())
 
 
 @contextmanager
@@ -145,7 +137,7 @@ def _run(
     try:
         _refuse_shared_pipes(config, ranks)
         dataset = _load_in_turn(config, ranks, reporter, device=device)
-        config = resolve(config, dataset)
+        asked, config = config, resolve(config, dataset)
         if config.train.batch_size is not None and config.train.accumulate > config.train.batch_size:
             parts, size = config.train.accumulate, config.train.batch_size
             raise ConfigError(f"train.accumulate {parts}: more parts than the {size} texts of a step")
@@ -153,7 +145,7 @@ def _run(
         model = build(config, dataset).to(device)
         reporter.note(describe(config, model, device, ranks))
         ngrams = fit_branch(config, dataset, reporter) if ranks.is_first else None
-        trainer = Trainer(config, dataset, model=model, device=device, ranks=ranks, ngrams=ngrams)
+        trainer = Trainer(config, dataset, asked=asked, model=model, device=device, ranks=ranks, ngrams=ngrams)
         if checkpoint is not None:
             trainer.restore(checkpoint, run.folder)
         if ranks.size > 1:
