@@ -78,43 +78,41 @@ def build_matrix(batch: PackedBatch) -> tuple[csr_matrix, npt.NDArray[np.uint32]
     return hstack(parts).tocsr().astype(np.float32), keys, idf
 
 
-def scale_of(x: csr_matrix, classes: npt.NDArray[np.int64], counts: object = 1.0) -> npt.NDArray[np.float64]:
-    """The root of the highest log-count ratio of each column, as docs/ngrams.md has it."""
-    there = (x.toarray() > 0) * np.broadcast_to(np.asarray(counts, np.float64), len(classes))[:, None]
-    ratios = []
-    for c in np.unique(classes):
-        p, q = there[classes == c].sum(axis=0) + 1.0, there[classes != c].sum(axis=0) + 1.0
-        ratios.append(np.abs(np.log((p / p.sum()) / (q / q.sum()))))
-    highest = np.max(ratios, axis=0)
-    return np.asarray(np.sqrt(highest / highest.mean()))
+def scale_of(
+    x: csr_matrix, own: npt.NDArray[np.bool_], counts: npt.NDArray[np.float64] | None = None
+) -> npt.NDArray[np.float64]:
+    """The root of the log-count ratio of each column, as docs/ngrams.md has it."""
+    there = (x.toarray() > 0) * (np.ones(len(own)) if counts is None else counts)[:, None]
+    p, q = there[own].sum(axis=0) + 1.0, there[~own].sum(axis=0) + 1.0
+    ratio = np.abs(np.log((p / p.sum()) / (q / q.sum())))
+    return np.asarray(np.sqrt(ratio / ratio.mean()))
 
 
-def regress(x: csr_matrix, classes: npt.NDArray[np.int64], counts: object = 1.0) -> npt.NDArray[np.float64]:
-    """Scores by scikit-learn's solver, with the intercept as a column and weights of texts of 1 at most."""
-    weights = np.broadcast_to(np.asarray(counts, np.float64), len(classes))
-    x = hstack([x, np.ones((len(classes), 1), np.float32)], "csr")
-    model = LogisticRegression(
-        C=10 * weights.max(), solver="sag", fit_intercept=False, tol=1e-3, max_iter=100, random_state=1
-    )
-    return np.asarray(model.fit(x, classes, sample_weight=weights / weights.max()).decision_function(x))
+def regress(
+    x: csr_matrix, own: npt.NDArray[np.bool_], counts: npt.NDArray[np.float64] | None = None
+) -> npt.NDArray[np.float64]:
+    """Scores of one class by another solver of scikit-learn's, with the intercept as a column."""
+    x = hstack([x.multiply(scale_of(x, own, counts)), np.ones((len(own), 1))], "csr")
+    model = LogisticRegression(C=10, fit_intercept=False, tol=1e-8, max_iter=5000)
+    return np.asarray(model.fit(x, own, sample_weight=counts).decision_function(x))
 
 
 @pytest.mark.parametrize("C", [2, 3])
-def test_equals_scikit_learn_on_a_matrix_made_by_itself(C: int) -> None:
+def test_equals_scikit_learn_on_a_matrix_made_by_itself(C: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "_TOLERANCE", 1e-5)
     batch = draw_labelled(300, C)
     x, keys, idf = build_matrix(batch)
     table = fit(batch, C)
     np.testing.assert_array_equal(table.keys, keys)
     np.testing.assert_allclose(table.idf, idf, rtol=1e-6)
-    x = x.multiply(scale_of(x, batch.classes)).tocsr().astype(np.float32)
-    wanted = regress(x, batch.classes)
     found = score(table, batch)
-    found = found[:, 1] - found[:, 0] if C == 2 else found - found.mean(axis=1, keepdims=True)
-    wanted = wanted if C == 2 else wanted - wanted.mean(axis=1, keepdims=True)
-    np.testing.assert_allclose(found, wanted, atol=2e-3)
     if C == 2:
+        np.testing.assert_allclose(found[:, 1] - found[:, 0], regress(x, batch.classes == 1), atol=2e-3)
         np.testing.assert_array_equal(table.weight[:, 0], -table.weight[:, 1])
         assert table.bias[0] == -table.bias[1]
+    else:
+        for c in range(C):
+            np.testing.assert_allclose(found[:, c], regress(x, batch.classes == c), atol=2e-3)
 
 
 @pytest.mark.parametrize("C", [2, 3])
@@ -217,7 +215,8 @@ def test_several_labels_are_one_regression_each() -> None:
     np.testing.assert_allclose(scores[:, 3], math.log(301), rtol=1e-6)
 
 
-def test_weights_count_as_texts_do() -> None:
+def test_weights_count_as_texts_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "_TOLERANCE", 1e-5)
     batch = draw_labelled(150, 3)
     weighed = fit(batch, 3, weights=np.array([1.0, 1.0, 4.0]))
     even = fit(batch, 3)
@@ -230,10 +229,8 @@ def test_weights_count_as_texts_do() -> None:
     assert shares[0] > shares[1] + 0.02
     x, _, _ = build_matrix(batch)
     counts = np.array([1.0, 1.0, 4.0])[batch.classes]
-    x = x.multiply(scale_of(x, batch.classes, counts)).tocsr().astype(np.float32)
-    found, wanted = score(weighed, batch), regress(x, batch.classes, counts)
-    found -= found.mean(axis=1, keepdims=True)
-    np.testing.assert_allclose(found, wanted - wanted.mean(axis=1, keepdims=True), atol=2e-3)
+    for c in range(3):
+        np.testing.assert_allclose(score(weighed, batch)[:, c], regress(x, batch.classes == c, counts), atol=2e-3)
 
 
 def test_weights_of_several_labels_are_those_of_having_and_lacking() -> None:
@@ -263,7 +260,7 @@ def test_the_commonest_ngrams_are_kept(monkeypatch: pytest.MonkeyPatch, C: int) 
     assert x.shape[1] == len(whole.keys)
 
 
-@pytest.mark.parametrize(("bound", "value"), [("MOST_PIECES", 450), ("MOST_ENTRIES", 2 * 450 * 12)])
+@pytest.mark.parametrize(("bound", "value"), [("MOST_PIECES", 450), ("MOST_ENTRIES", 450 * 12)])
 def test_of_more_text_than_the_bound_some_is_drawn(monkeypatch: pytest.MonkeyPatch, bound: str, value: int) -> None:
     batch = draw_labelled(200, 2)
     monkeypatch.setattr(fitting, bound, value)
@@ -274,7 +271,7 @@ def test_of_more_text_than_the_bound_some_is_drawn(monkeypatch: pytest.MonkeyPat
         assert len(rows) == 450 // 9
     else:
         drawn = batch.select(rows)
-        assert len(hash_ngrams(drawn.ids, drawn.offsets, make_spelling())[0]) * 2 <= 1.1 * value
+        assert len(hash_ngrams(drawn.ids, drawn.offsets, make_spelling())[0]) <= 1.1 * value
     other = fitting._draw(batch, make_spelling(), targets=batch.classes, classes=2, seed=2)
     assert other.tolist() != rows.tolist()
     monkeypatch.undo()
@@ -285,17 +282,10 @@ def test_of_more_text_than_the_bound_some_is_drawn(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("weight", [1.0, 30.0, 1000.0])
 def test_heavy_texts_do_not_throw_the_fit_off(weight: float) -> None:
-    """The weights of a rare class are those of an exact solver, whose steps do not depend on how much texts count."""
+    """The scores of a rare class are those of an exact solver, whose steps do not depend on how much texts count."""
     batch = draw_labelled(400, 3)
     classes = np.where(np.arange(400) % 40 == 0, 1, 0) * (batch.classes == 2)
     rare = PackedBatch(batch.ids, batch.offsets, classes.astype(np.int64))
-    table = fit(rare, 2, weights=np.array([1.0, weight]))
-    counts = np.where(classes == 1, weight, 1.0)
-    x, _, _ = build_matrix(rare)
-    scale = scale_of(x, classes, counts)
-    exact = LogisticRegression(C=10, tol=1e-8, max_iter=5000)
-    exact.fit(x.multiply(scale).tocsr().astype(np.float64), classes, sample_weight=counts)
-    assert 2 * np.abs(table.weight).max() < 1.5 * np.abs(exact.coef_[0] * scale).max()
-    scores = score(table, rare)
-    wanted = exact.decision_function(x.multiply(scale).tocsr())
-    assert np.corrcoef(scores[:, 1] - scores[:, 0], wanted)[0, 1] > 0.9
+    scores = score(fit(rare, 2, weights=np.array([1.0, weight])), rare)
+    wanted = regress(build_matrix(rare)[0], classes == 1, np.where(classes == 1, weight, 1.0))
+    np.testing.assert_allclose(scores[:, 1] - scores[:, 0], wanted, atol=0.02)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix, diags, hstack
+from scipy.sparse import csr_matrix
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
@@ -19,16 +20,16 @@ from textrnn.ngrams.table import FACTORS, Floats, NgramTable
 
 MOST_PIECES = 2_000_000
 """Of more text than this so much is drawn."""
-MOST_ENTRIES = 200_000_000
-"""The most non-zero entries of the matrix that is fitted, times the classes; of more text less is drawn."""
-MOST_WEIGHTS = 1 << 22
-"""The most weights of a table, of all its classes."""
+MOST_ENTRIES = 400_000_000
+"""The most non-zero entries of the matrix that is fitted, times the regressions; of more text less is drawn."""
+MOST_KEYS, MOST_WEIGHTS = 1 << 21, 1 << 24
+"""The most n-grams of a table, and the most weights of all its classes."""
 LEAST_TEXTS = 2
 """An n-gram of characters counts where so many texts have it."""
 PENALTY = 0.1
 """Of the squared weights: 1 / C of scikit-learn's LogisticRegression."""
 
-_TOLERANCE, _MOST_PASSES = 1e-3, 100
+_TOLERANCE, _MOST_PASSES = 1e-2, 100
 _CHUNK = 50_000  # pieces of the texts whose n-grams are merged together
 _CHUNK_ENTRIES = 1 << 20  # that are weighed together
 _PROBED = 1000  # texts that say how many n-grams a piece has
@@ -47,7 +48,7 @@ def fit_ngrams(
     penalty: float = PENALTY,
     seed: int,
 ) -> NgramTable | None:
-    """Fit a table to B texts: one multinomial logistic regression or, of several labels a text, one for each label.
+    """Fit a table to B texts: a logistic regression for each label, or for each of more than two classes.
 
     Args:
         texts: B of them.
@@ -69,16 +70,16 @@ def fit_ngrams(
         that k of n texts have, none or all, has the score log((k + 1) / (n - k + 1)) everywhere. Both follow from
         Laplace's rule of succession.
 
-    Of more than 2,000,000 pieces, or so many that the entries of the matrix times C would be more than 2e8, texts are
-    drawn. How many entries there are for each piece is estimated from the n-grams of 1,000 texts; equal ones in a text
-    count as several, though they are one entry.
+    Of more than 2,000,000 pieces, or so many that the entries of the matrix times the regressions would be more than
+    4e8, texts are drawn. How many entries there are for each piece is estimated from the n-grams of 1,000 texts; equal
+    ones in a text count as several, though they are one entry.
     """
     rows = _draw(texts, spelling, targets=targets, classes=classes, seed=seed)
     targets = targets[rows] if find_labels is None else find_labels(targets[rows])
     if not _says_something(targets):
         return None
     counts = _Counts.of(texts, rows, spelling)
-    keys, idf = counts.choose(MOST_WEIGHTS // classes)
+    keys, idf = counts.choose(min(MOST_KEYS, MOST_WEIGHTS // classes))
     if not len(keys):
         return None
     x = counts.weigh(keys, idf)
@@ -107,7 +108,8 @@ def _draw(texts: Texts, spelling: Spelling, *, targets: npt.NDArray[Any], classe
     probed = texts.select(np.sort(drawn[:_PROBED]))
     ngrams = len(hash_ngrams(probed.ids, probed.offsets, spelling)[0])
     rate = max(1, ngrams / max(1, len(probed.ids)))
-    most = min(MOST_PIECES, int(MOST_ENTRIES / classes / rate))
+    regressions = 1 if targets.ndim == 1 and classes == 2 else classes
+    most = min(MOST_PIECES, int(MOST_ENTRIES / regressions / rate))
     filled = np.cumsum(lengths[drawn], dtype=np.int64)
     return np.sort(drawn[: np.searchsorted(filled, most, side="right")])
 
@@ -193,12 +195,14 @@ def _fit_classes(
     weight, bias = np.zeros((x.shape[1], classes), np.float32), np.zeros(classes, np.float32)
     there = np.unique(true)
     sample = None if weights is None else np.asarray(weights)[true]
-    scale = _find_scale(x, np.searchsorted(there, true), sample=sample)
-    w, b = _regress(csr_matrix(x @ diags(scale)), true, sample=sample, penalty=penalty, seed=seed)
-    if len(there) == 2:  # one column: the score of the second class less that of the first
-        w, b = np.concatenate([-w / 2, w / 2]), np.concatenate([-b / 2, b / 2])
-    bias[:] = np.logaddexp.reduce(b.astype(np.float64)) - math.log(len(true) + 1)
-    weight[:, there], bias[there] = (w * scale).T, b
+    fit = partial(_regress, x, sample=sample, penalty=penalty, seed=seed)
+    if len(there) == 2:  # the score of the second class less that of the first
+        w, b = fit(true == there[1])
+        weight[:, there], bias[there] = np.stack([-w / 2, w / 2], axis=1), (-b / 2, b / 2)
+    else:
+        for c in there:
+            weight[:, c], bias[c] = fit(true == c)
+    bias[~np.isin(np.arange(classes), there)] = np.logaddexp.reduce(bias[there]) - math.log(len(true) + 1)
     return weight, bias
 
 
@@ -207,59 +211,50 @@ def _fit_labels(
 ) -> tuple[Floats, Floats]:
     n, C = has.shape
     weight, bias = np.zeros((x.shape[1], C), np.float32), np.zeros(C, np.float32)
-    for label in range(C):
-        own = has[:, label].astype(np.int64)
+    for label, own in enumerate(has.T):
         k = int(own.sum())
         if k in {0, n}:
             bias[label] = math.log((k + 1) / (n - k + 1))
             continue
         sample = None if weights is None else np.where(own, weights[0][label], weights[1][label])
-        scale = _find_scale(x, own, sample=sample)
-        w, b = _regress(csr_matrix(x @ diags(scale)), own, sample=sample, penalty=penalty, seed=seed)
-        weight[:, label], bias[label] = w[0] * scale, b[0]
+        weight[:, label], bias[label] = _regress(x, own, sample=sample, penalty=penalty, seed=seed)
     return weight, bias
 
 
-def _find_scale(x: csr_matrix, true: npt.NDArray[np.int64], *, sample: Any) -> Floats:
-    """Return what the columns of ``x`` (n, F) are multiplied with (F,): much for n-grams that tell classes apart.
+def _regress(
+    x: csr_matrix, own: npt.NDArray[np.bool_], *, sample: Any, penalty: float, seed: int
+) -> tuple[npt.NDArray[np.float64], float]:
+    """Return the weights (F,) and the intercept of a logistic regression of ``own`` (n,) on ``x`` (n, F).
 
-    A weight of them is then penalized less. With p the share of an n-gram in all that the texts of a class have, each
-    counted once a text and all counts raised by one, and q that in the texts of all other classes, the log-count
-    ratio is log(p / q) (Wang and Manning, "Baselines and Bigrams", ACL 2012). The scale is the root of its highest
-    absolute value over the classes, and the mean of its square is 1.
+    The intercept is penalized as all other weights.
     """
-    n, C = len(true), int(true.max()) + 1
-    there = csr_matrix((np.ones(x.nnz, np.float32), x.indices, x.indptr), shape=x.shape)
-    counts = np.ones(n, np.float32) if sample is None else np.asarray(sample, np.float32)
-    of_class = csr_matrix((counts, (true, np.arange(n))), shape=(C, n))
-    own = (of_class @ there).toarray().astype(np.float64) + 1
-    others = own.sum(axis=0) - C + 2 - own
-    ratio = np.log(own / own.sum(axis=1, keepdims=True)) - np.log(others / others.sum(axis=1, keepdims=True))
-    salience = np.abs(ratio).max(axis=0)
-    scale: Floats = np.sqrt(salience / max(salience.mean(), 1e-9)).astype(np.float32)
-    return scale
-
-
-def _regress(x: csr_matrix, true: npt.NDArray[Any], *, sample: Any, penalty: float, seed: int) -> tuple[Any, Any]:
-    """Return scikit-learn's coefficients (classes or 1, F) and intercepts.
-
-    The intercept is the weight of a column of ones, penalized as all others: the solver moves its own intercepts by a
-    hundredth where a matrix is sparse, and where a class is rare they end far from where they belong.
-
-    The solver's steps are as long as suits texts that count once, and longer ones diverge; so the weights of texts in
-    ``sample`` are brought to 1 at most, and the penalty with them, which leaves the same problem.
-    """
-    top = 1.0 if sample is None else float(sample.max())
-    sample = None if sample is None else sample / top
+    scale = _find_scale(x, own, sample=sample)
+    scaled = csr_matrix((x.data * scale[x.indices], x.indices, x.indptr), shape=x.shape)
     model = LogisticRegression(
-        C=top / penalty,
-        solver="sag",
-        fit_intercept=False,
+        C=1 / penalty,
+        solver="liblinear",
+        dual=True,
         tol=_TOLERANCE,
         max_iter=_MOST_PASSES,
         random_state=seed % 2**32,
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the bound on passes is meant
-        model.fit(hstack([x, csr_matrix(np.ones((x.shape[0], 1), np.float32))], "csr"), true, sample_weight=sample)
-    return model.coef_[:, :-1], model.coef_[:, -1]
+        model.fit(scaled, own, sample_weight=sample)
+    return model.coef_[0] * scale, float(model.intercept_[0])
+
+
+def _find_scale(x: csr_matrix, own: npt.NDArray[np.bool_], *, sample: Any) -> npt.NDArray[np.float64]:
+    """Return what the columns of ``x`` (n, F) are multiplied with (F,): much for n-grams that tell ``own`` texts apart.
+
+    A weight of them is then penalized less. With p the share of an n-gram in all that the texts of ``own`` (n,) have,
+    each counted once a text and all counts raised by one, and q that in the other texts, the log-count ratio is
+    log(p / q) (Wang and Manning, "Baselines and Bigrams", ACL 2012). The scale is the root of its absolute value, and
+    the mean of its square is 1.
+    """
+    texts = np.repeat(np.arange(len(own)), np.diff(x.indptr))
+    counts = np.ones(len(own)) if sample is None else np.asarray(sample, np.float64)
+    p, q = (np.bincount(x.indices, (counts * side)[texts], x.shape[1]) + 1 for side in (own, ~own))
+    salience = np.abs(np.log(p / p.sum()) - np.log(q / q.sum()))
+    scale: npt.NDArray[np.float64] = np.sqrt(salience / max(salience.mean(), 1e-9))
+    return scale
