@@ -397,7 +397,10 @@ def test_a_dump_is_readable_and_in_order() -> None:
 def test_two_sizes_of_a_batch_are_one_too_many(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text("train:\n  batch_size: 8\n  batch_tokens: 512\n")
-    message = "train.batch_tokens: given together with train.batch_size; leave one of them null"
+    message = (
+        "train.batch_tokens: given together with train.batch_size; "
+        "leave one of them null, as in --set train.batch_size=null"
+    )
     with pytest.raises(ConfigError) as caught:
         load_config(path)
     assert caught.value.faults == [f"{path}:3: {message}"]
@@ -501,3 +504,19 @@ def test_no_words_are_asked_for_without_vectors() -> None:
         load_config(overrides=parse_overrides(["embedding.words=5"]))
     assert load_config(overrides=parse_overrides(["embedding.words=0"])).embedding.words == 0
     assert load_config(overrides=parse_overrides(["embedding.words=5", "embedding.vectors=v.txt"])).embedding.words == 5
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "what"),
+    [
+        ("model=m.model", "a tokenizer that is given"),
+        ("model_type=bpe", "a bpe tokenizer"),
+        ("model_type=char", "a char"),
+    ],
+)
+def test_no_words_are_asked_for_of_a_tokenizer_that_gets_none(tokenizer: str, what: str) -> None:
+    settings = ["embedding.vectors=v.txt", f"tokenizer.{tokenizer}"]
+    assert load_config(overrides=parse_overrides(settings)).embedding.words == 20_000
+    with pytest.raises(ConfigError, match=rf"--set embedding\.words=5: embedding\.words: {what}"):
+        load_config(overrides=parse_overrides([*settings, "embedding.words=5"]))
+    assert load_config(overrides=parse_overrides([*settings[:1], "tokenizer.model_type=word", "embedding.words=5"]))

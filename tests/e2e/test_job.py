@@ -166,6 +166,7 @@ def test_evaluate_says_that_a_label_is_unknown(trained: Path) -> None:
     done = run_command("evaluate", "-", cwd=trained, stdin=b"tea\tgreen tea\nwater\tcold water\n")
     assert done.returncode == 0
     assert b"1 text has labels that the model does not know ('water')" in done.stderr
+    assert b"textrnn: model: runs/small, the latest run here" in done.stderr
     assert "accuracy     50.00 %" in done.stdout.decode()
 
 

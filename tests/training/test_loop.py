@@ -143,9 +143,10 @@ def test_notes_tell_what_was_decided_for_the_user(tmp_path: Path) -> None:
     train(small(rows, train__epochs=1), tmp_path / "run", reporter=recorder)
     text = "\n".join(recorder.notes)
     assert "no valid set given: 4 of 40 texts are held out (seed 42)" in text
+    assert "4 texts to stop on are few" in text
     assert "unigram pieces, trained on the training text" in text
     assert "2 labels (coffee 18, tea 18)" in text
-    assert "2 layers of SRU, 8 wide, both directions" in text
+    assert "wide, 2 layers of SRU, 8 wide, both directions" in text
     assert f"SRU backend {choose_backend('auto')}" in text
 
 
@@ -253,6 +254,20 @@ class Stopping(Recorder):
         super().step(epoch, loss, tokens_per_second)
         if self.steps == self.at:
             os.kill(os.getpid(), self.number)
+
+
+def test_a_run_that_is_stopped_before_its_first_step_says_that_nothing_was_saved(tmp_path: Path) -> None:
+    class Early(Recorder):
+        def note(self, text: str) -> None:
+            super().note(text)
+            if text.startswith("model: "):
+                os.kill(os.getpid(), signal.SIGINT)
+
+    shown = Early()
+    with pytest.raises(KeyboardInterrupt):
+        train(small(write_rows(tmp_path / "rows.tsv")), tmp_path / "run", reporter=shown)
+    assert shown.notes[-1] == "no model was saved"
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("cell", ["sru", "gru"])

@@ -120,6 +120,8 @@ def test_an_interrupted_run_is_opened_again_where_its_checkpoint_was(tmp_path: P
         find_checkpoint(run.folder)
     with pytest.raises(ModelError, match=f"holds no {CHECKPOINT_NAME}"):
         find_checkpoint(tmp_path)
+    with pytest.raises(ModelError, match="no such folder"):
+        find_checkpoint(tmp_path / "nowhere")
 
 
 def test_what_a_killed_process_left_is_no_fault(tmp_path: Path, model: SavedModel) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import traceback
 from typing import Annotated
@@ -93,7 +94,10 @@ def main() -> None:
     die_on_broken_pipe()
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
-    sys.exit(_run([argument for argument in arguments if argument != "--debug"], debug=debug))
+    status = _run([argument for argument in arguments if argument != "--debug"], debug=debug)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C from now on would show what is being closed
+    sys.exit(status)
 
 
 def _run(arguments: list[str], *, debug: bool) -> int:

@@ -12,6 +12,7 @@ from textrnn.cli.model import ModelOption, ThresholdOption, check_threshold, loa
 from textrnn.config import DataConfig, Override, load_config, parse_overrides
 from textrnn.counting import count_of
 from textrnn.errors import ConfigError
+from textrnn.runs import find_latest
 
 if TYPE_CHECKING:
     from textrnn.report.evaluation import ClassScore, Evaluation
@@ -51,12 +52,15 @@ def evaluate_command(
       textrnn evaluate -m runs/trec-sru test.csv --set data.label=class --json
     """
     overrides = parse_settings(settings, command="evaluate")
-    engine = load_engine(model)
+    path = find_latest() if model is None else model
+    engine = load_engine(path)
     check_threshold(engine, threshold)
     config = make_data_config(overrides, several=engine.thresholds is not None, separator=engine.separator)
     from textrnn.report.scoring import score
 
     found = score(engine, data, config, threshold=threshold)
+    if model is None:
+        say(f"model: {path}, the latest run here")
     if found.unknown_texts:
         shown = ", ".join(f"'{label}'" for label in found.unknown_labels[:5])
         shown += ", ..." if len(found.unknown_labels) > 5 else ""

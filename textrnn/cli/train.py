@@ -16,6 +16,7 @@ from textrnn.cli import study as several
 from textrnn.cli.console import say, write_data
 from textrnn.cli.process import prepare_torch, training_process
 from textrnn.config import Cell, Config, Override, load_config, parse_overrides
+from textrnn.counting import count_of
 from textrnn.errors import ConfigError
 from textrnn.runs import is_study
 
@@ -193,9 +194,12 @@ def _estimate(config: Config) -> None:
     from textrnn.training import estimate
 
     found = estimate(config, reporter=make_reporter())
+    epochs = found.config.train.epochs
+    assert epochs is not None  # resolved by the data
     memory = "" if found.memory is None else f" and {found.memory / 2**20:,.0f} MiB of memory"
     say(
-        f"{found.batches:,} steps in an epoch of {found.tokens:,} pieces, {found.steps:,} steps at most: about "
+        f"{count_of(epochs, 'epoch', 'epochs')} of {count_of(found.batches, 'step', 'steps')} and "
+        f"{found.tokens:,} pieces, {found.steps:,} steps at most: about "
         f"{_format_seconds(found.seconds)}{memory}; nothing was trained"
     )
     write_data(dump_yaml(found.config))

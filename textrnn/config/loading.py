@@ -83,6 +83,7 @@ def load_config(path: Path | None = None, *, overrides: Iterable[Override] = ())
         _find_two_sizes,
         _find_lone_freeze,
         _find_lone_words,
+        _find_idle_words,
         _find_bad_fold,
         _find_lone_separator,
         _find_idle_alpha,
@@ -123,12 +124,28 @@ def _find_lone_words(tree: Mapping[str, Any], origins: Mapping[str, str], path: 
     return [f"{origin}: embedding.words: given without embedding.vectors; name the file of vectors too"]
 
 
+def _find_idle_words(tree: Mapping[str, Any], origins: Mapping[str, str], path: Path | None) -> list[str]:
+    embedding, tokenizer = tree.get("embedding"), tree.get("tokenizer")
+    if not isinstance(embedding, dict) or not isinstance(tokenizer, dict) or not embedding.get("vectors"):
+        return []
+    usual = EmbeddingConfig().words
+    if embedding.get("words", usual) in (0, usual):
+        return []
+    kind = tokenizer.get("model_type")
+    if tokenizer.get("model") is None and kind not in ("bpe", "char"):
+        return []
+    origin = origins.get("embedding.words", str(path))
+    what = "a tokenizer that is given" if tokenizer.get("model") is not None else f"a {kind} tokenizer"
+    return [f"{origin}: embedding.words: {what} gets no words; leave it out"]
+
+
 def _find_two_sizes(tree: Mapping[str, Any], origins: Mapping[str, str], path: Path | None) -> list[str]:
     train = tree.get("train")
     if not isinstance(train, dict) or train.get("batch_size") is None or train.get("batch_tokens") is None:
         return []
     origin = origins.get("train.batch_tokens", str(path))
-    return [f"{origin}: train.batch_tokens: given together with train.batch_size; leave one of them null"]
+    cure = "leave one of them null, as in --set train.batch_size=null"
+    return [f"{origin}: train.batch_tokens: given together with train.batch_size; {cure}"]
 
 
 def _find_bad_fold(tree: Mapping[str, Any], origins: Mapping[str, str], path: Path | None) -> list[str]:

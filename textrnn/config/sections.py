@@ -51,31 +51,31 @@ class DataConfig(Section):
     """Where the labelled text is, and how it is written."""
 
     train: str = Field(DEMO, min_length=1, description="labelled training text; 'demo' is the shipped demo data")
-    valid: str | None = Field(None, description="labelled text to stop on; none: a part of train is held out")
+    valid: str | None = Field(None, description="labelled text to stop on; null: a part of train is held out")
     test: str | None = Field(None, description="labelled text to score the finished model on")
     format: DataFormat = Field("auto", description="auto goes by the file's extension and first line")
     label: str = Field("label", min_length=1, description="the column that holds the label (CSV, JSON Lines)")
     text: str = Field("text", min_length=1, description="the column that holds the text (CSV, JSON Lines)")
     multi_label: bool = Field(False, description="a text may have several labels, or none")
     label_separator: str | None = Field(
-        None, min_length=1, description="what stands between a text's labels; none: each stands for itself"
+        None, min_length=1, description="what stands between a text's labels; null: each stands for itself"
     )
     valid_share: float = Field(0.1, gt=0, lt=1, description="share of train that is held out without data.valid")
     fold: str | None = Field(
         None,
         pattern=FOLD,
-        description="K/N, which holds out the K-th of N parts of train (--kfold N trains on each); none: valid_share",
+        description="K/N, which holds out the K-th of N parts of train (--kfold N trains on each); null: valid_share",
     )
     max_length: int = Field(512, ge=1, le=1_000_000, description="pieces of a text that are read; the rest is left out")
     cache: str | None = Field(
-        None, min_length=1, description="folder that keeps encoded text; none: textrnn in the user's cache folder"
+        None, min_length=1, description="folder that keeps encoded text; null: textrnn in the user's cache folder"
     )
 
 
 class TokenizerConfig(Section):
     """The SentencePiece model: one that exists, or one that is trained on the training text."""
 
-    model: str | None = Field(None, description="a SentencePiece .model file; none: train one")
+    model: str | None = Field(None, description="a SentencePiece .model file; null: train one")
     vocab_size: int = Field(
         4000,
         ge=2,
@@ -88,7 +88,7 @@ class TokenizerConfig(Section):
         ge=0,
         le=1,
         description="draw a text's pieces anew in each epoch: unigram's smoothing (0.1 to 0.5; less is more varied), "
-        "bpe's share of merges left out (0.1); none: always the same",
+        "bpe's share of merges left out (0.1); null: always the same",
     )
 
 
@@ -98,7 +98,7 @@ class EmbeddingConfig(Section):
     vectors: str | None = Field(
         None,
         min_length=1,
-        description="pretrained word vectors (GloVe, .vec, .npy) for the pieces that are words; none",
+        description="pretrained word vectors (GloVe, .vec, .npy) for the pieces that are words; null: none",
     )
     words: int = Field(
         20_000,
@@ -147,16 +147,19 @@ class TrainConfig(Section):
         None,
         ge=1,
         le=1_000_000,
-        description="passes over the training text, at most; none: 12, and up to 30 to make 2,600 steps",
+        description="passes over the training text, at most; null: 12, and up to 30 to make 2,600 steps",
     )
     batch_size: int | None = Field(
-        None, ge=1, le=1_000_000, description="texts in a step; none: 8 to 64, by the number of training texts"
+        None,
+        ge=1,
+        le=1_000_000,
+        description="texts in a step; null: 64, but 32, 16 or 8 where an epoch would have fewer than 75 steps",
     )
     batch_tokens: int | None = Field(
         None, ge=1, le=1_000_000_000, description="pieces in a step at most, in place of a number of texts"
     )
     max_steps: int | None = Field(
-        None, ge=1, le=1_000_000_000_000, description="steps at most; the last epoch ends early; none: as epochs say"
+        None, ge=1, le=1_000_000_000_000, description="steps at most; the last epoch ends early; null: as epochs say"
     )
     accumulate: int = Field(
         1, ge=1, le=1_000_000, description="parts in which a step's batch is computed, one after the other: less memory"

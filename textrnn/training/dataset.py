@@ -31,6 +31,8 @@ from textrnn.training.repeats import count_repeats, describe_repeats
 from textrnn.training.reporter import Reporter
 from textrnn.training.vocabulary import fit_tokenizer
 
+_FEW = 50  # texts to stop on
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -142,7 +144,7 @@ def _load(
         covers = describe(vectors, tokenizer, trained_on)
     odd = describe_repeats(repeats, sets, max_length=config.data.max_length)
     dataset = Dataset(trained_on, stopped_on, labels, tokenizer, vectors, labelling.sets)
-    for line in (origin, note, source, covers, _summarise(dataset), *odd, _hint_at_separator(dataset)):
+    for line in (origin, note, source, covers, _summarise(dataset), _describe_few(dataset), *odd, _hint_at_separator(dataset)):
         if line:
             reporter.note(line)
     return dataset
@@ -219,6 +221,14 @@ def _summarise(dataset: Dataset) -> str:
         f"data: {len(dataset.train):,} texts to train on, {len(dataset.valid):,} to stop on, {len(labels)} labels "
         f"({shown}{more}){several}"
     )
+
+
+def _describe_few(dataset: Dataset) -> str:
+    texts = len(dataset.valid)
+    if texts >= _FEW:
+        return ""
+    few = count_of(texts, "text to stop on is", "texts to stop on are")
+    return f"{few} few: the best epoch, the n-grams' share and the probabilities go by them; give 50 or more"
 
 
 def _hint_at_separator(dataset: Dataset) -> str:

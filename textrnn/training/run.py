@@ -137,6 +137,8 @@ def find_checkpoint(folder: Path) -> Checkpoint:
     path = folder / CHECKPOINT_NAME
     if folder.is_file():
         raise ModelError(folder, "a file; name the folder of the run")
+    if not folder.exists():
+        raise ModelError(folder, "no such folder; name the folder of the run")
     if not path.exists():
         if (folder / MODEL_NAME).exists():
             raise ModelError(

@@ -134,6 +134,7 @@ def _run(
 ) -> Outcome:
     device = resolve_device(config.train.device, local_rank=ranks.local_rank if ranks.size > 1 else None)
     ranks.join(device)
+    trainer: Trainer | None = None
     try:
         _refuse_shared_pipes(config, ranks)
         dataset = _load_in_turn(config, ranks, reporter, device=device)
@@ -154,12 +155,12 @@ def _run(
             run.reopen(config)
             reporter.note(f"going on in epoch {trainer.progress.epoch}, after step {trainer.stepper.optimiser.steps:,}")
         start = time.perf_counter() - trainer.progress.elapsed - trainer.progress.seconds
-        try:
-            best = trainer.fit(run, reporter)
-        except KeyboardInterrupt:
-            reporter.note(f"the best model so far is in {run.folder}" if trainer.saved else "no model was saved")
-            raise
+        best = trainer.fit(run, reporter)
         return Outcome(run.folder, config, best, count(model), time.perf_counter() - start, trainer.kept)
+    except KeyboardInterrupt:
+        saved = trainer is not None and trainer.saved
+        reporter.note(f"the best model so far is in {run.folder}" if saved else "no model was saved")
+        raise
     finally:
         ranks.leave()
 
@@ -226,6 +227,6 @@ def describe(config: Config, model: Classifier, device: torch.device, ranks: Ran
     tokens = config.train.batch_tokens
     step = f"{config.train.batch_size} texts" if tokens is None else f"up to {tokens:,} pieces"
     return (
-        f"model: {shape.layers} layers of {shape.cell.upper()}, {shape.hidden} wide, {way}, "
-        f"{count(model):,} parameters, {step} in a step, on {device}{together}{backend}"
+        f"model: embedding {shape.embedding} wide, {shape.layers} layers of {shape.cell.upper()}, {shape.hidden} wide, "
+        f"{way}, {count(model):,} parameters, {step} in a step, on {device}{together}{backend}"
     )
