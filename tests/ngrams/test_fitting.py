@@ -90,11 +90,25 @@ def scale_of(
 
 def regress(
     x: csr_matrix, own: npt.NDArray[np.bool_], counts: npt.NDArray[np.float64] | None = None
-) -> npt.NDArray[np.float64]:
-    """Scores of one class by another solver of scikit-learn's, with the intercept as a column."""
-    x = hstack([x.multiply(scale_of(x, own, counts)), np.ones((len(own), 1))], "csr")
+) -> tuple[npt.NDArray[np.float64], float]:
+    """The weights and the intercept of one class by another solver, with the intercept as a column."""
+    scale = scale_of(x, own, counts)
+    columns = hstack([x.multiply(scale), np.ones((len(own), 1))], "csr")
     model = LogisticRegression(C=10, fit_intercept=False, tol=1e-8, max_iter=5000)
-    return np.asarray(model.fit(x, own, sample_weight=counts).decision_function(x))
+    found = model.fit(columns, own, sample_weight=counts).coef_[0]
+    return found[:-1] * scale, found[-1]
+
+
+def regress_all(
+    x: csr_matrix, classes: npt.NDArray[np.int64], counts: npt.NDArray[np.float64] | None = None
+) -> npt.NDArray[np.float64]:
+    """The scores: of two classes less the first's, of more each class against the others, its weights about zero."""
+    if classes.max() == 1:
+        weight, bias = regress(x, classes == 1, counts)
+        return np.asarray(x @ weight + bias)
+    found = [regress(x, classes == c, counts) for c in np.unique(classes)]
+    weights = np.array([weight for weight, _ in found])
+    return np.asarray(x @ (weights - weights.mean(axis=0)).T + [bias for _, bias in found])
 
 
 @pytest.mark.parametrize("C", [2, 3])
@@ -106,13 +120,16 @@ def test_equals_scikit_learn_on_a_matrix_made_by_itself(C: int, monkeypatch: pyt
     np.testing.assert_array_equal(table.keys, keys)
     np.testing.assert_allclose(table.idf, idf, rtol=1e-6)
     found = score(table, batch)
+    np.testing.assert_allclose(found[:, 1] - found[:, 0] if C == 2 else found, regress_all(x, batch.classes), atol=2e-3)
     if C == 2:
-        np.testing.assert_allclose(found[:, 1] - found[:, 0], regress(x, batch.classes == 1), atol=2e-3)
         np.testing.assert_array_equal(table.weight[:, 0], -table.weight[:, 1])
         assert table.bias[0] == -table.bias[1]
-    else:
-        for c in range(C):
-            np.testing.assert_allclose(found[:, c], regress(x, batch.classes == c), atol=2e-3)
+
+
+def test_the_usual_tolerance_is_near_the_solution() -> None:
+    batch = draw_labelled(300, 3)
+    found, wanted = score(fit(batch, 3), batch), regress_all(build_matrix(batch)[0], batch.classes)
+    np.testing.assert_allclose(found, wanted, atol=0.02)
 
 
 @pytest.mark.parametrize("C", [2, 3])
@@ -175,6 +192,20 @@ def test_a_class_without_texts_is_unlikely(C: int) -> None:
     assert set(score(table, batch).argmax(axis=1)) == {0, 2}
 
 
+def test_of_more_than_two_classes_with_texts_a_class_without_is_unlikely_too() -> None:
+    batch = draw_labelled(200, 3)
+    table = fit(PackedBatch(batch.ids, batch.offsets, batch.classes + 1), 4)
+    assert not table.weight[:, 0].any()
+    shares = np.exp(table.bias.astype(np.float64))
+    np.testing.assert_allclose(shares[0] / shares.sum(), 1 / (200 + 1 + 1), rtol=1e-4)
+    np.testing.assert_allclose(table.weight.sum(axis=1), 0, atol=1e-5)
+
+
+def test_a_class_of_one_text_is_found_again() -> None:
+    batch = pack([[2, 5, 3], [2, 6, 3], [2, 7, 11], [2, 8, 11], [9, 12, 18]], [0, 0, 1, 1, 2])
+    assert score(fit(batch, 3), batch).argmax(axis=1).tolist() == [0, 0, 1, 1, 2]
+
+
 @pytest.mark.parametrize(
     ("texts", "targets"),
     [
@@ -229,8 +260,14 @@ def test_weights_count_as_texts_do(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shares[0] > shares[1] + 0.02
     x, _, _ = build_matrix(batch)
     counts = np.array([1.0, 1.0, 4.0])[batch.classes]
-    for c in range(3):
-        np.testing.assert_allclose(score(weighed, batch)[:, c], regress(x, batch.classes == c, counts), atol=2e-3)
+    np.testing.assert_allclose(score(weighed, batch), regress_all(x, batch.classes, counts), atol=2e-3)
+
+
+def test_a_class_that_counts_next_to_nothing_is_unlikely() -> None:
+    for C in (2, 3):
+        batch = draw_labelled(200, C)
+        table = fit(batch, C, weights=np.array([1.0] * (C - 1) + [0.0]))
+        assert set(score(table, batch).argmax(axis=1)) == set(range(C - 1))
 
 
 def test_weights_of_several_labels_are_those_of_having_and_lacking() -> None:
@@ -244,23 +281,38 @@ def test_weights_of_several_labels_are_those_of_having_and_lacking() -> None:
     np.testing.assert_array_equal(having[:, 1:], even[:, 1:])
 
 
-@pytest.mark.parametrize("C", [2, 3])
-def test_the_commonest_ngrams_are_kept(monkeypatch: pytest.MonkeyPatch, C: int) -> None:
+@pytest.mark.parametrize(
+    ("C", "bound", "most"), [(2, "MOST_WEIGHTS", 50), (3, "MOST_WEIGHTS", 33), (3, "MOST_KEYS", 100)]
+)
+def test_the_commonest_ngrams_are_kept(monkeypatch: pytest.MonkeyPatch, C: int, bound: str, most: int) -> None:
     batch = draw_labelled(200, C)
     whole = fit(batch, C)
-    monkeypatch.setattr(fitting, "MOST_WEIGHTS", 100)
+    monkeypatch.setattr(fitting, bound, 100)
     cut = fit(batch, C)
     counts, keys = count_all(batch, make_spelling())
     df = np.asarray((counts > 0).sum(axis=0)).ravel()
     order = sorted((-texts, key) for key, texts in zip(keys.tolist(), df.tolist(), strict=True))
-    assert cut.keys.tolist() == sorted(key for _, key in order[: 100 // C])
+    assert cut.keys.tolist() == sorted(key for _, key in order[:most])
     assert len(whole.keys) > len(cut.keys)
     np.testing.assert_array_equal(cut.idf, whole.idf[np.searchsorted(whole.keys, cut.keys)])
     x, _, _ = build_matrix(batch)
     assert x.shape[1] == len(whole.keys)
 
 
-@pytest.mark.parametrize(("bound", "value"), [("MOST_PIECES", 450), ("MOST_ENTRIES", 450 * 12)])
+def test_the_work_is_that_of_all_regressions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "MOST_WORK", 900 * 12)
+    batch, (_, has) = draw_labelled(200, 2), draw_sets(200)
+    one, three, two = (
+        len(fitting._draw(batch, make_spelling(), targets=targets, classes=C, seed=1))
+        for C, targets in ((2, batch.classes), (3, batch.classes), (2, has[:, :2]))
+    )
+    assert one == pytest.approx(3 * three, rel=0.1)
+    assert one == pytest.approx(2 * two, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("bound", "value"), [("MOST_PIECES", 450), ("MOST_ENTRIES", 450 * 12), ("MOST_WORK", 450 * 12)]
+)
 def test_of_more_text_than_the_bound_some_is_drawn(monkeypatch: pytest.MonkeyPatch, bound: str, value: int) -> None:
     batch = draw_labelled(200, 2)
     monkeypatch.setattr(fitting, bound, value)
@@ -287,5 +339,5 @@ def test_heavy_texts_do_not_throw_the_fit_off(weight: float) -> None:
     classes = np.where(np.arange(400) % 40 == 0, 1, 0) * (batch.classes == 2)
     rare = PackedBatch(batch.ids, batch.offsets, classes.astype(np.int64))
     scores = score(fit(rare, 2, weights=np.array([1.0, weight])), rare)
-    wanted = regress(build_matrix(rare)[0], classes == 1, np.where(classes == 1, weight, 1.0))
+    wanted = regress_all(build_matrix(rare)[0], classes, np.where(classes == 1, weight, 1.0))
     np.testing.assert_allclose(scores[:, 1] - scores[:, 0], wanted, atol=0.02)

@@ -129,7 +129,8 @@ def _find_idle_words(tree: Mapping[str, Any], origins: Mapping[str, str], path: 
     if not isinstance(embedding, dict) or not isinstance(tokenizer, dict) or not embedding.get("vectors"):
         return []
     usual = EmbeddingConfig().words
-    if embedding.get("words", usual) in (0, usual):
+    words = embedding.get("words", usual)
+    if not isinstance(words, int) or words in (0, usual):
         return []
     kind = tokenizer.get("model_type")
     if tokenizer.get("model") is None and kind not in ("bpe", "char"):
@@ -144,7 +145,8 @@ def _find_two_sizes(tree: Mapping[str, Any], origins: Mapping[str, str], path: P
     if not isinstance(train, dict) or train.get("batch_size") is None or train.get("batch_tokens") is None:
         return []
     origin = origins.get("train.batch_tokens", str(path))
-    cure = "leave one of them null, as in --set train.batch_size=null"
+    flag = origins.get("train.batch_size", "").startswith("--batch-size")
+    cure = "leave one of them " + ("out" if flag else "null, as in --set train.batch_size=null")
     return [f"{origin}: train.batch_tokens: given together with train.batch_size; {cure}"]
 
 

@@ -20,8 +20,8 @@ from textrnn.ngrams.table import FACTORS, Floats, NgramTable
 
 MOST_PIECES = 2_000_000
 """Of more text than this so much is drawn."""
-MOST_ENTRIES = 400_000_000
-"""The most non-zero entries of the matrix that is fitted, times the regressions; of more text less is drawn."""
+MOST_ENTRIES, MOST_WORK = 100_000_000, 400_000_000
+"""The most non-zero entries of the matrix that is fitted, and of these times the regressions; of more less is drawn."""
 MOST_KEYS, MOST_WEIGHTS = 1 << 21, 1 << 24
 """The most n-grams of a table, and the most weights of all its classes."""
 LEAST_TEXTS = 2
@@ -30,6 +30,7 @@ PENALTY = 0.1
 """Of the squared weights: 1 / C of scikit-learn's LogisticRegression."""
 
 _TOLERANCE, _MOST_PASSES = 1e-2, 100
+_LEAST_WEIGHT = 1e-9  # of a text: with all of a class at 0 the solver would take the class for none
 _CHUNK = 50_000  # pieces of the texts whose n-grams are merged together
 _CHUNK_ENTRIES = 1 << 20  # that are weighed together
 _PROBED = 1000  # texts that say how many n-grams a piece has
@@ -70,9 +71,9 @@ def fit_ngrams(
         that k of n texts have, none or all, has the score log((k + 1) / (n - k + 1)) everywhere. Both follow from
         Laplace's rule of succession.
 
-    Of more than 2,000,000 pieces, or so many that the entries of the matrix times the regressions would be more than
-    4e8, texts are drawn. How many entries there are for each piece is estimated from the n-grams of 1,000 texts; equal
-    ones in a text count as several, though they are one entry.
+    Of more than 2,000,000 pieces, or so many that the entries of the matrix would be more than 1e8, or these times the
+    regressions more than 4e8, texts are drawn. How many entries there are for each piece is estimated from the n-grams
+    of 1,000 texts; equal ones in a text count as several, though they are one entry.
     """
     rows = _draw(texts, spelling, targets=targets, classes=classes, seed=seed)
     targets = targets[rows] if find_labels is None else find_labels(targets[rows])
@@ -83,6 +84,7 @@ def fit_ngrams(
     if not len(keys):
         return None
     x = counts.weigh(keys, idf)
+    del counts
     if targets.ndim == 2:
         weight, bias = _fit_labels(x, targets, weights=weights, penalty=penalty, seed=seed)
     else:
@@ -109,7 +111,7 @@ def _draw(texts: Texts, spelling: Spelling, *, targets: npt.NDArray[Any], classe
     ngrams = len(hash_ngrams(probed.ids, probed.offsets, spelling)[0])
     rate = max(1, ngrams / max(1, len(probed.ids)))
     regressions = 1 if targets.ndim == 1 and classes == 2 else classes
-    most = min(MOST_PIECES, int(MOST_ENTRIES / regressions / rate))
+    most = min(MOST_PIECES, int(min(MOST_ENTRIES, MOST_WORK / regressions) / rate))
     filled = np.cumsum(lengths[drawn], dtype=np.int64)
     return np.sort(drawn[: np.searchsorted(filled, most, side="right")])
 
@@ -202,7 +204,10 @@ def _fit_classes(
     else:
         for c in there:
             weight[:, c], bias[c] = fit(true == c)
-    bias[~np.isin(np.arange(classes), there)] = np.logaddexp.reduce(bias[there]) - math.log(len(true) + 1)
+        weight[:, there] -= weight[:, there].mean(axis=1, keepdims=True)  # which changes no probability
+    bias[~np.isin(np.arange(classes), there)] = np.logaddexp.reduce(bias[there].astype(np.float64)) - math.log(
+        len(true) + 1
+    )
     return weight, bias
 
 
@@ -226,10 +231,12 @@ def _regress(
 ) -> tuple[npt.NDArray[np.float64], float]:
     """Return the weights (F,) and the intercept of a logistic regression of ``own`` (n,) on ``x`` (n, F).
 
-    The intercept is penalized as all other weights.
+    The intercept is penalized as all other weights, and these as they stand to the scaled columns.
     """
     scale = _find_scale(x, own, sample=sample)
-    scaled = csr_matrix((x.data * scale[x.indices], x.indices, x.indptr), shape=x.shape)
+    scaled = csr_matrix((x.data * scale.astype(np.float32)[x.indices], x.indices, x.indptr), shape=x.shape)
+    if sample is not None:
+        sample = np.maximum(sample, _LEAST_WEIGHT)
     model = LogisticRegression(
         C=1 / penalty,
         solver="liblinear",

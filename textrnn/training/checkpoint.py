@@ -18,7 +18,7 @@ from torch import Tensor
 from textrnn.errors import ModelError
 from textrnn.files import atomic_write
 
-FORMAT_VERSION = 2  # raise it when a run of an older one would go on as another
+FORMAT_VERSION = 3  # raise it when a run of an older one would go on as another, or resolve its config otherwise
 
 _METADATA = "textrnn"
 

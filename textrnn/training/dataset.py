@@ -144,7 +144,16 @@ def _load(
         covers = describe(vectors, tokenizer, trained_on)
     odd = describe_repeats(repeats, sets, max_length=config.data.max_length)
     dataset = Dataset(trained_on, stopped_on, labels, tokenizer, vectors, labelling.sets)
-    for line in (origin, note, source, covers, _summarise(dataset), _describe_few(dataset), *odd, _hint_at_separator(dataset)):
+    for line in (
+        origin,
+        note,
+        source,
+        covers,
+        _summarise(dataset),
+        _describe_few(dataset),
+        *odd,
+        _hint_at_separator(dataset),
+    ):
         if line:
             reporter.note(line)
     return dataset
@@ -228,7 +237,7 @@ def _describe_few(dataset: Dataset) -> str:
     if texts >= _FEW:
         return ""
     few = count_of(texts, "text to stop on is", "texts to stop on are")
-    return f"{few} few: the best epoch, the n-grams' share and the probabilities go by them; give 50 or more"
+    return f"{few} few: the best epoch and the probabilities go by them, and are less sure"
 
 
 def _hint_at_separator(dataset: Dataset) -> str:

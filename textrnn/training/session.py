@@ -33,6 +33,7 @@ from textrnn.training.run import Run, find_checkpoint
 
 _FEWEST_EPOCHS, _MOST_EPOCHS, _FEWEST_STEPS = 12, 30, 2600
 _SIZES, _FEWEST_BATCHES = (64, 32, 16, 8), 75  # of a batch, largest first; in an epoch
+# what is resolved by these has to stay the same for a checkpoint: see FORMAT_VERSION
 
 
 @dataclass(frozen=True)
@@ -158,8 +159,10 @@ def _run(
         best = trainer.fit(run, reporter)
         return Outcome(run.folder, config, best, count(model), time.perf_counter() - start, trainer.kept)
     except KeyboardInterrupt:
-        saved = trainer is not None and trainer.saved
-        reporter.note(f"the best model so far is in {run.folder}" if saved else "no model was saved")
+        if trainer is not None and trainer.saved:
+            reporter.note(f"the best model so far is in {run.folder}")
+        else:
+            reporter.note("no model was saved" if checkpoint is None else f"the run in {run.folder} is as it was")
         raise
     finally:
         ranks.leave()
