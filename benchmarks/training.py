@@ -3,10 +3,10 @@
     TEXTRNN_TEST_DATA=FOLDER python benchmarks/training.py [--seconds 3] [--device cpu]
 
 trains networks of two bidirectional layers, embedding 256, hidden 128 a direction, on mr of the test data with the
-default batches and optimiser: everything that a step of `textrnn train` does. Contestants take turns over the same
-batches; ratios are medians of those within a turn. *Products* are the matrix products of SRU's step alone, forward and
-backward. The package `sru` 2.6.0 comes last where it is installed (`pip install 'textrnn[peers]'`): importing it slows
-others down.
+default settings: everything that a step of `textrnn train` does, which computes each text twice for R-Drop. Contestants
+take turns over the same batches; ratios are medians of those within a turn. *Products* are the matrix products of SRU's
+step alone, forward and backward, of both draws. Pieces are those of the texts, once. The package `sru` 2.6.0 comes last
+where it is installed (`pip install 'textrnn[peers]'`): importing it slows others down.
 """
 
 from __future__ import annotations
@@ -65,12 +65,14 @@ def run_steps(model: Classifier, config: TrainConfig, device: torch.device) -> R
 
 def make_products(device: torch.device, precision: str) -> Run:
     """Two layers of 256 columns in and out, three blocks: forward, and backward to the input and the weights."""
+    draws = 2 if TrainConfig().r_drop else 1
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     weight = torch.randn(256, 768, device=device).to(dtype)
 
     def run(batch: PackedBatch) -> None:
-        x = torch.zeros(len(batch.ids), 256, dtype=dtype, device=device)
-        du = torch.zeros(len(batch.ids), 768, dtype=dtype, device=device)
+        rows = draws * len(batch.ids)
+        x = torch.zeros(rows, 256, dtype=dtype, device=device)
+        du = torch.zeros(rows, 768, dtype=dtype, device=device)
         for _ in range(2):
             _ = multiply(x, weight), multiply(du, weight.T), multiply(x.T, du, dtype=torch.float32)
         if device.type == "cuda":

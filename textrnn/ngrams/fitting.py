@@ -20,8 +20,11 @@ from textrnn.ngrams.table import FACTORS, Floats, NgramTable
 
 MOST_PIECES = 2_000_000
 """Of more text than this so much is drawn."""
-MOST_ENTRIES, MOST_WORK = 100_000_000, 400_000_000
-"""The most non-zero entries of the matrix that is fitted, and of these times the regressions; of more less is drawn."""
+MOST_ENTRIES, MOST_WORK = 40_000_000, 400_000_000
+"""The most non-zero entries of the matrix that is fitted, and of these times the regressions; of more less is drawn.
+
+An entry takes some 40 bytes during the fit.
+"""
 MOST_KEYS, MOST_WEIGHTS = 1 << 21, 1 << 24
 """The most n-grams of a table, and the most weights of all its classes."""
 LEAST_TEXTS = 2
@@ -71,7 +74,7 @@ def fit_ngrams(
         that k of n texts have, none or all, has the score log((k + 1) / (n - k + 1)) everywhere. Both follow from
         Laplace's rule of succession.
 
-    Of more than 2,000,000 pieces, or so many that the entries of the matrix would be more than 1e8, or these times the
+    Of more than 2,000,000 pieces, or so many that the entries of the matrix would be more than 4e7, or these times the
     regressions more than 4e8, texts are drawn. How many entries there are for each piece is estimated from the n-grams
     of 1,000 texts; equal ones in a text count as several, though they are one entry.
     """
@@ -259,9 +262,9 @@ def _find_scale(x: csr_matrix, own: npt.NDArray[np.bool_], *, sample: Any) -> np
     log(p / q) (Wang and Manning, "Baselines and Bigrams", ACL 2012). The scale is the root of its absolute value, and
     the mean of its square is 1.
     """
-    texts = np.repeat(np.arange(len(own)), np.diff(x.indptr))
-    counts = np.ones(len(own)) if sample is None else np.asarray(sample, np.float64)
-    p, q = (np.bincount(x.indices, (counts * side)[texts], x.shape[1]) + 1 for side in (own, ~own))
+    of_ngram = csr_matrix((np.ones(x.nnz, np.float32), x.indices, x.indptr), shape=x.shape).T
+    counts = np.ones(len(own), np.float32) if sample is None else np.asarray(sample, np.float32)
+    p, q = ((of_ngram @ (counts * side)).astype(np.float64) + 1 for side in (own, ~own))
     salience = np.abs(np.log(p / p.sum()) - np.log(q / q.sum()))
     scale: npt.NDArray[np.float64] = np.sqrt(salience / max(salience.mean(), 1e-9))
     return scale
