@@ -83,7 +83,7 @@ def test_ctrl_c_then_resume(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (("--resume", "gone"), 1, "gone: holds no checkpoint.safetensors"),
+        (("--resume", "gone"), 1, "gone: no such folder; name the folder of the run"),
         (("--resume", "run", "--lr", "0.1"), 2, "goes on with the run as it was begun; leave out --lr"),
         (("config.yaml", "--resume", "run"), 2, "goes on with the run as it was begun; leave out config.yaml"),
     ],
