@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from textrnn.cli.console import say, write_data
-from textrnn.cli.model import ModelOption, ThresholdOption, check_threshold, load_engine
+from textrnn.cli.model import ModelOption, ThresholdOption, check_threshold, choose_model, load_engine
 from textrnn.config import DataConfig, Override, load_config, parse_overrides
 from textrnn.counting import count_of
 from textrnn.errors import ConfigError
-from textrnn.runs import find_latest
 
 if TYPE_CHECKING:
     from textrnn.report.evaluation import ClassScore, Evaluation
@@ -52,7 +51,7 @@ def evaluate_command(
       textrnn evaluate -m runs/trec-sru test.csv --set data.label=class --json
     """
     overrides = parse_settings(settings, command="evaluate")
-    path = find_latest() if model is None else model
+    path = choose_model(model)
     engine = load_engine(path)
     check_threshold(engine, threshold)
     config = make_data_config(overrides, several=engine.thresholds is not None, separator=engine.separator)

@@ -10,6 +10,7 @@ import typer
 from textrnn.cli.console import say
 from textrnn.errors import ConfigError
 from textrnn.inference import Precision
+from textrnn.runs import find_latest
 
 if TYPE_CHECKING:
     from textrnn.inference.engine import Engine
@@ -48,6 +49,11 @@ DeviceOption = Annotated[
 ]
 
 
+def choose_model(model: Path | None) -> Path:
+    """Return the path that ``-m`` named, or else the latest run of this folder; raises ModelError without one."""
+    return model if model is not None else find_latest()
+
+
 def load_engine(model: Path | None, *, precision: Precision = "float32", device: str = "cpu") -> Engine:
     """Load the model that ``-m`` named, or the latest of this folder.
 
@@ -58,10 +64,9 @@ def load_engine(model: Path | None, *, precision: Precision = "float32", device:
     """
     from textrnn.inference.engine import Engine
     from textrnn.ops.memory import keep_freed_memory
-    from textrnn.runs import find_latest
 
     keep_freed_memory()
-    path = model if model is not None else find_latest()
+    path = choose_model(model)
     if device == "auto":
         device = choose_device()
     if device == "cpu":

@@ -11,7 +11,7 @@ import typer
 
 from textrnn.cli.console import say, write_data
 from textrnn.cli.evaluate import DataSettings, make_data_config, parse_settings
-from textrnn.cli.model import ModelOption
+from textrnn.cli.model import ModelOption, choose_model
 from textrnn.errors import ConfigError
 from textrnn.files import atomic_write, keep_previous
 from textrnn.inference import (
@@ -68,9 +68,8 @@ def optimize_command(
     from textrnn.corpus.examples import read_examples
     from textrnn.modelfile import find_model, load_model
     from textrnn.optimising import SHARES, Optimiser
-    from textrnn.runs import find_latest
 
-    path = find_model(model if model is not None else find_latest())
+    path = find_model(choose_model(model))
     loaded = load_model(path)
     _check(out, ngrams, path=path, model=loaded)
     several, separator = loaded.thresholds is not None, loaded.config.data.label_separator

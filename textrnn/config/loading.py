@@ -82,7 +82,6 @@ def load_config(path: Path | None = None, *, overrides: Iterable[Override] = ())
         _find_lone_valid,
         _find_two_sizes,
         _find_lone_freeze,
-        _find_lone_words,
         _find_idle_words,
         _find_bad_fold,
         _find_lone_separator,
@@ -115,29 +114,23 @@ def _find_lone_freeze(tree: Mapping[str, Any], origins: Mapping[str, str], path:
     return [f"{origin}: embedding.freeze: given without embedding.vectors; name the file of vectors too"]
 
 
-def _find_lone_words(tree: Mapping[str, Any], origins: Mapping[str, str], path: Path | None) -> list[str]:
-    embedding = tree.get("embedding")
-    usual = EmbeddingConfig().words
-    if not isinstance(embedding, dict) or embedding.get("vectors") or embedding.get("words", usual) in (0, usual):
-        return []
-    origin = origins.get("embedding.words", str(path))
-    return [f"{origin}: embedding.words: given without embedding.vectors; name the file of vectors too"]
-
-
 def _find_idle_words(tree: Mapping[str, Any], origins: Mapping[str, str], path: Path | None) -> list[str]:
-    embedding, tokenizer = tree.get("embedding"), tree.get("tokenizer")
-    if not isinstance(embedding, dict) or not isinstance(tokenizer, dict) or not embedding.get("vectors"):
-        return []
+    embedding, tokenizer = tree.get("embedding"), tree.get("tokenizer", {})
     usual = EmbeddingConfig().words
+    if not isinstance(embedding, dict):
+        return []
     words = embedding.get("words", usual)
     if not isinstance(words, int) or words in (0, usual):
         return []
-    kind = tokenizer.get("model_type")
-    if tokenizer.get("model") is None and kind not in ("bpe", "char"):
+    own, kind = (tokenizer.get(key) if isinstance(tokenizer, dict) else None for key in ("model", "model_type"))
+    if not embedding.get("vectors"):
+        reason = "given without embedding.vectors; name the file of vectors too"
+    elif own is not None or kind in ("bpe", "char"):
+        reason = f"a {kind} tokenizer" if own is None else "a tokenizer that is given"
+        reason += " gets no words; leave it out"
+    else:
         return []
-    origin = origins.get("embedding.words", str(path))
-    what = "a tokenizer that is given" if tokenizer.get("model") is not None else f"a {kind} tokenizer"
-    return [f"{origin}: embedding.words: {what} gets no words; leave it out"]
+    return [f"{origins.get('embedding.words', str(path))}: embedding.words: {reason}"]
 
 
 def _find_two_sizes(tree: Mapping[str, Any], origins: Mapping[str, str], path: Path | None) -> list[str]:

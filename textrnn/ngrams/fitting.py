@@ -208,9 +208,8 @@ def _fit_classes(
         for c in there:
             weight[:, c], bias[c] = fit(true == c)
         weight[:, there] -= weight[:, there].mean(axis=1, keepdims=True)  # which changes no probability
-    bias[~np.isin(np.arange(classes), there)] = np.logaddexp.reduce(bias[there].astype(np.float64)) - math.log(
-        len(true) + 1
-    )
+    missing = np.setdiff1d(np.arange(classes), there)
+    bias[missing] = np.logaddexp.reduce(bias[there].astype(np.float64)) - math.log(len(true) + 1)
     return weight, bias
 
 

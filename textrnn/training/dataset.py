@@ -109,10 +109,7 @@ def _load(
         valid, valid_classes = train, classes
         groups = group_for_holding_out(classes, train.counts, labelling.sets)
         kept, held = _hold_out(train, groups, config)
-        why = "no valid set given" if config.data.fold is None else f"part {config.data.fold}"
-        of_all = f"of {len(train):,} texts"
-        texts = count_of(len(held), f"{of_all} is", f"{of_all} are")
-        note = f"{why}: {texts} held out (seed {config.train.seed})"
+        note = _describe_held_out(len(held), len(train), config)
     else:
         valid = read(valid_path)
         valid_classes, held = labelling.number(valid.labels), None
@@ -144,16 +141,8 @@ def _load(
         covers = describe(vectors, tokenizer, trained_on)
     odd = describe_repeats(repeats, sets, max_length=config.data.max_length)
     dataset = Dataset(trained_on, stopped_on, labels, tokenizer, vectors, labelling.sets)
-    for line in (
-        origin,
-        note,
-        source,
-        covers,
-        _summarise(dataset),
-        _describe_few(dataset),
-        *odd,
-        _hint_at_separator(dataset),
-    ):
+    about = (_summarise(dataset), _describe_few(dataset), *odd, _hint_at_separator(dataset))
+    for line in (origin, note, source, covers, *about):
         if line:
             reporter.note(line)
     return dataset
@@ -190,6 +179,12 @@ def _hold_out(file: LabelledFile, groups: Classes, config: Config) -> tuple[Rows
         cure = "give a valid set with --valid" if config.data.fold is None else "cut it into fewer parts"
         raise DataError(file.path, None, f"too few texts to hold some out; {cure}")
     return kept, held
+
+
+def _describe_held_out(held: int, texts: int, config: Config) -> str:
+    why = "no valid set given" if config.data.fold is None else f"part {config.data.fold}"
+    of_all = f"of {texts:,} texts"
+    return f"{why}: {count_of(held, f'{of_all} is', f'{of_all} are')} held out (seed {config.train.seed})"
 
 
 def _describe_unknown(valid: LabelledFile, known: set[str], config: Config) -> str:
