@@ -30,7 +30,7 @@ from baselines import PARTS, Result, choose, has_fasttext, try_fasttext, try_svm
 from job import CELLS, run
 
 import textrnn
-from textrnn.corpus.vectors import list_files
+from textrnn.data.word_vectors import list_files
 from textrnn.files import write_text
 
 FASTTEXT, SVM, VECTORS = "fastText", "SVM", "SRU + vectors"

@@ -20,7 +20,7 @@ from sklearn.pipeline import Pipeline, make_pipeline, make_union
 from sklearn.svm import LinearSVC
 
 from textrnn.config import DataConfig
-from textrnn.corpus.examples import FASTTEXT_PREFIX, Example, read_examples
+from textrnn.data.formats import FASTTEXT_PREFIX, Example, read_examples
 
 PARTS = ("train", "valid", "test")
 Result = dict[str, Any]

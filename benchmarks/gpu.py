@@ -34,7 +34,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from textrnn.bench import OURS, PASSES, PEERS, Shape, contest, geometric_mean
+from textrnn.models.layer_benchmark import OURS, PASSES, PEERS, Shape, contest, geometric_mean
 from textrnn.ops.sru.recurrence import sru_recurrence
 
 PARTS = ("parity", "layers", "kernels")

@@ -22,10 +22,10 @@ import numpy as np
 import sentencepiece
 
 from textrnn.config import DataConfig
-from textrnn.corpus.cache import count_threads, load_tokens
-from textrnn.corpus.source import LabelledFile
-from textrnn.corpus.store import Store
-from textrnn.tokenizer import Tokenizer
+from textrnn.data.cache import Cache
+from textrnn.data.encoded import count_threads, load_tokens
+from textrnn.data.source import LabelledFile
+from textrnn.tokenization.tokenizer import Tokenizer
 
 WORDS = 200_000
 CLASSES = 8
@@ -33,7 +33,7 @@ TURNS = 3
 ENCODED_MEGABYTES = 200  # of the file, for the rates: SentencePiece's own way holds it and its ids in memory
 WATCH = """
 import json, sys, time
-from textrnn.training.reporter import Reporter
+from textrnn.reporter import Reporter
 from textrnn.cli import progress
 class Watch(progress.PlainReporter):
     seen = False
@@ -125,7 +125,7 @@ def measure_rates(data: Path, tokenizer: Tokenizer, folder: Path) -> tuple[np.nd
         tokens = sum(map(len, processor.encode(texts, num_threads=count_threads())))
         theirs.append(watch.rate(tokens))
         del texts
-        store = Store.open(str(folder / f"rate-{turn}"), print)
+        store = Cache.open(str(folder / f"rate-{turn}"), print)
         file = LabelledFile(str(data), DataConfig(), store)
         watch = Watch()
         corpus = load_tokens(

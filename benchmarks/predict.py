@@ -41,8 +41,8 @@ from job import run
 from process import measure
 
 from textrnn.files import write_text
-from textrnn.modelfile import SavedModel, find_model, load_model
 from textrnn.ops.sru import cpu
+from textrnn.serialization.model_file import SavedModel, find_model, load_model
 
 TIMES = 6  # the training text is labelled so often
 ROWS = 8192  # of a product

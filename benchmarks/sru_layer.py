@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import torch
 
-from textrnn.bench import (
+from textrnn.models.layer_benchmark import (
     FLOOR,
     LAYERS,
     PASSES,
@@ -29,7 +29,7 @@ from textrnn.bench import (
     passes_of,
     tabulate,
 )
-from textrnn.ops.memory import keep_freed_memory
+from textrnn.native.malloc import keep_freed_memory
 
 
 def load_peer() -> Contestant | None:

@@ -25,19 +25,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from textrnn.classifier import Classifier
 from textrnn.config import Override, TrainConfig, load_config
-from textrnn.corpus.batching import PackedBatch, bucket_batches
+from textrnn.data.batch import PackedBatch
+from textrnn.data.sampler import bucket_batches
+from textrnn.models.classifier import Classifier
+from textrnn.native.malloc import keep_freed_memory
+from textrnn.ops.device import make_repeatable, resolve_device
 from textrnn.ops.dropout import drop_columns
-from textrnn.ops.memory import keep_freed_memory
-from textrnn.ops.sru.product import multiply
-from textrnn.training.dataset import Dataset, load_dataset
-from textrnn.training.device import make_repeatable, resolve_device
+from textrnn.ops.matmul import multiply
+from textrnn.preparation.dataset import Dataset, load_dataset
+from textrnn.reporter import Reporter
+from textrnn.training.distributed import ProcessGroup
 from textrnn.training.loss import TextLoss
-from textrnn.training.ranks import Ranks
-from textrnn.training.reporter import Reporter
-from textrnn.training.session import resolve
-from textrnn.training.step import Stepper
+from textrnn.training.train import resolve
+from textrnn.training.train_step import TrainStep
 
 Run = Callable[[PackedBatch], object]
 STEPS = 12  # of a turn
@@ -48,7 +49,7 @@ def load(folder: Path, cache: str) -> Dataset:
     return load_dataset(load_config(overrides=[Override(k, v, k) for k, v in values.items()]), Reporter())
 
 
-def make_stepper(dataset: Dataset, device: torch.device, *, cell: str = "sru", precision: str = "fp32") -> Run:
+def make_train_step(dataset: Dataset, device: torch.device, *, cell: str = "sru", precision: str = "fp32") -> Run:
     values = {"model.cell": cell, "train.precision": precision}
     config = load_config(overrides=[Override(k, v, k) for k, v in values.items()])
     make_repeatable(1)
@@ -59,8 +60,8 @@ def make_stepper(dataset: Dataset, device: torch.device, *, cell: str = "sru", p
 def run_steps(model: Classifier, config: TrainConfig, device: torch.device) -> Run:
     model.train()
     loss = TextLoss(config, labels=(), counts=())
-    stepper = Stepper(model, config, loss=loss, device=device, ranks=Ranks())
-    return lambda batch: stepper.step(batch, lr=1e-3)
+    train_step = TrainStep(model, config, loss=loss, device=device, group=ProcessGroup())
+    return lambda batch: train_step.step(batch, lr=1e-3)
 
 
 def make_products(device: torch.device, precision: str) -> Run:
@@ -153,9 +154,9 @@ def main() -> None:
         batches = list(bucket_batches(dataset.train, size, np.random.default_rng(1)))
     pieces = dataset.train.tokens / len(batches)
     print(f"mr, {pieces:.0f} pieces in a step on average, {device}, {torch.get_num_threads()} threads\n")
-    runs = {"products": make_products(device, "fp32"), "SRU": make_stepper(dataset, device)}
-    runs |= {cell.upper(): make_stepper(dataset, device, cell=cell) for cell in ("lstm", "gru")}
-    runs["SRU bf16"] = make_stepper(dataset, device, precision="bf16")
+    runs = {"products": make_products(device, "fp32"), "SRU": make_train_step(dataset, device)}
+    runs |= {cell.upper(): make_train_step(dataset, device, cell=cell) for cell in ("lstm", "gru")}
+    runs["SRU bf16"] = make_train_step(dataset, device, precision="bf16")
     runs["products bf16"] = make_products(device, "bf16")
     taken = contest(runs, batches, options.seconds)
     tabulate(taken, "SRU")
@@ -163,7 +164,9 @@ def main() -> None:
     print(f"\nSRU takes in {100 * share:.0f} % of what its products alone would\n")
     peer = make_peer(dataset, device)
     if peer is not None:
-        tabulate(contest({"SRU": make_stepper(dataset, device), "package sru": peer}, batches, options.seconds), "SRU")
+        tabulate(
+            contest({"SRU": make_train_step(dataset, device), "package sru": peer}, batches, options.seconds), "SRU"
+        )
 
 
 if __name__ == "__main__":

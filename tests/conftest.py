@@ -11,7 +11,8 @@ import torch
 
 from command import SMALL, Run, run_command
 from samples import SENTENCES, write_rows
-from textrnn.tokenizer import Tokenizer, train_tokenizer
+from textrnn.tokenization.spm_trainer import train_tokenizer
+from textrnn.tokenization.tokenizer import Tokenizer
 
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # what the tests say is said of the CPU
 torch.set_num_threads(1)  # the tests run in several processes

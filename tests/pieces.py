@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from textrnn.corpus.batching import PackedBatch, make_offsets
-from textrnn.ngrams.features import Spelling
+from textrnn.data.batch import PackedBatch, make_offsets
+from textrnn.models.ngram.features import Spelling
 
 BYTES = (0x00, 0x41, 0xF0, 0xFF)
 PIECES = [

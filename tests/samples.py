@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 
-from textrnn.classifier import Classifier
 from textrnn.config import Config, Override, load_config
-from textrnn.modelfile import SavedModel
-from textrnn.tokenizer import Tokenizer
+from textrnn.models.classifier import Classifier
+from textrnn.serialization.model_file import SavedModel
+from textrnn.tokenization.tokenizer import Tokenizer
 
 SENTENCES = [
     "the kettle boils in two minutes",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from textrnn.errors import BackendError, ConfigError, DataError, ModelError, TextrnnError, TokenizerError
 
 if TYPE_CHECKING:
+    from textrnn.api import Explanation, Model, Part, Prediction
     from textrnn.inference import Precision
-    from textrnn.model import Explanation, Model, Part, Prediction
 
 __version__ = "0.1.0"
 __all__ = [
@@ -37,7 +37,7 @@ def load(path: str | os.PathLike[str] | None = None, *, precision: Precision = "
         ModelError: there is none, or it cannot be used.
         BackendError: the processor lacks what the precision needs.
     """
-    from textrnn.model import Model  # noqa: PLC0415 - `textrnn --help` shall not wait for numpy
+    from textrnn.api import Model  # noqa: PLC0415 - `textrnn --help` shall not wait for numpy
 
     return Model.load(path, precision=precision)
 
@@ -46,7 +46,7 @@ if not TYPE_CHECKING:  # to a type checker the names are those imported above, a
 
     def __getattr__(name: str) -> object:
         if name in ("Explanation", "Model", "Part", "Prediction"):
-            import textrnn.model  # noqa: PLC0415
+            import textrnn.api  # noqa: PLC0415
 
-            return getattr(textrnn.model, name)
+            return getattr(textrnn.api, name)
         raise AttributeError(f"module 'textrnn' has no attribute {name!r}")

@@ -67,3 +67,8 @@ class OtherRankError(TextrnnError):
 
     def __init__(self, rank: int) -> None:
         super().__init__(f"process {rank}: ends, for another has failed or was stopped")
+
+
+def pluralize(count: int, one: str, several: str) -> str:
+    """Return ``count`` and what it counts, as in ``1 text comes`` and ``2,000 texts come``."""
+    return f"{count:,} {one if count == 1 else several}"

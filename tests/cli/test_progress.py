@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from textrnn.cli import progress
-from textrnn.training.reporter import EpochRecord, Plan, Reporter
+from textrnn.reporter import EpochRecord, Plan, Reporter
 
 RECORD = EpochRecord(
     epoch=2,

@@ -11,7 +11,7 @@ import pytest
 
 from command import SMALL, Run, run_command
 from samples import write_rows
-from textrnn.modelfile import load_model, save_model
+from textrnn.serialization.model_file import load_model, save_model
 
 
 def mislabel(path: Path, *, seed: int) -> None:

@@ -15,7 +15,7 @@ import sentencepiece
 
 from command import SMALL, Run, find_command, list_loaded, run_command
 from samples import ODD_LINES, write_rows
-from textrnn.modelfile import load_model
+from textrnn.serialization.model_file import load_model
 
 
 def labels_of(output: bytes) -> list[str]:

@@ -24,9 +24,9 @@ import zstandard
 from command import find_command, list_loaded, run_command
 from samples import make_config, make_model
 from textrnn.inference import Precision
-from textrnn.inference.products import unavailable
-from textrnn.modelfile import save_model
-from textrnn.tokenizer import Tokenizer
+from textrnn.inference.linear import unavailable
+from textrnn.serialization.model_file import save_model
+from textrnn.tokenization.tokenizer import Tokenizer
 
 SECONDS = 60  # what hangs fails after so long; nothing else takes it
 LINES = [
@@ -237,7 +237,7 @@ def test_filter_splits_what_predict_labels(trained: Path) -> None:
 
 def test_one_line_starts_no_workers(trained: Path) -> None:
     modules = list_loaded("predict", cwd=trained, stdin=b"tea\n")
-    assert "textrnn.inference.flow" in modules
+    assert "textrnn.pipeline.ordered_pool" in modules
     assert not {"concurrent.futures", "rich", "torch"} & modules
 
 
@@ -299,7 +299,7 @@ def test_prediction_loads_no_torch(trained: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=trained, capture_output=True, text=True, check=True)
     assert len(done.stdout.splitlines()) == TEXT[:2000].count(b"\n") + 1
     assert not {"torch", "sklearn", "scipy", "rich"} & set(done.stderr.split())
-    assert "textrnn.inference.explanation" in done.stderr.split()
+    assert "textrnn.inference.explain" in done.stderr.split()
 
 
 def test_a_table_that_is_labelled_by_lines_is_told_of(trained: Path, tmp_path: Path) -> None:

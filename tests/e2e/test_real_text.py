@@ -9,8 +9,8 @@ import pytest
 import sentencepiece
 
 from command import Run
-from textrnn.corpus.reading import decode, read_lines
-from textrnn.tokenizer import Tokenizer
+from textrnn.data.io import decode, read_lines
+from textrnn.tokenization.tokenizer import Tokenizer
 
 
 @pytest.mark.parametrize(("kind", "prefix"), [("unigram", "m.uni"), ("bpe", "m.bpe")])

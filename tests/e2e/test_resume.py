@@ -15,7 +15,7 @@ import pytest
 
 from command import SMALL, find_command, run_command
 from samples import write_rows
-from textrnn.modelfile import load_model
+from textrnn.serialization.model_file import load_model
 
 KILLS = int(os.environ.get("TEXTRNN_KILLS", "4"))  # 30 in the long form
 ARGUMENTS = (

@@ -11,7 +11,7 @@ import pytest
 
 from command import SMALL, Run, find_command, run_command
 from samples import write_sets
-from textrnn.modelfile import load_model
+from textrnn.serialization.model_file import load_model
 
 SEVERAL = ("--set", "data.multi_label=true", "--set", "data.label_separator=|")
 

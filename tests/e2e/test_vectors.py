@@ -11,7 +11,7 @@ import pytest
 
 from command import SMALL, find_command, run_command
 from samples import write_rows
-from textrnn.modelfile import load_model
+from textrnn.serialization.model_file import load_model
 
 WORDS = "tea 1 2.5 -1\ncoffee 0 4 1\nlemon -2 1 1\nmilk 3 0.5 2\n"
 WORD_PIECES = ("--set", "tokenizer.model_type=word")

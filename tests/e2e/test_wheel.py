@@ -20,21 +20,11 @@ import pytest
 from textrnn.ops.sru import cpu
 
 ROOT = Path(__file__).resolve().parents[2]
-LIBRARY = f"textrnn/ops/sru/_native{cpu._ENDING}"
-NATIVE = "textrnn/ops/sru/native/"
+LIBRARY = f"textrnn/native/_native{cpu._ENDING}"
 SOURCES = {
-    *(
-        "CMakeLists.txt",
-        "beside.cpp",
-        "beside.h",
-        "compiler.h",
-        "curves.h",
-        "groups.cpp",
-        "interface.cpp",
-        "kernels.cpp",
-    ),
-    *("ngrams.cpp", "ngrams.h", "numbers.h", "packed.cpp", "panels.cpp", "problem.h", "processor.cpp"),
-    *("processor.h", "product.cpp", "product.h", "rnn.cpp", "rnn.h", "threads.cpp", "threads.h", "tiles.h"),
+    path.relative_to(ROOT).as_posix()
+    for path in (ROOT / "textrnn/native").rglob("*")
+    if path.suffix in {".cpp", ".h", ".txt"}
 }
 
 SDIST = "import sys; from scikit_build_core.build import build_sdist; build_sdist(sys.argv[1])"
@@ -148,8 +138,8 @@ def plain(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
 def test_the_source_distribution_holds_all_that_is_built_and_tested(sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {NATIVE + name for name in SOURCES} <= names
-    assert {path.name for path in (ROOT / NATIVE).iterdir()} == SOURCES  # a new one belongs in the list
+    assert len(SOURCES) > 20
+    assert names >= SOURCES
     assert {"pyproject.toml", "README.md", "LICENSE", "CONTRIBUTING.md", ".ci/run", "tests/conftest.py"} <= names
     assert {"configs/starter.yaml", "data/demo/train.tsv", "docs/sru.md", "tests/sanitize/run"} <= names
     odd = re.compile(r"(^|/)(build|runs|dist|__pycache__|\.git)/|\.(so|dylib|dll|pyc|o)$|^data/(?!demo/)")
@@ -169,7 +159,7 @@ def assert_ships(names: set[str]) -> None:
     assert {"textrnn/shipped/demo/train.tsv", "textrnn/py.typed"} <= names
     assert {f"textrnn/shipped/configs/{name}.yaml" for name in ("starter", "space")} <= names
     assert {name.split("/")[0].partition("-")[0] for name in names} == {"textrnn"}  # and so no tests, no docs
-    assert not [name for name in names if name.startswith(NATIVE) or name.endswith((".cpp", ".h", ".pyc", ".o"))]
+    assert not [name for name in names if name.endswith((".cpp", ".h", ".pyc", ".o", "CMakeLists.txt"))]
 
 
 def test_the_installed_library_computes(compiled: Installed) -> None:

@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from samples import SENTENCES, make_config, make_model
-from textrnn.classifier import Classifier
-from textrnn.corpus.batching import pack
+from textrnn.data.batch import pack
 from textrnn.inference.engine import Engine
-from textrnn.inference.rows import sigmoid
-from textrnn.modelfile import SavedModel
-from textrnn.ngrams.features import Spelling, hash_ngrams
-from textrnn.ngrams.table import NgramTable
-from textrnn.tokenizer import Tokenizer
+from textrnn.inference.pooling import sigmoid
+from textrnn.models.classifier import Classifier
+from textrnn.models.ngram.features import Spelling, hash_ngrams
+from textrnn.models.ngram.table import NgramTable
+from textrnn.serialization.model_file import SavedModel
+from textrnn.tokenization.tokenizer import Tokenizer
 
 TOLERANCE = 1e-5  # of a log-probability: float32 rounding, in another order of additions
 

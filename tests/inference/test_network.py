@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from samples import SENTENCES, make_config, make_model
-from textrnn.corpus.batching import PackedBatch, pack
+from textrnn.data.batch import PackedBatch, pack
 from textrnn.inference.network import NumpyNetwork
-from textrnn.inference.rows import Array
-from textrnn.modelfile import SavedModel
+from textrnn.inference.pooling import Array
 from textrnn.ops.sru import cpu
-from textrnn.tokenizer import Tokenizer
+from textrnn.serialization.model_file import SavedModel
+from textrnn.tokenization.tokenizer import Tokenizer
 
 NATIVE = cpu.load_native().library is not None
 SHAPES = [("sru", 16, True), ("sru", 20, False), ("gru", 16, True), ("lstm", 20, False)]

@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 import torch
 
-from textrnn.ops.adamw import Moved, NativeStep
+from textrnn.ops.adamw import NativeStep, ParameterState
 from textrnn.ops.sru import cpu
 
 pytestmark = pytest.mark.skipif(cpu.load_native().library is None, reason="the library was not compiled")
 RATES = {"lr": 0.01, "scale": 0.5, "betas": (0.9, 0.999), "epsilon": 1e-8, "steps": 3}
 
 
-def draw(*shape: int, decay: float = 0.0) -> Moved:
-    return Moved(torch.randn(shape), torch.randn(shape), torch.rand(shape), decay)
+def draw(*shape: int, decay: float = 0.0) -> ParameterState:
+    return ParameterState(torch.randn(shape), torch.randn(shape), torch.rand(shape), decay)
 
 
-def move_exactly(moved: Moved, rows: torch.Tensor, gradient: torch.Tensor) -> list[torch.Tensor]:
+def move_exactly(moved: ParameterState, rows: torch.Tensor, gradient: torch.Tensor) -> list[torch.Tensor]:
     (beta1, beta2), lr = RATES["betas"], RATES["lr"]
     g = gradient.double() * RATES["scale"]
     m = beta1 * moved.mean[rows].double() + (1 - beta1) * g
@@ -38,7 +38,7 @@ def test_moves_the_rows_and_no_others_and_whole_tensors() -> None:
     before = torch.get_num_threads()
     found = []
     for threads in (1, 3):
-        copies = [Moved(p.weight.clone(), p.mean.clone(), p.square.clone(), p.decay) for p in parts]
+        copies = [ParameterState(p.weight.clone(), p.mean.clone(), p.square.clone(), p.decay) for p in parts]
         torch.set_num_threads(threads)
         try:
             step = NativeStep(list(zip(copies, gradients, (rows, None, None), strict=True)))
@@ -60,4 +60,4 @@ def test_refuses_rows_that_are_not_there() -> None:
 
 def test_is_for_float32_on_the_cpu() -> None:
     assert draw(5, 3).is_native
-    assert not Moved(*(torch.ones(5, 3, dtype=torch.float64) for _ in range(3)), decay=0.0).is_native
+    assert not ParameterState(*(torch.ones(5, 3, dtype=torch.float64) for _ in range(3)), decay=0.0).is_native

@@ -1,12 +1,12 @@
 // Calls the C++ of the SRU recurrence as cpu.py does, over every shape that takes another way through it, on buffers of
 // exactly the size that they need. `run` builds it with a sanitizer, which reports what is out of bounds, undefined or
 // a race. What it looks at by itself: every output is written whole, and neither the number of threads, nor what else
-// runs, nor a fork changes a bit of it. What the numbers should be is tests/ops/sru/test_operator.py's to say.
-#include "beside.h"
-#include "ngrams.h"
-#include "problem.h"
-#include "product.h"
-#include "rnn.h"
+// runs, nor a fork changes a bit of it. What the numbers should be is tests/ops/sru/test_op.py's to say.
+#include "nn/nn_kernels.h"
+#include "ngrams/ngrams.h"
+#include "sru/sru_args.h"
+#include "gemm/gemm.h"
+#include "rnn/rnn.h"
 
 #include <sys/mman.h>
 #include <sys/wait.h>

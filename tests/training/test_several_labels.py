@@ -13,17 +13,18 @@ import torch
 from sklearn.metrics import accuracy_score, f1_score
 
 from samples import TOPICS, make_config, write_sets
-from textrnn.calibration import fit_temperature
-from textrnn.classifier import Classifier
 from textrnn.config import Config
-from textrnn.corpus.batching import pack
-from textrnn.corpus.examples import read_examples
-from textrnn.corpus.labels import split_labels
+from textrnn.data.batch import pack
+from textrnn.data.formats import read_examples
+from textrnn.data.labels import split_labels
 from textrnn.errors import StoppedError
+from textrnn.evaluation.multi_label import evaluate_multi_label
 from textrnn.inference.engine import Engine
-from textrnn.modelfile import load_model
-from textrnn.report.sets import evaluate_sets
-from textrnn.training import EpochRecord, Reporter, resume, train
+from textrnn.models.calibration import fit_temperature
+from textrnn.models.classifier import Classifier
+from textrnn.reporter import EpochRecord, Reporter
+from textrnn.serialization.model_file import load_model
+from textrnn.training.train import resume, train
 
 LABELS = tuple(sorted(TOPICS))
 
@@ -93,7 +94,7 @@ def test_it_learns_and_prints_what_scikit_learn_finds(cell: str, tmp_path: Path)
     assert best.macro_f1 == pytest.approx(f1_score(true, given, average="macro"))
     assert best.weighted_f1 == pytest.approx(f1_score(true, given, average="weighted"))
     assert best.accuracy == pytest.approx(accuracy_score(true, given))
-    evaluation = evaluate_sets(Engine.load(tmp_path / "run"), read_examples(str(valid), small(valid).data))
+    evaluation = evaluate_multi_label(Engine.load(tmp_path / "run"), read_examples(str(valid), small(valid).data))
     assert evaluation.micro_f1 == pytest.approx(best.micro_f1)
     assert evaluation.loss == pytest.approx(best.valid_loss, abs=1e-5)
     assert evaluation.loss < evaluation.loss_uncalibrated
@@ -129,7 +130,7 @@ def test_tuned_thresholds_beat_one_half_where_labels_are_rare(cell: str, tmp_pat
     valid, test = (write_sets(tmp_path / f"{n}.tsv", 300, seed=n, doubt=0.6) for n in (2, 3))
     train(small(rows, data__valid=str(valid), model__cell=cell, train__epochs=4), tmp_path / "run")
     engine, examples = Engine.load(tmp_path / "run"), read_examples(str(test), small(test).data)
-    tuned, half = evaluate_sets(engine, examples), evaluate_sets(engine, examples, threshold=0.5)
+    tuned, half = evaluate_multi_label(engine, examples), evaluate_multi_label(engine, examples, threshold=0.5)
     assert tuned.micro_f1 > half.micro_f1 + 0.1
     assert tuned.macro_f1 > half.macro_f1 + 0.1
 
@@ -177,7 +178,7 @@ def test_a_mean_of_the_weights_has_thresholds_of_its_own(tmp_path: Path) -> None
     valid = write_sets(tmp_path / "valid.tsv", 100, seed=2)
     config = small(write_sets(tmp_path / "rows.tsv"), data__valid=str(valid), train__ema=0.9, ngrams__share=0)
     outcome = train(config, tmp_path / "run")
-    found = evaluate_sets(Engine.load(tmp_path / "run"), read_examples(str(valid), config.data))
+    found = evaluate_multi_label(Engine.load(tmp_path / "run"), read_examples(str(valid), config.data))
     assert found.micro_f1 == pytest.approx(outcome.best.micro_f1)
     assert found.micro_f1 > 0.9
 

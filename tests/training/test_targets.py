@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from textrnn.corpus.labels import LabelSets
-from textrnn.training.targets import make_targets, sum_losses
+from textrnn.data.labels import MultiLabelSet
+from textrnn.training.loss import make_targets, sum_losses
 
-SETS = LabelSets.of([(), (0, 2), (1, 3)], 4)  # the last label is not the model's
+SETS = MultiLabelSet.of([(), (0, 2), (1, 3)], 4)  # the last label is not the model's
 
 
 def test_classes_stand_for_themselves() -> None:

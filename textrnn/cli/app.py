@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 
 import textrnn
-from textrnn.cli import (
+from textrnn.cli.commands import (
     bench,
+    config,
     data,
     demo,
     doctor,
@@ -19,14 +20,13 @@ from textrnn.cli import (
     init,
     optimize,
     predict,
-    schema,
     spm_filter,
     spm_train,
     train,
     tune,
 )
-from textrnn.cli.console import die_on_broken_pipe, flush_stdout, replace_closed_stderr, say, write_data
-from textrnn.cli.filter import filter_command
+from textrnn.cli.commands.filter import filter_command
+from textrnn.cli.terminal import die_on_broken_pipe, flush_stdout, replace_closed_stderr, say, write_data
 from textrnn.errors import BackendError, ConfigError, StoppedError, TextrnnError
 
 EXIT_DATA, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
@@ -51,7 +51,7 @@ app.command("init")(init.init_command)
 app.command("bench")(bench.bench_command)
 app.command("doctor")(doctor.doctor_command)
 app.add_typer(data.app, name="data")
-app.add_typer(schema.app, name="config")
+app.add_typer(config.app, name="config")
 
 
 def _show_version(value: bool) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import (
@@ -16,8 +18,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from textrnn.cli.console import say
-from textrnn.training.reporter import EpochRecord, Plan, Reporter
+from textrnn.cli.terminal import say
+from textrnn.reporter import EpochRecord, Plan, Reporter
 
 METRIC_NAMES = {
     "accuracy": "accuracy",
@@ -155,3 +157,20 @@ def format_epoch(record: EpochRecord, plan: Plan) -> str:
         f"{format_metric(record, metric)}  {record.tokens_per_second:,.0f} tokens/s  {record.seconds:.1f} s"
         f"{'  best' if record.best else ''}"
     )
+
+
+@contextmanager
+def show_bytes(total: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar until the block ends; yield what takes the bytes that were read, of ``total``."""
+    progress = Progress(
+        TextColumn("reading"),
+        BarColumn(bar_width=None),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True, highlight=False),
+        transient=True,
+    )
+    task = progress.add_task("reading", total=total)
+    with progress:
+        yield lambda done: progress.update(task, completed=done)

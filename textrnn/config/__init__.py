@@ -1,7 +1,7 @@
 """The configuration: one tree of pydantic models is the YAML file, the ``--set`` paths and a model's record."""
 
-from textrnn.config.loading import Override, dump_yaml, load_config, parse_override, parse_overrides
-from textrnn.config.sections import (
+from textrnn.config.load import Override, dump_yaml, load_config, parse_override, parse_overrides
+from textrnn.config.schema import (
     DEMO,
     Cell,
     Config,
@@ -13,7 +13,7 @@ from textrnn.config.sections import (
     TrainConfig,
     split_fold,
 )
-from textrnn.config.yamlfile import read_yaml
+from textrnn.config.yaml import read_yaml
 
 __all__ = [
     "DEMO",

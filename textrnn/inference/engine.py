@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from textrnn.calibration import mix, to_log_probabilities
-from textrnn.corpus.batching import Ids, pack_ids, sorted_batches
+from textrnn.data.batch import Ids, pack_ids
+from textrnn.data.sampler import sorted_batches
 from textrnn.inference import Precision
 from textrnn.inference.network import Network, NumpyNetwork
-from textrnn.inference.rows import Array
-from textrnn.modelfile import SavedModel, load_model
-from textrnn.ngrams.features import Spelling
+from textrnn.inference.pooling import Array
+from textrnn.models.calibration import mix, to_log_probabilities
+from textrnn.models.ngram.features import Spelling
 from textrnn.ops.sru import cpu
+from textrnn.serialization.model_file import SavedModel, load_model
 
 
 @dataclass(frozen=True)

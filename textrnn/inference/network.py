@@ -7,11 +7,11 @@ from typing import Protocol
 
 import numpy as np
 
-from textrnn.corpus.batching import PackedBatch
+from textrnn.data.batch import PackedBatch
 from textrnn.inference import Precision
-from textrnn.inference.cells import Packing, make_layer
-from textrnn.inference.rows import Array, pool
-from textrnn.modelfile import SavedModel
+from textrnn.inference.layers import Packing, make_layer
+from textrnn.inference.pooling import Array, pool
+from textrnn.serialization.model_file import SavedModel
 
 _TABLE_BYTES = 1 << 27  # at most
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from textrnn.ops.native import call
+from textrnn.ops.native_call import call
 from textrnn.ops.sru import cpu
 
 _RATES = struct.Struct("@6f")  # of beside.h
@@ -18,7 +18,7 @@ _MOVED = struct.Struct("@5P3qd")  # of beside.h
 
 
 @dataclass(frozen=True)
-class Moved:
+class ParameterState:
     """A tensor with its moments, which have its shape; ``decay`` is its weight decay (0: none)."""
 
     weight: Tensor
@@ -42,7 +42,7 @@ class NativeStep:
             these rows of a matrix (V, D) alone.
     """
 
-    def __init__(self, gradients: Sequence[tuple[Moved, Tensor, Tensor | None]]) -> None:
+    def __init__(self, gradients: Sequence[tuple[ParameterState, Tensor, Tensor | None]]) -> None:
         self._parts = [(m, g.contiguous(), None if rows is None else rows.contiguous()) for m, g, rows in gradients]
 
     def norm(self) -> float:

@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from textrnn.ops.native import call
+from textrnn.ops.matmul import native_element
+from textrnn.ops.native_call import call
 from textrnn.ops.sru import cpu
-from textrnn.ops.sru.product import native_element
 
 
 def dropout(x: Tensor, p: float) -> Tensor:

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from textrnn.ops.native import call
+from textrnn.ops.matmul import native_element
+from textrnn.ops.native_call import call
 from textrnn.ops.sru import cpu
-from textrnn.ops.sru.product import native_element
 
 _REFUSED = "offsets should rise by 1 at least from 0 to the number of rows"
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from textrnn.config import TrainConfig
+from textrnn.data.batch import Classes
+from textrnn.data.labels import MultiLabelSet
 from textrnn.errors import ConfigError
-from textrnn.training.targets import NO_CLASS
 
 _LEAST = 1e-7  # of 1 - p in the focal loss: the slope of a root of 0 is infinite
 
@@ -115,3 +119,32 @@ def weigh_classes(
         raise ConfigError(f"train.class_weights: no text of the training text has the label '{unknown[0]}'")
     weights = torch.tensor([wanted.get(label, 1.0) for label in labels])
     return weights, None if texts is None else torch.ones(len(labels))
+
+
+NO_CLASS = -1
+"""The class of a text that does not count."""
+
+
+def make_targets(classes: Classes, sets: MultiLabelSet | None, C: int) -> npt.NDArray[Any]:
+    """Return what the scores (B, C) of texts with ``classes`` (B,) are held against; -1 does not count.
+
+    Without ``sets`` it is the classes (B,) int64, with them (B, C) float32: 1 where a text has the label, else 0.
+    """
+    if sets is None:
+        return classes
+    targets = np.full((len(classes), C), NO_CLASS, np.float32)
+    known = classes >= 0
+    targets[known] = sets.make_matrix(classes[known])[:, :C]
+    return targets
+
+
+def sum_losses(scores: Tensor, targets: Tensor) -> Tensor:
+    """Return the sum of the losses of all texts, in nats: minus the logarithm of the probability of what is right.
+
+    By softmax for classes. For labels by a sigmoid each, as if they did not depend on one another: the binary
+    cross-entropy, added up over the labels.
+    """
+    if targets.dim() == 1:
+        return functional.cross_entropy(scores, targets, reduction="sum", ignore_index=NO_CLASS)
+    counts = (targets >= 0).to(scores.dtype)
+    return functional.binary_cross_entropy_with_logits(scores, targets.clamp(min=0), weight=counts, reduction="sum")

@@ -11,9 +11,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import forward_ad
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from textrnn.ops.matmul import multiply
 from textrnn.ops.sru import cpu, layer
 from textrnn.ops.sru.layer import sru_layer
-from textrnn.ops.sru.product import multiply
 
 OFFSETS = torch.tensor([0, 3, 3, 8])
 N, B, D = 8, 3, 6

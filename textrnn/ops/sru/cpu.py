@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import textrnn.ops.sru
+import textrnn.native
 from textrnn.errors import BackendError
 
 INTERFACE = 7  # kInterface of problem.h
@@ -53,7 +53,7 @@ class Native:
 @functools.cache
 def load_native() -> Native:
     """Load the library once; never raises."""
-    folders = list(textrnn.ops.sru.__path__)  # two in an editable install: the source's and the built files'
+    folders = list(textrnn.native.__path__)  # two in an editable install: the source's and the built files'
     found = [path for folder in folders if (path := Path(folder) / f"_native{_ENDING}").is_file()]
     if not found:
         return Native(

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from textrnn.ops.sru import operator, reference
-from textrnn.ops.sru.product import is_direct, multiply
+from textrnn.ops.matmul import is_direct, multiply
+from textrnn.ops.sru import op, reference
 from textrnn.ops.sru.recurrence import check, choose, refuse_tangents
 
 
@@ -136,7 +136,7 @@ def _run(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     u, carried = _split(multiply(x, weight), v, None if highway is None else highway.contiguous())
     check(u, carried, offsets, v=v, b=b, c0=c0, mask=mask)
-    h, states, final = operator.forward(u, carried, offsets, v, b, alpha, c0, mask, save, backend)
+    h, states, final = op.forward(u, carried, offsets, v, b, alpha, c0, mask, save, backend)
     # no view of another tensor, as far as autograd goes: such an output could not be changed in place
     return torch.ops.aten._unsafe_view(h, (h.shape[0], h.shape[1] * h.shape[2])), states, final, u
 
@@ -187,7 +187,7 @@ class _Layer(torch.autograd.Function):
             u = multiply(x, weight).view(u.shape)
         overwrite = x.is_cpu and is_direct(u)
         ctx.spent = ctx.spent or overwrite
-        du, dcarried, dv, db, dc0 = operator.backward(
+        du, dcarried, dv, db, dc0 = op.backward(
             None if dh is None else dh.reshape(N, K, D),
             dfinal,
             u,

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from textrnn.ops.sru import operator, reference
+from textrnn.ops.sru import op, reference
 from textrnn.ops.sru.backends import choose_backend
 
 choose = torch.compiler.assume_constant_result(choose_backend)
@@ -62,7 +62,7 @@ def sru_recurrence(
     name = choose(backend, device=u.device.type, dtype=str(u.dtype).removeprefix("torch."))
     if name == "reference":
         return reference.recur(u, x, offsets, v=v, b=b, alpha=alpha, c0=c0, mask=mask)
-    return operator.recur(u, x, offsets, v=v, b=b, alpha=alpha, c0=c0, mask=mask, backend=name)
+    return op.recur(u, x, offsets, v=v, b=b, alpha=alpha, c0=c0, mask=mask, backend=name)
 
 
 def check(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from textrnn.ops.packing import reverse_rows, time_major
+from textrnn.ops.time_major import reverse_rows, time_major
 
 
 def recur(

@@ -1,0 +1,66 @@
+"""The page that data check prints for a person."""
+
+from __future__ import annotations
+
+from textrnn.cli.data_report import format_report
+from textrnn.data.check import CheckedFile, Report
+from textrnn.data.check.findings import Finding, Findings
+from textrnn.errors import DataError
+
+
+def make_file(path: str, role: str | None, labels: dict[str, int], pieces: int | None) -> CheckedFile:
+    return CheckedFile(
+        path,
+        role,
+        texts=sum(labels.values()),
+        labels=labels,
+        empty=1,
+        characters=400,
+        lengths={"median": 3, "longest": 1000},
+        pieces=pieces,
+        unknown=None if pieces is None else 5,
+        cut_texts=1,
+        cut=20,
+    )
+
+
+def test_figures_come_first_then_faults_then_warnings() -> None:
+    findings = Findings(1)
+    findings.add_many("cut", "a.tsv", 9, [Finding("a.tsv", 7, "900 pieces; 512 of them are read")])
+    findings.refuse(DataError("a.tsv", 3, "no tab; write label<TAB>text"))
+    findings.notes.append("some were not compared")
+    files = [make_file("a.tsv", "train", {"x": 6, "배송": 4}, 200), make_file("b.tsv", None, {"x": 2}, 100)]
+    assert format_report(Report(files, findings, "pieces", 512)).splitlines() == [
+        "file          texts  labels  empty  median  longest  over 512  cut      unknown",
+        "a.tsv  train     10       2      1       3    1,000  10.00 %   10.00 %  2.50 %",
+        "b.tsv             2       1      1       3    1,000  50.00 %   20.00 %  5.00 %",
+        "lengths in pieces; 'over' is the share of texts longer than data.max_length=512, 'cut' that of the pieces "
+        "beyond it, 'unknown' that of pieces that the tokenizer does not know",
+        "",
+        "label  train  b.tsv",
+        "x          6      2",
+        "배송       4      0",
+        "",
+        "faults: train refuses these",
+        "",
+        "refused: no tab (1 in a.tsv):",
+        "a.tsv:3: no tab; write label<TAB>text",
+        "",
+        "warnings",
+        "",
+        "cut: texts that are cut (9 of 10 in a.tsv, the first 1):",
+        "a.tsv:7: 900 pieces; 512 of them are read",
+        "",
+        "some were not compared",
+        "faults: 1, warnings: 9",
+    ]
+
+
+def test_without_a_tokenizer_what_is_cut_has_a_bound() -> None:
+    labels = {f"label{i:02}": 30 - i for i in range(25)}
+    lines = format_report(Report([make_file("a.tsv", None, labels, None)], Findings(1), "characters", 512)).splitlines()
+    assert lines[1].split("  ")[-2:] == ["< 5.00 %", "-"]
+    assert lines[2].startswith("lengths in characters, for there is no --tokenizer")
+    assert "label19     11" in lines
+    assert "and 5 labels more; --json has them all" in lines
+    assert lines[-1] == "faults: 0, warnings: 0"

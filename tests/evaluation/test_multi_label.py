@@ -1,0 +1,79 @@
+"""The evaluation of sets of labels against scikit-learn's own report on the same predictions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.metrics import classification_report
+
+from samples import SENTENCES, make_config, make_model
+from textrnn.data.formats import Example
+from textrnn.evaluation.multi_label import evaluate_multi_label
+from textrnn.inference.engine import Engine
+from textrnn.models.calibration import measure_calibration_error
+from textrnn.tokenization.tokenizer import Tokenizer
+
+THRESHOLDS = (0.45, 0.55, 0.5)
+SETS = [["a", "b"], [], ["c"], ["b", "c", "a"], ["new", "b"], ["newer"]]
+LABELS = ["a", "b", "c", "new", "newer"]
+
+
+@pytest.fixture(scope="module")
+def engine(tokenizer: Tokenizer) -> Engine:
+    model = make_model(tokenizer, make_config(model__hidden=8, data__multi_label=True))
+    return Engine(replace(model, thresholds=THRESHOLDS, temperature=1.25))
+
+
+EXAMPLES = [Example("\t".join(labels), text, i) for i, (labels, text) in enumerate(zip(SETS, SENTENCES, strict=True))]
+
+
+@pytest.mark.parametrize("threshold", [None, 0.0, 0.48, 0.5, 1.0])
+def test_scores_are_those_of_scikit_learn(engine: Engine, threshold: float | None) -> None:
+    found = evaluate_multi_label(engine, EXAMPLES, threshold=threshold)
+    predicted = [{p.label for p in row} for row in engine.predict(SENTENCES, threshold=threshold)]
+    true, given = ([[label in row for label in LABELS] for row in rows] for rows in (SETS, predicted))
+    report = classification_report(np.array(true), np.array(given), output_dict=True, zero_division=0)
+    assert found.texts == 6
+    assert found.correct == sum(set(a) == b for a, b in zip(SETS, predicted, strict=True))
+    assert found.accuracy == pytest.approx(found.correct / 6)
+    for average in ("micro", "macro", "weighted"):
+        assert getattr(found, f"{average}_f1") == pytest.approx(report[f"{average} avg"]["f1-score"])
+    assert found.labels == LABELS
+    for index, scores in enumerate(found.classes):
+        wanted = report[str(index)]
+        got = {"precision": scores.precision, "recall": scores.recall, "f1-score": scores.f1, "support": scores.support}
+        assert got == pytest.approx(wanted)
+    thresholds = [*(THRESHOLDS if threshold is None else [threshold] * 3), None, None]
+    assert [scores.threshold for scores in found.classes] == thresholds
+    assert (found.unknown_texts, found.unknown_labels) == (2, ["new", "newer"])
+
+
+def test_the_loss_is_the_likelihood_of_the_sets(engine: Engine) -> None:
+    p = np.exp(engine.predict_log_probabilities(SENTENCES).astype(np.float64))
+    has = np.array([[label in row for label in "abc"] for row in SETS])
+    wanted = -np.log(np.where(has, p, 1 - p)).sum(axis=1).mean()
+    found = evaluate_multi_label(engine, EXAMPLES)
+    assert found.loss == pytest.approx(wanted, abs=1e-6)
+    p = 1 / (1 + np.exp(-engine.predict_scores(SENTENCES).astype(np.float64)))
+    uncalibrated = -np.log(np.where(has, p, 1 - p)).sum(axis=1).mean()
+    assert found.loss_uncalibrated == pytest.approx(uncalibrated, abs=1e-6)
+    assert found.loss != pytest.approx(uncalibrated, abs=1e-4)
+
+
+def test_the_calibration_error_is_that_of_all_probabilities(engine: Engine) -> None:
+    found = evaluate_multi_label(engine, EXAMPLES, threshold=0.9)  # which does not matter
+    has = np.array([label in row for row in SETS for label in "abc"])
+    scores = engine.predict_scores(SENTENCES).astype(np.float64).ravel()
+    for error, temperature in ((found.calibration_error, 1.25), (found.calibration_error_uncalibrated, 1.0)):
+        wanted = measure_calibration_error(1 / (1 + np.exp(-scores / temperature)), has)
+        assert error == pytest.approx(wanted, abs=1e-6)
+    assert found.calibration_error != found.calibration_error_uncalibrated
+    assert found.temperature == 1.25
+
+
+def test_labels_that_stand_nowhere_are_in_no_average(engine: Engine) -> None:
+    found = evaluate_multi_label(engine, [Example("", "x", 1)], threshold=1.0)
+    assert (found.accuracy, found.micro_f1, found.macro_f1, found.weighted_f1) == (1.0, 0.0, 0.0, 0.0)
+    assert found.to_dict()["classes"][0]["support"] == 0

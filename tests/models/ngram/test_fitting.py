@@ -1,0 +1,344 @@
+"""Fitting: scikit-learn's own on a matrix made by hand, several labels, weights, bounds, and the same bytes again."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections import Counter
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from scipy.sparse import csr_matrix, hstack
+from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.linear_model import LogisticRegression
+
+from pieces import make_spelling
+from textrnn.data.batch import PackedBatch, pack
+from textrnn.data.encoded import Corpus
+from textrnn.models.ngram import fitting, native
+from textrnn.models.ngram.features import WORDS, Spelling, hash_ngrams
+from textrnn.models.ngram.fitting import fit_ngrams
+from textrnn.models.ngram.table import NgramTable
+
+CUES = (3, 11, 18)  # pieces that say the class, mostly
+
+
+def draw_labelled(n: int, C: int, *, seed: int = 0, doubt: float = 0.2) -> PackedBatch:
+    """Texts of pieces without a meaning, and one that says the class, but for a share of them."""
+    rng = np.random.default_rng(seed)
+    classes = rng.integers(0, C, n)
+    texts = []
+    for true in classes:
+        said = true if rng.random() >= doubt else rng.integers(0, C)
+        texts.append(rng.permutation([*rng.choice([2, 5, 6, 7, 8, 9, 12, 14, 16], 8), CUES[said]]).tolist())
+    return pack(texts, classes.tolist())
+
+
+def fit(batch: PackedBatch, C: int, **options: object) -> NgramTable:
+    arguments = {"targets": batch.classes, "seed": 1, **options}
+    table = fit_ngrams(batch, make_spelling(), classes=C, **arguments)
+    assert table is not None
+    return table
+
+
+def score(table: NgramTable, batch: PackedBatch) -> npt.NDArray[np.float32]:
+    return table.score(batch.ids, batch.offsets, make_spelling())
+
+
+def bytes_of(table: NgramTable) -> bytes:
+    return b"".join(part.tobytes() for part in (table.keys, table.idf, table.weight, table.bias))
+
+
+def count_all(batch: PackedBatch, spelling: Spelling) -> tuple[csr_matrix, npt.NDArray[np.uint32]]:
+    """The counts (n, K) of all n-grams, and their keys."""
+    keys, bounds = hash_ngrams(batch.ids, batch.offsets, spelling, library=False)
+    names = np.unique(keys)
+    counts = [Counter(np.searchsorted(names, keys[a:b]).tolist()) for a, b in zip(bounds, bounds[1:], strict=False)]
+    entries = [(row, column, n) for row, found in enumerate(counts) for column, n in found.items()]
+    rows, columns, values = map(np.array, zip(*entries, strict=True))
+    return csr_matrix((values.astype(np.float64), (rows, columns)), shape=(len(batch), len(names))), names
+
+
+def build_matrix(batch: PackedBatch) -> tuple[csr_matrix, npt.NDArray[np.uint32], npt.NDArray[np.float64]]:
+    """What is fitted, by scikit-learn's weighting: x (n, F), keys (F,), idf (F,)."""
+    counts, keys = count_all(batch, make_spelling())
+    df = np.asarray((counts > 0).sum(axis=0)).ravel()
+    kept = (keys >= WORDS) | (df >= 2)
+    counts, keys = counts[:, kept], keys[kept]
+    parts, idf = [], np.zeros(len(keys))
+    for kind, factor in enumerate((1.0, 0.5, 1.0)):
+        of_kind = keys >> 30 == kind
+        transformer = TfidfTransformer(norm=None).fit(counts[:, of_kind])
+        idf[of_kind] = transformer.idf_
+        once = counts[:, of_kind]
+        squares = once @ np.square(transformer.idf_)
+        weighed = transformer.transform(once)
+        scale = factor / np.sqrt(np.where(squares > 0, squares, 1))
+        parts.append(weighed.multiply(scale[:, None]))
+    return hstack(parts).tocsr().astype(np.float32), keys, idf
+
+
+def scale_of(
+    x: csr_matrix, own: npt.NDArray[np.bool_], counts: npt.NDArray[np.float64] | None = None
+) -> npt.NDArray[np.float64]:
+    """The root of the log-count ratio of each column, as docs/ngrams.md has it."""
+    there = (x.toarray() > 0) * (np.ones(len(own)) if counts is None else counts)[:, None]
+    p, q = there[own].sum(axis=0) + 1.0, there[~own].sum(axis=0) + 1.0
+    ratio = np.abs(np.log((p / p.sum()) / (q / q.sum())))
+    return np.asarray(np.sqrt(ratio / ratio.mean()))
+
+
+def regress(
+    x: csr_matrix, own: npt.NDArray[np.bool_], counts: npt.NDArray[np.float64] | None = None
+) -> tuple[npt.NDArray[np.float64], float]:
+    """The weights and the intercept of one class by another solver, with the intercept as a column."""
+    scale = scale_of(x, own, counts)
+    columns = hstack([x.multiply(scale), np.ones((len(own), 1))], "csr")
+    model = LogisticRegression(C=10, fit_intercept=False, tol=1e-8, max_iter=5000)
+    found = model.fit(columns, own, sample_weight=counts).coef_[0]
+    return found[:-1] * scale, found[-1]
+
+
+def regress_all(
+    x: csr_matrix, classes: npt.NDArray[np.int64], counts: npt.NDArray[np.float64] | None = None
+) -> npt.NDArray[np.float64]:
+    """The scores: of two classes less the first's, of more each class against the others, its weights about zero."""
+    if classes.max() == 1:
+        weight, bias = regress(x, classes == 1, counts)
+        return np.asarray(x @ weight + bias)
+    found = [regress(x, classes == c, counts) for c in np.unique(classes)]
+    weights = np.array([weight for weight, _ in found])
+    return np.asarray(x @ (weights - weights.mean(axis=0)).T + [bias for _, bias in found])
+
+
+@pytest.mark.parametrize("C", [2, 3])
+def test_equals_scikit_learn_on_a_matrix_made_by_itself(C: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "_TOLERANCE", 1e-5)
+    batch = draw_labelled(300, C)
+    x, keys, idf = build_matrix(batch)
+    table = fit(batch, C)
+    np.testing.assert_array_equal(table.keys, keys)
+    np.testing.assert_allclose(table.idf, idf, rtol=1e-6)
+    found = score(table, batch)
+    np.testing.assert_allclose(found[:, 1] - found[:, 0] if C == 2 else found, regress_all(x, batch.classes), atol=2e-3)
+    if C == 2:
+        np.testing.assert_array_equal(table.weight[:, 0], -table.weight[:, 1])
+        assert table.bias[0] == -table.bias[1]
+
+
+def test_the_usual_tolerance_is_near_the_solution() -> None:
+    batch = draw_labelled(300, 3)
+    found, wanted = score(fit(batch, 3), batch), regress_all(build_matrix(batch)[0], batch.classes)
+    np.testing.assert_allclose(found, wanted, atol=0.02)
+
+
+@pytest.mark.parametrize("C", [2, 3])
+def test_what_was_planted_is_found(C: int) -> None:
+    table = fit(draw_labelled(600, C), C)
+    other = draw_labelled(600, C, seed=9)
+    right = (score(table, other).argmax(axis=1) == other.classes).mean()
+    majority = np.bincount(other.classes).max() / len(other)
+    most = 0.8 + 0.2 / C  # the rest is said wrongly
+    assert right > majority + 0.8 * (most - majority)
+
+
+def test_the_same_bytes_again_from_memory_and_from_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = draw_labelled(200, 3)
+    wanted = bytes_of(fit(batch, 3))
+    assert bytes_of(fit(batch, 3)) == wanted
+    corpus = Corpus(batch.ids.astype(np.uint16), batch.offsets, batch.classes.astype(np.int32), np.arange(3))
+    again = fit_ngrams(corpus, make_spelling(), classes=3, targets=corpus.classes, seed=1)
+    assert again is not None
+    assert bytes_of(again) == wanted
+    for name, value in (("_CHUNK", 50), ("_CHUNK_ENTRIES", 100)):
+        monkeypatch.setattr(fitting, name, value)
+        assert bytes_of(fit(batch, 3)) == wanted
+    assert bytes_of(fit(batch, 3, seed=2)) != wanted
+    for seed in (-1, 2**40):
+        fit(batch, 3, seed=seed)
+
+
+def test_the_same_bytes_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = draw_labelled(200, 2)
+    wanted = bytes_of(fit(batch, 2))
+    monkeypatch.setattr(native, "is_there", lambda: False)
+    assert bytes_of(fit(batch, 2)) == wanted
+
+
+def test_no_warning_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "_MOST_PASSES", 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit(draw_labelled(200, 2), 2)
+
+
+def test_texts_of_no_known_class_do_not_count() -> None:
+    batch = draw_labelled(200, 2)
+    targets = np.where(np.arange(200) % 3 == 0, -1, batch.classes)
+    kept = batch.select(np.flatnonzero(targets >= 0))
+    assert bytes_of(fit(batch, 2, targets=targets)) == bytes_of(fit(kept, 2))
+
+
+@pytest.mark.parametrize("C", [3, 4, 9])
+def test_a_class_without_texts_is_unlikely(C: int) -> None:
+    batch = draw_labelled(200, 2)
+    batch = PackedBatch(batch.ids, batch.offsets, batch.classes * 2)  # none of class 1, nor above 2
+    table = fit(batch, C)
+    missing = [1, *range(3, C)]
+    assert not table.weight[:, missing].any()
+    assert table.weight[:, [0, 2]].all(axis=1).mean() > 0.9
+    shares = np.exp(table.bias.astype(np.float64))
+    np.testing.assert_allclose(shares[missing] / shares.sum(), 1 / (200 + 1 + C - 2), rtol=1e-4)
+    assert set(score(table, batch).argmax(axis=1)) == {0, 2}
+
+
+def test_of_more_than_two_classes_with_texts_a_class_without_is_unlikely_too() -> None:
+    batch = draw_labelled(200, 3)
+    table = fit(PackedBatch(batch.ids, batch.offsets, batch.classes + 1), 4)
+    assert not table.weight[:, 0].any()
+    shares = np.exp(table.bias.astype(np.float64))
+    np.testing.assert_allclose(shares[0] / shares.sum(), 1 / (200 + 1 + 1), rtol=1e-4)
+    np.testing.assert_allclose(table.weight.sum(axis=1), 0, atol=1e-5)
+
+
+def test_a_class_of_one_text_is_found_again() -> None:
+    batch = pack([[2, 5, 3], [2, 6, 3], [2, 7, 11], [2, 8, 11], [9, 12, 18]], [0, 0, 1, 1, 2])
+    assert score(fit(batch, 3), batch).argmax(axis=1).tolist() == [0, 0, 1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("texts", "targets"),
+    [
+        ([], np.zeros(0, np.int64)),
+        ([[3], [4]], np.array([1, 1])),
+        ([[3], [4]], np.array([1, -1])),
+        ([[0], [2]], np.array([1, 0])),
+        ([], np.zeros((0, 2), np.bool_)),
+        ([[3], [4]], np.array([[True, False], [True, False]])),
+    ],
+    ids=["no texts", "one class", "one known class", "no words", "no sets", "one set"],
+)
+def test_where_nothing_can_be_learned_there_is_no_table(
+    texts: list[list[int]], targets: npt.NDArray[np.generic]
+) -> None:
+    assert fit_ngrams(pack(texts), make_spelling(), classes=2, targets=targets, seed=1) is None
+
+
+def draw_sets(n: int) -> tuple[PackedBatch, npt.NDArray[np.bool_]]:
+    """Texts with any of two cues; the third label is none's, the fourth everyone's."""
+    rng = np.random.default_rng(4)
+    has = np.stack([rng.random(n) < 0.5, rng.random(n) < 0.2, np.zeros(n, np.bool_), np.ones(n, np.bool_)], axis=1)
+    texts = [
+        [*rng.choice([2, 5, 6, 7], 5), *[cue for cue, said in zip(CUES, row, strict=False) if said]] for row in has
+    ]
+    return pack(texts), has
+
+
+def test_several_labels_are_one_regression_each() -> None:
+    batch, has = draw_sets(300)
+    table = fit(batch, 4, targets=has)
+    scores = score(table, batch)
+    for label in (0, 1):
+        alone = score(fit(batch, 2, targets=has[:, label].astype(np.int64)), batch)
+        np.testing.assert_allclose(scores[:, label], alone[:, 1] - alone[:, 0], rtol=1e-4, atol=1e-4)
+        assert ((scores[:, label] > 0) == has[:, label]).mean() > 0.95
+    np.testing.assert_allclose(scores[:, 2], math.log(1 / 301), rtol=1e-6)
+    np.testing.assert_allclose(scores[:, 3], math.log(301), rtol=1e-6)
+
+
+def test_weights_count_as_texts_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "_TOLERANCE", 1e-5)
+    batch = draw_labelled(150, 3)
+    weighed = fit(batch, 3, weights=np.array([1.0, 1.0, 4.0]))
+    even = fit(batch, 3)
+    assert bytes_of(fit(batch, 3, weights=np.ones(3))) == bytes_of(even)
+    other = draw_labelled(500, 3, seed=8)
+    shares = [
+        np.exp(s - np.logaddexp.reduce(s, axis=1, keepdims=True))[:, 2].mean()
+        for s in (score(weighed, other), score(even, other))
+    ]
+    assert shares[0] > shares[1] + 0.02
+    x, _, _ = build_matrix(batch)
+    counts = np.array([1.0, 1.0, 4.0])[batch.classes]
+    np.testing.assert_allclose(score(weighed, batch), regress_all(x, batch.classes, counts), atol=2e-3)
+
+
+def test_a_class_that_counts_next_to_nothing_is_unlikely() -> None:
+    for C in (2, 3):
+        batch = draw_labelled(200, C)
+        table = fit(batch, C, weights=np.array([1.0] * (C - 1) + [0.0]))
+        assert set(score(table, batch).argmax(axis=1)) == set(range(C - 1))
+
+
+def test_weights_of_several_labels_are_those_of_having_and_lacking() -> None:
+    batch, has = draw_sets(200)
+    has[:, 0] ^= np.random.default_rng(0).random(200) < 0.2  # in doubt
+    ones = np.ones(4)
+    even = score(fit(batch, 4, targets=has), batch)
+    having = score(fit(batch, 4, targets=has, weights=(np.array([5.0, 1, 1, 1]), ones)), batch)
+    lacking = score(fit(batch, 4, targets=has, weights=(ones, np.array([5.0, 1, 1, 1]))), batch)
+    assert having[:, 0].mean() > even[:, 0].mean() + 0.2 > lacking[:, 0].mean() + 0.4
+    np.testing.assert_array_equal(having[:, 1:], even[:, 1:])
+
+
+@pytest.mark.parametrize(
+    ("C", "bound", "most"), [(2, "MOST_WEIGHTS", 50), (3, "MOST_WEIGHTS", 33), (3, "MOST_KEYS", 100)]
+)
+def test_the_commonest_ngrams_are_kept(monkeypatch: pytest.MonkeyPatch, C: int, bound: str, most: int) -> None:
+    batch = draw_labelled(200, C)
+    whole = fit(batch, C)
+    monkeypatch.setattr(fitting, bound, 100)
+    cut = fit(batch, C)
+    counts, keys = count_all(batch, make_spelling())
+    df = np.asarray((counts > 0).sum(axis=0)).ravel()
+    order = sorted((-texts, key) for key, texts in zip(keys.tolist(), df.tolist(), strict=True))
+    assert cut.keys.tolist() == sorted(key for _, key in order[:most])
+    assert len(whole.keys) > len(cut.keys)
+    np.testing.assert_array_equal(cut.idf, whole.idf[np.searchsorted(whole.keys, cut.keys)])
+    x, _, _ = build_matrix(batch)
+    assert x.shape[1] == len(whole.keys)
+
+
+def test_the_work_is_that_of_all_regressions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "MOST_WORK", 900 * 12)
+    batch, (_, has) = draw_labelled(200, 2), draw_sets(200)
+    one, three, two = (
+        len(fitting._draw(batch, make_spelling(), targets=targets, classes=C, seed=1))
+        for C, targets in ((2, batch.classes), (3, batch.classes), (2, has[:, :2]))
+    )
+    assert one == pytest.approx(3 * three, rel=0.1)
+    assert one == pytest.approx(2 * two, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("bound", "value"), [("MOST_PIECES", 450), ("MOST_ENTRIES", 450 * 12), ("MOST_WORK", 450 * 12)]
+)
+def test_of_more_text_than_the_bound_some_is_drawn(monkeypatch: pytest.MonkeyPatch, bound: str, value: int) -> None:
+    batch = draw_labelled(200, 2)
+    monkeypatch.setattr(fitting, bound, value)
+    rows = fitting._draw(batch, make_spelling(), targets=batch.classes, classes=2, seed=1)
+    assert rows.tolist() == sorted(set(rows.tolist()))
+    assert 10 < len(rows) < 200
+    if bound == "MOST_PIECES":
+        assert len(rows) == 450 // 9
+    else:
+        drawn = batch.select(rows)
+        assert len(hash_ngrams(drawn.ids, drawn.offsets, make_spelling())[0]) <= 1.1 * value
+    other = fitting._draw(batch, make_spelling(), targets=batch.classes, classes=2, seed=2)
+    assert other.tolist() != rows.tolist()
+    monkeypatch.undo()
+    wanted = bytes_of(fit(batch.select(rows), 2))
+    monkeypatch.setattr(fitting, bound, value)
+    assert bytes_of(fit(batch, 2)) == wanted
+
+
+@pytest.mark.parametrize("weight", [1.0, 30.0, 1000.0])
+def test_heavy_texts_do_not_throw_the_fit_off(weight: float) -> None:
+    """The scores of a rare class are those of an exact solver, whose steps do not depend on how much texts count."""
+    batch = draw_labelled(400, 3)
+    classes = np.where(np.arange(400) % 40 == 0, 1, 0) * (batch.classes == 2)
+    rare = PackedBatch(batch.ids, batch.offsets, classes.astype(np.int64))
+    scores = score(fit(rare, 2, weights=np.array([1.0, weight])), rare)
+    wanted = regress_all(build_matrix(rare)[0], classes, np.where(classes == 1, weight, 1.0))
+    np.testing.assert_allclose(scores[:, 1] - scores[:, 0], wanted, atol=0.02)

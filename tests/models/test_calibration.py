@@ -1,0 +1,250 @@
+"""Calibration: what was planted is found, nothing makes a probability certain, and the error is that of the paper."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from scipy.optimize import minimize, minimize_scalar
+
+from textrnn.models import calibration
+from textrnn.models.calibration import (
+    HIGHEST_TEMPERATURE,
+    LEAST_TEMPERATURE,
+    fit_share,
+    fit_temperature,
+    measure_calibration_error,
+    mix,
+    to_log_probabilities,
+)
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def softmax(scores: npt.NDArray[np.float32]) -> FloatArray:
+    e = np.exp(scores.astype(np.float64) - scores.max(axis=1, keepdims=True))
+    return np.asarray(e / e.sum(axis=1, keepdims=True))
+
+
+def draw(n: int, *, several: bool, seed: int = 1) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.generic]]:
+    """Return scores, and what is true, drawn with the very probabilities that the scores say."""
+    rng = np.random.default_rng(seed)
+    scores = (2 * rng.normal(size=(n, 6))).astype(np.float32)
+    if several:
+        return scores, rng.random((n, 6)) < 1 / (1 + np.exp(-scores.astype(np.float64)))
+    return scores, (softmax(scores).cumsum(axis=1)[:, :-1] < rng.random((n, 1))).sum(axis=1)
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("factor", [1 / 4, 1.0, 3.0])
+def test_scores_that_say_too_much_are_found_and_undone(several: bool, factor: float) -> None:
+    scores, true = draw(100_000, several=several)
+    found = fit_temperature(scores * np.float32(factor), true)
+    assert found == pytest.approx(factor, rel=0.015)  # some three standard deviations of what such a draw gives
+    # but for the rounding of scores it is the temperature of the scores as they were, times the factor
+    assert found == pytest.approx(factor * fit_temperature(scores, true), rel=1e-6)
+    undone = to_log_probabilities(scores * np.float32(factor), found, several=several)
+    np.testing.assert_allclose(np.exp(undone), np.exp(to_log_probabilities(scores, 1.0, several=several)), atol=0.01)
+
+
+def smoothed_loss(scores: npt.NDArray[np.float32], true: npt.NDArray[np.generic], log_temperature: float) -> float:
+    """The loss as the docstring has it, written down another way."""
+    doubt, C = 1 / (true.size + 2), scores.shape[1]
+    x = scores.astype(np.float64) / np.exp(log_temperature)
+    if true.ndim == 2:
+        targets = np.where(true, 1 - doubt, doubt)
+        return float((targets * np.logaddexp(0, -x) + (1 - targets) * np.logaddexp(0, x)).sum())
+    targets = np.full(x.shape, doubt / (C - 1))
+    targets[np.arange(len(x)), true.astype(int)] = 1 - doubt
+    return -float((targets * (x - np.logaddexp.reduce(x, axis=1, keepdims=True))).sum())
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("seed", range(5))
+def test_no_other_temperature_has_a_lower_loss(several: bool, seed: int) -> None:
+    scores, true = draw(30, several=several, seed=seed)
+    scores *= np.float32([0.3, 1, 3, 5, 8][seed])
+    best = minimize_scalar(
+        lambda at: smoothed_loss(scores, true, at),
+        bounds=(np.log(LEAST_TEMPERATURE), np.log(HIGHEST_TEMPERATURE)),
+        method="bounded",
+        options={"xatol": 1e-9},
+    )
+    assert fit_temperature(scores, true) == pytest.approx(np.exp(best.x), rel=1e-5)
+
+
+def test_texts_are_looked_at_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    for several in (False, True):
+        scores, true = draw(101, several=several)
+        whole = fit_temperature(scores, true)
+        monkeypatch.setattr(calibration, "_BLOCK", 6 * 10)
+        assert fit_temperature(scores, true) == pytest.approx(whole, rel=1e-9)
+        monkeypatch.undo()
+
+
+@pytest.mark.parametrize("factor", [1.0, 5.0, 30.0])
+def test_texts_that_are_all_right_make_nothing_certain(factor: float) -> None:
+    classes = np.arange(300) % 3
+    scores = (factor * np.eye(3)[classes]).astype(np.float32)
+    temperature = fit_temperature(scores, classes)
+    assert LEAST_TEMPERATURE < temperature < HIGHEST_TEMPERATURE
+    right = np.exp(to_log_probabilities(scores, temperature, several=False))[np.arange(300), classes]
+    np.testing.assert_allclose(right, 301 / 302, rtol=1e-6)  # Laplace's rule of succession
+    # several labels: as many pairs of text and label as there are scores
+    has, scores = np.eye(3, dtype=np.bool_)[classes], scores - np.float32(factor / 2)
+    probabilities = np.exp(to_log_probabilities(scores, fit_temperature(scores, has), several=True))
+    np.testing.assert_allclose(np.where(has, probabilities, 1 - probabilities), 901 / 902, rtol=1e-6)
+
+
+def test_texts_that_are_all_wrong_end_at_the_bound() -> None:
+    assert fit_temperature(-np.eye(3, dtype=np.float32), np.arange(3)) == pytest.approx(HIGHEST_TEMPERATURE)
+    tiny = np.float32(1e-6) * np.eye(3, dtype=np.float32)
+    assert fit_temperature(tiny, np.arange(3)) == pytest.approx(LEAST_TEMPERATURE)
+
+
+def test_texts_of_no_known_class_do_not_count() -> None:
+    scores, true = draw(200, several=False)
+    unknown = np.where(np.arange(200) % 3 == 0, -1, true)
+    kept = np.flatnonzero(unknown >= 0)
+    assert fit_temperature(scores, unknown) == fit_temperature(scores[kept], true[kept])
+
+
+@pytest.mark.parametrize(
+    ("scores", "true"),
+    [
+        (np.ones((4, 3)), np.full(4, -1)),
+        (np.ones((0, 3)), np.zeros(0, np.int64)),
+        (np.ones((0, 3)), np.zeros((0, 3), np.bool_)),
+        (np.full((4, 3), 7.1), np.array([0, 1, 1, 2])),
+        (np.array([[1, np.nan], [0, 1]]), np.array([0, 1])),
+        (np.array([[1, np.inf], [0, 1]]), np.array([[True, False], [False, True]])),
+    ],
+    ids=["no known class", "no texts", "no sets", "equal scores", "nan", "inf"],
+)
+def test_what_says_nothing_keeps_the_scores(scores: FloatArray, true: npt.NDArray[np.generic]) -> None:
+    with warnings.catch_warnings(), np.errstate(all="raise"):
+        warnings.simplefilter("error")
+        assert fit_temperature(scores.astype(np.float32), true) == 1.0
+
+
+def test_large_scores_overflow_nowhere() -> None:
+    scores = np.array([[3e38, -3e38], [-3e38, 3e38], [1, 2]], np.float32)
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        assert fit_temperature(scores, np.array([0, 1, 1])) == pytest.approx(HIGHEST_TEMPERATURE)
+        assert fit_temperature(scores, scores > 0) == pytest.approx(HIGHEST_TEMPERATURE)
+
+
+def test_the_error_is_that_of_a_hand_computed_example() -> None:
+    # bin 14 (0.867 to 0.933): 0.9 and 0.92, one of two right: |0.91 - 0.5|; bin 9 (0.533 to 0.6): 0.55, 0.57 and 0.59,
+    # all right: |0.57 - 1|; bin 5 (0.267 to 0.333): 0.3, wrong: 0.3; the twelve others are empty
+    probabilities = np.array([0.9, 0.92, 0.55, 0.57, 0.59, 0.3])
+    right = np.array([True, False, True, True, True, False])
+    wanted = 2 / 6 * 0.41 + 3 / 6 * 0.43 + 1 / 6 * 0.3
+    assert measure_calibration_error(probabilities, right) == pytest.approx(wanted)
+    order = [4, 0, 5, 1, 3, 2]
+    assert measure_calibration_error(probabilities[order], right[order]) == pytest.approx(wanted)
+
+
+def test_the_ends_and_the_borders_of_bins() -> None:
+    certain = np.ones(4, np.float32)
+    assert measure_calibration_error(certain, np.array([True] * 4)) == 0.0
+    assert measure_calibration_error(certain, np.array([True, True, True, False])) == 0.25
+    assert measure_calibration_error(np.zeros(2), np.array([False, True])) == 0.5
+    # 1 is in one bin with what is above 14/15, 0 with what is at most 1/15; errors in one bin make up for each other
+    assert measure_calibration_error(np.array([1.0, 0.95]), np.array([True, False])) == pytest.approx(0.475)
+    assert measure_calibration_error(np.array([1.0, 14 / 15]), np.array([True, False])) == pytest.approx(14 / 30)
+    assert measure_calibration_error(np.array([0.0, 1 / 15]), np.array([True, False])) == pytest.approx(7 / 15)
+    # 0.2 is the upper end of a bin, not the lower end of the next
+    assert measure_calibration_error(np.array([0.2, 0.21]), np.array([True, False])) == pytest.approx(1.01 / 2)
+    assert measure_calibration_error(np.array([0.2, 0.19]), np.array([True, False])) == pytest.approx(0.61 / 2)
+    assert measure_calibration_error(np.zeros(0), np.zeros(0, np.bool_)) == 0.0
+
+
+def test_the_error_falls_when_what_was_planted_is_undone() -> None:
+    scores, true = draw(100_000, several=False)
+    errors = []
+    for temperature in (1.0, fit_temperature(3 * scores, true)):
+        p = np.exp(to_log_probabilities(3 * scores, temperature, several=False))
+        errors.append(measure_calibration_error(p.max(axis=1), p.argmax(axis=1) == true))
+    assert errors[0] > 0.1
+    assert errors[1] < 0.01
+
+
+def test_probabilities_are_those_of_the_divided_scores() -> None:
+    scores, _ = draw(50, several=False)
+    found = to_log_probabilities(scores, 2.5, several=False)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(np.exp(found), softmax(scores / np.float32(2.5)), rtol=1e-5)
+    found = to_log_probabilities(scores, 2.5, several=True)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(np.exp(found), 1 / (1 + np.exp(-scores.astype(np.float64) / 2.5)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("factors", [(0.8, 0.4), (0.1, 2.0), (3.0, 1.0)])
+def test_the_share_is_that_of_the_lowest_loss(several: bool, factors: tuple[float, float]) -> None:
+    """Scores of which the truth is a known sum are found again, as another program finds them."""
+    scores, true = draw(4000, several=several)
+    first = np.random.default_rng(2).normal(size=scores.shape).astype(np.float32)
+    second = (scores - factors[0] * first) / np.float32(factors[1])
+    share = fit_share(first, second, true)
+    found = minimize(
+        lambda x: smoothed_loss(x[0] * first + x[1] * second, true, 0.0), np.array([0.5, 0.5]), method="Nelder-Mead"
+    )
+    assert share == pytest.approx(found.x[1] / found.x.sum(), abs=1e-3)
+    assert share == pytest.approx(factors[1] / sum(factors), abs=0.03)
+    mixed = mix(first, second, share)
+    temperature = fit_temperature(mixed, true)
+    assert 1 / temperature == pytest.approx(found.x.sum(), rel=2e-3)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_model_that_knows_nothing_has_no_share(several: bool) -> None:
+    scores, true = draw(3000, several=several)
+    has = true if several else np.eye(scores.shape[1], dtype=bool)[true]
+    wrong = np.random.default_rng(3).normal(size=scores.shape).astype(np.float32) - 0.5 * has.astype(np.float32)
+    assert fit_share(scores, wrong, true) == 0.0
+    assert fit_share(wrong, scores, true) == 1.0
+
+
+def test_a_share_that_nothing_says_is_a_half() -> None:
+    scores, true = draw(50, several=False)
+    assert fit_share(scores, scores, np.full(50, -1)) == 0.5
+    broken = scores.copy()
+    broken[3, 2] = np.nan
+    assert fit_share(scores, broken, true) == fit_share(broken, scores, true) == 0.5
+    assert 0 <= fit_share(scores, scores, true) <= 1
+
+
+def test_the_share_counts_known_classes_alone_and_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    scores, true = draw(500, several=False)
+    other = np.random.default_rng(4).normal(size=scores.shape).astype(np.float32) + scores / 2
+    wanted = fit_share(scores, other, true)
+    strangers = np.concatenate([true, np.full(40, -1)])
+    more = [np.concatenate([part, part[:40] * 5]) for part in (scores, other)]
+    assert fit_share(*more, strangers) == pytest.approx(wanted, rel=1e-9)
+    monkeypatch.setattr(calibration, "_BLOCK", 64)
+    assert fit_share(scores, other, true) == pytest.approx(wanted, rel=1e-6)
+
+
+def test_what_separates_all_texts_has_a_share_too() -> None:
+    true = np.arange(90) % 3
+    scores = np.eye(3, dtype=np.float32)[true] * 4
+    weak = np.eye(3, dtype=np.float32)[true] * 0.1 + np.random.default_rng(5).normal(size=(90, 3)).astype(np.float32)
+    assert 0 <= fit_share(scores, weak, true) < 0.5
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_other_bounds_find_scores_of_any_size(several: bool) -> None:
+    scores, true = draw(2000, several=several)
+    usual = fit_temperature(scores, true)
+    small = scores * np.float32(1e-5)
+    assert fit_temperature(small, true) == pytest.approx(LEAST_TEMPERATURE)
+    assert fit_temperature(small, true, bounds=(1e-6, 1e6)) == pytest.approx(1e-5 * usual, rel=1e-4)
+
+
+def test_equal_scores_have_no_temperature() -> None:
+    _, true = draw(50, several=False)
+    assert fit_temperature(np.full((50, 6), 3.0, np.float32), true) == 1.0

@@ -1,0 +1,176 @@
+"""The library: what it gives is what the engine gives, and what is wrong is told."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import textwrap
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import get_type_hints
+
+import numpy as np
+import pytest
+
+import textrnn
+from command import run_command
+from samples import SENTENCES, make_config, make_model
+from textrnn.api import Model
+from textrnn.inference import Precision
+from textrnn.inference.engine import Engine
+from textrnn.inference.explain import explain
+from textrnn.tokenization.tokenizer import Tokenizer
+
+DOCS = Path(__file__).resolve().parent.parent / "docs" / "library.md"
+TEXTS = [*SENTENCES, "", "the parcel " * 90]
+
+
+@pytest.fixture
+def engine(tokenizer: Tokenizer) -> Engine:
+    return Engine(make_model(tokenizer, make_config(model__hidden=8)))
+
+
+@pytest.fixture
+def several(tokenizer: Tokenizer) -> Engine:
+    model = make_model(tokenizer, make_config(model__hidden=8, data__multi_label=True))
+    return Engine(replace(model, thresholds=(0.4, 0.5, 0.6)))
+
+
+def run_python(code: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def test_importing_loads_neither_numpy_nor_torch(tmp_path: Path) -> None:
+    code = "import sys, textrnn; print(sorted({'numpy', 'torch', 'sentencepiece', 'pydantic'} & set(sys.modules)))"
+    assert run_python(code, tmp_path).stdout == "[]\n"
+
+
+def test_predicting_loads_no_torch(trained: Path) -> None:
+    code = "import sys, textrnn; textrnn.load().predict(['tea']); print('torch' in sys.modules)"
+    assert run_python(code, trained).stdout == "False\n"
+
+
+def test_the_public_names_are_there() -> None:
+    for name in textrnn.__all__:
+        assert getattr(textrnn, name).__name__ == name
+    assert (
+        get_type_hints(textrnn.load, vars(textrnn) | {"Model": textrnn.Model, "Precision": Precision})["return"]
+        is Model
+    )
+    assert issubclass(textrnn.ModelError, textrnn.TextrnnError)
+    with pytest.raises(AttributeError, match="no attribute 'modle'"):
+        textrnn.modle  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_predicts_what_the_command_prints(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["green tea", "black coffee", "", "tea and coffee"]
+    done = run_command("predict", "--format", "jsonl", "--top-k", 2, cwd=trained, stdin="\n".join(texts).encode())
+    rows = [json.loads(line)["top"] for line in done.stdout.splitlines()] or []
+    monkeypatch.chdir(trained)
+    for path in (None, "runs/small", Path("runs/small"), "runs/small/model.safetensors"):
+        model = textrnn.load(path)
+        assert model.labels == ("coffee", "tea")
+        found = model.predict(iter(texts), top_k=2)
+        got = [[(p.label, p.probability) for p in predictions] for predictions in found]
+        assert [[label for label, _ in row] for row in got] == [[p["label"] for p in row] for row in rows]
+        flat = [p for row in got for _, p in row]
+        assert flat == pytest.approx([p["probability"] for row in rows for p in row], abs=1e-5)
+
+
+def test_gives_what_the_engine_gives(engine: Engine, several: Engine) -> None:
+    for one in (engine, several):
+        model = Model(one)
+        assert model.labels == one.labels
+        assert model.predict(TEXTS) == one.predict(TEXTS)
+        assert model.predict(TEXTS, top_k=2) == one.predict(TEXTS, top_k=2)
+        probabilities = model.predict_proba(TEXTS)
+        assert (probabilities.dtype, probabilities.shape) == (np.float32, (len(TEXTS), 3))
+        np.testing.assert_array_equal(probabilities, np.exp(one.predict_log_probabilities(TEXTS)))
+        assert model.explain(TEXTS[0], "b") == explain(one, TEXTS[0], "b")
+    assert Model(several).predict(TEXTS, threshold=0.5) == several.predict(TEXTS, threshold=0.5)
+
+
+def test_no_texts_give_nothing(engine: Engine) -> None:
+    model = Model(engine)
+    assert model.predict([]) == []
+    assert model.predict_proba([]).shape == (0, 3)
+
+
+@pytest.mark.parametrize("texts", ["a text", b"a text"])
+def test_one_text_in_place_of_a_list_is_told(engine: Engine, texts: str) -> None:
+    for method in (Model(engine).predict, Model(engine).predict_proba):
+        with pytest.raises(TypeError, match=r"a list of str, not one (str|bytes); write \[text\]"):
+            method(texts)
+
+
+@pytest.mark.parametrize("wrong", [None, 1.5, b"bytes", ["a list"]])
+def test_what_is_no_text_is_told_with_its_place(engine: Engine, wrong: object) -> None:
+    with pytest.raises(TypeError, match=rf"texts\[1\] should be a str, not {type(wrong).__name__}"):
+        Model(engine).predict(["a text", wrong])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="text should be one str"):
+        Model(engine).explain(wrong)  # type: ignore[arg-type]
+
+
+def test_arguments_out_of_range_are_told(engine: Engine, several: Engine) -> None:
+    with pytest.raises(ValueError, match="top_k should be 1 or more, not 0"):
+        Model(engine).predict(TEXTS, top_k=0)
+    with pytest.raises(ValueError, match="gives every text one label"):
+        Model(engine).predict(TEXTS, threshold=0.5)
+    for wrong in (-0.1, 1.1, float("nan")):
+        with pytest.raises(ValueError, match="threshold should be from 0 to 1"):
+            Model(several).predict(TEXTS, threshold=wrong)
+
+
+def test_halves_of_surrogate_pairs_are_read_as_question_marks(engine: Engine) -> None:
+    model = Model(engine)
+    np.testing.assert_array_equal(model.predict_proba(["a \ud800 b"]), model.predict_proba(["a ? b"]))
+    assert model.explain("a \ud800 b") == model.explain("a ? b")
+
+
+def test_a_model_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(textrnn.ModelError, match="no such model file"):
+        textrnn.load("runs/none")
+    with pytest.raises(textrnn.TextrnnError, match=r"no model was trained in this folder; .* name one with its path"):
+        textrnn.load()
+
+
+def test_threads_may_share_a_model(engine: Engine) -> None:
+    model = Model(engine)
+    wanted = model.predict_proba(TEXTS)
+    found: list[np.ndarray] = []
+
+    def work() -> None:
+        found.extend(model.predict_proba(TEXTS) for _ in range(20))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 80
+    for one in found:
+        np.testing.assert_array_equal(one, wanted)
+
+
+def test_the_example_of_the_docs_runs(trained: Path) -> None:
+    blocks = re.findall(r"(?:^ {4}.*\n|^\n)+", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
+    code = "".join(textwrap.dedent(block) for block in blocks if "import textrnn" in block)
+    code = code.replace('"runs/first"', '"runs/small"')
+    done = run_python(code, trained)
+    assert done.returncode == 0, done.stderr
+    labels, shape, *rows = done.stdout.splitlines()
+    assert labels == "('coffee', 'tea')"
+    assert shape == "(2, 2)"
+    assert [row.split()[0] for row in rows] == ["green", "tea", "please"]
+    assert all(-1 <= float(row.split()[1]) <= 1 for row in rows)
+
+
+def test_an_unknown_precision_and_no_label_are_refused(trained: Path) -> None:
+    with pytest.raises(ValueError, match="precision should be one of float32, bf16, int8, not 'fp16'"):
+        textrnn.load(trained / "runs/small", precision="fp16")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="one label at least"):
+        textrnn.load(trained / "runs/small").explain("tea", label=[])

@@ -1,0 +1,49 @@
+"""The mean of the weights against a plain computation over all rows in every step."""
+
+from __future__ import annotations
+
+import torch
+
+from textrnn.training.ema import EMA
+
+
+def make() -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    torch.manual_seed(1)
+    return torch.randn(6, 3), {"w": torch.randn(2, 2)}
+
+
+def step(embedding: torch.Tensor, network: dict[str, torch.Tensor], average: EMA, number: int) -> None:
+    generator = torch.Generator().manual_seed(number)
+    rows = torch.randperm(6, generator=generator)[:2]
+    average.prepare(rows)
+    embedding[rows] += torch.randn(2, 3, generator=generator)
+    network["w"] += torch.randn(2, 2, generator=generator)
+    average.update(number)
+
+
+def test_equals_the_plain_mean() -> None:
+    embedding, network = make()
+    average = EMA(embedding, network, 0.8)
+    means = [embedding.double(), network["w"].double()]
+    for number in range(1, 41):
+        step(embedding, network, average, number)
+        decay = min(0.8, (1 + number) / (10 + number))
+        means = [decay * m + (1 - decay) * w.double() for m, w in zip(means, (embedding, network["w"]), strict=True)]
+        if number % 13 == 0:
+            rows, others = average.read()
+            torch.testing.assert_close(rows.double(), means[0], rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(others["w"].double(), means[1], rtol=1e-5, atol=1e-6)
+
+
+def test_the_state_comes_back() -> None:
+    one, other = make(), make()
+    averages = [EMA(*parts, 0.9) for parts in (one, other)]
+    for number in range(1, 8):
+        step(*one, averages[0], number)
+    other[0].copy_(one[0])
+    other[1]["w"].copy_(one[1]["w"])
+    averages[1].import_state({name: value.clone() for name, value in averages[0].export_state().items()})
+    for parts, average in zip((one, other), averages, strict=True):
+        step(*parts, average, 8)
+    assert torch.equal(averages[0].read()[0], averages[1].read()[0])
+    assert torch.equal(averages[0].read()[1]["w"], averages[1].read()[1]["w"])

@@ -1,0 +1,140 @@
+"""The schedule's shape, which parameters decay, and that the embedding's rows move as torch's AdamW moves them."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import pytest
+import torch
+
+from samples import make_config
+from textrnn.models.sru import SRU
+from textrnn.ops.adamw import ParameterState
+from textrnn.training.optimizer import AdamW
+from textrnn.training.schedule import rate_factor
+
+
+@pytest.mark.parametrize(("steps", "warmup"), [(100, 0.1), (100, 0.0), (7, 0.5), (1, 0.05)])
+def test_the_rate_rises_and_falls_in_straight_lines(steps: int, warmup: float) -> None:
+    rates = [rate_factor(step, steps=steps, warmup=warmup) for step in range(steps + 1)]
+    rise = max(1, round(steps * warmup))
+    assert rates[:rise] == pytest.approx([(i + 1) / rise for i in range(rise)])
+    assert rates[rise:-1] == pytest.approx([(steps - i) / (steps - rise) for i in range(rise, steps)])
+    assert rates[-1] == pytest.approx(0, abs=1e-12) or steps == 1
+
+
+def test_other_schedules() -> None:
+    cosine = [rate_factor(step, steps=100, warmup=0.1, schedule="cosine") for step in range(101)]
+    assert cosine[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
+    assert cosine[10:] == pytest.approx([(1 + math.cos(math.pi * i / 90)) / 2 for i in range(91)])
+    constant = [rate_factor(step, steps=100, warmup=0.1, schedule="constant") for step in range(100)]
+    assert constant == pytest.approx([(i + 1) / 10 for i in range(10)] + [1] * 90)
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    peer = torch.optim.lr_scheduler.OneCycleLR(torch.optim.SGD([parameter]), 1.0, total_steps=101, pct_start=31 / 101)
+    theirs = []
+    for _ in range(101):
+        theirs += peer.get_last_lr()
+        peer.optimizer.step()
+        if len(theirs) < 101:
+            peer.step()
+    mine = [rate_factor(step, steps=100, warmup=0.3, schedule="one-cycle") for step in range(101)]
+    assert mine == pytest.approx([*theirs[1:31], *theirs[30:]], rel=1e-6)  # the first step is not at the bottom
+
+
+def test_vectors_do_not_decay() -> None:
+    layer = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.LayerNorm(4), SRU(4, 2, bidirectional=True))
+    before = {name: value.detach().clone() for name, value in layer.named_parameters()}
+    optimizer = AdamW(torch.ones(3, 2), dict(layer.named_parameters()), make_config(train__weight_decay=0.5).train)
+    for parameter in layer.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step(torch.tensor([1]), torch.zeros(1, 2), lr=0.1)
+    for name, value in layer.named_parameters():
+        matrix = name in ("0.weight", "2.weight")  # v and b of SRU are none, for all their three dimensions
+        torch.testing.assert_close(value.detach(), before[name] * (1 - 0.1 * 0.5) if matrix else before[name])
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_moves_as_torch_moves(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not native:
+        monkeypatch.setattr(ParameterState, "is_native", False)
+    torch.manual_seed(1)
+    config = make_config(train__weight_decay=0.1, train__clip_norm=2.0).train
+    embedding, layer = torch.randn(6, 5), torch.nn.Linear(5, 3)
+    twin, other = embedding.clone().requires_grad_(), copy.deepcopy(layer)
+    groups = [{"params": [twin, other.weight], "weight_decay": 0.1}, {"params": [other.bias], "weight_decay": 0.0}]
+    adam = torch.optim.AdamW(groups, lr=1.0)
+    optimizer = AdamW(embedding, dict(layer.named_parameters()), config)
+    rows, of, scale = torch.arange(6), [twin, other.weight, other.bias], 4.0
+    for step in range(4):  # every row in every step: lazy or not is the same then
+        lr = 0.1 / (step + 1)
+        for value in of:
+            value.grad = torch.randn(value.shape) * (
+                0.1 if step % 2 else 1.0
+            )  # below the norm that is clipped to, and above
+        gradients = [value.grad * scale for value in of]
+        layer.weight.grad, layer.bias.grad = gradients[1:]
+        assert optimizer.step(rows, gradients[0], lr=lr, scale=scale)
+        torch.nn.utils.clip_grad_norm_(of, 2.0)
+        for group in adam.param_groups:
+            group["lr"] = lr
+        adam.step()
+    for mine, theirs in zip((embedding, layer.weight, layer.bias), of, strict=True):
+        torch.testing.assert_close(mine.detach(), theirs.detach(), rtol=1e-5, atol=1e-6)
+    before = embedding.clone()
+    optimizer.step(torch.tensor([4]), torch.ones(1, 5), lr=0.1)
+    assert (embedding != before).any(dim=1).tolist() == [False] * 4 + [True, False]
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_a_step_that_is_skipped_counts_and_changes_nothing(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not native:
+        monkeypatch.setattr(ParameterState, "is_native", False)
+    torch.manual_seed(1)
+    rows, layers = torch.tensor([0]), [torch.nn.Linear(5, 3) for _ in range(2)]
+    layers[1].load_state_dict(layers[0].state_dict())
+    skipping, resumed = (
+        AdamW(torch.ones(2, 5), dict(layer.named_parameters()), make_config().train) for layer in layers
+    )
+
+    def step(index: int, gradient: float) -> bool:
+        for parameter in layers[index].parameters():
+            parameter.grad = torch.full_like(parameter, gradient)
+        return (skipping, resumed)[index].step(rows, torch.ones(1, 5), lr=0.1)
+
+    before = [parameter.detach().clone() for parameter in layers[0].parameters()]
+    assert not step(0, float("inf"))
+    assert all(map(torch.equal, before, layers[0].parameters()))
+    resumed.import_state({name: value.clone() for name, value in skipping.export_state().items()}, steps=skipping.steps)
+    assert step(0, 1.0)
+    assert step(1, 1.0)
+    assert all(map(torch.equal, layers[0].parameters(), layers[1].parameters()))
+
+
+def test_the_state_comes_back() -> None:
+    torch.manual_seed(2)
+    config = make_config().train
+
+    def make() -> tuple[torch.Tensor, torch.nn.Linear, AdamW]:
+        torch.manual_seed(3)
+        embedding, layer = torch.randn(4, 3), torch.nn.Linear(3, 2)
+        return embedding, layer, AdamW(embedding, dict(layer.named_parameters()), config)
+
+    def step(embedding: torch.Tensor, layer: torch.nn.Linear, optimizer: AdamW, seed: int) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        for parameter in layer.parameters():
+            parameter.grad = torch.randn(parameter.shape, generator=generator)
+        optimizer.step(torch.tensor([0, 2]), torch.randn(2, 3, generator=generator), lr=0.1)
+
+    one, other = make(), make()
+    for seed in range(3):
+        step(*one, seed)
+    with torch.no_grad():
+        other[0].copy_(one[0])
+        other[1].load_state_dict(one[1].state_dict())
+    other[2].import_state({name: value.clone() for name, value in one[2].export_state().items()}, steps=3)
+    for parts in (one, other):
+        step(*parts, 9)
+    assert torch.equal(one[0], other[0])
+    for mine, theirs in zip(one[1].parameters(), other[1].parameters(), strict=True):
+        assert torch.equal(mine, theirs)

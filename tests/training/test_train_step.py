@@ -1,0 +1,199 @@
+"""A step of training: the rows of the embedding that it reads, the scale of float16's gradients, R-Drop's two draws."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from samples import make_config
+from textrnn.data.batch import PackedBatch
+from textrnn.models.classifier import Classifier
+from textrnn.training.distributed import ProcessGroup
+from textrnn.training.loss import TextLoss
+from textrnn.training.train_step import LossModule, TrainStep, find_rows
+
+
+@pytest.mark.parametrize("V", [40, 4000])  # a table of the vocabulary, or a sort
+def test_finds_the_rows_that_are_read(V: int) -> None:
+    ids = np.random.default_rng(1).integers(0, 40, 100).astype(np.int32)
+    rows, places = find_rows(ids, V)
+    assert rows.tolist() == sorted(set(ids.tolist()))
+    assert rows[places].tolist() == ids.tolist()
+
+
+def make_train_step(**settings: object) -> TrainStep:
+    torch.manual_seed(1)
+    config = make_config(**{"model__hidden": 4, "model__embedding": 6, "model__dropout": 0.0, **settings})
+    loss = TextLoss(config.train, labels="ab", counts=[1, 1])
+    model = Classifier(20, 2, **config.model.model_dump())
+    return TrainStep(model, config.train, loss=loss, device=torch.device("cpu"), group=ProcessGroup())
+
+
+def make_batch() -> PackedBatch:
+    return PackedBatch(np.arange(5, dtype=np.int32), np.array([0, 2, 5]), np.array([0, 1]))
+
+
+def test_gradients_that_are_not_finite_move_nothing() -> None:
+    train_step = make_train_step()
+    with torch.no_grad():
+        train_step.model.head.weight[0, 0] = math.inf
+    before = [value.clone() for value in train_step.model.state_dict().values()]
+    assert math.isnan(train_step.step(make_batch(), lr=0.1))
+    assert all(map(torch.equal, before, train_step.model.state_dict().values()))
+
+
+def test_the_scale_of_the_loss_changes_no_step_and_falls_where_it_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, scaled = make_train_step(), make_train_step()
+    monkeypatch.setattr(scaled, "config", scaled.config.model_copy(update={"precision": "fp16"}))
+    monkeypatch.setattr(TrainStep, "_autocast", lambda _: torch.autocast("cpu", enabled=False))
+    scaled.scale = 2.0**16
+    losses = [train_step.step(make_batch(), lr=0.1) for train_step in (plain, scaled)]
+    assert losses[0] == pytest.approx(losses[1])
+    assert (scaled.scale, scaled.steady) == (2.0**16, 1)
+    for mine, theirs in zip(plain.model.parameters(), scaled.model.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs)
+    scaled.scale = 2.0**127 * 1.9  # times a gradient of more than one: infinite
+    before = [value.clone() for value in scaled.model.parameters()]
+    for _ in range(100):
+        loss = scaled.step(make_batch(), lr=0.1)
+        if scaled.steady:
+            break
+        assert math.isfinite(loss)
+        assert all(map(torch.equal, before, scaled.model.parameters()))
+    assert scaled.scale < 2.0**127
+    assert scaled.steady == 1
+    assert scaled.optimizer.steps > 2
+    scaled.scale, scaled.steady = 4.0, 1999
+    scaled.step(make_batch(), lr=0.0)
+    assert scaled.scale == 8.0
+
+
+def test_embedding_dropout_drops_whole_rows_in_training() -> None:
+    train_step = make_train_step(train__embedding_dropout=0.5, train__r_drop=0)
+    seen: list[torch.Tensor] = []
+    score = train_step.model.score
+    train_step.model.score = lambda x, offsets: seen.append(x.detach()) or score(x, offsets)  # type: ignore[assignment]
+    rows = train_step.model.embedding.weight[:5].clone()
+    for _ in range(20):
+        train_step.step(make_batch(), lr=0.0)
+    for x in seen:
+        dropped = (x == 0).all(dim=1)
+        torch.testing.assert_close(x[~dropped], 2 * rows[~dropped])
+    share = torch.cat([(x == 0).all(dim=1) for x in seen]).double().mean()
+    assert 0.3 < float(share) < 0.7
+
+
+SEVERAL = torch.tensor([[1.0, 0.0], [1.0, 1.0], [-1.0, -1.0]])  # the last text does not count
+CLASSES = torch.tensor([1, 0, -1])
+each_kind = pytest.mark.parametrize("targets", [CLASSES, SEVERAL], ids=["classes", "labels"])
+
+
+class Draws:
+    """A scorer, with what it gives to a small batch and the scores (B, C) that the network gave in the way."""
+
+    def __init__(self, targets: torch.Tensor, *, dropout: float, r_drop: float, **settings: object) -> None:
+        self.targets = targets
+        torch.manual_seed(1)
+        config = make_config(model__hidden=4, model__embedding=6, model__dropout=dropout, **settings)
+        self.model = Classifier(20, 2, **config.model.model_dump())
+        self.text_loss = TextLoss(config.train, labels="ab", counts=[1, 1], texts=2 if targets.dim() == 2 else None)
+        self.scorer = LossModule(self.model, self.text_loss, embedding_dropout=0.0, r_drop=r_drop)
+        self.scores: list[torch.Tensor] = []
+        score = self.model.score
+
+        def look(x: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
+            self.scores.append(score(x, offsets))
+            return self.scores[-1]
+
+        self.model.score = look  # type: ignore[assignment]
+
+    def run(self, seed: int = 3) -> torch.Tensor:
+        torch.manual_seed(seed)
+        places, offsets = torch.tensor([0, 3, 1, 2, 4, 4, 0]), torch.tensor([0, 3, 4, 7])
+        table: torch.Tensor = self.model.embedding.weight[:5]
+        loss: torch.Tensor = self.scorer(table, places, offsets, self.targets)
+        return loss
+
+    def gradients(self) -> list[torch.Tensor]:
+        self.model.zero_grad()
+        self.run().backward()
+        return [value.grad.clone() for value in self.model.parameters() if value.grad is not None]
+
+
+@each_kind
+def test_r_drop_is_the_mean_of_two_draws_and_how_far_they_are_apart(targets: torch.Tensor) -> None:
+    draws = Draws(targets, dropout=0.5, r_drop=3.0, train__label_smoothing=0.1)
+    loss = draws.run()
+    (scores,) = draws.scores  # both at once
+    assert scores.shape == (6, 2)
+    first, second = scores[:3], scores[3:]
+    assert ((first - second).abs().amax(dim=1) > 1e-3).all()  # other values are dropped
+    mean = (draws.text_loss(first, targets) + draws.text_loss(second, targets)) / 2
+    apart = draws.text_loss.compare(first, second, targets)
+    assert apart.item() > 0
+    torch.testing.assert_close(loss, mean + 3.0 * apart / 2)
+    weaker = Draws(targets, dropout=0.5, r_drop=1.0, train__label_smoothing=0.1).run()  # the same draws
+    torch.testing.assert_close(loss - weaker, apart)
+
+
+@each_kind
+def test_without_dropout_both_draws_are_one(targets: torch.Tensor) -> None:
+    plain, twice = (Draws(targets, dropout=0.0, r_drop=r_drop) for r_drop in (0.0, 3.0))
+    torch.testing.assert_close(twice.run(), plain.run())
+    assert [len(scores) for scores in (*plain.scores, *twice.scores)] == [3, 6]
+    torch.testing.assert_close(twice.scores[0][:3], twice.scores[0][3:])
+    found, wanted = twice.gradients(), plain.gradients()
+    assert len(found) == len(wanted) > 5
+    for mine, theirs in zip(found, wanted, strict=True):
+        torch.testing.assert_close(mine, theirs)
+
+
+@each_kind
+def test_a_stronger_r_drop_brings_two_draws_together(targets: torch.Tensor) -> None:
+    """Its gradient is that of the distance: a step along it makes the same two draws less far apart."""
+    draws = Draws(targets, dropout=0.5, r_drop=2.0)
+    strong = draws.gradients()
+    apart = draws.text_loss.compare(*draws.scores[-1].chunk(2), targets)
+    weak = Draws(targets, dropout=0.5, r_drop=1.0).gradients()
+    with torch.no_grad():
+        for value, more, less in zip(draws.model.parameters(), strong, weak, strict=True):
+            value.sub_(0.01 * (more - less))
+    draws.run()
+    assert draws.text_loss.compare(*draws.scores[-1].chunk(2), targets).item() < apart.item()
+
+
+def make_larger_batch(texts: int) -> PackedBatch:
+    rng = np.random.default_rng(texts)
+    offsets = np.append(0, rng.integers(1, 6, texts).cumsum())
+    return PackedBatch(rng.integers(0, 20, offsets[-1]).astype(np.int32), offsets, np.arange(texts) % 2)
+
+
+def move(train_step: TrainStep, *, steps: int = 4, texts: int = 7) -> tuple[list[float], list[torch.Tensor]]:
+    losses = []
+    for _ in range(steps):
+        losses.append(train_step.step(make_larger_batch(texts), lr=0.05))
+        torch.rand(3)  # what others draw meanwhile is of no matter
+    return losses, list(train_step.model.state_dict().values())
+
+
+def test_steps_of_two_draws_are_the_same_again() -> None:
+    settings = {"model__dropout": 0.5, "train__r_drop": 1.0}
+    losses, weights = move(make_train_step(**settings))
+    again, others = move(make_train_step(**settings))
+    assert losses == again
+    assert all(map(torch.equal, weights, others))
+    assert move(make_train_step(**settings, train__seed=7))[0] != losses
+    assert move(make_train_step(**{**settings, "train__r_drop": 0.0}))[0] != losses
+
+
+@pytest.mark.parametrize("texts", [7, 2])  # of two texts in three parts one part does not count
+def test_parts_of_a_step_of_two_draws_add_up_to_it(texts: int) -> None:
+    losses, weights = move(make_train_step(train__r_drop=2.0), texts=texts)
+    parts, others = move(make_train_step(train__r_drop=2.0, train__accumulate=3), texts=texts)
+    assert losses[0] != losses[-1]
+    assert parts == pytest.approx(losses, rel=1e-5)
+    for mine, theirs in zip(weights, others, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)

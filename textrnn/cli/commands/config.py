@@ -1,0 +1,32 @@
+"""``textrnn config``: what a config may hold."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+
+from textrnn.cli.terminal import write_data
+from textrnn.config import Config
+from textrnn.errors import ConfigError
+
+app = typer.Typer(help="What a config file may hold.", rich_markup_mode=None)
+
+
+@app.callback(invoke_without_command=True)
+def config(context: typer.Context) -> None:
+    """What a config file may hold."""
+    if context.invoked_subcommand is None:
+        raise ConfigError("config: name a command: textrnn config schema")
+
+
+@app.command("schema")
+def schema_command() -> None:
+    """Print the JSON schema of a config.
+
+    It holds every key with its type, bounds, default and meaning.
+
+    \b
+      textrnn config schema > textrnn.schema.json
+    """
+    write_data(json.dumps(Config.model_json_schema(), indent=2) + "\n")

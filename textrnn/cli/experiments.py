@@ -1,0 +1,77 @@
+"""Several runs from one config: what ``train --kfold`` and ``train --seeds`` say at their end."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from textrnn.cli.terminal import say, write_data
+from textrnn.cli.training_process import prepare_torch, training_process
+from textrnn.config import Config, Override
+from textrnn.errors import ConfigError
+
+if TYPE_CHECKING:
+    from textrnn.experiments.results import Summary
+    from textrnn.experiments.variations import Study
+
+
+def override_fold(kfold: int | None, seeds: int | None) -> list[Override]:
+    """Return what ``--kfold`` sets in the config.
+
+    Raises:
+        ConfigError: it is given together with ``--seeds``.
+    """
+    if kfold is not None and seeds is not None:
+        raise ConfigError("--kfold and --seeds: give one of them")
+    return [] if kfold is None else [Override("data.fold", f"1/{kfold}", f"--kfold {kfold}")]
+
+
+def make_study(config: Config, kfold: int | None, seeds: int | None) -> Study | None:
+    """Return the study that the flags ask for; None where they ask for a single run. Loads torch."""
+    if kfold is None and seeds is None:
+        return None
+    prepare_torch(config.train.device)
+
+    from textrnn.experiments.variations import Study
+
+    command = shlex.join(["textrnn", *sys.argv[1:]])
+    return Study("fold", kfold, config, command) if kfold is not None else Study("seed", seeds or 1, config, command)
+
+
+def train_study(study: Study, out: Path | None, **options: Any) -> None:
+    """Run ``study`` into ``out`` or the folder that is named after the data, and say what came of it."""
+    with training_process(study.config.train.device) as reporter:
+        from textrnn.experiments.runs import run_study
+
+        folder = out if out is not None else study.default_folder()
+        summary = run_study(study, folder, reporter=reporter, **options)
+    _report(summary, folder)
+
+
+def resume_study(folder: Path, wanted: Study | None = None) -> None:
+    """Go on with the study in ``folder``, and say what came of it."""
+    with training_process("auto") as reporter:
+        from textrnn.experiments import runs
+
+        summary = runs.resume_study(folder, wanted=wanted, reporter=reporter)
+    _report(summary, folder)
+
+
+def _report(summary: Summary, folder: Path) -> None:
+    from textrnn.experiments.results import format_score
+    from textrnn.experiments.runs import SUMMARY_NAME
+
+    for part, spreads in (("valid", summary.valid), ("test", summary.test)):
+        if spreads is not None:
+            # of one label a text, micro F1 is another word for accuracy
+            told = [name for name in spreads if name != "micro_f1" or spreads[name] != spreads["accuracy"]]
+            shown = ", ".join(format_score(metric, spreads[metric].mean, spreads[metric].deviation) for metric in told)
+            say(f"mean ± deviation of {len(summary.runs)} {summary.kind}s on {part}: {shown}")
+    best = summary.runs[summary.best]
+    say(
+        f"best: {summary.best}, {format_score(summary.metric, best.valid[summary.metric])} on valid; all figures are "
+        f"in {folder / SUMMARY_NAME}; label lines with: textrnn predict -m {folder / summary.best}"
+    )
+    write_data(f"{folder / summary.best}\n")

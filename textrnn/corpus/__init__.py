@@ -1,1 +1,0 @@
-"""Reading text and labelled data, and packing token ids into batches."""

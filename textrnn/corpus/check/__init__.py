@@ -1,5 +1,0 @@
-"""Looking labelled files over before anything is trained on them."""
-
-from textrnn.corpus.check.checking import CheckedFile, Report, check_files
-
-__all__ = ["CheckedFile", "Report", "check_files"]

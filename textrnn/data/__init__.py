@@ -1,0 +1,1 @@
+"""Files of text: reading, parsing, caching, splitting and batching."""

@@ -1,0 +1,223 @@
+"""Labelled text in blocks: a chunk of the file at a time, split in bulk; only a fault is looked for line by line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, repeat
+
+import numpy as np
+import numpy.typing as npt
+
+from textrnn.config import DataConfig, DataFormat
+from textrnn.data.formats import (
+    FASTTEXT_PREFIX,
+    Example,
+    OnFault,
+    find_fault,
+    find_format,
+    parse_lines,
+    refuse,
+    take_head,
+)
+from textrnn.data.labels import split_labels
+from textrnn.errors import DataError
+
+_PREFIX = FASTTEXT_PREFIX.encode()
+_EXAMPLES = 4096  # of a block at most, where they come one by one
+_BLOCK_BYTES = 1 << 20  # of their texts, at most
+
+Parts = tuple[Sequence[bytes], Sequence[bytes]]  # labels and texts
+Split = Callable[[bytes, "list[bytes]"], "Parts | None"]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Examples in a row: their labels and texts in UTF-8, and the lines of the file where they start.
+
+    Several labels of a text are joined by tabs.
+    """
+
+    labels: Sequence[bytes]
+    texts: list[bytes]
+    line_numbers: Sequence[int]
+
+
+class LabelTable:
+    """The labels of a file in the order in which they came, with their counts and first lines."""
+
+    def __init__(self) -> None:
+        self._index: dict[bytes, int] = {}
+        self._counts: npt.NDArray[np.int64] = np.zeros(0, np.int64)
+        self._first_lines: list[int] = []
+
+    def classify(self, block: Block) -> npt.NDArray[np.int32]:
+        """Return the number of each label of ``block``, which is counted."""
+        classes = self._look_up(block.labels)
+        if classes.size and classes.min() < 0:
+            for label, number in zip(block.labels, block.line_numbers, strict=True):
+                if label not in self._index:
+                    self._index[label] = len(self._index)
+                    self._first_lines.append(number)
+            classes = self._look_up(block.labels)
+        counts = np.bincount(classes, minlength=len(self._index))
+        counts[: len(self._counts)] += self._counts
+        self._counts = counts
+        return classes
+
+    def _look_up(self, labels: Sequence[bytes]) -> npt.NDArray[np.int32]:
+        return np.fromiter(map(self._index.get, labels, repeat(-1)), np.int32, len(labels))
+
+    def to_dict(self) -> dict[str, list[str] | list[int]]:
+        """Return the table as plain values for JSON."""
+        return {
+            "labels": [label.decode("utf-8") for label in self._index],
+            "counts": self._counts.tolist(),
+            "first_lines": self._first_lines,
+        }
+
+
+def parse_blocks(
+    path: str, chunks: Iterable[bytes], config: DataConfig, *, on_fault: OnFault = refuse
+) -> Iterator[Block]:
+    """Yield the examples of ``chunks``, which hold whole lines, in blocks; they are those of ``read_examples``.
+
+    Raises:
+        DataError: at the first fault, with its line, unless ``on_fault`` takes it; or there is no example.
+    """
+    chunks = iter(chunks)
+    blank: list[bytes] = []  # chunks before the first line that is not blank
+    first = None
+    for first in chunks:
+        if first.strip():
+            break
+        blank.append(first)
+    else:
+        first = None
+    start = [*blank, *([] if first is None else [first])]
+    kind = find_format(path, take_head(chain.from_iterable(map(_split_lines, start))), config)
+    examples = 0
+    for block in _parse(path, chain(start, chunks), config, kind=kind, on_fault=on_fault):
+        examples += len(block.texts)
+        yield block
+    if not examples:
+        raise DataError(path, None, "holds no labelled text")
+
+
+def _split_lines(chunk: bytes) -> list[bytes]:
+    lines = chunk.split(b"\n")
+    return [line[:-1] if line.endswith(b"\r") else line for line in lines] if b"\r" in chunk else lines
+
+
+def _parse(
+    path: str, chunks: Iterable[bytes], config: DataConfig, *, kind: DataFormat, on_fault: OnFault
+) -> Iterator[Block]:
+    split = _choose_split(kind, config)
+    if split is None:
+        lines = chain.from_iterable(map(_split_lines, chunks))
+        yield from _gather(parse_lines(path, lines, config, kind=kind, on_fault=on_fault))
+        return
+    labels: set[bytes] = set()  # that are labels
+    number = 1
+    for chunk in chunks:
+        lines_here = _split_lines(chunk)
+        parts = _split_in_bulk(chunk, lines_here, split, seen=labels, config=config) if number > 1 else None
+        if parts is not None:
+            yield Block(parts[0], list(parts[1]), range(number, number + len(lines_here)))
+        else:  # the file's first lines, a blank one, or a fault
+            examples = parse_lines(path, lines_here, config, kind=kind, start=number, on_fault=on_fault)
+            yield from _gather(examples)
+        number += len(lines_here)
+
+
+def _choose_split(kind: DataFormat, config: DataConfig) -> Split | None:
+    if kind == "fasttext":
+        return _split_fasttext_sets if config.multi_label else _split_fasttext
+    if kind == "tsv" and config.multi_label:
+        separator = config.label_separator
+        return partial(_split_tsv_sets, separator=None if separator is None else separator.encode("utf-8"))
+    return _split_tsv if kind == "tsv" else None
+
+
+def _split_in_bulk(
+    chunk: bytes, lines: list[bytes], split: Split, *, seen: set[bytes], config: DataConfig
+) -> Parts | None:
+    """Return labels and texts of ``lines``; None where they have to be looked at one by one."""
+    if not chunk.isascii():
+        try:
+            chunk.decode("utf-8")
+        except UnicodeDecodeError:
+            return None
+    parts = split(chunk, lines)
+    if parts is None:
+        return None
+    new = set(parts[0]) - seen
+    for label in new:
+        text = label.decode("utf-8")
+        if find_fault(split_labels(text) if config.multi_label else [text]):
+            return None
+    seen |= new
+    return parts
+
+
+def _split_tsv(chunk: bytes, lines: list[bytes]) -> Parts | None:
+    del chunk
+    labels, tabs, texts = zip(*[line.partition(b"\t") for line in lines], strict=True)
+    return (labels, texts) if all(tabs) else None
+
+
+def _split_tsv_sets(chunk: bytes, lines: list[bytes], *, separator: bytes | None) -> Parts | None:
+    parts = _split_tsv(chunk, lines)
+    if parts is None or _has_blank_line(*parts):
+        return None
+    labels, texts = parts
+    return (labels if separator is None else [label.replace(separator, b"\t") for label in labels]), texts
+
+
+def _has_blank_line(labels: Sequence[bytes], texts: Sequence[bytes]) -> bool:
+    return b"" in labels and not all(
+        label or text.decode("utf-8").strip() for label, text in zip(labels, texts, strict=True)
+    )
+
+
+def _split_fasttext_sets(chunk: bytes, lines: list[bytes]) -> Parts | None:
+    del chunk
+    labels, texts = [], []
+    for text in lines:
+        found = []
+        while (rest := text.lstrip(b" ")).startswith(_PREFIX):
+            label, _, text = rest.partition(b" ")  # noqa: PLW2901 - what is left of it
+            found.append(label[len(_PREFIX) :])
+        labels.append(b"\t".join(found))
+        texts.append(text)
+        if any(not label or b"\t" in label for label in found):
+            return None
+    return None if _has_blank_line(labels, texts) else (labels, texts)
+
+
+def _split_fasttext(chunk: bytes, lines: list[bytes]) -> Parts | None:
+    if chunk.count(_PREFIX) != len(lines):  # a line without one, or with more
+        return None
+    labels, _, texts = zip(*[line.partition(b" ") for line in lines], strict=True)
+    if not all(label.startswith(_PREFIX) for label in labels):
+        return None
+    return [label[len(_PREFIX) :] for label in labels], texts
+
+
+def _gather(examples: Iterable[Example]) -> Iterator[Block]:
+    labels: list[bytes] = []
+    texts: list[bytes] = []
+    numbers: list[int] = []
+    size = 0
+    for example in examples:
+        text = example.text.encode("utf-8")
+        labels.append(example.label.encode("utf-8"))
+        texts.append(text)
+        numbers.append(example.line_number)
+        size += len(text)
+        if len(texts) == _EXAMPLES or size >= _BLOCK_BYTES:
+            yield Block(labels, texts, numbers)
+            labels, texts, numbers, size = [], [], [], 0
+    if texts:
+        yield Block(labels, texts, numbers)

@@ -1,0 +1,1 @@
+"""Several runs from one config: cross-validation, seeds, search."""

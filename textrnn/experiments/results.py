@@ -1,0 +1,94 @@
+"""What the runs of a study gave, and their mean and deviation."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from textrnn.evaluation.labelled_file import score
+from textrnn.inference.engine import Engine
+from textrnn.reporter import EpochRecord
+from textrnn.training.train import Outcome
+
+Scores = dict[str, float]
+
+_NO_METRICS = {"epoch", "step", "loss", "valid_loss", "network_loss", "lr", "seconds", "tokens_per_second", "best"}
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run: its best epoch, and the metrics of that on valid and on ``data.test``, where there is one.
+
+    Metrics are in [0, 1], ``loss`` in nats a text.
+    """
+
+    epoch: int
+    valid: Scores
+    test: Scores | None = None
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The mean of some runs, and their standard deviation (with n - 1; 0 of a single one)."""
+
+    mean: float
+    deviation: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """All runs of a study by name, the one that is best by ``metric`` on valid, and means and deviations."""
+
+    kind: str
+    metric: str
+    best: str
+    valid: dict[str, Spread]
+    test: dict[str, Spread] | None
+    runs: dict[str, Result]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return this as plain values for JSON."""
+        return asdict(self)
+
+
+def collect(outcome: Outcome) -> Result:
+    """Return what a run gave; the saved model is scored on ``data.test``."""
+    record, data = outcome.best, outcome.config.data
+    test = None
+    if data.test is not None:
+        found = score(Engine.load(outcome.folder), data.test, data).to_dict()
+        test = {name: found[name] for name in take_metrics(record) if found.get(name) is not None}
+    return Result(record.epoch, take_metrics(record), test)
+
+
+def take_metrics(record: EpochRecord) -> Scores:
+    """Return the metrics on valid of an epoch, and its loss on valid as ``loss``."""
+    metrics = {name: value for name, value in vars(record).items() if name not in _NO_METRICS}
+    return {**metrics, "loss": record.valid_loss}
+
+
+def summarize(kind: str, metric: str, runs: Mapping[str, Result]) -> Summary:
+    """Return the summary of ``runs``; of equals the first is the best."""
+    sign = -1 if metric == "loss" else 1
+    best = max(runs, key=lambda name: sign * runs[name].valid[metric])
+    tests = [run.test for run in runs.values() if run.test is not None]
+    valid = _spread([run.valid for run in runs.values()])
+    return Summary(kind, metric, best, valid, _spread(tests) if tests else None, dict(runs))
+
+
+def _spread(scores: Sequence[Scores]) -> dict[str, Spread]:
+    names = [name for name in scores[0] if all(name in other for other in scores)]
+    columns = {name: [score[name] for score in scores] for name in names}
+    return {
+        name: Spread(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0)
+        for name, values in columns.items()
+    }
+
+
+def format_score(metric: str, value: float, deviation: float | None = None) -> str:
+    """Return a metric as people read it: ``macro F1 87.89 %``, or with a deviation ``macro F1 87.89 ± 0.42 %``."""
+    factor, digits, unit = (1, 4, "") if metric == "loss" else (100, 2, " %")
+    spread = "" if deviation is None else f" ± {factor * deviation:.{digits}f}"
+    return f"{metric.replace('_f1', ' F1')} {factor * value:.{digits}f}{spread}{unit}"

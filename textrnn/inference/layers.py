@@ -1,0 +1,192 @@
+"""The recurrent layers of :mod:`textrnn.models`, for prediction; each gives what its torch twin gives in evaluation.
+
+A layer is a projection, which looks at every row by itself, and a recurrence over what it gives. The first layer's
+projection depends on the piece alone: :meth:`Layer.run` takes a table of what it gives for all pieces.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from textrnn.config import ModelConfig
+from textrnn.inference import Precision
+from textrnn.inference.linear import Product
+from textrnn.inference.pooling import Array, normalize, sigmoid
+from textrnn.ops import rnn_forward
+from textrnn.ops.sru import cpu
+from textrnn.ops.time_major import Index, reverse_rows, time_major
+
+Ids = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class Packing:
+    """Sequences end to end with ``offsets`` (B+1,) int64, none empty.
+
+    ``rows`` (N,) int32, where it is not None, has the row of a table that each token stands for.
+    """
+
+    offsets: Index
+    rows: Ids | None = None
+
+    @cached_property
+    def orders(self) -> tuple[Index, Index]:
+        """The tokens in the order of time, for each direction: (N,) each."""
+        return self._timed[1], reverse_rows(self.offsets)[self._timed[1]]
+
+    @cached_property
+    def steps(self) -> list[slice]:
+        """Where each step is, in that order."""
+        ends = np.cumsum(self._timed[2]).tolist()
+        return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+
+    @cached_property
+    def _timed(self) -> tuple[Index, Index, Index]:
+        return time_major(self.offsets)
+
+    def look_up(self, x: Array) -> Array:
+        """Return the row of ``x`` for each token (N, ...)."""
+        return x if self.rows is None else x[self.rows]
+
+
+class Layer(ABC):
+    """One layer, with its weights as they are named in its module; ``width`` is that of what it projects to."""
+
+    width: int
+
+    def __init__(self, weights: Mapping[str, Array], config: ModelConfig, *, product: Product) -> None:
+        self._norm = (weights["norm.weight"], weights["norm.bias"]) if config.layer_norm else None
+        self._product = product
+
+    def project(self, x: Array, *, threads: int) -> Array:
+        """Map rows ``x`` (N, width) to what the recurrence reads, (N, directions * blocks * hidden)."""
+        normed = x if self._norm is None else normalize(x, *self._norm, threads=threads)
+        return self._product(normed, threads=threads)
+
+    def run(self, x: Array, packing: Packing, *, projected: Array | None = None, threads: int) -> Array:
+        """Map ``x`` to (N, directions * hidden); ``projected`` is what :meth:`project` gives for it.
+
+        Where the packing has rows, ``x`` (V, width) and ``projected`` are tables of theirs.
+        """
+        if projected is None:
+            projected = self.project(x, threads=threads)
+        return self._recur(projected, x, packing, threads=threads)
+
+    @abstractmethod
+    def _recur(self, projected: Array, x: Array, packing: Packing, *, threads: int) -> Array: ...
+
+
+class SRU(Layer):
+    """See docs/sru.md for the equations."""
+
+    def __init__(self, weights: Mapping[str, Array], config: ModelConfig, precision: Precision) -> None:
+        super().__init__(weights, config, product=Product(weights["weight"], precision))
+        self._v, self._b = weights["v"], weights["b"]
+        self.width = int(weights["weight"].shape[1])
+        self._alpha = np.float32(np.sqrt(1 + 2 * np.exp(config.highway_bias)))
+
+    def _recur(self, projected: Array, x: Array, packing: Packing, *, threads: int) -> Array:
+        K, _, D = self._v.shape
+        N, B = int(packing.offsets[-1]), len(packing.offsets) - 1
+        u = projected.reshape(len(projected), K, -1, D)
+        h = np.empty((N, K, D), np.float32)
+        if cpu.load_native().library is None:
+            self._walk(packing.look_up(u), packing.look_up(x), packing, h=h)
+            return h.reshape(N, K * D)
+        G = u.shape[2]
+        cpu.run(
+            "forward",
+            sizes=(N, B, K, G, D),
+            alpha=float(self._alpha),
+            threads=threads,
+            **{"offsets": packing.offsets, "rows": packing.rows, "u": u, "x": x if G == 3 else None},
+            **{"v": self._v, "b": self._b, "h": h, "final": np.empty((B, K, D), np.float32)},
+        )
+        return h.reshape(N, K * D)
+
+    def _walk(self, u: Array, x: Array, packing: Packing, *, h: Array) -> None:
+        v, b = self._v, self._b
+        N, K, G, D = u.shape
+        for k in range(K):
+            order = packing.orders[k]
+            ut = u[order, k]
+            c = np.zeros((packing.steps[0].stop, D), np.float32)
+            states, previous = np.empty((N, D), np.float32), np.empty((N, D), np.float32)
+            forget = ut[:, 1] + b[k, 0]
+            for step in packing.steps:
+                c = c[: step.stop - step.start]
+                previous[step] = c
+                f = sigmoid(forget[step] + v[k, 0] * c)
+                c = f * c + (1 - f) * ut[step, 0]
+                states[step] = c
+            r = sigmoid(ut[:, 2] + v[k, 1] * previous + b[k, 1])
+            highway = ut[:, 3] if G == 4 else self._alpha * x.reshape(N, K, D)[order, k]
+            h[order, k] = r * states + (1 - r) * highway
+
+
+class RNN(Layer):
+    """GRU and LSTM, with torch's equations and its order of gates; both directions' are one product."""
+
+    def __init__(self, weights: Mapping[str, Array], config: ModelConfig, precision: Precision) -> None:
+        ends = ("l0", "l0_reverse")[: 2 if config.bidirectional else 1]
+        parts = {
+            name: [weights[f"rnn.{name}_{end}"] for end in ends]
+            for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        }
+        weight_ih = np.concatenate(parts["weight_ih"]).T
+        super().__init__(weights, config, product=Product(weight_ih, precision))
+        self._cell = config.cell
+        self._step = {"gru": _step_gru, "lstm": _step_lstm}[config.cell]
+        self.width = weight_ih.shape[1]
+        self._bias_ih = np.concatenate(parts["bias_ih"])
+        self._weight_hh, self._bias_hh = np.stack(parts["weight_hh"]), np.stack(parts["bias_hh"])
+
+    def project(self, x: Array, *, threads: int) -> Array:
+        """Map rows ``x`` (N, width) to the gates' part of them, with its bias."""
+        gates = super().project(x, threads=threads)
+        gates += self._bias_ih
+        return gates
+
+    def _recur(self, projected: Array, x: Array, packing: Packing, *, threads: int) -> Array:
+        del x
+        K, width, D = self._weight_hh.shape
+        gates = projected.reshape(-1, K, width)
+        if rnn_forward.is_available():
+            weights = {"weight_hh": self._weight_hh, "bias_hh": self._bias_hh}
+            return rnn_forward.run(self._cell, gates, packing.offsets, rows=packing.rows, **weights, threads=threads)
+        gates = packing.look_up(gates)
+        h = np.empty((len(gates), K, D), np.float32)
+        for k, recurrent in enumerate(self._weight_hh.swapaxes(1, 2)):
+            order = packing.orders[k]
+            timed = gates[order, k]
+            state = [np.zeros((packing.steps[0].stop, D), np.float32) for _ in range(2)]
+            for step in packing.steps:
+                state = [value[: step.stop - step.start] for value in state]
+                state = self._step(timed[step], state[0] @ recurrent + self._bias_hh[k], state)
+                h[order[step], k] = state[0]
+        return h.reshape(len(gates), K * D)
+
+
+def _step_gru(outer: Array, inner: Array, state: list[Array]) -> list[Array]:
+    D = state[0].shape[1]
+    rz = sigmoid(outer[:, : 2 * D] + inner[:, : 2 * D])
+    n = np.tanh(outer[:, 2 * D :] + rz[:, :D] * inner[:, 2 * D :])
+    return [n + rz[:, D:] * (state[0] - n), state[1]]
+
+
+def _step_lstm(outer: Array, inner: Array, state: list[Array]) -> list[Array]:
+    D = state[0].shape[1]
+    i, f, g, o = np.split(outer + inner, [D, 2 * D, 3 * D], axis=1)
+    c = sigmoid(f) * state[1] + sigmoid(i) * np.tanh(g)
+    return [sigmoid(o) * np.tanh(c), c]
+
+
+def make_layer(weights: Mapping[str, Array], config: ModelConfig, precision: Precision) -> Layer:
+    """Return the layer of ``config``'s cell, whose product of rows and weights is made in ``precision``."""
+    return SRU(weights, config, precision) if config.cell == "sru" else RNN(weights, config, precision)

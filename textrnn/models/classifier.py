@@ -1,0 +1,92 @@
+"""The network: embed, encode, pool, and one score per class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from textrnn.models.pooling import SequencePool
+from textrnn.models.rnn import PackedRNN
+from textrnn.models.sru import SRU
+from textrnn.ops.dropout import dropout
+
+
+class Classifier(nn.Module):
+    """A recurrent text classifier over packed batches.
+
+    Args:
+        vocab_size: rows of the embedding (V).
+        classes: scores per text (C).
+        cell: gru, sru or lstm.
+        layers: recurrent layers.
+        hidden: width of a layer, per direction.
+        embedding: width of the embedding.
+        bidirectional: read each text in both directions.
+        pooling: last, max, mean, max+mean or attention.
+        dropout: share of values dropped on embeddings, between layers and before the last product, in training.
+        variational_dropout: on embeddings and between layers, drop the same columns in all steps of a text.
+        layer_norm: normalise the input of each recurrent layer.
+        highway_bias: SRU only, see :class:`textrnn.models.sru.SRU`.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        classes: int,
+        *,
+        cell: str,
+        layers: int,
+        hidden: int,
+        embedding: int,
+        bidirectional: bool,
+        pooling: str,
+        dropout: float,
+        variational_dropout: bool,
+        layer_norm: bool,
+        highway_bias: float,
+    ) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocab_size, embedding)
+        self.dropout, self.variational = dropout, variational_dropout
+        self.layers = nn.ModuleList()
+        width = embedding
+        for _ in range(layers):
+            layer: SRU | PackedRNN
+            if cell == "sru":
+                layer = SRU(
+                    width, hidden, bidirectional=bidirectional, highway_bias=highway_bias, layer_norm=layer_norm
+                )
+            else:
+                layer = PackedRNN(cell, width, hidden, bidirectional=bidirectional, layer_norm=layer_norm)
+            self.layers.append(layer)
+            width = layer.output_size
+        self.pool = SequencePool(pooling, width, bidirectional=bidirectional)
+        self.head = nn.Linear(self.pool.output_size, classes)
+
+    def forward(self, ids: Tensor, offsets: Tensor) -> Tensor:
+        """Map ``ids`` (N,) int32 with ``offsets`` (B+1,) int64, no sequence empty, to scores (B, C) before softmax."""
+        return self.score(self.embedding(ids), offsets)
+
+    def score(self, x: Tensor, offsets: Tensor) -> Tensor:
+        """Map the vectors ``x`` (N, embedding) of the pieces to scores (B, C), as :meth:`forward` does."""
+        p = self.dropout if self.training else 0.0
+        for layer in self.layers:
+            x = layer(x, offsets, p, variational=self.variational)
+        scores: Tensor = self.head(dropout(self.pool(x, offsets), p))
+        return scores
+
+    def network(self) -> dict[str, nn.Parameter]:
+        """Return all parameters by name but for the embedding's."""
+        return {name: value for name, value in self.named_parameters() if value is not self.embedding.weight}
+
+    def export_weights(self) -> dict[str, npt.NDArray[np.float32]]:
+        """Return a copy of every parameter by name, as float32 arrays."""
+        return {name: value.detach().float().cpu().numpy().copy() for name, value in self.state_dict().items()}
+
+    def import_weights(self, weights: Mapping[str, npt.NDArray[np.float32]]) -> None:
+        """Set every parameter from what :meth:`export_weights` gave."""
+        self.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in weights.items()})

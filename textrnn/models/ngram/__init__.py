@@ -1,0 +1,1 @@
+"""A linear model over n-grams of words and characters."""

@@ -1,0 +1,86 @@
+"""Calling the C++ library on n-grams; what it refuses is a ValueError. ``native/ngrams.h`` has the layouts."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from textrnn.ops.sru import cpu
+
+Array = npt.NDArray[Any]
+Spelled = tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]
+"""The fields of a ``Spelling``: codes (P,), offsets (V+1,)."""
+
+REFUSED = "offsets should rise from 0 to the number of ids, and ids be of the spelling's vocabulary"
+SLOT = np.dtype(np.uint64)
+
+_TEXTS = struct.Struct("@4q4P")
+_LINEAR = struct.Struct("@3q3P")
+
+
+def is_available() -> bool:
+    """Return whether the library is there."""
+    return cpu.load_native().library is not None
+
+
+def hash_ngrams(
+    ids: Array, offsets: Array, spelling: Spelled, *, threads: int | None
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+    """Return what :func:`textrnn.models.ngram.features.hash_ngrams` does."""
+    texts, held = _pack(ids, offsets, spelling)
+    bounds = np.zeros(len(offsets), np.int64)
+    counts = np.empty(len(offsets) - 1, np.int64)
+    _call("ngram_counts", texts, cpu.address(counts), threads=threads)
+    np.cumsum(counts, out=bounds[1:])
+    keys = np.empty(int(bounds[-1]), np.uint32)
+    _call("ngram_keys", texts, cpu.address(bounds), cpu.address(keys), threads=threads)
+    del held  # until here
+    return keys, bounds
+
+
+def build_slots(keys: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint64] | None:
+    """Return a hash table (S,) uint64 of ``keys`` (F,), or None where they lie so that it would be slow."""
+    size = 16
+    while size < 4 * len(keys):
+        size *= 2
+    slots = np.zeros(size, SLOT)
+    keys = np.ascontiguousarray(keys, np.uint32)
+    library = cpu.load_native().library
+    assert library is not None
+    status = library.textrnn_ngram_slots(cpu.address(keys), len(keys), cpu.address(slots), size)
+    return None if status else slots
+
+
+def score(
+    ids: Array, offsets: Array, spelling: Spelled, *, table: tuple[Array, Array, Array], threads: int | None
+) -> npt.NDArray[np.float32]:
+    """Return the scores (B, C) float32 of texts by ``table``: slots (S,), values (F, 1+C) and bias (C,) float32."""
+    slots, values, bias = table
+    texts, held = _pack(ids, offsets, spelling)
+    scores = np.empty((len(offsets) - 1, len(bias)), np.float32)
+    linear = _LINEAR.pack(
+        len(values), len(bias), len(slots), cpu.address(slots), cpu.address(values), cpu.address(bias)
+    )
+    _call("ngram_scores", texts, linear, cpu.address(scores), threads=threads)
+    del held
+    return scores
+
+
+def _pack(ids: Array, offsets: Array, spelling: Spelled) -> tuple[bytes, list[Array]]:
+    """Return the struct, and the arrays that it points to."""
+    codes, starts = spelling
+    if len(offsets) == 0 or len(starts) == 0:
+        raise ValueError(REFUSED)
+    wanted = ((ids, np.int32), (offsets, np.int64), (codes, np.uint32), (starts, np.int64))
+    held: list[Array] = [np.ascontiguousarray(array, dtype) for array, dtype in wanted]
+    sizes = (len(ids), len(offsets) - 1, len(starts) - 1, len(codes))
+    return _TEXTS.pack(*sizes, *map(cpu.address, held)), held
+
+
+def _call(name: str, *arguments: int | bytes, threads: int | None) -> None:
+    library = cpu.load_native().library
+    status = getattr(library, f"textrnn_{name}")(*arguments, threads or cpu.default_threads())
+    cpu.check(status, refused=REFUSED)

@@ -1,0 +1,1 @@
+"""The C++ library and the one module that calls it."""

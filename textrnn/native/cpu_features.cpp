@@ -1,0 +1,51 @@
+#include "cpu_features.h"
+
+#if defined(TEXTRNN_X86)
+#if defined(_MSC_VER)
+#include <intrin.h>
+#else
+#include <cpuid.h>
+#endif
+
+namespace textrnn {
+
+#if defined(_MSC_VER)
+bool has_avx2() {
+  int info[4];
+  __cpuid(info, 1);
+  const bool enabled = (info[2] & (1 << 27)) && (_xgetbv(0) & 0x6) == 0x6, fma = info[2] & (1 << 12);
+  __cpuidex(info, 7, 0);
+  return enabled && fma && (info[1] & (1 << 5));
+}
+bool has_avx512() {
+  if (!has_avx2() || (_xgetbv(0) & 0xe6) != 0xe6) return false;
+  int info[4];
+  __cpuidex(info, 7, 0);
+  const int wanted = (1 << 16) | (1 << 17) | (1 << 30) | int(1u << 31);  // f, dq, bw, vl
+  return (info[1] & wanted) == wanted;
+}
+bool has_bfloat16() { return false; }  // these are not compiled there
+bool has_amx() { return false; }
+bool has_int8() { return false; }
+#else
+bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+bool has_avx512() {
+  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+}
+bool has_bfloat16() {
+  unsigned a, b, c, d;
+  return has_avx512() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & (1u << 5));
+}
+bool has_amx() {
+  unsigned a, b, c, d;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & (1u << 22));
+}
+bool has_int8() {
+  unsigned a, b, c, d;
+  return has_avx512() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (c & (1u << 11));
+}
+#endif
+
+}  // namespace textrnn
+#endif

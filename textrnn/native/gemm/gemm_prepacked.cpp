@@ -1,0 +1,141 @@
+// Products of float32 rows with a matrix that was packed once, in float32, bfloat16 or int8. Rows are converted by the
+// block, then a strip of them meets the panels that the cache holds, as in panels.cpp. An entry of c is one sum in the
+// order of K: it depends neither on the other rows and columns nor on how the work is shared out. This file is compiled once for each
+// element, of TEXTRNN_ELEMENT bytes, with the instructions that multiply it, and uses nothing of the standard library, as
+// kernels.cpp.
+//
+// In int8 a column of b is rounded to multiples of its largest entry / 127, and so is each row of x; their integers are
+// multiplied without error and the sum is scaled by both. The instruction wants one factor unsigned, so 128 is added to
+// those of x, and what that adds to a sum is in PackedProduct::first, where sums begin.
+#include <immintrin.h>
+
+#include <cstdint>
+
+#include "compiler.h"
+#include "nn/float_types.h"
+#include "gemm/gemm.h"
+#include "gemm/microkernel.h"
+
+namespace textrnn {
+namespace {
+
+#if TEXTRNN_ELEMENT == 1
+
+using Element = int8_t;
+using Sum = Integers;
+
+constexpr uint32_t kInfinity = 0x7f800000;  // and what is no number is above it
+constexpr float kLeast = 0x1p-120f;         // its reciprocal times 127 is finite; rows below it count as zeros
+
+// Writes the integers of a row, and returns what 1 stands for in it: what is no number if the row holds one that is not
+// finite.
+INLINE float convert(const float* x, int64_t K, char* to) {
+  __m512i highest = _mm512_setzero_si512();  // magnitudes are in the order of their bits
+  for (int64_t k = 0; k < K; k += 16) {
+    const __m512i bits = _mm512_maskz_loadu_epi32(first(K - k), x + k);
+    highest = _mm512_max_epu32(highest, _mm512_and_si512(bits, _mm512_set1_epi32(0x7fffffff)));
+  }
+  const uint32_t bits = _mm512_reduce_max_epu32(highest);
+  const float largest = float_of(bits);
+  const __m512 factor = _mm512_set1_ps(bits < kInfinity && largest >= kLeast ? 127.0f / largest : 0.0f);
+  for (int64_t k = 0; k < K; k += 16) {
+    const __m512 part = _mm512_maskz_loadu_ps(first(K - k), x + k);
+    const __m128i rounded = _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(part, factor)));
+    _mm_store_si128(reinterpret_cast<__m128i*>(to + k), _mm_xor_si128(rounded, _mm_set1_epi8(-128)));  // + 128
+  }
+  return bits < kInfinity ? largest / 127.0f : float_of(kInfinity + 1);
+}
+
+INLINE Sum begin(const PackedProduct& p, int64_t column) { return (Sum)_mm512_loadu_si512(p.first + column); }
+INLINE __m512 end(const PackedProduct& p, int64_t column, float scale, Sum sum) {
+  // the row's last: weights are moderate, and so what is between overflows only where the result does
+  const __m512 of_column = _mm512_mul_ps(_mm512_cvtepi32_ps((__m512i)sum), _mm512_loadu_ps(p.scales + column));
+  return _mm512_mul_ps(of_column, _mm512_set1_ps(scale));
+}
+
+#else
+
+using Sum = __m512;
+
+INLINE Sum begin(const PackedProduct&, int64_t) { return _mm512_setzero_ps(); }
+INLINE __m512 end(const PackedProduct&, int64_t, float, Sum sum) { return sum; }
+
+#if TEXTRNN_ELEMENT == 2
+
+using Element = BFloat16;
+
+INLINE float convert(const float* x, int64_t K, char* to) {
+  for (int64_t k = 0; k < K; k += 32) {
+    const __m512 low = _mm512_maskz_loadu_ps(first(K - k), x + k);
+    const __m512 high = _mm512_maskz_loadu_ps(first(K - k - 16), x + smaller(k + 16, K));
+    _mm512_store_si512(to + 2 * k, (__m512i)_mm512_cvtne2ps_pbh(high, low));
+  }
+  return 1;
+}
+
+#else
+
+using Element = float;
+
+#endif
+#endif
+
+static_assert(sizeof(Element) == TEXTRNN_ELEMENT);
+
+struct Rows {
+  Strip at;
+  const float* scales;
+};
+
+template <int R>
+INLINE void multiply_tile(const PackedProduct& p, int64_t steps, Rows rows, int64_t column, float* c) {
+  Sum sums[R][2];
+  UNROLL
+  for (int r = 0; r < R; ++r) sums[r][0] = begin(p, column), sums[r][1] = begin(p, column + kHalf);
+  UNROLL
+  for (int r = 0; r < R; ++r) {  // c comes to the cache while its sums are made: a large one is not there
+    _mm_prefetch(reinterpret_cast<const char*>(c + r * p.N + column), _MM_HINT_T0);
+    _mm_prefetch(reinterpret_cast<const char*>(c + r * p.N + column + kHalf), _MM_HINT_T0);
+  }
+  add_steps<Element>(steps, rows.at, {p.panels + column / kTileColumns * steps * kStepBytes, kStepBytes}, sums);
+  const __mmask16 in_left = first(p.N - column), in_right = first(p.N - column - kHalf);
+  UNROLL
+  for (int r = 0; r < R; ++r) {
+    const float scale = rows.scales ? rows.scales[r] : 1;
+    _mm512_mask_storeu_ps(c + r * p.N + column, in_left, end(p, column, scale, sums[r][0]));
+    _mm512_mask_storeu_ps(c + r * p.N + column + kHalf, in_right, end(p, column + kHalf, scale, sums[r][1]));
+  }
+}
+
+// A strip of `count` rows, R at most: a tile for each number, since the rows of a short text fill a strip or two.
+template <int R>
+void multiply_strip(const PackedProduct& p, int64_t steps, Rows rows, int64_t count, int64_t column, float* c) {
+  if (count == R) return multiply_tile<R>(p, steps, rows, column, c);
+  if constexpr (R > 1) multiply_strip<R - 1>(p, steps, rows, count, column, c);
+}
+
+void multiply(const PackedProduct& p, int64_t row, int64_t last_row, [[maybe_unused]] char* scratch) {
+  const int64_t steps = (p.K + kDepth<Element> - 1) / kDepth<Element>, count = last_row - row;
+  Rows rows = {{reinterpret_cast<const char*>(p.x + row * p.K), p.K * 4, 4}, nullptr};
+#if TEXTRNN_ELEMENT < 4
+  const int64_t bytes = packed_row_bytes(p);
+  float* const scales = reinterpret_cast<float*>(scratch + kPackedRows * bytes);
+  for (int64_t i = 0; i < count; ++i) scales[i] = convert(p.x + (row + i) * p.K, p.K, scratch + i * bytes);
+  rows = {{scratch, bytes, 4}, scales};
+#endif
+  const int64_t strips = (count + kTileRows - 1) / kTileRows, height = (count + strips - 1) / strips;  // about the same
+  const int64_t width = (kCache / (steps * kStepBytes + 1) + 1) * kTileColumns;
+  for (int64_t from = 0; from < p.N; from += width)
+    for (int64_t i = 0; i < count; i += height) {
+      const Rows strip = {{rows.at.at + i * rows.at.row, rows.at.row, 4}, rows.scales ? rows.scales + i : nullptr};
+      for (int64_t column = from; column < smaller(from + width, p.N); column += kTileColumns)
+        multiply_strip<int(kTileRows)>(p, steps, strip, smaller(height, count - i), column, p.c + (row + i) * p.N);
+    }
+}
+
+}  // namespace
+
+extern MultiplyPacked* const TEXTRNN_SYMBOL(packed_, TEXTRNN_LEVEL);
+MultiplyPacked* const TEXTRNN_SYMBOL(packed_, TEXTRNN_LEVEL) = multiply;
+
+}  // namespace textrnn

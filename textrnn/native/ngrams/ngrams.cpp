@@ -1,0 +1,252 @@
+#include "ngrams/ngrams.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "compiler.h"
+
+namespace textrnn {
+namespace {
+
+// As in features.py.
+constexpr int kLongest = 6, kShortestAcross = 3, kKinds = 3, kKindBits = 30;
+constexpr uint32_t kBlank = 0x2581, kAcross = 0x40000000u, kWords = 0x80000000u;
+constexpr double kFactors[kKinds] = {1.0, 0.5, 1.0};  // as in table.py
+constexpr uint64_t kPower = 0xDAC8DC4917B45A3Du, kSalt = 0x39643AEB745FCB87u, kWordSalt = 0x2301531EA91AC263u;
+constexpr uint64_t kAcrossSalt = 0x6C1F2B9D4E83A705u;
+constexpr uint64_t kPairFirst = 0x7BF7B06DBE1E1B5Du, kPairSecond = 0x434AF8C5F5423E09u;
+constexpr uint64_t kBegin = 0xD450D8653459D86Bu, kEnd = 0x9AB21290D1EB8FE7u;
+constexpr uint64_t kMixFirst = 0x5EF3F4DCCCA7B2C1u, kMixSecond = 0x3C8C17F82B5C3331u;
+
+INLINE uint64_t mix(uint64_t x) {
+  x = (x ^ (x >> 30)) * kMixFirst;
+  x = (x ^ (x >> 27)) * kMixSecond;
+  return x ^ (x >> 31);
+}
+
+// The upper 30 bits of mix(x), which its last step does not change.
+INLINE uint32_t to_key(uint64_t x) {
+  x = (x ^ (x >> 30)) * kMixFirst;
+  return uint32_t(((x ^ (x >> 27)) * kMixSecond) >> (64 - kKindBits));
+}
+
+INLINE uint32_t to_pair(uint64_t first, uint64_t second) {
+  return kWords | to_key(first * kPairFirst + second * kPairSecond);
+}
+
+// The keys of the windows of up to `longest` code points that begin at `code`, of `shortest` at least.
+template <int longest>
+INLINE uint32_t* put_windows(const uint32_t* code, int shortest, uint32_t* to) {
+  uint64_t sum = 0, power = 1, salt = kSalt;
+  UNROLL
+  for (int n = 1; n <= longest; ++n, power *= kPower, salt += kSalt) {
+    sum += (uint64_t(code[n - 1]) + 1) * power;
+    if (n >= shortest) *to++ = to_key(sum + salt);
+  }
+  return to;
+}
+
+// Gives the keys of the word `code[1]` to `code[size - 2]`, which has a blank on both sides. Returns the word's hash.
+template <class Sink>
+uint64_t put_word(const uint32_t* code, int64_t size, uint64_t before, Sink& sink) {
+  uint64_t hash = kWordSalt, power = 1;
+  for (int64_t i = 1; i + 1 < size; ++i, power *= kPower) hash += (uint64_t(code[i]) + 1) * power;
+  hash = mix(hash);
+  uint32_t* to = sink.make_room();
+  to[0] = kWords | uint32_t(hash >> (64 - kKindBits)), to[1] = to_pair(before, hash);
+  sink.next = to + 2;
+  for (int64_t i = 0; i + 1 < size; ++i) {
+    const int shortest = i ? 1 : 2;  // a blank alone says nothing
+    to = sink.make_room();
+    switch (size - i) {
+      case 2: sink.next = put_windows<2>(code + i, shortest, to); break;
+      case 3: sink.next = put_windows<3>(code + i, shortest, to); break;
+      case 4: sink.next = put_windows<4>(code + i, shortest, to); break;
+      case 5: sink.next = put_windows<5>(code + i, shortest, to); break;
+      default: sink.next = put_windows<kLongest>(code + i, shortest, to);
+    }
+  }
+  return hash;
+}
+
+// Writes to `line` the words of a text with one blank between them, one before and one behind; nothing without words.
+void spell(const Texts& texts, int64_t text, std::vector<uint32_t>& line) {
+  line.assign(1, kBlank);
+  for (int64_t i = texts.offsets[text]; i < texts.offsets[text + 1]; ++i) {
+    const int64_t* const piece = texts.spelling + texts.ids[i];
+    for (int64_t at = piece[0]; at < piece[1]; ++at)
+      if (texts.codes[at] != kBlank || line.back() != kBlank) line.push_back(texts.codes[at]);
+  }
+  if (line.size() == 1)
+    line.clear();
+  else if (line.back() != kBlank)
+    line.push_back(kBlank);
+}
+
+// Calls `of_word(codes, size)` for each word of a line, with a blank on both sides.
+template <class OfWord>
+void walk(const std::vector<uint32_t>& line, const OfWord& of_word) {
+  int64_t start = 0;
+  for (int64_t i = 1; i < int64_t(line.size()); ++i) {
+    if (line[size_t(i)] != kBlank) continue;
+    of_word(line.data() + start, i - start + 1);
+    start = i;
+  }
+}
+
+// Calls `of_place(codes, shortest, longest)` for each place of a line where windows across words begin.
+template <class OfPlace>
+void walk_across(const std::vector<uint32_t>& line, const OfPlace& of_place) {
+  const int64_t size = int64_t(line.size());
+  for (int64_t i = 0, blank = 0; i < size; ++i) {  // `blank`: the first one behind i
+    if (blank <= i)
+      for (blank = i + 1; blank < size && line[size_t(blank)] != kBlank;) ++blank;
+    const int64_t shortest = std::max<int64_t>(blank - i + 2, kShortestAcross), longest = std::min<int64_t>(size - i, kLongest);
+    if (shortest <= longest) of_place(line.data() + i, int(shortest), int(longest));
+  }
+}
+
+template <class Sink>
+void put_text(const Texts& texts, int64_t text, std::vector<uint32_t>& line, Sink& sink) {
+  spell(texts, text, line);
+  if (line.empty()) return;
+  uint64_t before = kBegin;
+  walk(line, [&](const uint32_t* code, int64_t size) { before = put_word(code, size, before, sink); });
+  *sink.make_room() = to_pair(before, kEnd), ++sink.next;
+  walk_across(line, [&](const uint32_t* code, int shortest, int longest) {
+    uint32_t* to = sink.make_room();
+    uint64_t sum = 0, power = 1, salt = kAcrossSalt;
+    for (int n = 1; n <= longest; ++n, power *= kPower, salt += kAcrossSalt) {
+      sum += (uint64_t(code[n - 1]) + 1) * power;
+      if (n >= shortest) *to++ = kAcross | to_key(sum + salt);
+    }
+    sink.next = to;
+  });
+}
+
+// Where keys go that are wanted: there is room.
+struct Output {
+  uint32_t* next;
+  uint32_t* make_room() { return next; }
+};
+
+// Looks keys up, many together so that the memory's latency is not waited for, and adds up what they stand for.
+class Sums {
+ public:
+  Sums(const Linear& linear) : linear_(linear), width_(linear.C + 1), sums_(size_t(kKinds * width_)) {}
+
+  uint32_t* next = keys_;
+  uint32_t* make_room() {
+    if (next > keys_ + kKeys - kLongest) flush();
+    return next;
+  }
+
+  // Write the scores (C,) of the text whose keys came, and begin with another.
+  void finish(float* scores) {
+    flush();
+    double norms[kKinds];
+    for (int kind = 0; kind < kKinds; ++kind) {
+      const double square = sums_[size_t(kind * width_)];
+      norms[kind] = square > 0 ? std::sqrt(square) : 1;
+    }
+    for (int64_t i = 0; i < linear_.C; ++i) {
+      double score = double(linear_.bias[i]);
+      for (int kind = kKinds - 1; kind >= 0; --kind)
+        score += kFactors[kind] * (sums_[size_t(kind * width_ + i + 1)] / norms[kind]);
+      scores[i] = float(score);
+    }
+    std::fill(sums_.begin(), sums_.end(), 0.0);
+  }
+
+ private:
+  static constexpr int kKeys = 1024, kAhead = 24;
+
+  void flush() {
+    const int n = int(next - keys_);
+    next = keys_;
+    const uint64_t mask = uint64_t(linear_.S) - 1;
+    const uint64_t* const slots = linear_.slots;
+    for (int i = 0; i < std::min(n, kAhead); ++i) PREFETCH(slots + (keys_[i] & mask));
+    int found = 0;
+    for (int i = 0; i < n; ++i) {
+      PREFETCH(slots + (keys_[std::min(i + kAhead, n - 1)] & mask));
+      const uint32_t key = keys_[i];
+      uint64_t at = key & mask;
+      while (slots[at] && slots[at] >> 32 != key) at = (at + 1) & mask;
+      const uint64_t row = uint32_t(slots[at]);
+      PREFETCH(linear_.values + (row - (row != 0)) * uint64_t(width_));
+      found_[found] = row | uint64_t(key >> kKindBits) << 32;
+      found += row != 0;
+    }
+    for (int i = 0; i < found; ++i) {
+      const float* const value = linear_.values + int64_t(uint32_t(found_[i]) - 1) * width_;
+      double* const sum = sums_.data() + int64_t(found_[i] >> 32) * width_;
+      for (int64_t k = 0; k < width_; ++k) sum[k] += double(value[k]);
+    }
+  }
+
+  const Linear& linear_;
+  const int64_t width_;
+  std::vector<double> sums_;  // (kKinds, 1+C): of characters, of those across words, of words
+  uint32_t keys_[kKeys];
+  uint64_t found_[kKeys];
+};
+
+}  // namespace
+
+bool are_sound(const Texts& t) {
+  if (t.offsets[0] != 0 || t.offsets[t.B] != t.N || t.spelling[0] != 0 || t.spelling[t.V] != t.P) return false;
+  for (int64_t i = 0; i < t.B; ++i)
+    if (t.offsets[i] > t.offsets[i + 1]) return false;
+  for (int64_t i = 0; i < t.V; ++i)
+    if (t.spelling[i] > t.spelling[i + 1]) return false;
+  bool sound = true;
+  for (int64_t i = 0; i < t.N; ++i) sound &= t.ids[i] >= 0 && t.ids[i] < t.V;
+  return sound;
+}
+
+bool fill_slots(const uint32_t* keys, int64_t F, uint64_t* slots, int64_t S) {
+  constexpr int kFar = 1000;
+  const uint64_t mask = uint64_t(S) - 1;
+  for (int64_t row = 0; row < F; ++row) {
+    uint64_t at = keys[row] & mask;
+    for (int far = 0; slots[at]; at = (at + 1) & mask)
+      if (++far == kFar) return false;
+    slots[at] = uint64_t(keys[row]) << 32 | uint64_t(row + 1);
+  }
+  return true;
+}
+
+void count_ngrams(const Texts& texts, int64_t first, int64_t last, int64_t* counts) {
+  std::vector<uint32_t> line;
+  for (int64_t text = first; text < last; ++text) {
+    int64_t count = 0;
+    spell(texts, text, line);
+    walk(line, [&](const uint32_t*, int64_t size) {
+      const int64_t longest = std::min<int64_t>(kLongest, size);
+      count += longest * size - longest * (longest - 1) / 2;  // windows, of which two are blanks: a word and a pair more
+    });
+    walk_across(line, [&](const uint32_t*, int shortest, int longest) { count += longest - shortest + 1; });
+    counts[text] = count + !line.empty();
+  }
+}
+
+void hash_ngrams(const Texts& texts, int64_t first, int64_t last, const int64_t* bounds, uint32_t* keys) {
+  std::vector<uint32_t> line;
+  for (int64_t text = first; text < last; ++text) {
+    Output output{keys + bounds[text]};
+    put_text(texts, text, line, output);
+  }
+}
+
+void score_ngrams(const Texts& texts, int64_t first, int64_t last, const Linear& linear, float* scores) {
+  std::vector<uint32_t> line;
+  Sums sums(linear);
+  for (int64_t text = first; text < last; ++text) {
+    put_text(texts, text, line, sums);
+    sums.finish(scores + text * linear.C);
+  }
+}
+
+}  // namespace textrnn

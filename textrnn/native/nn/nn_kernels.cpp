@@ -1,0 +1,308 @@
+// What a network computes beside its recurrent layers. This file is compiled once for each instruction set, named by
+// TEXTRNN_LEVEL, and uses nothing of the standard library, as kernels.cpp.
+#include "nn/nn_kernels.h"
+
+#include <math.h>
+
+#include <cstdint>
+
+#include "compiler.h"
+#include "nn/activations.h"
+#include "nn/float_types.h"
+
+namespace textrnn {
+namespace {
+
+// A hash of 32 bits (C. Wellons, "Prospecting for Hash Functions", 2018, "lowbias32") of a counter under two keys: a
+// number's bits depend on its place and the keys alone, so that nothing need be remembered to draw it again.
+INLINE uint32_t mix(uint32_t counter, uint32_t first, uint32_t second) {
+  uint32_t bits = counter * 0x9e3779b9u + first;
+  bits ^= bits >> 16;
+  bits *= 0x7feb352du;
+  bits ^= (bits >> 15) ^ second;
+  bits *= 0x846ca68bu;
+  return bits ^ (bits >> 16);
+}
+
+// Calls write(i, kept) for begin <= i < end, where kept says whether the random number of i lets it be.
+template <class Write>
+INLINE void draw(int64_t begin, int64_t end, float keep, uint64_t key, const Write& write) {
+  const int32_t limit = int32_t(keep * 16777216.0f);  // of 24 bits
+  while (begin < end) {
+    const int64_t block = begin >> 32;  // a counter has 32 bits
+    const int64_t stop = (block + 1) << 32 < end ? (block + 1) << 32 : end;
+    const uint32_t first = uint32_t(key) + uint32_t(block) * 0x85ebca6bu, second = uint32_t(key >> 32);
+    const uint32_t start = uint32_t(begin);
+    const int64_t count = stop - begin, from = begin;
+    VECTORISE
+    for (int64_t i = 0; i < count; ++i) write(from + i, int32_t(mix(start + uint32_t(i), first, second) >> 8) < limit);
+    begin = stop;
+  }
+}
+
+template <class X, class Y>
+void drop(const X* RESTRICT x, Y* RESTRICT y, int64_t begin, int64_t end, float keep, uint64_t key) {
+  const float scale = 1.0f / keep;
+  draw(begin, end, keep, key, [=](int64_t i, bool kept) {
+    const float value = load(x[i]) * scale;
+    store(y[i], kept ? value : 0.0f);
+  });
+}
+
+template <class T>
+void drop_in_place(T* x, int64_t begin, int64_t end, float keep, uint64_t key) {
+  const float scale = 1.0f / keep;
+  draw(begin, end, keep, key, [=](int64_t i, bool kept) {
+    const float value = load(x[i]) * scale;
+    store(x[i], kept ? value : 0.0f);
+  });
+}
+
+template <class T>
+void find_largest(const T* x, int64_t length, int64_t D, float* RESTRICT largest, int32_t* RESTRICT place) {
+  for (int64_t d = 0; d < D; ++d) largest[d] = load(x[d]), place[d] = 0;
+  for (int64_t t = 1; t < length; ++t) {
+    const T* RESTRICT row = x + t * D;
+    const int32_t here = int32_t(t);
+    VECTORISE
+    for (int64_t d = 0; d < D; ++d) {
+      const float value = load(row[d]), before = largest[d];
+      const bool more = !(value <= before) & (before == before);  // the first NaN stays
+      largest[d] = more ? value : before;
+      place[d] = more ? here : place[d];
+    }
+  }
+}
+
+template <class T>
+void find_mean(const T* x, int64_t length, int64_t D, float* RESTRICT mean) {
+  for (int64_t d = 0; d < D; ++d) mean[d] = load(x[d]);
+  for (int64_t t = 1; t < length; ++t) {
+    const T* RESTRICT row = x + t * D;
+    VECTORISE
+    for (int64_t d = 0; d < D; ++d) mean[d] += load(row[d]);
+  }
+  const float share = 1.0f / float(length);
+  for (int64_t d = 0; d < D; ++d) mean[d] *= share;
+}
+
+template <class T>
+void spread(const float* RESTRICT dlargest, const int32_t* RESTRICT place, const float* RESTRICT dmean, int64_t length,
+            int64_t D, T* dx) {
+  const float share = 1.0f / float(length);
+  for (int64_t t = 0; t < length; ++t) {
+    T* RESTRICT row = dx + t * D;
+    const int32_t here = int32_t(t);
+    if (dlargest && dmean) {
+      VECTORISE
+      for (int64_t d = 0; d < D; ++d) store(row[d], dmean[d] * share + (place[d] == here ? dlargest[d] : 0.0f));
+    } else if (dlargest) {
+      VECTORISE
+      for (int64_t d = 0; d < D; ++d) store(row[d], place[d] == here ? dlargest[d] : 0.0f);
+    } else {
+      VECTORISE
+      for (int64_t d = 0; d < D; ++d) store(row[d], dmean[d] * share);
+    }
+  }
+}
+
+void dropout(int64_t element, const void* x, void* y, int64_t begin, int64_t end, float keep, uint64_t key) {
+  if (element == 4) return drop(static_cast<const float*>(x), static_cast<float*>(y), begin, end, keep, key);
+  drop(static_cast<const BFloat16*>(x), static_cast<BFloat16*>(y), begin, end, keep, key);
+}
+
+template <class T>
+void pool_of(const T* x, int64_t length, int64_t D, float* largest, int32_t* place, float* mean) {
+  if (largest) find_largest(x, length, D, largest, place);
+  if (mean) find_mean(x, length, D, mean);
+}
+
+void pool(int64_t element, const void* x, int64_t length, int64_t D, float* largest, int32_t* place, float* mean) {
+  if (element == 4) return pool_of(static_cast<const float*>(x), length, D, largest, place, mean);
+  pool_of(static_cast<const BFloat16*>(x), length, D, largest, place, mean);
+}
+
+void pool_back(int64_t element, const float* dlargest, const int32_t* place, const float* dmean, int64_t length, int64_t D,
+               void* dx) {
+  if (element == 4) return spread(dlargest, place, dmean, length, D, static_cast<float*>(dx));
+  spread(dlargest, place, dmean, length, D, static_cast<BFloat16*>(dx));
+}
+
+constexpr int64_t kLanes = 32;
+
+// The sum of term(i) for 0 <= i < n, in lanes that a compiler turns into vectors.
+template <class Term>
+INLINE float add_up(int64_t n, const Term& term) {
+  float lanes[kLanes] = {};
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    VECTORISE
+    for (int64_t lane = 0; lane < kLanes; ++lane) lanes[lane] += term(i + lane);
+  }
+  for (int64_t lane = 0; i < n; ++i, ++lane) lanes[lane] += term(i);
+  for (int64_t half = kLanes / 2; half > 0; half /= 2)
+    for (int64_t lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
+  return lanes[0];
+}
+
+// exp(-x) for x >= 0; as small as exp(-80) beyond.
+INLINE float fall(float x) {
+  const Exponential e = exponential<127>(x > 80.0f ? 80.0f : x);  // keeps NaN
+  return (1.0f + e.rest) * e.power;
+}
+
+// The softmax is made in one pass: what was added up is scaled down wherever a row has a higher score than all before it
+// (M. Milakov and N. Gimelshein, "Online normalizer calculation for softmax", 2018).
+void attend(const float* x, const float* RESTRICT w, int64_t length, int64_t D, float* RESTRICT pooled,
+            float* RESTRICT weights) {
+  float top = 0.0f, total = 0.0f;
+  for (int64_t t = 0; t < length; ++t) {
+    const float* RESTRICT row = x + t * D;
+    const float score = add_up(D, [=](int64_t i) { return tangent(row[i]) * w[i]; });
+    if (weights) weights[t] = score;
+    if (t == 0) {
+      for (int64_t i = 0; i < D; ++i) pooled[i] = row[i];
+      top = score, total = 1.0f;
+      continue;
+    }
+    const bool is_higher = score > top;
+    const float less = fall(is_higher ? score - top : top - score);
+    const float before = is_higher ? less : 1.0f, here = is_higher ? 1.0f : less;
+    VECTORISE
+    for (int64_t i = 0; i < D; ++i) pooled[i] = before * pooled[i] + here * row[i];
+    total = before * total + here;
+    top = is_higher ? score : top;
+  }
+  const float share = 1.0f / total;
+  for (int64_t i = 0; i < D; ++i) pooled[i] *= share;
+  if (weights)
+    for (int64_t t = 0; t < length; ++t) weights[t] = share * fall(top - weights[t]);
+}
+
+// With a row's weight a and g = dpooled, the gradient of its score is a * (g . row - g . pooled).
+void attend_back(const float* x, const float* RESTRICT w, int64_t length, int64_t D, const float* RESTRICT pooled,
+                 const float* RESTRICT weights, const float* RESTRICT dpooled, float* dx, float* RESTRICT dw) {
+  const float mean = add_up(D, [=](int64_t i) { return dpooled[i] * pooled[i]; });
+  for (int64_t i = 0; i < D; ++i) dw[i] = 0.0f;
+  for (int64_t t = 0; t < length; ++t) {
+    const float* RESTRICT row = x + t * D;
+    float* RESTRICT to = dx + t * D;
+    const float weight = weights[t];
+    const float dscore = weight * (add_up(D, [=](int64_t i) { return dpooled[i] * row[i]; }) - mean);
+    VECTORISE
+    for (int64_t i = 0; i < D; ++i) {
+      const float curve = tangent(row[i]);
+      to[i] = weight * dpooled[i] + dscore * w[i] * (1.0f - curve * curve);
+      dw[i] += dscore * curve;
+    }
+  }
+}
+
+template <class X, class Y>
+void normalise_rows(const Normed& normed, int64_t begin, int64_t end) {
+  const int64_t D = normed.D;
+  const float share = 1.0f / float(D), epsilon = float(normed.epsilon);
+  Y* const y = static_cast<Y*>(normed.y);
+  const float* RESTRICT gain = normed.gain;
+  const float* RESTRICT bias = normed.bias;
+  const auto normalise_row = [&](int64_t r, const auto* RESTRICT row) {
+    const float mean = share * add_up(D, [=](int64_t i) { return load(row[i]); });
+    const float variance = share * add_up(D, [=](int64_t i) { return (load(row[i]) - mean) * (load(row[i]) - mean); });
+    const float rstd = 1.0f / sqrtf(variance + epsilon);
+    Y* RESTRICT n = static_cast<Y*>(normed.n) + r * D;
+    VECTORISE
+    for (int64_t i = 0; i < D; ++i) store(n[i], (load(row[i]) - mean) * rstd * gain[i] + bias[i]);
+    if (normed.mean) normed.mean[r] = mean, normed.rstd[r] = rstd;
+  };
+  for (int64_t r = begin; r < end; ++r) {
+    const X* const x = static_cast<const X*>(normed.x);
+    if (y) {
+      drop(x, y, r * D, (r + 1) * D, float(normed.keep), normed.key);
+      normalise_row(r, y + r * D);
+    } else {
+      normalise_row(r, x + r * D);
+    }
+  }
+}
+
+// With xhat = (y - mean) * rstd and g = dn * gain, the gradient of y is rstd * (g - mean of g - xhat * mean of g * xhat)
+// (Ba et al. 2016, differentiated).
+template <class X, class Y>
+void normalise_rows_back(const Normed& normed, int64_t begin, int64_t end, float* RESTRICT dgain, float* RESTRICT dbias) {
+  const int64_t D = normed.D;
+  const float share = 1.0f / float(D);
+  const float* RESTRICT gain = normed.gain;
+  for (int64_t r = begin; r < end; ++r) {
+    const Y* RESTRICT y = static_cast<const Y*>(normed.y) + r * D;
+    const Y* RESTRICT dn = static_cast<const Y*>(normed.dn) + r * D;
+    const Y* RESTRICT dy = normed.dy ? static_cast<const Y*>(normed.dy) + r * D : nullptr;
+    X* RESTRICT dx = static_cast<X*>(normed.dx) + r * D;
+    const float mean = normed.mean[r], rstd = normed.rstd[r];
+    const float first = share * add_up(D, [=](int64_t i) { return load(dn[i]) * gain[i]; });
+    const float second =
+        share * add_up(D, [=](int64_t i) { return load(dn[i]) * gain[i] * ((load(y[i]) - mean) * rstd); });
+    const auto gradient = [=](int64_t i) {
+      return rstd * (load(dn[i]) * gain[i] - first - (load(y[i]) - mean) * rstd * second);
+    };
+    VECTORISE
+    for (int64_t i = 0; i < D; ++i) {
+      dgain[i] += load(dn[i]) * ((load(y[i]) - mean) * rstd);
+      dbias[i] += load(dn[i]);
+    }
+    if (dy) {
+      VECTORISE
+      for (int64_t i = 0; i < D; ++i) store(dx[i], gradient(i) + load(dy[i]));
+    } else {
+      VECTORISE
+      for (int64_t i = 0; i < D; ++i) store(dx[i], gradient(i));
+    }
+    drop_in_place(static_cast<X*>(normed.dx), r * D, (r + 1) * D, float(normed.keep), normed.key);
+  }
+}
+
+void normalise(const Normed& normed, int64_t begin, int64_t end) {
+  if (normed.x_element == 4)
+    return normed.y_element == 4 ? normalise_rows<float, float>(normed, begin, end)
+                                 : normalise_rows<float, BFloat16>(normed, begin, end);
+  normed.y_element == 4 ? normalise_rows<BFloat16, float>(normed, begin, end)
+                        : normalise_rows<BFloat16, BFloat16>(normed, begin, end);
+}
+
+void normalise_back(const Normed& normed, int64_t begin, int64_t end, float* dgain, float* dbias) {
+  if (normed.x_element == 4)
+    return normed.y_element == 4 ? normalise_rows_back<float, float>(normed, begin, end, dgain, dbias)
+                                 : normalise_rows_back<float, BFloat16>(normed, begin, end, dgain, dbias);
+  normed.y_element == 4 ? normalise_rows_back<BFloat16, float>(normed, begin, end, dgain, dbias)
+                        : normalise_rows_back<BFloat16, BFloat16>(normed, begin, end, dgain, dbias);
+}
+
+void add(const float* RESTRICT x, float* RESTRICT sum, int64_t n) {
+  VECTORISE
+  for (int64_t i = 0; i < n; ++i) sum[i] += x[i];
+}
+
+double squares(const float* RESTRICT x, int64_t n) {
+  return double(add_up(n, [=](int64_t i) { return x[i] * x[i]; }));
+}
+
+void adamw(float* RESTRICT weight, float* RESTRICT mean, float* RESTRICT square, const float* RESTRICT gradient, int64_t n,
+           float decay, const Rates& rates) {
+  const Rates by = rates;
+  VECTORISE
+  for (int64_t i = 0; i < n; ++i) {
+    const float g = gradient[i] * by.scale;
+    const float m = by.beta1 * mean[i] + (1.0f - by.beta1) * g;
+    const float v = by.beta2 * square[i] + (1.0f - by.beta2) * (g * g);
+    mean[i] = m;
+    square[i] = v;
+    weight[i] = weight[i] * decay - by.step * m / (sqrtf(v) * by.root + by.epsilon);
+  }
+}
+
+}  // namespace
+
+extern const Beside TEXTRNN_SYMBOL(beside_, TEXTRNN_LEVEL);
+const Beside TEXTRNN_SYMBOL(beside_, TEXTRNN_LEVEL) = {
+    dropout, pool, pool_back, attend, attend_back, normalise, normalise_back, add, squares, adamw};
+
+}  // namespace textrnn

@@ -1,0 +1,50 @@
+// The recurrences of GRU and LSTM over packed sequences; textrnn/ops/rnn_forward.py has their formulas.
+#pragma once
+
+#include <cstdint>
+
+namespace textrnn {
+
+constexpr int64_t kGroup = 32;  // sequences that a task walks at once, at most: their states stay in the first-level cache
+
+// What one call works on; G is 3 for GRU and 4 for LSTM. The layout is repeated in rnn.py; raise kInterface when it
+// changes.
+struct Recurrent {
+  int64_t N, B, K, G, D, R;
+  const int64_t* offsets;  // (B+1,)
+  const float* gates;      // (R, K, G, D)
+  const int32_t* rows;     // (N,) the row of `gates` of each token; null: its own
+  const float* weight;     // (K, G, D, D)
+  const float* bias;       // (K, G, D)
+  float* h;                // (N, K, D)
+};
+
+// A part of the work that no other part touches: sequences, longest first, in one direction.
+struct Group {
+  const int64_t* sequences;
+  int64_t count, k;
+  const float* panels;  // the direction's own
+  float* scratch;
+};
+
+// The arithmetic, compiled once for each instruction set. `wide` columns are computed at once; panels and scratch are
+// aligned to 64 bytes.
+struct Rnn {
+  int64_t wide;
+  void (*pack)(const Recurrent&, int64_t k, float* panels);
+  void (*run)(const Recurrent&, const Group&);
+};
+
+inline int64_t blocks_of(const Recurrent& p, const Rnn& rnn) { return (p.D + rnn.wide - 1) / rnn.wide; }
+
+// Floats of a direction's weights and biases as `pack` writes them, and those that a task needs, each a multiple of 16.
+inline int64_t panel_floats(const Recurrent& p, const Rnn& rnn) {
+  return (blocks_of(p, rnn) * (p.D + 1) * p.G * rnn.wide + 15) / 16 * 16;
+}
+inline int64_t scratch_floats(const Recurrent& p, const Rnn& rnn) { return 3 * blocks_of(p, rnn) * kGroup * rnn.wide; }
+
+// Computes h in groups. An entry is the same sums in the same order whatever the other sequences and `threads` are.
+// Throws std::bad_alloc.
+void run_groups(const Recurrent& p, const Rnn& rnn, int threads);
+
+}  // namespace textrnn

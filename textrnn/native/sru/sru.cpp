@@ -1,0 +1,187 @@
+// The recurrence itself, one row of columns at a time. This file is compiled once for each instruction set, named by
+// TEXTRNN_LEVEL; the compiler vectorises the loops over columns. It uses nothing of the standard library, whose inline
+// functions the linker could take from the wrong copy.
+#include <cstdint>
+#include <cstring>
+
+#include "compiler.h"
+#include "nn/activations.h"
+#include "nn/float_types.h"
+#include "sru/sru_args.h"
+
+namespace textrnn {
+namespace {
+
+const float kZeros[kBlock] = {};
+
+struct Ones {
+  float values[kBlock];
+  constexpr Ones() : values() {
+    for (int i = 0; i < kBlock; ++i) values[i] = 1.0f;
+  }
+};
+constexpr Ones kOnes;
+
+// The constants of a direction and the row that is at hand. The gradients of u may lie where u does: a column is read
+// before it is written, and of that the compiler is told by the absence of RESTRICT.
+template <class T>
+struct Row {
+  const float *RESTRICT vf, *RESTRICT vr, *RESTRICT bf, *RESTRICT br;
+  const float* RESTRICT mask;
+  const T *u0, *u1, *u2, *highway;
+  float alpha;
+  const float* RESTRICT previous;
+};
+
+template <class T>
+INLINE void step_forward(const Row<T>& row, int64_t n, float* RESTRICT c, T* RESTRICT h) {
+  const Row<T> p = row;
+  VECTORISE
+  for (int64_t d = 0; d < n; ++d) {
+    const float u0 = load(p.u0[d]), previous = p.previous[d];
+    const float f = sigmoid(load(p.u1[d]) + p.vf[d] * previous + p.bf[d]);
+    const float r = sigmoid(load(p.u2[d]) + p.vr[d] * previous + p.br[d]);
+    const float state = u0 + f * (previous - u0);
+    const float highway = p.alpha * load(p.highway[d]);
+    c[d] = state;
+    store(h[d], highway + r * (p.mask[d] * state - highway));
+  }
+}
+
+template <class T>
+struct Gradients {
+  T *u0, *u1, *u2, *highway;
+  float *RESTRICT c, *RESTRICT vf, *RESTRICT vr, *RESTRICT bf, *RESTRICT br;
+};
+
+template <class T>
+INLINE void step_backward(const Row<T>& row, int64_t n, const T* RESTRICT dh, const Gradients<T>& to) {
+  const Row<T> p = row;
+  const Gradients<T> g = to;
+  VECTORISE
+  for (int64_t d = 0; d < n; ++d) {
+    const float u0 = load(p.u0[d]), previous = p.previous[d], vf = p.vf[d], vr = p.vr[d], out = load(dh[d]);
+    const float f = sigmoid(load(p.u1[d]) + vf * previous + p.bf[d]);
+    const float r = sigmoid(load(p.u2[d]) + vr * previous + p.br[d]);
+    const float change = previous - u0;
+    const float state = u0 + f * change;
+    const float highway = p.alpha * load(p.highway[d]);
+    const float keep = r * p.mask[d];
+    const float dr = out * (p.mask[d] * state - highway) * (r * (1.0f - r));
+    const float dc = g.c[d] + out * keep;
+    const float df = dc * change * (f * (1.0f - f));
+    store(g.u0[d], dc * (1.0f - f));
+    store(g.u1[d], df);
+    store(g.u2[d], dr);
+    store(g.highway[d], p.alpha * (out * (1.0f - r)));
+    g.c[d] = dc * f + df * vf + dr * vr;
+    g.vf[d] += df * previous;
+    g.vr[d] += dr * previous;
+    g.bf[d] += df;
+    g.br[d] += dr;
+  }
+}
+
+// Where the things of a task are.
+template <class T>
+struct Places {
+  const Problem& p;
+  const Task& task;
+  int64_t n = task.end - task.begin;
+  int64_t K = p.K, G = p.G, D = p.D;
+
+  int64_t row(int64_t sequence, int64_t step) const {
+    return task.k == 0 ? p.offsets[sequence] + step : p.offsets[sequence + 1] - 1 - step;
+  }
+  int64_t length(int64_t sequence) const { return p.offsets[sequence + 1] - p.offsets[sequence]; }
+  int64_t at_row(int64_t row) const { return (row * K + task.k) * D + task.begin; }
+  int64_t at_sequence(int64_t sequence) const { return (sequence * K + task.k) * D + task.begin; }
+  int64_t at_block(int64_t row, int64_t g) const { return ((row * K + task.k) * G + g) * D + task.begin; }
+
+  const float* start(int64_t sequence) const { return p.c0 ? p.c0 + at_sequence(sequence) : kZeros; }
+
+  Row<T> constants() const {
+    const float* v = p.v + task.k * 2 * D + task.begin;
+    const float* b = p.b + task.k * 2 * D + task.begin;
+    Row<T> row{};
+    row.vf = v, row.vr = v + D, row.bf = b, row.br = b + D;
+    row.alpha = G == 4 ? 1.0f : float(p.alpha);
+    return row;
+  }
+  void set_mask(Row<T>& row, int64_t sequence) const {
+    row.mask = p.mask ? p.mask + at_sequence(sequence) : kOnes.values;
+  }
+  void set_inputs(Row<T>& row, int64_t token) const {
+    const int64_t at = p.rows ? p.rows[token] : token;
+    const T* u = static_cast<const T*>(p.u) + at_block(at, 0);
+    row.u0 = u, row.u1 = u + D, row.u2 = u + 2 * D;
+    row.highway = G == 4 ? u + 3 * D : static_cast<const T*>(p.x) + at_row(at);
+  }
+};
+
+template <class T>
+void run_forward(const Problem& p, const Task& task) {
+  const Places<T> places{p, task};
+  const int64_t n = places.n;
+  float scratch[2][kBlock];
+  Row<T> row = places.constants();
+  for (int64_t i = task.first; i < task.last; ++i) {
+    places.set_mask(row, i);
+    const float* previous = places.start(i);
+    for (int64_t t = 0, length = places.length(i); t < length; ++t) {
+      const int64_t at = places.row(i, t);
+      places.set_inputs(row, at);
+      row.previous = previous;
+      float* c = p.states ? p.states + places.at_row(at) : scratch[t & 1];
+      step_forward(row, n, c, static_cast<T*>(p.h) + places.at_row(at));
+      previous = c;
+    }
+    std::memcpy(p.final + places.at_sequence(i), previous, size_t(n) * sizeof(float));
+  }
+}
+
+template <class T>
+void run_backward(const Problem& p, const Task& task) {
+  const Places<T> places{p, task};
+  const int64_t n = places.n, D = p.D;
+  const T none[kBlock] = {};
+  float dc[kBlock], sums[4][kBlock] = {};
+  Row<T> row = places.constants();
+  Gradients<T> to{};
+  to.c = dc, to.vf = sums[0], to.vr = sums[1], to.bf = sums[2], to.br = sums[3];
+  for (int64_t i = task.first; i < task.last; ++i) {
+    places.set_mask(row, i);
+    std::memcpy(dc, p.dfinal ? p.dfinal + places.at_sequence(i) : kZeros, size_t(n) * sizeof(float));
+    for (int64_t t = places.length(i) - 1; t >= 0; --t) {
+      const int64_t at = places.row(i, t);
+      places.set_inputs(row, at);
+      row.previous = t == 0 ? places.start(i) : p.states + places.at_row(places.row(i, t - 1));
+      T* du = static_cast<T*>(p.du) + places.at_block(at, 0);
+      to.u0 = du, to.u1 = du + D, to.u2 = du + 2 * D;
+      to.highway = p.G == 4 ? du + 3 * D : static_cast<T*>(p.dx) + places.at_row(at);
+      step_backward(row, n, p.dh ? static_cast<const T*>(p.dh) + places.at_row(at) : none, to);
+    }
+    if (p.dc0) std::memcpy(p.dc0 + places.at_sequence(i), dc, size_t(n) * sizeof(float));
+  }
+  for (int g = 0; g < 4; ++g) std::memcpy(task.sums + g * D + task.begin, sums[g], size_t(n) * sizeof(float));
+}
+
+void forward(const Problem& p, const Task& task) {
+  p.element == 4 ? run_forward<float>(p, task) : run_forward<BFloat16>(p, task);
+}
+
+void backward(const Problem& p, const Task& task) {
+  p.element == 4 ? run_backward<float>(p, task) : run_backward<BFloat16>(p, task);
+}
+
+void sigmoid_all(const float* RESTRICT x, float* RESTRICT y, int64_t n) {
+  VECTORISE
+  for (int64_t i = 0; i < n; ++i) y[i] = sigmoid(x[i]);
+}
+
+}  // namespace
+
+extern const Kernels TEXTRNN_SYMBOL(kernels_, TEXTRNN_LEVEL);
+const Kernels TEXTRNN_SYMBOL(kernels_, TEXTRNN_LEVEL) = {TEXTRNN_NAME(TEXTRNN_LEVEL), forward, backward, sigmoid_all};
+
+}  // namespace textrnn

@@ -1,0 +1,1 @@
+"""Lines in, labelled lines out, in order."""

@@ -1,0 +1,1 @@
+"""From labelled files to encoded training and validation sets, labels and a tokenizer."""

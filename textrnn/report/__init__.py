@@ -1,1 +1,0 @@
-"""The evaluation of a model on labelled text."""

@@ -1,1 +1,0 @@
-"""Several runs from one config: folds, seeds, and the search for better settings."""
