@@ -121,7 +121,7 @@ def test_what_is_left_is_scaled_to_the_scores_of_the_whole(model: SavedModel, tm
     assert ratio[0, 0] < 0.95
     batch = pack(model.tokenizer.encode_all(SENTENCES, max_length=512))
     wanted, scaled, other = (
-        table.score(batch.ids, batch.offsets, Spelling.of(model.tokenizer))
+        table.forward(batch.ids, batch.offsets, Spelling.of(model.tokenizer))
         for table in (whole, found, replace(found, weight=found.weight * np.float32(1.01)))
     )
     nearest = np.square(scaled - wanted).sum()

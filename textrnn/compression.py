@@ -82,8 +82,8 @@ class Optimiser:
     def __init__(self, path: Path, model: SavedModel, examples: Sequence[Example]) -> None:
         self._path, self._model, self._engine = path, model, Engine(model)
         self._examples, self._texts = examples, [example.text for example in examples]
-        self._scores = self._engine.predict_scores(self._texts)
-        self.before = self._measure(path.stat().st_size, model, self._engine, scores=self._scores)
+        self._logits = self._engine.predict_logits(self._texts)
+        self.before = self._measure(path.stat().st_size, model, self._engine, logits=self._logits)
 
     def search(
         self, storage: Storage, shares: Sequence[float], *, max_drop: float, tell: Callable[[Step], None]
@@ -118,21 +118,21 @@ class Optimiser:
             smaller = replace(smaller, ngrams=self._prune(smaller.ngrams, share))
         content = format_model(smaller, storage=storage)
         engine = Engine(parse_model(content, name="the smaller model"))
-        scores = engine.predict_scores(self._texts)
-        old, new = self._engine.to_log_probabilities(self._scores), engine.to_log_probabilities(scores)
+        logits = engine.predict_logits(self._texts)
+        old, new = self._engine.to_log_probabilities(self._logits), engine.to_log_probabilities(logits)
         change = np.abs(np.exp(old) - np.exp(new))
         return Step(
             content,
             share,
             self.before,
-            self._measure(len(content), smaller, engine, scores=scores),
+            self._measure(len(content), smaller, engine, logits=logits),
             same_labels=float((_find_labels(self._engine, old) == _find_labels(engine, new)).all(axis=1).mean()),
             mean_change=float(change.mean(dtype=np.float64)),
             largest_change=float(change.max()),
         )
 
-    def _measure(self, size: int, model: SavedModel, engine: Engine, *, scores: Array) -> Measured:
-        found = score_examples(engine, self._examples, scores=scores)
+    def _measure(self, size: int, model: SavedModel, engine: Engine, *, logits: Array) -> Measured:
+        found = score_examples(engine, self._examples, logits=logits)
         return Measured(size, 0 if model.ngrams is None else len(model.ngrams.keys), found)
 
     def _prune(self, table: NgramTable, share: float) -> NgramTable:
@@ -146,7 +146,7 @@ class Optimiser:
         spelling = Spelling.of(tokenizer)
         pruned = prune(table, share)
         wanted, found = (
-            (each.score(packed.ids, packed.offsets, spelling) - table.bias).astype(np.float64)
+            (each.forward(packed.ids, packed.offsets, spelling) - table.bias).astype(np.float64)
             for each in (table, pruned)
         )
         square = float(np.square(found).sum())

@@ -41,12 +41,12 @@ def test_scores_are_those_of_scikit_learn(engine: Engine, threshold: float | Non
     for average in ("micro", "macro", "weighted"):
         assert getattr(found, f"{average}_f1") == pytest.approx(report[f"{average} avg"]["f1-score"])
     assert found.labels == LABELS
-    for index, scores in enumerate(found.classes):
+    for index, logits in enumerate(found.classes):
         wanted = report[str(index)]
-        got = {"precision": scores.precision, "recall": scores.recall, "f1-score": scores.f1, "support": scores.support}
+        got = {"precision": logits.precision, "recall": logits.recall, "f1-score": logits.f1, "support": logits.support}
         assert got == pytest.approx(wanted)
     thresholds = [*(THRESHOLDS if threshold is None else [threshold] * 3), None, None]
-    assert [scores.threshold for scores in found.classes] == thresholds
+    assert [logits.threshold for logits in found.classes] == thresholds
     assert (found.unknown_texts, found.unknown_labels) == (2, ["new", "newer"])
 
 
@@ -56,7 +56,7 @@ def test_the_loss_is_the_likelihood_of_the_sets(engine: Engine) -> None:
     wanted = -np.log(np.where(has, p, 1 - p)).sum(axis=1).mean()
     found = evaluate_multi_label(engine, EXAMPLES)
     assert found.loss == pytest.approx(wanted, abs=1e-6)
-    p = 1 / (1 + np.exp(-engine.predict_scores(SENTENCES).astype(np.float64)))
+    p = 1 / (1 + np.exp(-engine.predict_logits(SENTENCES).astype(np.float64)))
     uncalibrated = -np.log(np.where(has, p, 1 - p)).sum(axis=1).mean()
     assert found.loss_uncalibrated == pytest.approx(uncalibrated, abs=1e-6)
     assert found.loss != pytest.approx(uncalibrated, abs=1e-4)
@@ -65,9 +65,9 @@ def test_the_loss_is_the_likelihood_of_the_sets(engine: Engine) -> None:
 def test_the_calibration_error_is_that_of_all_probabilities(engine: Engine) -> None:
     found = evaluate_multi_label(engine, EXAMPLES, threshold=0.9)  # which does not matter
     has = np.array([label in row for row in SETS for label in "abc"])
-    scores = engine.predict_scores(SENTENCES).astype(np.float64).ravel()
+    logits = engine.predict_logits(SENTENCES).astype(np.float64).ravel()
     for error, temperature in ((found.calibration_error, 1.25), (found.calibration_error_uncalibrated, 1.0)):
-        wanted = measure_calibration_error(1 / (1 + np.exp(-scores / temperature)), has)
+        wanted = measure_calibration_error(1 / (1 + np.exp(-logits / temperature)), has)
         assert error == pytest.approx(wanted, abs=1e-6)
     assert found.calibration_error != found.calibration_error_uncalibrated
     assert found.temperature == 1.25

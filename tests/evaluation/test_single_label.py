@@ -39,10 +39,10 @@ def test_scores_are_those_of_scikit_learn(engine: Engine) -> None:
     assert found.macro_f1 == pytest.approx(report["macro avg"]["f1-score"])
     assert found.weighted_f1 == pytest.approx(report["weighted avg"]["f1-score"])
     assert found.labels == ["a", "b", "c", "new"]
-    for scores in found.classes:
-        if scores.label in report:
-            assert scores.f1 == pytest.approx(report[scores.label]["f1-score"])
-            assert scores.support == report[scores.label]["support"]
+    for logits in found.classes:
+        if logits.label in report:
+            assert logits.f1 == pytest.approx(report[logits.label]["f1-score"])
+            assert logits.support == report[logits.label]["support"]
     assert np.array(found.confusion).sum(axis=1).tolist() == [2, 2, 1, 1]
     assert np.array(found.confusion).trace() == found.correct
     log_probabilities = engine.predict_log_probabilities(SENTENCES)

@@ -51,8 +51,8 @@ def test_equals_torch(
     network.import_weights(model.weights)
     batch = pack(tokenizer.encode_all(TEXTS, max_length=40))
     with torch.no_grad():
-        scores = network(torch.from_numpy(batch.ids), torch.from_numpy(batch.offsets))
-    wanted = torch.log_softmax(scores / model.temperature, dim=1).numpy()
+        logits = network(torch.from_numpy(batch.ids), torch.from_numpy(batch.offsets))
+    wanted = torch.log_softmax(logits / model.temperature, dim=1).numpy()
     np.testing.assert_allclose(Engine(model).predict_log_probabilities(TEXTS), wanted, rtol=0, atol=TOLERANCE)
 
 
@@ -84,8 +84,8 @@ def make_several(tokenizer: Tokenizer, **values: object) -> Engine:
 
 def test_probabilities_of_several_labels_are_each_by_itself(tokenizer: Tokenizer) -> None:
     engine = make_several(tokenizer)
-    scores = torch.from_numpy(engine.predict_scores(TEXTS))
-    wanted = torch.nn.functional.logsigmoid(scores.double()).numpy()
+    logits = torch.from_numpy(engine.predict_logits(TEXTS))
+    wanted = torch.nn.functional.logsigmoid(logits.double()).numpy()
     found = engine.predict_log_probabilities(TEXTS)
     np.testing.assert_allclose(found, wanted, atol=1e-6)
     assert found.dtype == np.float32
@@ -100,12 +100,12 @@ def test_the_temperature_divides_the_scores(tokenizer: Tokenizer, several: bool)
     if several:
         model = replace(model, thresholds=(0.4, 0.5, 0.6))
     plain, engine = Engine(model), Engine(replace(model, temperature=0.25))
-    scores = engine.predict_scores(TEXTS)
-    np.testing.assert_array_equal(scores, plain.predict_scores(TEXTS))  # they are the network's own
+    logits = engine.predict_logits(TEXTS)
+    np.testing.assert_array_equal(logits, plain.predict_logits(TEXTS))  # they are the network's own
     turn = torch.nn.functional.logsigmoid if several else partial(torch.log_softmax, dim=1)
-    wanted = turn(torch.from_numpy(scores) / 0.25).numpy()
+    wanted = turn(torch.from_numpy(logits) / 0.25).numpy()
     np.testing.assert_allclose(engine.predict_log_probabilities(TEXTS), wanted, rtol=0, atol=TOLERANCE)
-    uncalibrated = engine.to_log_probabilities(scores, temperature=1.0)
+    uncalibrated = engine.to_log_probabilities(logits, temperature=1.0)
     np.testing.assert_array_equal(uncalibrated, plain.predict_log_probabilities(TEXTS))
     for row, found in zip(wanted, engine.predict(TEXTS, top_k=3), strict=True):
         assert [p.probability for p in found] == pytest.approx(sorted(np.exp(row), reverse=True), abs=1e-6)
@@ -148,10 +148,10 @@ def test_scores_are_the_networks_mixed_with_those_of_the_ngrams(
     model = make_with_ngrams(tokenizer, share, several=several, data__max_length=40)
     batch = pack(tokenizer.encode_all(TEXTS, max_length=40))  # n-grams are those of what the network reads
     assert model.ngrams is not None
-    table = model.ngrams.score(batch.ids, batch.offsets, Spelling.of(tokenizer), library=False).astype(np.float64)
-    network = Engine(replace(model, ngrams=None)).predict_scores(TEXTS).astype(np.float64)
+    table = model.ngrams.forward(batch.ids, batch.offsets, Spelling.of(tokenizer), library=False).astype(np.float64)
+    network = Engine(replace(model, ngrams=None)).predict_logits(TEXTS).astype(np.float64)
     assert np.abs(table - network).max() > 1
-    found = Engine(model).predict_scores(TEXTS)
+    found = Engine(model).predict_logits(TEXTS)
     assert found.dtype == np.float32
     wanted = (1 - share) * network + share * table
     np.testing.assert_allclose(found, wanted, rtol=0, atol=TOLERANCE)
@@ -162,6 +162,6 @@ def test_scores_are_the_networks_mixed_with_those_of_the_ngrams(
 
 def test_ngrams_are_those_of_a_text_whatever_comes_with_it(tokenizer: Tokenizer) -> None:
     engine = Engine(make_with_ngrams(tokenizer, 0.5))
-    together = engine.predict_scores(TEXTS)
+    together = engine.predict_logits(TEXTS)
     for text, wanted in zip(TEXTS, together, strict=True):
-        np.testing.assert_allclose(engine.predict_scores([text])[0], wanted, rtol=0, atol=1e-6)
+        np.testing.assert_allclose(engine.predict_logits([text])[0], wanted, rtol=0, atol=1e-6)

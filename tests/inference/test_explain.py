@@ -93,7 +93,7 @@ def test_a_long_text_is_scored_a_bounded_number_of_times(
 ) -> None:
     engine = make_engine(tokenizer, data__max_length=10_000)
     calls: list[int] = []
-    score = engine.score_ids
+    score = engine.forward_ids
 
     def watch(ids: Ids, lengths: np.ndarray, *, threads: int | None = None) -> np.ndarray:
         calls.append(len(lengths))

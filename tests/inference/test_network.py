@@ -27,7 +27,7 @@ def make(tokenizer: Tokenizer, cell: str, embedding: int, layer_norm: bool) -> t
 
 def score_often(network: NumpyNetwork, batch: PackedBatch, *, pieces: int) -> list[Array]:
     """Return the scores of ``batch``, again and again until there has been a table for a while."""
-    return [network.score(batch, threads=1) for _ in range(2 + pieces // len(batch.ids))]
+    return [network.forward(batch, threads=1) for _ in range(2 + pieces // len(batch.ids))]
 
 
 @pytest.mark.parametrize(("cell", "embedding", "layer_norm"), SHAPES)
@@ -38,7 +38,7 @@ def test_a_table_gives_the_same(
     with monkeypatch.context() as patch:
         patch.setattr("textrnn.inference.network._TABLE_BYTES", 0)
         without = NumpyNetwork(model)
-    first = without.score(batch, threads=1)
+    first = without.forward(batch, threads=1)
     assert without._table is None
     network = NumpyNetwork(model)
     last = score_often(network, batch, pieces=len(tokenizer))[-1]
@@ -55,10 +55,10 @@ def test_a_table_is_made_once_there_were_as_many_tokens_as_pieces(tokenizer: Tok
     network = NumpyNetwork(model)
     seen = 0
     while seen + len(batch.ids) < len(tokenizer):
-        network.score(batch, threads=1)
+        network.forward(batch, threads=1)
         seen += len(batch.ids)
         assert network._table is None
-    network.score(batch, threads=1)
+    network.forward(batch, threads=1)
     assert network._table is not None
 
 
@@ -76,19 +76,19 @@ def test_numpy_gives_what_the_library_does(
     tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch, cell: str, embedding: int, layer_norm: bool
 ) -> None:
     model, batch = make(tokenizer, cell, embedding, layer_norm)
-    wanted = NumpyNetwork(model).score(batch, threads=2)
+    wanted = NumpyNetwork(model).forward(batch, threads=2)
     monkeypatch.setattr(cpu, "load_native", lambda: cpu.Native(None, "it was not compiled"))
     monkeypatch.setattr(cpu, "takes", lambda dtype: False)
-    for scores in score_often(NumpyNetwork(model), batch, pieces=len(tokenizer)):
-        np.testing.assert_allclose(scores, wanted, rtol=0, atol=1e-5)
+    for logits in score_often(NumpyNetwork(model), batch, pieces=len(tokenizer)):
+        np.testing.assert_allclose(logits, wanted, rtol=0, atol=1e-5)
 
 
 def test_many_threads_at_once_get_the_same(tokenizer: Tokenizer) -> None:
     model, batch = make(tokenizer, "sru", 16, True)
-    wanted = NumpyNetwork(model).score(batch, threads=1)
+    wanted = NumpyNetwork(model).forward(batch, threads=1)
     network = NumpyNetwork(model)
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda _: network.score(batch, threads=1), range(100)))
+        found = list(pool.map(lambda _: network.forward(batch, threads=1), range(100)))
     assert network._table is not None
-    for scores in found:
-        np.testing.assert_allclose(scores, wanted, rtol=0, atol=1e-6)
+    for logits in found:
+        np.testing.assert_allclose(logits, wanted, rtol=0, atol=1e-6)

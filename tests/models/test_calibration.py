@@ -23,36 +23,36 @@ from textrnn.models.calibration import (
 FloatArray = npt.NDArray[np.float64]
 
 
-def softmax(scores: npt.NDArray[np.float32]) -> FloatArray:
-    e = np.exp(scores.astype(np.float64) - scores.max(axis=1, keepdims=True))
+def softmax(logits: npt.NDArray[np.float32]) -> FloatArray:
+    e = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
     return np.asarray(e / e.sum(axis=1, keepdims=True))
 
 
 def draw(n: int, *, several: bool, seed: int = 1) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.generic]]:
     """Return scores, and what is true, drawn with the very probabilities that the scores say."""
     rng = np.random.default_rng(seed)
-    scores = (2 * rng.normal(size=(n, 6))).astype(np.float32)
+    logits = (2 * rng.normal(size=(n, 6))).astype(np.float32)
     if several:
-        return scores, rng.random((n, 6)) < 1 / (1 + np.exp(-scores.astype(np.float64)))
-    return scores, (softmax(scores).cumsum(axis=1)[:, :-1] < rng.random((n, 1))).sum(axis=1)
+        return logits, rng.random((n, 6)) < 1 / (1 + np.exp(-logits.astype(np.float64)))
+    return logits, (softmax(logits).cumsum(axis=1)[:, :-1] < rng.random((n, 1))).sum(axis=1)
 
 
 @pytest.mark.parametrize("several", [False, True])
 @pytest.mark.parametrize("factor", [1 / 4, 1.0, 3.0])
 def test_scores_that_say_too_much_are_found_and_undone(several: bool, factor: float) -> None:
-    scores, true = draw(100_000, several=several)
-    found = fit_temperature(scores * np.float32(factor), true)
+    logits, true = draw(100_000, several=several)
+    found = fit_temperature(logits * np.float32(factor), true)
     assert found == pytest.approx(factor, rel=0.015)  # some three standard deviations of what such a draw gives
     # but for the rounding of scores it is the temperature of the scores as they were, times the factor
-    assert found == pytest.approx(factor * fit_temperature(scores, true), rel=1e-6)
-    undone = to_log_probabilities(scores * np.float32(factor), found, several=several)
-    np.testing.assert_allclose(np.exp(undone), np.exp(to_log_probabilities(scores, 1.0, several=several)), atol=0.01)
+    assert found == pytest.approx(factor * fit_temperature(logits, true), rel=1e-6)
+    undone = to_log_probabilities(logits * np.float32(factor), found, several=several)
+    np.testing.assert_allclose(np.exp(undone), np.exp(to_log_probabilities(logits, 1.0, several=several)), atol=0.01)
 
 
-def smoothed_loss(scores: npt.NDArray[np.float32], true: npt.NDArray[np.generic], log_temperature: float) -> float:
+def smoothed_loss(logits: npt.NDArray[np.float32], true: npt.NDArray[np.generic], log_temperature: float) -> float:
     """The loss as the docstring has it, written down another way."""
-    doubt, C = 1 / (true.size + 2), scores.shape[1]
-    x = scores.astype(np.float64) / np.exp(log_temperature)
+    doubt, C = 1 / (true.size + 2), logits.shape[1]
+    x = logits.astype(np.float64) / np.exp(log_temperature)
     if true.ndim == 2:
         targets = np.where(true, 1 - doubt, doubt)
         return float((targets * np.logaddexp(0, -x) + (1 - targets) * np.logaddexp(0, x)).sum())
@@ -64,37 +64,37 @@ def smoothed_loss(scores: npt.NDArray[np.float32], true: npt.NDArray[np.generic]
 @pytest.mark.parametrize("several", [False, True])
 @pytest.mark.parametrize("seed", range(5))
 def test_no_other_temperature_has_a_lower_loss(several: bool, seed: int) -> None:
-    scores, true = draw(30, several=several, seed=seed)
-    scores *= np.float32([0.3, 1, 3, 5, 8][seed])
+    logits, true = draw(30, several=several, seed=seed)
+    logits *= np.float32([0.3, 1, 3, 5, 8][seed])
     best = minimize_scalar(
-        lambda at: smoothed_loss(scores, true, at),
+        lambda at: smoothed_loss(logits, true, at),
         bounds=(np.log(LEAST_TEMPERATURE), np.log(HIGHEST_TEMPERATURE)),
         method="bounded",
         options={"xatol": 1e-9},
     )
-    assert fit_temperature(scores, true) == pytest.approx(np.exp(best.x), rel=1e-5)
+    assert fit_temperature(logits, true) == pytest.approx(np.exp(best.x), rel=1e-5)
 
 
 def test_texts_are_looked_at_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     for several in (False, True):
-        scores, true = draw(101, several=several)
-        whole = fit_temperature(scores, true)
+        logits, true = draw(101, several=several)
+        whole = fit_temperature(logits, true)
         monkeypatch.setattr(calibration, "_BLOCK", 6 * 10)
-        assert fit_temperature(scores, true) == pytest.approx(whole, rel=1e-9)
+        assert fit_temperature(logits, true) == pytest.approx(whole, rel=1e-9)
         monkeypatch.undo()
 
 
 @pytest.mark.parametrize("factor", [1.0, 5.0, 30.0])
 def test_texts_that_are_all_right_make_nothing_certain(factor: float) -> None:
     classes = np.arange(300) % 3
-    scores = (factor * np.eye(3)[classes]).astype(np.float32)
-    temperature = fit_temperature(scores, classes)
+    logits = (factor * np.eye(3)[classes]).astype(np.float32)
+    temperature = fit_temperature(logits, classes)
     assert LEAST_TEMPERATURE < temperature < HIGHEST_TEMPERATURE
-    right = np.exp(to_log_probabilities(scores, temperature, several=False))[np.arange(300), classes]
+    right = np.exp(to_log_probabilities(logits, temperature, several=False))[np.arange(300), classes]
     np.testing.assert_allclose(right, 301 / 302, rtol=1e-6)  # Laplace's rule of succession
     # several labels: as many pairs of text and label as there are scores
-    has, scores = np.eye(3, dtype=np.bool_)[classes], scores - np.float32(factor / 2)
-    probabilities = np.exp(to_log_probabilities(scores, fit_temperature(scores, has), several=True))
+    has, logits = np.eye(3, dtype=np.bool_)[classes], logits - np.float32(factor / 2)
+    probabilities = np.exp(to_log_probabilities(logits, fit_temperature(logits, has), several=True))
     np.testing.assert_allclose(np.where(has, probabilities, 1 - probabilities), 901 / 902, rtol=1e-6)
 
 
@@ -105,10 +105,10 @@ def test_texts_that_are_all_wrong_end_at_the_bound() -> None:
 
 
 def test_texts_of_no_known_class_do_not_count() -> None:
-    scores, true = draw(200, several=False)
+    logits, true = draw(200, several=False)
     unknown = np.where(np.arange(200) % 3 == 0, -1, true)
     kept = np.flatnonzero(unknown >= 0)
-    assert fit_temperature(scores, unknown) == fit_temperature(scores[kept], true[kept])
+    assert fit_temperature(logits, unknown) == fit_temperature(logits[kept], true[kept])
 
 
 @pytest.mark.parametrize(
@@ -123,17 +123,17 @@ def test_texts_of_no_known_class_do_not_count() -> None:
     ],
     ids=["no known class", "no texts", "no sets", "equal scores", "nan", "inf"],
 )
-def test_what_says_nothing_keeps_the_scores(scores: FloatArray, true: npt.NDArray[np.generic]) -> None:
+def test_what_says_nothing_keeps_the_scores(logits: FloatArray, true: npt.NDArray[np.generic]) -> None:
     with warnings.catch_warnings(), np.errstate(all="raise"):
         warnings.simplefilter("error")
-        assert fit_temperature(scores.astype(np.float32), true) == 1.0
+        assert fit_temperature(logits.astype(np.float32), true) == 1.0
 
 
 def test_large_scores_overflow_nowhere() -> None:
-    scores = np.array([[3e38, -3e38], [-3e38, 3e38], [1, 2]], np.float32)
+    logits = np.array([[3e38, -3e38], [-3e38, 3e38], [1, 2]], np.float32)
     with np.errstate(over="raise", invalid="raise", divide="raise"):
-        assert fit_temperature(scores, np.array([0, 1, 1])) == pytest.approx(HIGHEST_TEMPERATURE)
-        assert fit_temperature(scores, scores > 0) == pytest.approx(HIGHEST_TEMPERATURE)
+        assert fit_temperature(logits, np.array([0, 1, 1])) == pytest.approx(HIGHEST_TEMPERATURE)
+        assert fit_temperature(logits, logits > 0) == pytest.approx(HIGHEST_TEMPERATURE)
 
 
 def test_the_error_is_that_of_a_hand_computed_example() -> None:
@@ -163,32 +163,32 @@ def test_the_ends_and_the_borders_of_bins() -> None:
 
 
 def test_the_error_falls_when_what_was_planted_is_undone() -> None:
-    scores, true = draw(100_000, several=False)
+    logits, true = draw(100_000, several=False)
     errors = []
-    for temperature in (1.0, fit_temperature(3 * scores, true)):
-        p = np.exp(to_log_probabilities(3 * scores, temperature, several=False))
+    for temperature in (1.0, fit_temperature(3 * logits, true)):
+        p = np.exp(to_log_probabilities(3 * logits, temperature, several=False))
         errors.append(measure_calibration_error(p.max(axis=1), p.argmax(axis=1) == true))
     assert errors[0] > 0.1
     assert errors[1] < 0.01
 
 
 def test_probabilities_are_those_of_the_divided_scores() -> None:
-    scores, _ = draw(50, several=False)
-    found = to_log_probabilities(scores, 2.5, several=False)
+    logits, _ = draw(50, several=False)
+    found = to_log_probabilities(logits, 2.5, several=False)
     assert found.dtype == np.float32
-    np.testing.assert_allclose(np.exp(found), softmax(scores / np.float32(2.5)), rtol=1e-5)
-    found = to_log_probabilities(scores, 2.5, several=True)
+    np.testing.assert_allclose(np.exp(found), softmax(logits / np.float32(2.5)), rtol=1e-5)
+    found = to_log_probabilities(logits, 2.5, several=True)
     assert found.dtype == np.float32
-    np.testing.assert_allclose(np.exp(found), 1 / (1 + np.exp(-scores.astype(np.float64) / 2.5)), rtol=1e-5)
+    np.testing.assert_allclose(np.exp(found), 1 / (1 + np.exp(-logits.astype(np.float64) / 2.5)), rtol=1e-5)
 
 
 @pytest.mark.parametrize("several", [False, True])
 @pytest.mark.parametrize("factors", [(0.8, 0.4), (0.1, 2.0), (3.0, 1.0)])
 def test_the_share_is_that_of_the_lowest_loss(several: bool, factors: tuple[float, float]) -> None:
     """Scores of which the truth is a known sum are found again, as another program finds them."""
-    scores, true = draw(4000, several=several)
-    first = np.random.default_rng(2).normal(size=scores.shape).astype(np.float32)
-    second = (scores - factors[0] * first) / np.float32(factors[1])
+    logits, true = draw(4000, several=several)
+    first = np.random.default_rng(2).normal(size=logits.shape).astype(np.float32)
+    second = (logits - factors[0] * first) / np.float32(factors[1])
     share = fit_share(first, second, true)
     found = minimize(
         lambda x: smoothed_loss(x[0] * first + x[1] * second, true, 0.0), np.array([0.5, 0.5]), method="Nelder-Mead"
@@ -202,45 +202,45 @@ def test_the_share_is_that_of_the_lowest_loss(several: bool, factors: tuple[floa
 
 @pytest.mark.parametrize("several", [False, True])
 def test_a_model_that_knows_nothing_has_no_share(several: bool) -> None:
-    scores, true = draw(3000, several=several)
-    has = true if several else np.eye(scores.shape[1], dtype=bool)[true]
-    wrong = np.random.default_rng(3).normal(size=scores.shape).astype(np.float32) - 0.5 * has.astype(np.float32)
-    assert fit_share(scores, wrong, true) == 0.0
-    assert fit_share(wrong, scores, true) == 1.0
+    logits, true = draw(3000, several=several)
+    has = true if several else np.eye(logits.shape[1], dtype=bool)[true]
+    wrong = np.random.default_rng(3).normal(size=logits.shape).astype(np.float32) - 0.5 * has.astype(np.float32)
+    assert fit_share(logits, wrong, true) == 0.0
+    assert fit_share(wrong, logits, true) == 1.0
 
 
 def test_a_share_that_nothing_says_is_a_half() -> None:
-    scores, true = draw(50, several=False)
-    assert fit_share(scores, scores, np.full(50, -1)) == 0.5
-    broken = scores.copy()
+    logits, true = draw(50, several=False)
+    assert fit_share(logits, logits, np.full(50, -1)) == 0.5
+    broken = logits.copy()
     broken[3, 2] = np.nan
-    assert fit_share(scores, broken, true) == fit_share(broken, scores, true) == 0.5
-    assert 0 <= fit_share(scores, scores, true) <= 1
+    assert fit_share(logits, broken, true) == fit_share(broken, logits, true) == 0.5
+    assert 0 <= fit_share(logits, logits, true) <= 1
 
 
 def test_the_share_counts_known_classes_alone_and_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    scores, true = draw(500, several=False)
-    other = np.random.default_rng(4).normal(size=scores.shape).astype(np.float32) + scores / 2
-    wanted = fit_share(scores, other, true)
+    logits, true = draw(500, several=False)
+    other = np.random.default_rng(4).normal(size=logits.shape).astype(np.float32) + logits / 2
+    wanted = fit_share(logits, other, true)
     strangers = np.concatenate([true, np.full(40, -1)])
-    more = [np.concatenate([part, part[:40] * 5]) for part in (scores, other)]
+    more = [np.concatenate([part, part[:40] * 5]) for part in (logits, other)]
     assert fit_share(*more, strangers) == pytest.approx(wanted, rel=1e-9)
     monkeypatch.setattr(calibration, "_BLOCK", 64)
-    assert fit_share(scores, other, true) == pytest.approx(wanted, rel=1e-6)
+    assert fit_share(logits, other, true) == pytest.approx(wanted, rel=1e-6)
 
 
 def test_what_separates_all_texts_has_a_share_too() -> None:
     true = np.arange(90) % 3
-    scores = np.eye(3, dtype=np.float32)[true] * 4
+    logits = np.eye(3, dtype=np.float32)[true] * 4
     weak = np.eye(3, dtype=np.float32)[true] * 0.1 + np.random.default_rng(5).normal(size=(90, 3)).astype(np.float32)
-    assert 0 <= fit_share(scores, weak, true) < 0.5
+    assert 0 <= fit_share(logits, weak, true) < 0.5
 
 
 @pytest.mark.parametrize("several", [False, True])
 def test_other_bounds_find_scores_of_any_size(several: bool) -> None:
-    scores, true = draw(2000, several=several)
-    usual = fit_temperature(scores, true)
-    small = scores * np.float32(1e-5)
+    logits, true = draw(2000, several=several)
+    usual = fit_temperature(logits, true)
+    small = logits * np.float32(1e-5)
     assert fit_temperature(small, true) == pytest.approx(LEAST_TEMPERATURE)
     assert fit_temperature(small, true, bounds=(1e-6, 1e6)) == pytest.approx(1e-5 * usual, rel=1e-4)
 

@@ -14,8 +14,8 @@ from textrnn.tokenization.tokenizer import Tokenizer
 
 def score(network: Classifier, batch: PackedBatch) -> torch.Tensor:
     with torch.no_grad():
-        scores: torch.Tensor = network(torch.from_numpy(batch.ids), torch.from_numpy(batch.offsets))
-    return scores
+        logits: torch.Tensor = network(torch.from_numpy(batch.ids), torch.from_numpy(batch.offsets))
+    return logits
 
 
 @pytest.mark.parametrize("cell", ["sru", "gru", "lstm"])

@@ -16,8 +16,8 @@ from textrnn.tokenization.tokenizer import Tokenizer
 def test_the_scores_are_those_of_the_engine(tokenizer: Tokenizer, cell: str) -> None:
     model = make_model(tokenizer, make_config(model__cell=cell, model__hidden=8))
     texts = [*SENTENCES, ""]
-    wanted = Engine(model).predict_scores(texts)
-    got = Engine(model, TorchNetwork(model, "cpu")).predict_scores(texts)
+    wanted = Engine(model).predict_logits(texts)
+    got = Engine(model, TorchNetwork(model, "cpu")).predict_logits(texts)
     np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-5)
 
 

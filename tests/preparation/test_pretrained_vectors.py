@@ -266,7 +266,7 @@ def test_predictions_are_those_of_the_network_and_need_no_vectors(tmp_path: Path
         for text in texts:
             ids = torch.tensor(saved.tokenizer.encode_ids(text), dtype=torch.int32)
             scores = network(ids, torch.tensor([0, len(ids)])).numpy()
-            np.testing.assert_allclose(engine.predict_scores([text]), scores, atol=1e-5)
+            np.testing.assert_allclose(engine.predict_logits([text]), scores, atol=1e-5)
 
 
 def test_the_note_says_how_much_is_covered(tmp_path: Path) -> None:

@@ -469,22 +469,22 @@ def test_weights_are_read_only_views_of_the_file(with_ngrams: Path) -> None:
 def test_a_model_outlives_its_name(with_ngrams: Path, tmp_path: Path) -> None:
     """A newer model that takes the name, as training writes it, is not what a reader sees that was there before."""
     engine = Engine.load(with_ngrams)
-    before = engine.predict_scores(["the kettle boils", "refund"])
+    before = engine.predict_logits(["the kettle boils", "refund"])
     model = load_model(with_ngrams)
     other = {name: array + 1 for name, array in model.weights.items()}
     save_model(with_ngrams, replace(model, weights=other))
-    np.testing.assert_array_equal(engine.predict_scores(["the kettle boils", "refund"]), before)
-    assert (Engine.load(with_ngrams).predict_scores(["refund"]) != before[1:]).any()
+    np.testing.assert_array_equal(engine.predict_logits(["the kettle boils", "refund"]), before)
+    assert (Engine.load(with_ngrams).predict_logits(["refund"]) != before[1:]).any()
 
 
 def test_a_file_that_lies_oddly_gives_the_same_scores(with_ngrams: Path, tmp_path: Path) -> None:
     content = with_ngrams.read_bytes()
     size = 8 + int.from_bytes(content[:8], "little")
-    wanted = Engine.load(with_ngrams).predict_scores(["the kettle boils"])
+    wanted = Engine.load(with_ngrams).predict_logits(["the kettle boils"])
     for shift in (1, 2, 6):
         odd = (size - 8 + shift).to_bytes(8, "little") + content[8:size] + b" " * shift + content[size:]
         with_ngrams.write_bytes(odd)
-        np.testing.assert_array_equal(Engine.load(with_ngrams).predict_scores(["the kettle boils"]), wanted)
+        np.testing.assert_array_equal(Engine.load(with_ngrams).predict_logits(["the kettle boils"]), wanted)
 
 
 def test_a_file_that_goes_while_it_is_opened_is_told(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:

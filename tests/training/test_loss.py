@@ -20,11 +20,11 @@ CLASSES = torch.tensor([0, 2, 1, -1, 0])
 def compute(**settings: object) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the loss and the logarithms of the probabilities that it is of."""
     torch.manual_seed(1)
-    scores = torch.randn(5, 3, dtype=torch.float64).float()
+    logits = torch.randn(5, 3, dtype=torch.float64).float()
     loss = TextLoss(
         make_config(**{f"train__{key}": value for key, value in settings.items()}).train, labels=LABELS, counts=COUNTS
     )
-    return loss(scores, CLASSES), scores.double().log_softmax(1)
+    return loss(logits, CLASSES), logits.double().log_softmax(1)
 
 
 @pytest.mark.parametrize("gamma", [0.0, 2.0])
@@ -59,13 +59,13 @@ def test_a_label_that_is_not_there_is_told() -> None:
 @pytest.mark.parametrize("weights", [None, "balanced", {"b": 3.0}], ids=str)
 def test_follows_the_formula_of_several_labels(gamma: float, smoothing: float, weights: object) -> None:
     torch.manual_seed(2)
-    scores = torch.randn(3, 3)
+    logits = torch.randn(3, 3)
     targets = torch.tensor([[1.0, 0, 1], [0, 0, 0], [-1, -1, -1]])  # the last does not count
     settings = {"focal_gamma": gamma, "label_smoothing": smoothing, "class_weights": weights}
     config = make_config(**{f"train__{key}": value for key, value in settings.items()}).train
-    got = TextLoss(config, labels=LABELS, counts=COUNTS, texts=20)(scores, targets)
+    got = TextLoss(config, labels=LABELS, counts=COUNTS, texts=20)(logits, targets)
     wanted = 0.0
-    for row, score in zip(targets[:2].tolist(), scores[:2].double().sigmoid().tolist(), strict=True):
+    for row, score in zip(targets[:2].tolist(), logits[:2].double().sigmoid().tolist(), strict=True):
         for label, (target, p) in enumerate(zip(row, score, strict=True)):
             smooth = target * (1 - smoothing) + smoothing / 2
             right = p if target else 1 - p
@@ -81,9 +81,9 @@ def diverge(p: list[float], q: list[float]) -> float:
     return sum(a * math.log(a / b) for a, b in zip(p, q, strict=True))
 
 
-def softmax(scores: list[float]) -> list[float]:
-    total = math.fsum(map(math.exp, scores))
-    return [math.exp(score) / total for score in scores]
+def softmax(logits: list[float]) -> list[float]:
+    total = math.fsum(map(math.exp, logits))
+    return [math.exp(score) / total for score in logits]
 
 
 def draw_pair(C: int) -> tuple[torch.Tensor, torch.Tensor]:

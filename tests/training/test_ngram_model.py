@@ -40,8 +40,8 @@ def test_it_learns_the_training_text_and_says_so(tmp_path: Path) -> None:
     table = fit_ngram_model(make_config(), dataset, notes)
     assert table is not None
     batch = dataset.valid.select(np.arange(len(dataset.valid)))
-    scores = table.score(batch.ids, batch.offsets, Spelling.of(dataset.tokenizer))
-    assert (scores.argmax(axis=1) == batch.classes).all()
+    logits = table.forward(batch.ids, batch.offsets, Spelling.of(dataset.tokenizer))
+    assert (logits.argmax(axis=1) == batch.classes).all()
     assert [line.split(" fitted")[0] for line in notes.lines] == [
         f"n-grams: {len(table.keys):,} of words and characters,"
     ]

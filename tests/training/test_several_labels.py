@@ -100,7 +100,7 @@ def test_it_learns_and_prints_what_scikit_learn_finds(cell: str, tmp_path: Path)
     assert evaluation.loss < evaluation.loss_uncalibrated
     # the temperature is that of the scores on valid
     engine = Engine.load(tmp_path / "run")
-    assert engine.temperature == pytest.approx(fit_temperature(engine.predict_scores(texts), true), rel=1e-4)
+    assert engine.temperature == pytest.approx(fit_temperature(engine.predict_logits(texts), true), rel=1e-4)
 
 
 def test_the_saved_model_is_the_network(tmp_path: Path) -> None:
@@ -112,8 +112,8 @@ def test_the_saved_model_is_the_network(tmp_path: Path) -> None:
     _, texts = read_sets(rows)
     batch = pack(model.tokenizer.encode_all(texts, max_length=512))
     with torch.no_grad():
-        scores = network(torch.from_numpy(batch.ids), torch.from_numpy(batch.offsets))
-    wanted = (scores / model.temperature).sigmoid().numpy()
+        logits = network(torch.from_numpy(batch.ids), torch.from_numpy(batch.offsets))
+    wanted = (logits / model.temperature).sigmoid().numpy()
     found = Engine(model).predict(texts, threshold=0.0)
     for row, labels in zip(wanted, found, strict=True):
         assert [p.label for p in labels] == [LABELS[index] for index in np.argsort(-row, kind="stable")]

@@ -26,24 +26,24 @@ def test_sets_become_ones_and_noughts() -> None:
 
 def test_the_loss_is_the_likelihood_of_the_whole_set() -> None:
     torch.manual_seed(1)
-    scores = torch.randn(3, 3, dtype=torch.float64) * 3
-    p = scores.sigmoid()
+    logits = torch.randn(3, 3, dtype=torch.float64) * 3
+    p = logits.sigmoid()
     wanted = -(p[0, 0] * (1 - p[0, 1]) * p[0, 2] * (1 - p[1]).prod()).log()
     targets = torch.from_numpy(make_targets(np.array([1, 0, -1]), SETS, 3))
-    assert float(sum_losses(scores, targets)) == pytest.approx(float(wanted))
+    assert float(sum_losses(logits, targets)) == pytest.approx(float(wanted))
 
 
 def test_what_does_not_count_moves_nothing() -> None:
     for targets in (np.array([-1]), make_targets(np.array([-1]), SETS, 3)):
-        scores = torch.randn(1, 3, requires_grad=True)
-        loss = sum_losses(scores, torch.from_numpy(targets))
+        logits = torch.randn(1, 3, requires_grad=True)
+        loss = sum_losses(logits, torch.from_numpy(targets))
         loss.backward()
         assert loss == 0
-        assert scores.grad is not None
-        assert not scores.grad.any()
+        assert logits.grad is not None
+        assert not logits.grad.any()
 
 
 def test_one_label_is_held_against_softmax() -> None:
-    scores, classes = torch.randn(4, 3), torch.tensor([0, 2, -1, 1])
-    wanted = functional.cross_entropy(scores[[0, 1, 3]], classes[[0, 1, 3]], reduction="sum")
-    torch.testing.assert_close(sum_losses(scores, classes), wanted)
+    logits, classes = torch.randn(4, 3), torch.tensor([0, 2, -1, 1])
+    wanted = functional.cross_entropy(logits[[0, 1, 3]], classes[[0, 1, 3]], reduction="sum")
+    torch.testing.assert_close(sum_losses(logits, classes), wanted)

@@ -101,12 +101,12 @@ class Draws:
         self.model = Classifier(20, 2, **config.model.model_dump())
         self.text_loss = TextLoss(config.train, labels="ab", counts=[1, 1], texts=2 if targets.dim() == 2 else None)
         self.scorer = LossModule(self.model, self.text_loss, embedding_dropout=0.0, r_drop=r_drop)
-        self.scores: list[torch.Tensor] = []
+        self.logits: list[torch.Tensor] = []
         score = self.model.score
 
         def look(x: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
-            self.scores.append(score(x, offsets))
-            return self.scores[-1]
+            self.logits.append(score(x, offsets))
+            return self.logits[-1]
 
         self.model.score = look  # type: ignore[assignment]
 
@@ -127,9 +127,9 @@ class Draws:
 def test_r_drop_is_the_mean_of_two_draws_and_how_far_they_are_apart(targets: torch.Tensor) -> None:
     draws = Draws(targets, dropout=0.5, r_drop=3.0, train__label_smoothing=0.1)
     loss = draws.run()
-    (scores,) = draws.scores  # both at once
-    assert scores.shape == (6, 2)
-    first, second = scores[:3], scores[3:]
+    (logits,) = draws.logits  # both at once
+    assert logits.shape == (6, 2)
+    first, second = logits[:3], logits[3:]
     assert ((first - second).abs().amax(dim=1) > 1e-3).all()  # other values are dropped
     mean = (draws.text_loss(first, targets) + draws.text_loss(second, targets)) / 2
     apart = draws.text_loss.compare(first, second, targets)
@@ -143,8 +143,8 @@ def test_r_drop_is_the_mean_of_two_draws_and_how_far_they_are_apart(targets: tor
 def test_without_dropout_both_draws_are_one(targets: torch.Tensor) -> None:
     plain, twice = (Draws(targets, dropout=0.0, r_drop=r_drop) for r_drop in (0.0, 3.0))
     torch.testing.assert_close(twice.run(), plain.run())
-    assert [len(scores) for scores in (*plain.scores, *twice.scores)] == [3, 6]
-    torch.testing.assert_close(twice.scores[0][:3], twice.scores[0][3:])
+    assert [len(logits) for logits in (*plain.logits, *twice.logits)] == [3, 6]
+    torch.testing.assert_close(twice.logits[0][:3], twice.logits[0][3:])
     found, wanted = twice.gradients(), plain.gradients()
     assert len(found) == len(wanted) > 5
     for mine, theirs in zip(found, wanted, strict=True):
@@ -156,13 +156,13 @@ def test_a_stronger_r_drop_brings_two_draws_together(targets: torch.Tensor) -> N
     """Its gradient is that of the distance: a step along it makes the same two draws less far apart."""
     draws = Draws(targets, dropout=0.5, r_drop=2.0)
     strong = draws.gradients()
-    apart = draws.text_loss.compare(*draws.scores[-1].chunk(2), targets)
+    apart = draws.text_loss.compare(*draws.logits[-1].chunk(2), targets)
     weak = Draws(targets, dropout=0.5, r_drop=1.0).gradients()
     with torch.no_grad():
         for value, more, less in zip(draws.model.parameters(), strong, weak, strict=True):
             value.sub_(0.01 * (more - less))
     draws.run()
-    assert draws.text_loss.compare(*draws.scores[-1].chunk(2), targets).item() < apart.item()
+    assert draws.text_loss.compare(*draws.logits[-1].chunk(2), targets).item() < apart.item()
 
 
 def make_larger_batch(texts: int) -> PackedBatch:

@@ -107,7 +107,7 @@ def test_training_stops_without_progress_and_keeps_the_best_weights(tmp_path: Pa
     # the file holds the best epoch's weights: they give its loss again, which is that of the calibrated probabilities
     engine = Engine.load(tmp_path / "run")
     pairs = [line.split("\t") for line in rows.read_text().splitlines()]
-    scores = engine.predict_scores([text for _, text in pairs])
+    scores = engine.predict_logits([text for _, text in pairs])
     # and the temperature of these scores
     classes = np.array([engine.labels.index(label) for label, _ in pairs])
     assert engine.temperature == pytest.approx(fit_temperature(scores, classes), rel=1e-4)
@@ -480,7 +480,7 @@ def test_what_is_judged_is_the_mean_of_the_weights(tmp_path: Path) -> None:
     texts = [
         dataset.tokenizer.decode(dataset.valid.select(np.array([i])).ids.tolist()) for i in range(len(dataset.valid))
     ]
-    scores = engine.predict_scores(texts)
+    scores = engine.predict_logits(texts)
     losses = -engine.to_log_probabilities(scores)[np.arange(len(texts)), dataset.valid.classes]
     assert float(losses.mean()) == pytest.approx(best.valid_loss, rel=1e-4)
     last = train(small(rows, train__ema=0.0, **settings), tmp_path / "last").best

@@ -103,13 +103,13 @@ def test_the_loss_is_calibrated(several: bool, tmp_path: Path) -> None:
     dataset, model, _ = load(tmp_path, several=several)
     found = Validator(dataset, model, device=CPU, group=ProcessGroup())
     before = found.validate(lambda: None)
-    scores, true = score_valid(dataset, model)
+    logits, true = score_valid(dataset, model)
     assert (true < 0).sum() == (0 if several else 7)
     temperature = found.temperature
-    assert temperature == pytest.approx(fit_temperature(scores.numpy(), true), rel=1e-4)
+    assert temperature == pytest.approx(fit_temperature(logits.numpy(), true), rel=1e-4)
     assert 0.05 < temperature < 6
     assert temperature != pytest.approx(1, rel=1e-2)
-    assert before.loss == pytest.approx(compute_loss(scores / temperature, true), rel=1e-5)
+    assert before.loss == pytest.approx(compute_loss(logits / temperature, true), rel=1e-5)
     assert before.network_loss == before.loss
     assert found.ngram_share == 0.0
     thresholds = found.thresholds
@@ -131,20 +131,20 @@ def test_what_is_judged_is_the_mix(several: bool, share: float | str, tmp_path: 
     config = make_config(ngrams__share=share).ngrams
     found = Validator(dataset, model, device=CPU, group=ProcessGroup(), ngrams=ngrams, config=config)
     judgement = found.validate(lambda: None)
-    scores, true = score_valid(dataset, model)
+    logits, true = score_valid(dataset, model)
     valid = dataset.valid.select(np.arange(120))
-    others = torch.from_numpy(ngrams.score(valid.ids, valid.offsets, Spelling.of(dataset.tokenizer)))
-    temperature = fit_temperature(scores.numpy(), true)
+    others = torch.from_numpy(ngrams.forward(valid.ids, valid.offsets, Spelling.of(dataset.tokenizer)))
+    temperature = fit_temperature(logits.numpy(), true)
     others *= temperature / fit_temperature(others.numpy(), true, bounds=(1e-6, 1e6))
     wanted = share
     if share == "auto":
-        wanted = fit_share(scores.numpy() / temperature, others.numpy() / temperature, true)
+        wanted = fit_share(logits.numpy() / temperature, others.numpy() / temperature, true)
     assert found.ngram_share == pytest.approx(wanted, rel=1e-4)
     assert 0 < found.ngram_share < 1
-    mixed = (1 - found.ngram_share) * scores + found.ngram_share * others
+    mixed = (1 - found.ngram_share) * logits + found.ngram_share * others
     assert found.temperature == pytest.approx(fit_temperature(mixed.numpy(), true), rel=1e-4)
     assert judgement.loss == pytest.approx(compute_loss(mixed / found.temperature, true), rel=1e-5)
-    own = compute_loss(scores / fit_temperature(scores.numpy(), true), true)
+    own = compute_loss(logits / fit_temperature(logits.numpy(), true), true)
     assert judgement.network_loss == pytest.approx(own, rel=1e-5)
     if share == "auto":  # the best of all shares
         assert judgement.loss < min(own, compute_loss(others / fit_temperature(others.numpy(), true), true))
@@ -159,14 +159,14 @@ def score_valid(dataset: Dataset, model: Classifier) -> tuple[Tensor, npt.NDArra
     """Return the network's scores (120, C) of valid, and what is true: (120,) classes, or (120, C) labels."""
     valid = dataset.valid.select(np.arange(120))
     with torch.no_grad():
-        scores = model.eval()(torch.from_numpy(valid.ids), torch.from_numpy(valid.offsets))
-    return scores, valid.classes if dataset.sets is None else dataset.sets.make_matrix(valid.classes)
+        logits = model.eval()(torch.from_numpy(valid.ids), torch.from_numpy(valid.offsets))
+    return logits, valid.classes if dataset.sets is None else dataset.sets.make_matrix(valid.classes)
 
 
-def compute_loss(scores: Tensor, true: npt.NDArray[np.generic]) -> float:
+def compute_loss(logits: Tensor, true: npt.NDArray[np.generic]) -> float:
     """Return the mean loss of a text whose label is known, or whose labels are."""
     wanted = torch.from_numpy(true)
     if true.ndim == 1:
-        return float(torch.nn.functional.cross_entropy(scores.double(), wanted, ignore_index=-1))
-    losses = torch.nn.functional.binary_cross_entropy_with_logits(scores.double(), wanted.double(), reduction="none")
+        return float(torch.nn.functional.cross_entropy(logits.double(), wanted, ignore_index=-1))
+    losses = torch.nn.functional.binary_cross_entropy_with_logits(logits.double(), wanted.double(), reduction="none")
     return float(losses.sum(dim=1).mean())

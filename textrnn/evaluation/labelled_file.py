@@ -24,9 +24,9 @@ def score(
 
 
 def score_examples(
-    engine: Engine, examples: Sequence[Example], *, threshold: float | None = None, scores: Array | None = None
+    engine: Engine, examples: Sequence[Example], *, threshold: float | None = None, logits: Array | None = None
 ) -> Evaluation | MultiLabelEvaluation:
-    """Score ``engine`` on ``examples``; ``scores`` (B, C) are its own, where they are there already."""
+    """Score ``engine`` on ``examples``; ``logits`` (B, C) are its own, where they are there already."""
     if engine.thresholds is None:
-        return evaluate(engine, examples, scores=scores)
-    return evaluate_multi_label(engine, examples, threshold=threshold, scores=scores)
+        return evaluate(engine, examples, logits=logits)
+    return evaluate_multi_label(engine, examples, threshold=threshold, logits=logits)

@@ -70,16 +70,16 @@ class MultiLabelEvaluation:
 
 
 def evaluate_multi_label(
-    engine: Engine, examples: Sequence[Example], *, threshold: float | None = None, scores: Array | None = None
+    engine: Engine, examples: Sequence[Example], *, threshold: float | None = None, logits: Array | None = None
 ) -> MultiLabelEvaluation:
     """Score ``engine`` on ``examples``; a label that the model does not know is missed.
 
-    A label is given from its own threshold on or, where it is said, from ``threshold``. ``scores`` (B, C) are the
+    A label is given from its own threshold on or, where it is said, from ``threshold``. ``logits`` (B, C) are the
     engine's own, where they are there already.
     """
     assert engine.thresholds is not None
-    if scores is None:
-        scores = engine.predict_scores([example.text for example in examples])
+    if logits is None:
+        logits = engine.predict_logits([example.text for example in examples])
     sets = [split_labels(example.label) for example in examples]
     unknown = sorted({label for labels in sets for label in labels} - set(engine.labels))
     labels, C = [*engine.labels, *unknown], len(engine.labels)
@@ -87,17 +87,17 @@ def evaluate_multi_label(
     members = MultiLabelSet.of([[places[label] for label in found] for found in sets], len(labels))
     true = members.make_matrix(np.arange(len(sets)))
     given = np.zeros_like(true)
-    log_probabilities = engine.to_log_probabilities(scores)
+    log_probabilities = engine.to_log_probabilities(logits)
     given[:, :C] = engine.find_given(log_probabilities, threshold=threshold)
-    uncalibrated = engine.to_log_probabilities(scores, temperature=1.0)
+    uncalibrated = engine.to_log_probabilities(logits, temperature=1.0)
     right = (true == given).all(axis=1)
     return MultiLabelEvaluation(
         texts=len(sets),
         correct=int(right.sum()),
         accuracy=float(right.mean()),
         **average_f1(true, given),
-        loss=_find_loss(scores / np.float64(engine.temperature), true[:, :C]),
-        loss_uncalibrated=_find_loss(scores.astype(np.float64), true[:, :C]),
+        loss=_find_loss(logits / np.float64(engine.temperature), true[:, :C]),
+        loss_uncalibrated=_find_loss(logits.astype(np.float64), true[:, :C]),
         calibration_error=_find_error(log_probabilities, true[:, :C]),
         calibration_error_uncalibrated=_find_error(uncalibrated, true[:, :C]),
         temperature=engine.temperature,
@@ -110,8 +110,8 @@ def evaluate_multi_label(
     )
 
 
-def _find_loss(scores: npt.NDArray[np.float64], true: Matrix) -> float:
-    return float((np.logaddexp(0, scores) - np.where(true, scores, 0)).sum(axis=1).mean())
+def _find_loss(logits: npt.NDArray[np.float64], true: Matrix) -> float:
+    return float((np.logaddexp(0, logits) - np.where(true, logits, 0)).sum(axis=1).mean())
 
 
 def _find_error(log_probabilities: Array, true: Matrix) -> float:

@@ -58,21 +58,21 @@ class Evaluation:
         return asdict(self)
 
 
-def evaluate(engine: Engine, examples: Sequence[Example], *, scores: Array | None = None) -> Evaluation:
+def evaluate(engine: Engine, examples: Sequence[Example], *, logits: Array | None = None) -> Evaluation:
     """Score ``engine`` on ``examples``; a label that the model does not know is counted wrong.
 
-    F1 averages run over the labels that stand in the data or among the predictions, as scikit-learn's do. ``scores``
+    F1 averages run over the labels that stand in the data or among the predictions, as scikit-learn's do. ``logits``
     (B, C) are the engine's own, where they are there already.
     """
-    if scores is None:
-        scores = engine.predict_scores([example.text for example in examples])
+    if logits is None:
+        logits = engine.predict_logits([example.text for example in examples])
     true = [example.label for example in examples]
     index_of = {label: index for index, label in enumerate(engine.labels)}
     classes = np.array([index_of.get(label, -1) for label in true], np.int64)
-    log_probabilities = engine.to_log_probabilities(scores)
+    log_probabilities = engine.to_log_probabilities(logits)
     predicted = [engine.labels[index] for index in log_probabilities.argmax(axis=1)]
     loss, error = _measure(log_probabilities, classes)
-    loss_uncalibrated, error_uncalibrated = _measure(engine.to_log_probabilities(scores, temperature=1.0), classes)
+    loss_uncalibrated, error_uncalibrated = _measure(engine.to_log_probabilities(logits, temperature=1.0), classes)
     unknown = sorted(set(true) - set(engine.labels))
     labels = [*engine.labels, *unknown]
     per_class = precision_recall_fscore_support(true, predicted, labels=labels, zero_division=0)

@@ -65,35 +65,35 @@ class Engine:
 
         They are probabilities of labels that exclude each other or, where a text has several, of each by itself.
         """
-        return self.to_log_probabilities(self.predict_scores(texts, threads=threads))
+        return self.to_log_probabilities(self.predict_logits(texts, threads=threads))
 
-    def to_log_probabilities(self, scores: Array, *, temperature: float | None = None) -> Array:
-        """Return the logarithms of the probabilities (B, C) that the ``scores`` (B, C) say.
+    def to_log_probabilities(self, logits: Array, *, temperature: float | None = None) -> Array:
+        """Return the logarithms of the probabilities (B, C) that the ``logits`` (B, C) say.
 
         The temperature is the model's own or, where it is said, ``temperature``: 1.0 gives the uncalibrated ones.
         """
         wanted = self.temperature if temperature is None else temperature
-        return to_log_probabilities(scores, wanted, several=self.thresholds is not None)
+        return to_log_probabilities(logits, wanted, several=self.thresholds is not None)
 
-    def predict_scores(self, texts: Sequence[str] | Sequence[bytes], *, threads: int | None = None) -> Array:
-        """Return the scores (B, C) float32 of each text's labels, before temperature and softmax or sigmoid."""
-        return self.score_ids(*self.encode(texts), threads=threads)
+    def predict_logits(self, texts: Sequence[str] | Sequence[bytes], *, threads: int | None = None) -> Array:
+        """Return the logits (B, C) float32 of each text's labels, before temperature and softmax or sigmoid."""
+        return self.forward_ids(*self.encode(texts), threads=threads)
 
     def encode(self, texts: Sequence[str] | Sequence[bytes]) -> tuple[Ids, npt.NDArray[np.int64]]:
         """Return the ids of the texts end to end (N,) int32, and the length of each (B,) int64, 1 at least."""
         return self.tokenizer.encode_packed(texts, max_length=self._max_length)
 
-    def score_ids(self, ids: Ids, lengths: npt.NDArray[np.int64], *, threads: int | None = None) -> Array:
-        """Return the scores (B, C) float32 of texts of which :meth:`encode` has made, or could make, ``ids``."""
+    def forward_ids(self, ids: Ids, lengths: npt.NDArray[np.int64], *, threads: int | None = None) -> Array:
+        """Return the logits (B, C) float32 of texts of which :meth:`encode` has made, or could make, ``ids``."""
         threads = threads or cpu.default_threads()
         packed = pack_ids(ids, lengths)
-        scores = np.empty((len(packed), len(self.labels)), np.float32)
+        logits = np.empty((len(packed), len(self.labels)), np.float32)
         for rows, batch in sorted_batches(packed, self._network.batch_tokens):
-            scores[rows] = self._network.score(batch, threads=threads)
+            logits[rows] = self._network.forward(batch, threads=threads)
         if self._ngrams is None or self._spelling is None:
-            return scores
-        ngram_scores = self._ngrams.score(packed.ids, packed.offsets, self._spelling, threads=threads)
-        return mix(scores, ngram_scores, self._ngram_share)
+            return logits
+        ngram_logits = self._ngrams.forward(packed.ids, packed.offsets, self._spelling, threads=threads)
+        return mix(logits, ngram_logits, self._ngram_share)
 
     def predict(
         self,

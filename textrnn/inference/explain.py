@@ -75,8 +75,8 @@ def explain(
     bounds = list(zip(edges[:-1], edges[1:], strict=True))
     left = [np.concatenate([whole[:start], whole[stop:]]) for start, stop in bounds]
     texts = [whole, *(rest if len(rest) else nothing for rest in left)]
-    scores = engine.score_ids(np.concatenate(texts), np.array([*map(len, texts)], np.int64), threads=threads)
-    probabilities = np.exp(engine.to_log_probabilities(scores))[:, columns]
+    logits = engine.forward_ids(np.concatenate(texts), np.array([*map(len, texts)], np.int64), threads=threads)
+    probabilities = np.exp(engine.to_log_probabilities(logits))[:, columns]
     effects = (probabilities[0] - probabilities[1:]).tolist()
     parts = [
         Part(engine.tokenizer.decode(pieces[start:stop]), tuple(row))

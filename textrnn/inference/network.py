@@ -22,8 +22,8 @@ class Network(Protocol):
     batch_tokens: int
     """How many tokens it is best given at once."""
 
-    def score(self, batch: PackedBatch, *, threads: int) -> Array:
-        """Return the scores (B, C) float32 of the texts of ``batch``; may be called by several threads at once."""
+    def forward(self, batch: PackedBatch, *, threads: int) -> Array:
+        """Return the logits (B, C) float32 of the texts of ``batch``; may be called by several threads at once."""
 
 
 class NumpyNetwork:
@@ -51,8 +51,8 @@ class NumpyNetwork:
         self._seen = 0  # tokens
         self._lock = Lock()
 
-    def score(self, batch: PackedBatch, *, threads: int) -> Array:
-        """Return the scores (B, C) float32 of the texts of ``batch``."""
+    def forward(self, batch: PackedBatch, *, threads: int) -> Array:
+        """Return the logits (B, C) float32 of the texts of ``batch``."""
         table = self._find_table(len(batch.ids), threads)
         packing = Packing(batch.offsets)
         if table is None:
@@ -64,8 +64,8 @@ class NumpyNetwork:
             x = layer.run(x, packing, threads=threads)
         w, both = self._weights.get("pool.w"), self._config.bidirectional
         pooled = pool(x, batch.offsets, self._config.pooling, w=w, bidirectional=both, threads=threads)
-        scores: Array = pooled @ self._weights["head.weight"].T + self._weights["head.bias"]
-        return scores
+        logits: Array = pooled @ self._weights["head.weight"].T + self._weights["head.bias"]
+        return logits
 
     def _find_table(self, tokens: int, threads: int) -> Array | None:
         """Return the table, which is made once as many ``tokens`` have come by as it has rows, if it is not too large.

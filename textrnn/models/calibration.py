@@ -19,24 +19,24 @@ _STEPS = 100  # of the search; halving alone takes 36
 _PRECISE = 1e-10  # of the logarithm of the temperature
 _BLOCK = 1 << 20  # scores that are looked at together, in float64: 8 MB an array
 
-Scores = npt.NDArray[np.float32]
+Logits = npt.NDArray[np.float32]
 
 
-def to_log_probabilities(scores: Scores, temperature: float, *, several: bool) -> Scores:
-    """Return the logarithms (B, C) float32 of the probabilities that ``scores`` (B, C) float32 say.
+def to_log_probabilities(logits: Logits, temperature: float, *, several: bool) -> Logits:
+    """Return the logarithms (B, C) float32 of the probabilities that ``logits`` (B, C) float32 say.
 
     These are softmax(scores / temperature) or, of ``several`` labels a text, sigmoid(scores / temperature).
     """
-    scores = scores / np.float32(temperature)
+    logits = logits / np.float32(temperature)
     if several:
-        return -np.logaddexp(np.float32(0), -scores)
-    scores -= scores.max(axis=1, keepdims=True)
-    normalized: Scores = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+        return -np.logaddexp(np.float32(0), -logits)
+    logits -= logits.max(axis=1, keepdims=True)
+    normalized: Logits = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     return normalized
 
 
 def fit_temperature(
-    scores: Scores, true: npt.NDArray[Any], *, bounds: tuple[float, float] = (LEAST_TEMPERATURE, HIGHEST_TEMPERATURE)
+    logits: Logits, true: npt.NDArray[Any], *, bounds: tuple[float, float] = (LEAST_TEMPERATURE, HIGHEST_TEMPERATURE)
 ) -> float:
     """Return the temperature at which the probabilities of these texts' labels are best: that of the lowest loss.
 
@@ -60,12 +60,12 @@ def fit_temperature(
     where all classes have the same score in each text, or a score is not finite.
     """
     n = true.size if true.ndim == 2 else int((true >= 0).sum())
-    if not n or not np.isfinite(scores).all():
+    if not n or not np.isfinite(logits).all():
         return 1.0
     low, high, at = -math.log(bounds[1]), -math.log(bounds[0]), 0.0  # of log 1 / T
     for _ in range(_STEPS):
         factor = math.exp(at)
-        _, (slope,), ((curvature,),) = _differentiate([scores], true, factors=np.array([factor]), doubt=1 / (n + 2))
+        _, (slope,), ((curvature,),) = _differentiate([logits], true, factors=np.array([factor]), doubt=1 / (n + 2))
         if slope == 0:
             break
         low, high = (low, at) if slope > 0 else (at, high)
@@ -77,13 +77,13 @@ def fit_temperature(
     return math.exp(-at)
 
 
-def mix(first: Scores, second: Scores, share: float) -> Scores:
-    """Return ``(1 - share) first + share second`` of scores (B, C) float32."""
-    mixed: Scores = np.float32(1 - share) * first + np.float32(share) * second
+def mix(first: Logits, second: Logits, share: float) -> Logits:
+    """Return ``(1 - share) first + share second`` of logits (B, C) float32."""
+    mixed: Logits = np.float32(1 - share) * first + np.float32(share) * second
     return mixed
 
 
-def fit_share(first: Scores, second: Scores, true: npt.NDArray[Any]) -> float:
+def fit_share(first: Logits, second: Logits, true: npt.NDArray[Any]) -> float:
     """Return the share m of ``second`` at which ``(1 - m) first + m second`` are the best scores of these texts.
 
     Args:
@@ -118,17 +118,17 @@ def fit_share(first: Scores, second: Scores, true: npt.NDArray[Any]) -> float:
     a, b = factors
     if a > 0 and b > 0:
         return float(b / (a + b))
-    alone = [_measure_loss(scores, true, doubt=doubt) for scores in (first, second)]
+    alone = [_measure_loss(logits, true, doubt=doubt) for logits in (first, second)]
     return float(alone[1] < alone[0])
 
 
-def _measure_loss(scores: Scores, true: npt.NDArray[Any], *, doubt: float) -> float:
-    """Return the loss of ``scores`` alone at their own temperature, added up."""
-    return _differentiate([scores], true, factors=np.array([1 / fit_temperature(scores, true)]), doubt=doubt)[0]
+def _measure_loss(logits: Logits, true: npt.NDArray[Any], *, doubt: float) -> float:
+    """Return the loss of ``logits`` alone at their own temperature, added up."""
+    return _differentiate([logits], true, factors=np.array([1 / fit_temperature(logits, true)]), doubt=doubt)[0]
 
 
 def _differentiate(
-    parts: Sequence[Scores], true: npt.NDArray[Any], *, factors: npt.NDArray[np.float64], doubt: float
+    parts: Sequence[Logits], true: npt.NDArray[Any], *, factors: npt.NDArray[np.float64], doubt: float
 ) -> tuple[float, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return the loss of the sum of K ``parts`` (B, C), each times its factor, its gradient (K,) and Hessian (K, K).
 

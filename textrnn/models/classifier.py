@@ -68,16 +68,16 @@ class Classifier(nn.Module):
         self.head = nn.Linear(self.pool.output_size, classes)
 
     def forward(self, ids: Tensor, offsets: Tensor) -> Tensor:
-        """Map ``ids`` (N,) int32 with ``offsets`` (B+1,) int64, no sequence empty, to scores (B, C) before softmax."""
-        return self.score(self.embedding(ids), offsets)
+        """Map ``ids`` (N,) int32 with ``offsets`` (B+1,) int64, no sequence empty, to logits (B, C) before softmax."""
+        return self.forward_embedded(self.embedding(ids), offsets)
 
-    def score(self, x: Tensor, offsets: Tensor) -> Tensor:
-        """Map the vectors ``x`` (N, embedding) of the pieces to scores (B, C), as :meth:`forward` does."""
+    def forward_embedded(self, x: Tensor, offsets: Tensor) -> Tensor:
+        """Map the vectors ``x`` (N, embedding) of the pieces to logits (B, C), as :meth:`forward` does."""
         p = self.dropout if self.training else 0.0
         for layer in self.layers:
             x = layer(x, offsets, p, variational=self.variational)
-        scores: Tensor = self.head(dropout(self.pool(x, offsets), p))
-        return scores
+        logits: Tensor = self.head(dropout(self.pool(x, offsets), p))
+        return logits
 
     def network(self) -> dict[str, nn.Parameter]:
         """Return all parameters by name but for the embedding's."""

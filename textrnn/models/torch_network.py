@@ -27,10 +27,10 @@ class TorchNetwork:
         network.import_weights(model.weights)
         self._network = network.to(self._device).eval()
 
-    def score(self, batch: PackedBatch, *, threads: int) -> npt.NDArray[np.float32]:
-        """Return the scores (B, C) float32 of the texts of ``batch``."""
+    def forward(self, batch: PackedBatch, *, threads: int) -> npt.NDArray[np.float32]:
+        """Return the logits (B, C) float32 of the texts of ``batch``."""
         del threads  # torch has its own
         ids, offsets = (torch.from_numpy(array).to(self._device) for array in (batch.ids, batch.offsets))
         with torch.inference_mode():
-            scores: npt.NDArray[np.float32] = self._network(ids, offsets).float().cpu().numpy()
-        return scores
+            logits: npt.NDArray[np.float32] = self._network(ids, offsets).float().cpu().numpy()
+        return logits

@@ -52,12 +52,12 @@ class TextLoss(nn.Module):
         self.register_buffer("weights", weights, persistent=False)
         self.register_buffer("others", others, persistent=False)
 
-    def forward(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss () of ``scores`` (B, C) float32 for ``targets``, as ``targets.make_targets`` gives them."""
-        return self._sum_classes(scores, targets) if targets.dim() == 1 else self._sum_labels(scores, targets)
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss () of ``logits`` (B, C) float32 for ``targets``, as ``targets.make_targets`` gives them."""
+        return self._sum_classes(logits, targets) if targets.dim() == 1 else self._sum_labels(logits, targets)
 
     def compare(self, first: Tensor, second: Tensor, targets: Tensor) -> Tensor:
-        """Return how far two scores (B, C) of the same texts are apart, () summed over texts that count.
+        """Return how far two logits (B, C) of the same texts are apart, () summed over texts that count.
 
         That is the mean of the Kullback-Leibler divergences of the probabilities, either way (R-Drop's L_KL, Liang et
         al. 2021, equation 2), of each label by itself and added up where texts may have several.
@@ -69,10 +69,10 @@ class TextLoss(nn.Module):
             apart, counts = (first.sigmoid() - second.sigmoid()) * (first - second), targets >= 0
         return torch.where(counts, apart, 0.0).sum() / 2
 
-    def _sum_classes(self, scores: Tensor, classes: Tensor) -> Tensor:
+    def _sum_classes(self, logits: Tensor, classes: Tensor) -> Tensor:
         plain = self.weights is None and not self._gamma
         losses = functional.cross_entropy(
-            scores,
+            logits,
             classes,
             ignore_index=NO_CLASS,
             label_smoothing=self._smoothing,
@@ -82,18 +82,18 @@ class TextLoss(nn.Module):
             return losses
         known = classes.clamp(min=0)
         if self._gamma:
-            probability = scores.softmax(dim=1).gather(1, known[:, None])[:, 0]
+            probability = logits.softmax(dim=1).gather(1, known[:, None])[:, 0]
             losses = losses * (1 - probability).clamp(min=_LEAST) ** self._gamma
         if self.weights is not None:
             losses = losses * self.weights[known]
         return losses.sum()
 
-    def _sum_labels(self, scores: Tensor, targets: Tensor) -> Tensor:
-        counts, has = (targets >= 0).to(scores.dtype), targets > 0
+    def _sum_labels(self, logits: Tensor, targets: Tensor) -> Tensor:
+        counts, has = (targets >= 0).to(logits.dtype), targets > 0
         smoothed = targets.clamp(min=0) * (1 - self._smoothing) + self._smoothing / 2
-        losses = functional.binary_cross_entropy_with_logits(scores, smoothed, weight=counts, reduction="none")
+        losses = functional.binary_cross_entropy_with_logits(logits, smoothed, weight=counts, reduction="none")
         if self._gamma:
-            losses = losses * torch.where(has, -scores, scores).sigmoid().clamp(min=_LEAST) ** self._gamma
+            losses = losses * torch.where(has, -logits, logits).sigmoid().clamp(min=_LEAST) ** self._gamma
         if self.weights is not None and self.others is not None:
             losses = losses * torch.where(has, self.weights, self.others)
         return losses.sum()
@@ -126,7 +126,7 @@ NO_CLASS = -1
 
 
 def make_targets(classes: Classes, sets: MultiLabelSet | None, C: int) -> npt.NDArray[Any]:
-    """Return what the scores (B, C) of texts with ``classes`` (B,) are held against; -1 does not count.
+    """Return what the logits (B, C) of texts with ``classes`` (B,) are held against; -1 does not count.
 
     Without ``sets`` it is the classes (B,) int64, with them (B, C) float32: 1 where a text has the label, else 0.
     """
@@ -138,13 +138,13 @@ def make_targets(classes: Classes, sets: MultiLabelSet | None, C: int) -> npt.ND
     return targets
 
 
-def sum_losses(scores: Tensor, targets: Tensor) -> Tensor:
+def sum_losses(logits: Tensor, targets: Tensor) -> Tensor:
     """Return the sum of the losses of all texts, in nats: minus the logarithm of the probability of what is right.
 
     By softmax for classes. For labels by a sigmoid each, as if they did not depend on one another: the binary
     cross-entropy, added up over the labels.
     """
     if targets.dim() == 1:
-        return functional.cross_entropy(scores, targets, reduction="sum", ignore_index=NO_CLASS)
-    counts = (targets >= 0).to(scores.dtype)
-    return functional.binary_cross_entropy_with_logits(scores, targets.clamp(min=0), weight=counts, reduction="sum")
+        return functional.cross_entropy(logits, targets, reduction="sum", ignore_index=NO_CLASS)
+    counts = (targets >= 0).to(logits.dtype)
+    return functional.binary_cross_entropy_with_logits(logits, targets.clamp(min=0), weight=counts, reduction="sum")

@@ -50,12 +50,12 @@ class LossModule(nn.Module):
             table = table * torch.empty(len(table), 1, device=table.device).bernoulli_(1 - self._p).div_(1 - self._p)
         if self._r_drop:  # both at once: a batch of twice the size takes less than twice the time
             places, offsets = torch.cat([places, places]), torch.cat([offsets, offsets[1:] + offsets[-1]])
-        scores = self.model.score(take_rows(table, places), offsets).float()
+        logits = self.model.forward_embedded(take_rows(table, places), offsets).float()
         if not self._r_drop:
-            loss: Tensor = self._loss(scores, targets)
+            loss: Tensor = self._loss(logits, targets)
             return loss
-        first, second = scores.chunk(2)
-        right: Tensor = self._loss(scores, torch.cat([targets, targets]))
+        first, second = logits.chunk(2)
+        right: Tensor = self._loss(logits, torch.cat([targets, targets]))
         return (right + self._r_drop * self._loss.compare(first, second, targets)) / 2
 
 

@@ -16,7 +16,8 @@ from textrnn.config import NgramConfig
 from textrnn.data.batch import PackedBatch
 from textrnn.data.sampler import sorted_batches
 from textrnn.evaluation.metrics import score, score_multi_label
-from textrnn.models.calibration import Scores, fit_share, fit_temperature, mix, to_log_probabilities
+from textrnn.evaluation.thresholds import tune_thresholds
+from textrnn.models.calibration import Logits, fit_share, fit_temperature, mix, to_log_probabilities
 from textrnn.models.classifier import Classifier
 from textrnn.models.ngram.features import Spelling
 from textrnn.models.ngram.table import NgramTable
@@ -24,7 +25,6 @@ from textrnn.preparation.dataset import Dataset
 from textrnn.training.distributed import ProcessGroup
 from textrnn.training.ema import EMA
 from textrnn.training.loss import NO_CLASS, make_targets, sum_losses
-from textrnn.training.thresholds import tune_thresholds
 from textrnn.training.train_step import to_device
 
 VALID_TOKENS = 16384  # of a valid batch
@@ -82,23 +82,23 @@ class Validator:
     def validate(self, pause: Callable[[], None]) -> Validation:
         """Evaluate the current weights; ``pause`` is called after each batch in single-process training."""
         self.model.eval()
-        found: Scores = np.zeros((len(self.dataset.valid), len(self.dataset.labels)), np.float32)
+        found: Logits = np.zeros((len(self.dataset.valid), len(self.dataset.labels)), np.float32)
         for number, (rows, batch) in enumerate(sorted_batches(self.dataset.valid, VALID_TOKENS)):
             if number % self.group.size != self.group.rank:
                 continue
-            found[rows] = self.score(batch)
+            found[rows] = self.forward(batch)
             if self.group.size == 1:  # the ranks have different numbers of batches
                 pause()
         return self.measure(self._add_up(found))
 
-    def score(self, batch: PackedBatch) -> Scores:
-        """Return the network's scores (B, C) of the texts."""
+    def forward(self, batch: PackedBatch) -> Logits:
+        """Return the network's logits (B, C) of the texts."""
         ids, offsets = (to_device(part, self.device) for part in (batch.ids, batch.offsets))
-        scores: Scores = self.model(ids, offsets).float().cpu().numpy()
-        return scores
+        logits: Logits = self.model(ids, offsets).float().cpu().numpy()
+        return logits
 
-    def measure(self, scores: Scores) -> Validation:
-        """Evaluate the network's ``scores`` (B, C) of valid.
+    def measure(self, logits: Logits) -> Validation:
+        """Evaluate the network's ``logits`` (B, C) of valid.
 
         The share of the n-grams is fitted first, then the temperature and, where texts have several labels, the
         thresholds of the probabilities at it.
@@ -107,53 +107,53 @@ class Validator:
         true: npt.NDArray[Any] = self.dataset.valid.classes
         if sets is not None:
             true = sets.make_matrix(true)
-        known = true if sets is None else true[:, : scores.shape[1]]
-        self.temperature = fit_temperature(scores, known)
-        loss = network_loss = self._measure_loss(scores, self.temperature)
+        known = true if sets is None else true[:, : logits.shape[1]]
+        self.temperature = fit_temperature(logits, known)
+        loss = network_loss = self._measure_loss(logits, self.temperature)
         if self._share and self._ngram_scores.any():
             # at the network's temperature, so that a share is one of scores that say as much
             self.ngram_scale = self.temperature / fit_temperature(self._ngram_scores, known, bounds=_ANY_TEMPERATURE)
             wide, own = self._ngram_scores * np.float32(self.ngram_scale), np.float32(self.temperature)
             share = self._share
-            self.ngram_share = fit_share(scores / own, wide / own, known) if share == "auto" else float(share)
-            scores = mix(scores, wide, self.ngram_share)
-            self.temperature = fit_temperature(scores, known)
-            loss = self._measure_loss(scores, self.temperature)
+            self.ngram_share = fit_share(logits / own, wide / own, known) if share == "auto" else float(share)
+            logits = mix(logits, wide, self.ngram_share)
+            self.temperature = fit_temperature(logits, known)
+            loss = self._measure_loss(logits, self.temperature)
         if sets is None:
-            return Validation(loss, network_loss, score(true, scores.argmax(axis=1)))
-        probabilities = np.exp(to_log_probabilities(scores, self.temperature, several=True))
+            return Validation(loss, network_loss, score(true, logits.argmax(axis=1)))
+        probabilities = np.exp(to_log_probabilities(logits, self.temperature, several=True))
         thresholds = tune_thresholds(known, probabilities)
         self.thresholds = tuple(thresholds.tolist())
         return Validation(loss, network_loss, score_multi_label(true, probabilities >= thresholds))
 
     @cached_property
-    def _ngram_scores(self) -> Scores:
-        """The scores (B, C) of the n-grams on valid, which stay as they are."""
+    def _ngram_scores(self) -> Logits:
+        """The logits (B, C) of the n-grams on valid, which stay as they are."""
         valid = self.dataset.valid
-        found: Scores = np.zeros((len(valid), len(self.dataset.labels)), np.float32)
+        found: Logits = np.zeros((len(valid), len(self.dataset.labels)), np.float32)
         if self.ngrams is not None:
             spelling = Spelling.of(self.dataset.tokenizer)
             for rows, batch in sorted_batches(valid, VALID_TOKENS):
-                found[rows] = self.ngrams.score(batch.ids, batch.offsets, spelling)
+                found[rows] = self.ngrams.forward(batch.ids, batch.offsets, spelling)
         return self._add_up(found)
 
-    def _add_up(self, part: Scores) -> Scores:
+    def _add_up(self, part: Logits) -> Logits:
         """Return the sum of what the ranks have."""
         if self.group.size == 1:
             return part
         tensor = torch.from_numpy(part).to(self.device)
         self.group.add_up([tensor])
-        added: Scores = tensor.cpu().numpy()
+        added: Logits = tensor.cpu().numpy()
         return added
 
-    def _measure_loss(self, scores: Scores, temperature: float) -> float:
-        """Return the mean loss of ``scores`` (B, C), divided by ``temperature``, over the texts with a known label."""
+    def _measure_loss(self, logits: Logits, temperature: float) -> float:
+        """Return the mean loss of ``logits`` (B, C), divided by ``temperature``, over the texts with a known label."""
         classes, sets = self.dataset.valid.classes, self.dataset.sets
         known = np.flatnonzero(classes != NO_CLASS)
         losses = 0.0
         for start in range(0, len(known), _TEXTS):
             rows = known[start : start + _TEXTS]
-            targets = make_targets(classes[rows], sets, scores.shape[1])
-            calibrated = torch.from_numpy(scores[rows] / np.float32(temperature))
+            targets = make_targets(classes[rows], sets, logits.shape[1])
+            calibrated = torch.from_numpy(logits[rows] / np.float32(temperature))
             losses += float(sum_losses(calibrated, torch.from_numpy(targets)))
         return losses / max(1, len(known))

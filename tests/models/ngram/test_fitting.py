@@ -43,7 +43,7 @@ def fit(batch: PackedBatch, C: int, **options: object) -> NgramTable:
 
 
 def score(table: NgramTable, batch: PackedBatch) -> npt.NDArray[np.float32]:
-    return table.score(batch.ids, batch.offsets, make_spelling())
+    return table.forward(batch.ids, batch.offsets, make_spelling())
 
 
 def bytes_of(table: NgramTable) -> bytes:
@@ -238,13 +238,13 @@ def draw_sets(n: int) -> tuple[PackedBatch, npt.NDArray[np.bool_]]:
 def test_several_labels_are_one_regression_each() -> None:
     batch, has = draw_sets(300)
     table = fit(batch, 4, targets=has)
-    scores = score(table, batch)
+    logits = score(table, batch)
     for label in (0, 1):
         alone = score(fit(batch, 2, targets=has[:, label].astype(np.int64)), batch)
-        np.testing.assert_allclose(scores[:, label], alone[:, 1] - alone[:, 0], rtol=1e-4, atol=1e-4)
-        assert ((scores[:, label] > 0) == has[:, label]).mean() > 0.95
-    np.testing.assert_allclose(scores[:, 2], math.log(1 / 301), rtol=1e-6)
-    np.testing.assert_allclose(scores[:, 3], math.log(301), rtol=1e-6)
+        np.testing.assert_allclose(logits[:, label], alone[:, 1] - alone[:, 0], rtol=1e-4, atol=1e-4)
+        assert ((logits[:, label] > 0) == has[:, label]).mean() > 0.95
+    np.testing.assert_allclose(logits[:, 2], math.log(1 / 301), rtol=1e-6)
+    np.testing.assert_allclose(logits[:, 3], math.log(301), rtol=1e-6)
 
 
 def test_weights_count_as_texts_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -339,6 +339,6 @@ def test_heavy_texts_do_not_throw_the_fit_off(weight: float) -> None:
     batch = draw_labelled(400, 3)
     classes = np.where(np.arange(400) % 40 == 0, 1, 0) * (batch.classes == 2)
     rare = PackedBatch(batch.ids, batch.offsets, classes.astype(np.int64))
-    scores = score(fit(rare, 2, weights=np.array([1.0, weight])), rare)
+    logits = score(fit(rare, 2, weights=np.array([1.0, weight])), rare)
     wanted = regress_all(build_matrix(rare)[0], classes, np.where(classes == 1, weight, 1.0))
-    np.testing.assert_allclose(scores[:, 1] - scores[:, 0], wanted, atol=0.02)
+    np.testing.assert_allclose(logits[:, 1] - logits[:, 0], wanted, atol=0.02)

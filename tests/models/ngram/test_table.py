@@ -36,7 +36,7 @@ def draw_table(batch: PackedBatch, C: int, *, share: float = 0.5) -> NgramTable:
 def score(
     table: NgramTable, batch: PackedBatch, *, library: bool, threads: int | None = None
 ) -> npt.NDArray[np.float32]:
-    found = table.score(batch.ids, batch.offsets, make_spelling(), threads=threads, library=library)
+    found = table.forward(batch.ids, batch.offsets, make_spelling(), threads=threads, library=library)
     assert (found.dtype, found.shape) == (np.float32, (len(batch), len(table.bias)))
     return found
 
@@ -44,7 +44,7 @@ def score(
 def score_plainly(table: NgramTable, batch: PackedBatch) -> npt.NDArray[np.float64]:
     rows = {key: row for row, key in enumerate(table.keys.tolist())}
     keys, bounds = hash_ngrams(batch.ids, batch.offsets, make_spelling(), library=False)
-    scores = []
+    logits = []
     for text in range(len(batch)):
         total = table.bias.astype(np.float64)
         counts = Counter(keys[bounds[text] : bounds[text + 1]].tolist())
@@ -53,8 +53,8 @@ def score_plainly(table: NgramTable, batch: PackedBatch) -> npt.NDArray[np.float
             norm = math.sqrt(sum(n * float(table.idf[row]) ** 2 for row, n in kind))
             for row, n in kind:
                 total = total + factor * n * float(table.idf[row]) / norm * table.weight[row].astype(np.float64)
-        scores.append(total)
-    return np.array(scores)
+        logits.append(total)
+    return np.array(logits)
 
 
 def test_scoring_needs_numpy_alone() -> None:
@@ -160,9 +160,9 @@ def test_keys_that_are_no_hashes_go_the_way_of_numpy() -> None:
 def test_ids_that_are_not_there_are_refused(library: bool) -> None:
     drawn = draw_table(draw_texts(LENGTHS), 2)
     with pytest.raises(ValueError, match="ids be of the spelling's vocabulary"):
-        drawn.score(np.array([5, 99], np.int32), np.array([0, 2]), make_spelling(), library=library)
+        drawn.forward(np.array([5, 99], np.int32), np.array([0, 2]), make_spelling(), library=library)
     with pytest.raises(ValueError, match="offsets should rise from 0"):
-        drawn.score(np.array([5, 9], np.int32), np.array([0, 1]), make_spelling(), library=library)
+        drawn.forward(np.array([5, 9], np.int32), np.array([0, 1]), make_spelling(), library=library)
 
 
 @pytest.mark.parametrize(

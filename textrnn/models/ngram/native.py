@@ -54,19 +54,19 @@ def build_slots(keys: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint64] | None:
     return None if status else slots
 
 
-def score(
+def ngram_logits(
     ids: Array, offsets: Array, spelling: Spelled, *, table: tuple[Array, Array, Array], threads: int | None
 ) -> npt.NDArray[np.float32]:
-    """Return the scores (B, C) float32 of texts by ``table``: slots (S,), values (F, 1+C) and bias (C,) float32."""
+    """Return the logits (B, C) float32 of texts by ``table``: slots (S,), values (F, 1+C) and bias (C,) float32."""
     slots, values, bias = table
     texts, held = _pack(ids, offsets, spelling)
-    scores = np.empty((len(offsets) - 1, len(bias)), np.float32)
+    logits = np.empty((len(offsets) - 1, len(bias)), np.float32)
     linear = _LINEAR.pack(
         len(values), len(bias), len(slots), cpu.address(slots), cpu.address(values), cpu.address(bias)
     )
-    _call("ngram_scores", texts, linear, cpu.address(scores), threads=threads)
+    _call("ngram_scores", texts, linear, cpu.address(logits), threads=threads)
     del held
-    return scores
+    return logits
 
 
 def _pack(ids: Array, offsets: Array, spelling: Spelled) -> tuple[bytes, list[Array]]:

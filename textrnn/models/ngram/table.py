@@ -52,7 +52,7 @@ class NgramTable:
         """Return a table whose scores are ``factor`` times as large."""
         return NgramTable(self.keys, self.idf, self.weight * np.float32(factor), self.bias * np.float32(factor))
 
-    def score(
+    def forward(
         self,
         ids: Ids,
         offsets: Offsets,
@@ -61,7 +61,7 @@ class NgramTable:
         threads: int | None = None,
         library: bool = True,
     ) -> Floats:
-        """Return the scores (B, C) float32 of the B texts that ``ids`` and ``offsets`` hold.
+        """Return the logits (B, C) float32 of the B texts that ``ids`` and ``offsets`` hold.
 
         Of each kind of n-gram, the occurrences in the table give the sum of idf * weight, divided by the square root of
         the sum of idf^2; times the kind's factor it is added to the bias. A text's scores do not depend on the others,
@@ -75,25 +75,25 @@ class NgramTable:
         """
         if library and native.is_available() and self._is_worth_slots(len(ids)) and self._slots is not None:
             table = (self._slots, self._values, np.ascontiguousarray(self.bias))
-            return native.score(ids, offsets, (spelling.codes, spelling.offsets), table=table, threads=threads)
+            return native.ngram_logits(ids, offsets, (spelling.codes, spelling.offsets), table=table, threads=threads)
         check_texts(ids, offsets, spelling)
-        scores = np.empty((len(offsets) - 1, len(self.bias)), np.float32)
+        logits = np.empty((len(offsets) - 1, len(self.bias)), np.float32)
         ends = np.append(0, np.cumsum(np.diff(spelling.offsets)[ids]))[offsets]
         start = 0
-        while start < len(scores):
+        while start < len(logits):
             stop = max(start + 1, int(np.searchsorted(ends, ends[start] + _CODES, side="right")) - 1)
             first, last = offsets[start], offsets[stop]
             keys, bounds = hash_ngrams(
                 ids[first:last], offsets[start : stop + 1] - first, spelling, threads=threads, library=library
             )
-            scores[start:stop] = self._add_up(keys, bounds)
+            logits[start:stop] = self._add_up(keys, bounds)
             start = stop
-        return scores
+        return logits
 
     def _add_up(self, keys: Keys, bounds: Offsets) -> Floats:
         """Return the scores of texts with these n-grams; each sum goes in order and in float64, as in the library."""
         B, C = len(bounds) - 1, len(self.bias)
-        scores = np.tile(self.bias.astype(np.float64), (B, 1))
+        logits = np.tile(self.bias.astype(np.float64), (B, 1))
         if len(self.keys):
             rows = np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)
             found = self.keys[rows] == keys
@@ -105,8 +105,8 @@ class NgramTable:
             norms = np.sqrt(sums[0])
             norms[norms == 0] = 1
             for kind in reversed(range(KINDS)):
-                scores += FACTORS[kind] * (sums[1:, :, kind] / norms[:, kind]).T
-        return scores.astype(np.float32)
+                logits += FACTORS[kind] * (sums[1:, :, kind] / norms[:, kind]).T
+        return logits.astype(np.float32)
 
     @cached_property
     def _values(self) -> Floats:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from textrnn.training.thresholds import tune_thresholds
+from textrnn.evaluation.thresholds import tune_thresholds
 
 
 @pytest.mark.parametrize("seed", range(20))
