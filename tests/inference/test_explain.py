@@ -99,7 +99,7 @@ def test_a_long_text_is_scored_a_bounded_number_of_times(
         calls.append(len(lengths))
         return score(ids, lengths, threads=threads)
 
-    monkeypatch.setattr(engine, "score_ids", watch)
+    monkeypatch.setattr(engine, "forward_ids", watch)
     text = " ".join((["late", "parcel", "again"] * words)[:words])
     found = explain(engine, text, "a")
     assert max(calls) <= MAX_PARTS + 1

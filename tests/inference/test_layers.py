@@ -39,6 +39,6 @@ def test_numpy_equals_the_library(
     rows = rng.integers(0, 7, 23).astype(np.int32) if by_rows else None
     x = rng.standard_normal((7 if by_rows else 23, 9)).astype(np.float32)
     got = layer.run(x, Packing(offsets, rows), threads=1)
-    monkeypatch.setattr(rnn_forward, "is_there", lambda: False)
+    monkeypatch.setattr(rnn_forward, "is_available", lambda: False)
     wanted = layer.run(x, Packing(offsets, rows), threads=1)
     np.testing.assert_allclose(got, wanted, rtol=0, atol=TOLERANCE)

@@ -112,7 +112,7 @@ def test_texts_of_no_known_class_do_not_count() -> None:
 
 
 @pytest.mark.parametrize(
-    ("scores", "true"),
+    ("logits", "true"),
     [
         (np.ones((4, 3)), np.full(4, -1)),
         (np.ones((0, 3)), np.zeros(0, np.int64)),

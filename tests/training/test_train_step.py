@@ -74,8 +74,8 @@ def test_the_scale_of_the_loss_changes_no_step_and_falls_where_it_is_too_large(m
 def test_embedding_dropout_drops_whole_rows_in_training() -> None:
     train_step = make_train_step(train__embedding_dropout=0.5, train__r_drop=0)
     seen: list[torch.Tensor] = []
-    score = train_step.model.score
-    train_step.model.score = lambda x, offsets: seen.append(x.detach()) or score(x, offsets)  # type: ignore[assignment]
+    score = train_step.model.forward_embedded
+    train_step.model.forward_embedded = lambda x, offsets: seen.append(x.detach()) or score(x, offsets)  # type: ignore[assignment]
     rows = train_step.model.embedding.weight[:5].clone()
     for _ in range(20):
         train_step.step(make_batch(), lr=0.0)
@@ -102,13 +102,13 @@ class Draws:
         self.text_loss = TextLoss(config.train, labels="ab", counts=[1, 1], texts=2 if targets.dim() == 2 else None)
         self.scorer = LossModule(self.model, self.text_loss, embedding_dropout=0.0, r_drop=r_drop)
         self.logits: list[torch.Tensor] = []
-        score = self.model.score
+        score = self.model.forward_embedded
 
         def look(x: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
             self.logits.append(score(x, offsets))
             return self.logits[-1]
 
-        self.model.score = look  # type: ignore[assignment]
+        self.model.forward_embedded = look  # type: ignore[assignment]
 
     def run(self, seed: int = 3) -> torch.Tensor:
         torch.manual_seed(seed)

@@ -162,7 +162,7 @@ def test_the_same_bytes_again_from_memory_and_from_disk(monkeypatch: pytest.Monk
 def test_the_same_bytes_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     batch = draw_labelled(200, 2)
     wanted = bytes_of(fit(batch, 2))
-    monkeypatch.setattr(native, "is_there", lambda: False)
+    monkeypatch.setattr(native, "is_available", lambda: False)
     assert bytes_of(fit(batch, 2)) == wanted
 
 
