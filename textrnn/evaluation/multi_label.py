@@ -16,7 +16,7 @@ from textrnn.data.labels import MultiLabelSet, split_labels
 from textrnn.evaluation.metrics import average_f1, widen
 from textrnn.inference.engine import Engine
 from textrnn.inference.pooling import Array
-from textrnn.models.calibration import measure_calibration_error
+from textrnn.models.calibration import expected_calibration_error
 
 Matrix = npt.NDArray[np.bool_]
 """Which labels the texts have (B, C)."""
@@ -115,7 +115,7 @@ def _find_loss(logits: npt.NDArray[np.float64], true: Matrix) -> float:
 
 
 def _find_error(log_probabilities: Array, true: Matrix) -> float:
-    return measure_calibration_error(np.exp(log_probabilities).ravel(), true.ravel())
+    return expected_calibration_error(np.exp(log_probabilities).ravel(), true.ravel())
 
 
 def _score_labels(true: Matrix, given: Matrix, labels: Sequence[str], thresholds: Sequence[float]) -> list[LabelScore]:

@@ -73,7 +73,7 @@ class Engine:
         The temperature is the model's own or, where it is said, ``temperature``: 1.0 gives the uncalibrated ones.
         """
         wanted = self.temperature if temperature is None else temperature
-        return to_log_probabilities(logits, wanted, several=self.thresholds is not None)
+        return to_log_probabilities(logits, wanted, multi_label=self.thresholds is not None)
 
     def predict_logits(self, texts: Sequence[str] | Sequence[bytes], *, threads: int | None = None) -> Array:
         """Return the logits (B, C) float32 of each text's labels, before temperature and softmax or sigmoid."""
