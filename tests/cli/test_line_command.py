@@ -11,14 +11,14 @@ import pytest
 from textrnn.cli.line_command import Lines
 from textrnn.errors import DataError, StoppedError
 from textrnn.pipeline.records import Record
-from textrnn.pipeline.writers import Output
+from textrnn.pipeline.writers import OutputChunk
 
 
-def stop_at_y(records: Sequence[Record], threads: int) -> Output:
+def stop_at_y(records: Sequence[Record], threads: int) -> OutputChunk:
     """Stands for Ctrl-C while a text is computed."""
     if records[-1].raw == b"y":
         raise KeyboardInterrupt
-    return Output(b"".join(record.raw[:1] + b"\n" for record in records), len(records), len(records))
+    return OutputChunk(b"".join(record.raw[:1] + b"\n" for record in records), len(records), len(records))
 
 
 @pytest.mark.parametrize(("field", "what"), [(None, "line"), ("1", "record")])

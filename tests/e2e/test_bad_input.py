@@ -182,7 +182,7 @@ WITH_MODEL = [
     Case("predict a missing file", "predict a.txt gone.txt", DATA, r"gone\.txt: no such file", {"a.txt": TEXT}),
     Case("predict a folder", "predict f", DATA, r"f: a folder; name a file", {"f": folder}),
     Case("predict damaged gzip", "predict a.gz", DATA, r"a\.gz: the compressed data is damaged", {"a.gz": b"\x1f\x8b and no gzip after it"}),
-    Case("predict a field that is not there", "predict --field 2 a.tsv", DATA, r"a\.tsv:1: 1 column where the text is in column 2", {"a.tsv": b"tea\n"}),
+    Case("predict a field that is not there", "predict --field 2 a.tsv", DATA, r"a\.tsv:1: has 1 column, but the text is in column 2", {"a.tsv": b"tea\n"}),
     Case("predict to a file, with a fault", "predict --field 1 -o out a.csv", DATA, r"a\.csv:2: not CSV", {"a.csv": b'tea\n"x\n'}),
     Case("filter by a label that is near", "filter --label te", USAGE, r"--label te: the model has no such label; did you mean 'tea'\?"),
     Case("filter by a label that is not", "filter --label water", USAGE, r"--label water: the model has no such label; it has coffee, tea"),

@@ -79,7 +79,7 @@ def predict_command(
       textrnn predict --min-prob 0.6 --unknown-label other < mails.txt
       textrnn predict --format jsonl --explain < mails.txt
     """
-    from textrnn.pipeline.writers import Labeller
+    from textrnn.pipeline.writers import Labeler
 
     lines = Lines(
         files=files,
@@ -100,7 +100,7 @@ def predict_command(
         raise ConfigError(f"--min-prob {min_prob}: this model gives a text several labels; it has --threshold")
     probability, label = doubt or (0.0, "")
     lines.run(
-        Labeller(
+        Labeler(
             engine,
             top_k=top_k,
             threshold=threshold,
