@@ -54,7 +54,8 @@ def pool(h: Array, offsets: Index, how: str, *, w: Array | None, bidirectional: 
             assert w is not None
             return _attend(h, offsets, w)
         starts, lengths = offsets[:-1], np.diff(offsets).astype(np.float32)[:, None]
-        pools = {"max": np.maximum.reduceat(h, starts), "mean": np.add.reduceat(h, starts) / lengths}
+        sums: Array = np.add.reduceat(h, starts)
+        pools = {"max": np.maximum.reduceat(h, starts), "mean": sums / lengths}
         return np.concatenate([pools[part] for part in how.split("+")], axis=1)
     (N, D), B = h.shape, len(offsets) - 1
     parts = {part: np.empty((B, D), np.float32) for part in how.split("+")}
@@ -73,5 +74,6 @@ def _attend(h: Array, offsets: Index, w: Array) -> Array:
     scores, starts = (np.tanh(h) @ w)[:, None], offsets[:-1]
     largest = np.maximum.reduceat(scores, starts)
     weights: Array = np.exp(scores - np.repeat(largest, np.diff(offsets), axis=0))
-    pooled: Array = np.add.reduceat(weights * h, starts) / np.add.reduceat(weights, starts)
-    return pooled
+    weighted: Array = np.add.reduceat(weights * h, starts)
+    totals: Array = np.add.reduceat(weights, starts)
+    return weighted / totals
