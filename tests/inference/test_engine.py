@@ -65,10 +65,6 @@ def test_predict_returns_the_likeliest_first(tokenizer: Tokenizer) -> None:
     assert all(len(found) == 3 for found in engine.predict(TEXTS, top_k=9))
 
 
-def test_no_texts_give_no_predictions(tokenizer: Tokenizer) -> None:
-    assert Engine(make_model(tokenizer, make_config(model__hidden=8))).predict([]) == []
-
-
 def make_multi_label(tokenizer: Tokenizer, **values: object) -> Engine:
     model = make_model(tokenizer, make_config(model__hidden=8, data__multi_label=True, **values))
     return Engine(replace(model, thresholds=(0.4, 0.5, 0.6)))
