@@ -38,7 +38,7 @@ def test_numpy_equals_the_library(
     offsets = np.array([0, 3, 4, 21, 23])
     rows = rng.integers(0, 7, 23).astype(np.int32) if by_rows else None
     x = rng.standard_normal((7 if by_rows else 23, 9)).astype(np.float32)
-    got = layer.run(x, Packing(offsets, rows), threads=1)
+    got = layer.forward(x, Packing(offsets, rows), threads=1)
     monkeypatch.setattr(rnn_forward, "is_available", lambda: False)
-    expected = layer.run(x, Packing(offsets, rows), threads=1)
+    expected = layer.forward(x, Packing(offsets, rows), threads=1)
     np.testing.assert_allclose(got, expected, rtol=0, atol=TOLERANCE)

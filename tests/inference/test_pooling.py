@@ -43,7 +43,7 @@ def test_layer_norm_equals_torch(N: int, D: int) -> None:
         *(torch.from_numpy(x).double(), (D,)), *(torch.from_numpy(array).double() for array in (weight, bias)), eps=1e-5
     )
     for threads in (1, 3):
-        got = pooling.normalize(x, weight, bias, threads=threads)
+        got = pooling.layer_norm(x, weight, bias, threads=threads)
         assert (got.dtype, got.shape) == (np.float32, (N, D))
         np.testing.assert_allclose(got, expected.numpy(), rtol=0, atol=2e-5)
 
@@ -98,7 +98,7 @@ def test_an_error_of_the_library_is_raised(
     library: Any = Library()
     monkeypatch.setattr(cpu, "load_native", lambda: cpu.Native(library, ""))
     with pytest.raises(error):
-        pooling.normalize(draw(7, 3), draw(3), draw(3), threads=1)
+        pooling.layer_norm(draw(7, 3), draw(3), draw(3), threads=1)
     for how in ("max", "mean", "max+mean"):
         with pytest.raises(error):
             pooling.pool(draw(7, 3), SINGLE, how, w=None, bidirectional=False, threads=1)

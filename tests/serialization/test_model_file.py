@@ -112,7 +112,7 @@ def test_expected_shapes_are_those_of_the_network(
     assert expected_shapes(config, vocab_size=11, classes=5) == expected
 
 
-def test_a_run_folder_stands_for_its_model(saved: Path, tmp_path: Path) -> None:
+def test_a_run_folder_names_its_model(saved: Path, tmp_path: Path) -> None:
     assert find_model(tmp_path) == saved
     with pytest.raises(ModelError, match="no such model"):
         find_model(tmp_path / "gone")
@@ -124,7 +124,7 @@ def test_a_run_folder_stands_for_its_model(saved: Path, tmp_path: Path) -> None:
         find_model(tmp_path / "empty")
 
 
-def test_the_pointer_to_the_latest_run_stands_for_its_model(
+def test_the_pointer_to_the_latest_run_names_its_model(
     saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,7 +1,7 @@
 """The recurrent layers of :mod:`textrnn.models` for prediction, equal to the torch layers in evaluation mode.
 
 A layer is a projection of each row and a recurrence over the projections. In the first layer, the projection depends on
-the piece alone, so :meth:`Layer.run` accepts a table with the projections of all pieces.
+the piece alone, so :meth:`Layer.forward` accepts a table with the projections of all pieces.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from textrnn.config import ModelConfig
 from textrnn.inference import Precision
 from textrnn.inference.linear import Linear
-from textrnn.inference.pooling import Array, normalize, sigmoid
+from textrnn.inference.pooling import Array, layer_norm, sigmoid
 from textrnn.ops import rnn_forward
 from textrnn.ops.sru import cpu
 from textrnn.ops.time_major import Index, reverse_rows, time_major
@@ -66,10 +66,10 @@ class Layer(ABC):
 
     def project(self, x: Array, *, threads: int) -> Array:
         """Return the projections (N, directions * blocks * hidden) of rows ``x`` (N, D)."""
-        normed = x if self._norm is None else normalize(x, *self._norm, threads=threads)
+        normed = x if self._norm is None else layer_norm(x, *self._norm, threads=threads)
         return self._linear(normed, threads=threads)
 
-    def run(self, x: Array, packing: Packing, *, projected: Array | None = None, threads: int) -> Array:
+    def forward(self, x: Array, packing: Packing, *, projected: Array | None = None, threads: int) -> Array:
         """Return the states (N, directions * hidden) for ``x`` (N, D); ``projected`` saves computing its projections.
 
         If the packing has rows, ``x`` (V, D) and ``projected`` are tables.

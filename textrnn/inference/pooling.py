@@ -19,7 +19,7 @@ def sigmoid(x: Array) -> Array:
     return half
 
 
-def normalize(x: Array, weight: Array, bias: Array, *, threads: int) -> Array:
+def layer_norm(x: Array, weight: Array, bias: Array, *, threads: int) -> Array:
     """Return the layer norm of each row of ``x`` (N, D), C-contiguous (Ba, Kiros and Hinton, arXiv 1607.06450).
 
     Raises:
