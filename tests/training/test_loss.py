@@ -95,7 +95,7 @@ def draw_pair(C: int) -> tuple[torch.Tensor, torch.Tensor]:
 def test_two_draws_are_apart_by_the_mean_of_both_divergences(C: int) -> None:
     first, second = draw_pair(C)
     loss = TextLoss(make_config().train, labels="abcdefg"[:C], counts=[1] * C)
-    found = loss.compare(first, second, CLASSES.clamp(max=C - 1))  # the fourth text does not count
+    found = loss.divergence(first, second, CLASSES.clamp(max=C - 1))  # the fourth text does not count
     wanted = 0.0
     for row, (one, other) in enumerate(zip(first.tolist(), second.tolist(), strict=True)):
         if row != 3:
@@ -103,7 +103,7 @@ def test_two_draws_are_apart_by_the_mean_of_both_divergences(C: int) -> None:
             wanted += (diverge(p, q) + diverge(q, p)) / 2
     assert wanted > 0.1
     assert float(found) == pytest.approx(wanted, rel=1e-5)
-    assert float(loss.compare(second, first, CLASSES.clamp(max=C - 1))) == float(found)
+    assert float(loss.divergence(second, first, CLASSES.clamp(max=C - 1))) == float(found)
 
 
 def test_two_draws_of_several_labels_are_apart_by_each_label() -> None:
@@ -117,8 +117,8 @@ def test_two_draws_of_several_labels_are_apart_by_each_label() -> None:
                 p, q = softmax([a, 0.0]), softmax([b, 0.0])
                 wanted += (diverge(p, q) + diverge(q, p)) / 2
     assert wanted > 1
-    assert float(loss.compare(first, second, targets)) == pytest.approx(wanted, rel=1e-5)
-    assert float(loss.compare(second, first, targets)) == float(loss.compare(first, second, targets))
+    assert float(loss.divergence(first, second, targets)) == pytest.approx(wanted, rel=1e-5)
+    assert float(loss.divergence(second, first, targets)) == float(loss.compare(first, second, targets))
 
 
 @pytest.mark.parametrize("several", [False, True])
@@ -127,17 +127,17 @@ def test_how_far_two_draws_are_apart_is_finite_and_not_below_zero(several: bool)
     loss = TextLoss(make_config().train, labels=LABELS, counts=COUNTS, texts=3 if several else None)
     first = torch.tensor([[3e4, 0, -3e4], [1e-30, 0, 0], [5.0, -5, 1]], requires_grad=True)
     second = torch.tensor([[-3e4, 0, 3e4], [-1e-30, 0, 0], [5.0, -5, 1]])
-    apart = loss.compare(first, second, targets)
+    apart = loss.divergence(first, second, targets)
     apart.backward()
     assert apart.item() == pytest.approx(6e4, rel=1e-5)
     assert first.grad is not None
     assert torch.isfinite(first.grad).all()
     assert not first.grad[2].any()  # both are the same there
-    assert float(loss.compare(second, second, targets)) == 0
+    assert float(loss.divergence(second, second, targets)) == 0
 
 
 @pytest.mark.parametrize("several", [False, True])
 def test_only_texts_that_count_have_two_draws(several: bool) -> None:
     targets = torch.full((5, 3), -1.0) if several else torch.full((5,), -1)
     loss = TextLoss(make_config().train, labels=LABELS, counts=COUNTS, texts=20 if several else None)
-    assert float(loss.compare(*draw_pair(3), targets)) == 0
+    assert float(loss.divergence(*draw_pair(3), targets)) == 0

@@ -25,7 +25,6 @@ from textrnn.preparation.dataset import Dataset
 from textrnn.training.distributed import ProcessGroup
 from textrnn.training.ema import EMA
 from textrnn.training.loss import NO_CLASS, make_targets, sum_losses
-from textrnn.training.train_step import to_device
 
 VALID_TOKENS = 16384  # of a valid batch
 _ANY_TEMPERATURE = (1e-6, 1e6)  # of n-grams, whose penalty may make their scores as small as it likes
@@ -93,9 +92,7 @@ class Validator:
 
     def forward(self, batch: PackedBatch) -> Logits:
         """Return the network's logits (B, C) of the texts."""
-        ids, offsets = (to_device(part, self.device) for part in (batch.ids, batch.offsets))
-        logits: Logits = self.model(ids, offsets).float().cpu().numpy()
-        return logits
+        return self.model.predict_logits(batch)
 
     def measure(self, logits: Logits) -> Validation:
         """Evaluate the network's ``logits`` (B, C) of valid.
