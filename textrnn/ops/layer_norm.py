@@ -59,7 +59,7 @@ class _Normalised(torch.autograd.Function):
             *_addresses(x, y, n, gain, bias, mean, rstd, None, None, None),
             *(*x.shape, cpu.element_of(x.dtype), cpu.element_of(dtype), key, keep, epsilon),
         )
-        call("normalise", packed)
+        call("layer_norm", packed)
         ctx.keep, ctx.key, ctx.dtype = keep, key, x.dtype
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(y, gain, mean, rstd)
@@ -76,7 +76,7 @@ class _Normalised(torch.autograd.Function):
             *_addresses(None, y, None, gain, None, mean, rstd, dy, dn, dx),
             *(*y.shape, cpu.element_of(ctx.dtype), cpu.element_of(y.dtype), ctx.key, ctx.keep, 0.0),
         )
-        call("normalise_back", packed, dgain, dbias)
+        call("layer_norm_back", packed, dgain, dbias)
         return dx, dgain, dbias, None, None
 
 

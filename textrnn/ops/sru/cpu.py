@@ -18,7 +18,7 @@ from typing import Any
 import textrnn.native
 from textrnn.errors import BackendError
 
-INTERFACE = 7  # kInterface of problem.h
+INTERFACE = 8  # kInterface of dispatch.h
 DTYPES = {"float32": 4, "bfloat16": 2}  # bytes an element
 
 _ENDING = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
@@ -90,8 +90,8 @@ def load_native() -> Native:
     library.textrnn_pool_rows_back.argtypes = (number, *[pointer] * 4, *[number] * 3, pointer, ctypes.c_int)
     library.textrnn_attend.argtypes = (*[pointer] * 3, *[number] * 3, *[pointer] * 2, ctypes.c_int)
     library.textrnn_attend_back.argtypes = (*[pointer] * 6, *[number] * 3, *[pointer] * 2, ctypes.c_int)
-    library.textrnn_normalise.argtypes = (ctypes.c_char_p, ctypes.c_int)
-    library.textrnn_normalise_back.argtypes = (ctypes.c_char_p, pointer, pointer, ctypes.c_int)
+    library.textrnn_layer_norm.argtypes = (ctypes.c_char_p, ctypes.c_int)
+    library.textrnn_layer_norm_back.argtypes = (ctypes.c_char_p, pointer, pointer, ctypes.c_int)
     library.textrnn_add_rows.argtypes = (pointer, pointer, *[number] * 3, pointer, ctypes.c_int)
     library.textrnn_squares.argtypes = (ctypes.c_char_p, number, pointer, ctypes.c_int)
     library.textrnn_adamw.argtypes = (ctypes.c_char_p, number, ctypes.c_char_p, ctypes.c_int)
