@@ -581,7 +581,7 @@ int main() {
   alarm(kSeconds);
   EXPECT(textrnn_interface() == textrnn::kInterface, "interface");
   EXPECT(textrnn_pool() == std::string("own"), "an OpenMP runtime is here");
-  EXPECT(textrnn_use_level(-1) == 1 && textrnn_use_level(99) == 1 && !textrnn_level(-1), "levels that are not there");
+  EXPECT(textrnn_use_level(-1) == 2 && textrnn_use_level(99) == 2 && !textrnn_level(-1), "levels that are not there");
   std::string levels;
   int64_t calls = 0;
   for (int level = 0; const char* name = textrnn_level(level); ++level) {
