@@ -2,6 +2,7 @@
 // exactly the size that they need. `run` builds it with a sanitizer, which reports what is out of bounds, undefined or
 // a race. What it looks at by itself: every output is written whole, and neither the number of threads, nor what else
 // runs, nor a fork changes a bit of it. What the numbers should be is tests/ops/sru/test_op.py's to say.
+#include "dispatch.h"
 #include "nn/nn_kernels.h"
 #include "ngrams/ngrams.h"
 #include "sru/sru_args.h"
@@ -31,7 +32,7 @@ void textrnn_sigmoid(const float* x, float* y, int64_t n);
 int textrnn_sru_forward(const textrnn::Problem* p, int threads);
 int textrnn_sru_backward(const textrnn::Problem* p, int threads);
 int textrnn_multiplies();
-int textrnn_rnn(const textrnn::Recurrent* p, int threads);
+int textrnn_rnn(const textrnn::RnnArgs* p, int threads);
 int textrnn_dropout(int64_t element, const void* x, void* y, int64_t n, double keep, uint64_t key, int threads);
 int textrnn_pool_rows(int64_t element, const void* x, const int64_t* offsets, int64_t N, int64_t B, int64_t D,
                       float* largest, int32_t* place, float* mean, int threads);
@@ -41,11 +42,11 @@ int textrnn_attend(const float* x, const float* w, const int64_t* offsets, int64
                    float* weights, int threads);
 int textrnn_attend_back(const float* x, const float* w, const float* pooled, const float* weights, const float* dpooled,
                         const int64_t* offsets, int64_t N, int64_t B, int64_t D, float* dx, float* dw, int threads);
-int textrnn_normalise(const textrnn::Normed* normed, int threads);
-int textrnn_normalise_back(const textrnn::Normed* normed, float* dgain, float* dbias, int threads);
+int textrnn_layer_norm(const textrnn::LayerNormArgs* normed, int threads);
+int textrnn_layer_norm_back(const textrnn::LayerNormArgs* normed, float* dgain, float* dbias, int threads);
 int textrnn_add_rows(const float* x, const int64_t* places, int64_t N, int64_t R, int64_t D, float* sums, int threads);
-int textrnn_squares(const textrnn::Moved* parts, int64_t count, double* sum, int threads);
-int textrnn_adamw(const textrnn::Moved* parts, int64_t count, const textrnn::Rates* rates, int threads);
+int textrnn_squares(const textrnn::ParameterState* parts, int64_t count, double* sum, int threads);
+int textrnn_adamw(const textrnn::ParameterState* parts, int64_t count, const textrnn::AdamWRates* rates, int threads);
 int textrnn_multiply(const textrnn::Product* p, int threads);
 int textrnn_lacks_packed(int64_t element);
 int textrnn_multiply_packed(const textrnn::PackedProduct* p, int threads);
@@ -342,10 +343,10 @@ int64_t check_packed_products() {
 std::string bits_of(const Buffer& buffer) { return std::string(buffer.as<char>(), buffer.size()); }
 
 // What goes on beside the recurrence: the same bits for any number of threads, nothing out of bounds.
-int64_t check_beside() {
+int64_t check_nn() {
   int64_t calls = 0;
   const int64_t offsets[] = {0, 1, 4, 40, 41}, rows[] = {0, 6, 3}, places[] = {4, 0, 4};
-  const textrnn::Rates rates = {0.5f, 0.9f, 0.999f, 0.1f, 2.0f, 1e-8f};
+  const textrnn::AdamWRates rates = {0.5f, 0.9f, 0.999f, 0.1f, 2.0f, 1e-8f};
   for (const int64_t element : {4, 2})
     for (const int64_t D : {1, 7, 64, 130}) {
       const Buffer x = draw(41 * D, element), dlargest = draw(4 * D, 4), dmean = draw(4 * D, 4), gradient = draw(3 * D, 4);
@@ -367,7 +368,7 @@ int64_t check_beside() {
         std::memset(moved[2].as<char>(), 0, moved[2].size());
         const Buffer others[] = {Buffer(all.size()), Buffer(all.size()), Buffer(all.size())};
         for (const Buffer& part : others) std::memset(part.as<char>(), 0, part.size());
-        const textrnn::Moved parts[] = {
+        const textrnn::ParameterState parts[] = {
             {moved[0].as<float>(), moved[1].as<float>(), moved[2].as<float>(), gradient.as<float>(), rows, 3, 7, D, 0.99},
             {others[0].as<float>(), others[1].as<float>(), others[2].as<float>(), all.as<float>(), nullptr, 40000 + D, 0, 1, 1.0}};
         double squares = -1;
@@ -378,11 +379,11 @@ int64_t check_beside() {
           const Buffer dropped(41 * D * wide), n(41 * D * wide), mean_of(41 * 4), rstd(41 * 4), dn(41 * D * wide);
           std::memset(dn.as<char>(), 0x3c, dn.size());
           const Buffer back(x.size()), dgain(D * 4), dbias(D * 4);
-          const textrnn::Normed normed = {x.as<void>(), dropped.as<void>(), n.as<void>(), weight.as<float>(), mean.as<float>(),
+          const textrnn::LayerNormArgs normed = {x.as<void>(), dropped.as<void>(), n.as<void>(), weight.as<float>(), mean.as<float>(),
                                           mean_of.as<float>(), rstd.as<float>(), dn.as<void>(),
                                           dn.as<void>(), back.as<void>(), 41, D, element, wide, 99, 0.7, 1e-5};
-          EXPECT(textrnn_normalise(&normed, threads) == 0, "normalise");
-          EXPECT(textrnn_normalise_back(&normed, dgain.as<float>(), dbias.as<float>(), threads) == 0, "normalise_back");
+          EXPECT(textrnn_layer_norm(&normed, threads) == 0, "normalise");
+          EXPECT(textrnn_layer_norm_back(&normed, dgain.as<float>(), dbias.as<float>(), threads) == 0, "normalise_back");
           EXPECT(!has_nan(n, wide) && !has_nan(back, element) && !has_nan(dgain, 4), "normalise: something was not written");
           more += bits_of(dropped) + bits_of(n) + bits_of(back) + bits_of(dgain) + bits_of(dbias);
         }
@@ -415,7 +416,7 @@ int64_t check_beside() {
       EXPECT(textrnn_pool_rows(element, x.as<void>(), empty, 41, 2, D, nullptr, nullptr, nullptr, 1) == 2, "an empty one");
       EXPECT(textrnn_attend(x.as<float>(), nullptr, empty, 41, 2, D, nullptr, nullptr, 1) == 2, "an empty one to attend to");
       EXPECT(textrnn_add_rows(nullptr, far, 1, 7, D, nullptr, 1) == 2, "a place that is not there");
-      const textrnn::Moved past = {nullptr, nullptr, nullptr, nullptr, far, 1, 7, D, 1.0};
+      const textrnn::ParameterState past = {nullptr, nullptr, nullptr, nullptr, far, 1, 7, D, 1.0};
       EXPECT(textrnn_adamw(&past, 1, &rates, 1) == 2, "a row that is not there");
       calls += 3;
     }
@@ -437,7 +438,7 @@ int64_t check_rnn() {
           const Buffer gates = draw(N * K * G * D, 4), bias = draw(K * G * D, 4), weight = draw(K * G * D * D, 4);
           const Buffer rows(N * 4);
           for (int64_t i = 0; i < N; ++i) rows.as<int32_t>()[i] = int32_t(i);
-          textrnn::Recurrent p{N, B, K, G, D, N, offsets.as<int64_t>(), gates.as<float>(), nullptr, weight.as<float>(),
+          textrnn::RnnArgs p{N, B, K, G, D, N, offsets.as<int64_t>(), gates.as<float>(), nullptr, weight.as<float>(),
                                bias.as<float>(), nullptr};
           const std::string where = "rnn: G " + std::to_string(G) + ", D " + std::to_string(D);
           std::string before;
@@ -580,11 +581,11 @@ int main() {
   alarm(kSeconds);
   EXPECT(textrnn_interface() == textrnn::kInterface, "interface");
   EXPECT(textrnn_pool() == std::string("own"), "an OpenMP runtime is here");
-  EXPECT(textrnn_use_level(-1) == 1 && textrnn_use_level(99) == 1 && !textrnn_level(-1), "levels that are not there");
+  EXPECT(textrnn_use_level(-1) == 2 && textrnn_use_level(99) == 2 && !textrnn_level(-1), "levels that are not there");
   std::string levels;
   int64_t calls = 0;
   for (int level = 0; const char* name = textrnn_level(level); ++level) {
-    calls += check_callers(level) + check_shapes() + check_sigmoid() + check_beside() + check_rnn();
+    calls += check_callers(level) + check_shapes() + check_sigmoid() + check_nn() + check_rnn();
     levels += std::string(" ") + name;
   }
   calls += check_products() + check_packed_products() + check_ngrams() + check_refusals() + check_fork();

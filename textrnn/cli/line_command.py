@@ -110,7 +110,7 @@ class Lines:
             DataError: a fault in a file; the output of what stands before it was written to stdout, none to a file.
             StoppedError: Ctrl-C, or a signal that ends the process; what was written before is whole lines.
         """
-        from textrnn.ops.sru.cpu import default_threads
+        from textrnn.native.library import default_threads
         from textrnn.pipeline.records import RecordReader
         from textrnn.pipeline.writers import process
 

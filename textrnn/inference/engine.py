@@ -16,7 +16,7 @@ from textrnn.inference.network import Network, NumpyNetwork
 from textrnn.inference.pooling import Array
 from textrnn.models.calibration import mix, to_log_probabilities
 from textrnn.models.ngram.features import Spelling
-from textrnn.ops.sru import cpu
+from textrnn.native import library
 from textrnn.serialization.model_file import SavedModel, load_model
 
 
@@ -36,7 +36,7 @@ class Engine:
 
     ``network`` (None: a :class:`NumpyNetwork`) computes the scores. Methods may be called by several threads at once.
     Texts are ``str``, or ``bytes`` of valid UTF-8; ``threads`` says how many to compute with (None:
-    :func:`textrnn.ops.sru.cpu.default_threads`) and changes no result; other texts change one by rounding at most.
+    :func:`textrnn.ops.sru.library.default_threads`) and changes no result; other texts change one by rounding at most.
     """
 
     def __init__(self, model: SavedModel, network: Network | None = None) -> None:
@@ -85,7 +85,7 @@ class Engine:
 
     def forward_ids(self, ids: Ids, lengths: npt.NDArray[np.int64], *, threads: int | None = None) -> Array:
         """Return the logits (B, C) float32 of texts of which :meth:`encode` has made, or could make, ``ids``."""
-        threads = threads or cpu.default_threads()
+        threads = threads or library.default_threads()
         packed = pack_ids(ids, lengths)
         logits = np.empty((len(packed), len(self.labels)), np.float32)
         for rows, batch in sorted_batches(packed, self._network.batch_tokens):

@@ -11,13 +11,14 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import forward_ad
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from textrnn.native import library
 from textrnn.ops.matmul import multiply
-from textrnn.ops.sru import cpu, layer
+from textrnn.ops.sru import layer
 from textrnn.ops.sru.layer import sru_layer
 
 OFFSETS = torch.tensor([0, 3, 3, 8])
 N, B, D = 8, 3, 6
-BACKENDS = ["reference", *(["cpu"] if cpu.load_native().library is not None else [])]
+BACKENDS = ["reference", *(["cpu"] if library.load_native().library is not None else [])]
 LEAVES = ("x", "weight", "v", "b", "c0", "highway")
 
 
@@ -218,7 +219,7 @@ def test_autocast_computes_in_bfloat16_and_gives_float32_gradients(highway: str)
 
 
 def test_under_autocast_gradients_are_not_rounded_to_bfloat16() -> None:
-    if not cpu.takes(torch.bfloat16):
+    if not library.takes(torch.bfloat16):
         pytest.skip("the product is torch's here, which rounds")
     inputs = make_inputs(highway="block")
     with torch.autocast("cpu", torch.bfloat16):
@@ -238,7 +239,7 @@ def test_autocast_leaves_float64_alone() -> None:
 @pytest.mark.parametrize("native", [True, False])
 def test_autocast_during_the_backward_pass_alone_changes_nothing(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not native:  # torch's products would look at autocast
-        monkeypatch.setattr(cpu, "takes", lambda _: False)
+        monkeypatch.setattr(library, "takes", lambda _: False)
     inputs = make_inputs(highway="block")
     leaves = [inputs["x"], inputs["weight"]]
     h, _ = sru_layer(inputs["x"], inputs["weight"], OFFSETS, **rest(inputs))

@@ -16,12 +16,13 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from textrnn.errors import BackendError
+from textrnn.native import library
 from textrnn.ops.batch_layout import BatchLayout
 from textrnn.ops.sru import backends, cpu
 from textrnn.ops.sru.inputs import SruInputs
 from textrnn.ops.sru.recurrence import sru_recurrence
 
-NATIVE = cpu.load_native()
+NATIVE = library.load_native()
 pytestmark = pytest.mark.skipif(
     NATIVE.library is None and "TEXTRNN_WITHOUT_NATIVE" in os.environ, reason="installed without a compiler on purpose"
 )
@@ -381,6 +382,7 @@ def test_several_threads_may_call_at_once() -> None:
 FORK = """
 import os, sys
 import numpy as np
+from textrnn.native import library
 from textrnn.ops.sru import cpu
 N, D = 4096, 256
 u = np.random.default_rng(1).standard_normal((N, 1, 4, D), np.float32)
@@ -391,7 +393,7 @@ def run():
     cpu.run("forward", sizes=(N, len(offsets) - 1, 1, 4, D), alpha=1.0, threads=3,
             offsets=offsets, u=u, v=v, b=v, h=h, final=final)
     return h
-assert cpu.load_native().library.textrnn_pool() == b"own", "no OpenMP runtime is here"
+assert library.load_native().library.textrnn_pool() == b"own", "no OpenMP runtime is here"
 first = run()
 child = os.fork()
 if child == 0:
@@ -416,20 +418,20 @@ def test_threads_are_those_of_torch() -> None:
 
 def test_default_threads_follow_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "3,1")
-    assert cpu.default_threads() == 3
+    assert library.default_threads() == 3
     monkeypatch.delenv("OMP_NUM_THREADS")
-    assert cpu.default_threads() >= 1
+    assert library.default_threads() >= 1
 
 
 def test_a_library_of_another_version_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpu, "INTERFACE", -1)
-    native = cpu.load_native.__wrapped__()
+    monkeypatch.setattr(library, "INTERFACE", -1)
+    native = library.load_native.__wrapped__()
     assert native.library is None
     assert "another version" in native.reason
 
 
 def test_without_the_library_auto_takes_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpu, "load_native", lambda: cpu.Native(None, "it was not compiled"))
+    monkeypatch.setattr(library, "load_native", lambda: library.Native(None, "it was not compiled"))
     backends._choose_fastest.cache_clear()
     try:
         assert backends.choose_backend("auto") == "reference"

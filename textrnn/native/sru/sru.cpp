@@ -182,6 +182,6 @@ void sigmoid_all(const float* RESTRICT x, float* RESTRICT y, int64_t n) {
 }  // namespace
 
 extern const Kernels TEXTRNN_SYMBOL(kernels_, TEXTRNN_LEVEL);
-const Kernels TEXTRNN_SYMBOL(kernels_, TEXTRNN_LEVEL) = {TEXTRNN_NAME(TEXTRNN_LEVEL), forward, backward, sigmoid_all};
+const Kernels TEXTRNN_SYMBOL(kernels_, TEXTRNN_LEVEL) = {forward, backward, sigmoid_all};
 
 }  // namespace textrnn

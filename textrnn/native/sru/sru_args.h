@@ -5,7 +5,6 @@
 
 namespace textrnn {
 
-constexpr int kInterface = 7;
 constexpr int kBlock = 512;       // columns in a task, at most: the state of a task stays in the first-level cache
 constexpr int kColumns = 64;      // tasks begin at a multiple of it, so that a column meets the same instructions always
 constexpr int64_t kTokens = 128;  // tokens in a chunk of sequences, at least; never depends on the threads: see Chunks
@@ -46,7 +45,6 @@ struct Task {
 
 // The arithmetic, compiled once for each instruction set.
 struct Kernels {
-  const char* name;
   void (*forward)(const Problem&, const Task&);
   void (*backward)(const Problem&, const Task&);
   void (*sigmoid)(const float* x, float* y, int64_t n);
