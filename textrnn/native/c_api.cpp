@@ -10,11 +10,11 @@
 
 namespace textrnn {
 
-extern const Kernels kernels_generic;
+extern const SruKernels sru_generic;
 extern const NnKernels nn_generic;
 extern const RnnKernels rnn_generic;
 #if defined(TEXTRNN_X86)
-extern const Kernels kernels_avx2, kernels_avx512;
+extern const SruKernels sru_avx2, sru_avx512;
 extern const NnKernels nn_avx2, nn_avx512;
 extern const RnnKernels rnn_avx2, rnn_avx512;
 #endif
@@ -23,10 +23,10 @@ namespace {
 
 // Levels that this processor supports, the fastest last.
 std::vector<Level> list_levels() {
-  std::vector<Level> supported = {{"generic", &kernels_generic, &nn_generic, &rnn_generic}};
+  std::vector<Level> supported = {{"generic", &sru_generic, &nn_generic, &rnn_generic}};
 #if defined(TEXTRNN_X86)
-  if (has_avx2()) supported.push_back({"avx2", &kernels_avx2, &nn_avx2, &rnn_avx2});
-  if (has_avx512()) supported.push_back({"avx512", &kernels_avx512, &nn_avx512, &rnn_avx512});
+  if (has_avx2()) supported.push_back({"avx2", &sru_avx2, &nn_avx2, &rnn_avx2});
+  if (has_avx512()) supported.push_back({"avx512", &sru_avx512, &nn_avx512, &rnn_avx512});
 #endif
   return supported;
 }

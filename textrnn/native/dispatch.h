@@ -8,14 +8,14 @@
 namespace textrnn {
 
 // Raise it whenever a function's signature or a struct that crosses the C interface changes; library.py checks it.
-constexpr int kInterface = 8;
+constexpr int kInterface = 9;
 
 // What the exported functions return.
 enum Status : int { kOk = 0, kOutOfMemory = 1, kInvalidArgument = 2 };
 
 struct Level {
   const char* name;
-  const Kernels* sru;
+  const SruKernels* sru;
   const NnKernels* nn;
   const RnnKernels* rnn;
 };

@@ -17,7 +17,7 @@ from typing import Any
 
 import textrnn.native
 
-INTERFACE = 8  # kInterface of dispatch.h
+INTERFACE = 9  # kInterface of dispatch.h
 DTYPES = {"float32": 4, "bfloat16": 2}  # bytes an element
 
 _ENDING = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
@@ -62,8 +62,6 @@ def load_native() -> Native:
     except (OSError, AttributeError) as error:
         return Native(None, f"{found[0]} cannot be loaded: {error}; reinstall")
     library.textrnn_level.restype = library.textrnn_pool.restype = ctypes.c_char_p
-    library.textrnn_sigmoid.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
-    library.textrnn_sigmoid.restype = None
     for name in ("sru_forward", "sru_backward", "multiply", "multiply_packed", "rnn"):
         function = getattr(library, f"textrnn_{name}")
         function.argtypes = (ctypes.c_char_p, ctypes.c_int)

@@ -1,4 +1,4 @@
-// Entry points of the SRU recurrence, and the division of a call into tasks for the threads.
+// Entry points of the SRU recurrence, which divide a call into tasks for the threads.
 #include <algorithm>
 #include <cstdint>
 #include <vector>
@@ -12,16 +12,16 @@
 namespace textrnn {
 namespace {
 
-// Wrong offsets would have the kernels write anywhere.
-bool is_sound(const Problem& p) {
+// With wrong offsets the kernels would write out of bounds.
+bool is_valid(const SruArgs& p) {
   if (p.element != 4 && p.element != 2) return false;
   if (!are_offsets(p.offsets, p.N, p.B)) return false;
   return p.rows ? are_indices(p.rows, p.N, p.R) : p.R == p.N;
 }
 
-// The sequences in chunks that depend on their lengths alone: dv and db are summed within a chunk, then over chunks in
-// order, so that they come out the same however many threads there are.
-std::vector<int64_t> cut(const Problem& p) {
+// Bounds of chunks of sequences. They depend on the lengths alone, and dv and db are summed within a chunk, then over the
+// chunks in order: the sums do not depend on the number of threads.
+std::vector<int64_t> split_sequences(const SruArgs& p) {
   std::vector<int64_t> bounds = {0};
   for (int64_t i = 1; i < p.B; ++i)
     if (p.offsets[i] - p.offsets[bounds.back()] >= kTokens) bounds.push_back(i);
@@ -29,16 +29,16 @@ std::vector<int64_t> cut(const Problem& p) {
   return bounds;
 }
 
-// Columns of a task: all, up to kBlock, but fewer where there would not be work for every thread.
-int64_t block_width(const Problem& p, int64_t parts, int threads) {
+// Columns of a task: kBlock, but fewer if there were too few tasks for the threads.
+int64_t block_width(const SruArgs& p, int64_t parts, int threads) {
   int64_t width = kBlock;
   while (width > kColumns && parts * ((p.D + width - 1) / width) < 2 * threads) width /= 2;
   return width;
 }
 
-void run(const Problem& p, void (*kernel)(const Problem&, const Task&), const std::vector<int64_t>& bounds, float* sums,
-         int threads) {
-  std::vector<Task> tasks;
+void run(const SruArgs& p, void (*kernel)(const SruArgs&, const SruTask&), const std::vector<int64_t>& bounds,
+         float* sums, int threads) {
+  std::vector<SruTask> tasks;
   const int64_t chunks = int64_t(bounds.size()) - 1, width = block_width(p, chunks * p.K, threads);
   for (int64_t chunk = 0; chunk < chunks; ++chunk)
     for (int64_t k = 0; k < p.K; ++k)
@@ -48,9 +48,9 @@ void run(const Problem& p, void (*kernel)(const Problem&, const Task&), const st
   parallel_for(int64_t(tasks.size()), threads, [&](int64_t i) { kernel(p, tasks[size_t(i)]); });
 }
 
-void add_up(const Problem& p, const std::vector<float>& sums, int64_t chunks) {
+void add_sums(const SruArgs& p, const std::vector<float>& sums, int64_t chunks) {
   for (int64_t k = 0; k < p.K; ++k)
-    for (int g = 0; g < 4; ++g) {  // forget and reset of v, then of b
+    for (int g = 0; g < 4; ++g) {  // forget and reset gate of v, then of b
       float* total = (g < 2 ? p.dv : p.db) + (k * 2 + g % 2) * p.D;
       std::fill(total, total + p.D, 0.0f);
       for (int64_t chunk = 0; chunk < chunks; ++chunk) {
@@ -63,23 +63,21 @@ void add_up(const Problem& p, const std::vector<float>& sums, int64_t chunks) {
 }  // namespace
 }  // namespace textrnn
 
-EXPORT void textrnn_sigmoid(const float* x, float* y, int64_t n) { textrnn::level().sru->sigmoid(x, y, n); }
-
-EXPORT int textrnn_sru_forward(const textrnn::Problem* p, int threads) try {
-  if (!textrnn::is_sound(*p)) return textrnn::kInvalidArgument;
-  textrnn::run(*p, textrnn::level().sru->forward, textrnn::cut(*p), nullptr, threads);
+EXPORT int textrnn_sru_forward(const textrnn::SruArgs* p, int threads) try {
+  if (!textrnn::is_valid(*p)) return textrnn::kInvalidArgument;
+  textrnn::run(*p, textrnn::level().sru->forward, textrnn::split_sequences(*p), nullptr, threads);
   return textrnn::kOk;
 } catch (...) {
   return textrnn::kOutOfMemory;
 }
 
-EXPORT int textrnn_sru_backward(const textrnn::Problem* p, int threads) try {
-  if (!textrnn::is_sound(*p) || p->rows) return textrnn::kInvalidArgument;
-  const auto bounds = textrnn::cut(*p);
+EXPORT int textrnn_sru_backward(const textrnn::SruArgs* p, int threads) try {
+  if (!textrnn::is_valid(*p) || p->rows) return textrnn::kInvalidArgument;
+  const auto bounds = textrnn::split_sequences(*p);
   const int64_t chunks = int64_t(bounds.size()) - 1;
   std::vector<float> sums(size_t(chunks * p->K * 4 * p->D));
   textrnn::run(*p, textrnn::level().sru->backward, bounds, sums.data(), threads);
-  textrnn::add_up(*p, sums, chunks);
+  textrnn::add_sums(*p, sums, chunks);
   return textrnn::kOk;
 } catch (...) {
   return textrnn::kOutOfMemory;

@@ -11,9 +11,9 @@ from textrnn.native import library
 from textrnn.native.library import DTYPES, dtype_name
 
 # the buffers of ``Problem`` of problem.h in its order: first those before ``alpha``, then those after it
-_INPUTS = ("offsets", "rows", "u", "x", "v", "b", "c0", "mask")
-_OUTPUTS = ("h", "states", "final", "dh", "dfinal", "du", "dx", "dv", "db", "dc0")
-_WRITTEN = frozenset(_OUTPUTS) - {"dh", "dfinal"}
+_INPUTS = ("offsets", "rows", "u", "x", "v", "b", "c0")
+_OUTPUTS = ("h", "states", "final", "dh", "du", "dx", "dv", "db")
+_WRITTEN = frozenset(_OUTPUTS) - {"dh"}
 _PROBLEM = struct.Struct(f"@7q{len(_INPUTS)}Pd{len(_OUTPUTS)}P")
 _LIKE_U = frozenset({"u", "x", "h", "dh", "du", "dx"})
 
