@@ -70,7 +70,7 @@ def sru_layer(
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, weight, highway, v, b)):
         result: tuple[Tensor, Tensor] = _Layer.apply(x, weight, highway, v, b, rest)
         return result
-    inputs = _project(_cast(dtype, x, weight, highway), v=v, b=b, rest=rest)
+    inputs = _project(_cast(dtype, x, weight, highway), v=v, b=b, rest=rest, product=multiply)
     h, _, final = op.forward(inputs, save=False, backend=name)
     return h.flatten(1), final
 
@@ -118,7 +118,7 @@ def _cast(dtype: torch.dtype, *tensors: Tensor | None) -> list[Any]:
 
 
 def _project(
-    factors: list[Any], *, v: Tensor, b: Tensor, rest: _Rest, product: Callable[[Tensor, Tensor], Tensor] = multiply
+    factors: list[Any], *, v: Tensor, b: Tensor, rest: _Rest, product: Callable[[Tensor, Tensor], Tensor]
 ) -> SruInputs:
     """Return the checked inputs of the recurrence for the ``factors`` x, weight and highway."""
     x, weight, highway = factors
@@ -149,7 +149,7 @@ class _Layer(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         ctx.dtypes, ctx.rest, ctx.spent = (x.dtype, weight.dtype), rest, False
         factors = _cast(rest.dtype, x, weight, highway)
-        inputs = _project(factors, v=v, b=b, rest=rest)
+        inputs = _project(factors, v=v, b=b, rest=rest, product=multiply)
         h, states, final = op.forward(inputs, save=True, backend=rest.backend)
         ctx.mark_non_differentiable(final)
         ctx.save_for_backward(*factors, v, b, inputs.u, states)
