@@ -21,16 +21,17 @@ def recur(inputs: SruInputs) -> tuple[Tensor, Tensor]:
     c = u.new_zeros(B, K, D, dtype=dtype) if c0 is None else c0.to(dtype)
     if N == 0:
         return u.new_zeros(0, K, D), c
-    rank, order, batch_sizes = (torch.from_numpy(index).to(u.device) for index in inputs.layout.time_major)
-    mirror = torch.from_numpy(reverse_rows(offsets)).to(u.device)
-    rows = torch.stack([order, mirror[order]][:K], dim=1)  # (N, K): direction 1 reads each sequence from its end
+    host_rank, host_order, batch_sizes = inputs.layout.time_major
+    rank, order, mirrored = (
+        torch.from_numpy(index).to(u.device) for index in (host_rank, host_order, reverse_rows(offsets)[host_order])
+    )
+    rows = torch.stack([order, mirrored][:K], dim=1)  # (N, K): direction 1 reads each sequence from its end
     direction = torch.arange(K, device=u.device)
 
     ut = u[rows, direction].to(dtype)
     v_f, v_r = inputs.v.to(dtype).unbind(1)
     b_f, b_r = inputs.b.to(dtype).unbind(1)
-    sizes = batch_sizes.tolist()
-    states, previous, final = _scan(ut[:, :, 0], ut[:, :, 1] + b_f, c[rank], v_f=v_f, sizes=sizes)
+    states, previous, final = _scan(ut[:, :, 0], ut[:, :, 1] + b_f, c[rank], v_f=v_f, sizes=batch_sizes.tolist())
 
     r = torch.sigmoid(ut[:, :, 2] + v_r * previous + b_r)
     highway = ut[:, :, 3] if x is None else inputs.alpha * x.to(dtype)[rows, direction]
