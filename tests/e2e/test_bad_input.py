@@ -158,7 +158,7 @@ CASES = [
     # models
     Case("no model here", "predict", DATA, r".*no model was trained in this folder; train one, or name one with -m"),
     Case("missing model", "predict -m gone", DATA, r"gone: no such model file or run folder"),
-    Case("run without a model", "predict -m r", DATA, r"r: holds no model\.safetensors", {"r": folder}),
+    Case("run without a model", "predict -m r", DATA, r"r: contains no model\.safetensors", {"r": folder}),
     Case("pickle for a model", "predict -m m.pt", DATA, r"m\.pt: not a textrnn model", {"m.pt": pickle.dumps({"a": 1})}),
     Case("other safetensors", "predict -m m.safetensors", DATA, r"m\.safetensors: not a textrnn model", {"m.safetensors": other_safetensors}),
     Case("pointer to a run that is gone", "predict", DATA, r"runs/latest: points to runs/x, which is gone", {"runs/latest": b"runs/x\n"}),
@@ -187,7 +187,7 @@ WITH_MODEL = [
     Case("filter by a label that is near", "filter --label te", USAGE, r"--label te: the model has no such label; did you mean 'tea'\?"),
     Case("filter by a label that is not", "filter --label water", USAGE, r"--label water: the model has no such label; it has coffee, tea"),
     Case("filter a missing file", "filter --label tea gone.txt", DATA, r"gone\.txt: no such file"),
-    Case("folder of runs for a run", "predict -m runs", DATA, r"runs: holds no model\.safetensors"),
+    Case("folder of runs for a run", "predict -m runs", DATA, r"runs: contains no model\.safetensors"),
 ]  # fmt: skip
 
 

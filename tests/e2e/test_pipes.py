@@ -24,7 +24,7 @@ import zstandard
 from command import find_command, list_loaded, run_command
 from samples import make_config, make_model
 from textrnn.inference import Precision
-from textrnn.inference.linear import unavailable
+from textrnn.inference.linear import missing_support
 from textrnn.serialization.model_file import save_model
 from textrnn.tokenization.tokenizer import Tokenizer
 
@@ -277,7 +277,7 @@ def test_a_bar_is_shown_on_a_terminal_that_nothing_else_is_printed_on(
 
 @pytest.mark.parametrize("precision", ["bf16", "int8"])
 def test_another_precision_gives_nearly_the_same(tokenizer: Tokenizer, tmp_path: Path, precision: Precision) -> None:
-    if unavailable(precision):
+    if missing_support(precision):
         pytest.skip(f"this processor has no {precision}")
     save_model(tmp_path / "m.safetensors", make_model(tokenizer, make_config(model__hidden=8)))
     whole, narrow = (

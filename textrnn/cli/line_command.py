@@ -84,7 +84,7 @@ class Lines:
     input_format: RecordFormat | None
     output: Path | None
     jobs: int | None
-    precision: Precision = "float32"
+    precision: Precision = "fp32"
     device: str = "cpu"
 
     def open_engine(self, model: Path | None, *, threshold: float | None) -> Engine:

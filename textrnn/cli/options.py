@@ -9,7 +9,7 @@ import typer
 
 from textrnn.cli.terminal import say
 from textrnn.errors import ConfigError
-from textrnn.inference import Precision
+from textrnn.inference import Precision, parse_precision
 from textrnn.serialization.latest_run import find_latest
 
 if TYPE_CHECKING:
@@ -36,7 +36,10 @@ ThresholdOption = Annotated[
 PrecisionOption = Annotated[
     Precision,
     typer.Option(
-        "--precision", help="Of the products with weights: bf16 and int8 are faster, where the processor has them."
+        "--precision",
+        parser=parse_precision,
+        metavar="fp32|bf16|int8",
+        help="Of the products with weights: bf16 and int8 are faster, where the processor has them.",
     ),
 ]
 DeviceOption = Annotated[
@@ -54,7 +57,7 @@ def choose_model(model: Path | None) -> Path:
     return model if model is not None else find_latest()
 
 
-def load_engine(model: Path | None, *, precision: Precision = "float32", device: str = "cpu") -> Engine:
+def load_engine(model: Path | None, *, precision: Precision = "fp32", device: str = "cpu") -> Engine:
     """Load the model that ``-m`` named, or the latest of this folder.
 
     Raises:
@@ -71,7 +74,7 @@ def load_engine(model: Path | None, *, precision: Precision = "float32", device:
         device = choose_device()
     if device == "cpu":
         return Engine.load(path, precision=precision)
-    if precision != "float32":
+    if precision != "fp32":
         raise ConfigError(f"--precision {precision}: for the CPU; leave it out with --device {device}")
     from textrnn.cli.training_process import prepare_torch
     from textrnn.serialization.model_file import load_model

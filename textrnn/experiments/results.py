@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from textrnn.evaluation.labelled_file import score
+from textrnn.evaluation.labeled_text import evaluate_file
 from textrnn.inference.engine import Engine
 from textrnn.reporter import EpochRecord
 from textrnn.training.train import Outcome
@@ -58,7 +58,7 @@ def collect(outcome: Outcome) -> Result:
     record, data = outcome.best, outcome.config.data
     test = None
     if data.test is not None:
-        found = score(Engine.load(outcome.folder), data.test, data).to_dict()
+        found = evaluate_file(Engine.load(outcome.folder), data.test, data).to_dict()
         test = {name: found[name] for name in take_metrics(record) if found.get(name) is not None}
     return Result(record.epoch, take_metrics(record), test)
 

@@ -15,7 +15,7 @@ import torch
 from textrnn.config import NgramConfig
 from textrnn.data.batch import PackedBatch
 from textrnn.data.sampler import sorted_batches
-from textrnn.evaluation.metrics import score, score_multi_label
+from textrnn.evaluation.metrics import multi_label_metrics, single_label_metrics
 from textrnn.evaluation.thresholds import tune_thresholds
 from textrnn.models.calibration import Logits, fit_share, fit_temperature, mix, to_log_probabilities
 from textrnn.models.classifier import Classifier
@@ -117,11 +117,11 @@ class Validator:
             self.temperature = fit_temperature(logits, known)
             loss = self._measure_loss(logits, self.temperature)
         if sets is None:
-            return Validation(loss, network_loss, score(true, logits.argmax(axis=1)))
-        probabilities = np.exp(to_log_probabilities(logits, self.temperature, several=True))
+            return Validation(loss, network_loss, single_label_metrics(true, logits.argmax(axis=1)))
+        probabilities = np.exp(to_log_probabilities(logits, self.temperature, multi_label=True))
         thresholds = tune_thresholds(known, probabilities)
         self.thresholds = tuple(thresholds.tolist())
-        return Validation(loss, network_loss, score_multi_label(true, probabilities >= thresholds))
+        return Validation(loss, network_loss, multi_label_metrics(true, probabilities >= thresholds))
 
     @cached_property
     def _ngram_scores(self) -> Logits:

@@ -30,7 +30,7 @@ def doctor_command() -> None:
     \b
       textrnn doctor
     """
-    from textrnn.inference.linear import unavailable
+    from textrnn.inference.linear import missing_support
 
     cores = os.cpu_count()
     lines = [
@@ -51,7 +51,7 @@ def doctor_command() -> None:
     products = " and ".join(sorted(multiplies(), reverse=True))
     theirs = "by torch and numpy; the C++ library has products for AVX-512, where it is compiled"
     lines.append(f"{'products':<14} {f'{products} by the C++ library' if products else theirs}")
-    lacks = {precision: unavailable(precision) for precision in get_args(Precision)}
+    lacks = {precision: missing_support(precision) for precision in get_args(Precision)}
     lines.append(f"{'prediction':<14} in {', '.join(precision for precision, lack in lacks.items() if lack is None)}")
     lines += [f"{'':<14} not in {precision}: {lack}" for precision, lack in lacks.items() if lack is not None]
     lines.append(f"{'cache':<14} {_describe_cache()}")

@@ -54,9 +54,9 @@ def evaluate_command(
     engine = load_engine(path)
     check_threshold(engine, threshold)
     config = make_data_config(overrides, several=engine.thresholds is not None, separator=engine.separator)
-    from textrnn.evaluation.labelled_file import score
+    from textrnn.evaluation.labeled_text import evaluate_file
 
-    found = score(engine, data, config, threshold=threshold)
+    found = evaluate_file(engine, data, config, threshold=threshold)
     if model is None:
         say(f"model: {path}, the latest run here")
     if found.unknown_texts:

@@ -27,7 +27,7 @@ def filter_command(
     input_format: InputFormatOption = None,
     output: OutputOption = None,
     jobs: JobsOption = None,
-    precision: PrecisionOption = "float32",
+    precision: PrecisionOption = "fp32",
     device: DeviceOption = "cpu",
 ) -> None:
     """Print the lines of text whose predicted label is LABEL, as they are.

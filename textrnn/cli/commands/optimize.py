@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -14,13 +14,12 @@ from textrnn.cli.options import ModelOption, choose_model
 from textrnn.cli.terminal import say, write_data
 from textrnn.errors import ConfigError
 from textrnn.files import atomic_write, keep_previous
-from textrnn.inference import (
-    Precision as Storage,  # of the same names, and without numpy
-)
+from textrnn.inference import parse_precision
 
 if TYPE_CHECKING:
     from textrnn.compression import Measured, Step
     from textrnn.serialization.model_file import SavedModel
+    from textrnn.serialization.quantization import Storage
 
 
 def optimize_command(
@@ -29,7 +28,9 @@ def optimize_command(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The smaller model file to write.")],
     model: ModelOption = None,
-    storage: Annotated[Storage, typer.Option(help="What weights are stored as.")] = "int8",
+    storage: Annotated[
+        str, typer.Option(parser=parse_precision, metavar="fp32|bf16|int8", help="What weights are stored as.")
+    ] = "int8",
     ngrams: Annotated[
         float | None,
         typer.Option(
@@ -65,7 +66,7 @@ def optimize_command(
       textrnn predict -m small.safetensors < crawl.txt
     """
     overrides = parse_settings(settings, command="optimize")
-    from textrnn.compression import SHARES, Optimiser
+    from textrnn.compression import SHARES, compress_model
     from textrnn.data.formats import read_examples
     from textrnn.serialization.model_file import find_model, load_model
 
@@ -74,11 +75,12 @@ def optimize_command(
     _check(out, ngrams, path=path, model=loaded)
     several, separator = loaded.thresholds is not None, loaded.config.data.label_separator
     examples = read_examples(data, make_data_config(overrides, several=several, separator=separator))
-    optimizer = Optimiser(path, loaded, examples)
-    step = optimizer.search(storage, SHARES if ngrams is None else [ngrams], max_drop=max_drop, tell=_tell)
+    kind = cast("Storage", "float32" if storage == "fp32" else storage)
+    shares = SHARES if ngrams is None else [ngrams]
+    step = compress_model(path, loaded, examples, storage=kind, shares=shares, max_drop=max_drop, report=_tell)
     _write(step.content, out, overwrite=overwrite)
     if as_json:
-        found = {"model": str(path), "out": str(out), "storage": storage, **to_dict(step)}
+        found = {"model": str(path), "out": str(out), "storage": kind, **to_dict(step)}
         write_data(json.dumps(found, ensure_ascii=False) + "\n")
     else:
         write_data(format_step(step))

@@ -55,7 +55,7 @@ def predict_command(
     input_format: InputFormatOption = None,
     output: OutputOption = None,
     jobs: JobsOption = None,
-    precision: PrecisionOption = "float32",
+    precision: PrecisionOption = "fp32",
     device: DeviceOption = "cpu",
 ) -> None:
     """Label lines of text, or one field of a table's records.

@@ -238,12 +238,12 @@ def _report(outcome: Outcome) -> None:
 
 
 def _score_test(config: Config, outcome: Outcome) -> None:
-    from textrnn.evaluation.labelled_file import score
+    from textrnn.evaluation.labeled_text import evaluate_file
     from textrnn.evaluation.multi_label import MultiLabelEvaluation
     from textrnn.inference.engine import Engine
 
     assert config.data.test is not None
-    found = score(Engine.load(outcome.folder), config.data.test, config.data)
+    found = evaluate_file(Engine.load(outcome.folder), config.data.test, config.data)
     micro = f"micro F1 {100 * found.micro_f1:.2f} %, " if isinstance(found, MultiLabelEvaluation) else ""
     scores = f"{micro}accuracy {100 * found.accuracy:.2f} %, macro F1 {100 * found.macro_f1:.2f} %"
     say(f"test: {scores} ({config.data.test})")
