@@ -60,8 +60,8 @@ def test_a_second_one_does_not_break_into_what_follows() -> None:
 
 def test_a_third_one_ends_the_process_without_a_word() -> None:
     code = (
-        "import signal, contextlib; from textrnn.signals import Stops\n"
-        "with Stops([signal.SIGINT]):\n"
+        "import signal, contextlib; from textrnn.signals import FilterSignals\n"
+        "with FilterSignals([signal.SIGINT]):\n"
         "    for _ in range(3):\n"
         "        with contextlib.suppress(KeyboardInterrupt): signal.raise_signal(signal.SIGINT)\n"
         "    print('went on')"

@@ -119,7 +119,7 @@ class TrainStep:
                 (loss * (self.scale * self.group.size)).backward()
             total += loss.detach()
         assert table.grad is not None
-        self.group.add_up([table.grad.div_(self.group.size), total])
+        self.group.all_reduce([table.grad.div_(self.group.size), total])
         if self.average:
             self.average.prepare(chosen)
         with self._holding(chosen, table.grad):
@@ -157,7 +157,9 @@ class TrainStep:
 
     def _holding(self, rows: Tensor, gradient: Tensor) -> AbstractContextManager[None]:
         return (
-            nullcontext() if self._frozen is None else self._frozen.holding(self.model.embedding.weight, rows, gradient)
+            nullcontext()
+            if self._frozen is None
+            else self._frozen.preserved(self.model.embedding.weight, rows, gradient)
         )
 
     def _without_exchange(self, wanted: bool) -> AbstractContextManager[None]:
