@@ -20,7 +20,7 @@ def test_folds_from_the_command_line(tmp_path: Path, textrnn: Run) -> None:
     summary = json.loads((tmp_path / out / "summary.json").read_text())
     assert done.stdout.decode() == f"{out}/{summary['best']}\n"
     lines = done.stderr.decode().splitlines()
-    assert "textrnn: part 1/2: 20 of 40 texts are held out (seed 42)" in lines
+    assert "textrnn: fold 1/2: 20 of 40 texts held out (seed 42)" in lines
     mean, deviation = (100 * summary["valid"]["accuracy"][name] for name in ("mean", "deviation"))
     assert lines[-3].startswith(
         f"textrnn: mean ± deviation of 2 folds on valid: accuracy {mean:.2f} ± {deviation:.2f} %, macro F1 "

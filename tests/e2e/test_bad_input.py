@@ -115,7 +115,7 @@ CASES = [
     train("nothing to hold out", DATA, r"rows\.tsv: too few texts to hold some out", rows=b"tea\ta\ncoffee\tb\n"),
     train("missing valid", DATA, r"gone\.tsv: no such file", "--valid gone.tsv"),
     train("broken valid", DATA, r"bad\.tsv:1: no tab", "--valid bad.tsv", bad_tsv=b"tea\n"),
-    train("no label of valid is known", DATA, r"v\.tsv:1: no label of this file is in the training text; 'water' is not", "--valid v.tsv", v_tsv=b"water\tx\n"),
+    train("no label of valid is known", DATA, r"v\.tsv:1: the training set has none of this file's labels, such as 'water'", "--valid v.tsv", v_tsv=b"water\tx\n"),
     train("broken test", DATA, r"bad\.tsv:1: no tab", "--set data.test=bad.tsv", bad_tsv=b"tea\n"),
     train("missing test", DATA, r"gone\.tsv: no such file", "--set data.test=gone.tsv"),
     train_on("d.csv", b"kind,text\ntea,a\n", r"d\.csv:1: no column 'label' \(the header has kind, text\)"),

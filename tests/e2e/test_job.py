@@ -136,8 +136,8 @@ def test_a_pipe_trains_as_its_file_does(textrnn: Run, tmp_path: Path, cache_fold
     for name, source in (("file", "rows.tsv"), ("pipe", "-")):
         done = textrnn("train", "--train", source, "--out", name, *arguments, stdin=rows.read_bytes())
         assert done.returncode == 0, done.stderr.decode()
-        assert b"up to 64 pieces in a step" in done.stderr
-        assert b"8 of 80 texts are held out" in done.stderr
+        assert b"batches of up to 64 tokens" in done.stderr
+        assert b"8 of 80 texts held out" in done.stderr
     weights = [load_model(tmp_path / name).weights for name in ("file", "pipe")]
     assert all((weights[0][name] == weights[1][name]).all() for name in weights[0])
     assert not list(cache_folder.glob("textrnn-draft-*"))
@@ -261,7 +261,7 @@ def test_ctrl_c_leaves_the_best_model_and_says_so(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         said = process.stderr.read().splitlines()
         assert said[-1] == (
-            b"textrnn: the best model so far is in runs/rows-sru; go on with: textrnn train --resume runs/rows-sru"
+            b"textrnn: the best model so far is in runs/rows-sru; resume with: textrnn train --resume runs/rows-sru"
         )
         assert process.wait(60) == 130
     assert labels_of(run_command("predict", cwd=tmp_path, stdin=b"green tea\n").stdout) == ["tea"]

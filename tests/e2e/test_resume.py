@@ -73,10 +73,10 @@ def test_ctrl_c_then_resume(tmp_path: Path) -> None:
     process.send_signal(signal.SIGTERM)
     said = process.stderr.read().decode().splitlines()
     assert process.wait(60) == 128 + signal.SIGTERM
-    command = said[-1].split("go on with: textrnn ")[1].split(" ")
+    command = said[-1].split("resume with: textrnn ")[1].split(" ")
     done = run_command(*command[:-1], f"./{command[-1]}/", cwd=tmp_path)  # as a shell completes it
     assert done.returncode == 0, done.stderr.decode()
-    assert b"going on in epoch" in done.stderr
+    assert b"resuming in epoch" in done.stderr
     assert (tmp_path / "run" / "model.safetensors").read_bytes() == (tmp_path / "whole/model.safetensors").read_bytes()
 
 
@@ -155,7 +155,7 @@ def test_a_killed_process_is_started_anew_and_all_go_on(tmp_path: Path) -> None:
     os.kill(max(children_of(process.pid)), signal.SIGKILL)
     _, stderr = process.communicate(timeout=300)
     assert process.returncode == 0, stderr.decode()
-    assert b"going on in epoch" in stderr
+    assert b"resuming in epoch" in stderr
     assert (tmp_path / "run" / "model.safetensors").read_bytes() == (tmp_path / "whole/model.safetensors").read_bytes()
 
 

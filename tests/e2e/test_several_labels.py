@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_training_says_what_it_does(folder: Path) -> None:
     said = (folder / "said.txt").read_text()
     assert "4 labels (delivery " in said
-    assert "texts without any" in said
+    assert "texts without labels" in said
     assert "micro F1" in said.split("epoch 1/8")[1].splitlines()[0]
     assert "textrnn: test: micro F1 " in said
 

@@ -31,7 +31,7 @@ def test_the_flag_is_enough(folder: Path) -> None:
     assert "  vectors: words.txt\n" in done.stdout.decode()
     done = run_command(*arguments, cwd=folder)
     assert done.returncode == 0, done.stderr.decode()
-    assert "textrnn: vectors: 4 words of 3 numbers from words.txt; 4 of " in done.stderr.decode()
+    assert "textrnn: vectors: 4 words of 3 dimensions from words.txt, for 4 of " in done.stderr.decode()
     assert ", and 0 words of words.txt\n" in done.stderr.decode()  # all are pieces
     (folder / "words.txt").unlink()
     done = run_command("predict", "--format", "label", cwd=folder, stdin=b"green tea with lemon\nblack coffee\n")

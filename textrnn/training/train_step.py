@@ -128,7 +128,7 @@ class TrainStep:
                 torch.autograd.backward(loss * (self.scale * self.group.size))
             total += loss.detach()
         assert table.grad is not None
-        self.group.add_up([table.grad.div_(self.group.size), total])
+        self.group.all_reduce([table.grad.div_(self.group.size), total])
         if self.average:
             self.average.prepare(chosen)
         with self._preserve_frozen(chosen, table.grad):
@@ -173,7 +173,9 @@ class TrainStep:
 
     def _preserve_frozen(self, rows: Tensor, gradient: Tensor) -> AbstractContextManager[None]:
         return (
-            nullcontext() if self._frozen is None else self._frozen.holding(self.model.embedding.weight, rows, gradient)
+            nullcontext()
+            if self._frozen is None
+            else self._frozen.preserved(self.model.embedding.weight, rows, gradient)
         )
 
     def _no_sync(self, more: bool) -> AbstractContextManager[None]:

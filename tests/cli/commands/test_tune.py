@@ -36,7 +36,7 @@ def test_a_search_that_is_stopped_goes_on_by_the_same_command(tmp_path: Path, te
     process.send_signal(signal.SIGINT)
     said = process.stderr.read().decode().splitlines()
     assert process.wait(60) == 128 + signal.SIGINT
-    assert said[-1].endswith("go on with: textrnn tune base.yaml --space space.yaml --trials 3 --out 'out dir'")
+    assert said[-1].endswith("resume with: textrnn tune base.yaml --space space.yaml --trials 3 --out 'out dir'")
     done = textrnn(*words)
     assert (done.returncode, done.stdout) == (0, b"out dir/best.yaml\n"), done.stderr.decode()
     assert b"trial 1 of 3" not in done.stderr

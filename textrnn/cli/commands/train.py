@@ -17,7 +17,7 @@ from textrnn.cli.terminal import say, write_data
 from textrnn.cli.training_process import prepare_torch, training_process
 from textrnn.config import Cell, Config, Override, load_config, parse_overrides
 from textrnn.errors import ConfigError, pluralize
-from textrnn.serialization.latest_run import is_study
+from textrnn.serialization.latest_run import is_experiment
 
 if TYPE_CHECKING:
     from textrnn.reporter import Reporter
@@ -138,15 +138,15 @@ def train_command(
     if resume is not None and out is not None and out.resolve() != resume.resolve():
         raise ConfigError(f"--resume {resume}: goes on in its own folder; leave out --out {out}")
     resolved = load_config(config, overrides=overrides)
-    study = experiments.make_study(resolved, kfold, seeds)
+    experiment = experiments.make_experiment(resolved, kfold, seeds)
     if dry_run:
         _estimate(resolved)
-    elif study is None:
+    elif experiment is None:
         _train(resolved, out, overwrite=overwrite)
     elif resume is None:
-        experiments.train_study(study, out, overwrite=overwrite)
+        experiments.train_experiment(experiment, out, overwrite=overwrite)
     else:
-        experiments.resume_study(resume, wanted=study)
+        experiments.resume_experiment(resume, expected=experiment)
 
 
 def _take_one(flag: str, files: list[str] | None) -> str | None:
@@ -159,8 +159,8 @@ def _take_one(flag: str, files: list[str] | None) -> str | None:
 def _resume(folder: Path) -> None:
     """Go on with the run or the study in ``folder``."""
     _refuse_others(folder)
-    if is_study(folder):
-        experiments.resume_study(folder)
+    if is_experiment(folder):
+        experiments.resume_experiment(folder)
     else:
         _finish(lambda training, reporter: training.resume(folder, reporter=reporter), device="auto")
 
