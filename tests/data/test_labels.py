@@ -20,10 +20,10 @@ def test_one_label_stands_for_itself() -> None:
 def test_sets_become_rows_of_a_matrix() -> None:
     sets = MultiLabelSet.of([(), (0, 2), (1,)], 4)
     wanted = [[1, 0, 1, 0], [0, 0, 0, 0], [0, 1, 0, 0], [1, 0, 1, 0]]
-    found = sets.make_matrix(np.array([1, 0, 2, 1]))
+    found = sets.to_multi_hot(np.array([1, 0, 2, 1]))
     assert found.dtype == np.bool_
     assert found.astype(int).tolist() == wanted
-    assert sets.make_matrix(np.array([], np.int64)).shape == (0, 4)
+    assert sets.to_multi_hot(np.array([], np.int64)).shape == (0, 4)
 
 
 def test_labels_are_counted_over_the_texts_of_their_sets() -> None:

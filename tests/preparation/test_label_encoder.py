@@ -10,7 +10,7 @@ import pytest
 
 from samples import make_config
 from textrnn.data.cache import Cache
-from textrnn.data.labels import group_for_holding_out
+from textrnn.data.labels import make_strata
 from textrnn.data.source import LabelledFile
 from textrnn.errors import DataError
 from textrnn.preparation.dataset import load_dataset
@@ -49,7 +49,7 @@ def test_one_label_is_a_class(read: Read) -> None:
     assert labelling.sets is None
     assert labelling.number(["b", "new", "a|c"]).tolist() == [1, -1, 0]
     groups = np.array([1, 0])
-    assert group_for_holding_out(groups, [2, 1], None) is groups
+    assert make_strata(groups, [2, 1], None) is groups
 
 
 def test_a_set_is_a_class_whatever_the_order_of_its_labels(read: Read) -> None:
@@ -64,14 +64,14 @@ def test_a_set_is_a_class_whatever_the_order_of_its_labels(read: Read) -> None:
     assert of_valid[3] == classes[2]
     assert labelling.sets is not None
     # a, b, c, and what only valid has
-    assert labelling.sets.make_matrix(classes).astype(int).tolist() == [
+    assert labelling.sets.to_multi_hot(classes).astype(int).tolist() == [
         [0, 1, 0, 0],
         [1, 1, 0, 0],
         [0, 0, 0, 0],
         [1, 1, 0, 0],
         [0, 0, 1, 0],
     ]
-    assert labelling.sets.make_matrix(of_valid).astype(int).tolist() == [
+    assert labelling.sets.to_multi_hot(of_valid).astype(int).tolist() == [
         [1, 0, 0, 1],
         [0, 0, 1, 0],
         [1, 1, 1, 0],
@@ -95,7 +95,7 @@ def test_what_teaches_nothing_is_refused(read: Read, labels: list[str], fault: s
 def test_sets_that_stand_once_are_held_out_of_together(read: Read) -> None:
     file = read("a", "a", "b|a", "c|b", "c|a", "a|d", "a|b|c", "", "")
     labelling = make_label_encoder(file, SEVERAL)
-    groups = group_for_holding_out(labelling.number(file.labels), file.counts, labelling.sets)[file.classes].tolist()
+    groups = make_strata(labelling.number(file.labels), file.counts, labelling.sets)[file.classes].tolist()
     assert groups[0] == groups[1] != groups[7] == groups[8]
     assert groups[2] == groups[3] == groups[4] == groups[6]
     assert groups.count(groups[5]) == 1  # d is its alone
@@ -108,7 +108,7 @@ def test_a_tenth_of_each_set_is_held_out(tmp_path: Path) -> None:
     notes = Notes()
     dataset = load_dataset(make_config(data__train=str(tmp_path / "rows.tsv"), **values), notes)
     assert dataset.sets is not None
-    held = dataset.sets.make_matrix(dataset.valid.classes).astype(int).tolist()
+    held = dataset.sets.to_multi_hot(dataset.valid.classes).astype(int).tolist()
     assert (held.count([1, 0]), held.count([1, 1]), held.count([0, 0])) == (5, 10, 5)
     summary = "data: 180 texts to train on, 20 to stop on, 2 labels (a 135, b 90), 1.25 a text, 45 texts without any"
     assert summary in notes.lines

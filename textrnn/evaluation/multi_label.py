@@ -85,7 +85,7 @@ def evaluate_multi_label(
     labels, C = [*engine.labels, *unknown], len(engine.labels)
     places = {label: index for index, label in enumerate(labels)}
     members = MultiLabelSet.of([[places[label] for label in found] for found in sets], len(labels))
-    true = members.make_matrix(np.arange(len(sets)))
+    true = members.to_multi_hot(np.arange(len(sets)))
     given = np.zeros_like(true)
     log_probabilities = engine.to_log_probabilities(logits)
     given[:, :C] = engine.find_given(log_probabilities, threshold=threshold)

@@ -17,7 +17,7 @@ from textrnn.data.batch import Classes, Rows
 from textrnn.data.cache import Cache
 from textrnn.data.encoded import Corpus, load_tokens
 from textrnn.data.io import STDIN, check_readable, is_pipe
-from textrnn.data.labels import MultiLabelSet, group_for_holding_out, split_labels
+from textrnn.data.labels import MultiLabelSet, make_strata, split_labels
 from textrnn.data.source import LabelledFile
 from textrnn.data.split import hold_out, hold_out_fold
 from textrnn.data.word_vectors import check_files
@@ -65,8 +65,8 @@ class Dataset:
         if self.sets is not None:
             digest.update(self.sets.members.offsets.tobytes() + self.sets.members.ids.tobytes())
         for corpus in (self.train, self.valid):
-            for block in corpus.blocks():
-                digest.update(block)
+            for batch in corpus.blocks():
+                digest.update(batch.ids.tobytes() + batch.offsets.tobytes() + batch.classes.tobytes())
         return digest.hexdigest()
 
 
@@ -86,7 +86,7 @@ def load_dataset(config: Config, reporter: Reporter) -> Dataset:
     with ExitStack() as stack:
 
         def read(path: str) -> LabelledFile:
-            return stack.enter_context(LabelledFile(path, config.data, store, reporter.load))
+            return stack.enter_context(LabelledFile(path, config.data, store, progress=reporter.load))
 
         return _load(config, reporter, store, read=read, paths=(train_path, valid_path), origin=origin)
 
@@ -107,7 +107,7 @@ def _load(
     kept: Rows | None = None
     if valid_path is None:
         valid, valid_classes = train, classes
-        groups = group_for_holding_out(classes, train.counts, labelling.sets)
+        groups = make_strata(classes, train.counts, labelling.sets)
         kept, held = _hold_out(train, groups, config)
         note = _describe_held_out(len(held), len(train), config)
     else:
@@ -126,7 +126,7 @@ def _load(
     give_back_freed_memory()
     encode = partial(tokenizer.encode_packed, max_length=config.data.max_length)
     name = f"{tokenizer.fingerprint} {config.data.max_length}"
-    load = partial(load_tokens, encode=encode, store=store, name=name, vocab_size=len(tokenizer))
+    load = partial(load_tokens, encode=encode, cache=store, name=name, vocab_size=len(tokenizer))
     whole = load(train, classes=classes)
     trained_on = whole if kept is None else whole.keep(kept)
     stopped_on = load(valid, classes=valid_classes) if held is None else whole.keep(held)

@@ -45,7 +45,7 @@ def count_repeats(
     It takes 8 bytes for each text, twice, and one pass over the ids: some seconds for a gigabyte of text, once.
     """
     name = make_key("repeats", key)
-    entry = store.find("repeats", name)
+    entry = store.get("repeats", name)
     if entry is None:
         found = _count(sets, _Hasher(len(tokenizer), max_length), tokenizer, max_length=max_length)
         with store.draft() as draft:

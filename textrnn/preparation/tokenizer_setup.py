@@ -49,7 +49,7 @@ def fit_tokenizer(config: Config, train: LabelledFile, kept: Rows | None, *, sto
         *("tokenizer", train.key, share, config.train.seed, wanted.model_type, wanted.vocab_size),
         *(bounds, sentencepiece.__version__),
     )
-    entry = store.find("tokenizer", key)
+    entry = store.get("tokenizer", key)
     if entry is None:
         entry = _train(config, train, kept, store=store, key=key)
     tokenizer = Tokenizer.read(entry.folder / _FILE)
@@ -86,7 +86,7 @@ def _extend(
     assert path is not None
     check_files(path)
     key = make_key("tokenizer", key, digest_files(path, store), limit)
-    entry = store.find("tokenizer", key)
+    entry = store.get("tokenizer", key)
     if entry is None:
         drawn, _ = _draw(train.sizes, kept, config.train.seed)
         counts = count_words(train.read_texts(drawn), tokenizer)
