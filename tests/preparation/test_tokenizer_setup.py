@@ -211,7 +211,7 @@ def test_faults_of_the_vectors_are_told(tmp_path: Path, store: Cache) -> None:
     rows = write_rows(tmp_path / "rows.tsv")
     path = write_words(tmp_path / "words.txt")
     path.write_text(path.read_text(encoding="utf-8").replace("boils 1 2", "boils 1"), encoding="utf-8")
-    with pytest.raises(DataError, match=r"words\.txt:7: 1 numbers, where other words have 2"):
+    with pytest.raises(DataError, match=r"words\.txt:7: 1 numbers, but other words have 2"):
         fit(rows, store, None, embedding__vectors=str(path))
     with pytest.raises(DataError, match="no such file"):
         fit(rows, store, None, embedding__vectors=str(tmp_path / "other.txt"))
