@@ -63,7 +63,7 @@ def test_no_words_are_added_if_none_are_asked_for(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "arguments", "status", "message"),
     [
-        (WORDS.replace(" 4 ", " "), "", 1, "words.txt:2: 2 numbers, where other words have 3; write a word"),
+        (WORDS.replace(" 4 ", " "), "", 1, "words.txt:2: 2 numbers, but other words have 3; write a word"),
         (WORDS, "--set embedding.frozen=1", 2, "embedding.frozen: unknown key, did you mean 'freeze'?"),
     ],
 )

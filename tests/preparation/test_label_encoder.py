@@ -10,7 +10,7 @@ import pytest
 
 from samples import MULTI_LABEL, Recorder, make_config
 from textrnn.data.cache import Cache
-from textrnn.data.labels import group_for_holding_out
+from textrnn.data.labels import make_strata
 from textrnn.data.source import LabelledFile
 from textrnn.errors import DataError
 from textrnn.preparation.dataset import load_dataset
@@ -39,7 +39,7 @@ def test_a_label_is_a_class(read: Read) -> None:
     assert encoder.label_sets is None
     assert encoder.encode(["b", "new", "a|c"]).tolist() == [1, -1, 0]
     groups = np.array([1, 0])
-    assert group_for_holding_out(groups, [2, 1], None) is groups
+    assert make_strata(groups, [2, 1], None) is groups
 
 
 def test_a_set_of_labels_is_a_class_in_any_order(read: Read) -> None:
@@ -54,7 +54,7 @@ def test_a_set_of_labels_is_a_class_in_any_order(read: Read) -> None:
     assert of_valid[3] == classes[2]
     assert encoder.label_sets is not None
     rows = [
-        "".join(map(str, row)) for row in encoder.label_sets.make_matrix(np.append(classes, of_valid)).astype(int)
+        "".join(map(str, row)) for row in encoder.label_sets.to_multi_hot(np.append(classes, of_valid)).astype(int)
     ]  # the columns are a, b, c, and the label that only the validation set has
     assert rows == ["0100", "1100", "0000", "1100", "0010", "1001", "0010", "1110", "0000"]
 
@@ -75,7 +75,7 @@ def test_labels_that_cannot_be_learned_are_refused(read: Read, labels: list[str]
 def test_rare_sets_of_labels_are_held_out_as_one_group(read: Read) -> None:
     file = read("a", "a", "b|a", "c|b", "c|a", "a|d", "a|b|c", "", "")
     encoder = make_label_encoder(file, DATA)
-    groups = group_for_holding_out(encoder.encode(file.labels), file.counts, encoder.label_sets)[file.classes].tolist()
+    groups = make_strata(encoder.encode(file.labels), file.counts, encoder.label_sets)[file.classes].tolist()
     assert groups[0] == groups[1] != groups[7] == groups[8]
     assert groups[2] == groups[3] == groups[4] == groups[6]
     assert groups.count(groups[5]) == 1  # no other text has d
@@ -87,7 +87,7 @@ def test_a_tenth_of_each_set_of_labels_is_held_out(rows: Path) -> None:
     recorder = Recorder()
     dataset = load_dataset(make_config(data__train=str(rows), tokenizer__vocab_size=30, **MULTI_LABEL), recorder)
     assert dataset.label_sets is not None
-    held = dataset.label_sets.make_matrix(dataset.valid.classes).astype(int).tolist()
+    held = dataset.label_sets.to_multi_hot(dataset.valid.classes).astype(int).tolist()
     assert (held.count([1, 0]), held.count([1, 1]), held.count([0, 0])) == (5, 10, 5)
     summary = "180 training texts, 20 validation texts, 2 labels (a 135, b 90), 1.25 per text, 45 texts without labels"
     assert f"data: {summary}" in recorder.notes

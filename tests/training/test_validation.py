@@ -149,7 +149,7 @@ def forward_valid(dataset: Dataset, model: Classifier) -> tuple[Tensor, npt.NDAr
     valid = dataset.valid.select(np.arange(120))
     with torch.no_grad():
         logits = model.eval()(torch.from_numpy(valid.ids), torch.from_numpy(valid.offsets))
-    return logits, valid.classes if dataset.label_sets is None else dataset.label_sets.make_matrix(valid.classes)
+    return logits, valid.classes if dataset.label_sets is None else dataset.label_sets.to_multi_hot(valid.classes)
 
 
 def compute_loss(logits: Tensor, true: npt.NDArray[np.generic]) -> float:

@@ -17,7 +17,7 @@ from textrnn.data.batch import Classes, Rows
 from textrnn.data.cache import Cache
 from textrnn.data.encoded import Corpus, load_tokens
 from textrnn.data.io import STDIN, check_readable, is_pipe
-from textrnn.data.labels import MultiLabelSet, group_for_holding_out, split_labels
+from textrnn.data.labels import MultiLabelSet, make_strata, split_labels
 from textrnn.data.source import LabelledFile
 from textrnn.data.split import hold_out, hold_out_fold
 from textrnn.data.word_vectors import check_files
@@ -65,8 +65,8 @@ class Dataset:
         if self.label_sets is not None:
             digest.update(self.label_sets.members.offsets.tobytes() + self.label_sets.members.ids.tobytes())
         for corpus in (self.train, self.valid):
-            for block in corpus.blocks():
-                digest.update(block)
+            for batch in corpus.blocks():
+                digest.update(batch.ids.tobytes() + batch.offsets.tobytes() + batch.classes.tobytes())
         return digest.hexdigest()
 
 
@@ -86,7 +86,7 @@ def load_dataset(config: Config, reporter: Reporter) -> Dataset:
     with ExitStack() as stack:
 
         def read(path: str) -> LabelledFile:
-            return stack.enter_context(LabelledFile(path, config.data, cache, reporter.load))
+            return stack.enter_context(LabelledFile(path, config.data, cache, progress=reporter.load))
 
         dataset, notes = _load(config, cache, read=read, paths=paths)
     for note in (origin, *notes):
@@ -106,7 +106,7 @@ def _load(
     kept: Rows | None = None
     if valid_path is None:
         valid, valid_classes = train, classes
-        groups = group_for_holding_out(classes, train.counts, encoder.label_sets)
+        groups = make_strata(classes, train.counts, encoder.label_sets)
         kept, held = _hold_out(train, groups, config)
         split_note = _describe_held_out(len(held), len(train), config)
     else:
@@ -124,7 +124,7 @@ def _load(
     max_length = config.data.max_length
     name = f"{tokenizer.fingerprint} {max_length}"
     encode = partial(tokenizer.encode_packed, max_length=max_length)
-    load = partial(load_tokens, encode=encode, store=cache, name=name, vocab_size=len(tokenizer))
+    load = partial(load_tokens, encode=encode, cache=cache, name=name, vocab_size=len(tokenizer))
     texts = load(train, classes=classes)
     corpora = {
         "train": texts if kept is None else texts.keep(kept),

@@ -9,7 +9,7 @@ import numpy as np
 
 from textrnn.config import DataConfig
 from textrnn.data.batch import Classes
-from textrnn.data.labels import MultiLabelSet, SetNumbers, find_fault_of_sets, unify_sets
+from textrnn.data.labels import LabelSetIndex, MultiLabelSet, find_label_set_fault, one_label_fault, unique_label_sets
 from textrnn.data.source import LabelledFile
 from textrnn.errors import DataError
 from textrnn.serialization.model_file import make_labels
@@ -41,8 +41,7 @@ class SingleLabelEncoder:
         self.labels = make_labels(train.labels)
         self._classes = {label: index for index, label in enumerate(self.labels)}
         if len(self.labels) < 2:
-            reason = f"every text has the label '{self.labels[0]}'; training needs at least two labels"
-            raise DataError(train.path, None, reason)
+            raise DataError(train.path, None, one_label_fault(self.labels[0]))
 
     def encode(self, table: Sequence[str]) -> Classes:
         """Return the class of each entry of a file's table of labels; -1 for a label that is not in ``labels``."""
@@ -59,21 +58,21 @@ class MultiLabelEncoder:
     """
 
     def __init__(self, train: LabelledFile, config: DataConfig) -> None:
-        sets = unify_sets(train.labels)
+        sets = unique_label_sets(train.labels)
         self.labels = make_labels([label for members in sets for label in members])
-        if fault := find_fault_of_sets(sets, config.label_separator):
+        if fault := find_label_set_fault(sets, config.label_separator):
             raise DataError(train.path, None, fault)
-        self._numbers = SetNumbers()
-        self._numbers.number(train.labels)
+        self._numbers = LabelSetIndex()
+        self._numbers.encode(train.labels)
 
     def encode(self, table: Sequence[str]) -> Classes:
         """Return the class of each entry of a file's table of labels; new sets of labels become new classes."""
-        return self._numbers.number(table)
+        return self._numbers.encode(table)
 
     @property
     def label_sets(self) -> MultiLabelSet:
         """The sets of labels of all files so far, in the order of their classes."""
-        return self._numbers.sets
+        return self._numbers.label_sets
 
 
 def make_label_encoder(train: LabelledFile, config: DataConfig) -> LabelEncoder:

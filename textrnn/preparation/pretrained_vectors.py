@@ -73,7 +73,7 @@ def load_vectors(path: str, tokenizer: Tokenizer, cache: Cache, *, width: int) -
     """
     check_files(path)
     key = make_key("vectors", digest_files(path, cache), tokenizer.fingerprint, width)
-    entry = cache.find("vectors", key)
+    entry = cache.get("vectors", key)
     if entry is None:
         pieces, vectors, words = match_words(read_vectors(path), tokenizer.list_words())
         if not len(pieces):

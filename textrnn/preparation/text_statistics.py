@@ -49,7 +49,7 @@ def compute_statistics(
     It takes 16 bytes per text, and one pass over the ids: some seconds for a gigabyte of text.
     """
     name = make_key("repeats", key)
-    entry = cache.find("repeats", name)
+    entry = cache.get("repeats", name)
     if entry is None:
         counts = _count(corpora, _Hasher(len(tokenizer), max_length), tokenizer, max_length=max_length)
         with cache.draft() as draft:

@@ -49,7 +49,7 @@ def fit_tokenizer(config: Config, train: LabelledFile, kept: Rows | None, *, cac
         *("tokenizer", train.key, share, config.train.seed, settings.model_type, settings.vocab_size),
         *(bounds, sentencepiece.__version__),
     )
-    entry = cache.find("tokenizer", key)
+    entry = cache.get("tokenizer", key)
     if entry is None:
         entry = _train(config, train, kept, cache=cache, key=key)
     tokenizer = Tokenizer.read(entry.folder / _FILE)
@@ -86,7 +86,7 @@ def _extend(
     assert path is not None
     check_files(path)
     key = make_key("tokenizer", key, digest_files(path, cache), limit)
-    entry = cache.find("tokenizer", key)
+    entry = cache.get("tokenizer", key)
     if entry is None:
         rows, _ = _sample(train.sizes, kept, config.train.seed)
         counts = count_words(train.read_texts(rows), tokenizer)

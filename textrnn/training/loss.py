@@ -131,7 +131,7 @@ def make_targets(classes: Classes, sets: MultiLabelSet | None, C: int) -> npt.ND
         return classes
     targets = np.full((len(classes), C), NO_CLASS, np.float32)
     known = classes >= 0
-    targets[known] = sets.make_matrix(classes[known])[:, :C]
+    targets[known] = sets.to_multi_hot(classes[known])[:, :C]
     return targets
 
 

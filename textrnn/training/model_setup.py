@@ -91,7 +91,7 @@ def fit_ngram_model(config: Config, dataset: Dataset, reporter: Reporter) -> Ngr
         Spelling.of(dataset.tokenizer),
         classes=len(labels),
         targets=train.classes,
-        find_labels=None if sets is None else lambda classes: sets.make_matrix(classes)[:, : len(labels)],
+        find_labels=None if sets is None else lambda classes: sets.to_multi_hot(classes)[:, : len(labels)],
         weights=None if weights is None else weights.numpy() if others is None else (weights.numpy(), others.numpy()),
         penalty=config.ngrams.penalty,
         seed=config.train.seed,

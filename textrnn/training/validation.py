@@ -102,7 +102,7 @@ class Validator:
         sets = self.dataset.label_sets
         true: npt.NDArray[Any] = self.dataset.valid.classes
         if sets is not None:
-            true = sets.make_matrix(true)
+            true = sets.to_multi_hot(true)
         known = true if sets is None else true[:, : logits.shape[1]]
         self.temperature = fit_temperature(logits, known)
         loss = network_loss = self._compute_loss(logits, self.temperature)

@@ -35,7 +35,7 @@ def test_mere_warnings_are_status_0(textrnn: Run, tmp_path: Path) -> None:
     done = textrnn("data", "check", "--train", "d.tsv", "--valid", "v.tsv", "--show", 1)
     assert done.returncode == 0
     assert (
-        b"overlap: texts that stand in another file too (40 of 40 in v.tsv, the first 1):\nv.tsv:1: the same"
+        b"overlap: texts that are also in another file (40 of 40 in v.tsv, the first 1):\nv.tsv:1: the same"
         in done.stdout
     )
     assert done.stdout.count(b"\nv.tsv:") == 1
