@@ -72,6 +72,7 @@ def invoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.
             source.write(stdin)
             source.seek(0)
             patch.setattr(sys, "stdin", io.TextIOWrapper(source))
+            patch.setenv("OMP_NUM_THREADS", "1")
             patch.setattr(sys, "argv", ["textrnn", *map(str, arguments)])
             patch.chdir(cwd)
             with pytest.raises(SystemExit) as end:

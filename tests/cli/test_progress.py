@@ -77,9 +77,9 @@ def test_each_run_has_a_bar_of_its_own(live: progress.LiveReporter, screen: io.S
     before = len(screen.getvalue())
     live.begin(Plan(epochs=3, batches=10, metric="accuracy"))
     live.step(1, 0.5, 12345.6)
+    live.close()
     assert "epoch 1/3" in screen.getvalue()[before:]
     assert "best" not in screen.getvalue()[before:]  # the earlier run is forgotten
-    live.close()
 
 
 def test_reading_has_a_bar_with_bytes(live: progress.LiveReporter, screen: io.StringIO) -> None:

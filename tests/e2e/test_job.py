@@ -51,7 +51,7 @@ def test_the_same_command_gives_the_same_bytes(cell: str, textrnn: Run, invoke: 
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("rows.csv", 'label,text\ntea,"green, tea"\ncoffee,"black\ncoffee"\n' * 1 + "tea,more tea\ncoffee,more\n"),
+        ("rows.csv", 'label,text\ntea,"green, tea"\ncoffee,"black\ncoffee"\ntea,more tea\ncoffee,more\n'),
         ("rows.jsonl", "".join(f'{{"label": "{x}", "text": "{x} now"}}\n' for x in ["tea", "coffee"] * 2)),
         ("rows.txt", "".join(f"__label__{x} {x} now\n" for x in ["tea", "coffee"] * 2)),
         ("rows", "".join(f"{x}\t{x} now\n" for x in ["tea", "coffee"] * 2)),
@@ -65,13 +65,13 @@ def test_every_format_trains_and_evaluates(name: str, content: str, invoke: Run,
     assert (found["texts"], sorted(c["label"] for c in found["classes"])) == (4, ["coffee", "tea"])
 
 
-def test_a_pipe_and_a_file_train_the_same_model(invoke: Run, tmp_path: Path, cache_folder: Path) -> None:
+def test_a_pipe_and_a_file_train_the_same_model(textrnn: Run, tmp_path: Path, cache_folder: Path) -> None:
     rows = write_rows(tmp_path / "rows.tsv", 80)
     arguments = (*SMALL, "--epochs", 1, "--set", "train.batch_size=null", "--set", "train.batch_tokens=64")
     arguments = tuple(argument for argument in arguments if argument not in ("--batch-size", "4"))
     cached = set(cache_folder.glob("tokens-*"))
     for name, source in (("file", "rows.tsv"), ("pipe", "-")):
-        done = invoke("train", "--train", source, "--out", name, *arguments, stdin=rows.read_bytes())
+        done = textrnn("train", "--train", source, "--out", name, *arguments, stdin=rows.read_bytes())
         assert done.returncode == 0, done.stderr.decode()
         assert b"64 pieces" in done.stderr
         assert b"8 of 80 texts" in done.stderr
@@ -106,7 +106,7 @@ def test_one_line_out_for_each_line_in(trained: Path, invoke: Run) -> None:
     lines = done.stdout.decode().split("\n")
     assert len(lines) - 1 == len(ODD_LINES)
     assert all(label in ("tea", "coffee") for label in labels_of(done.stdout))
-    # in order: each line by itself gives the same
+    # in order: each line alone gives the same
     for line, got in zip(ODD_LINES, lines, strict=False):
         label, probability = got.split("\t")
         alone = invoke("predict", cwd=trained, stdin=line + b"\n").stdout.decode().split("\t")

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from command import SMALL, Run, find_command, run_command
+from command import SMALL, Run, run_command, start_command
 from samples import write_sets
 from textrnn.serialization.model_file import load_model
 
@@ -105,12 +103,9 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
     rest = ("train", "--train", "rows.tsv", *SMALL, *MULTI_LABEL, "--epochs", "2", "--set", "model.dropout=0")
     done = run_command(*rest, "--out", "one", cwd=tmp_path)
     assert done.returncode == 0, done.stderr.decode()
-    command = [Path(find_command()).with_name("torchrun"), "--standalone", "--nproc-per-node=2", "-m", "textrnn"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    together = subprocess.run(
-        [*command, *rest, "--out", "two"], cwd=tmp_path, env=environment, capture_output=True, timeout=300, check=False
-    )
-    assert together.stdout == b"two\n", together.stderr.decode()
+    process = start_command(*rest, "--out", "two", cwd=tmp_path, processes=2)
+    stdout, stderr = process.communicate(timeout=300)
+    assert stdout == b"two\n", stderr.decode()
     one, two = (
         [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
         for name in ("one", "two")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from command import Run, find_command
+from command import Run, start_command
 from samples import DRINK_LABELS, DRINKS
 
 SECONDS = 60  # timeout of a command that hangs
@@ -49,15 +49,7 @@ class Running:
 
 @contextlib.contextmanager
 def running(folder: Path, *arguments: str) -> Iterator[Running]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(
-        [find_command(), *arguments],
-        cwd=folder,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment,
-    ) as process:
+    with start_command(*arguments, cwd=folder) as process:
         try:
             yield Running(process)
         finally:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from command import SMALL, Run, find_command
+from command import SMALL, Run, start_command
 from samples import write_rows
 from textrnn.serialization.model_file import load_model
 
@@ -75,12 +73,10 @@ def test_faults(words: str, arguments: str, status: int, message: str, folder: P
 
 
 def test_two_processes_freeze_the_same(folder: Path) -> None:
-    torchrun = Path(find_command()).with_name("torchrun")
-    command = [torchrun, "--standalone", "--nproc-per-node=2", "-m", "textrnn", "train", "--train", "rows.tsv"]
-    command += ["--vectors", "words.txt", "--set", "embedding.freeze=true", "--out", "run", *SMALL, *WORD_PIECES]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr.decode()
+    arguments = ("train", "--train", "rows.tsv", "--vectors", "words.txt", "--set", "embedding.freeze=true")
+    process = start_command(*arguments, "--out", "run", *SMALL, *WORD_PIECES, cwd=folder, processes=2)
+    _, stderr = process.communicate(timeout=300)
+    assert process.returncode == 0, stderr.decode()
     saved = load_model(folder / "run")
     places = {word: piece for piece, word in saved.tokenizer.list_words().items()}
     found = saved.weights["embedding.weight"][[places[line.split()[0]] for line in WORDS.splitlines()], :3]

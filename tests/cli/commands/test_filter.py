@@ -26,7 +26,7 @@ def test_kept_and_dropped_lines_are_all_lines(trained: Path, invoke: Run) -> Non
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("a.txt", "missing option '--label'; see 'textrnn filter --help'"),
+        ("a.txt", "missing option '--label' / '-l'; see 'textrnn filter --help'"),
         ("--label te", "--label te: the model has no such label; did you mean 'tea'?"),
         ("--label water", "--label water: the model has no such label; it has coffee, tea"),
     ],
