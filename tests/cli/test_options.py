@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from textrnn.cli.options import make_data_config, parse_data_settings, parse_precision
+from textrnn.cli.options import make_data_config, parse_data_settings
 from textrnn.errors import ConfigError
-
-
-def test_float32_is_another_name_of_fp32() -> None:
-    assert parse_precision("float32") == parse_precision("fp32")
-    assert [parse_precision(name) for name in ("bf16", "int8")] == ["bf16", "int8"]
 
 
 def test_the_label_settings_of_the_model_are_defaults() -> None:

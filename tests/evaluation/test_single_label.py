@@ -13,7 +13,7 @@ from samples import SENTENCES, make_config, make_model
 from textrnn.data.formats import Example
 from textrnn.evaluation.single_label import evaluate
 from textrnn.inference.engine import Engine
-from textrnn.models.calibration import measure_calibration_error
+from textrnn.models.calibration import expected_calibration_error
 from textrnn.serialization.model_file import SavedModel
 from textrnn.tokenization.tokenizer import Tokenizer
 
@@ -61,7 +61,7 @@ def test_loss_and_calibration_are_there_with_the_temperature_and_without(tokeniz
     # the error is that of what predict prints, where a text of a label that the model does not know is wrong
     given = [p[0] for p in engine.predict(SENTENCES)]
     right = np.array([p.label == label for p, label in zip(given, TRUE, strict=True)])
-    wanted = measure_calibration_error(np.array([p.probability for p in given]), right)
+    wanted = expected_calibration_error(np.array([p.probability for p in given]), right)
     assert found.calibration_error == pytest.approx(wanted)
     assert (found.correct, found.confusion) == (plain.correct, plain.confusion)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from textrnn.cli.options import PrecisionName, parse_precision
+from textrnn.cli.options import PrecisionName
 from textrnn.cli.terminal import print_message
 from textrnn.cli.training_process import prepare_torch
 from textrnn.errors import ConfigError
+from textrnn.inference import parse_precision
 from textrnn.serialization.latest_run import find_latest
 
 if TYPE_CHECKING:

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 import typer
 
 from textrnn.config import DataConfig, Override, load_config, parse_overrides
 from textrnn.errors import ConfigError
-from textrnn.inference import Precision, RecordFormat
+from textrnn.inference import RecordFormat
 
-PrecisionName = Literal["fp32", "bf16", "int8", "float32"]
-
-
-def parse_precision(name: PrecisionName) -> Precision:
-    """Return the precision that ``name`` stands for; ``float32`` is another name of ``fp32``."""
-    full: Precision = get_args(Precision)[0]
-    return full if name in ("fp32", "float32") else name  # type: ignore[return-value]
-
+PrecisionName = Literal["fp32", "bf16", "int8", "float32"]  # float32: an earlier name of fp32
 
 FilesArgument = Annotated[
     list[str] | None, typer.Argument(metavar="FILE", help="Text files, plain or compressed.  [default: - (stdin)]")

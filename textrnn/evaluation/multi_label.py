@@ -16,7 +16,7 @@ from textrnn.data.labels import MultiLabelSet, split_labels
 from textrnn.evaluation.metrics import average_f1, widen
 from textrnn.inference.engine import Engine
 from textrnn.inference.pooling import Array
-from textrnn.models.calibration import measure_calibration_error
+from textrnn.models.calibration import expected_calibration_error
 
 Matrix = npt.NDArray[np.bool_]
 """Which labels the texts have (B, C)."""
@@ -88,7 +88,7 @@ def evaluate_multi_label(
     true = members.make_matrix(np.arange(len(sets)))
     given = np.zeros_like(true)
     log_probabilities = engine.to_log_probabilities(logits)
-    given[:, :C] = engine.find_given(log_probabilities, threshold=threshold)
+    given[:, :C] = engine.assign_labels(log_probabilities, threshold=threshold)
     uncalibrated = engine.to_log_probabilities(logits, temperature=1.0)
     right = (true == given).all(axis=1)
     return MultiLabelEvaluation(
@@ -115,7 +115,7 @@ def _find_loss(logits: npt.NDArray[np.float64], true: Matrix) -> float:
 
 
 def _find_error(log_probabilities: Array, true: Matrix) -> float:
-    return measure_calibration_error(np.exp(log_probabilities).ravel(), true.ravel())
+    return expected_calibration_error(np.exp(log_probabilities).ravel(), true.ravel())
 
 
 def _score_labels(true: Matrix, given: Matrix, labels: Sequence[str], thresholds: Sequence[float]) -> list[LabelScore]:

@@ -13,7 +13,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precisio
 from textrnn.data.formats import Example
 from textrnn.inference.engine import Engine
 from textrnn.inference.pooling import Array
-from textrnn.models.calibration import measure_calibration_error
+from textrnn.models.calibration import expected_calibration_error
 
 
 @dataclass(frozen=True)
@@ -103,4 +103,4 @@ def _measure(log_probabilities: Array, classes: npt.NDArray[np.int64]) -> tuple[
     rows = np.flatnonzero(classes >= 0)
     loss = -float(log_probabilities[rows, classes[rows]].mean(dtype=np.float64)) if len(rows) else None
     right = log_probabilities.argmax(axis=1) == classes
-    return loss, measure_calibration_error(np.exp(log_probabilities.max(axis=1)), right)
+    return loss, expected_calibration_error(np.exp(log_probabilities.max(axis=1)), right)

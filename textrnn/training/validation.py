@@ -121,7 +121,7 @@ class Validator:
             loss = self._measure_loss(logits, self.temperature)
         if sets is None:
             return Validation(loss, network_loss, score(true, logits.argmax(axis=1)))
-        probabilities = np.exp(to_log_probabilities(logits, self.temperature, several=True))
+        probabilities = np.exp(to_log_probabilities(logits, self.temperature, multi_label=True))
         thresholds = tune_thresholds(known, probabilities)
         self.thresholds = tuple(thresholds.tolist())
         return Validation(loss, network_loss, score_multi_label(true, probabilities >= thresholds))

@@ -30,11 +30,11 @@ def test_the_installation_is_complete(invoke: Run) -> None:
 
 
 def test_unavailable_precisions_have_a_reason(invoke: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def unavailable(precision: Precision) -> str | None:
+    def missing_support(precision: Precision) -> str | None:
         return "no bfloat16 today" if precision == "bf16" else None
 
-    monkeypatch.setattr("textrnn.inference.linear.unavailable", unavailable)
+    monkeypatch.setattr("textrnn.inference.linear.missing_support", missing_support)
     lines = invoke("doctor").stdout.decode().splitlines()
     (number,) = (i for i, line in enumerate(lines) if line.startswith("prediction "))
-    assert lines[number].endswith("32, int8")
+    assert lines[number] == "prediction     in fp32, int8"
     assert lines[number + 1] == "               not in bf16: no bfloat16 today"

@@ -51,8 +51,9 @@ def test_the_smaller_model_predicts(trained: Path, invoke: Run, tmp_path: Path) 
 
 def test_options_choose_storage_and_ngrams(trained: Path, invoke: Run, tmp_path: Path) -> None:
     words = ("optimize", "-m", trained / "runs/small", trained / "rows.tsv", "--json")
-    options = ("--storage", "float32", "--ngrams", "0.5", "-o", "half.safetensors")
+    options = ("--storage", "fp32", "--ngrams", "0.5", "-o", "half.safetensors")
     found = json.loads(invoke(*words, *options).stdout)
+    assert found["storage"] == "float32"
     whole, half = load_model(trained / "runs/small"), load_model(tmp_path / "half.safetensors")
     assert whole.ngrams is not None
     assert half.ngrams is not None

@@ -12,7 +12,7 @@ import pytest
 from command import Run, list_loaded
 from samples import DRINKS, make_config, make_model
 from textrnn.inference import Precision
-from textrnn.inference.linear import unavailable
+from textrnn.inference.linear import missing_support
 from textrnn.serialization.model_file import save_model
 from textrnn.tokenization.tokenizer import Tokenizer
 
@@ -48,7 +48,7 @@ def test_records_of_all_formats_keep_their_format(trained: Path, tmp_path: Path,
 def test_another_precision_changes_probabilities_slightly(
     tokenizer: Tokenizer, tmp_path: Path, precision: Precision, invoke: Run
 ) -> None:
-    if unavailable(precision):
+    if missing_support(precision):
         pytest.skip(f"this processor has no {precision}")
     save_model(tmp_path / "m.safetensors", make_model(tokenizer, make_config(model__hidden=8)))
     outputs = {

@@ -80,9 +80,9 @@ def _list_backends() -> Iterator[tuple[str, str]]:
 
 
 def _list_precisions() -> Iterator[tuple[str, str]]:
-    from textrnn.inference.linear import unavailable
+    from textrnn.inference.linear import missing_support
 
-    reasons = {precision: unavailable(precision) for precision in get_args(Precision)}
+    reasons = {precision: missing_support(precision) for precision in get_args(Precision)}
     yield "prediction", f"in {', '.join(precision for precision, reason in reasons.items() if reason is None)}"
     yield from (("", f"not in {precision}: {reason}") for precision, reason in reasons.items() if reason is not None)
 

@@ -18,6 +18,7 @@ from textrnn.files import atomic_write, keep_previous
 if TYPE_CHECKING:
     from textrnn.compression import Measured, Step
     from textrnn.serialization.model_file import SavedModel
+    from textrnn.serialization.quantization import Storage
 
 
 def optimize_command(
@@ -72,11 +73,11 @@ def optimize_command(
     multi_label, separator = loaded.thresholds is not None, loaded.config.data.label_separator
     examples = read_examples(data, options.make_data_config(overrides, multi_label=multi_label, separator=separator))
     optimizer = Optimiser(path, loaded, examples)
-    precision = options.parse_precision(storage)
-    step = optimizer.search(precision, SHARES if ngrams is None else [ngrams], max_drop=max_drop, tell=_report)
+    kind: Storage = "float32" if storage == "fp32" else storage
+    step = optimizer.search(kind, SHARES if ngrams is None else [ngrams], max_drop=max_drop, tell=_report)
     _write(step.content, out, overwrite=overwrite)
     if as_json:
-        result = {"model": str(path), "out": str(out), "storage": precision, **_to_dict(step)}
+        result = {"model": str(path), "out": str(out), "storage": kind, **_to_dict(step)}
         write_data(json.dumps(result, ensure_ascii=False) + "\n")
     else:
         write_data(format_step(step))
