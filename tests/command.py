@@ -17,6 +17,7 @@ SMALL = (
     *("--hidden", "8", "--epochs", "8", "--batch-size", "4", "--lr", "0.01"),
     *("--set", "model.embedding=16", "--set", "model.dropout=0.1", "--set", "tokenizer.vocab_size=80"),
 )
+MULTI_LABEL = ("--set", "data.multi_label=true", "--set", "data.label_separator=|")
 
 
 def find_command() -> str:

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from command import SMALL, Run, run_command
-from samples import SENTENCES, write_rows
+from command import MULTI_LABEL, SMALL, Run, run_command
+from samples import SENTENCES, write_rows, write_sets
 from textrnn.__main__ import main
 from textrnn.tokenization.spm_trainer import train_tokenizer
 from textrnn.tokenization.tokenizer import Tokenizer
@@ -92,4 +92,17 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_rows(folder / "rows.tsv")
     done = run_command("train", "--train", "rows.tsv", "--out", "runs/small", *SMALL, cwd=folder)
     assert done.returncode == 0, done.stderr.decode()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained_multi_label(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with rows.tsv, test.tsv, a multi-label model in runs/small, and the messages of its training."""
+    folder = tmp_path_factory.mktemp("multi-label")
+    write_sets(folder / "rows.tsv", 300)
+    write_sets(folder / "test.tsv", 60, seed=2)
+    arguments = ("--train", "rows.tsv", "--out", "runs/small", "--set", "data.test=test.tsv", *SMALL, *MULTI_LABEL)
+    done = run_command("train", *arguments, cwd=folder)
+    assert done.returncode == 0, done.stderr.decode()
+    (folder / "messages.txt").write_bytes(done.stderr)
     return folder

@@ -7,41 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from command import SMALL, Run, run_command, start_command
+from command import MULTI_LABEL, SMALL, Run, run_command, start_command
 from samples import write_sets
 from textrnn.serialization.model_file import load_model
 
-MULTI_LABEL = ("--set", "data.multi_label=true", "--set", "data.label_separator=|")
 
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with rows.tsv, test.tsv and a model in runs/small; messages.txt holds the messages of training."""
-    folder = tmp_path_factory.mktemp("multi-label")
-    write_sets(folder / "rows.tsv", 300)
-    write_sets(folder / "test.tsv", 60, seed=2)
-    arguments = (
-        "train",
-        "--train",
-        "rows.tsv",
-        "--out",
-        "runs/small",
-        "--set",
-        "data.test=test.tsv",
-        *SMALL,
-        *MULTI_LABEL,
-    )
-    done = run_command(*arguments, cwd=folder)
-    assert done.returncode == 0, done.stderr.decode()
-    (folder / "messages.txt").write_bytes(done.stderr)
-    return folder
+@pytest.fixture
+def folder(trained_multi_label: Path) -> Path:
+    return trained_multi_label
 
 
 def test_training_reports_labels_and_micro_f1(folder: Path) -> None:
-    said = (folder / "messages.txt").read_text()
-    assert "4 labels (delivery " in said
-    assert "micro F1" in said.split("epoch 1/8")[1].splitlines()[0]
-    assert "textrnn: test: micro F1 " in said
+    messages = (folder / "messages.txt").read_text()
+    assert "4 labels (delivery " in messages
+    assert "micro F1" in messages.split("epoch 1/8")[1].splitlines()[0]
+    assert "textrnn: test: micro F1 " in messages
 
 
 def test_evaluate_and_training_print_the_same_scores(folder: Path, invoke: Run) -> None:

@@ -13,6 +13,7 @@ from textrnn.serialization.model_file import load_model
 
 WORDS = "tea 1 2.5 -1\ncoffee 0 4 1\nlemon -2 1 1\nmilk 3 0.5 2\n"
 WORD_PIECES = ("--set", "tokenizer.model_type=word")
+TRAIN = ("train", "--train", "rows.tsv", "--vectors", "words.txt", "--out", "run", *SMALL)
 
 
 @pytest.fixture
@@ -23,11 +24,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_the_flag_is_enough(folder: Path, invoke: Run) -> None:
-    arguments = ("train", "--train", "rows.tsv", "--vectors", "words.txt", "--out", "run", *SMALL, *WORD_PIECES)
-    done = invoke(*arguments, "--dry-run", cwd=folder)
+    done = invoke(*TRAIN, *WORD_PIECES, "--dry-run", cwd=folder)
     assert done.returncode == 0, done.stderr.decode()
     assert "  vectors: words.txt\n" in done.stdout.decode()
-    done = invoke(*arguments, cwd=folder)
+    done = invoke(*TRAIN, *WORD_PIECES, cwd=folder)
     assert done.returncode == 0, done.stderr.decode()
     assert "4 words of 3 numbers from words.txt" in done.stderr.decode()
     (folder / "words.txt").unlink()
@@ -39,17 +39,15 @@ def test_the_flag_is_enough(folder: Path, invoke: Run) -> None:
 def test_words_outside_the_training_set_become_pieces(more: tuple[str, ...], folder: Path, invoke: Run) -> None:
     words = "sencha 1 2.4 -1\nespresso 0.1 4 0.9\n"
     (folder / "words.txt").write_text(WORDS + words, encoding="utf-8")
-    arguments = ("train", "--train", "rows.tsv", "--vectors", "words.txt", "--out", "run", *SMALL, *more)
-    done = invoke(*arguments, cwd=folder)
+    done = invoke(*TRAIN, "--epochs", "1", *more, cwd=folder)
     assert done.returncode == 0, done.stderr.decode()
     tokenizer = load_model(folder / "run").tokenizer
     assert [len(tokenizer.encode_ids(word)) for word in ("sencha", "espresso", "tea", "coffee")] == [1, 1, 1, 1]
 
 
 def test_words_can_be_left_out(folder: Path, invoke: Run) -> None:
-    arguments = ("train", "--train", "rows.tsv", "--vectors", "words.txt", "--out", "run", *SMALL, *WORD_PIECES)
     (folder / "words.txt").write_text(WORDS + "sencha 1 2.4 -1\n", encoding="utf-8")
-    done = invoke(*arguments, "--set", "embedding.words=0", cwd=folder)
+    done = invoke(*TRAIN, *WORD_PIECES, "--epochs", "1", "--set", "embedding.words=0", cwd=folder)
     assert done.returncode == 0, done.stderr.decode()
     assert "sencha" not in load_model(folder / "run").tokenizer.list_words().values()
 
@@ -63,18 +61,17 @@ def test_words_can_be_left_out(folder: Path, invoke: Run) -> None:
 )
 def test_faults(words: str, arguments: str, status: int, message: str, folder: Path, invoke: Run) -> None:
     (folder / "words.txt").write_text(words, encoding="utf-8")
-    rest = ("--vectors", "words.txt", *WORD_PIECES, *arguments.split())
-    done = invoke("train", "--train", "rows.tsv", *rest, cwd=folder)
+    done = invoke(*TRAIN, *WORD_PIECES, *arguments.split(), cwd=folder)
     (line,) = done.stderr.decode().splitlines()
     assert message in line
     assert done.returncode == status
     assert done.stdout == b""
-    assert not (folder / "runs").exists()
+    assert not (folder / "run").exists()
 
 
 def test_two_processes_freeze_the_same(folder: Path) -> None:
-    arguments = ("train", "--train", "rows.tsv", "--vectors", "words.txt", "--set", "embedding.freeze=true")
-    process = start_command(*arguments, "--out", "run", *SMALL, *WORD_PIECES, cwd=folder, processes=2)
+    arguments = (*TRAIN, *WORD_PIECES, "--epochs", "2", "--set", "embedding.freeze=true")
+    process = start_command(*arguments, cwd=folder, processes=2)
     _, stderr = process.communicate(timeout=300)
     assert process.returncode == 0, stderr.decode()
     saved = load_model(folder / "run")

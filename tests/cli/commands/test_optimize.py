@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from command import SMALL, Run, run_command
-from samples import write_sets
+from command import Run
 from textrnn.cli.commands.optimize import format_step, optimize_command
 from textrnn.compression import Measured, Step
 from textrnn.serialization.model_file import load_model, save_model
@@ -175,16 +174,14 @@ def test_a_fault_of_the_text_has_its_line(trained: Path, invoke: Run) -> None:
     assert done.stderr.decode().startswith("textrnn: standard input:2: ")
 
 
-def test_multi_label_models_are_compared_by_micro_f1(invoke: Run, tmp_path: Path) -> None:
-    write_sets(tmp_path / "rows.tsv", 300)
-    several = ("--set", "data.multi_label=true", "--set", "data.label_separator=|")
-    assert run_command("train", "--train", "rows.tsv", "--out", "run", *SMALL, *several, cwd=tmp_path).returncode == 0
-    done = invoke("optimize", "-m", "run", "rows.tsv", "-o", "small.safetensors")
+def test_multi_label_models_are_compared_by_micro_f1(trained_multi_label: Path, invoke: Run) -> None:
+    rows = trained_multi_label / "rows.tsv"
+    done = invoke("optimize", "-m", trained_multi_label / "runs/small", rows, "-o", "small.safetensors")
     assert done.returncode == 0, done.stderr.decode()
-    shown = done.stdout.decode().splitlines()
-    assert [line[:13].strip() for line in shown[2:6]] == ["n-grams", "micro F1", "accuracy", "macro F1"]
+    names = [line[:13].strip() for line in done.stdout.decode().splitlines()[2:6]]
+    assert names == ["n-grams", "micro F1", "accuracy", "macro F1"]
     assert "micro F1 " in done.stderr.decode()
-    assert invoke("evaluate", "-m", "small.safetensors", "rows.tsv").returncode == 0
+    assert invoke("evaluate", "-m", "small.safetensors", rows).returncode == 0
 
 
 def test_a_model_without_ngrams_keeps_no_share_of_them(trained: Path, invoke: Run, tmp_path: Path) -> None:
