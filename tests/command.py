@@ -17,6 +17,7 @@ SMALL = (
     *("--hidden", "8", "--epochs", "8", "--batch-size", "4", "--lr", "0.01"),
     *("--set", "model.embedding=16", "--set", "model.dropout=0.1", "--set", "tokenizer.vocab_size=80"),
 )
+MULTI_LABEL = ("--set", "data.multi_label=true", "--set", "data.label_separator=|")
 
 
 def find_command() -> str:
@@ -54,3 +55,15 @@ def run_command(
         check=False,
         env=environment,
     )
+
+
+def start_command(*arguments: str, cwd: Path, processes: int = 1) -> subprocess.Popen[bytes]:
+    """Start ``textrnn ARGUMENTS`` in ``cwd``, with pipes; torchrun starts several ``processes`` that train together."""
+    command: list[str | Path] = [find_command(), *arguments]
+    if processes > 1:
+        torchrun = Path(find_command()).with_name("torchrun")
+        options = ("--standalone", f"--nproc-per-node={processes}", "--max-restarts=2")
+        command = [torchrun, *options, "-m", "textrnn", *arguments]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=cwd, env=environment, stdin=pipe, stdout=pipe, stderr=pipe)

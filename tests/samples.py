@@ -40,6 +40,13 @@ ODD_LINES = [  # anything that a line can hold
 ]
 
 
+DRINK_LABELS = ["coffee" if i % 3 == 0 else "tea" for i in range(5000)]
+DRINKS = "".join(
+    f"{'black coffee with milk' if label == 'coffee' else 'green tea with lemon'} {'now ' * (i % 17)}{i}\n"
+    for i, label in enumerate(DRINK_LABELS)
+).encode()
+
+
 def make_config(**values: object) -> Config:
     """Return a config with ``section__key=value`` set."""
     return load_config(overrides=[Override(key.replace("__", "."), value, key) for key, value in values.items()])
