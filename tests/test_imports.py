@@ -1,4 +1,4 @@
-"""The rules of docs/architecture.md about what may import what, kept over the syntax trees."""
+"""The rules of docs/explanation/architecture.md about what may import what, kept over the syntax trees."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ class Layer(ABC):
 
 
 class SRU(Layer):
-    """See docs/sru.md for the equations."""
+    """See docs/explanation/networks.md for the equations."""
 
     def __init__(self, weights: Mapping[str, Array], config: ModelConfig, precision: Precision) -> None:
         super().__init__(weights, config, product=Product(weights["weight"], precision))

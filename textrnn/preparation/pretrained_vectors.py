@@ -30,7 +30,7 @@ class PieceVectors:
 
     @property
     def width(self) -> int:
-        """D, which is that of the embedding too: columns beside them were no gain (docs/vectors.md)."""
+        """D, which is that of the embedding too: columns beside them were no gain (docs/results/word-vectors.md)."""
         return int(self.values.shape[1])
 
     @torch.no_grad()
@@ -65,7 +65,7 @@ def load_vectors(path: str, tokenizer: Tokenizer, store: Cache, *, width: int) -
 
     A piece with U+2581 before it is a word, and so is one without letters; it takes the vector of the word as it
     stands, or else in lower case. Of a word that stands twice the first counts. Other pieces, which are parts of words,
-    take none: the mean over the words that hold one was tried and gave nothing (docs/vectors.md). The result is kept in
+    take none: the mean over the words that hold one was tried and gave nothing (docs/results/word-vectors.md). The result is kept in
     ``store``.
 
     Raises:

@@ -30,7 +30,7 @@ def add_up(codes: list[int]) -> int:
 
 
 def count_plainly(codes: list[int]) -> list[int]:
-    """The keys of a text with these code points, as docs/ngrams.md has them."""
+    """The keys of a text with these code points, as docs/explanation/ngram-model.md has them."""
     words: list[list[int]] = [[]]
     for code in codes:
         if code == 0x2581:

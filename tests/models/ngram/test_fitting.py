@@ -82,7 +82,7 @@ def build_matrix(batch: PackedBatch) -> tuple[csr_matrix, npt.NDArray[np.uint32]
 def scale_of(
     x: csr_matrix, own: npt.NDArray[np.bool_], counts: npt.NDArray[np.float64] | None = None
 ) -> npt.NDArray[np.float64]:
-    """The root of the log-count ratio of each column, as docs/ngrams.md has it."""
+    """The root of the log-count ratio of each column, as docs/explanation/ngram-model.md has it."""
     there = (x.toarray() > 0) * (np.ones(len(own)) if counts is None else counts)[:, None]
     p, q = there[own].sum(axis=0) + 1.0, there[~own].sum(axis=0) + 1.0
     ratio = np.abs(np.log((p / p.sum()) / (q / q.sum())))

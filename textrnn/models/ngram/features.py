@@ -1,7 +1,7 @@
 """The n-grams of texts that are given as piece ids, hashed to 32-bit keys: what training and prediction both count.
 
 The numpy code here is the definition; the C++ library gives the same keys in the same order. The formulas are in
-docs/ngrams.md.
+docs/explanation/ngram-model.md.
 """
 
 from __future__ import annotations
