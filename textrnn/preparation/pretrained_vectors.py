@@ -65,8 +65,8 @@ def load_vectors(path: str, tokenizer: Tokenizer, store: Cache, *, width: int) -
 
     A piece with U+2581 before it is a word, and so is one without letters; it takes the vector of the word as it
     stands, or else in lower case. Of a word that stands twice the first counts. Other pieces, which are parts of words,
-    take none: the mean over the words that hold one was tried and gave nothing (docs/results/word-vectors.md). The result is kept in
-    ``store``.
+    take none: the mean over the words that hold one was tried and gave nothing (docs/results/word-vectors.md). The result
+    is kept in ``store``.
 
     Raises:
         DataError: the file cannot be used, or no piece is a word of it.
