@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [*ROOT.glob("*.md"), *(path for name in ("configs", "data/demo", "docs") for path in (ROOT / name).rglob("*.md"))]
+PAGES = [
+    *ROOT.glob("*.md"),
+    *(path for name in ("configs", "data/demo", "docs") for path in (ROOT / name).rglob("*.md")),
+]
 SOURCES = [path for name in ("textrnn", "tests", "benchmarks", "configs") for path in (ROOT / name).rglob("*.[py]*")]
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
