@@ -142,7 +142,7 @@ def test_the_source_distribution_holds_all_that_is_built_and_tested(sdist: Path)
     assert len(SOURCES) > 20
     assert names >= SOURCES
     assert {"pyproject.toml", "README.md", "LICENSE", "CONTRIBUTING.md", ".ci/run", "tests/conftest.py"} <= names
-    assert {"configs/starter.yaml", "data/demo/train.tsv", "docs/sru.md", "tests/sanitize/run"} <= names
+    assert {"configs/starter.yaml", "data/demo/train.tsv", "docs/README.md", "tests/sanitize/run"} <= names
     odd = re.compile(r"(^|/)(build|runs|dist|__pycache__|\.git)/|\.(so|dylib|dll|pyc|o)$|^data/(?!demo/)")
     assert not [name for name in names if odd.search(name)]
 

@@ -30,7 +30,7 @@ class PieceVectors:
 
     @property
     def width(self) -> int:
-        """D, which is also that of the embedding; additional columns gave no gain (docs/vectors.md)."""
+        """D, which is also that of the embedding; additional columns gave no gain (docs/results/word-vectors.md)."""
         return int(self.values.shape[1])
 
     @torch.no_grad()
@@ -66,7 +66,7 @@ def load_vectors(path: str, tokenizer: Tokenizer, cache: Cache, *, width: int) -
 
     A piece counts as a word if it begins with U+2581 or has no letters. It takes the vector of the same word, or else
     that of the word in lower case; the first of equal words counts. Other pieces are parts of words and take none: the
-    mean over all words with such a part gave no gain (docs/vectors.md).
+    mean over all words with such a part gave no gain (docs/results/word-vectors.md).
 
     Raises:
         DataError: the file is unusable, or no piece is a word of it.

@@ -18,6 +18,7 @@ from textrnn.cli.terminal import print_message, write_data
 from textrnn.cli.training_process import prepare_torch, training_process
 from textrnn.config import Cell, Config, Override, load_config, parse_overrides
 from textrnn.errors import ConfigError, pluralize
+from textrnn.serialization.latest_run import is_experiment
 
 if TYPE_CHECKING:
     from textrnn.reporter import Reporter
