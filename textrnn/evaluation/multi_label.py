@@ -76,7 +76,7 @@ def evaluate_multi_label(
     labels, C = [*engine.labels, *unknown], len(engine.labels)
     index_of = {label: index for index, label in enumerate(labels)}
     members = MultiLabelSet.of([[index_of[label] for label in found] for found in sets], len(labels))
-    true = members.make_matrix(np.arange(len(sets)))
+    true = members.to_multi_hot(np.arange(len(sets)))
     assigned = np.zeros_like(true)
     log_probabilities = engine.to_log_probabilities(logits)
     assigned[:, :C] = engine.assign_labels(log_probabilities, threshold=threshold)
