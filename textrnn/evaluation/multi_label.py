@@ -25,7 +25,7 @@ Matrix = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class LabelScore(ClassScore):
-    """The scores of one label and its ``threshold``, which is None if the model does not know the label."""
+    """The scores of one label and its ``threshold`` (None: the model does not know the label)."""
 
     threshold: float | None
 
