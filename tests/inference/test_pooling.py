@@ -14,6 +14,7 @@ from textrnn.inference import pooling
 from textrnn.inference.pooling import Array
 from textrnn.models.pooling import SequencePool
 from textrnn.native import library
+from textrnn.ops.batch_layout import BatchLayout
 from textrnn.ops.time_major import Index
 
 RAGGED = np.array([0, 1, 4, 90, 92, 93, 130], np.int64)
@@ -59,7 +60,7 @@ def test_pooling_equals_the_torch_layer(how: str, bidirectional: bool, offsets: 
     if how == "attention":
         layer.w.data = torch.from_numpy(w).double()
     with torch.no_grad():
-        expected = layer(torch.from_numpy(h).double(), torch.from_numpy(offsets)).numpy()
+        expected = layer(torch.from_numpy(h).double(), BatchLayout.of(offsets, torch.device("cpu"))).numpy()
     for threads in (1, 3):
         got = pooling.pool(h, offsets, how, w=w, bidirectional=bidirectional, threads=threads)
         assert (got.dtype, got.shape) == (np.float32, (len(offsets) - 1, layer.output_size))

@@ -174,16 +174,6 @@ def test_the_fitted_temperature_lowers_the_ece() -> None:
     assert errors[1] < 0.01
 
 
-def test_probabilities_are_those_of_the_divided_logits() -> None:
-    logits, _ = draw(50, multi_label=False)
-    found = to_log_probabilities(logits, 2.5, multi_label=False)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(np.exp(found), softmax(logits / np.float32(2.5)), rtol=1e-5)
-    found = to_log_probabilities(logits, 2.5, multi_label=True)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(np.exp(found), 1 / (1 + np.exp(-logits.astype(np.float64) / 2.5)), rtol=1e-5)
-
-
 @pytest.mark.parametrize("multi_label", [False, True])
 @pytest.mark.parametrize("factors", [(0.8, 0.4), (0.1, 2.0), (3.0, 1.0)])
 def test_the_share_gives_the_lowest_loss(multi_label: bool, factors: tuple[float, float]) -> None:

@@ -123,7 +123,7 @@ class RecordReader:
         if self._first is None:
             self._first = (path, kind)
         elif kind != self._first[1]:
-            raise DataError(path, 1, f"{kind}, but {self._first[0]} is {self._first[1]}; predict the files one by one")
+            raise DataError(path, 1, f"{kind}, but {self._first[0]} is {self._first[1]}; process the files one by one")
         parse = {"tsv": self._parse_tsv, "csv": self._parse_csv, "jsonl": self._parse_jsonl}[kind]
         yield from parse(path, chain(head, lines))
 
@@ -193,7 +193,7 @@ class RecordReader:
             self._header = fields
             yield Record(raw, None, kind, find_prefix([decode(name) for name in fields]))
         elif fields != self._header:
-            raise DataError(path, number, "the header differs from that of earlier files; predict the files one by one")
+            raise DataError(path, number, "the header differs from that of earlier files; process the files one by one")
 
     def _parse_jsonl(self, path: str, lines: Iterator[bytes]) -> Iterator[Record]:
         name = self._field
