@@ -3,7 +3,7 @@
     TEXTRNN_TEST_DATA=FOLDER python benchmarks/job.py [NAME ...]
 
 FOLDER holds NAME/train.tsv, valid.tsv and test.tsv (label<TAB>text); without names: trec and chatbot_ko. Everything
-is done by the installed command, as a user would. Prints a table for docs/benchmarks.md; GRU is SRU's peer in the run.
+is done by the installed command, as a user would. Prints a table for docs/results/benchmarks.md; GRU is SRU's peer in the run.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ from job import run
 from process import measure
 
 from textrnn.files import write_text
-from textrnn.ops.sru import cpu
+from textrnn.native import library
 from textrnn.serialization.model_file import SavedModel, find_model, load_model
 
 TIMES = 6  # the training text is labelled so often
@@ -127,7 +127,7 @@ class Floor:
         layers = [model.weights[f"layers.{number}.weight"] for number in range(1, model.config.model.layers)]
         self._weights = [np.ascontiguousarray(weight) for weight in layers]
         self._processor = sentencepiece.SentencePieceProcessor(model_proto=model.tokenizer.model)
-        self._texts, self._threads = list(texts), cpu.default_threads()
+        self._texts, self._threads = list(texts), library.default_threads()
         arrays = hasattr(self._processor, "EncodeAsNumpy")  # newer versions give them, faster than lists
         self._out_type = "numpy" if arrays else int
         self.pieces = sum(map(len, self._encode()))
@@ -155,8 +155,8 @@ class Floor:
 
 
 def multiply(a: np.ndarray, b: np.ndarray, c: np.ndarray, *, threads: int) -> None:
-    if cpu.takes(a.dtype):
-        cpu.multiply(a, b, c, threads=threads)
+    if library.takes(a.dtype):
+        library.multiply(a, b, c, threads=threads)
     else:
         np.matmul(a, b, out=c)
 
@@ -238,7 +238,7 @@ def measure_all(data: Path, folder: Path, options: argparse.Namespace) -> dict[s
     return {
         "lines": len(train) * TIMES,
         "pieces": floor.pieces,
-        "threads": cpu.default_threads(),
+        "threads": library.default_threads(),
         "processes": list(commands),
         "models": models,
         "precisions": changes,

@@ -1,4 +1,4 @@
-"""Running the installed command."""
+"""Running the installed textrnn command."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ MULTI_LABEL = ("--set", "data.multi_label=true", "--set", "data.label_separator=
 
 
 def find_command() -> str:
-    beside = Path(sys.executable).parent / "textrnn"
-    found = str(beside) if beside.exists() else shutil.which("textrnn")
-    if not found:
+    own = Path(sys.executable).parent / "textrnn"
+    command = str(own) if own.exists() else shutil.which("textrnn")
+    if not command:
         pytest.fail("the textrnn command is not installed: pip install -e '.[test]'")
-    return found
+    return command
 
 
 def list_loaded(*arguments: str, cwd: Path, stdin: bytes) -> set[str]:
-    """Run ``textrnn ARGUMENTS`` and return the modules that it has loaded, in a run that goes well."""
+    """Run ``textrnn ARGUMENTS``, which must succeed, and return the modules that it loaded."""
     done = subprocess.run(
         [find_command(), *arguments],
         cwd=cwd,

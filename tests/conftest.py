@@ -1,4 +1,4 @@
-"""Fixtures that several tests use: a small tokenizer, the installed command, a model, and real text."""
+"""Shared fixtures: a small tokenizer, the installed command, training data, a trained model, and real text."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from textrnn.__main__ import main
 from textrnn.tokenization.spm_trainer import train_tokenizer
 from textrnn.tokenization.tokenizer import Tokenizer
 
-os.environ["CUDA_VISIBLE_DEVICES"] = ""  # what the tests say is said of the CPU
-torch.set_num_threads(1)  # the tests run in several processes
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the tests are about the CPU
+torch.set_num_threads(1)  # pytest-xdist runs one process per core
 
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that stands in for the user's cache, also in the commands that are run; nothing is kept at home."""
+    """The cache folder of all tests, and of the commands that they run, instead of the user's."""
     folder = tmp_path_factory.mktemp("cache")
     os.environ["XDG_CACHE_HOME"] = str(folder)
     return folder / "textrnn"
@@ -41,11 +41,18 @@ def tokenizer() -> Tokenizer:
 
 @pytest.fixture(scope="session")
 def measuring_data() -> Path:
-    """The folder of real text that TEXTRNN_TEST_DATA names; without it the test is skipped."""
+    """The folder of real text in TEXTRNN_TEST_DATA; tests skip without it."""
     folder = os.environ.get("TEXTRNN_TEST_DATA")
     if not folder:
-        pytest.skip("TEXTRNN_TEST_DATA names no folder of real text")
+        pytest.skip("TEXTRNN_TEST_DATA is not set")
     return Path(folder)
+
+
+@pytest.fixture
+def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """rows.tsv, with 40 texts, in the current folder, which is empty otherwise."""
+    monkeypatch.chdir(tmp_path)
+    return write_rows(Path("rows.tsv"))
 
 
 @pytest.fixture

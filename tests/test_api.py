@@ -24,7 +24,7 @@ from textrnn.inference.engine import Engine
 from textrnn.inference.explain import explain
 from textrnn.tokenization.tokenizer import Tokenizer
 
-DOCS = Path(__file__).resolve().parent.parent / "docs" / "library.md"
+DOCS = Path(__file__).resolve().parent.parent / "docs" / "reference" / "python-api.md"
 TEXTS = [*SENTENCES, "", "the parcel " * 90]
 
 

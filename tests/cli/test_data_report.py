@@ -26,7 +26,7 @@ def make_file(path: str, role: str | None, labels: dict[str, int], pieces: int |
 
 def test_tables_come_first_then_faults_then_warnings() -> None:
     findings = Findings(1)
-    findings.add_many("cut", "a.tsv", 9, [Finding("a.tsv", 7, "900 pieces; 512 of them are read")])
+    findings.add_many("cut", "a.tsv", [Finding("a.tsv", 7, "900 pieces, truncated to 512")], count=9)
     findings.refuse(DataError("a.tsv", 3, "no tab; write label<TAB>text"))
     findings.notes.append("some were not compared")
     files = [make_file("a.tsv", "train", {"x": 6, "배송": 4}, 200), make_file("b.tsv", None, {"x": 2}, 100)]
@@ -49,7 +49,7 @@ def test_tables_come_first_then_faults_then_warnings() -> None:
         "warnings",
         "",
         f"cut: {KINDS['cut']} (9 of 10 in a.tsv, the first 1):",
-        "a.tsv:7: 900 pieces; 512 of them are read",
+        "a.tsv:7: 900 pieces, truncated to 512",
         "",
         "some were not compared",
         "faults: 1, warnings: 9",

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from textrnn.ops.sru import cpu
+from textrnn.native import library
 
 ROOT = Path(__file__).resolve().parents[2]
-LIBRARY = f"textrnn/native/_native{cpu._ENDING}"
+LIBRARY = f"textrnn/native/_native{library._ENDING}"
 SOURCES = {
     path.relative_to(ROOT).as_posix()
     for path in (ROOT / "textrnn/native").rglob("*")
@@ -32,6 +32,7 @@ SDIST = "import sys; from scikit_build_core.build import build_sdist; build_sdis
 INPUT = """
 import json, sys
 import numpy as np
+from textrnn.native import library
 from textrnn.ops.sru import cpu
 u = np.zeros((2, 1, 4, 3), np.float32)
 u[:, :, 0] = 1
@@ -42,14 +43,14 @@ FORWARD = f"""{INPUT}
 h, final = np.empty((2, 1, 3), np.float32), np.empty((1, 1, 3), np.float32)
 cpu.run("forward", sizes=(2, 1, 1, 4, 3), alpha=1.0, threads=2, offsets=offsets, u=u, v=v, b=v, h=h, final=final)
 assert "torch" not in sys.modules
-print(json.dumps([cpu.load_native().library._name, cpu.__file__, h.tolist(), final.tolist()]))
+print(json.dumps([library.load_native().library._name, cpu.__file__, h.tolist(), final.tolist()]))
 """
 REFERENCE = f"""{INPUT}
 import torch
 from textrnn.ops.sru.recurrence import sru_recurrence
 u, v, offsets = map(torch.from_numpy, (u, v, offsets))
 h, final = sru_recurrence(u, None, offsets, v=v, b=v)
-print(json.dumps([cpu.load_native().library, cpu.__file__, h.tolist(), final.tolist()]))
+print(json.dumps([library.load_native().library, cpu.__file__, h.tolist(), final.tolist()]))
 """
 OUTPUT = [[[[0.25] * 3], [[0.375] * 3]], [[[0.75] * 3]]]
 
@@ -121,7 +122,7 @@ def install(sdist: Path, folder: Path, environment: Mapping[str, str]) -> Instal
 
 @pytest.fixture(scope="module")
 def compiled(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    if cpu.load_native().library is None and "TEXTRNN_WITHOUT_NATIVE" in os.environ:
+    if library.load_native().library is None and "TEXTRNN_WITHOUT_NATIVE" in os.environ:
         pytest.skip("installed without a compiler on purpose")
     return install(sdist, tmp_path_factory.mktemp("compiled"), {})
 
@@ -141,7 +142,7 @@ def test_the_source_distribution_holds_all_that_is_built_and_tested(sdist: Path)
     assert len(SOURCES) > 20
     assert names >= SOURCES
     assert {"pyproject.toml", "README.md", "LICENSE", "CONTRIBUTING.md", ".ci/run", "tests/conftest.py"} <= names
-    assert {"configs/starter.yaml", "data/demo/train.tsv", "docs/sru.md", "tests/sanitize/run"} <= names
+    assert {"configs/starter.yaml", "data/demo/train.tsv", "docs/README.md", "tests/sanitize/run"} <= names
     odd = re.compile(r"(^|/)(build|runs|dist|__pycache__|\.git)/|\.(so|dylib|dll|pyc|o)$|^data/(?!demo/)")
     assert not [name for name in names if odd.search(name)]
 
@@ -169,7 +170,7 @@ def test_the_installed_library_computes(compiled: Installed) -> None:
     assert output == OUTPUT
     doctor = compiled.run("-m", "textrnn", "doctor")
     assert re.search(r"^SRU backend +cpu: C\+\+ with \w+ instructions$", doctor, re.M)
-    assert ("by the C++ library\n" in doctor) == bool(cpu.multiplies())
+    assert ("by the C++ library\n" in doctor) == bool(library.multiplies())
 
 
 def test_without_a_compiler_the_wheel_is_plain_python(plain: Installed) -> None:

@@ -14,9 +14,9 @@ import torch
 from textrnn.errors import BackendError
 from textrnn.inference import Precision
 from textrnn.inference.linear import Linear, missing_support
+from textrnn.native import library
 from textrnn.ops import prepacked
 from textrnn.ops.prepacked import LONGEST, Array
-from textrnn.ops.sru import cpu
 
 
 def here(precision: Precision) -> Any:
@@ -208,7 +208,7 @@ def test_an_unsupported_precision_is_refused_with_the_reason(lack: int, monkeypa
         def textrnn_lacks_packed(element: int) -> int:
             return lack
 
-    monkeypatch.setattr(cpu, "load_native", lambda: cpu.Native(Library(), ""))  # type: ignore[arg-type]
+    monkeypatch.setattr(library, "load_native", lambda: library.Native(Library(), ""))  # type: ignore[arg-type]
     why = ("this processor lacks them", "the C++ library was compiled without them")[lack - 1]
     assert missing_support("bf16") == f"it needs AVX-512 BF16 instructions, and {why}"
     with pytest.raises(
@@ -219,7 +219,7 @@ def test_an_unsupported_precision_is_refused_with_the_reason(lack: int, monkeypa
 
 
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpu, "load_native", lambda: cpu.Native(None, "it was not compiled"))
+    monkeypatch.setattr(library, "load_native", lambda: library.Native(None, "it was not compiled"))
     assert missing_support("int8") == "the C++ library is not there: it was not compiled"
     check_numpy_multiplies()
 

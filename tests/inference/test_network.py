@@ -11,11 +11,11 @@ from samples import SENTENCES, make_config, make_model
 from textrnn.data.batch import PackedBatch, pack
 from textrnn.inference.network import NumpyNetwork
 from textrnn.inference.pooling import Array
-from textrnn.ops.sru import cpu
+from textrnn.native import library
 from textrnn.serialization.model_file import SavedModel
 from textrnn.tokenization.tokenizer import Tokenizer
 
-NATIVE = cpu.load_native().library is not None
+NATIVE = library.load_native().library is not None
 SHAPES = [("sru", 16, True), ("sru", 20, False), ("gru", 16, True), ("lstm", 20, False)]
 
 
@@ -43,7 +43,7 @@ def test_the_table_gives_the_same_logits(
     network = NumpyNetwork(model)
     last = forward_often(network, batch, pieces=len(tokenizer))[-1]
     assert network._table is not None
-    if cpu.takes(np.dtype(np.float32)):  # the bits of an entry do not depend on other rows
+    if library.takes(np.dtype(np.float32)):  # the bits of an entry do not depend on other rows
         np.testing.assert_array_equal(first, last)
     np.testing.assert_allclose(first, last, rtol=0, atol=1e-6)
 
@@ -77,8 +77,8 @@ def test_numpy_equals_the_library(
 ) -> None:
     model, batch = make(tokenizer, cell, embedding, layer_norm)
     expected = NumpyNetwork(model).forward(batch, threads=2)
-    monkeypatch.setattr(cpu, "load_native", lambda: cpu.Native(None, "it was not compiled"))
-    monkeypatch.setattr(cpu, "takes", lambda dtype: False)
+    monkeypatch.setattr(library, "load_native", lambda: library.Native(None, "it was not compiled"))
+    monkeypatch.setattr(library, "takes", lambda dtype: False)
     for logits in forward_often(NumpyNetwork(model), batch, pieces=len(tokenizer)):
         np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5)
 

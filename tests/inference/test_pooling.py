@@ -13,20 +13,20 @@ from torch.nn import functional
 from textrnn.inference import pooling
 from textrnn.inference.pooling import Array
 from textrnn.models.pooling import SequencePool
-from textrnn.ops.sru import cpu
+from textrnn.native import library
 from textrnn.ops.time_major import Index
 
 RAGGED = np.array([0, 1, 4, 90, 92, 93, 130], np.int64)
 SINGLE = np.array([0, 7], np.int64)
 HOW = ("max", "mean", "max+mean", "last", "attention")
-has_library = cpu.load_native().library is not None
+has_library = library.load_native().library is not None
 needs_library = pytest.mark.skipif(not has_library, reason="the library was not compiled")
 
 
 @pytest.fixture(params=[pytest.param("library", marks=needs_library), "numpy"])
 def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "numpy":
-        monkeypatch.setattr(cpu, "load_native", lambda: cpu.Native(None, "it was not compiled"))
+        monkeypatch.setattr(library, "load_native", lambda: library.Native(None, "it was not compiled"))
 
 
 def draw(*shape: int, seed: int = 0) -> Array:
@@ -95,8 +95,8 @@ def test_an_error_of_the_library_is_raised(
         def __getattr__(self, name: str) -> Callable[..., int]:
             return lambda *_: status
 
-    library: Any = Library()
-    monkeypatch.setattr(cpu, "load_native", lambda: cpu.Native(library, ""))
+    failing: Any = Library()
+    monkeypatch.setattr(library, "load_native", lambda: library.Native(failing, ""))
     with pytest.raises(error):
         pooling.normalize(draw(7, 3), draw(3), draw(3), threads=1)
     for how in ("max", "mean", "max+mean"):

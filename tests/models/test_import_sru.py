@@ -334,7 +334,7 @@ def test_padding_anywhere_is_left_out(peer: Any, bidirectional: bool) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 def test_the_examples_of_the_documentation_run(peer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = (Path(__file__).resolve().parents[2] / "docs" / "sru.md").read_text(encoding="utf-8")
+    text = (Path(__file__).resolve().parents[2] / "docs" / "explanation" / "networks.md").read_text(encoding="utf-8")
     examples = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     assert len(examples) == 2
     monkeypatch.chdir(tmp_path)

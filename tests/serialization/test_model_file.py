@@ -21,7 +21,8 @@ from textrnn.errors import ModelError
 from textrnn.inference.engine import Engine
 from textrnn.models.classifier import Classifier
 from textrnn.models.ngram.table import NgramTable
-from textrnn.serialization.latest_run import POINTER, point_to
+from textrnn.reporter import Reporter
+from textrnn.serialization.latest_run import POINTER, make_latest
 from textrnn.serialization.model_file import (
     MODEL_NAME,
     SavedModel,
@@ -131,7 +132,7 @@ def test_the_pointer_to_the_latest_run_stands_for_its_model(
     run = tmp_path / "runs" / "first"
     run.mkdir(parents=True)
     model = saved.rename(run / saved.name)
-    point_to(run)
+    make_latest(run, Reporter())
     assert find_model(Path("./runs/latest")).resolve() == model
     model.unlink()
     with pytest.raises(ModelError, match=r"runs/first: contains no model"):

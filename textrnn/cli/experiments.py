@@ -14,7 +14,7 @@ from textrnn.errors import ConfigError
 
 if TYPE_CHECKING:
     from textrnn.experiments.results import Summary
-    from textrnn.experiments.variations import Study
+    from textrnn.experiments.variations import Experiment
 
 
 def override_fold(kfold: int | None, seeds: int | None) -> list[Override]:
@@ -28,34 +28,34 @@ def override_fold(kfold: int | None, seeds: int | None) -> list[Override]:
     return [] if kfold is None else [Override("data.fold", f"1/{kfold}", f"--kfold {kfold}")]
 
 
-def make_study(config: Config, kfold: int | None, seeds: int | None) -> Study | None:
+def make_experiment(config: Config, kfold: int | None, seeds: int | None) -> Experiment | None:
     """Return the experiment that the flags ask for, or None for a single run. Loads torch for an experiment."""
     if kfold is None and seeds is None:
         return None
     prepare_torch(config.train.device)
 
-    from textrnn.experiments.variations import Study
+    from textrnn.experiments.variations import CrossValidation, SeedRuns
 
     command = shlex.join(["textrnn", *sys.argv[1:]])
-    return Study("fold", kfold, config, command) if kfold is not None else Study("seed", seeds or 1, config, command)
+    return CrossValidation(config, kfold, command) if kfold is not None else SeedRuns(config, seeds or 1, command)
 
 
-def train_study(study: Study, out: Path | None, **options: Any) -> None:
-    """Run ``study`` into ``out``, by default a folder named after the data, and report the scores."""
-    with training_process(study.config.train.device) as reporter:
-        from textrnn.experiments.runs import run_study
+def train_experiment(experiment: Experiment, out: Path | None, **options: Any) -> None:
+    """Run ``experiment`` into ``out``, by default a folder named after the data, and report the scores."""
+    with training_process(experiment.config.train.device) as reporter:
+        from textrnn.experiments.runs import run_experiment
 
-        folder = out if out is not None else study.default_folder()
-        summary = run_study(study, folder, reporter=reporter, **options)
+        folder = out if out is not None else experiment.default_folder()
+        summary = run_experiment(experiment, folder, reporter=reporter, **options)
     _report(summary, folder)
 
 
-def resume_study(folder: Path, wanted: Study | None = None) -> None:
+def resume_experiment(folder: Path, expected: Experiment | None = None) -> None:
     """Resume the experiment in ``folder``, and report the scores."""
     with training_process("auto") as reporter:
         from textrnn.experiments import runs
 
-        summary = runs.resume_study(folder, wanted=wanted, reporter=reporter)
+        summary = runs.resume_experiment(folder, expected=expected, reporter=reporter)
     _report(summary, folder)
 
 

@@ -71,7 +71,7 @@ class LineCommand:
             DataError: a record is invalid; earlier output has gone to stdout, or the output file was not written.
             StoppedError: a signal ended the run; whatever was written to stdout are whole lines.
         """
-        from textrnn.ops.sru.cpu import default_threads
+        from textrnn.native.library import default_threads
         from textrnn.pipeline.records import RecordReader
         from textrnn.pipeline.writers import process
 

@@ -16,7 +16,7 @@ from textrnn.inference.network import Network, NumpyNetwork
 from textrnn.inference.pooling import Array
 from textrnn.models.calibration import mix, to_log_probabilities
 from textrnn.models.ngram.features import Spelling
-from textrnn.ops.sru import cpu
+from textrnn.native import library
 from textrnn.serialization.model_file import SavedModel, load_model
 
 
@@ -36,7 +36,7 @@ class Engine:
     computes the logits.
 
     Threads may call the methods concurrently. Texts are ``str``, or ``bytes`` of valid UTF-8. ``threads`` is the number
-    of threads that compute (None: :func:`textrnn.ops.sru.cpu.default_threads`). It never changes a result; the other
+    of threads that compute (None: :func:`textrnn.native.library.default_threads`). It never changes a result; other
     texts of a call change it only by rounding.
     """
 
@@ -86,7 +86,7 @@ class Engine:
 
     def forward_ids(self, ids: Ids, lengths: npt.NDArray[np.int64], *, threads: int | None = None) -> Array:
         """Return the logits (B, C) float32 of texts encoded as by :meth:`encode`."""
-        threads = threads or cpu.default_threads()
+        threads = threads or library.default_threads()
         packed = pack_ids(ids, lengths)
         logits = np.empty((len(packed), len(self.labels)), np.float32)
         for rows, batch in sorted_batches(packed, self._network.batch_tokens):

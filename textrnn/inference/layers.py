@@ -18,6 +18,7 @@ from textrnn.config import ModelConfig
 from textrnn.inference import Precision
 from textrnn.inference.linear import Linear
 from textrnn.inference.pooling import Array, normalize, sigmoid
+from textrnn.native import library
 from textrnn.ops import rnn_forward
 from textrnn.ops.sru import cpu
 from textrnn.ops.time_major import Index, reverse_rows, time_major
@@ -96,7 +97,7 @@ class SRU(Layer):
         N, B = int(packing.offsets[-1]), len(packing.offsets) - 1
         u = projected.reshape(len(projected), K, -1, D)
         h = np.empty((N, K, D), np.float32)
-        if cpu.load_native().library is None:
+        if library.load_native().library is None:
             self._recur_numpy(packing.look_up(u), packing.look_up(x), packing, h=h)
             return h.reshape(N, K * D)
         G = u.shape[2]

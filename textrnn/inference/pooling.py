@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from textrnn.ops.sru import cpu
+from textrnn.native import library
 from textrnn.ops.time_major import Index
 
 Array = npt.NDArray[np.float32]
@@ -25,16 +25,16 @@ def normalize(x: Array, weight: Array, bias: Array, *, threads: int) -> Array:
     Raises:
         MemoryError: the C++ library cannot allocate memory.
     """
-    library = cpu.load_native().library
-    if library is None:
+    lib = library.load_native().library
+    if lib is None:
         centered = x - x.mean(axis=1, keepdims=True)
         scale = np.sqrt(np.square(centered).mean(axis=1, keepdims=True) + _NORM_EPSILON)
         normed: Array = centered / scale * weight + bias
         return normed
     normed = np.empty_like(x)
-    addresses = [cpu.address(array) for array in (x, None, normed, weight, bias)]
-    problem = cpu.NORMED.pack(*addresses, *[0] * 5, *x.shape, 4, 4, 0, 1.0, float(_NORM_EPSILON))
-    cpu.check(library.textrnn_normalise(problem, threads), refused="the layer norm was refused")
+    addresses = [library.address(array) for array in (x, None, normed, weight, bias)]
+    problem = library.NORMED.pack(*addresses, *[0] * 5, *x.shape, 4, 4, 0, 1.0, float(_NORM_EPSILON))
+    library.check(lib.textrnn_layer_norm(problem, threads), refused="the layer norm was refused")
     return normed
 
 
@@ -48,8 +48,8 @@ def pool(h: Array, offsets: Index, how: str, *, w: Array | None, bidirectional: 
     if how == "last":
         half = h.shape[1] // 2 if bidirectional else h.shape[1]
         return np.concatenate([h[offsets[1:] - 1, :half], h[offsets[:-1], half:]], axis=1)
-    library = cpu.load_native().library
-    if library is None:
+    lib = library.load_native().library
+    if lib is None:
         if how == "attention":
             assert w is not None
             return _attend(h, offsets, w)
@@ -60,12 +60,12 @@ def pool(h: Array, offsets: Index, how: str, *, w: Array | None, bidirectional: 
     parts = {part: np.empty((B, D), np.float32) for part in how.split("+")}
     place = np.empty((B, D), np.int32) if "max" in parts else None
     if "attention" in parts:
-        addresses = [cpu.address(array) for array in (h, w, offsets)]
-        status = library.textrnn_attend(*addresses, N, B, D, cpu.address(parts["attention"]), None, threads)
+        addresses = [library.address(array) for array in (h, w, offsets)]
+        status = lib.textrnn_attend(*addresses, N, B, D, library.address(parts["attention"]), None, threads)
     else:
-        addresses = [cpu.address(array) for array in (parts.get("max"), place, parts.get("mean"))]
-        status = library.textrnn_pool_rows(4, cpu.address(h), cpu.address(offsets), N, B, D, *addresses, threads)
-    cpu.check(status, refused=f"offsets should rise by at least 1 from 0 to the {N} rows of h")
+        addresses = [library.address(array) for array in (parts.get("max"), place, parts.get("mean"))]
+        status = lib.textrnn_pool_rows(4, library.address(h), library.address(offsets), N, B, D, *addresses, threads)
+    library.check(status, refused=f"offsets should rise by at least 1 from 0 to the {N} rows of h")
     return np.concatenate([*parts.values()], axis=1)
 
 

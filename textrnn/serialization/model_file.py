@@ -1,4 +1,4 @@
-"""The model file: weights, config, labels and tokenizer in one safetensors file. See docs/model-file.md."""
+"""The model file: weights, config, labels and tokenizer in one safetensors file. See docs/reference/model-file.md."""
 
 from __future__ import annotations
 

@@ -85,9 +85,9 @@ def check_command(
     from textrnn.data.check import check_files
     from textrnn.tokenization.tokenizer import Tokenizer
 
-    count = None if tokenizer is None else Tokenizer.read(tokenizer).count_pieces
+    count_pieces = None if tokenizer is None else Tokenizer.read(tokenizer).count_pieces
     announce_keyboard_input(paths)
-    report = check_files(checked, resolved.data, show=show, count=count)
+    report = check_files(checked, resolved.data, max_shown=show, count_pieces=count_pieces)
     write_data(json.dumps(report.to_dict(), ensure_ascii=False) + "\n" if as_json else format_report(report))
     if report.findings.count(faults=True):
         raise typer.Exit(1)

@@ -14,8 +14,8 @@ from textrnn.cli.terminal import write_data
 from textrnn.data.cache import find_cache_folder, measure_cache
 from textrnn.files import shipped
 from textrnn.inference import Precision
+from textrnn.native.library import multiplies
 from textrnn.ops.sru.backends import choose_backend, list_backends
-from textrnn.ops.sru.cpu import multiplies
 
 _PACKAGES = (
     *("torch", "triton", "numpy", "sentencepiece", "safetensors", "scikit-learn", "pydantic", "PyYAML"),

@@ -42,9 +42,9 @@ def evaluate_command(
     engine = load_engine(path)
     check_threshold(engine, threshold)
     config = options.make_data_config(overrides, multi_label=engine.thresholds is not None, separator=engine.separator)
-    from textrnn.evaluation.labelled_file import score
+    from textrnn.evaluation.labeled_text import evaluate_file
 
-    evaluation = score(engine, data, config, threshold=threshold)
+    evaluation = evaluate_file(engine, data, config, threshold=threshold)
     if model is None:
         print_message(f"model: {path}, the latest run here")
     if evaluation.unknown_texts:

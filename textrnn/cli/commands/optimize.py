@@ -63,7 +63,7 @@ def optimize_command(
       textrnn predict -m small.safetensors < crawl.txt
     """
     overrides = options.parse_data_settings(settings, command="optimize")
-    from textrnn.compression import SHARES, Optimiser
+    from textrnn.compression import SHARES, compress_model
     from textrnn.data.formats import read_examples
     from textrnn.serialization.model_file import find_model, load_model
 
@@ -72,9 +72,9 @@ def optimize_command(
     _check(out, ngrams, path=path, model=loaded)
     multi_label, separator = loaded.thresholds is not None, loaded.config.data.label_separator
     examples = read_examples(data, options.make_data_config(overrides, multi_label=multi_label, separator=separator))
-    optimizer = Optimiser(path, loaded, examples)
     kind: Storage = "float32" if storage == "fp32" else storage
-    step = optimizer.search(kind, SHARES if ngrams is None else [ngrams], max_drop=max_drop, tell=_report)
+    shares = SHARES if ngrams is None else [ngrams]
+    step = compress_model(path, loaded, examples, storage=kind, shares=shares, max_drop=max_drop, report=_report)
     _write(step.content, out, overwrite=overwrite)
     if as_json:
         result = {"model": str(path), "out": str(out), "storage": kind, **_to_dict(step)}

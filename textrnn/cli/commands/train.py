@@ -18,7 +18,7 @@ from textrnn.cli.terminal import print_message, write_data
 from textrnn.cli.training_process import prepare_torch, training_process
 from textrnn.config import Cell, Config, Override, load_config, parse_overrides
 from textrnn.errors import ConfigError, pluralize
-from textrnn.serialization.latest_run import is_study
+from textrnn.serialization.latest_run import is_experiment
 
 if TYPE_CHECKING:
     from textrnn.reporter import Reporter
@@ -113,15 +113,15 @@ def train_command(
     if resume is not None and out is not None and out.resolve() != resume.resolve():
         raise ConfigError(f"--resume {resume}: continues in its own folder; leave out --out {out}")
     resolved = load_config(config, overrides=overrides)
-    study = experiments.make_study(resolved, kfold, seeds)
+    experiment = experiments.make_experiment(resolved, kfold, seeds)
     if dry_run:
         _estimate(resolved)
-    elif study is None:
+    elif experiment is None:
         _train(resolved, out, overwrite=overwrite)
     elif resume is None:
-        experiments.train_study(study, out, overwrite=overwrite)
+        experiments.train_experiment(experiment, out, overwrite=overwrite)
     else:
-        experiments.resume_study(resume, wanted=study)
+        experiments.resume_experiment(resume, expected=experiment)
 
 
 def _take_one(flag: str, files: list[str] | None) -> str | None:
@@ -137,8 +137,8 @@ def _resume(folder: Path) -> None:
     own = {"--resume", "--debug"}
     if extra := [word for word in words if word not in own and Path(word.removeprefix("--resume=")) != folder]:
         raise ConfigError(f"--resume {folder}: uses the settings of the interrupted run; leave out {extra[0]}")
-    if is_study(folder):
-        experiments.resume_study(folder)
+    if is_experiment(folder):
+        experiments.resume_experiment(folder)
     else:
         _run(lambda training, reporter: training.resume(folder, reporter=reporter), device="auto")
 
@@ -180,11 +180,11 @@ def _report(outcome: Outcome) -> None:
 
 
 def _evaluate(folder: Path, test: str, config: Config) -> None:
-    from textrnn.evaluation.labelled_file import score
+    from textrnn.evaluation.labeled_text import evaluate_file
     from textrnn.evaluation.multi_label import MultiLabelEvaluation
     from textrnn.inference.engine import Engine
 
-    evaluation = score(Engine.load(folder), test, config.data)
+    evaluation = evaluate_file(Engine.load(folder), test, config.data)
     micro = f"micro F1 {100 * evaluation.micro_f1:.2f} %, " if isinstance(evaluation, MultiLabelEvaluation) else ""
     macro = f"accuracy {100 * evaluation.accuracy:.2f} %, macro F1 {100 * evaluation.macro_f1:.2f} %"
     print_message(f"test: {micro}{macro} ({test})")

@@ -51,7 +51,7 @@ def tune_command(
         from textrnn.experiments import search
         from textrnn.experiments.results import format_score
 
-        folder = out if out is not None else search.default_tune_folder(resolved)
+        folder = out if out is not None else search.default_search_folder(resolved)
         command = shlex.join(["textrnn", *sys.argv[1:]])
         best = search.tune(resolved, dimensions, folder, trials=trials, command=command, reporter=reporter)
     print_message(
