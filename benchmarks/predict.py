@@ -37,7 +37,7 @@ from process import measure, read_texts, run_textrnn, write_lines
 
 from textrnn.files import write_text
 from textrnn.inference.linear import unavailable
-from textrnn.ops.sru import cpu
+from textrnn.native import library
 from textrnn.serialization.model_file import SavedModel, find_model, load_model
 
 COPIES = 6  # of the training set
@@ -108,7 +108,7 @@ class Floor:
         layers = [model.weights[f"layers.{number}.weight"] for number in range(1, model.config.model.layers)]
         self._weights = [np.ascontiguousarray(weight) for weight in layers]
         self._processor = sentencepiece.SentencePieceProcessor(model_proto=model.tokenizer.model)
-        self._texts, self._threads = list(texts), cpu.default_threads()
+        self._texts, self._threads = list(texts), library.default_threads()
         arrays = hasattr(self._processor, "EncodeAsNumpy")  # newer versions return them, faster than lists
         self._out_type = "numpy" if arrays else int
         self.pieces = sum(map(len, self._encode()))
@@ -136,8 +136,8 @@ class Floor:
 
 
 def multiply(a: np.ndarray, b: np.ndarray, c: np.ndarray, *, threads: int) -> None:
-    if cpu.takes(a.dtype):
-        cpu.multiply(a, b, c, threads=threads)
+    if library.takes(a.dtype):
+        library.multiply(a, b, c, threads=threads)
     else:
         np.matmul(a, b, out=c)
 
@@ -224,7 +224,7 @@ def measure_all(data: Path, folder: Path, options: argparse.Namespace) -> dict[s
     return {
         "lines": len(train) * COPIES,
         "pieces": floor.pieces,
-        "threads": cpu.default_threads(),
+        "threads": library.default_threads(),
         "processes": list(commands),
         "models": models,
         "precisions": changes,

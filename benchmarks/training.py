@@ -37,7 +37,7 @@ from textrnn.preparation.dataset import Dataset, load_dataset
 from textrnn.reporter import Reporter
 from textrnn.training.distributed import ProcessGroup
 from textrnn.training.loss import TextLoss
-from textrnn.training.train import resolve
+from textrnn.training.model_setup import resolve_config
 from textrnn.training.train_step import TrainStep
 
 Run = Callable[[PackedBatch], object]
@@ -154,7 +154,7 @@ def main() -> None:
     device = resolve_device(options.device)
     with tempfile.TemporaryDirectory() as cache:
         dataset = load(Path(folder) / "mr", cache)
-        size = resolve(load_config(), dataset).train.batch_size
+        size = resolve_config(load_config(), dataset).train.batch_size
         batches = list(bucket_batches(dataset.train, size, np.random.default_rng(1)))
     pieces = dataset.train.tokens / len(batches)
     print(f"mr, {pieces:.0f} tokens per step on average, {device}, {torch.get_num_threads()} threads\n")

@@ -1,4 +1,4 @@
-"""Running the installed command."""
+"""Running the installed textrnn command."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ SMALL = (
     *("--hidden", "8", "--epochs", "8", "--batch-size", "4", "--lr", "0.01"),
     *("--set", "model.embedding=16", "--set", "model.dropout=0.1", "--set", "tokenizer.vocab_size=80"),
 )
+MULTI_LABEL = ("--set", "data.multi_label=true", "--set", "data.label_separator=|")
 
 
 def find_command() -> str:
-    beside = Path(sys.executable).parent / "textrnn"
-    found = str(beside) if beside.exists() else shutil.which("textrnn")
-    if not found:
+    own = Path(sys.executable).parent / "textrnn"
+    command = str(own) if own.exists() else shutil.which("textrnn")
+    if not command:
         pytest.fail("the textrnn command is not installed: pip install -e '.[test]'")
-    return found
+    return command
 
 
 def list_loaded(*arguments: str, cwd: Path, stdin: bytes) -> set[str]:
-    """Run ``textrnn ARGUMENTS`` and return the modules that it has loaded, in a run that goes well."""
+    """Run ``textrnn ARGUMENTS``, which must succeed, and return the modules that it loaded."""
     done = subprocess.run(
         [find_command(), *arguments],
         cwd=cwd,
@@ -54,3 +55,15 @@ def run_command(
         check=False,
         env=environment,
     )
+
+
+def start_command(*arguments: str, cwd: Path, processes: int = 1) -> subprocess.Popen[bytes]:
+    """Start ``textrnn ARGUMENTS`` in ``cwd``, with pipes; torchrun starts several ``processes`` that train together."""
+    command: list[str | Path] = [find_command(), *arguments]
+    if processes > 1:
+        torchrun = Path(find_command()).with_name("torchrun")
+        options = ("--standalone", f"--nproc-per-node={processes}", "--max-restarts=2")
+        command = [torchrun, *options, "-m", "textrnn", *arguments]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=cwd, env=environment, stdin=pipe, stdout=pipe, stderr=pipe)

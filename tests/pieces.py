@@ -1,4 +1,4 @@
-"""A vocabulary of pieces in several scripts, and texts of them, for the tests of n-grams."""
+"""A vocabulary in several scripts and random texts of its pieces, for the tests of n-grams."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PIECES = [
     ),
 ]
 CODES = [*[[*map(ord, piece)] for piece in PIECES], *[[0x110000 + byte] for byte in BYTES]]
-"""The code points of each id."""
+"""Code points of each id."""
 
 
 def make_spelling() -> Spelling:
@@ -45,7 +45,7 @@ def make_spelling() -> Spelling:
 
 
 def draw_texts(lengths: list[int], *, seed: int = 0) -> PackedBatch:
-    """Return texts of so many pieces, drawn with ``seed``; their classes are 0 and 1 in turn."""
+    """Return random texts with these numbers of pieces; their classes alternate between 0 and 1."""
     rng = np.random.default_rng(seed)
     offsets = make_offsets(np.array(lengths, np.int64))
     ids = rng.integers(0, len(CODES), int(offsets[-1])).astype(np.int32)

@@ -1,16 +1,17 @@
-"""A smaller model: what goes, that it is measured as it is written, and that it is never worse than was allowed."""
+"""Compression: pruning, measurements of the written file, and limits of the loss of accuracy."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from samples import SENTENCES, make_config, make_model
-from textrnn.compression import MAX_RISE, SHARES, Optimiser, Step, prune
+from textrnn.compression import MAX_LOSS_RISE, SHARES, Compressor, Step, compress_model, prune
 from textrnn.data.batch import pack
 from textrnn.data.formats import Example
 from textrnn.errors import ModelError
@@ -18,6 +19,7 @@ from textrnn.inference.engine import Engine
 from textrnn.models.ngram.features import Spelling, hash_ngrams
 from textrnn.models.ngram.table import NgramTable
 from textrnn.serialization.model_file import SavedModel, load_model, save_model
+from textrnn.serialization.quantization import Storage
 from textrnn.tokenization.tokenizer import Tokenizer
 
 LABELS = ("a", "b", "c")
@@ -25,7 +27,7 @@ EXAMPLES = [Example(LABELS[i % 3], text, i + 1) for i, text in enumerate(SENTENC
 
 
 def make_table(tokenizer: Tokenizer, *, strong: float = 0.3) -> NgramTable:
-    """A table that knows the sentences: each says its label by all its n-grams, a ``strong`` share of them louder."""
+    """Return a table in which all n-grams of a sentence support its label, a ``strong`` share of them more."""
     batch = pack(tokenizer.encode_all(SENTENCES, max_length=512))
     found, bounds = hash_ngrams(batch.ids, batch.offsets, Spelling.of(tokenizer))
     keys, first = np.unique(found, return_index=True)
@@ -39,35 +41,44 @@ def make_table(tokenizer: Tokenizer, *, strong: float = 0.3) -> NgramTable:
 
 @pytest.fixture
 def model(tokenizer: Tokenizer) -> SavedModel:
-    """A model that gives every sentence its label, by its n-grams."""
+    """A model that labels every sentence correctly by its n-grams."""
     config = make_config(model__hidden=16, model__embedding=24, model__pooling="max+mean")
     return replace(make_model(tokenizer, config), ngrams=make_table(tokenizer), ngram_share=0.9, temperature=0.8)
 
 
-def make_optimiser(model: SavedModel, path: Path, examples: Sequence[Example] = EXAMPLES) -> Optimiser:
-    save_model(path / "model.safetensors", model)
-    return Optimiser(path / "model.safetensors", load_model(path), examples)
+def make_compressor(model: SavedModel, folder: Path, examples: Sequence[Example] = EXAMPLES) -> Compressor:
+    save_model(folder / "model.safetensors", model)
+    return Compressor(folder / "model.safetensors", load_model(folder), examples)
 
 
 def search(
-    optimizer: Optimiser, shares: Sequence[float] = SHARES, *, max_drop: float = 0.0
+    folder: Path, shares: Sequence[float] = SHARES, *, max_drop: float = 0.0, storage: Storage = "int8", **options: Any
 ) -> tuple[Step, list[float]]:
+    """Compress the model in ``folder``, and return the result and the shares that were tried."""
     tried: list[float] = []
-    step = optimizer.search("int8", shares, max_drop=max_drop, tell=lambda step: tried.append(step.share))
+    step = compress_model(
+        folder / "model.safetensors",
+        load_model(folder),
+        options.get("examples", EXAMPLES),
+        storage=storage,
+        shares=shares,
+        max_drop=max_drop,
+        report=lambda step: tried.append(step.share),
+    )
     return step, tried
 
 
-def test_what_says_least_goes() -> None:
+def test_the_weakest_ngrams_are_pruned() -> None:
     table = NgramTable(
         np.array([1, 2, 3, 4, 5], np.uint32),
         np.array([1, 2, 1, 8, 1], np.float32),
         np.array([[0, -3], [1, 1], [2, 0], [0.125, 0], [-2, 1]], np.float32),
         np.array([0.5, -0.5], np.float32),
     )  # idf * weight: 3, 2, 2, 1, 2
-    for share, wanted in [(1, [1, 2, 3, 4, 5]), (0.8, [1, 2, 3, 5]), (0.5, [1, 2, 3]), (0.4, [1, 2]), (0.001, [1])]:
+    for share, expected in [(1, [1, 2, 3, 4, 5]), (0.8, [1, 2, 3, 5]), (0.5, [1, 2, 3]), (0.4, [1, 2]), (0.001, [1])]:
         found = prune(table, share)
-        assert found.keys.tolist() == wanted
-        rows = np.isin(table.keys, wanted)
+        assert found.keys.tolist() == expected
+        rows = np.isin(table.keys, expected)
         for name in ("idf", "weight"):
             np.testing.assert_array_equal(getattr(found, name), getattr(table, name)[rows])
         np.testing.assert_array_equal(found.bias, table.bias)
@@ -75,9 +86,9 @@ def test_what_says_least_goes() -> None:
 
 @pytest.mark.parametrize("storage", ["float32", "bf16", "int8"])
 @pytest.mark.parametrize("share", [1.0, 0.3])
-def test_what_is_measured_is_what_is_written(model: SavedModel, tmp_path: Path, storage: str, share: float) -> None:
-    optimizer = make_optimiser(model, tmp_path)
-    step = optimizer.take(storage, share)  # type: ignore[arg-type]
+def test_the_written_file_is_measured(model: SavedModel, tmp_path: Path, storage: str, share: float) -> None:
+    compressor = make_compressor(model, tmp_path)
+    step = compressor.compress(storage, share)  # type: ignore[arg-type]
     path = tmp_path / "small.safetensors"
     path.write_bytes(step.content)
     before, after = (np.exp(Engine.load(p).predict_log_probabilities(SENTENCES)) for p in (tmp_path, path))
@@ -96,20 +107,20 @@ def test_what_is_measured_is_what_is_written(model: SavedModel, tmp_path: Path, 
     assert model.ngrams is not None
     assert step.before.ngrams == len(model.ngrams.keys)
     assert step.after.ngrams == np.ceil(share * step.before.ngrams)
-    assert optimizer.take(storage, share).content == step.content  # type: ignore[arg-type]
+    assert compressor.compress(storage, share).content == step.content  # type: ignore[arg-type]
 
 
-def test_less_is_kept_in_less_room(model: SavedModel, tmp_path: Path) -> None:
-    optimizer = make_optimiser(model, tmp_path)
-    sizes = [optimizer.take("int8", share).after.size for share in SHARES]
+def test_stronger_compression_gives_smaller_files(model: SavedModel, tmp_path: Path) -> None:
+    compressor = make_compressor(model, tmp_path)
+    sizes = [compressor.compress("int8", share).after.size for share in SHARES]
     assert sizes == sorted(sizes, reverse=True)
-    widths = [optimizer.take(storage, 1.0).after.size for storage in ("float32", "bf16", "int8")]  # type: ignore[arg-type]
+    widths = [compressor.compress(storage, 1.0).after.size for storage in ("float32", "bf16", "int8")]  # type: ignore[arg-type]
     assert widths == sorted(widths, reverse=True)
-    assert optimizer.take("float32", 1.0).content == (tmp_path / "model.safetensors").read_bytes()
+    assert compressor.compress("float32", 1.0).content == (tmp_path / "model.safetensors").read_bytes()
 
 
-def test_what_is_left_is_scaled_to_the_scores_of_the_whole(model: SavedModel, tmp_path: Path) -> None:
-    step = make_optimiser(model, tmp_path).take("float32", 0.3)
+def test_a_pruned_table_is_rescaled_to_the_logits_of_the_full_table(model: SavedModel, tmp_path: Path) -> None:
+    step = make_compressor(model, tmp_path).compress("float32", 0.3)
     path = tmp_path / "small.safetensors"
     path.write_bytes(step.content)
     found, whole = load_model(path).ngrams, model.ngrams
@@ -120,131 +131,131 @@ def test_what_is_left_is_scaled_to_the_scores_of_the_whole(model: SavedModel, tm
     np.testing.assert_allclose(ratio, ratio[0, 0], rtol=1e-5)
     assert ratio[0, 0] < 0.95
     batch = pack(model.tokenizer.encode_all(SENTENCES, max_length=512))
-    wanted, scaled, other = (
+    expected, scaled, other = (
         table.forward(batch.ids, batch.offsets, Spelling.of(model.tokenizer))
         for table in (whole, found, replace(found, weight=found.weight * np.float32(1.01)))
     )
-    nearest = np.square(scaled - wanted).sum()
-    assert nearest < np.square(other - wanted).sum()
-    assert nearest < 0.8 * np.square(scaled / ratio[0, 0] - wanted).sum()
+    nearest = np.square(scaled - expected).sum()
+    assert nearest < np.square(other - expected).sum()
+    assert nearest < 0.8 * np.square(scaled / ratio[0, 0] - expected).sum()
 
 
-def test_the_smallest_that_is_as_good_is_taken(model: SavedModel, tmp_path: Path) -> None:
-    optimizer = make_optimiser(model, tmp_path)
-    assert optimizer.before.quality == 1.0
+def test_the_smallest_model_that_is_good_enough_is_chosen(model: SavedModel, tmp_path: Path) -> None:
+    compressor = make_compressor(model, tmp_path)
+    assert compressor.before.quality == 1.0
     shares = [1.0, 0.6, 0.3, 0.02, 0.005]
-    steps = {share: optimizer.take("int8", share) for share in shares}
-    sound = [share for share in shares if steps[share].drop <= 0 and (steps[share].loss_rise or 0) <= MAX_RISE]
-    assert 0.005 not in sound  # or nothing is tested
-    step, tried = search(optimizer, shares)
+    steps = {share: compressor.compress("int8", share) for share in shares}
+    sound = [share for share in shares if steps[share].drop <= 0 and (steps[share].loss_rise or 0) <= MAX_LOSS_RISE]
+    assert 0.005 not in sound  # otherwise the test shows nothing
+    step, tried = search(tmp_path, shares)
     assert step.share == min(sound)
     assert step.content == steps[step.share].content
     assert tried == sorted(share for share in shares if share <= step.share)
 
 
-def test_points_of_the_bound_are_of_accuracy(model: SavedModel, tmp_path: Path) -> None:
-    optimizer = make_optimiser(model, tmp_path)
-    step = optimizer.take("int8", 0.005)
+def test_the_limit_is_in_points_of_accuracy(model: SavedModel, tmp_path: Path) -> None:
+    compressor = make_compressor(model, tmp_path)
+    step = compressor.compress("int8", 0.005)
     wrong = 6 - step.after.evaluation.correct
     assert wrong > 0
     assert step.drop == pytest.approx(100 * wrong / 6)
     with pytest.raises(ModelError) as caught:
-        search(optimizer, [0.005], max_drop=step.drop - 0.01)
+        search(tmp_path, [0.005], max_drop=step.drop - 0.01)
     assert str(caught.value) == (
-        f"{tmp_path / 'model.safetensors'}: accuracy would fall by {step.drop:.2f} points, from 100.00 to "
-        f"{100 - step.drop:.2f} %, and --max-drop allows {step.drop - 0.01:g}; nothing is written; "
+        f"{tmp_path / 'model.safetensors'}: nothing written: accuracy would fall by {step.drop:.2f} points, from "
+        f"100.00 to {100 - step.drop:.2f} %; --max-drop allows {step.drop - 0.01:g}; "
         "try --storage bf16, more n-grams (--ngrams), or a higher --max-drop"
     )
-    assert search(optimizer, [0.005], max_drop=step.drop)[0].content == step.content
+    assert search(tmp_path, [0.005], max_drop=step.drop)[0].content == step.content
 
 
-def test_a_higher_loss_is_reason_to_keep_more(
-    model: SavedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    optimizer = make_optimiser(model, tmp_path)
-    rise = optimizer.take("int8", 0.3).loss_rise
+def test_a_higher_loss_keeps_more_ngrams(model: SavedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compressor = make_compressor(model, tmp_path)
+    rise = compressor.compress("int8", 0.3).loss_rise
     assert rise is not None
-    for limit, wanted in ((rise - 1e-6, 1.0), (rise + 1e-6, 0.3)):
-        monkeypatch.setattr("textrnn.compression.MAX_RISE", limit)
-        assert search(optimizer, [1.0, 0.3], max_drop=100)[0].share == wanted
-        assert search(optimizer, [0.3], max_drop=100)[0].share == 0.3  # with nothing milder accuracy decides
+    for limit, expected in ((rise - 1e-6, 1.0), (rise + 1e-6, 0.3)):
+        monkeypatch.setattr("textrnn.compression.MAX_LOSS_RISE", limit)
+        assert search(tmp_path, [1.0, 0.3], max_drop=100)[0].share == expected
+        assert search(tmp_path, [0.3], max_drop=100)[0].share == 0.3  # for the mildest, only accuracy counts
 
 
-def test_a_loss_that_rises_is_told_where_milder_steps_are_not_smaller(
+def test_a_rising_loss_is_reported_if_milder_steps_are_not_smaller(
     model: SavedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    content = make_optimiser(model, tmp_path).take("int8", 1.0).content
+    content = make_compressor(model, tmp_path).compress("int8", 1.0).content
     (tmp_path / "model.safetensors").write_bytes(content)
-    again = Optimiser(tmp_path / "model.safetensors", load_model(tmp_path), EXAMPLES)
-    rise = again.take("int8", 0.3).loss_rise
+    again = Compressor(tmp_path / "model.safetensors", load_model(tmp_path), EXAMPLES)
+    rise = again.compress("int8", 0.3).loss_rise
     assert rise is not None
-    monkeypatch.setattr("textrnn.compression.MAX_RISE", rise - 1e-3)
+    monkeypatch.setattr("textrnn.compression.MAX_LOSS_RISE", rise - 1e-3)
     with pytest.raises(ModelError) as caught:
-        search(again, [1.0, 0.3], max_drop=100)
+        search(tmp_path, [1.0, 0.3], max_drop=100)
     assert str(caught.value) == (
-        f"{tmp_path / 'model.safetensors'}: loss would rise by {rise:.4f}, and {rise - 1e-3:g} is allowed; "
-        "nothing is written; --ngrams 0.3 takes it as it is"
+        f"{tmp_path / 'model.safetensors'}: nothing written: the loss would rise by {rise:.4f}, above the limit of "
+        f"{rise - 1e-3:g}; --ngrams 0.3 accepts it"
     )
-    assert search(again, [0.3], max_drop=100)[0].share == 0.3  # as it says
+    assert search(tmp_path, [0.3], max_drop=100)[0].share == 0.3  # as the message says
 
 
-def test_a_drop_of_just_what_is_allowed_is_allowed(model: SavedModel, tmp_path: Path) -> None:
+def test_a_drop_equal_to_the_limit_is_accepted(model: SavedModel, tmp_path: Path) -> None:
     path = tmp_path / "small.safetensors"
-    path.write_bytes(make_optimiser(model, tmp_path).take("int8", 0.005).content)
+    path.write_bytes(make_compressor(model, tmp_path).compress("int8", 0.005).content)
     said = [
         found[0].label == example.label
         for found, example in zip(Engine.load(path).predict(SENTENCES), EXAMPLES, strict=True)
     ]
     right, wrong = (EXAMPLES[said.index(value)] for value in (True, False))
-    optimizer = make_optimiser(model, tmp_path, [right] * 7 + [wrong] * 3)
-    assert optimizer.take("int8", 0.005).drop > 30  # by the rounding of 1.0 - 0.7 alone
-    assert search(optimizer, [0.005], max_drop=30)[0].share == 0.005
+    examples = [right] * 7 + [wrong] * 3
+    compressor = make_compressor(model, tmp_path, examples)
+    assert compressor.compress("int8", 0.005).drop > 30  # only by rounding of 1.0 - 0.7
+    assert search(tmp_path, [0.005], max_drop=30, examples=examples)[0].share == 0.005
     with pytest.raises(ModelError, match=r"fall by 30\.00 points"):
-        search(optimizer, [0.005], max_drop=30 - 1e-6)
+        search(tmp_path, [0.005], max_drop=30 - 1e-6, examples=examples)
 
 
-def test_what_would_not_be_smaller_is_refused(model: SavedModel, tmp_path: Path) -> None:
-    optimizer = make_optimiser(model, tmp_path)
-    with pytest.raises(ModelError, match="is not made smaller so"):
-        optimizer.search("float32", [1.0], max_drop=100, tell=lambda step: pytest.fail("told"))
+def test_a_model_that_would_not_shrink_is_refused(model: SavedModel, tmp_path: Path) -> None:
+    save_model(tmp_path / "model.safetensors", model)
+    with pytest.raises(ModelError, match="would not become smaller"):
+        search(tmp_path, [1.0], max_drop=100, storage="float32")
 
 
-def test_a_smaller_model_can_be_made_smaller(model: SavedModel, tmp_path: Path) -> None:
-    content = make_optimiser(model, tmp_path).take("int8", 1.0).content
+def test_a_compressed_model_can_be_compressed_again(model: SavedModel, tmp_path: Path) -> None:
+    content = make_compressor(model, tmp_path).compress("int8", 1.0).content
     (tmp_path / "model.safetensors").write_bytes(content)
-    again = Optimiser(tmp_path / "model.safetensors", load_model(tmp_path), EXAMPLES)
+    again = Compressor(tmp_path / "model.safetensors", load_model(tmp_path), EXAMPLES)
     assert again.before.size == len(content)
-    assert search(again, [0.3], max_drop=100)[0].after.size < len(content)
-    with pytest.raises(ModelError, match="is not made smaller so"):
-        again.search("bf16", [1.0], max_drop=100, tell=lambda step: None)
+    assert search(tmp_path, [0.3], max_drop=100)[0].after.size < len(content)
+    with pytest.raises(ModelError, match="would not become smaller"):
+        search(tmp_path, [1.0], max_drop=100, storage="bf16")
 
 
-def test_a_model_without_ngrams_has_one_step(model: SavedModel, tmp_path: Path) -> None:
-    optimizer = make_optimiser(replace(model, ngrams=None, ngram_share=0.0), tmp_path)
-    step, tried = search(optimizer, max_drop=100)
+def test_a_model_without_ngrams_is_only_quantized(model: SavedModel, tmp_path: Path) -> None:
+    save_model(tmp_path / "model.safetensors", replace(model, ngrams=None, ngram_share=0.0))
+    step, tried = search(tmp_path, max_drop=100)
     assert (step.share, tried) == (1.0, [1.0])
     assert (step.before.ngrams, step.after.ngrams) == (0, 0)
     assert step.after.size < step.before.size
 
 
-def test_several_labels_go_by_micro_f1_and_by_sets(model: SavedModel, tmp_path: Path) -> None:
+def test_a_multi_label_model_is_measured_by_micro_f1(model: SavedModel, tmp_path: Path) -> None:
     data = model.config.data.model_copy(update={"multi_label": True})
     config = model.config.model_copy(update={"data": data})
     several = replace(model, config=config, thresholds=(0.6, 0.6, 0.6))
     examples = [*EXAMPLES[:-1], Example("", SENTENCES[-1], 6)]
-    optimizer = make_optimiser(several, tmp_path, examples)
-    step = optimizer.take("int8", 0.005)
-    found = optimizer.before.evaluation.to_dict()
-    assert optimizer.before.quality == found["micro_f1"]
+    compressor = make_compressor(several, tmp_path, examples)
+    step = compressor.compress("int8", 0.005)
+    found = compressor.before.evaluation.to_dict()
+    assert compressor.before.quality == found["micro_f1"]
     assert step.drop == 100 * (found["micro_f1"] - step.after.evaluation.to_dict()["micro_f1"])
     path = tmp_path / "small.safetensors"
     path.write_bytes(step.content)
     before, after = (np.exp(Engine.load(p).predict_log_probabilities(SENTENCES)) >= 0.6 for p in (tmp_path, path))
     assert step.same_labels == (before == after).all(axis=1).mean() < 1
     with pytest.raises(ModelError, match="micro F1 would fall"):
-        search(optimizer, [0.005])
+        search(tmp_path, [0.005], examples=examples)
 
 
 def test_texts_without_a_known_label_have_no_loss(model: SavedModel, tmp_path: Path) -> None:
-    step, _ = search(make_optimiser(model, tmp_path, [Example("other", SENTENCES[0], 1)]))
+    save_model(tmp_path / "model.safetensors", model)
+    step, _ = search(tmp_path, examples=[Example("other", SENTENCES[0], 1)])
     assert step.loss_rise is None

@@ -1,4 +1,4 @@
-"""Several reporters as one."""
+"""Reporters that forward to others."""
 
 from __future__ import annotations
 
@@ -6,47 +6,66 @@ from pathlib import Path
 
 import pytest
 
-from textrnn.reporter import Plan, Reporter, Reporters
+from samples import make_record
+from textrnn.reporter import Plan, ProgressOnly, Reporter, Reporters
 
-EVENTS = ["note", "load", "begin", "step", "measure", "saved", "end_epoch"]
+PLAN = Plan(epochs=3, batches=10, metric="loss")
+REPORTS = {
+    "note": ("a",),
+    "load": ("a", 1, 2),
+    "begin": (PLAN,),
+    "step": (1, 0.5, 2.0),
+    "measure": (1, 0.5, 0.1),
+    "saved": (Path(),),
+    "end_epoch": (make_record(),),
+    "close": (),
+}
 
 
 class Recording(Reporter):
+    """Records every call."""
+
     def __init__(self) -> None:
-        self.seen: list[tuple[str, tuple[object, ...]]] = []
+        self.reports: list[tuple[str, tuple[object, ...]]] = []
 
 
 def _record(name: str) -> object:
-    return lambda self, *values: self.seen.append((name, values))
+    return lambda self, *values: self.reports.append((name, values))
 
 
-for event in (*EVENTS, "close"):
-    setattr(Recording, event, _record(event))
+for report in REPORTS:
+    setattr(Recording, report, _record(report))
 
 
-def test_all_events_are_passed_on() -> None:
-    assert {name for name in vars(Reporter) if not name.startswith("_")} == {*EVENTS, "close"}
+def send_all(reporter: Reporter) -> None:
+    for name, values in REPORTS.items():
+        getattr(reporter, name)(*values)
+
+
+def test_all_reports_are_forwarded() -> None:
+    assert {name for name in vars(Reporter) if not name.startswith("_")} == set(REPORTS)
     first, second = Recording(), Recording()
-    both = Reporters([first, second])
-    values = {"note": ("a",), "load": ("a", 1, 2), "step": (1, 0.5, 2.0), "measure": (1, 0.5, 0.1), "saved": (Path(),)}
-    for name in EVENTS:
-        getattr(both, name)(*values.get(name, (None,)))
-    both.close()
-    wanted = [(name, values.get(name, (None,))) for name in EVENTS] + [("close", ())]
-    assert first.seen == second.seen == wanted
+    send_all(Reporters(first, second))
+    assert first.reports == second.reports == list(REPORTS.items())
 
 
-def test_all_are_closed_where_one_fails() -> None:
+def test_progress_alone_is_forwarded() -> None:
+    recording = Recording()
+    send_all(ProgressOnly(recording))
+    assert [name for name, _ in recording.reports] == ["load", "begin", "step", "close"]
+
+
+def test_all_are_closed_even_if_one_fails() -> None:
     class Failing(Reporter):
         def close(self) -> None:
             raise ValueError("no")
 
     last = Recording()
     with pytest.raises(ValueError, match="no"):
-        Reporters([Failing(), last]).close()
-    assert last.seen == [("close", ())]
+        Reporters(Failing(), last).close()
+    assert last.reports == [("close", ())]
 
 
-def test_a_plan_counts_the_steps_that_will_be_made() -> None:
-    assert Plan(epochs=3, batches=10, metric="loss").steps == 30
+def test_a_plan_counts_its_steps() -> None:
+    assert PLAN.steps == 30
     assert Plan(epochs=3, batches=10, metric="loss", most=7).steps == 7

@@ -1,15 +1,16 @@
-"""What signals do to a block that must not be cut."""
+"""Signals: filters end after the current record, training ends after the current step."""
 
 from __future__ import annotations
 
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
 
-from textrnn.signals import FilterSignals
+from textrnn.signals import DeferredSignals, FilterSignals
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +36,7 @@ def test_a_signal_waits_for_the_end_of_a_held_block() -> None:
     assert stops.received == signal.SIGTERM
 
 
-def test_a_second_one_does_not_wait() -> None:
+def test_a_second_signal_does_not_wait() -> None:
     steps = []
 
     def write(stops: FilterSignals) -> None:
@@ -50,7 +51,7 @@ def test_a_second_one_does_not_wait() -> None:
     assert steps == ["first"]
 
 
-def test_a_second_one_does_not_break_into_what_follows() -> None:
+def test_a_second_signal_does_not_interrupt_the_end() -> None:
     with FilterSignals([signal.SIGINT]) as stops:
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
@@ -58,10 +59,10 @@ def test_a_second_one_does_not_break_into_what_follows() -> None:
     assert stops.received == signal.SIGINT
 
 
-def test_a_third_one_ends_the_process_without_a_word() -> None:
+def test_a_third_signal_kills_the_process_silently() -> None:
     code = (
-        "import signal, contextlib; from textrnn.signals import Stops\n"
-        "with Stops([signal.SIGINT]):\n"
+        "import signal, contextlib; from textrnn.signals import DeferredSignals, FilterSignals\n"
+        "with FilterSignals([signal.SIGINT]):\n"
         "    for _ in range(3):\n"
         "        with contextlib.suppress(KeyboardInterrupt): signal.raise_signal(signal.SIGINT)\n"
         "    print('went on')"
@@ -70,7 +71,7 @@ def test_a_third_one_ends_the_process_without_a_word() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
 
 
-def test_without_a_signal_all_is_as_before() -> None:
+def test_handlers_are_restored() -> None:
     with FilterSignals([signal.SIGINT, signal.SIGTERM]) as stops, stops.hold():
         pass
     assert stops.received is None
@@ -78,9 +79,36 @@ def test_without_a_signal_all_is_as_before() -> None:
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
-def test_where_it_is_ignored_it_stays_ignored() -> None:
+@pytest.mark.parametrize("kind", [FilterSignals, DeferredSignals])
+def test_an_ignored_signal_stays_ignored(kind: type[FilterSignals | DeferredSignals]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with FilterSignals([signal.SIGINT]) as stops:
+    with kind([signal.SIGINT]) as stops:
         signal.raise_signal(signal.SIGINT)
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     assert stops.received is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_training_records_the_first_signal_and_the_second_acts(number: signal.Signals) -> None:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = signal.getsignal(number)
+    with DeferredSignals() as signals:
+        assert signals.received is None
+        signal.raise_signal(number)
+        assert signals.received == number
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
+    assert signal.getsignal(number) == before
+
+
+def test_other_threads_set_no_handlers() -> None:
+    received: list[object] = []
+
+    def run() -> None:
+        with DeferredSignals() as signals:
+            received.append(signals.received)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert received == [None]

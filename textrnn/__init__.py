@@ -27,22 +27,23 @@ __all__ = [
 ]
 
 
-def load(path: str | os.PathLike[str] | None = None, *, precision: Precision = "float32") -> Model:
-    """Load a model for prediction: the file or run folder ``path``, or the latest run of the current folder.
+def load(path: str | os.PathLike[str] | None = None, *, precision: Precision = "fp32") -> Model:
+    """Load a model for prediction: the model file or run folder ``path``, or the latest run of the current folder.
 
-    Products are made in ``precision``: float32, or with small changes of the probabilities bf16 or int8, which are
-    faster, where the processor has them.
+    ``precision`` is that of matrix products: fp32, or bf16 or int8, which are faster on processors that support them
+    and change the probabilities slightly.
 
     Raises:
-        ModelError: there is none, or it cannot be used.
-        BackendError: the processor lacks what the precision needs.
+        ModelError: there is no model, or it is damaged.
+        BackendError: the processor does not support the precision.
+        ValueError: there is no such precision.
     """
-    from textrnn.api import Model  # noqa: PLC0415 - `textrnn --help` shall not wait for numpy
+    from textrnn.api import Model  # noqa: PLC0415 - `textrnn --help` must not load numpy
 
     return Model.load(path, precision=precision)
 
 
-if not TYPE_CHECKING:  # to a type checker the names are those imported above, and no others
+if not TYPE_CHECKING:  # a type checker uses the imports above
 
     def __getattr__(name: str) -> object:
         if name in ("Explanation", "Model", "Part", "Prediction"):

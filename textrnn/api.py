@@ -1,16 +1,15 @@
-"""A loaded model as a library gives it: ``textrnn.load(path).predict(["a text"])``."""
+"""The Python API: ``textrnn.load(path).predict(["a text"])``."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from textrnn.inference import Precision
+from textrnn.inference import Precision, parse_precision
 from textrnn.inference.engine import Engine, Prediction
 from textrnn.inference.explain import Explanation, Part, explain
 from textrnn.serialization.latest_run import find_latest
@@ -19,25 +18,23 @@ __all__ = ["Explanation", "Model", "Part", "Prediction"]
 
 
 class Model:
-    """A model that predicts; :func:`textrnn.load` gives it. All methods may be called by several threads at once.
+    """A loaded model; :func:`textrnn.load` returns it. Threads may call its methods concurrently.
 
-    Texts are ``str`` of any length, of which as many pieces are read as in training (``data.max_length``). Half of a
-    surrogate pair, which is no character, is read as a question mark.
+    Texts are ``str`` of any length; as in training, tokens after ``data.max_length`` are ignored. A lone surrogate is
+    read as a question mark.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str] | None = None, *, precision: Precision = "float32") -> Model:
-        """Load what :func:`textrnn.load` says, and raise what it raises."""
-        if precision not in get_args(Precision):
-            raise ValueError(f"precision should be one of {', '.join(get_args(Precision))}, not {precision!r}")
-        found = find_latest("with its path") if path is None else Path(path)
-        return cls(Engine.load(found, precision=precision))
+    def load(cls, path: str | os.PathLike[str] | None = None, *, precision: Precision = "fp32") -> Model:
+        """Load a model as :func:`textrnn.load` does."""
+        precision = parse_precision(precision)
+        return cls(Engine.load(find_latest("with its path") if path is None else Path(path), precision=precision))
 
     def __repr__(self) -> str:
-        return f"<textrnn.Model of {len(self.labels)} labels>"
+        return f"<textrnn.Model with {len(self.labels)} labels>"
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -50,41 +47,41 @@ class Model:
         """Return the labels of each text with their probabilities, likeliest first.
 
         Args:
-            texts: a list, or whatever gives one text after the other.
-            top_k: of a model that gives a text one label: how many to list (None: one). Of one that may give several:
-                the likeliest so many, whatever their probability, unless there is a ``threshold``.
-            threshold: of a model that may give a text several labels: give those of at least this probability, in
-                [0, 1] (None: a threshold for each label, as tuned in training).
+            texts: any iterable of ``str``.
+            top_k: the number of labels for each text (None: 1). A multi-label model returns the ``top_k`` likeliest
+                labels whatever their probability; with ``threshold``, at most that many.
+            threshold: of a multi-label model: return labels with at least this probability, in [0, 1] (None: the
+                threshold of each label that was tuned in training).
 
         Raises:
-            TypeError: ``texts`` is a single ``str``, or one of them is no ``str``.
-            ValueError: ``top_k`` or ``threshold`` out of range, or a threshold for a model of one label a text.
+            TypeError: ``texts`` is a single ``str``, or an element is not a ``str``.
+            ValueError: ``top_k`` or ``threshold`` is out of range, or the model is not multi-label.
         """
         if top_k is not None and top_k < 1:
             raise ValueError(f"top_k should be 1 or more, not {top_k}")
         if threshold is not None:
             if self._engine.thresholds is None:
-                raise ValueError(f"threshold {threshold}: this model gives every text one label; leave it out")
+                raise ValueError(f"threshold {threshold}: this model is not multi-label; leave the threshold out")
             if not 0 <= threshold <= 1:
                 raise ValueError(f"threshold should be from 0 to 1, not {threshold}")
         return self._engine.predict(_check_texts(texts), top_k=top_k, threshold=threshold)
 
     def predict_proba(self, texts: Iterable[str]) -> npt.NDArray[np.float32]:
-        """Return the calibrated probabilities (B, C) float32 of B texts and the C :attr:`labels`.
+        """Return the calibrated probabilities (B, C) float32 of the C :attr:`labels` for B texts.
 
-        Rows add up to 1, or where a text may have several labels each probability stands by itself. Raises what
-        :meth:`predict` raises.
+        Rows add up to 1, except for a multi-label model, where labels are independent. Raises TypeError as
+        :meth:`predict` does.
         """
         probabilities: npt.NDArray[np.float32] = np.exp(self._engine.predict_log_probabilities(_check_texts(texts)))
         return probabilities
 
     def explain(self, text: str, label: str | Sequence[str] | None = None) -> Explanation:
-        """Return what each word of ``text`` does to the probability of ``label`` (None: of what the model gives).
+        """Return the effect of each word of ``text`` on the probability of ``label`` (None: the predicted labels).
 
         An effect is the probability with the word minus that without it. See :mod:`textrnn.inference.explain`.
 
         Raises:
-            TypeError: ``text`` is no ``str``.
+            TypeError: ``text`` is not a ``str``.
             ValueError: the model has no such label.
         """
         if not isinstance(text, str):
@@ -94,14 +91,16 @@ class Model:
 
 def _check_texts(texts: Iterable[str]) -> list[str]:
     if isinstance(texts, str | bytes):
-        raise TypeError(f"texts should be a list of str, not one {type(texts).__name__}; write [text] for a single one")
-    found = list(texts)
-    for number, text in enumerate(found):
+        raise TypeError(
+            f"texts should be a list of str, not one {type(texts).__name__}; write [text] for a single text"
+        )
+    checked = list(texts)
+    for number, text in enumerate(checked):
         if not isinstance(text, str):
             raise TypeError(f"texts[{number}] should be a str, not {type(text).__name__}")
-    return [_clean(text) for text in found]
+    return [_clean(text) for text in checked]
 
 
 def _clean(text: str) -> str:
-    """Return ``text`` without halves of surrogate pairs, which UTF-8 cannot write."""
+    """Return ``text`` with question marks for lone surrogates, which UTF-8 cannot encode."""
     return text.encode("utf-8", errors="replace").decode("utf-8")

@@ -1,4 +1,4 @@
-"""A smaller model: weights in fewer bits, without the n-grams that say least; and what that changes."""
+"""Model compression: quantize weights and prune n-grams, and measure the effect on labelled text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from textrnn.data.batch import pack_ids
 from textrnn.data.formats import Example
 from textrnn.errors import ModelError
-from textrnn.evaluation.labelled_file import score_examples
+from textrnn.evaluation.labeled_text import evaluate_examples
 from textrnn.evaluation.multi_label import MultiLabelEvaluation
 from textrnn.evaluation.single_label import Evaluation
 from textrnn.inference.engine import Engine
@@ -24,18 +24,18 @@ from textrnn.serialization.model_file import SavedModel, format_model, parse_mod
 from textrnn.serialization.quantization import Storage
 
 SHARES = (1.0, 0.5, 0.25, 0.1)
-"""Of the n-grams, those that are kept, the most first."""
+"""Shares of the n-grams to try."""
 
-MAX_RISE = 0.01
-"""How much higher the loss may be, in nats a text, while there are milder steps: some hundred texts tell of an accuracy
-to a point or two, which a step that is too strong may well pass by chance, and of the loss much better."""
+MAX_LOSS_RISE = 0.01
+"""Limit of the increase of the loss, in nats per text, if a milder compression exists: on a few hundred texts, accuracy
+is too noisy to reject a compression that is too strong; the loss is more precise."""
 
-_ROUNDING = 1e-9  # of a difference of accuracies, in points
+_TOLERANCE = 1e-9  # of a difference of accuracies, in points
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A model's ``size`` in bytes, the number of its ``ngrams``, and what it is worth on the labelled text."""
+    """A model's ``size`` in bytes, its number of ``ngrams``, and its evaluation on the labelled text."""
 
     size: int
     ngrams: int
@@ -43,17 +43,17 @@ class Measured:
 
     @property
     def quality(self) -> float:
-        """What a smaller model may not lose, in [0, 1]: accuracy, or micro-F1 of several labels a text."""
-        found = self.evaluation
-        return found.micro_f1 if isinstance(found, MultiLabelEvaluation) else found.accuracy
+        """Accuracy in [0, 1], or micro-F1 of a multi-label model."""
+        result = self.evaluation
+        return result.micro_f1 if isinstance(result, MultiLabelEvaluation) else result.accuracy
 
 
 @dataclass(frozen=True)
 class Step:
-    """One smaller model, as the bytes of its file, and how it differs.
+    """A compressed model, as the ``content`` of its file, with ``share`` of the n-grams.
 
-    ``share`` of the n-grams are kept. ``same_labels`` is the share of texts with the same label (or labels) as before;
-    ``mean_change`` and ``largest_change`` are of a probability, over all texts and labels.
+    ``same_labels`` is the share of texts with the same predicted labels as before. ``mean_change`` and
+    ``largest_change`` are absolute changes of probabilities over all texts and labels.
     """
 
     content: bytes
@@ -66,53 +66,63 @@ class Step:
 
     @property
     def drop(self) -> float:
-        """How many points of accuracy (or micro-F1) it loses; below 0: it gains."""
+        """Loss of accuracy (or micro-F1) in points; negative if it rises."""
         return 100 * (self.before.quality - self.after.quality)
 
     @property
     def loss_rise(self) -> float | None:
-        """How much higher the loss is, in nats a text; None where the model knows no label of the texts."""
+        """Increase of the loss in nats per text; None if the model knows no label of the texts."""
         before, after = self.before.evaluation.loss, self.after.evaluation.loss
         return None if before is None or after is None else after - before
 
 
-class Optimiser:
-    """Makes the ``model`` of the file at ``path`` smaller, and measures it on ``examples``."""
+def compress_model(
+    path: Path,
+    model: SavedModel,
+    examples: Sequence[Example],
+    *,
+    storage: Storage,
+    shares: Sequence[float],
+    max_drop: float,
+    report: Callable[[Step], None],
+) -> Step:
+    """Return the smallest compression of the ``model`` at ``path`` that is good enough on ``examples``.
+
+    Weights are stored as ``storage``; the ``shares`` of the n-grams are tried from the smallest to the largest. Good
+    enough means: at most ``max_drop`` points of accuracy (multi-label: micro-F1) are lost, and, except for the largest
+    share, the loss rises by at most ``MAX_LOSS_RISE``. ``report`` receives each compression that was tried.
+
+    Raises:
+        ModelError: no compression is good enough, or none is smaller than the model.
+    """
+    compressor = Compressor(path, model, examples)
+    last = None
+    shares = sorted(shares if model.ngrams is not None else [1.0])
+    for share in shares:
+        step = compressor.compress(storage, share)
+        if step.after.size >= step.before.size:
+            break
+        report(step)
+        loss_is_low = share == shares[-1] or (step.loss_rise or 0.0) <= MAX_LOSS_RISE
+        if loss_is_low and step.drop <= max_drop + _TOLERANCE:
+            return step
+        last = step
+    if last is None:
+        raise ModelError(path, "would not become smaller; try another --storage, or fewer n-grams (--ngrams)")
+    raise ModelError(path, _explain(last, storage, max_drop))
+
+
+class Compressor:
+    """Compresses the ``model`` of the file at ``path`` and measures the result on ``examples``."""
 
     def __init__(self, path: Path, model: SavedModel, examples: Sequence[Example]) -> None:
-        self._path, self._model, self._engine = path, model, Engine(model)
-        self._examples, self._texts = examples, [example.text for example in examples]
+        self._model, self._engine, self._examples = model, Engine(model), examples
+        self._texts = [example.text for example in examples]
         self._logits = self._engine.predict_logits(self._texts)
         self.before = self._measure(path.stat().st_size, model, self._engine, logits=self._logits)
 
-    def search(
-        self, storage: Storage, shares: Sequence[float], *, max_drop: float, tell: Callable[[Step], None]
-    ) -> Step:
-        """Return the smallest model that loses ``max_drop`` points of accuracy at most (micro-F1: of several labels).
-
-        The steps are ``storage`` with each of ``shares`` of the n-grams, from the strongest on; ``tell`` is called
-        with each that was tried. All but the mildest raise the loss by ``MAX_RISE`` at most as well.
-
-        Raises:
-            ModelError: there is none, or none is smaller than the model is.
-        """
-        mildest = None
-        shares = sorted(shares if self._model.ngrams is not None else [1.0])
-        for share in shares:
-            step = self.take(storage, share)
-            if step.after.size >= self.before.size:
-                break
-            tell(step)
-            sound = share == shares[-1] or (step.loss_rise or 0.0) <= MAX_RISE
-            if sound and step.drop <= max_drop + _ROUNDING:
-                return step
-            mildest = step
-        if mildest is None:
-            raise ModelError(self._path, "is not made smaller so; try another --storage, or fewer n-grams (--ngrams)")
-        raise ModelError(self._path, _explain(mildest, storage, max_drop))
-
-    def take(self, storage: Storage, share: float) -> Step:
-        """Return the model with ``storage`` and ``share`` of the n-grams, measured as it is read from its bytes."""
+    def compress(self, storage: Storage, share: float) -> Step:
+        """Return the model with weights in ``storage`` and ``share`` of the n-grams, measured as read from its file."""
         smaller = self._model
         if smaller.ngrams is not None and share < 1:
             smaller = replace(smaller, ngrams=self._prune(smaller.ngrams, share))
@@ -126,64 +136,62 @@ class Optimiser:
             share,
             self.before,
             self._measure(len(content), smaller, engine, logits=logits),
-            same_labels=float((_find_labels(self._engine, old) == _find_labels(engine, new)).all(axis=1).mean()),
+            same_labels=float((_predict_labels(self._engine, old) == _predict_labels(engine, new)).all(axis=1).mean()),
             mean_change=float(change.mean(dtype=np.float64)),
             largest_change=float(change.max()),
         )
 
     def _measure(self, size: int, model: SavedModel, engine: Engine, *, logits: Array) -> Measured:
-        found = score_examples(engine, self._examples, logits=logits)
-        return Measured(size, 0 if model.ngrams is None else len(model.ngrams.keys), found)
+        evaluation = evaluate_examples(engine, self._examples, logits=logits)
+        return Measured(size, 0 if model.ngrams is None else len(model.ngrams.keys), evaluation)
 
     def _prune(self, table: NgramTable, share: float) -> NgramTable:
-        """Return ``table`` with ``share`` of its n-grams, scaled so that its scores of the texts are the nearest.
+        """Return ``table`` with ``share`` of its n-grams, rescaled to keep the logits of the texts.
 
-        Fewer n-grams make the norm that they are divided by smaller, and all scores larger. What the weights are
-        multiplied with for that is found by least squares over the texts, whose labels it does not look at.
+        With fewer n-grams the norm is smaller and the logits are larger. A factor fitted by least squares to the
+        logits of the full table corrects that; it does not use the labels.
         """
         tokenizer, max_length = self._model.tokenizer, self._model.config.data.max_length
         packed = pack_ids(*tokenizer.encode_packed(self._texts, max_length=max_length))
-        spelling = Spelling.of(tokenizer)
-        pruned = prune(table, share)
-        wanted, found = (
-            (each.forward(packed.ids, packed.offsets, spelling) - table.bias).astype(np.float64)
-            for each in (table, pruned)
+        spelling, pruned = Spelling.of(tokenizer), prune(table, share)
+        target, actual = (
+            (part.forward(packed.ids, packed.offsets, spelling) - table.bias).astype(np.float64)
+            for part in (table, pruned)
         )
-        square = float(np.square(found).sum())
-        factor = float((wanted * found).sum()) / square if square > 0 else 1.0
+        square = float(np.square(actual).sum())
+        factor = float((target * actual).sum()) / square if square > 0 else 1.0
         return replace(pruned, weight=pruned.weight * np.float32(factor))
 
 
 def prune(table: NgramTable, share: float) -> NgramTable:
-    """Return ``table`` with ``share`` of its n-grams: those whose idf * weight is largest for some class.
+    """Return ``table`` with ``share`` of its n-grams, rounded up: those with the largest |idf * weight| of a class.
 
-    Of equals the lower key stays. The number is rounded up.
+    Among equals, the lower key is kept.
     """
     effect = np.abs(table.idf[:, None] * table.weight).max(axis=1)
     kept = np.sort(np.argsort(-effect, kind="stable")[: int(np.ceil(share * len(effect)))])
     return NgramTable(table.keys[kept], table.idf[kept], table.weight[kept], table.bias)
 
 
-def _find_labels(engine: Engine, log_probabilities: Array) -> npt.NDArray[Any]:
-    """Return what tells the labels of each text from those of another (B, n)."""
+def _predict_labels(engine: Engine, log_probabilities: Array) -> npt.NDArray[Any]:
+    """Return the predicted class (B, 1), or the assigned labels (B, C), of each text."""
     if engine.thresholds is None:
         best: npt.NDArray[Any] = log_probabilities.argmax(axis=1)
         return best[:, None]
-    return engine.find_given(log_probabilities)
+    return engine.assign_labels(log_probabilities)
 
 
 def _explain(step: Step, storage: Storage, max_drop: float) -> str:
-    """Return why not even ``step`` will do, and what might."""
-    if step.drop <= max_drop + _ROUNDING and step.loss_rise is not None:  # milder steps make nothing smaller
+    """Return why the last ``step`` was not good enough, and what to try."""
+    if step.drop <= max_drop + _TOLERANCE and step.loss_rise is not None:  # milder steps were not smaller
         return (
-            f"loss would rise by {step.loss_rise:.4f}, and {MAX_RISE:g} is allowed; nothing is written; "
-            f"--ngrams {step.share:g} takes it as it is"
+            f"nothing written: the loss would rise by {step.loss_rise:.4f}, above the limit of {MAX_LOSS_RISE:g}; "
+            f"--ngrams {step.share:g} accepts it"
         )
     name = "micro F1" if isinstance(step.after.evaluation, MultiLabelEvaluation) else "accuracy"
-    milder = {"int8": "--storage bf16, ", "bf16": "--storage float32, ", "float32": ""}[storage]
+    milder = {"int8": "--storage bf16, ", "bf16": "--storage fp32, ", "float32": ""}[storage]
     more = "" if step.share == 1 else "more n-grams (--ngrams), "
     return (
-        f"{name} would fall by {step.drop:.2f} points, from {100 * step.before.quality:.2f} to "
-        f"{100 * step.after.quality:.2f} %, and --max-drop allows {max_drop:g}; nothing is written; "
-        f"try {milder}{more}or a higher --max-drop"
+        f"nothing written: {name} would fall by {step.drop:.2f} points, from {100 * step.before.quality:.2f} to "
+        f"{100 * step.after.quality:.2f} %; --max-drop allows {max_drop:g}; try {milder}{more}or a higher --max-drop"
     )

@@ -1,17 +1,17 @@
-"""What training tells while it runs; the command line shows it."""
+"""Progress reports of a training run, and the interface of their receivers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is about to be trained: the most epochs, the batches in each, the metric that decides, steps done, and at
-    ``most``."""
+    """The length of a run: its maximum number of epochs and of steps, ``batches`` per epoch, and the steps already
+    ``done``; ``metric`` selects the best epoch."""
 
     epochs: int
     batches: int
@@ -21,16 +21,16 @@ class Plan:
 
     @property
     def steps(self) -> int:
-        """How many steps there are at most."""
+        """The maximum number of steps."""
         return self.epochs * self.batches if self.most is None else min(self.most, self.epochs * self.batches)
 
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One line of metrics.jsonl: losses in nats a text, metrics in [0, 1], speed in pieces a second of training.
+    """One line of metrics.jsonl: losses in nats per text, metrics in [0, 1], speed in tokens per second.
 
-    ``loss`` is what is minimised, on the training text; those on valid are calibrated: ``valid_loss`` of what is saved,
-    and ``network_loss`` of the network without its n-grams.
+    ``loss`` is the mean training loss of the epoch. Validation losses are calibrated: ``valid_loss`` is that of the
+    saved model, ``network_loss`` that of the network without its n-grams.
     """
 
     epoch: int
@@ -49,82 +49,64 @@ class EpochRecord:
 
 
 class Reporter:
-    """Receives what happens; this one is silent, and is the base of those that show it.
+    """The receiver of progress reports. This base class ignores them all.
 
-    What :meth:`end_epoch` raises ends the run where it is: so is one given up that promises nothing.
+    An exception from :meth:`end_epoch` ends the run, which is how a search prunes a trial.
     """
 
     def note(self, message: str) -> None:
-        """Receive one line that the user should know."""
+        """Receive one line for the user."""
 
     def load(self, what: str, done: int, total: int | None) -> None:
-        """Receive how many bytes of the text are read so far, and of how many (None: not known); ``what`` names it.
+        """Receive the number of bytes read so far of ``total`` (None: unknown); ``what`` names the file.
 
-        The end is told by ``done`` being ``total``.
+        The last call has ``done == total``.
         """
 
     def begin(self, plan: Plan) -> None:
         """Receive the plan, before the first step."""
 
     def step(self, epoch: int, loss: float, tokens_per_second: float) -> None:
-        """Receive a step's number of epoch (from 1), mean loss of the epoch so far, and speed."""
+        """Receive a step's epoch (from 1), the mean loss of the epoch so far, and the speed."""
 
     def measure(self, step: int, loss: float, lr: float) -> None:
-        """Receive of step number ``step`` (from 1) the mean loss of its texts in nats, and the learning rate."""
+        """Receive the mean loss of step number ``step`` (from 1) in nats per text, and its learning rate."""
 
     def saved(self, folder: Path) -> None:
-        """Receive that a model or checkpoint was written to ``folder``, which is the run's own from then on."""
+        """Receive the run folder after a model or checkpoint was written to it; it now belongs to this run."""
 
     def end_epoch(self, record: EpochRecord) -> None:
-        """Receive the record of an epoch, after its valid pass."""
+        """Receive the record of an epoch, after its validation."""
 
     def close(self) -> None:
-        """Stop showing; called once, also after an error."""
+        """Stop reporting; called once, also after an error."""
+
+
+def _forward(name: str) -> Any:
+    def forward(self: Reporters, *values: object) -> None:
+        for reporter in self.reporters:
+            getattr(reporter, name)(*values)
+
+    return forward
 
 
 class Reporters(Reporter):
-    """Passes what happens to several, in their order."""
+    """A reporter that forwards each report to several others, in their order."""
 
-    def __init__(self, reporters: Iterable[Reporter]) -> None:
-        self._all = list(reporters)
+    def __init__(self, *reporters: Reporter) -> None:
+        self.reporters = reporters
 
-    def note(self, message: str) -> None:
-        """Pass on the line."""
-        for reporter in self._all:
-            reporter.note(message)
-
-    def load(self, what: str, done: int, total: int | None) -> None:
-        """Pass on how much is read."""
-        for reporter in self._all:
-            reporter.load(what, done, total)
-
-    def begin(self, plan: Plan) -> None:
-        """Pass on the plan."""
-        for reporter in self._all:
-            reporter.begin(plan)
-
-    def step(self, epoch: int, loss: float, tokens_per_second: float) -> None:
-        """Pass on the state of the epoch."""
-        for reporter in self._all:
-            reporter.step(epoch, loss, tokens_per_second)
-
-    def measure(self, step: int, loss: float, lr: float) -> None:
-        """Pass on the step."""
-        for reporter in self._all:
-            reporter.measure(step, loss, lr)
-
-    def saved(self, folder: Path) -> None:
-        """Pass on the folder."""
-        for reporter in self._all:
-            reporter.saved(folder)
-
-    def end_epoch(self, record: EpochRecord) -> None:
-        """Pass on the record."""
-        for reporter in self._all:
-            reporter.end_epoch(record)
+    note, load, begin, step = map(_forward, ("note", "load", "begin", "step"))
+    measure, saved, end_epoch = map(_forward, ("measure", "saved", "end_epoch"))
 
     def close(self) -> None:
-        """Close all, also where one fails."""
+        """Close all reporters, even if one fails."""
         with ExitStack() as stack:
-            for reporter in reversed(self._all):
+            for reporter in reversed(self.reporters):
                 stack.callback(reporter.close)
+
+
+class ProgressOnly(Reporters):
+    """A reporter that forwards the progress of reading and training, but no notes, records or saved models."""
+
+    note, measure, saved, end_epoch = Reporter.note, Reporter.measure, Reporter.saved, Reporter.end_epoch

@@ -1,4 +1,4 @@
-"""The page that data check prints for a person."""
+"""The page that ``textrnn data check`` prints."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def make_file(path: str, role: str | None, labels: dict[str, int], pieces: int |
     )
 
 
-def test_figures_come_first_then_faults_then_warnings() -> None:
+def test_tables_come_first_then_faults_then_warnings() -> None:
     findings = Findings(1)
-    findings.add_many("cut", "a.tsv", 9, [Finding("a.tsv", 7, "900 pieces; 512 of them are read")])
+    findings.add_many("cut", "a.tsv", [Finding("a.tsv", 7, "900 pieces, truncated to 512")], count=9)
     findings.refuse(DataError("a.tsv", 3, "no tab; write label<TAB>text"))
     findings.notes.append("some were not compared")
     files = [make_file("a.tsv", "train", {"x": 6, "배송": 4}, 200), make_file("b.tsv", None, {"x": 2}, 100)]
@@ -34,8 +34,8 @@ def test_figures_come_first_then_faults_then_warnings() -> None:
         "file          texts  labels  empty  median  longest  over 512  cut      unknown",
         "a.tsv  train     10       2      1       3    1,000  10.00 %   10.00 %  2.50 %",
         "b.tsv             2       1      1       3    1,000  50.00 %   20.00 %  5.00 %",
-        "lengths in pieces; 'over' is the share of texts longer than data.max_length=512, 'cut' that of the pieces "
-        "beyond it, 'unknown' that of pieces that the tokenizer does not know",
+        "lengths in pieces; 'over' is the share of texts longer than data.max_length=512, 'cut' the share of pieces "
+        "beyond it, 'unknown' the share of unknown pieces",
         "",
         "label  train  b.tsv",
         "x          6      2",
@@ -48,19 +48,19 @@ def test_figures_come_first_then_faults_then_warnings() -> None:
         "",
         "warnings",
         "",
-        "cut: texts that are cut (9 of 10 in a.tsv, the first 1):",
-        "a.tsv:7: 900 pieces; 512 of them are read",
+        "cut: texts that are truncated (9 of 10 in a.tsv, the first 1):",
+        "a.tsv:7: 900 pieces, truncated to 512",
         "",
         "some were not compared",
         "faults: 1, warnings: 9",
     ]
 
 
-def test_without_a_tokenizer_what_is_cut_has_a_bound() -> None:
+def test_without_a_tokenizer_the_cut_share_is_an_upper_bound() -> None:
     labels = {f"label{i:02}": 30 - i for i in range(25)}
     lines = format_report(Report([make_file("a.tsv", None, labels, None)], Findings(1), "characters", 512)).splitlines()
     assert lines[1].split("  ")[-2:] == ["< 5.00 %", "-"]
-    assert lines[2].startswith("lengths in characters, for there is no --tokenizer")
+    assert lines[2].startswith("lengths in characters; ")
     assert "label19     11" in lines
     assert "and 5 labels more; --json has them all" in lines
     assert lines[-1] == "faults: 0, warnings: 0"

@@ -1,4 +1,4 @@
-"""``train --kfold`` and ``train --seeds``: what is printed where, and which flags go together."""
+"""``train --kfold`` and ``train --seeds``: output, resumption, and contradicting flags."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from command import SMALL, Run
 from samples import write_rows
 
 
-def test_folds_from_the_command_line(tmp_path: Path, textrnn: Run) -> None:
+def test_folds_print_means_and_the_best_and_resume(tmp_path: Path, invoke: Run) -> None:
     write_rows(tmp_path / "rows.tsv")
     words = ("train", "--train", "rows.tsv", *SMALL, "--epochs", "1", "--kfold", "2", "--set", "data.test=rows.tsv")
-    done = textrnn(*words)
+    done = invoke(*words)
     assert done.returncode == 0, done.stderr.decode()
     out = "runs/rows-sru-2-folds"
     summary = json.loads((tmp_path / out / "summary.json").read_text())
     assert done.stdout.decode() == f"{out}/{summary['best']}\n"
     lines = done.stderr.decode().splitlines()
-    assert "textrnn: part 1/2: 20 of 40 texts are held out (seed 42)" in lines
+    assert [line for line in lines if "1/2" in line and "20 of 40 texts" in line]
     mean, deviation = (100 * summary["valid"]["accuracy"][name] for name in ("mean", "deviation"))
     assert lines[-3].startswith(
         f"textrnn: mean ± deviation of 2 folds on valid: accuracy {mean:.2f} ± {deviation:.2f} %, macro F1 "
@@ -28,25 +28,25 @@ def test_folds_from_the_command_line(tmp_path: Path, textrnn: Run) -> None:
     assert lines[-2].startswith("textrnn: mean ± deviation of 2 folds on test: accuracy ")
     assert f"all figures are in {out}/summary.json" in lines[-1]
     assert (tmp_path / "runs/latest").read_bytes() == done.stdout
-    again = textrnn(*words, "--resume", out)
+    again = invoke(*words, "--resume", out)
     assert (again.returncode, again.stdout) == (0, done.stdout), again.stderr.decode()
-    alone = textrnn("train", "--resume", out)
+    alone = invoke("train", "--resume", out)
     assert (alone.returncode, alone.stdout) == (0, done.stdout), alone.stderr.decode()
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--kfold", "3", "--seeds", "2"), "--kfold and --seeds: give one of them"),
-        (("--kfold", "3", "--valid", "rows.tsv"), "--kfold 3: holds out its own valid text; leave out --valid"),
+        (("--kfold", "3", "--seeds", "2"), "--kfold and --seeds: give only one of them"),
+        (("--kfold", "3", "--valid", "rows.tsv"), "--kfold 3: "),
         (("--kfold", "1"), "invalid value for '--kfold'"),
         (("--seeds", "0"), "invalid value for '--seeds'"),
-        (("--kfold", "3", "--resume", "out", "--out", "other"), "--resume out: goes on in its own folder"),
+        (("--kfold", "3", "--resume", "out", "--out", "other"), "--resume out: continues in its own folder"),
     ],
 )
-def test_flags_that_do_not_go_together(words: tuple[str, ...], message: str, tmp_path: Path, textrnn: Run) -> None:
+def test_contradicting_flags(words: tuple[str, ...], message: str, tmp_path: Path, invoke: Run) -> None:
     write_rows(tmp_path / "rows.tsv")
-    done = textrnn("train", "--train", "rows.tsv", *words)
+    done = invoke("train", "--train", "rows.tsv", *words)
     assert done.returncode == 2
     assert done.stderr.decode().startswith(f"textrnn: {message}")
     assert len(done.stderr.splitlines()) == 1

@@ -1,50 +1,132 @@
-"""What is said when Ctrl-C ends a run over lines, and what is left of its output."""
+"""Input, output and interruption of ``predict`` and ``filter``."""
 
 from __future__ import annotations
 
+import gzip
+import lzma
+import os
 import signal
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import zstandard
 
-from textrnn.cli.line_command import Lines
+from command import Run, find_command
+from samples import DRINKS
+from textrnn.cli.line_command import LineCommand
 from textrnn.errors import DataError, StoppedError
 from textrnn.pipeline.records import Record
 from textrnn.pipeline.writers import Output
 
 
 def stop_at_y(records: Sequence[Record], threads: int) -> Output:
-    """Stands for Ctrl-C while a text is computed."""
+    """Simulate Ctrl-C during prediction."""
     if records[-1].raw == b"y":
         raise KeyboardInterrupt
     return Output(b"".join(record.raw[:1] + b"\n" for record in records), len(records), len(records))
 
 
 @pytest.mark.parametrize(("field", "what"), [(None, "line"), ("1", "record")])
-def test_ctrl_c_is_told_with_what_was_done(
+def test_ctrl_c_reports_the_number_of_records(
     tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], field: str | None, what: str
 ) -> None:
     path = tmp_path / "a.tsv"
-    path.write_bytes(b"x" * (1 << 17) + b"\ny\n")  # a chunk each
+    path.write_bytes(b"x" * (1 << 17) + b"\ny\n")  # one chunk each
     with pytest.raises(StoppedError) as error:
-        Lines(files=[str(path)], field=field, input_format=None, output=None, jobs=1).run(stop_at_y)
+        LineCommand(files=[str(path)], field=field, jobs=1).run(stop_at_y)
     assert error.value.number == signal.SIGINT
     assert str(error.value) == f"interrupted after 1 {what}"
     assert capfdbinary.readouterr().out == b"x\n"
 
 
-def test_a_file_is_written_whole_or_not(tmp_path: Path) -> None:
+def test_the_output_file_is_complete_or_absent(tmp_path: Path) -> None:
     source, target = tmp_path / "a.txt", tmp_path / "out"
     source.write_bytes(b"y\n")
     with pytest.raises(StoppedError, match=rf"^interrupted after 0 lines; {target} was not written$"):
-        Lines(files=[str(source)], field=None, input_format=None, output=target, jobs=1).run(stop_at_y)
+        LineCommand(files=[str(source)], output=target, jobs=1).run(stop_at_y)
     assert not target.exists()
     source.write_bytes(b"x\n")
-    assert Lines(files=[str(source)], field=None, input_format=None, output=target, jobs=1).run(stop_at_y) == (1, 1)
+    assert LineCommand(files=[str(source)], output=target, jobs=1).run(stop_at_y) == (1, 1)
     assert target.read_bytes() == b"x\n"
     with pytest.raises(DataError, match="no such file"):
-        Lines(files=[str(source), str(tmp_path / "gone")], field=None, input_format=None, output=target, jobs=1).run(
-            stop_at_y
-        )
+        LineCommand(files=[str(source), str(tmp_path / "gone")], output=target, jobs=1).run(stop_at_y)
     assert target.read_bytes() == b"x\n"
+
+
+UNPACK = {
+    "tsv": bytes,
+    "tsv.gz": gzip.decompress,
+    "tsv.xz": lzma.decompress,
+    "tsv.zst": lambda data: zstandard.ZstdDecompressor().decompressobj().decompress(data),
+}
+
+
+@pytest.mark.parametrize("suffix", UNPACK)
+def test_the_output_file_is_compressed_by_its_suffix(trained: Path, tmp_path: Path, suffix: str, invoke: Run) -> None:
+    lines = DRINKS.splitlines()
+    path = tmp_path / f"out.{suffix}"
+    path.write_bytes(b"old")
+    done = invoke("predict", "-o", path, cwd=trained, stdin=DRINKS)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert UNPACK[suffix](path.read_bytes()) == invoke("predict", cwd=trained, stdin=DRINKS).stdout
+    bad = invoke("predict", "--field", "1", "--input-format", "csv", "-o", path, cwd=trained, stdin=b'tea\n"x')
+    assert bad.returncode == 1
+    assert UNPACK[suffix](path.read_bytes()).count(b"\n") == len(lines)  # the earlier file stays
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_table_read_by_lines_gets_a_hint(trained: Path, tmp_path: Path, invoke: Run) -> None:
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"text\ntea\n"))
+    done = invoke("predict", tmp_path / "a.csv.gz", cwd=trained)
+    assert done.stderr.endswith(b"a.csv.gz: labels whole lines; use --field to label one column or key of a table\n")
+    assert invoke("predict", "--field", "text", tmp_path / "a.csv.gz", cwd=trained).stderr == b""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--input-format csv", "--input-format csv: for tables only; name the text column with --field"),
+        ("-o a.tsv.bz2", "--output a.tsv.bz2: unsupported compression; use .gz, .xz or .zst"),
+        ("-o f", "--output f: is a folder; name a file"),
+    ],
+)
+def test_contradicting_options(arguments: str, message: str, invoke: Run, tmp_path: Path) -> None:
+    (tmp_path / "f").mkdir()
+    done = invoke("predict", *arguments.split())
+    assert (done.returncode, done.stdout, done.stderr.decode()) == (2, b"", f"textrnn: {message}\n")
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="the system has no pseudo-terminals")
+@pytest.mark.parametrize(
+    ("arguments", "prints_to_terminal", "shown"),
+    [
+        (["lines.txt"], False, True),
+        (["lines.txt"], True, False),
+        (["lines.txt", "-o", "out"], True, True),
+        ([], False, False),
+    ],
+)
+def test_the_bar_appears_only_if_output_goes_elsewhere(
+    trained: Path, tmp_path: Path, arguments: list[str], prints_to_terminal: bool, shown: bool
+) -> None:
+    (tmp_path / "lines.txt").write_bytes(b"green tea\n" * 20)  # fits the buffer of the terminal
+    leader, terminal = os.openpty()
+    with os.fdopen(leader, "rb", buffering=0) as screen, os.fdopen(terminal, "wb") as end:
+        subprocess.run(
+            [find_command(), "predict", "-m", str(trained / "runs" / "small"), *arguments],
+            cwd=tmp_path,
+            input=b"green tea\n",
+            stdout=end if prints_to_terminal else subprocess.PIPE,
+            stderr=end,
+            check=True,
+            timeout=60,
+            env=os.environ | {"TERM": "xterm", "OMP_NUM_THREADS": "1"},
+        )
+        end.write(b"the end")
+        end.flush()
+        screen_text = b""
+        while not screen_text.endswith(b"the end"):
+            screen_text += screen.read(1 << 16)
+    assert (b"reading" in screen_text) == shown

@@ -1,4 +1,4 @@
-"""Plain lines where stderr is no terminal, a bar where it is."""
+"""Progress as plain lines, or as a bar on a terminal."""
 
 from __future__ import annotations
 
@@ -48,60 +48,66 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     ("metric", "shown"),
     [("micro_f1", "micro F1 85.00 %"), ("macro_f1", "macro F1 80.00 %"), ("loss", "accuracy 87.50 %")],
 )
-def test_the_line_shows_the_metric_that_decides(metric: str, shown: str) -> None:
+def test_the_line_shows_the_metric_of_model_selection(metric: str, shown: str) -> None:
     assert f"valid loss 0.7500  {shown}" in progress.format_epoch(RECORD, Plan(3, 10, metric))
 
 
-def test_live_shows_the_bar_and_the_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    screen = io.StringIO()
-    monkeypatch.setattr(progress, "_STEPS_PER_SECOND", 1e9)
-    reporter = progress.LiveReporter()
-    reporter._console = Console(file=screen, force_terminal=True, width=160, highlight=False)
-    drive(reporter)
-    shown = screen.getvalue()
-    assert "textrnn: data: [bold]2 texts" in shown
-    assert "epoch 2/3" in shown
-    assert "loss 0.500" in shown
-    assert "12,346 tokens/s" in shown
-    assert "accuracy 87.50 %" in shown
+@pytest.fixture
+def screen() -> io.StringIO:
+    return io.StringIO()
 
 
-def test_live_shows_several_runs_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    screen = io.StringIO()
-    monkeypatch.setattr(progress, "_STEPS_PER_SECOND", 1e9)
+@pytest.fixture
+def live(screen: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> progress.LiveReporter:
+    """A reporter that draws every update on ``screen``."""
+    monkeypatch.setattr(progress, "_UPDATES_PER_SECOND", 1e9)
     reporter = progress.LiveReporter()
     reporter._console = Console(file=screen, force_terminal=True, width=160, highlight=False)
-    drive(reporter)
+    return reporter
+
+
+def test_the_bar_is_drawn_below_the_lines(live: progress.LiveReporter, screen: io.StringIO) -> None:
+    drive(live)
+    for part in ("textrnn: data: [bold]2 texts", "epoch 2/3", "loss 0.500", "12,346 tokens/s", "accuracy 87.50 %"):
+        assert part in screen.getvalue()
+
+
+def test_each_run_has_a_bar_of_its_own(live: progress.LiveReporter, screen: io.StringIO) -> None:
+    drive(live)
     before = len(screen.getvalue())
-    drive(reporter)
-    reporter.begin(Plan(epochs=3, batches=10, metric="accuracy"))
-    assert "epoch 2/3" in screen.getvalue()[before:]
-    assert reporter._best == ""  # that of the run before is forgotten
-    reporter.close()
+    live.begin(Plan(epochs=3, batches=10, metric="accuracy"))
+    live.step(1, 0.5, 12345.6)
+    live.close()
+    assert "epoch 1/3" in screen.getvalue()[before:]
+    assert "best" not in screen.getvalue()[before:]  # the earlier run is forgotten
 
 
-def test_live_shows_how_much_text_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    screen = io.StringIO()
-    monkeypatch.setattr(progress, "_STEPS_PER_SECOND", 1e9)
-    reporter = progress.LiveReporter()
-    reporter._console = Console(file=screen, force_terminal=True, width=160, highlight=False)
+def test_reading_has_a_bar_with_bytes(live: progress.LiveReporter, screen: io.StringIO) -> None:
     for total in (4_000_000, None):
-        reporter.load("encoding rows.tsv", 1_000_000, total)
-        reporter.load("encoding rows.tsv", 3_000_000, total)
-        reporter.load("encoding rows.tsv", 4_000_000, 4_000_000)
-        assert reporter._loading is None  # the bar is gone: another may follow
-    shown = screen.getvalue()
-    assert "encoding rows.tsv" in shown
-    assert "3.0/4.0 MB" in shown
-    drive(reporter)
+        live.load("encoding rows.tsv", 1_000_000, total)
+        live.load("encoding rows.tsv", 3_000_000, total)
+        live.load("encoding rows.tsv", 4_000_000, 4_000_000)
+    assert "encoding rows.tsv" in screen.getvalue()
+    assert "3.0/4.0 MB" in screen.getvalue()
+    before = len(screen.getvalue())
+    drive(live)
+    assert "encoding" not in screen.getvalue()[before:]
 
 
-def test_plain_says_nothing_of_reading(capsys: pytest.CaptureFixture[str]) -> None:
+def test_prediction_shows_the_bytes_read(monkeypatch: pytest.MonkeyPatch, screen: io.StringIO) -> None:
+    monkeypatch.setattr(progress, "Console", lambda **_: Console(file=screen, force_terminal=True, width=160))
+    with progress.show_bytes(4_000_000) as watch:
+        watch(4_000_000)
+    assert "reading" in screen.getvalue()
+    assert "4.0/4.0 MB" in screen.getvalue()
+
+
+def test_plain_lines_do_not_report_reading(capsys: pytest.CaptureFixture[str]) -> None:
     progress.PlainReporter().load("reading rows.tsv", 1, 2)
     assert capsys.readouterr().err == ""
 
 
-def test_the_reporter_follows_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_reporter_depends_on_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
     for terminal, kind in ((True, progress.LiveReporter), (False, progress.PlainReporter)):
         monkeypatch.setattr("sys.stderr", type("Stderr", (io.StringIO,), {"isatty": lambda self, t=terminal: t})())
         assert type(progress.make_reporter()) is kind

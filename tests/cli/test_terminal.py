@@ -1,4 +1,4 @@
-"""Data is written whole, whatever signal comes."""
+"""Messages on stderr and data on stdout."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from textrnn.cli.terminal import flush_stdout, write_data
 from textrnn.errors import DataError
 
 
-def test_a_stream_that_takes_a_part_gets_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_partial_write_is_continued(monkeypatch: pytest.MonkeyPatch) -> None:
     class Slow:
-        """Takes three bytes at a time, as an unbuffered stream may."""
+        """Takes three bytes at a time, as an unbuffered stream can."""
 
         def __init__(self) -> None:
             self.taken = b""
@@ -33,7 +33,7 @@ def test_a_stream_that_takes_a_part_gets_the_rest(monkeypatch: pytest.MonkeyPatc
     assert slow.taken == "환불 부탁드립니다\n".encode() + b"\xff bytes\n"
 
 
-def test_a_full_disk_is_told_of_standard_output(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_an_error_of_standard_output(monkeypatch: pytest.MonkeyPatch) -> None:
     class Full(io.RawIOBase):
         def writable(self) -> bool:
             return True

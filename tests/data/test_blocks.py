@@ -1,10 +1,12 @@
-"""Reading in bulk gives what reading line by line does: the same examples, and the same fault at the same line."""
+"""Parsing in blocks gives the same examples as parsing line by line, and the same fault at the same line."""
 
 from __future__ import annotations
 
 import io
 import random
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from textrnn.config import DataConfig
 from textrnn.data import blocks
 from textrnn.data.blocks import Block, LabelTable, parse_blocks
-from textrnn.data.formats import read_examples
+from textrnn.data.formats import Example, read_examples
 from textrnn.data.io import read_chunks
 from textrnn.errors import DataError
 
@@ -74,7 +76,7 @@ def in_bulk(path: Path, config: DataConfig, size: int) -> list[Row] | str:
 
 @pytest.mark.parametrize("kind", ["tsv", "fasttext", "jsonl", "csv"])
 @pytest.mark.parametrize("seed", range(60))
-def test_both_ways_give_the_same(kind: str, seed: int, tmp_path: Path) -> None:
+def test_both_ways_give_the_same_examples(kind: str, seed: int, tmp_path: Path) -> None:
     rng = random.Random(seed)
     lines = rng.choices(GOOD[kind], k=rng.randrange(40))
     lines += rng.choices(ODD[kind], k=rng.randrange(4)) if seed % 3 else []
@@ -96,7 +98,7 @@ def test_both_ways_give_the_same(kind: str, seed: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["tsv", "fasttext"])
 @pytest.mark.parametrize("bad", range(6))
-def test_the_line_of_a_fault_far_down_is_told(kind: str, bad: int, tmp_path: Path) -> None:
+def test_a_fault_deep_in_the_file_has_its_line(kind: str, bad: int, tmp_path: Path) -> None:
     lines = [GOOD[kind][0]] * 5000
     lines[4321] = BAD[kind][bad]
     path = tmp_path / "d.txt"
@@ -107,24 +109,11 @@ def test_the_line_of_a_fault_far_down_is_told(kind: str, bad: int, tmp_path: Pat
     assert in_bulk(path, config, 1000) == expected
 
 
-@pytest.mark.parametrize("kind", ["tsv", "fasttext"])
-def test_plain_lines_are_not_looked_at_one_by_one(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "d.txt"
-    path.write_bytes(b"\n".join(GOOD[kind] * 1000))
-    seen = []
-    gather = blocks._gather
-    monkeypatch.setattr(
-        blocks, "_gather", lambda examples: gather(seen.append(example) or example for example in examples)
-    )
-    assert len(in_bulk(path, DataConfig(), 500)) == 1000 * len(GOOD[kind])
-    assert 0 < len(seen) < 100  # those of the first chunk
-
-
 @pytest.mark.parametrize("kind", ["tsv", "fasttext", "jsonl", "csv"])
 @pytest.mark.parametrize("seed", range(20))
-def test_all_faults_are_told_and_the_other_lines_are_read(kind: str, seed: int, tmp_path: Path) -> None:
+def test_all_faults_are_reported_and_the_other_lines_are_read(kind: str, seed: int, tmp_path: Path) -> None:
     rng = random.Random(seed)
-    faulty = [line for line in BAD[kind] if line != b'a,"x']  # a quote that is not closed takes the rest with it
+    faulty = [line for line in BAD[kind] if line != b'a,"x']  # an open quote swallows the rest
     lines = [(line, False) for line in rng.choices(GOOD[kind], k=200)]
     lines += [(line, True) for line in rng.choices(faulty, k=rng.randrange(1, 30))]
     rng.shuffle(lines)
@@ -148,7 +137,7 @@ def test_all_faults_are_told_and_the_other_lines_are_read(kind: str, seed: int, 
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"\xef\xbb\xbf", b"words\n", "a\tx\n".encode("utf-16"), b"\n \n{}"])
-def test_what_holds_no_examples_is_told_in_the_same_words(content: bytes, tmp_path: Path) -> None:
+def test_a_file_without_examples_is_the_same_error(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "d"
     path.write_bytes(content)
     expected = slowly(path, DataConfig())
@@ -168,7 +157,7 @@ def test_chunks_hold_whole_lines(content: bytes, size: int) -> None:
     assert [line for chunk in chunks for line in chunk.split(b"\n")] == lines
 
 
-def test_labels_are_numbered_as_they_come() -> None:
+def test_labels_are_numbered_in_order_of_appearance() -> None:
     table = LabelTable()
     assert table.classify(Block([b"b", b"a", b"b"], [b""] * 3, range(1, 4))).tolist() == [0, 1, 0]
     classes = table.classify(Block(["다".encode(), b"a"], [b""] * 2, [7, 9]))
@@ -194,7 +183,7 @@ ODD_SETS = {
 
 @pytest.mark.parametrize("kind", ["tsv", "fasttext"])
 @pytest.mark.parametrize("odd", range(-1, 10))
-def test_both_ways_give_the_same_sets(kind: str, odd: int, tmp_path: Path) -> None:
+def test_both_ways_give_the_same_label_sets(kind: str, odd: int, tmp_path: Path) -> None:
     rng = random.Random(odd)
     lines = [SETS[kind][0], *rng.choices(SETS[kind], k=30)]
     if odd >= 0:
@@ -208,14 +197,21 @@ def test_both_ways_give_the_same_sets(kind: str, odd: int, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("kind", ["tsv", "fasttext"])
-def test_plain_sets_are_not_looked_at_one_by_one(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_only_the_first_lines_are_parsed_one_by_one(
+    kind: str, multi_label: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = SETS[kind] if multi_label else GOOD[kind]
     path = tmp_path / "d.txt"
-    path.write_bytes(b"\n".join(SETS[kind] * 1000))
-    seen = []
-    gather = blocks._gather
-    monkeypatch.setattr(
-        blocks, "_gather", lambda examples: gather(seen.append(example) or example for example in examples)
-    )
-    config = DataConfig(multi_label=True, label_separator="|")
-    assert len(in_bulk(path, config, 500)) == 1000 * len(SETS[kind])
-    assert 0 < len(seen) < 100  # those of the first chunk
+    path.write_bytes(b"\n".join(lines * 1000))
+    parsed: list[int] = []
+    parse = blocks.parse_lines
+
+    def count(path: str, lines: list[bytes], *arguments: Any, **options: Any) -> Iterator[Example]:
+        parsed.append(len(lines))
+        return parse(path, lines, *arguments, **options)
+
+    monkeypatch.setattr(blocks, "parse_lines", count)
+    config = DataConfig(multi_label=True, label_separator="|") if multi_label else DataConfig()
+    assert len(in_bulk(path, config, 500)) == 1000 * len(lines)
+    assert 0 < sum(parsed) < 100

@@ -1,4 +1,4 @@
-"""The cache folder: whole entries or none, whatever happens, and nothing old."""
+"""The cache folder: complete entries or none, whatever happens, and no old ones."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from textrnn.data.cache import Cache, find_cache_folder, make_key, measure_cache, take_stat
+from textrnn.data.cache import Cache, find_cache_folder, make_key, measure_cache, read_stat
 from textrnn.errors import DataError
 
 DAY = 24 * 3600
 KEY = make_key("content")
 
 
-def put(store: Cache, key: str = KEY, data: bytes = b"ids") -> Path:
-    with store.draft() as draft:
+def put(cache: Cache, key: str = KEY, data: bytes = b"ids") -> Path:
+    with cache.draft() as draft:
         draft.write("ids", data)
         return draft.commit("tokens", key, {"rows": 3}).folder
 
@@ -29,36 +29,31 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()} - {"CACHEDIR.TAG"}
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Cache:
-    return Cache.open(str(tmp_path / "cache"), pytest.fail)
-
-
-def test_what_was_committed_is_found(store: Cache) -> None:
-    assert store.find("tokens", KEY) is None
-    folder = put(store)
-    entry = store.find("tokens", KEY)
+def test_a_committed_entry_is_found(cache: Cache) -> None:
+    assert cache.get("tokens", KEY) is None
+    folder = put(cache)
+    entry = cache.get("tokens", KEY)
     assert entry is not None
     assert (entry.folder, entry.meta["rows"], (folder / "ids").read_bytes()) == (folder, 3, b"ids")
-    assert store.find("tokens", make_key("other")) is None
-    assert store.find("rows", KEY) is None
-    assert names(store.folder) == {f"tokens-{KEY}"}
+    assert cache.get("tokens", make_key("other")) is None
+    assert cache.get("rows", KEY) is None
+    assert names(cache.folder) == {f"tokens-{KEY}"}
 
 
-def test_keys_differ_with_every_part() -> None:
+def test_keys_depend_on_every_part() -> None:
     assert make_key("a", 1) == make_key("a", 1)
     assert len({make_key("a", 1), make_key("a", 2), make_key("a1"), make_key("a", "1"), make_key("a", 1, None)}) == 5
 
 
-def test_a_draft_that_is_not_committed_leaves_nothing(store: Cache) -> None:
-    with store.draft() as draft:
+def test_a_draft_that_is_not_committed_leaves_nothing(cache: Cache) -> None:
+    with cache.draft() as draft:
         draft.write("ids", b"half")
-    assert names(store.folder) == set()
+    assert names(cache.folder) == set()
 
 
 @pytest.mark.parametrize("harm", ["cut", "turned", "no meta", "no file", "no json", "list"])
-def test_a_damaged_entry_is_no_entry(harm: str, store: Cache) -> None:
-    folder = put(store)
+def test_a_damaged_entry_is_removed(harm: str, cache: Cache) -> None:
+    folder = put(cache)
     if harm == "cut":
         (folder / "ids").write_bytes(b"i")
     elif harm == "turned":
@@ -69,37 +64,37 @@ def test_a_damaged_entry_is_no_entry(harm: str, store: Cache) -> None:
         (folder / "ids").unlink()
     else:
         (folder / "meta.json").write_text("{" if harm == "no json" else "[]")
-    assert store.find("tokens", KEY) is None
-    assert names(store.folder) == set()
-    put(store)
-    assert store.find("tokens", KEY) is not None
+    assert cache.get("tokens", KEY) is None
+    assert names(cache.folder) == set()
+    put(cache)
+    assert cache.get("tokens", KEY) is not None
 
 
-def test_of_two_writers_both_have_the_entry(store: Cache) -> None:
-    with store.draft() as first, store.draft() as second:
+def test_two_writers_share_one_entry(cache: Cache) -> None:
+    with cache.draft() as first, cache.draft() as second:
         for draft in (first, second):
             draft.write("ids", b"ids")
         entries = [draft.commit("tokens", KEY, {"rows": 3}) for draft in (first, second)]
         assert entries[0].folder == entries[1].folder
-    assert names(store.folder) == {f"tokens-{KEY}"}
-    assert store.find("tokens", KEY) is not None
+    assert names(cache.folder) == {f"tokens-{KEY}"}
+    assert cache.get("tokens", KEY) is not None
 
 
-def test_a_writer_takes_the_place_of_a_damaged_entry(store: Cache) -> None:
-    with store.draft() as draft:
+def test_a_writer_replaces_a_damaged_entry(cache: Cache) -> None:
+    with cache.draft() as draft:
         draft.write("ids", b"ids")
-        (store.folder / f"tokens-{KEY}").mkdir()
-        (store.folder / f"tokens-{KEY}" / "ids").write_bytes(b"half")
+        (cache.folder / f"tokens-{KEY}").mkdir()
+        (cache.folder / f"tokens-{KEY}" / "ids").write_bytes(b"half")
         draft.commit("tokens", KEY, {})
-    assert store.find("tokens", KEY) is not None
+    assert cache.get("tokens", KEY) is not None
 
 
 KILLED = """
 import os, sys
 from pathlib import Path
-from textrnn.data.cache import Store
-store = Store(Path(sys.argv[1]))
-draft = store.draft()
+from textrnn.data.cache import Cache
+cache = Cache(Path(sys.argv[1]))
+draft = cache.draft()
 draft.write("ids", b"half")
 draft.flush()
 if sys.argv[2] == "fsync":  # the last thing before the rename
@@ -111,42 +106,42 @@ os.kill(os.getpid(), 9)
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="signals are sent as POSIX does")
 @pytest.mark.parametrize("when", ["write", "fsync"])
-def test_a_writer_that_was_killed_leaves_no_entry_and_is_swept_up(when: str, store: Cache) -> None:
-    done = subprocess.run([sys.executable, "-c", KILLED, str(store.folder), when], check=False)
+def test_the_draft_of_a_killed_writer_is_evicted(when: str, cache: Cache) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED, str(cache.folder), when], check=False)
     assert done.returncode == -9
-    (left,) = names(store.folder)
+    (left,) = names(cache.folder)
     assert left.startswith("textrnn-draft-")
-    assert store.find("tokens", "key") is None
-    put(store)
-    assert left in names(store.folder)  # it may be at work
-    for path in [*(store.folder / left).iterdir(), store.folder / left]:
+    assert cache.get("tokens", "key") is None
+    put(cache)
+    assert left in names(cache.folder)  # it may still be written
+    for path in [*(cache.folder / left).iterdir(), cache.folder / left]:
         os.utime(path, (time.time() - 2 * DAY,) * 2)
-    put(store, make_key("more"))
-    assert left not in names(store.folder)
+    put(cache, make_key("more"))
+    assert left not in names(cache.folder)
 
 
-def test_a_writer_at_work_for_days_is_left_alone(store: Cache) -> None:
-    with store.draft() as draft:
+def test_the_draft_of_a_slow_writer_is_kept(cache: Cache) -> None:
+    with cache.draft() as draft:
         draft.write("ids", b"i")
-        os.utime(draft.folder, (time.time() - 5 * DAY,) * 2)  # made then, but the file is new
-        put(store)
+        os.utime(draft.folder, (time.time() - 5 * DAY,) * 2)  # an old folder with a new file
+        put(cache)
         draft.commit("tokens", make_key("long"), {})
-    assert store.find("tokens", make_key("long")) is not None
+    assert cache.get("tokens", make_key("long")) is not None
 
 
-def test_what_is_not_used_goes_when_something_is_added(store: Cache) -> None:
-    old, used = put(store, make_key("old")), put(store, make_key("used"))
-    (store.folder / "files").mkdir()
-    digest = store.folder / "files" / f"{'a' * 32}.json"
+def test_unused_entries_are_evicted_when_one_is_added(cache: Cache) -> None:
+    old, used = put(cache, make_key("old")), put(cache, make_key("used"))
+    (cache.folder / "files").mkdir()
+    digest = cache.folder / "files" / f"{'a' * 32}.json"
     digest.write_text("{}")
-    others = [store.folder / "mine-own.txt", store.folder / "files" / "notes.json", *make_strangers(store.folder)]
+    others = [cache.folder / "mine-own.txt", cache.folder / "files" / "notes.json", *make_strangers(cache.folder)]
     for path in others[:2]:
         path.write_text("not an entry")
     for path in (old, used, digest, *others):
         os.utime(path, (time.time() - 31 * DAY,) * 2)
-    assert store.find("tokens", make_key("used")) is not None
+    assert cache.get("tokens", make_key("used")) is not None
     assert old.exists()
-    put(store)
+    put(cache)
     assert not old.exists()
     assert not digest.exists()
     assert used.exists()
@@ -154,119 +149,117 @@ def test_what_is_not_used_goes_when_something_is_added(store: Cache) -> None:
 
 
 def make_strangers(folder: Path) -> list[Path]:
-    """Make folders that a user may have in the one that is named as the cache."""
-    found = [folder / "en_core-3.7", folder / "tmp-thesis", folder / "tokens-old"]
-    for path in found:
+    """Make folders that a user may keep beside the entries."""
+    folders = [folder / "en_core-3.7", folder / "tmp-thesis", folder / "tokens-old"]
+    for path in folders:
         path.mkdir()
         (path / "meta.json").write_text("{}")
-    return found
+    return folders
 
 
 @pytest.mark.parametrize("name", ["files", "models"])
-def test_a_folder_of_the_users_own_loses_nothing(name: str, tmp_path: Path) -> None:
-    store = Cache(tmp_path / name)
-    store.folder.mkdir()
-    (store.folder / "corpus.txt").write_text("years of work")
-    mine = [store.folder / "corpus.txt", *make_strangers(store.folder)]
+def test_foreign_files_are_never_removed(name: str, tmp_path: Path) -> None:
+    cache = Cache(tmp_path / name)
+    cache.folder.mkdir()
+    (cache.folder / "corpus.txt").write_text("not an entry")
+    mine = [cache.folder / "corpus.txt", *make_strangers(cache.folder)]
     for path in [*mine, *(file for folder in mine[1:] for file in folder.iterdir())]:
         os.utime(path, (time.time() - 400 * DAY,) * 2)
-    put(store)
+    put(cache)
     assert all(path.exists() for path in mine)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
-def test_an_entry_is_for_all_that_the_umask_lets_in(store: Cache) -> None:
+def test_an_entry_has_the_permissions_of_the_umask(cache: Cache) -> None:
     before = os.umask(0o022)
     try:
-        assert put(store).stat().st_mode & 0o777 == 0o755
+        assert put(cache).stat().st_mode & 0o777 == 0o755
     finally:
         os.umask(before)
 
 
-def test_a_digest_is_remembered_as_long_as_the_file_stays(store: Cache, tmp_path: Path) -> None:
+def test_a_digest_is_kept_until_the_file_changes(cache: Cache, tmp_path: Path) -> None:
     path = tmp_path / "rows.tsv"
     path.write_text("one")
-    stat = take_stat(path)
+    stat = read_stat(path)
     assert stat is not None
-    assert store.recall(path) is None
-    store.remember(path, stat, "digest")
-    assert store.recall(path) == "digest"
+    assert cache.get_digest(path) is None
+    cache.put_digest(path, stat, "digest")
+    assert cache.get_digest(path) == "digest"
     other = tmp_path / "copy.tsv"
     other.write_text("one")
-    assert store.recall(other) is None
+    assert cache.get_digest(other) is None
     times = path.stat()
-    path.write_text("two")  # as long, and with the same time of change
+    path.write_text("two")  # of the same length and modification time
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert store.recall(path) is None
+    assert cache.get_digest(path) is None
 
 
-def test_another_file_in_its_place_is_another(store: Cache, tmp_path: Path) -> None:
+def test_a_digest_is_dropped_when_another_file_takes_the_path(cache: Cache, tmp_path: Path) -> None:
     path, other = tmp_path / "rows.tsv", tmp_path / "other.tsv"
     for file in (path, other):
         file.write_text("one")
         os.utime(file, ns=(10**18, 10**18))
-    stat = take_stat(path)
+    stat = read_stat(path)
     assert stat is not None
-    store.remember(path, stat, "digest")
+    cache.put_digest(path, stat, "digest")
     other.replace(path)
-    assert store.recall(path) is None
+    assert cache.get_digest(path) is None
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"stat": 3}'])
-def test_a_damaged_memory_is_none(content: str, store: Cache, tmp_path: Path) -> None:
+def test_a_damaged_digest_is_ignored(content: str, cache: Cache, tmp_path: Path) -> None:
     path = tmp_path / "rows.tsv"
     path.write_text("one")
-    stat = take_stat(path)
+    stat = read_stat(path)
     assert stat is not None
-    store.remember(path, stat, "digest")
-    (file,) = (store.folder / "files").iterdir()
+    cache.put_digest(path, stat, "digest")
+    (file,) = (cache.folder / "files").iterdir()
     file.write_text(content)
-    assert store.recall(path) is None
+    assert cache.get_digest(path) is None
 
 
-def test_what_is_no_file_has_no_stat(tmp_path: Path) -> None:
-    assert take_stat(tmp_path) is None
+def test_a_folder_has_no_stat(tmp_path: Path) -> None:
+    assert read_stat(tmp_path) is None
 
 
-def test_a_folder_that_cannot_be_written_gives_way_to_a_temporary_one(tmp_path: Path) -> None:
+def test_a_temporary_folder_replaces_one_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     notes: list[str] = []
-    store = Cache.open(str(tmp_path / "file" / "cache"), notes.append)
+    cache = Cache.open(str(tmp_path / "file" / "cache"), notes.append)
     (note,) = notes
-    assert note.startswith(
-        f"{tmp_path / 'file' / 'cache'}: cannot be written (Not a directory), so token ids are not kept"
-    )
-    folder = put(store)
-    assert store.find("tokens", KEY) is not None
+    assert note.startswith(f"{tmp_path / 'file' / 'cache'}: cannot be written (Not a directory)")
+    folder = put(cache)
+    assert cache.get("tokens", KEY) is not None
     assert not folder.is_relative_to(tmp_path)
-    del store
+    del cache
     assert not folder.exists()
 
 
-def test_a_full_disk_is_told_with_a_way_out(store: Cache) -> None:
+def test_a_full_disk_is_reported_with_a_way_out(cache: Cache) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("the system has no full device")
-    with store.draft() as draft:
+    with cache.draft() as draft:
         (draft.folder / "meta.json").symlink_to("/dev/full")
         draft._files["meta.json"] = Path("/dev/full").open("wb")  # noqa: SIM115 - the draft closes it
         draft.write("ids", b"ids")
         with pytest.raises(DataError) as caught:
             draft.commit("tokens", KEY, {})
     assert str(caught.value) == (
-        f"{store.folder}: cannot be written (No space left on device); "
-        "name a folder with room by --set data.cache=FOLDER"
+        f"{cache.folder}: cannot be written (No space left on device); "
+        "choose a folder with free space with --set data.cache=FOLDER"
     )
 
 
-def test_the_cache_is_measured(store: Cache) -> None:
-    assert measure_cache(store.folder / "none") == (0, 0)
-    folder = put(store, data=b"x" * 1000)
-    size = (store.folder / "CACHEDIR.TAG").stat().st_size + (folder / "meta.json").stat().st_size
-    assert measure_cache(store.folder) == (1, 1000 + size)
+def test_measure_cache_counts_entries_and_bytes(cache: Cache) -> None:
+    assert measure_cache(cache.folder / "none") == (0, 0)
+    folder = put(cache, data=b"x" * 1000)
+    size = (cache.folder / "CACHEDIR.TAG").stat().st_size + (folder / "meta.json").stat().st_size
+    assert measure_cache(cache.folder) == (1, 1000 + size)
     assert json.loads((folder / "meta.json").read_text())["files"] == {"ids": [1000, zlib.crc32(b"x" * 1000)]}
 
 
-def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_cache_folder_follows_the_platform(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert find_cache_folder() == tmp_path / "textrnn"

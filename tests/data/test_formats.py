@@ -1,4 +1,4 @@
-"""Labelled text: each format, how it is told, and the line that each fault is laid at."""
+"""Labelled text: each format, its detection, and the line of each fault."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from textrnn.data.labels import split_labels
 from textrnn.errors import DataError
 
 BOM = b"\xef\xbb\xbf"
-UNTOLD = (
-    "cannot tell the format from the extension or this line; "
-    "write label<TAB>text, or say --set data.format=tsv|csv|jsonl|fasttext"
-)
+UNKNOWN = "unknown format; write label<TAB>text, or set the format with --set data.format=tsv|csv|jsonl|fasttext"
+UTF16 = "UTF-16 text; convert the file with iconv -f UTF-16 -t UTF-8"
+NAME_THEM = "name label and text with --set data.label=NAME --set data.text=NAME"
+SEVERAL = "several labels; keep one per line, or use --set data.multi_label=true"
+NOT_AN_OBJECT = 'not a JSON object; write one per line, such as {"label": "a", "text": "b"}'
 
 
 def read(folder: Path, content: str | bytes, name: str = "d.txt", **options: object) -> list[tuple[str, str, int]]:
@@ -94,7 +95,7 @@ def test_each_format(tmp_path: Path, kind: DataFormat, content: str, examples: l
         ("d.jsonl", '{"label": "a", "text": "__label__b one"}\n'),
         ("d.ndjson", '{"label": "a", "text": "__label__b one"}\n'),
         ("d.json", '{"label": "a", "text": "__label__b one"}\n'),
-        # by the first line
+        # detected from the first line
         ("d.txt", "a\t__label__b one\n"),
         ("d", "a\t__label__b one\n"),
         ("csv", "a\t__label__b one\n"),
@@ -107,7 +108,7 @@ def test_each_format(tmp_path: Path, kind: DataFormat, content: str, examples: l
 )
 @pytest.mark.parametrize("mark", [b"", BOM])
 @pytest.mark.parametrize("compress", [None, gzip.compress])
-def test_the_format_is_told(
+def test_the_format_is_detected(
     tmp_path: Path, name: str, content: str, mark: bytes, compress: Callable[[bytes], bytes] | None
 ) -> None:
     data = mark + content.encode()
@@ -120,7 +121,7 @@ def test_the_format_is_told(
 @pytest.mark.parametrize(
     ("extension", "compress"), [(".gz", gzip.compress), (".xz", lzma.compress), (".zst", zstandard.compress)]
 )
-def test_the_extension_before_that_of_the_compression_counts(
+def test_the_extension_of_a_compression_is_ignored(
     tmp_path: Path, extension: str, compress: Callable[[bytes], bytes]
 ) -> None:
     data = compress(b"__label__x\tone\n{\ttwo\n")
@@ -136,16 +137,16 @@ def test_the_extension_before_that_of_the_compression_counts(
         ("d.Csv", "{,label,text\n1,__label__x,one\n"),
     ],
 )
-def test_the_extension_beats_the_first_line(tmp_path: Path, name: str, content: str) -> None:
+def test_the_extension_takes_precedence_over_the_first_line(tmp_path: Path, name: str, content: str) -> None:
     assert [row[:2] for row in read(tmp_path, content, name)] == [("__label__x", "one")]
 
 
 @pytest.mark.parametrize("name", ["d.jsonl", "d.ndjson", "d.json", "d.JSON"])
-def test_the_extension_makes_a_line_of_words_broken_json(tmp_path: Path, name: str) -> None:
+def test_text_in_a_json_file_is_a_fault(tmp_path: Path, name: str) -> None:
     assert fault_of(tmp_path, "a\tone\n", name) == f"{name}:1: not JSON: Expecting value"
 
 
-def test_a_format_that_is_given_beats_extension_and_line(tmp_path: Path) -> None:
+def test_data_format_takes_precedence_over_the_extension(tmp_path: Path) -> None:
     assert read(tmp_path, "{\tlabel,text\n", "d.jsonl", format="tsv") == [("{", "label,text", 1)]
 
 
@@ -157,11 +158,11 @@ def test_a_format_that_is_given_beats_extension_and_line(tmp_path: Path) -> None
         ("label\ttext\tmore", [("label", "text\tmore", 1), ("a", "one", 2)]),
     ],
 )
-def test_a_header_in_tsv_is_passed_over(tmp_path: Path, first: str, examples: list[tuple[str, str, int]]) -> None:
+def test_a_tsv_header_is_skipped(tmp_path: Path, first: str, examples: list[tuple[str, str, int]]) -> None:
     assert read(tmp_path, f"{first}\na\tone\n") == examples
 
 
-def test_only_the_first_line_of_tsv_is_a_header_and_by_the_names_given(tmp_path: Path) -> None:
+def test_only_the_first_line_of_tsv_can_be_a_header(tmp_path: Path) -> None:
     content = "intent\tutterance\nlabel\ttext\nintent\tutterance\n"
     expected = [("label", "text", 2), ("intent", "utterance", 3)]
     assert read(tmp_path, content, label="intent", text="utterance") == expected
@@ -175,7 +176,7 @@ def test_only_the_first_line_of_tsv_is_a_header_and_by_the_names_given(tmp_path:
         ("d.jsonl", '{"text": "x", "who": "one", "intent": "a"}\n'),
     ],
 )
-def test_columns_are_named(tmp_path: Path, name: str, content: str) -> None:
+def test_columns_can_be_named(tmp_path: Path, name: str, content: str) -> None:
     assert [row[:2] for row in read(tmp_path, content, name, label="intent", text="who")] == [("a", "one")]
 
 
@@ -183,129 +184,77 @@ def test_columns_are_named(tmp_path: Path, name: str, content: str) -> None:
     ("name", "content", "fault"),
     [
         # nothing to read
-        ("d.tsv", "", "d.tsv: empty; it should hold labelled text"),
-        ("d.tsv", BOM, "d.tsv: empty; it should hold labelled text"),
-        ("d.tsv", "\n \n", "d.tsv: holds no labelled text"),
-        ("d.tsv", "label\ttext\n", "d.tsv: holds no labelled text"),
-        ("d.csv", "label,text\n\n", "d.csv: holds no labelled text"),
-        # not a format
-        ("d.txt", "one\na\ttwo\n", f"d.txt:1: {UNTOLD}"),
-        ("d.txt", "label;text\na;b\n", f"d.txt:1: {UNTOLD}"),
-        ("d.txt", "label,texts\na,b\n", f"d.txt:1: {UNTOLD}"),
-        ("d.txt", "[1]\n", f"d.txt:1: {UNTOLD}"),
-        ("d.tsv.bz2", "one\n", f"d.tsv.bz2:1: {UNTOLD}"),
-        (
-            "d.tsv",
-            "a\tone\n".encode("utf-16"),
-            "d.tsv:1: UTF-16 text; convert it first, as with iconv -f UTF-16 -t UTF-8",
-        ),
-        (
-            "d.csv",
-            b"\xfe\xff" + "label,text\na,b\n".encode("utf-16-be"),
-            "d.csv:1: UTF-16 text; convert it first, as with iconv -f UTF-16 -t UTF-8",
-        ),
+        ("d.tsv", "", "d.tsv: is empty; it needs labelled text"),
+        ("d.tsv", BOM, "d.tsv: is empty; it needs labelled text"),
+        ("d.tsv", "\n \n", "d.tsv: contains no labelled text"),
+        ("d.tsv", "label\ttext\n", "d.tsv: contains no labelled text"),
+        ("d.csv", "label,text\n\n", "d.csv: contains no labelled text"),
+        # unknown format
+        ("d.txt", "one\na\ttwo\n", f"d.txt:1: {UNKNOWN}"),
+        ("d.txt", "label;text\na;b\n", f"d.txt:1: {UNKNOWN}"),
+        ("d.txt", "label,texts\na,b\n", f"d.txt:1: {UNKNOWN}"),
+        ("d.txt", "[1]\n", f"d.txt:1: {UNKNOWN}"),
+        ("d.tsv.bz2", "one\n", f"d.tsv.bz2:1: {UNKNOWN}"),
+        ("d.tsv", "a\tone\n".encode("utf-16"), f"d.tsv:1: {UTF16}"),
+        ("d.csv", b"\xfe\xff" + "label,text\na,b\n".encode("utf-16-be"), f"d.csv:1: {UTF16}"),
         # TSV
         ("d.tsv", "a\tone\n\nb two\n", "d.tsv:3: no tab; write label<TAB>text"),
         ("d.tsv", "a one\n", "d.tsv:1: no tab; write label<TAB>text"),
         ("d.tsv", "a\tone\n\ttwo\n", "d.tsv:2: the label is empty"),
         ("d.tsv", "a\tone\n \ttwo\n", "d.tsv:2: the label is empty"),
-        ("d.tsv", "a\rb\tone\n", "d.tsv:1: the label holds a tab or a line end"),
+        ("d.tsv", "a\rb\tone\n", "d.tsv:1: the label contains a tab or a line end"),
         # CSV
-        (
-            "d.csv",
-            "kind,text\na,b\n",
-            "d.csv:1: no column 'label' (the header has kind, text); name the "
-            "columns with --set data.label=... --set data.text=...",
-        ),
-        (
-            "d.csv",
-            "label;text\n",
-            "d.csv:1: no column 'label' (the header has label;text); name the "
-            "columns with --set data.label=... --set data.text=...",
-        ),
-        (
-            "d.csv",
-            "label,Text\na,b\n",
-            "d.csv:1: no column 'text' (the header has label, Text); name the "
-            "columns with --set data.label=... --set data.text=...",
-        ),
-        ("d.csv", "label,text\na,one\nb,two,three\n", "d.csv:3: 3 columns where the header has 2"),
-        ("d.csv", "id,label,text\n1,a,one\n\n2,b\n", "d.csv:4: 2 columns where the header has 3"),
-        ("d.csv", 'label,text\na,"one\n\ntwo"\nb,c,d\n', "d.csv:5: 3 columns where the header has 2"),
-        ("d.csv", 'label,text\na,"one\ntwo"\n"b\nb",c,"d\ne"\nf,g\n', "d.csv:4: 3 columns where the header has 2"),
+        ("d.csv", "kind,text\na,b\n", f"d.csv:1: no column 'label' (the header has kind, text); {NAME_THEM}"),
+        ("d.csv", "label;text\n", f"d.csv:1: no column 'label' (the header has label;text); {NAME_THEM}"),
+        ("d.csv", "label,Text\na,b\n", f"d.csv:1: no column 'text' (the header has label, Text); {NAME_THEM}"),
+        ("d.csv", "label,text\na,one\nb,two,three\n", "d.csv:3: 3 columns, but the header has 2"),
+        ("d.csv", "id,label,text\n1,a,one\n\n2,b\n", "d.csv:4: 2 columns, but the header has 3"),
+        ("d.csv", 'label,text\na,"one\n\ntwo"\nb,c,d\n', "d.csv:5: 3 columns, but the header has 2"),
+        ("d.csv", 'label,text\na,"one\ntwo"\n"b\nb",c,"d\ne"\nf,g\n', "d.csv:4: 3 columns, but the header has 2"),
         ("d.csv", "label,text\na,one\n,two\n", "d.csv:3: the label is empty"),
         ("d.csv", 'label,text\na,"one\ntwo"\n" ",two\n', "d.csv:4: the label is empty"),
-        ("d.csv", 'label,text\n"a\nb",one\n', "d.csv:2: the label holds a tab or a line end"),
-        ("d.csv", 'label,text\n"a\tb",one\n', "d.csv:2: the label holds a tab or a line end"),
+        ("d.csv", 'label,text\n"a\nb",one\n', "d.csv:2: the label contains a tab or a line end"),
+        ("d.csv", 'label,text\n"a\tb",one\n', "d.csv:2: the label contains a tab or a line end"),
         ("d.csv", 'label,text\na,one\nb,"two"x\n', "d.csv:3: not CSV: ',' expected after '\"'"),
-        (
-            "d.csv",
-            'label,text\na,"one\nb,two\n',
-            "d.csv:2: not CSV: unexpected end of data (the row goes on to line 3)",
-        ),
+        ("d.csv", 'label,text\na,"one\nb,two\n', "d.csv:2: not CSV: unexpected end of data (the row ends in line 3)"),
         # JSON Lines
         ("d.jsonl", '{"label": "a", "text": "b"}\n{"label": "a"\n', "d.jsonl:2: not JSON: Expecting ',' delimiter"),
         ("d.jsonl", '\n{"label": "a", "text": b}\n', "d.jsonl:2: not JSON: Expecting value"),
         ("d.jsonl", '{"label": "a", "text": "b"} {}\n', "d.jsonl:1: not JSON: Extra data"),
         ("d.jsonl", '{"label": "a", "text": "b\x01"}\n', "d.jsonl:1: not JSON: Invalid control character at"),
         ("d.jsonl", '{"label": "a", "text": ' + "[" * 100_000 + "\n", "d.jsonl:1: not JSON: nested too deeply"),
-        (
-            "d.json",
-            '[{"label": "a", "text": "b"}]\n',
-            'd.json:1: not a JSON object; write one a line, as in {"label": "a", "text": "b"}',
-        ),
+        ("d.json", '[{"label": "a", "text": "b"}]\n', f"d.json:1: {NOT_AN_OBJECT}"),
         ("d.json", '[\n  {"label": "a", "text": "b"}\n]\n', "d.json:1: not JSON: Expecting value"),
-        (
-            "d.jsonl",
-            '{"label": "a", "text": "b"}\n"c"\n',
-            'd.jsonl:2: not a JSON object; write one a line, as in {"label": "a", "text": "b"}',
-        ),
+        ("d.jsonl", '{"label": "a", "text": "b"}\n"c"\n', f"d.jsonl:2: {NOT_AN_OBJECT}"),
         (
             "d.jsonl",
             '{"label": "a", "text": "b"}\n{"kind": "a", "text": "b"}\n',
-            "d.jsonl:2: no key 'label' (the keys are kind, text); name them "
-            "with --set data.label=... --set data.text=...",
+            f"d.jsonl:2: no key 'label' (the keys are kind, text); {NAME_THEM}",
         ),
-        (
-            "d.jsonl",
-            "{}\n",
-            "d.jsonl:1: no key 'label' (the keys are none); name them with --set data.label=... --set data.text=...",
-        ),
-        (
-            "d.jsonl",
-            '{"label": "a"}\n',
-            "d.jsonl:1: no key 'text' (the keys are label); name them with --set data.label=... --set data.text=...",
-        ),
-        ("d.jsonl", '{"label": null, "text": "b"}\n', "d.jsonl:1: 'label' is not a string or a whole number"),
-        ("d.jsonl", '{"label": true, "text": "b"}\n', "d.jsonl:1: 'label' is not a string or a whole number"),
-        ("d.jsonl", '{"label": 1.5, "text": "b"}\n', "d.jsonl:1: 'label' is not a string or a whole number"),
-        ("d.jsonl", '{"label": NaN, "text": "b"}\n', "d.jsonl:1: 'label' is not a string or a whole number"),
-        ("d.jsonl", '{"label": "a", "text": ["b"]}\n', "d.jsonl:1: 'text' is not a string or a whole number"),
+        ("d.jsonl", "{}\n", f"d.jsonl:1: no key 'label' (the keys are none); {NAME_THEM}"),
+        ("d.jsonl", '{"label": "a"}\n', f"d.jsonl:1: no key 'text' (the keys are label); {NAME_THEM}"),
+        ("d.jsonl", '{"label": null, "text": "b"}\n', "d.jsonl:1: 'label' is not a string or an integer"),
+        ("d.jsonl", '{"label": true, "text": "b"}\n', "d.jsonl:1: 'label' is not a string or an integer"),
+        ("d.jsonl", '{"label": 1.5, "text": "b"}\n', "d.jsonl:1: 'label' is not a string or an integer"),
+        ("d.jsonl", '{"label": NaN, "text": "b"}\n', "d.jsonl:1: 'label' is not a string or an integer"),
+        ("d.jsonl", '{"label": "a", "text": ["b"]}\n', "d.jsonl:1: 'text' is not a string or an integer"),
         ("d.jsonl", '{"label": "a", "text": "b"}\n{"label": "", "text": "b"}\n', "d.jsonl:2: the label is empty"),
-        ("d.jsonl", '{"label": "a\\nb", "text": "b"}\n', "d.jsonl:1: the label holds a tab or a line end"),
+        ("d.jsonl", '{"label": "a\\nb", "text": "b"}\n', "d.jsonl:1: the label contains a tab or a line end"),
         # fastText
-        ("d.txt", "__label__a one\ntwo\n", "d.txt:2: does not start with __label__"),
-        ("d.txt", "__label__a one\n\n __label__b two\n", "d.txt:3: does not start with __label__"),
-        (
-            "d.txt",
-            "__label__a one\n__label__a __label__b two\n",
-            "d.txt:2: more than one label; keep one a line, or say --set data.multi_label=true",
-        ),
-        (
-            "d.txt",
-            "__label__a  __label__b two\n",
-            "d.txt:1: more than one label; keep one a line, or say --set data.multi_label=true",
-        ),
+        ("d.txt", "__label__a one\ntwo\n", "d.txt:2: no label; write __label__LABEL text"),
+        ("d.txt", "__label__a one\n\n __label__b two\n", "d.txt:3: no label; write __label__LABEL text"),
+        ("d.txt", "__label__a one\n__label__a __label__b two\n", f"d.txt:2: {SEVERAL}"),
+        ("d.txt", "__label__a  __label__b two\n", f"d.txt:1: {SEVERAL}"),
         ("d.txt", "__label__ one\n", "d.txt:1: the label is empty"),
-        ("d.txt", "__label__a\tone\n", "d.txt:1: the label holds a tab or a line end"),
+        ("d.txt", "__label__a\tone\n", "d.txt:1: the label contains a tab or a line end"),
     ],
 )
-def test_a_fault_is_laid_at_its_line(tmp_path: Path, name: str, content: str | bytes, fault: str) -> None:
+def test_a_fault_has_its_line(tmp_path: Path, name: str, content: str | bytes, fault: str) -> None:
     assert fault_of(tmp_path, content, name) == fault
 
 
 @pytest.mark.parametrize("key", ["label", "text", "more"])
-def test_a_number_of_too_many_digits_is_a_fault_of_its_line(tmp_path: Path, key: str) -> None:
+def test_a_number_with_too_many_digits_is_a_fault(tmp_path: Path, key: str) -> None:
     row = '{"label": "a", "text": "b", "more": 1}\n'
     long = row.replace(f'"{key}": ', f'"{key}": {"7" * 5000}, "x": ')
     assert fault_of(tmp_path, row + long, "d.jsonl").startswith("d.jsonl:2: ")
@@ -315,7 +264,7 @@ def test_a_number_of_too_many_digits_is_a_fault_of_its_line(tmp_path: Path, key:
     ("escaped", "text"),
     [("\\ud800", "?"), ("x\\udc00y", "x?y"), ("\\ude00\\ud83d", "??"), ("\\ud83d\\ude00\\ud83d", "😀?")],
 )
-def test_half_a_character_in_json_is_replaced(tmp_path: Path, escaped: str, text: str) -> None:
+def test_half_a_surrogate_pair_in_json_is_replaced(tmp_path: Path, escaped: str, text: str) -> None:
     content = f'{{"label": "{escaped}", "text": "{escaped}"}}\n'
     assert read(tmp_path, content, "d.jsonl") == [(text, text, 1)]
 
@@ -334,7 +283,7 @@ def test_bytes_that_are_not_utf8_are_a_fault(tmp_path: Path, name: str, content:
         read(tmp_path, content, name)
 
 
-def test_standard_input_is_named_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_standard_input_is_named_in_messages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def read_stdin(content: bytes) -> list[Example]:
         path = tmp_path / "stdin"
         path.write_bytes(content)
@@ -347,7 +296,7 @@ def test_standard_input_is_named_so(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         read_stdin(b"a\tone\nb two")
 
 
-def test_what_cannot_be_opened_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"/none\.tsv: no such file$"):
         read_examples(str(tmp_path / "none.tsv"), DataConfig())
 
@@ -389,23 +338,23 @@ def test_texts_with_several_labels(
         ("d.tsv", "a|b\tone\na||b\ttwo\n", "d.tsv:2: one of the labels is empty"),
         ("d.tsv", "a|\tone\n", "d.tsv:1: one of the labels is empty"),
         ("d.tsv", " \tone\n", "d.tsv:1: the label is empty"),
-        ("d.tsv", "b|a|a\tone\n", "d.tsv:1: the label 'a' stands twice"),
+        ("d.tsv", "b|a|a\tone\n", "d.tsv:1: the label 'a' occurs twice"),
         ("d.tsv", "a|b\tone\ntwo\n", "d.tsv:2: no tab; write label<TAB>text"),
-        ("d.csv", 'label,text\n"a\tb",one\n', "d.csv:2: the label holds a tab or a line end"),
-        ("d.jsonl", '{"label": ["a", "b\\tc"], "text": ""}\n', "d.jsonl:1: the label holds a tab or a line end"),
+        ("d.csv", 'label,text\n"a\tb",one\n', "d.csv:2: the label contains a tab or a line end"),
+        ("d.jsonl", '{"label": ["a", "b\\tc"], "text": ""}\n', "d.jsonl:1: the label contains a tab or a line end"),
         ("d.jsonl", '{"label": ["a", ""], "text": ""}\n', "d.jsonl:1: one of the labels is empty"),
-        ("d.jsonl", '{"label": ["a", "a"], "text": ""}\n', "d.jsonl:1: the label 'a' stands twice"),
-        ("d.jsonl", '{"label": ["a", null], "text": ""}\n', "d.jsonl:1: 'label' is not a string or a whole number"),
-        ("d.jsonl", '{"label": null, "text": ""}\n', "d.jsonl:1: 'label' is not a string or a whole number"),
+        ("d.jsonl", '{"label": ["a", "a"], "text": ""}\n', "d.jsonl:1: the label 'a' occurs twice"),
+        ("d.jsonl", '{"label": ["a", null], "text": ""}\n', "d.jsonl:1: 'label' is not a string or an integer"),
+        ("d.jsonl", '{"label": null, "text": ""}\n', "d.jsonl:1: 'label' is not a string or an integer"),
         ("d.txt", "__label__a __label__ one\n", "d.txt:1: one of the labels is empty"),
-        ("d.txt", "__label__a __label__a one\n", "d.txt:1: the label 'a' stands twice"),
-        ("d.txt", "__label__a\t__label__b one\n", "d.txt:1: the label holds a tab or a line end"),
+        ("d.txt", "__label__a __label__a one\n", "d.txt:1: the label 'a' occurs twice"),
+        ("d.txt", "__label__a\t__label__b one\n", "d.txt:1: the label contains a tab or a line end"),
     ],
 )
-def test_a_fault_of_several_labels_is_laid_at_its_line(tmp_path: Path, name: str, content: str, fault: str) -> None:
+def test_a_fault_of_several_labels_has_its_line(tmp_path: Path, name: str, content: str, fault: str) -> None:
     assert fault_of(tmp_path, content, name, multi_label=True, label_separator="|") == fault
 
 
-def test_a_list_is_no_label_where_a_text_has_one(tmp_path: Path) -> None:
+def test_a_list_of_labels_needs_multi_label(tmp_path: Path) -> None:
     fault = fault_of(tmp_path, '{"label": ["a"], "text": "x"}\n', "d.jsonl")
-    assert fault == "d.jsonl:1: 'label' is not a string or a whole number"
+    assert fault == "d.jsonl:1: 'label' is not a string or an integer"

@@ -1,4 +1,4 @@
-"""A labelled file read several times: a file, a compressed one, a pipe; and one that changes."""
+"""A labelled file that is read several times: plain, compressed, a pipe, or changing."""
 
 from __future__ import annotations
 
@@ -22,13 +22,8 @@ CONTENT = b"b\tone\na\ttwo two\n\nb\t\xea\xb0\x80\nc\t\n"
 TEXTS = [b"one", b"two two", "가".encode(), b""]
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Cache:
-    return Cache.open(str(tmp_path / "cache"), pytest.fail)
-
-
 def write(path: Path, content: bytes = CONTENT, *, age: float = 60) -> Path:
-    """Write a file that is old enough to be trusted to stay."""
+    """Write a file that is old enough for its digest to be kept."""
     path.write_bytes(content)
     os.utime(path, (time.time() - age,) * 2)
     return path
@@ -55,39 +50,39 @@ def count_scans(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     scans: list[str] = []
     scan = LabelledFile._scan
     monkeypatch.setattr(LabelledFile, "_scan", lambda self: scans.append(self.path) or scan(self))
-    monkeypatch.setattr(source, "SETTLED_NS", -(10**12))  # these files have just been written
+    monkeypatch.setattr(source, "SETTLED_NS", -(10**12))  # accept files that have just been written
     return scans
 
 
-def test_a_file(tmp_path: Path, store: Cache) -> None:
-    check(LabelledFile(str(write(tmp_path / "rows.tsv")), DataConfig(), store))
+def test_a_plain_file(tmp_path: Path, cache: Cache) -> None:
+    check(LabelledFile(str(write(tmp_path / "rows.tsv")), DataConfig(), cache))
 
 
-def test_a_compressed_file_has_the_key_of_its_content(tmp_path: Path, store: Cache) -> None:
-    plain = LabelledFile(str(write(tmp_path / "rows.tsv")), DataConfig(), store)
-    packed = LabelledFile(str(write(tmp_path / "rows.tsv.gz", gzip.compress(CONTENT))), DataConfig(), store)
+def test_a_compressed_file_has_the_key_of_its_content(tmp_path: Path, cache: Cache) -> None:
+    plain = LabelledFile(str(write(tmp_path / "rows.tsv")), DataConfig(), cache)
+    packed = LabelledFile(str(write(tmp_path / "rows.tsv.gz", gzip.compress(CONTENT))), DataConfig(), cache)
     check(packed)
     assert packed.key == plain.key
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
-def test_a_pipe_is_read_once_and_its_texts_are_set_aside(tmp_path: Path, store: Cache) -> None:
+def test_a_pipe_is_read_once_and_spooled(tmp_path: Path, cache: Cache) -> None:
     pipe = tmp_path / "rows.tsv"
     os.mkfifo(pipe)
     writer = threading.Thread(target=pipe.write_bytes, args=(CONTENT,))
     writer.start()
-    with LabelledFile(str(pipe), DataConfig(), store) as file:
+    with LabelledFile(str(pipe), DataConfig(), cache) as file:
         writer.join()
         check(file)
-        assert any(path.name.startswith("textrnn-draft-") for path in store.folder.iterdir())
-    assert not any(path.name.startswith("textrnn-draft-") for path in store.folder.iterdir())
-    plain = LabelledFile(str(write(tmp_path / "other.tsv")), DataConfig(), store)
+        assert any(path.name.startswith("textrnn-draft-") for path in cache.folder.iterdir())
+    assert not any(path.name.startswith("textrnn-draft-") for path in cache.folder.iterdir())
+    plain = LabelledFile(str(write(tmp_path / "other.tsv")), DataConfig(), cache)
     assert file.key == plain.key
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
 def test_texts_of_any_length_come_back_from_a_pipe(
-    tmp_path: Path, store: Cache, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = np.random.default_rng(0)
     texts = [b"x" * size for size in rng.integers(0, 60, 300).tolist()] + [
@@ -102,7 +97,7 @@ def test_texts_of_any_length_come_back_from_a_pipe(
     content = b"".join(b"a\t%b\n" % text for text in texts)
     writer = threading.Thread(target=pipe.write_bytes, args=(content,))
     writer.start()
-    with LabelledFile(str(pipe), DataConfig(), store) as file:
+    with LabelledFile(str(pipe), DataConfig(), cache) as file:
         writer.join()
         for size in (1, 7, 64, 1 << 20):
             monkeypatch.setattr(source, "_CHUNK_BYTES", size)
@@ -110,101 +105,98 @@ def test_texts_of_any_length_come_back_from_a_pipe(
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
-def test_a_fault_in_a_pipe_leaves_nothing(tmp_path: Path, store: Cache) -> None:
+def test_a_fault_in_a_pipe_leaves_nothing(tmp_path: Path, cache: Cache) -> None:
     pipe = tmp_path / "rows.tsv"
     os.mkfifo(pipe)
     writer = threading.Thread(target=pipe.write_bytes, args=(CONTENT + b"d\n",))
     writer.start()
     with pytest.raises(DataError, match=r"rows\.tsv:6: no tab"):
-        LabelledFile(str(pipe), DataConfig(), store)
+        LabelledFile(str(pipe), DataConfig(), cache)
     writer.join()
-    assert {path.name for path in store.folder.iterdir()} == {"CACHEDIR.TAG"}
+    assert {path.name for path in cache.folder.iterdir()} == {"CACHEDIR.TAG"}
 
 
-def test_a_file_that_has_not_changed_is_not_read_again(
-    tmp_path: Path, store: Cache, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unchanged_file_is_not_scanned_again(tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     scans = count_scans(monkeypatch)
     path = write(tmp_path / "rows.tsv")
-    first = LabelledFile(str(path), DataConfig(), store)
-    check(LabelledFile(str(path), DataConfig(), store))
+    first = LabelledFile(str(path), DataConfig(), cache)
+    check(LabelledFile(str(path), DataConfig(), cache))
     assert len(scans) == 1
-    write(path, CONTENT.replace(b"one", b"uno"), age=60)  # as long, and with a time of change in the past
-    second = LabelledFile(str(path), DataConfig(), store)
+    write(path, CONTENT.replace(b"one", b"uno"), age=60)  # of the same length, and with an old modification time
+    second = LabelledFile(str(path), DataConfig(), cache)
     assert len(scans) == 2
     assert second.key != first.key
     assert texts_of(second)[0] == b"uno"
 
 
-def test_a_file_that_has_just_been_written_is_read_again(tmp_path: Path, store: Cache) -> None:
-    # it could be written once more without another time of change
+def test_the_digest_of_a_new_file_is_not_kept(tmp_path: Path, cache: Cache) -> None:
+    # it may change once more without a new modification time
     path = tmp_path / "rows.tsv"
     path.write_bytes(CONTENT)
-    LabelledFile(str(path), DataConfig(), store)
-    assert store.recall(path) is None
+    LabelledFile(str(path), DataConfig(), cache)
+    assert cache.get_digest(path) is None
 
 
 @pytest.mark.parametrize(
     ("name", "options"),
     [("rows.tsv", {}), ("rows.txt", {}), ("rows.txt", {"format": "tsv"}), ("rows.tsv", {"label": "b", "text": "one"})],
 )
-def test_how_it_is_read_is_part_of_the_key(name: str, options: dict[str, str], tmp_path: Path, store: Cache) -> None:
-    base = LabelledFile(str(write(tmp_path / "rows.tsv")), DataConfig(), store)
-    file = LabelledFile(str(write(tmp_path / name)), DataConfig.model_validate(options), store)
+def test_the_key_depends_on_the_format(name: str, options: dict[str, str], tmp_path: Path, cache: Cache) -> None:
+    base = LabelledFile(str(write(tmp_path / "rows.tsv")), DataConfig(), cache)
+    file = LabelledFile(str(write(tmp_path / name)), DataConfig.model_validate(options), cache)
     assert (file.key == base.key) == ((name, options) == ("rows.tsv", {}))
     assert len(file) == (3 if "label" in options else 4)
 
 
 @pytest.mark.parametrize("change", [b"d\tmore\n", b""])
-def test_a_file_that_changes_between_two_readings_is_told(change: bytes, tmp_path: Path, store: Cache) -> None:
+def test_a_file_that_changes_between_two_reads_is_an_error(change: bytes, tmp_path: Path, cache: Cache) -> None:
     path = write(tmp_path / "rows.tsv")
-    file = LabelledFile(str(path), DataConfig(), store)
+    file = LabelledFile(str(path), DataConfig(), cache)
     path.write_bytes(CONTENT + change)
-    with pytest.raises(DataError, match=r"rows\.tsv: was changed while it was read; run again"):
+    with pytest.raises(DataError, match=r"rows\.tsv: changed while it was read"):
         texts_of(file)
 
 
-def test_how_far_it_is_read_is_told(tmp_path: Path, store: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_reported(tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "_CHUNK_BYTES", 100)
-    told: list[tuple[str, int, int | None]] = []
+    reported: list[tuple[str, int, int | None]] = []
     path = write(tmp_path / "rows.tsv", CONTENT * 50)
-    file = LabelledFile(str(path), DataConfig(), store, lambda *what: told.append(what))
-    list(file.read_texts(doing="encoding"))
+    file = LabelledFile(str(path), DataConfig(), cache, progress=lambda *what: reported.append(what))
+    list(file.read_texts(activity="encoding"))
     size = path.stat().st_size
-    for doing in ("reading", "encoding"):
-        done = [count for what, count, total in told if (what, total) == (f"{doing} rows.tsv", size)]
+    for activity in ("reading", "encoding"):
+        done = [count for what, count, total in reported if (what, total) == (f"{activity} rows.tsv", size)]
         assert done == sorted(done)
         assert done[-1] == size
         assert len(done) > 10
 
 
-def test_memory_holds_no_list_of_examples(tmp_path: Path, store: Cache) -> None:
+def test_memory_holds_no_list_of_examples(tmp_path: Path, cache: Cache) -> None:
     import tracemalloc  # noqa: PLC0415 - it slows down what runs after it was started
 
     peaks = []
     for megabytes in (4, 16):
         path = write(tmp_path / f"{megabytes}.tsv", b"a\tsome words that make a line\n" * (megabytes * 35_000))
         tracemalloc.start()
-        file = LabelledFile(str(path), DataConfig(), store)
+        file = LabelledFile(str(path), DataConfig(), cache)
         assert sum(map(len, file.read_texts())) == megabytes * 35_000
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.5 * peaks[0]
 
 
-def test_sets_of_labels_are_kept_apart_from_single_ones(tmp_path: Path) -> None:
+def test_label_sets_have_keys_of_their_own(tmp_path: Path, cache: Cache) -> None:
     (tmp_path / "rows.tsv").write_text("a|b\tx\nb|a\ty\nb\tz\n")
-    store = Cache.open(str(tmp_path / "cache"), print)
     keys = {}
     for name, values in {
         "single": {},
         "whole": {"multi_label": True},
         "sets": {"multi_label": True, "label_separator": "|"},
     }.items():
-        with LabelledFile(str(tmp_path / "rows.tsv"), DataConfig.model_validate(values), store) as file:
+        with LabelledFile(str(tmp_path / "rows.tsv"), DataConfig.model_validate(values), cache) as file:
             keys[name] = file.key
             assert file.labels == (["a\tb", "b\ta", "b"] if name == "sets" else ["a|b", "b|a", "b"])
     assert len(set(keys.values())) == 3
     digest = blake2b(b"a|b\tx\nb|a\ty\nb\tz\n", digest_size=32).hexdigest()
-    # what was cached before there were sets is found
+    # entries of single labels that earlier versions wrote stay valid
     assert keys["single"] == make_key("rows", digest, "auto", ".tsv", "label", "text")

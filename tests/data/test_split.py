@@ -1,4 +1,4 @@
-"""Splitting a file: shares, no leaks, the same bytes, and nothing lost."""
+"""Splits: shares, no leaks, reproducible bytes, and no lost rows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 from textrnn.config import DataConfig
 from textrnn.data.check.minhash import normalize
 from textrnn.data.formats import read_examples
-from textrnn.data.split import PARTS, draw_parts, split_file
+from textrnn.data.split import PARTS, draw_parts, hold_out, hold_out_fold, split_file
 from textrnn.errors import ConfigError, DataError
 
 SHARES = {"valid": 0.1, "test": 0.2}
@@ -25,7 +25,7 @@ COUNTS = {"often": 1000, "some": 200, "few": 20}
 
 
 def make_rows(seed: int = 0) -> list[str]:
-    """Rows of three labels, a third of which come again in other spellings."""
+    """Return rows of three labels; a third of the texts repeat another one in a different spelling."""
     rng = random.Random(seed)
     rows = []
     for label, count in COUNTS.items():
@@ -89,7 +89,7 @@ def test_the_seed_fixes_the_split_in_every_process(tmp_path: Path) -> None:
         assert contents[0] != contents[2]
 
 
-def test_lines_stay_byte_for_byte(tmp_path: Path) -> None:
+def test_lines_are_copied_byte_for_byte(tmp_path: Path) -> None:
     rows = [f"{'ab'[i % 2]}\t  odd\r {i}  \tthird" for i in range(40)]
     content = "\ufefflabel\ttext\r\n" + "".join(f"{row}\r\n\r\n" for row in rows)
     (tmp_path / "all.txt.gz").write_bytes(gzip.compress(content.encode()))
@@ -126,7 +126,7 @@ def test_csv_keeps_its_header_and_rows_of_several_lines(tmp_path: Path) -> None:
         ("all.jsonl.gz", json.dumps({"label": "LABEL", "text": "TEXT"}), "train.jsonl"),
     ],
 )
-def test_parts_are_read_as_the_file_is(name: str, row: str, out: str, tmp_path: Path) -> None:
+def test_parts_have_the_format_of_the_file(name: str, row: str, out: str, tmp_path: Path) -> None:
     rows = [row.replace("LABEL", "ab"[i % 2]).replace("TEXT", f"text {i}") for i in range(40)]
     content = "\n".join(rows).encode()
     (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
@@ -136,7 +136,7 @@ def test_parts_are_read_as_the_file_is(name: str, row: str, out: str, tmp_path: 
     assert sorted(texts) == sorted(f"text {i}" for i in range(40))
 
 
-def test_a_part_without_a_share_is_not_written(tmp_path: Path) -> None:
+def test_a_part_with_a_share_of_0_is_not_written(tmp_path: Path) -> None:
     path = write(tmp_path / "all.tsv", make_rows())
     done = split_file(str(path), tmp_path / "out", DataConfig(), shares={"valid": 0.1, "test": 0.0}, seed=0)
     assert sorted(found.name for found in (tmp_path / "out").iterdir()) == ["train.tsv", "valid.tsv"]
@@ -145,16 +145,16 @@ def test_a_part_without_a_share_is_not_written(tmp_path: Path) -> None:
     assert abs(sum(done.counts["test"].values()) - 610) <= 3
 
 
-def test_nothing_is_overwritten_unless_that_is_said(tmp_path: Path) -> None:
+def test_files_are_overwritten_only_on_request(tmp_path: Path) -> None:
     path = write(tmp_path / "all.tsv", make_rows())
     (tmp_path / "test.tsv").write_text("mine\n")
-    with pytest.raises(ConfigError, match=r"test\.tsv: exists; name another folder with --out, or say --overwrite"):
+    with pytest.raises(ConfigError, match=r"test\.tsv: exists; .*--overwrite"):
         split_file(str(path), tmp_path, DataConfig(), shares=SHARES, seed=0)
     assert not (tmp_path / "train.tsv").exists()
     assert (tmp_path / "test.tsv").read_text() == "mine\n"
     split_file(str(path), tmp_path, DataConfig(), shares=SHARES, seed=0, overwrite=True)
     assert (tmp_path / "test.tsv").read_text() != "mine\n"
-    with pytest.raises(ConfigError, match=r"train\.tsv: is the file that is split"):
+    with pytest.raises(ConfigError, match=r"train\.tsv: is the file to split"):
         split_file(str(tmp_path / "train.tsv"), tmp_path, DataConfig(), shares=SHARES, seed=0, overwrite=True)
 
 
@@ -165,7 +165,7 @@ def test_a_fault_leaves_no_files(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_small_labels_give_one_to_each_part_as_far_as_they_go() -> None:
+def test_small_labels_give_one_text_to_each_part_while_they_last() -> None:
     classes = np.array([0] * 3 + [1] * 2 + [2] + [3] * 6, np.int32)
     letters = np.array([*range(6), 7, 7, 7, 7, 7, 8])  # label 3: five are one text
     parts = draw_parts(classes, letters, shares={"valid": 0.1, "test": 0.1}, seed=0)
@@ -176,7 +176,7 @@ def test_small_labels_give_one_to_each_part_as_far_as_they_go() -> None:
     assert parts[11] == 1
 
 
-def test_equal_texts_of_two_labels_go_together() -> None:
+def test_equal_texts_with_two_labels_share_a_part() -> None:
     classes = np.tile(np.array([0, 1], np.int32), 100)
     letters = np.repeat(np.arange(100), 2)
     parts = draw_parts(classes, letters, shares={"valid": 0.25, "test": 0.25}, seed=3)
@@ -184,7 +184,7 @@ def test_equal_texts_of_two_labels_go_together() -> None:
     assert np.abs(np.bincount(parts) - [100, 50, 50]).max() <= 2
 
 
-def test_sets_of_labels_that_stand_once_are_shared_out_too(tmp_path: Path) -> None:
+def test_label_sets_of_one_text_are_split_too(tmp_path: Path) -> None:
     rows = [f"{i % 5}|{5 + i % 7}|{12 + i % 11}\ttext number {i} of many\n" for i in range(385)]
     (tmp_path / "all.tsv").write_text("".join(rows))
     config = DataConfig(multi_label=True, label_separator="|")
@@ -192,7 +192,7 @@ def test_sets_of_labels_that_stand_once_are_shared_out_too(tmp_path: Path) -> No
     assert [sum(done.counts[part].values()) for part in ("valid", "test")] == pytest.approx([38, 38], abs=2)
 
 
-def test_a_part_of_an_earlier_split_does_not_stay(tmp_path: Path) -> None:
+def test_a_part_of_an_earlier_split_is_removed(tmp_path: Path) -> None:
     (tmp_path / "all.tsv").write_text("".join(f"{'ab'[i % 2]}\ttext number {i} here\n" for i in range(60)))
     split = partial(split_file, str(tmp_path / "all.tsv"), tmp_path / "out", DataConfig(), seed=1)
     split(shares={"valid": 0.1, "test": 0.1})
@@ -202,3 +202,62 @@ def test_a_part_of_an_earlier_split_does_not_stay(tmp_path: Path) -> None:
         split(shares={"valid": 0.1, "test": 0.0})
     split(shares={"valid": 0.1, "test": 0.0}, overwrite=True)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["train.tsv", "valid.tsv"]
+
+
+@pytest.mark.parametrize(
+    ("share", "held_of"),
+    [
+        (0.1, {0: 5, 1: 2, 2: 1, 3: 1, 4: 0}),
+        (0.5, {0: 25, 1: 10, 2: 4, 3: 1, 4: 0}),
+        (0.001, {0: 1, 1: 1, 2: 1, 3: 1, 4: 0}),
+        (0.999, {0: 49, 1: 19, 2: 6, 3: 1, 4: 0}),
+    ],
+)
+def test_the_same_share_of_each_class_is_held_out(share: float, held_of: dict[int, int]) -> None:
+    sizes = {0: 50, 1: 20, 2: 7, 3: 2, 4: 1}
+    classes = [label for label, size in sizes.items() for _ in range(size)]
+    classes = np.random.default_rng(8).permutation(classes).tolist()
+    kept, held = hold_rows(classes, share, seed=1)
+    assert sorted(kept + held) == list(range(80))
+    assert (kept, held) == (sorted(kept), sorted(held))
+    assert {label: [classes[row] for row in held].count(label) for label in sizes} == held_of
+
+
+def hold_rows(classes: list[int], share: float, *, seed: int) -> tuple[list[int], list[int]]:
+    kept, held = hold_out(classes, share, np.random.default_rng(seed))
+    assert kept.dtype == held.dtype == np.int64
+    return kept.tolist(), held.tolist()
+
+
+def test_rows_of_small_classes_are_held_out_at_random() -> None:
+    assert hold_rows([3, 1, 2], 0.5, seed=0) == ([0, 1, 2], [])
+    assert {tuple(hold_rows([7, 7], 0.5, seed=seed)[1]) for seed in range(20)} == {(0,), (1,)}
+    assert hold_rows([], 0.5, seed=0) == ([], [])
+
+
+def test_the_seed_fixes_the_held_out_rows() -> None:
+    classes = [row % 3 for row in range(90)]
+    first = hold_rows(classes, 0.2, seed=4)
+    assert hold_rows(classes, 0.2, seed=4) == first
+    assert hold_rows(classes, 0.2, seed=5) != first
+
+
+@pytest.mark.parametrize(("sizes", "folds"), [((10, 10), 5), ((7, 2, 1, 13), 3), ((4, 4, 4), 4), ((2, 5), 2)])
+def test_folds_hold_out_each_row_once_and_divide_each_class_evenly(sizes: tuple[int, ...], folds: int) -> None:
+    classes = np.random.default_rng(0).permutation(np.repeat(np.arange(len(sizes)), sizes))
+    parts = []
+    for number in range(1, folds + 1):
+        kept, held = hold_out_fold(classes, number, folds, rng=np.random.default_rng(7))
+        assert sorted([*kept, *held]) == list(range(len(classes)))
+        assert held.tolist() == sorted(held)
+        parts.append(held)
+    together = np.concatenate(parts)
+    assert len(set(together.tolist())) == len(together) == sum(size for size in sizes if size > 1)
+    assert np.ptp([len(part) for part in parts]) <= 1
+    for number, size in enumerate(sizes):
+        counts = [int((classes[part] == number).sum()) for part in parts]
+        assert (sum(counts) == size and np.ptp(counts) <= 1) or size == 1
+    other = hold_out_fold(classes, 1, folds, rng=np.random.default_rng(8))[1]
+    again = hold_out_fold(classes, 1, folds, rng=np.random.default_rng(7))[1]
+    assert again.tolist() == parts[0].tolist()
+    assert sum(sizes) < 10 or other.tolist() != again.tolist()

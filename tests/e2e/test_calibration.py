@@ -37,41 +37,41 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_evaluate_tells_before_and_after(folder: Path, textrnn: Run) -> None:
+def test_evaluate_prints_both_errors(folder: Path, invoke: Run) -> None:
     model = load_model(folder / "runs" / "plain")
     assert model.temperature != 1.0
     for name in ("valid.tsv", "test.tsv"):
-        found = json.loads(textrnn("evaluate", "-m", folder / "runs/plain", folder / name, "--json").stdout)
+        found = json.loads(invoke("evaluate", "-m", folder / "runs/plain", folder / name, "--json").stdout)
         assert found["temperature"] == model.temperature
         assert found["loss"] < found["loss_uncalibrated"]
         assert found["calibration_error"] < found["calibration_error_uncalibrated"]
-    page = textrnn("evaluate", "-m", folder / "runs/plain", folder / "test.tsv").stdout.decode()
+    page = invoke("evaluate", "-m", folder / "runs/plain", folder / "test.tsv").stdout.decode()
     assert f"loss         {found['loss']:.4f}  ({found['loss_uncalibrated']:.4f} uncalibrated)\n" in page
     after, before = (100 * found[f"calibration_error{end}"] for end in ("", "_uncalibrated"))
     assert f"off by {after:.2f} percentage points" in page
     assert f"({before:.2f} uncalibrated, temperature {model.temperature:.3f})\n" in page
 
 
-def test_predict_prints_calibrated_probabilities(folder: Path, textrnn: Run, tmp_path: Path) -> None:
+def test_predict_prints_calibrated_probabilities(folder: Path, invoke: Run, tmp_path: Path) -> None:
     model = load_model(folder / "runs" / "plain")
     save_model(tmp_path / "uncalibrated.safetensors", replace(model, temperature=1.0))
     save_model(tmp_path / "other.safetensors", replace(model, temperature=2 * model.temperature))
     line = b"green tea with lemon please 0\n"
     odds = []
     for path in (folder / "runs/plain", "other.safetensors"):
-        _, likely, _, other = textrnn("predict", "-m", path, "--top-k", 2, stdin=line).stdout.split()
+        _, likely, _, other = invoke("predict", "-m", path, "--top-k", 2, stdin=line).stdout.split()
         odds.append(float(likely) / float(other))
     assert odds[0] > 1.1
-    assert odds[0] == pytest.approx(odds[1] ** 2, rel=1e-3)  # scores are logarithms of odds
-    found = json.loads(textrnn("evaluate", "-m", "uncalibrated.safetensors", folder / "test.tsv", "--json").stdout)
+    assert odds[0] == pytest.approx(odds[1] ** 2, rel=1e-3)  # logits are log odds
+    found = json.loads(invoke("evaluate", "-m", "uncalibrated.safetensors", folder / "test.tsv", "--json").stdout)
     assert found["calibration_error"] == found["calibration_error_uncalibrated"]
-    page = textrnn("evaluate", "-m", "uncalibrated.safetensors", folder / "test.tsv").stdout
+    page = invoke("evaluate", "-m", "uncalibrated.safetensors", folder / "test.tsv").stdout
     assert b"(the model is not calibrated)\n" in page
 
 
-def test_texts_that_are_all_right_make_nothing_certain(trained: Path) -> None:
+def test_a_perfect_validation_set_makes_no_probability_1(trained: Path, invoke: Run) -> None:
     assert load_model(trained / "runs" / "small").temperature > 0.05
     texts = "".join(line.split("\t")[1] + "\n" for line in (trained / "rows.tsv").read_text().splitlines()).encode()
-    lines = run_command("predict", cwd=trained, stdin=texts).stdout.decode().splitlines()
+    lines = invoke("predict", cwd=trained, stdin=texts).stdout.decode().splitlines()
     assert len(lines) == 40
     assert all(float(line.split("\t")[1]) < 1 for line in lines)

@@ -1,4 +1,4 @@
-"""Thresholds: the best F1 that there is, halfway between two probabilities."""
+"""Thresholds have the highest F1 and lie halfway between two probabilities."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def test_no_other_threshold_has_a_higher_f1(seed: int) -> None:
         assert not np.isin(threshold, p)
 
 
-def test_it_lies_halfway() -> None:
+def test_a_threshold_is_halfway_between_probabilities() -> None:
     true = np.array([[True], [True], [False], [False]])
     assert tune_thresholds(true, np.array([[0.9], [0.75], [0.25], [0.1]], np.float32)).tolist() == [0.5]
     assert tune_thresholds(true[:2], np.array([[0.5], [0.25]], np.float32)).tolist() == [0.125]
 
 
-def test_a_label_that_no_text_has_keeps_one_half() -> None:
+def test_a_label_that_no_text_has_gets_one_half() -> None:
     assert tune_thresholds(np.zeros((3, 1), np.bool_), np.full((3, 1), 0.9, np.float32)).tolist() == [0.5]

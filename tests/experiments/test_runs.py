@@ -15,7 +15,7 @@ from textrnn.experiments import runs as module
 from textrnn.experiments.runs import resume_study, run_study
 from textrnn.experiments.variations import Study
 from textrnn.reporter import Reporter
-from textrnn.serialization.latest_run import find_latest, is_study
+from textrnn.serialization.latest_run import find_latest, is_experiment
 from textrnn.tokenization.tokenizer import Tokenizer
 from textrnn.training.train import train
 
@@ -115,7 +115,7 @@ def test_a_stopped_study_ends_as_one_that_was_not(steps: int) -> None:
     done = (steps - 1) // 14
     with pytest.raises(StoppedError, match=rf"^{done} of 3 runs are done; go on with: textrnn train --resume parts$"):
         run_study(wanted, Path("parts"), reporter=Stopping(steps))
-    assert is_study(Path("parts"))
+    assert is_experiment(Path("parts"))
     assert not Path("parts/summary.json").exists()
     again = Stopping(10)
     with pytest.raises(StoppedError):

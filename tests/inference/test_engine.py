@@ -12,7 +12,6 @@ import torch
 from samples import SENTENCES, make_config, make_model
 from textrnn.data.batch import pack
 from textrnn.inference.engine import Engine
-from textrnn.inference.pooling import sigmoid
 from textrnn.models.classifier import Classifier
 from textrnn.models.ngram.features import Spelling, hash_ngrams
 from textrnn.models.ngram.table import NgramTable
@@ -52,11 +51,11 @@ def test_equals_torch(
     batch = pack(tokenizer.encode_all(TEXTS, max_length=40))
     with torch.no_grad():
         logits = network(torch.from_numpy(batch.ids), torch.from_numpy(batch.offsets))
-    wanted = torch.log_softmax(logits / model.temperature, dim=1).numpy()
-    np.testing.assert_allclose(Engine(model).predict_log_probabilities(TEXTS), wanted, rtol=0, atol=TOLERANCE)
+    expected = torch.log_softmax(logits / model.temperature, dim=1).numpy()
+    np.testing.assert_allclose(Engine(model).predict_log_probabilities(TEXTS), expected, rtol=0, atol=TOLERANCE)
 
 
-def test_predict_gives_the_likeliest_first(tokenizer: Tokenizer) -> None:
+def test_predict_returns_the_likeliest_first(tokenizer: Tokenizer) -> None:
     engine = Engine(make_model(tokenizer, make_config(model__hidden=8)))
     probabilities = np.exp(engine.predict_log_probabilities(TEXTS))
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
@@ -70,65 +69,58 @@ def test_no_texts_give_no_predictions(tokenizer: Tokenizer) -> None:
     assert Engine(make_model(tokenizer, make_config(model__hidden=8))).predict([]) == []
 
 
-def test_sigmoid_is_right_and_never_overflows() -> None:
-    x = np.array([-1e4, -88.0, -1.0, 0.0, 1.0, 88.0, 1e4], np.float32)
-    with np.errstate(all="raise", under="ignore"):
-        got = sigmoid(x)
-    np.testing.assert_allclose(got, torch.sigmoid(torch.from_numpy(x).double()).numpy(), atol=1e-7)
-
-
-def make_several(tokenizer: Tokenizer, **values: object) -> Engine:
+def make_multi_label(tokenizer: Tokenizer, **values: object) -> Engine:
     model = make_model(tokenizer, make_config(model__hidden=8, data__multi_label=True, **values))
     return Engine(replace(model, thresholds=(0.4, 0.5, 0.6)))
 
 
-def test_probabilities_of_several_labels_are_each_by_itself(tokenizer: Tokenizer) -> None:
-    engine = make_several(tokenizer)
+def test_multi_label_probabilities_are_independent(tokenizer: Tokenizer) -> None:
+    engine = make_multi_label(tokenizer)
     logits = torch.from_numpy(engine.predict_logits(TEXTS))
-    wanted = torch.nn.functional.logsigmoid(logits.double()).numpy()
+    expected = torch.nn.functional.logsigmoid(logits.double()).numpy()
     found = engine.predict_log_probabilities(TEXTS)
-    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
     assert found.dtype == np.float32
     with np.errstate(all="raise", under="ignore"):
         far = engine.to_log_probabilities(np.array([[-1e4, 0, 1e4]], np.float32))
     np.testing.assert_allclose(far, [[-1e4, -np.log(2), 0]], rtol=1e-6)
 
 
-@pytest.mark.parametrize("several", [False, True])
-def test_the_temperature_divides_the_scores(tokenizer: Tokenizer, several: bool) -> None:
-    model = make_model(tokenizer, make_config(model__hidden=8, data__multi_label=several))
-    if several:
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_the_temperature_divides_the_logits(tokenizer: Tokenizer, multi_label: bool) -> None:
+    model = make_model(tokenizer, make_config(model__hidden=8, data__multi_label=multi_label))
+    if multi_label:
         model = replace(model, thresholds=(0.4, 0.5, 0.6))
     plain, engine = Engine(model), Engine(replace(model, temperature=0.25))
     logits = engine.predict_logits(TEXTS)
-    np.testing.assert_array_equal(logits, plain.predict_logits(TEXTS))  # they are the network's own
-    turn = torch.nn.functional.logsigmoid if several else partial(torch.log_softmax, dim=1)
-    wanted = turn(torch.from_numpy(logits) / 0.25).numpy()
-    np.testing.assert_allclose(engine.predict_log_probabilities(TEXTS), wanted, rtol=0, atol=TOLERANCE)
+    np.testing.assert_array_equal(logits, plain.predict_logits(TEXTS))  # the temperature does not change them
+    turn = torch.nn.functional.logsigmoid if multi_label else partial(torch.log_softmax, dim=1)
+    expected = turn(torch.from_numpy(logits) / 0.25).numpy()
+    np.testing.assert_allclose(engine.predict_log_probabilities(TEXTS), expected, rtol=0, atol=TOLERANCE)
     uncalibrated = engine.to_log_probabilities(logits, temperature=1.0)
     np.testing.assert_array_equal(uncalibrated, plain.predict_log_probabilities(TEXTS))
-    for row, found in zip(wanted, engine.predict(TEXTS, top_k=3), strict=True):
+    for row, found in zip(expected, engine.predict(TEXTS, top_k=3), strict=True):
         assert [p.probability for p in found] == pytest.approx(sorted(np.exp(row), reverse=True), abs=1e-6)
 
 
-def test_the_labels_from_their_thresholds_on_are_given(tokenizer: Tokenizer) -> None:
-    engine = make_several(tokenizer)
+def test_labels_above_their_thresholds_are_predicted(tokenizer: Tokenizer) -> None:
+    engine = make_multi_label(tokenizer)
     probabilities = np.exp(engine.predict_log_probabilities(TEXTS))
     several = set()
     for kind in ({}, {"threshold": 0.5}, {"top_k": 2}, {"top_k": 1, "threshold": 0.5}, {"threshold": 1.0}):
         least = (0.4, 0.5, 0.6) if not kind else (kind.get("threshold", 0.0),) * 3
         for row, found in zip(probabilities, engine.predict(TEXTS, **kind), strict=True):
             order = sorted(range(3), key=lambda index: -row[index])
-            wanted = [engine.labels[index] for index in order[: kind.get("top_k")] if row[index] >= least[index]]
-            assert [p.label for p in found] == wanted
-            assert [p.probability for p in found] == pytest.approx([row["abc".index(label)] for label in wanted])
+            expected = [engine.labels[index] for index in order[: kind.get("top_k")] if row[index] >= least[index]]
+            assert [p.label for p in found] == expected
+            assert [p.probability for p in found] == pytest.approx([row["abc".index(label)] for label in expected])
             several.add(len(found))
     assert several >= {0, 1, 2}
 
 
-def make_with_ngrams(tokenizer: Tokenizer, share: float, *, several: bool = False, **values: object) -> SavedModel:
+def make_with_ngrams(tokenizer: Tokenizer, share: float, *, multi_label: bool = False, **values: object) -> SavedModel:
     """Return a model with random weights for half of the n-grams of TEXTS, and for others."""
-    model = make_model(tokenizer, make_config(model__hidden=8, data__multi_label=several, **values))
+    model = make_model(tokenizer, make_config(model__hidden=8, data__multi_label=multi_label, **values))
     rng = np.random.default_rng(1)
     batch = pack(tokenizer.encode_all(TEXTS, max_length=512))
     keys = np.unique(hash_ngrams(batch.ids, batch.offsets, Spelling.of(tokenizer))[0])
@@ -136,32 +128,30 @@ def make_with_ngrams(tokenizer: Tokenizer, share: float, *, several: bool = Fals
     F = len(keys)
     numbers = (1 + rng.random(F), 3 * rng.normal(size=(F, 3)), rng.normal(size=3))
     table = NgramTable(keys, *[part.astype(np.float32) for part in numbers])
-    thresholds = (0.4, 0.5, 0.6) if several else None
+    thresholds = (0.4, 0.5, 0.6) if multi_label else None
     return replace(model, ngrams=table, ngram_share=share, temperature=2.5, thresholds=thresholds)
 
 
-@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("multi_label", [False, True])
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
-def test_scores_are_the_networks_mixed_with_those_of_the_ngrams(
-    tokenizer: Tokenizer, share: float, several: bool
-) -> None:
-    model = make_with_ngrams(tokenizer, share, several=several, data__max_length=40)
-    batch = pack(tokenizer.encode_all(TEXTS, max_length=40))  # n-grams are those of what the network reads
+def test_logits_mix_the_network_and_the_ngrams(tokenizer: Tokenizer, share: float, multi_label: bool) -> None:
+    model = make_with_ngrams(tokenizer, share, multi_label=multi_label, data__max_length=40)
+    batch = pack(tokenizer.encode_all(TEXTS, max_length=40))  # n-grams of the same tokens
     assert model.ngrams is not None
     table = model.ngrams.forward(batch.ids, batch.offsets, Spelling.of(tokenizer), library=False).astype(np.float64)
     network = Engine(replace(model, ngrams=None)).predict_logits(TEXTS).astype(np.float64)
     assert np.abs(table - network).max() > 1
     found = Engine(model).predict_logits(TEXTS)
     assert found.dtype == np.float32
-    wanted = (1 - share) * network + share * table
-    np.testing.assert_allclose(found, wanted, rtol=0, atol=TOLERANCE)
-    turn = torch.nn.functional.logsigmoid if several else partial(torch.log_softmax, dim=1)
+    expected = (1 - share) * network + share * table
+    np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE)
+    turn = torch.nn.functional.logsigmoid if multi_label else partial(torch.log_softmax, dim=1)
     log_probabilities = Engine(model).predict_log_probabilities(TEXTS)
-    np.testing.assert_allclose(log_probabilities, turn(torch.from_numpy(wanted) / 2.5), rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(log_probabilities, turn(torch.from_numpy(expected) / 2.5), rtol=0, atol=TOLERANCE)
 
 
-def test_ngrams_are_those_of_a_text_whatever_comes_with_it(tokenizer: Tokenizer) -> None:
+def test_ngrams_do_not_depend_on_other_texts(tokenizer: Tokenizer) -> None:
     engine = Engine(make_with_ngrams(tokenizer, 0.5))
     together = engine.predict_logits(TEXTS)
-    for text, wanted in zip(TEXTS, together, strict=True):
-        np.testing.assert_allclose(engine.predict_logits([text])[0], wanted, rtol=0, atol=1e-6)
+    for text, expected in zip(TEXTS, together, strict=True):
+        np.testing.assert_allclose(engine.predict_logits([text])[0], expected, rtol=0, atol=1e-6)

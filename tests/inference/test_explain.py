@@ -1,4 +1,4 @@
-"""Explanations: effects are differences of what the engine says of texts, and parts are what a reader sees."""
+"""Explanations: effects are differences of predicted probabilities, and parts are words as a reader sees them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from textrnn.tokenization.tokenizer import Tokenizer
 TOLERANCE = 1e-6  # of a probability: the batches differ
 
 
-def make_engine(tokenizer: Tokenizer, *, several: bool = False, **values: object) -> Engine:
-    model = make_model(tokenizer, make_config(model__hidden=8, data__multi_label=several, **values))
-    return Engine(replace(model, temperature=0.5, thresholds=(0.4, 0.5, 0.6) if several else None))
+def make_engine(tokenizer: Tokenizer, *, multi_label: bool = False, **values: object) -> Engine:
+    model = make_model(tokenizer, make_config(model__hidden=8, data__multi_label=multi_label, **values))
+    return Engine(replace(model, temperature=0.5, thresholds=(0.4, 0.5, 0.6) if multi_label else None))
 
 
 def probabilities_of(engine: Engine, texts: list[str]) -> np.ndarray:
@@ -38,12 +38,12 @@ def test_an_effect_is_the_probability_with_a_word_minus_that_without(tokenizer: 
         assert found.probabilities == pytest.approx([best.probability], abs=TOLERANCE)
         column = engine.labels.index(best.label)
         without = [" ".join(words[:i] + words[i + 1 :]) for i in range(len(words))]
-        wanted = best.probability - probabilities_of(engine, without)[:, column]
-        assert [part.effects[0] for part in found.parts] == pytest.approx(wanted, abs=TOLERANCE)
-        assert np.abs(wanted).max() > 1e-3
+        expected = best.probability - probabilities_of(engine, without)[:, column]
+        assert [part.effects[0] for part in found.parts] == pytest.approx(expected, abs=TOLERANCE)
+        assert np.abs(expected).max() > 1e-3
 
 
-def test_any_labels_can_be_asked_for(tokenizer: Tokenizer) -> None:
+def test_any_labels_can_be_explained(tokenizer: Tokenizer) -> None:
     engine = make_engine(tokenizer)
     both = explain(engine, SENTENCES[0], ["c", "a"])
     assert both.labels == ("c", "a")
@@ -52,12 +52,12 @@ def test_any_labels_can_be_asked_for(tokenizer: Tokenizer) -> None:
         assert one.labels == (label,)
         assert one.probabilities == both.probabilities[number : number + 1]
         assert [part.effects for part in one.parts] == [part.effects[number : number + 1] for part in both.parts]
-    with pytest.raises(ValueError, match="label 'd' is none of this model's: a, b, c"):
+    with pytest.raises(ValueError, match="no label 'd'"):
         explain(engine, SENTENCES[0], ["a", "d"])
 
 
 @pytest.mark.parametrize("text", ["", "  ", "the", "\u2603", "주문한", "kettle"])
-def test_what_is_left_of_an_only_part_is_what_an_empty_text_is(tokenizer: Tokenizer, text: str) -> None:
+def test_without_its_only_part_a_text_is_empty(tokenizer: Tokenizer, text: str) -> None:
     engine = make_engine(tokenizer)
     found = explain(engine, text, "a")
     assert "".join(part.text for part in found.parts) == text.strip()
@@ -66,20 +66,20 @@ def test_what_is_left_of_an_only_part_is_what_an_empty_text_is(tokenizer: Tokeni
         assert found.parts[0].effects == pytest.approx([with_text - without], abs=TOLERANCE)
 
 
-def test_only_what_the_model_reads_is_explained(tokenizer: Tokenizer) -> None:
+def test_text_beyond_the_maximum_length_has_no_parts(tokenizer: Tokenizer) -> None:
     text = "the kettle boils in two minutes"
     engine = make_engine(tokenizer, data__max_length=4)
     read = "".join(tokenizer.encode_pieces(text)[:4]).replace("\u2581", " ").strip()
     assert " ".join(part.text for part in explain(engine, text).parts) == read
 
 
-def test_words_begin_at_blanks() -> None:
+def test_words_begin_at_spaces() -> None:
     assert find_parts([]) == []
     assert find_parts(["\u2581a", "b", "\u2581c", "d", "e", "\u2581f"]) == [0, 2, 5]
     assert find_parts(["a", "\u2581", "b", "\u2581c"]) == [0, 1, 3]
 
 
-def test_a_long_word_and_an_only_one_count_as_their_pieces() -> None:
+def test_a_long_word_and_an_only_word_are_split() -> None:
     assert find_parts(["\u2581a", "b", "c"]) == [0, 1, 2]
     assert find_parts(["\u2581", "a", "b"]) == [0, 2]
     longest = ["\u2581a", *"b" * (MAX_WORD_PIECES - 1)]
@@ -88,9 +88,7 @@ def test_a_long_word_and_an_only_one_count_as_their_pieces() -> None:
 
 
 @pytest.mark.parametrize("words", [MAX_PARTS, MAX_PARTS + 1, 3 * MAX_PARTS - 1])
-def test_a_long_text_is_scored_a_bounded_number_of_times(
-    tokenizer: Tokenizer, words: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_number_of_parts_is_limited(tokenizer: Tokenizer, words: int, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = make_engine(tokenizer, data__max_length=10_000)
     calls: list[int] = []
     score = engine.forward_ids
@@ -109,7 +107,7 @@ def test_a_long_text_is_scored_a_bounded_number_of_times(
     assert longest == -(-words // MAX_PARTS)
 
 
-def test_bytes_and_unknown_characters_are_shown_as_they_were(tokenizer: Tokenizer) -> None:
+def test_bytes_and_unknown_characters_are_shown_unchanged(tokenizer: Tokenizer) -> None:
     lines = [line.encode() for line in SENTENCES[:3] * 3]
     options = {"num_threads": 1, "byte_fallback": True}
     with_bytes = train_tokenizer(lines, vocab_size=400, hard_vocab_limit=False, options=options).tokenizer
@@ -118,22 +116,22 @@ def test_bytes_and_unknown_characters_are_shown_as_they_were(tokenizer: Tokenize
         assert [part.text for part in found.parts] == ["the", "\u2603", "is", "환불"]
 
 
-def test_as_json_an_effect_is_a_number_or_one_for_each_label(tokenizer: Tokenizer) -> None:
+def test_in_json_an_effect_is_a_number_or_a_list(tokenizer: Tokenizer) -> None:
     text = SENTENCES[1]
-    for several in (False, True):
-        engine = make_engine(tokenizer, several=several)
+    for multi_label in (False, True):
+        engine = make_engine(tokenizer, multi_label=multi_label)
         given = [found.label for found in engine.predict([text])[0]]
         found = explain(engine, text)
         assert list(found.labels) == given
         rows = json.loads(json.dumps(found.to_dict()))["parts"]
         assert [row["text"] for row in rows] == text.split()
         for row, part in zip(rows, found.parts, strict=True):
-            wanted = [round(effect, 6) for effect in part.effects]
-            assert row["effect"] == (wanted if several else wanted[0])
+            expected = [round(effect, 6) for effect in part.effects]
+            assert row["effect"] == (expected if multi_label else expected[0])
 
 
 def test_a_text_without_labels_has_parts_without_effects(tokenizer: Tokenizer) -> None:
-    engine = make_engine(tokenizer, several=True)
+    engine = make_engine(tokenizer, multi_label=True)
     engine.thresholds = np.ones(3)
     found = explain(engine, "my parcel")
     assert (found.labels, found.probabilities) == ((), ())

@@ -1,4 +1,4 @@
-"""The layers in numpy, which run where the C++ library is missing, against the library."""
+"""The numpy layers, used without the C++ library, equal those of the library."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def test_numpy_equals_the_library(
         for end in ends
     }
     config = make_config(model__cell=cell, model__bidirectional=bidirectional, model__layer_norm=False).model
-    layer = make_layer(weights, config, "float32")
+    layer = make_layer(weights, config, "fp32")
     offsets = np.array([0, 3, 4, 21, 23])
     rows = rng.integers(0, 7, 23).astype(np.int32) if by_rows else None
     x = rng.standard_normal((7 if by_rows else 23, 9)).astype(np.float32)
     got = layer.run(x, Packing(offsets, rows), threads=1)
     monkeypatch.setattr(rnn_forward, "is_available", lambda: False)
-    wanted = layer.run(x, Packing(offsets, rows), threads=1)
-    np.testing.assert_allclose(got, wanted, rtol=0, atol=TOLERANCE)
+    expected = layer.run(x, Packing(offsets, rows), threads=1)
+    np.testing.assert_allclose(got, expected, rtol=0, atol=TOLERANCE)

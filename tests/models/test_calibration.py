@@ -1,4 +1,4 @@
-"""Calibration: what was planted is found, nothing makes a probability certain, and the error is that of the paper."""
+"""Calibration: known temperatures and shares are recovered, no probability becomes 1, and the ECE follows the paper."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from scipy.optimize import minimize, minimize_scalar
 
 from textrnn.models import calibration
 from textrnn.models.calibration import (
-    HIGHEST_TEMPERATURE,
-    LEAST_TEMPERATURE,
+    MAX_TEMPERATURE,
+    MIN_TEMPERATURE,
+    expected_calibration_error,
     fit_share,
     fit_temperature,
-    measure_calibration_error,
     mix,
     to_log_probabilities,
 )
@@ -28,29 +28,31 @@ def softmax(logits: npt.NDArray[np.float32]) -> FloatArray:
     return np.asarray(e / e.sum(axis=1, keepdims=True))
 
 
-def draw(n: int, *, several: bool, seed: int = 1) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.generic]]:
-    """Return scores, and what is true, drawn with the very probabilities that the scores say."""
+def draw(n: int, *, multi_label: bool, seed: int = 1) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.generic]]:
+    """Return logits, and true labels drawn with the probabilities of the logits."""
     rng = np.random.default_rng(seed)
     logits = (2 * rng.normal(size=(n, 6))).astype(np.float32)
-    if several:
+    if multi_label:
         return logits, rng.random((n, 6)) < 1 / (1 + np.exp(-logits.astype(np.float64)))
     return logits, (softmax(logits).cumsum(axis=1)[:, :-1] < rng.random((n, 1))).sum(axis=1)
 
 
-@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("multi_label", [False, True])
 @pytest.mark.parametrize("factor", [1 / 4, 1.0, 3.0])
-def test_scores_that_say_too_much_are_found_and_undone(several: bool, factor: float) -> None:
-    logits, true = draw(100_000, several=several)
+def test_overconfident_logits_are_corrected(multi_label: bool, factor: float) -> None:
+    logits, true = draw(100_000, multi_label=multi_label)
     found = fit_temperature(logits * np.float32(factor), true)
-    assert found == pytest.approx(factor, rel=0.015)  # some three standard deviations of what such a draw gives
-    # but for the rounding of scores it is the temperature of the scores as they were, times the factor
+    assert found == pytest.approx(factor, rel=0.015)  # about three standard deviations of such a draw
+    # up to rounding, scaled logits get a scaled temperature
     assert found == pytest.approx(factor * fit_temperature(logits, true), rel=1e-6)
-    undone = to_log_probabilities(logits * np.float32(factor), found, several=several)
-    np.testing.assert_allclose(np.exp(undone), np.exp(to_log_probabilities(logits, 1.0, several=several)), atol=0.01)
+    undone = to_log_probabilities(logits * np.float32(factor), found, multi_label=multi_label)
+    np.testing.assert_allclose(
+        np.exp(undone), np.exp(to_log_probabilities(logits, 1.0, multi_label=multi_label)), atol=0.01
+    )
 
 
 def smoothed_loss(logits: npt.NDArray[np.float32], true: npt.NDArray[np.generic], log_temperature: float) -> float:
-    """The loss as the docstring has it, written down another way."""
+    """Return the loss of the docstring, computed differently."""
     doubt, C = 1 / (true.size + 2), logits.shape[1]
     x = logits.astype(np.float64) / np.exp(log_temperature)
     if true.ndim == 2:
@@ -61,51 +63,51 @@ def smoothed_loss(logits: npt.NDArray[np.float32], true: npt.NDArray[np.generic]
     return -float((targets * (x - np.logaddexp.reduce(x, axis=1, keepdims=True))).sum())
 
 
-@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("multi_label", [False, True])
 @pytest.mark.parametrize("seed", range(5))
-def test_no_other_temperature_has_a_lower_loss(several: bool, seed: int) -> None:
-    logits, true = draw(30, several=several, seed=seed)
+def test_no_other_temperature_has_a_lower_loss(multi_label: bool, seed: int) -> None:
+    logits, true = draw(30, multi_label=multi_label, seed=seed)
     logits *= np.float32([0.3, 1, 3, 5, 8][seed])
     best = minimize_scalar(
         lambda at: smoothed_loss(logits, true, at),
-        bounds=(np.log(LEAST_TEMPERATURE), np.log(HIGHEST_TEMPERATURE)),
+        bounds=(np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE)),
         method="bounded",
         options={"xatol": 1e-9},
     )
     assert fit_temperature(logits, true) == pytest.approx(np.exp(best.x), rel=1e-5)
 
 
-def test_texts_are_looked_at_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    for several in (False, True):
-        logits, true = draw(101, several=several)
-        whole = fit_temperature(logits, true)
+def test_block_size_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    for multi_label in (False, True):
+        logits, true = draw(101, multi_label=multi_label)
+        expected = fit_temperature(logits, true)
         monkeypatch.setattr(calibration, "_BLOCK", 6 * 10)
-        assert fit_temperature(logits, true) == pytest.approx(whole, rel=1e-9)
+        assert fit_temperature(logits, true) == pytest.approx(expected, rel=1e-9)
         monkeypatch.undo()
 
 
 @pytest.mark.parametrize("factor", [1.0, 5.0, 30.0])
-def test_texts_that_are_all_right_make_nothing_certain(factor: float) -> None:
+def test_correct_predictions_do_not_give_probabilities_of_1(factor: float) -> None:
     classes = np.arange(300) % 3
     logits = (factor * np.eye(3)[classes]).astype(np.float32)
     temperature = fit_temperature(logits, classes)
-    assert LEAST_TEMPERATURE < temperature < HIGHEST_TEMPERATURE
-    right = np.exp(to_log_probabilities(logits, temperature, several=False))[np.arange(300), classes]
+    assert MIN_TEMPERATURE < temperature < MAX_TEMPERATURE
+    right = np.exp(to_log_probabilities(logits, temperature, multi_label=False))[np.arange(300), classes]
     np.testing.assert_allclose(right, 301 / 302, rtol=1e-6)  # Laplace's rule of succession
-    # several labels: as many pairs of text and label as there are scores
+    # multi-label: n counts pairs of text and label
     has, logits = np.eye(3, dtype=np.bool_)[classes], logits - np.float32(factor / 2)
-    probabilities = np.exp(to_log_probabilities(logits, fit_temperature(logits, has), several=True))
+    probabilities = np.exp(to_log_probabilities(logits, fit_temperature(logits, has), multi_label=True))
     np.testing.assert_allclose(np.where(has, probabilities, 1 - probabilities), 901 / 902, rtol=1e-6)
 
 
-def test_texts_that_are_all_wrong_end_at_the_bound() -> None:
-    assert fit_temperature(-np.eye(3, dtype=np.float32), np.arange(3)) == pytest.approx(HIGHEST_TEMPERATURE)
+def test_wrong_predictions_give_the_temperature_at_the_bound() -> None:
+    assert fit_temperature(-np.eye(3, dtype=np.float32), np.arange(3)) == pytest.approx(MAX_TEMPERATURE)
     tiny = np.float32(1e-6) * np.eye(3, dtype=np.float32)
-    assert fit_temperature(tiny, np.arange(3)) == pytest.approx(LEAST_TEMPERATURE)
+    assert fit_temperature(tiny, np.arange(3)) == pytest.approx(MIN_TEMPERATURE)
 
 
-def test_texts_of_no_known_class_do_not_count() -> None:
-    logits, true = draw(200, several=False)
+def test_texts_without_a_known_class_are_ignored() -> None:
+    logits, true = draw(200, multi_label=False)
     unknown = np.where(np.arange(200) % 3 == 0, -1, true)
     kept = np.flatnonzero(unknown >= 0)
     assert fit_temperature(logits, unknown) == fit_temperature(logits[kept], true[kept])
@@ -121,72 +123,72 @@ def test_texts_of_no_known_class_do_not_count() -> None:
         (np.array([[1, np.nan], [0, 1]]), np.array([0, 1])),
         (np.array([[1, np.inf], [0, 1]]), np.array([[True, False], [False, True]])),
     ],
-    ids=["no known class", "no texts", "no sets", "equal scores", "nan", "inf"],
+    ids=["no known class", "no texts", "no sets", "equal logits", "nan", "inf"],
 )
-def test_what_says_nothing_keeps_the_scores(logits: FloatArray, true: npt.NDArray[np.generic]) -> None:
+def test_uninformative_logits_keep_temperature_1(logits: FloatArray, true: npt.NDArray[np.generic]) -> None:
     with warnings.catch_warnings(), np.errstate(all="raise"):
         warnings.simplefilter("error")
         assert fit_temperature(logits.astype(np.float32), true) == 1.0
 
 
-def test_large_scores_overflow_nowhere() -> None:
+def test_large_logits_do_not_overflow() -> None:
     logits = np.array([[3e38, -3e38], [-3e38, 3e38], [1, 2]], np.float32)
     with np.errstate(over="raise", invalid="raise", divide="raise"):
-        assert fit_temperature(logits, np.array([0, 1, 1])) == pytest.approx(HIGHEST_TEMPERATURE)
-        assert fit_temperature(logits, logits > 0) == pytest.approx(HIGHEST_TEMPERATURE)
+        assert fit_temperature(logits, np.array([0, 1, 1])) == pytest.approx(MAX_TEMPERATURE)
+        assert fit_temperature(logits, logits > 0) == pytest.approx(MAX_TEMPERATURE)
 
 
-def test_the_error_is_that_of_a_hand_computed_example() -> None:
-    # bin 14 (0.867 to 0.933): 0.9 and 0.92, one of two right: |0.91 - 0.5|; bin 9 (0.533 to 0.6): 0.55, 0.57 and 0.59,
-    # all right: |0.57 - 1|; bin 5 (0.267 to 0.333): 0.3, wrong: 0.3; the twelve others are empty
+def test_the_ece_of_an_example_computed_by_hand() -> None:
+    # bin 14 (0.867 to 0.933): 0.9 and 0.92, one of two correct: |0.91 - 0.5|; bin 9 (0.533 to 0.6): 0.55, 0.57 and
+    # 0.59, all correct: |0.57 - 1|; bin 5 (0.267 to 0.333): 0.3, wrong: 0.3; the twelve others are empty
     probabilities = np.array([0.9, 0.92, 0.55, 0.57, 0.59, 0.3])
     right = np.array([True, False, True, True, True, False])
     wanted = 2 / 6 * 0.41 + 3 / 6 * 0.43 + 1 / 6 * 0.3
-    assert measure_calibration_error(probabilities, right) == pytest.approx(wanted)
+    assert expected_calibration_error(probabilities, right) == pytest.approx(wanted)
     order = [4, 0, 5, 1, 3, 2]
-    assert measure_calibration_error(probabilities[order], right[order]) == pytest.approx(wanted)
+    assert expected_calibration_error(probabilities[order], right[order]) == pytest.approx(wanted)
 
 
-def test_the_ends_and_the_borders_of_bins() -> None:
+def test_the_bounds_of_bins() -> None:
     certain = np.ones(4, np.float32)
-    assert measure_calibration_error(certain, np.array([True] * 4)) == 0.0
-    assert measure_calibration_error(certain, np.array([True, True, True, False])) == 0.25
-    assert measure_calibration_error(np.zeros(2), np.array([False, True])) == 0.5
-    # 1 is in one bin with what is above 14/15, 0 with what is at most 1/15; errors in one bin make up for each other
-    assert measure_calibration_error(np.array([1.0, 0.95]), np.array([True, False])) == pytest.approx(0.475)
-    assert measure_calibration_error(np.array([1.0, 14 / 15]), np.array([True, False])) == pytest.approx(14 / 30)
-    assert measure_calibration_error(np.array([0.0, 1 / 15]), np.array([True, False])) == pytest.approx(7 / 15)
+    assert expected_calibration_error(certain, np.array([True] * 4)) == 0.0
+    assert expected_calibration_error(certain, np.array([True, True, True, False])) == 0.25
+    assert expected_calibration_error(np.zeros(2), np.array([False, True])) == 0.5
+    # the last bin holds (14/15, 1], the first [0, 1/15]; errors within a bin cancel out
+    assert expected_calibration_error(np.array([1.0, 0.95]), np.array([True, False])) == pytest.approx(0.475)
+    assert expected_calibration_error(np.array([1.0, 14 / 15]), np.array([True, False])) == pytest.approx(14 / 30)
+    assert expected_calibration_error(np.array([0.0, 1 / 15]), np.array([True, False])) == pytest.approx(7 / 15)
     # 0.2 is the upper end of a bin, not the lower end of the next
-    assert measure_calibration_error(np.array([0.2, 0.21]), np.array([True, False])) == pytest.approx(1.01 / 2)
-    assert measure_calibration_error(np.array([0.2, 0.19]), np.array([True, False])) == pytest.approx(0.61 / 2)
-    assert measure_calibration_error(np.zeros(0), np.zeros(0, np.bool_)) == 0.0
+    assert expected_calibration_error(np.array([0.2, 0.21]), np.array([True, False])) == pytest.approx(1.01 / 2)
+    assert expected_calibration_error(np.array([0.2, 0.19]), np.array([True, False])) == pytest.approx(0.61 / 2)
+    assert expected_calibration_error(np.zeros(0), np.zeros(0, np.bool_)) == 0.0
 
 
-def test_the_error_falls_when_what_was_planted_is_undone() -> None:
-    logits, true = draw(100_000, several=False)
+def test_the_fitted_temperature_lowers_the_ece() -> None:
+    logits, true = draw(100_000, multi_label=False)
     errors = []
     for temperature in (1.0, fit_temperature(3 * logits, true)):
-        p = np.exp(to_log_probabilities(3 * logits, temperature, several=False))
-        errors.append(measure_calibration_error(p.max(axis=1), p.argmax(axis=1) == true))
+        p = np.exp(to_log_probabilities(3 * logits, temperature, multi_label=False))
+        errors.append(expected_calibration_error(p.max(axis=1), p.argmax(axis=1) == true))
     assert errors[0] > 0.1
     assert errors[1] < 0.01
 
 
-def test_probabilities_are_those_of_the_divided_scores() -> None:
-    logits, _ = draw(50, several=False)
-    found = to_log_probabilities(logits, 2.5, several=False)
+def test_probabilities_are_those_of_the_divided_logits() -> None:
+    logits, _ = draw(50, multi_label=False)
+    found = to_log_probabilities(logits, 2.5, multi_label=False)
     assert found.dtype == np.float32
     np.testing.assert_allclose(np.exp(found), softmax(logits / np.float32(2.5)), rtol=1e-5)
-    found = to_log_probabilities(logits, 2.5, several=True)
+    found = to_log_probabilities(logits, 2.5, multi_label=True)
     assert found.dtype == np.float32
     np.testing.assert_allclose(np.exp(found), 1 / (1 + np.exp(-logits.astype(np.float64) / 2.5)), rtol=1e-5)
 
 
-@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("multi_label", [False, True])
 @pytest.mark.parametrize("factors", [(0.8, 0.4), (0.1, 2.0), (3.0, 1.0)])
-def test_the_share_is_that_of_the_lowest_loss(several: bool, factors: tuple[float, float]) -> None:
-    """Scores of which the truth is a known sum are found again, as another program finds them."""
-    logits, true = draw(4000, several=several)
+def test_the_share_gives_the_lowest_loss(multi_label: bool, factors: tuple[float, float]) -> None:
+    """The factors of a known mixture are recovered, as a different optimizer recovers them."""
+    logits, true = draw(4000, multi_label=multi_label)
     first = np.random.default_rng(2).normal(size=logits.shape).astype(np.float32)
     second = (logits - factors[0] * first) / np.float32(factors[1])
     share = fit_share(first, second, true)
@@ -200,17 +202,17 @@ def test_the_share_is_that_of_the_lowest_loss(several: bool, factors: tuple[floa
     assert 1 / temperature == pytest.approx(found.x.sum(), rel=2e-3)
 
 
-@pytest.mark.parametrize("several", [False, True])
-def test_a_model_that_knows_nothing_has_no_share(several: bool) -> None:
-    logits, true = draw(3000, several=several)
-    has = true if several else np.eye(logits.shape[1], dtype=bool)[true]
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_a_useless_model_gets_no_share(multi_label: bool) -> None:
+    logits, true = draw(3000, multi_label=multi_label)
+    has = true if multi_label else np.eye(logits.shape[1], dtype=bool)[true]
     wrong = np.random.default_rng(3).normal(size=logits.shape).astype(np.float32) - 0.5 * has.astype(np.float32)
     assert fit_share(logits, wrong, true) == 0.0
     assert fit_share(wrong, logits, true) == 1.0
 
 
-def test_a_share_that_nothing_says_is_a_half() -> None:
-    logits, true = draw(50, several=False)
+def test_the_share_is_one_half_without_information() -> None:
+    logits, true = draw(50, multi_label=False)
     assert fit_share(logits, logits, np.full(50, -1)) == 0.5
     broken = logits.copy()
     broken[3, 2] = np.nan
@@ -218,33 +220,28 @@ def test_a_share_that_nothing_says_is_a_half() -> None:
     assert 0 <= fit_share(logits, logits, true) <= 1
 
 
-def test_the_share_counts_known_classes_alone_and_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    logits, true = draw(500, several=False)
+def test_the_share_ignores_unknown_classes_and_block_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits, true = draw(500, multi_label=False)
     other = np.random.default_rng(4).normal(size=logits.shape).astype(np.float32) + logits / 2
     wanted = fit_share(logits, other, true)
     strangers = np.concatenate([true, np.full(40, -1)])
     more = [np.concatenate([part, part[:40] * 5]) for part in (logits, other)]
-    assert fit_share(*more, strangers) == pytest.approx(wanted, rel=1e-9)
+    assert fit_share(*more, strangers) == pytest.approx(wanted, rel=1e-6)
     monkeypatch.setattr(calibration, "_BLOCK", 64)
     assert fit_share(logits, other, true) == pytest.approx(wanted, rel=1e-6)
 
 
-def test_what_separates_all_texts_has_a_share_too() -> None:
+def test_logits_that_separate_all_texts_have_a_share() -> None:
     true = np.arange(90) % 3
     logits = np.eye(3, dtype=np.float32)[true] * 4
     weak = np.eye(3, dtype=np.float32)[true] * 0.1 + np.random.default_rng(5).normal(size=(90, 3)).astype(np.float32)
     assert 0 <= fit_share(logits, weak, true) < 0.5
 
 
-@pytest.mark.parametrize("several", [False, True])
-def test_other_bounds_find_scores_of_any_size(several: bool) -> None:
-    logits, true = draw(2000, several=several)
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_wider_bounds_suit_logits_of_any_scale(multi_label: bool) -> None:
+    logits, true = draw(2000, multi_label=multi_label)
     usual = fit_temperature(logits, true)
     small = logits * np.float32(1e-5)
-    assert fit_temperature(small, true) == pytest.approx(LEAST_TEMPERATURE)
+    assert fit_temperature(small, true) == pytest.approx(MIN_TEMPERATURE)
     assert fit_temperature(small, true, bounds=(1e-6, 1e6)) == pytest.approx(1e-5 * usual, rel=1e-4)
-
-
-def test_equal_scores_have_no_temperature() -> None:
-    _, true = draw(50, several=False)
-    assert fit_temperature(np.full((50, 6), 3.0, np.float32), true) == 1.0

@@ -1,4 +1,4 @@
-"""Pooling against the same written out for each sequence."""
+"""Pooling against its definition on each sequence alone."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from textrnn.models.pooling import SequencePool
+from textrnn.ops.batch_layout import BatchLayout
 
-OFFSETS = torch.tensor([0, 3, 4, 9])
+LAYOUT = BatchLayout(torch.tensor([0, 3, 4, 9]))
 
 
 def pool_one(pool: SequencePool, rows: Tensor, bidirectional: bool) -> Tensor:
@@ -22,15 +23,15 @@ def pool_one(pool: SequencePool, rows: Tensor, bidirectional: bool) -> Tensor:
 
 @pytest.mark.parametrize("how", ["last", "max", "mean", "max+mean", "attention"])
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_equals_each_sequence_alone(how: str, bidirectional: bool) -> None:
+def test_a_batch_gives_what_each_sequence_gives_alone(how: str, bidirectional: bool) -> None:
     torch.manual_seed(1)
     pool = SequencePool(how, 6, bidirectional=bidirectional)
     h = (10 * torch.randn(9, 6, dtype=torch.float64)).requires_grad_()
     pool.double()
-    got = pool(h, OFFSETS)
+    got = pool(h, LAYOUT)
     assert got.shape == (3, pool.output_size)
-    wanted = torch.stack([pool_one(pool, rows, bidirectional) for rows in h.split([3, 1, 5])])
-    torch.testing.assert_close(got, wanted)
+    expected = torch.stack([pool_one(pool, rows, bidirectional) for rows in h.split([3, 1, 5])])
+    torch.testing.assert_close(got, expected)
     (gradient,) = torch.autograd.grad(got.square().sum(), h, retain_graph=True)
-    (wanted_gradient,) = torch.autograd.grad(wanted.square().sum(), h)
-    torch.testing.assert_close(gradient, wanted_gradient)
+    (expected_gradient,) = torch.autograd.grad(expected.square().sum(), h)
+    torch.testing.assert_close(gradient, expected_gradient)

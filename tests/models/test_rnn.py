@@ -1,4 +1,4 @@
-"""GRU and LSTM over packed rows, against torch run on each sequence by itself, and the GRU against its formulas."""
+"""GRU and LSTM over packed rows against torch on each sequence alone, and the GRU against its formulas."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from textrnn.models.rnn import PackedRNN
+from textrnn.ops.batch_layout import BatchLayout
 
 OFFSETS = torch.tensor([0, 3, 8, 9, 14])
 
@@ -13,18 +14,18 @@ OFFSETS = torch.tensor([0, 3, 8, 9, 14])
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("layer_norm", [False, True])
-def test_each_sequence_equals_itself_alone(cell: str, bidirectional: bool, layer_norm: bool) -> None:
+def test_a_batch_gives_what_each_sequence_gives_alone(cell: str, bidirectional: bool, layer_norm: bool) -> None:
     torch.manual_seed(1)
     layer = PackedRNN(cell, 5, 4, bidirectional=bidirectional, layer_norm=layer_norm)
     x = torch.randn(14, 5)
-    got = layer(x, OFFSETS)
+    got = layer(x, BatchLayout(OFFSETS))
     assert got.shape == (14, layer.output_size)
     for start, stop in zip(OFFSETS[:-1], OFFSETS[1:], strict=True):
         part = x[start:stop] if layer.norm is None else layer.norm(x[start:stop])
         torch.testing.assert_close(got[start:stop], layer.rnn(part)[0])
 
 
-def test_gru_follows_the_formulas_of_the_documentation() -> None:
+def test_gru_follows_its_formulas() -> None:
     torch.manual_seed(2)
     layer = PackedRNN("gru", 3, 4)
     x = torch.randn(6, 3)
@@ -41,4 +42,4 @@ def test_gru_follows_the_formulas_of_the_documentation() -> None:
         n = torch.tanh(w_n @ x_t + b_n + r * (u_n @ h + d_n))
         h = (1 - z) * n + z * h
         states.append(h)
-    torch.testing.assert_close(layer(x, torch.tensor([0, 6])), torch.stack(states))
+    torch.testing.assert_close(layer(x, BatchLayout(torch.tensor([0, 6]))), torch.stack(states))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from textrnn.native import library
 from textrnn.ops.adamw import NativeStep, ParameterState
-from textrnn.ops.sru import cpu
 
-pytestmark = pytest.mark.skipif(cpu.load_native().library is None, reason="the library was not compiled")
+pytestmark = pytest.mark.skipif(library.load_native().library is None, reason="the library was not compiled")
 RATES = {"lr": 0.01, "scale": 0.5, "betas": (0.9, 0.999), "epsilon": 1e-8, "steps": 3}
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from textrnn.native import library
 from textrnn.ops.dropout import drop_columns, dropout
-from textrnn.ops.sru import cpu
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)
@@ -72,15 +72,15 @@ def test_none_is_dropped_at_zero_and_any_layout_will_do() -> None:
     torch.testing.assert_close(y[kept], 2 * turned[kept])
 
 
-@pytest.mark.skipif(cpu.load_native().library is None, reason="the library was not compiled")
+@pytest.mark.skipif(library.load_native().library is None, reason="the library was not compiled")
 def test_counters_beyond_32_bits_are_others() -> None:
-    library = cpu.load_native().library
-    assert library is not None
+    lib = library.load_native().library
+    assert lib is not None
     x = torch.ones(64)
     y = torch.zeros(64)
-    assert library.textrnn_dropout(4, x.data_ptr(), y.data_ptr(), 64, 0.5, 7, 1) == 0
+    assert lib.textrnn_dropout(4, x.data_ptr(), y.data_ptr(), 64, 0.5, 7, 1) == 0
     z = torch.zeros(64)
-    assert library.textrnn_dropout(4, x.data_ptr(), z.data_ptr(), 64, 0.5, 7 + (1 << 40), 1) == 0
+    assert lib.textrnn_dropout(4, x.data_ptr(), z.data_ptr(), 64, 0.5, 7 + (1 << 40), 1) == 0
     assert not torch.equal(y, z)  # the upper half of the key counts
 
 

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from textrnn.native import library
 from textrnn.ops.dropout import dropout
 from textrnn.ops.layer_norm import dropout_layer_norm
-from textrnn.ops.sru import cpu
 
-pytestmark = pytest.mark.skipif(cpu.load_native().library is None, reason="the library was not compiled")
+pytestmark = pytest.mark.skipif(library.load_native().library is None, reason="the library was not compiled")
 
 
 def draw(N: int, D: int, dtype: torch.dtype = torch.float32) -> list[Tensor]:

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from textrnn.native import library
 from textrnn.ops.matmul import multiply
-from textrnn.ops.sru import cpu
 
-OURS = [dtype for dtype in (torch.float32, torch.bfloat16) if cpu.takes(dtype)]
+OURS = [dtype for dtype in (torch.float32, torch.bfloat16) if library.takes(dtype)]
 needs_ours = pytest.mark.skipif(not OURS, reason="the library multiplies with AVX-512 only")
 # relative to the sum of the products' absolute values: every addition rounds to 24 bits, and a result to its own
 ROUNDING = {torch.float32: 2.0**-24, torch.bfloat16: 2.0**-8}
@@ -45,7 +45,7 @@ def test_equals_float64(size: tuple[int, int, int], dtype: torch.dtype) -> None:
             results = []
             for threads in (1, 2, 5):
                 c = before.clone() if accumulate else torch.full((M, N), float("nan"), dtype=out)
-                cpu.multiply(a, b, c, accumulate=accumulate, threads=threads)
+                library.multiply(a, b, c, accumulate=accumulate, threads=threads)
                 results.append(c)
             error = (results[0].double() - wanted).abs()
             assert bool((error <= allowed + ROUNDING[out] * wanted.abs()).all())
@@ -71,7 +71,7 @@ def test_any_strides_and_any_array() -> None:
     rng = np.random.default_rng(1)
     a, b = rng.standard_normal((60, 40), np.float32)[::-2, 1::3], rng.standard_normal((13, 90), np.float32)[:, ::-2]
     c = np.full((30, 100), np.nan, np.float32)
-    cpu.multiply(a, b, c[:, 10:55], threads=2)
+    library.multiply(a, b, c[:, 10:55], threads=2)
     np.testing.assert_allclose(c[:, 10:55], a.astype(np.float64) @ b, rtol=0, atol=1e-5)
     assert np.isnan(c[:, :10]).all()
     assert np.isnan(c[:, 55:]).all()
@@ -93,7 +93,7 @@ def test_what_is_no_number_stays_in_its_row_and_column(dtype: torch.dtype, colum
 
 @needs_ours
 def test_a_result_in_bfloat16_is_rounded_once_to_nearest() -> None:
-    if not cpu.takes(torch.bfloat16):
+    if not library.takes(torch.bfloat16):
         pytest.skip("no products of bfloat16 here")
     torch.manual_seed(1)
     a, b = draw(100, 65, torch.bfloat16), draw(65, 90, torch.bfloat16)
@@ -122,9 +122,9 @@ def test_only_what_may_be_written_is_written() -> None:
     a, b, c = np.ones((3, 4), np.float32), np.ones((4, 5), np.float32), np.ones((3, 5), np.float32)
     c.flags.writeable = False
     with pytest.raises(ValueError, match="may not be written to"):
-        cpu.multiply(a, b, c, threads=1)
+        library.multiply(a, b, c, threads=1)
     with pytest.raises(ValueError, match="on meta, not on the CPU"):
-        cpu.multiply(torch.ones(3, 4, device="meta"), torch.ones(4, 5), torch.ones(3, 5), threads=1)
+        library.multiply(torch.ones(3, 4, device="meta"), torch.ones(4, 5), torch.ones(3, 5), threads=1)
 
 
 @needs_ours
@@ -142,7 +142,7 @@ def test_what_does_not_fit_is_refused() -> None:
         ((odd, np.ones((1, 5), np.float32), c), "no multiples of 4 bytes"),
     ]:
         with pytest.raises(ValueError, match=message):
-            cpu.multiply(*wrong, threads=1)
+            library.multiply(*wrong, threads=1)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64, torch.float16], ids=str)

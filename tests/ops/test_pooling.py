@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
+from textrnn.native import library
 from textrnn.ops import pooling
 from textrnn.ops.pooling import attend, pool
-from textrnn.ops.sru import cpu
 
 OFFSETS = torch.tensor([0, 1, 4, 11, 12])
-needs_library = pytest.mark.skipif(cpu.load_native().library is None, reason="the library was not compiled")
+needs_library = pytest.mark.skipif(library.load_native().library is None, reason="the library was not compiled")
 
 
 @pytest.mark.parametrize("how", ["max", "mean", "max+mean"])

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from textrnn.native import library
 from textrnn.ops import prepacked
 from textrnn.ops.prepacked import ELEMENTS, Array
-from textrnn.ops.sru import cpu
 
 
 def draw(*shape: int, seed: int = 0) -> Array:
@@ -41,7 +41,7 @@ def test_units_are_padded_with_zeros_and_aligned(dtype: str, K: int, N: int) -> 
     assert matrix.shape == (-(-K // depth) * depth, -(-N // 32) * 32)
     assert not matrix[K:].any()
     assert not matrix[:, N:].any()
-    assert panels.addresses == tuple(map(cpu.address, panels.held))
+    assert panels.addresses == tuple(map(library.address, panels.held))
     assert panels.addresses[0] % 64 == 0
 
 
@@ -72,7 +72,7 @@ def test_int8_takes_no_more_rows_than_its_sums_hold() -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_fewer_threads_than_one_are_one(dtype: str) -> None:
     code = (  # in a process of its own, which a division by zero would end
-        "import numpy as np; from textrnn.ops import packed; x = np.eye(30, 8, dtype=np.float32); "
+        "import numpy as np; from textrnn.ops import prepacked; x = np.eye(30, 8, dtype=np.float32); "
         f"panels = prepacked.pack(np.arange(40, dtype=np.float32).reshape(8, 5), {dtype!r}); "
         "results = [prepacked.multiply(x, panels, threads=threads) for threads in (1, 0, -1)]; "
         "assert results[0].any() and all(np.array_equal(results[0], result) for result in results)"
@@ -89,7 +89,7 @@ def test_what_the_library_has_not_written_goes_no_further(
         def textrnn_multiply_packed(product: bytes, threads: int) -> int:
             return status
 
-    library: Any = Library()
-    monkeypatch.setattr(cpu, "load_native", lambda: cpu.Native(library, ""))
+    failing: Any = Library()
+    monkeypatch.setattr(library, "load_native", lambda: library.Native(failing, ""))
     with pytest.raises(error):
         prepacked.multiply(draw(3, 8), prepacked.pack(draw(8, 4), "float32"), threads=1)

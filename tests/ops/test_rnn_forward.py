@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from textrnn.errors import BackendError
+from textrnn.native import library
 from textrnn.ops import rnn_forward
-from textrnn.ops.sru import cpu
 from textrnn.ops.time_major import reverse_rows, time_major
 
-NATIVE = cpu.load_native()
+NATIVE = library.load_native()
 pytestmark = pytest.mark.skipif(
     NATIVE.library is None and "TEXTRNN_WITHOUT_NATIVE" in os.environ, reason="installed without a compiler on purpose"
 )
@@ -238,7 +238,7 @@ def test_what_does_not_fit_is_refused(change: dict[str, Any], message: str) -> N
 
 
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpu, "load_native", lambda: cpu.Native(None, "it was not compiled"))
+    monkeypatch.setattr(library, "load_native", lambda: library.Native(None, "it was not compiled"))
     assert not rnn_forward.is_available()
     with pytest.raises(BackendError, match="it was not compiled"):
         Inputs("gru", [2], D=3).run()

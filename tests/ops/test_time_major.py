@@ -1,4 +1,4 @@
-"""The time-major order, against torch's own PackedSequence."""
+"""The time-major order against torch's PackedSequence."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def test_time_major_is_the_order_of_packed_sequence(lengths: list[int]) -> None:
     rank, order, batch_sizes = time_major(offsets)
     assert batch_sizes.tolist() == packed.batch_sizes.tolist()
     assert [lengths[i] for i in rank] == sorted(lengths, reverse=True)
-    # ties may stand in another order than torch's: each step holds the same rows
+    # torch may order ties otherwise, but each step holds the same rows
     for mine, theirs in zip(
         np.split(order, np.cumsum(batch_sizes)[:-1]), torch.split(packed.data, batch_sizes.tolist()), strict=True
     ):
         assert sorted(mine.tolist()) == sorted(theirs.tolist())
 
 
-def test_time_major_passes_over_empty_sequences() -> None:
+def test_time_major_skips_empty_sequences() -> None:
     rank, order, batch_sizes = time_major(make_offsets(np.array([0, 2, 0, 1])))
     assert rank.tolist() == [1, 3, 0, 2]
     assert order.tolist() == [0, 2, 1]

@@ -1,4 +1,4 @@
-"""What is said before training of texts that come again, are empty or are cut."""
+"""Notes on duplicate, empty and truncated texts."""
 
 from __future__ import annotations
 
@@ -7,81 +7,60 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from samples import make_config, write_rows
+from samples import Recorder, make_config
 from textrnn.data.encoded import Corpus
 from textrnn.preparation import text_statistics
 from textrnn.preparation.dataset import load_dataset
-from textrnn.reporter import Reporter
-
-
-class Notes(Reporter):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def note(self, message: str) -> None:
-        self.lines.append(message)
 
 
 def notes_of(**values: object) -> list[str]:
-    notes = Notes()
-    load_dataset(make_config(tokenizer__model_type="char", **values), notes)
-    return [line for line in notes.lines if line.startswith("data: ") and "texts to train on" not in line]
+    recorder = Recorder()
+    load_dataset(make_config(tokenizer__model_type="char", **values), recorder)
+    return [note for note in recorder.notes if note.startswith("data: ") and "training texts, " not in note]
 
 
-def test_repeats_across_sets_other_labels_empty_and_cut_texts_are_counted(tmp_path: Path) -> None:
+def test_duplicates_across_sets_and_empty_and_truncated_texts_are_counted(rows: Path) -> None:
     long = "black coffee with milk and honey"
     train = ["tea\tgreen", "tea\tgreen", "coffee\tgreen", "tea\t", "coffee\t  ", f"coffee\t{long}", "tea\twhite"]
-    (tmp_path / "train.tsv").write_text("\n".join(train))
-    (tmp_path / "valid.tsv").write_text("tea\twhite\ntea\t\ncoffee\tnew one\ncoffee\tgreen\n")
-    (tmp_path / "test.tsv").write_text(f"tea\tgreen\nwater\tblue one\ncoffee\t{long}\ntea\twhite\n")
-    paths = {f"data__{part}": str(tmp_path / f"{part}.tsv") for part in ("train", "valid", "test")}
+    rows.write_text("\n".join(train))
+    Path("valid.tsv").write_text("tea\twhite\ntea\t\ncoffee\tnew one\ncoffee\tgreen\n")
+    Path("test.tsv").write_text(f"tea\tgreen\nwater\tblue one\ncoffee\t{long}\ntea\twhite\n")
+    paths = {"data__train": str(rows), "data__valid": "valid.tsv", "data__test": "test.tsv"}
     assert notes_of(**paths, data__max_length=20) == [
-        "data: 2 texts come again in the training text, 1 of them with another label; 2 of the 4 texts to stop on are "
-        "in the training text too; 3 of the 4 texts to score on are in the training text too",
-        "data: 3 texts are empty or one unknown piece; of 2 texts (13.3 %) data.max_length=20 pieces are read, and no "
-        "more; 'textrnn data check' shows which",
+        "data: 2 training texts are duplicates (1 with another label); 2 of 4 validation texts are in the training "
+        "set; 3 of 4 test texts are in the training set",
+        "data: 3 texts are empty or one unknown token; 2 texts reach data.max_length=20 tokens and may be truncated "
+        "(13.3 %); 'textrnn data check' lists them",
     ]
 
 
-def test_one_text_is_told_as_one(tmp_path: Path) -> None:
-    (tmp_path / "train.tsv").write_text("tea\tgreen\ntea\tgreen\ncoffee\tblack coffee\n")
-    (tmp_path / "valid.tsv").write_text("tea\tgreen\ntea\t\n")
-    paths = {f"data__{part}": str(tmp_path / f"{part}.tsv") for part in ("train", "valid")}
-    assert notes_of(**paths, data__max_length=11) == [
-        "data: 1 text comes again in the training text; 1 of the 2 texts to stop on is in the training text too",
-        "data: 1 text is empty or one unknown piece; of 1 text (20.0 %) data.max_length=11 pieces are read, and no "
-        "more; 'textrnn data check' shows which",
+def test_a_single_text_is_reported_in_the_singular(rows: Path) -> None:
+    rows.write_text("tea\tgreen\ntea\tgreen\ncoffee\tblack coffee\n")
+    Path("valid.tsv").write_text("tea\tgreen\ntea\t\n")
+    assert notes_of(data__train=str(rows), data__valid="valid.tsv", data__max_length=11) == [
+        "data: 1 training text is a duplicate; 1 of 2 validation texts is in the training set",
+        "data: 1 text is empty or one unknown token; 1 text reaches data.max_length=11 tokens and may be truncated "
+        "(20.0 %); 'textrnn data check' lists them",
     ]
 
 
-def test_nothing_is_said_of_clean_text(tmp_path: Path) -> None:
-    assert notes_of(data__train=str(write_rows(tmp_path / "rows.tsv"))) == []
+def test_clean_data_give_no_note(rows: Path) -> None:
+    assert notes_of(data__train=str(rows)) == []
 
 
-def test_what_is_held_out_is_compared_with_what_is_kept(tmp_path: Path) -> None:
-    (tmp_path / "rows.tsv").write_text("tea\tgreen\ncoffee\tblack\n" * 20)
-    found = notes_of(data__train=str(tmp_path / "rows.tsv"))
-    assert found == [
-        "data: 34 texts come again in the training text; 4 of the 4 texts to stop on are in the training text too; "
-        "'textrnn data check' shows which"
-    ]
+def test_held_out_texts_are_compared_and_the_result_is_cached(rows: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows.write_text("tea\tgreen\ncoffee\tblack\n" * 20)
+    values = {"data__train": str(rows), "data__cache": "cache"}
+    (note,) = first = notes_of(**values)
+    assert note.startswith("data: 34 training texts are duplicates; 4 of 4 validation texts are in the training set")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(text_statistics._Hasher, "hash_all", lambda *_: pytest.fail("the texts were hashed again"))
+        assert notes_of(**values) == first
+    assert notes_of(**values, train__seed=7)  # the held-out texts are drawn with the seed
 
 
-def test_a_second_run_does_not_look_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "rows.tsv").write_text("tea\tgreen\ncoffee\tblack\n" * 20)
-    values = {"data__train": str(tmp_path / "rows.tsv"), "data__cache": str(tmp_path / "cache")}
-    first = notes_of(**values)
-
-    def fail(*_: object) -> None:
-        pytest.fail("the texts were hashed again")
-
-    monkeypatch.setattr(text_statistics._Hasher, "hash_all", fail)
-    assert notes_of(**values) == first
-    monkeypatch.undo()
-    assert notes_of(**values, train__seed=7)  # what is held out is drawn with the seed
-
-
-def test_hashes_tell_texts_apart_by_pieces_and_places() -> None:
+def test_hashes_depend_on_tokens_and_positions() -> None:
     rng = np.random.default_rng(0)
     lengths = rng.integers(1, 6, 5000)
     offsets = np.append(0, np.cumsum(lengths))
@@ -90,5 +69,5 @@ def test_hashes_tell_texts_apart_by_pieces_and_places() -> None:
     hashes = text_statistics._Hasher(5, 6).hash_all(corpus)
     texts = [tuple(ids[start:stop].tolist()) for start, stop in zip(offsets[:-1], offsets[1:], strict=True)]
     of_text: dict[tuple[int, ...], int] = {}
-    assert all(of_text.setdefault(text, found) == found for text, found in zip(texts, hashes.tolist(), strict=True))
+    assert all(of_text.setdefault(text, value) == value for text, value in zip(texts, hashes.tolist(), strict=True))
     assert len(set(of_text.values())) == len(of_text)

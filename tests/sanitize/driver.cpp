@@ -2,6 +2,7 @@
 // exactly the size that they need. `run` builds it with a sanitizer, which reports what is out of bounds, undefined or
 // a race. What it looks at by itself: every output is written whole, and neither the number of threads, nor what else
 // runs, nor a fork changes a bit of it. What the numbers should be is tests/ops/sru/test_op.py's to say.
+#include "dispatch.h"
 #include "nn/nn_kernels.h"
 #include "ngrams/ngrams.h"
 #include "sru/sru_args.h"
@@ -27,11 +28,10 @@ int textrnn_interface();
 const char* textrnn_pool();
 const char* textrnn_level(int i);
 int textrnn_use_level(int i);
-void textrnn_sigmoid(const float* x, float* y, int64_t n);
-int textrnn_sru_forward(const textrnn::Problem* p, int threads);
-int textrnn_sru_backward(const textrnn::Problem* p, int threads);
+int textrnn_sru_forward(const textrnn::SruArgs* p, int threads);
+int textrnn_sru_backward(const textrnn::SruArgs* p, int threads);
 int textrnn_multiplies();
-int textrnn_rnn(const textrnn::Recurrent* p, int threads);
+int textrnn_rnn(const textrnn::RnnArgs* p, int threads);
 int textrnn_dropout(int64_t element, const void* x, void* y, int64_t n, double keep, uint64_t key, int threads);
 int textrnn_pool_rows(int64_t element, const void* x, const int64_t* offsets, int64_t N, int64_t B, int64_t D,
                       float* largest, int32_t* place, float* mean, int threads);
@@ -41,11 +41,11 @@ int textrnn_attend(const float* x, const float* w, const int64_t* offsets, int64
                    float* weights, int threads);
 int textrnn_attend_back(const float* x, const float* w, const float* pooled, const float* weights, const float* dpooled,
                         const int64_t* offsets, int64_t N, int64_t B, int64_t D, float* dx, float* dw, int threads);
-int textrnn_normalise(const textrnn::Normed* normed, int threads);
-int textrnn_normalise_back(const textrnn::Normed* normed, float* dgain, float* dbias, int threads);
+int textrnn_layer_norm(const textrnn::LayerNormArgs* normed, int threads);
+int textrnn_layer_norm_back(const textrnn::LayerNormArgs* normed, float* dgain, float* dbias, int threads);
 int textrnn_add_rows(const float* x, const int64_t* places, int64_t N, int64_t R, int64_t D, float* sums, int threads);
-int textrnn_squares(const textrnn::Moved* parts, int64_t count, double* sum, int threads);
-int textrnn_adamw(const textrnn::Moved* parts, int64_t count, const textrnn::Rates* rates, int threads);
+int textrnn_squares(const textrnn::ParameterState* parts, int64_t count, double* sum, int threads);
+int textrnn_adamw(const textrnn::ParameterState* parts, int64_t count, const textrnn::AdamWRates* rates, int threads);
 int textrnn_multiply(const textrnn::Product* p, int threads);
 int textrnn_lacks_packed(int64_t element);
 int textrnn_multiply_packed(const textrnn::PackedProduct* p, int threads);
@@ -67,17 +67,14 @@ namespace {
 
 constexpr unsigned kSeconds = 300;  // longer means that something waits for ever
 
-// What may be left out.
-enum : unsigned { kC0 = 1, kMask = 2, kDh = 4, kDfinal = 8, kDc0 = 16, kAll = 31 };
-
 struct Case {
   int64_t element, K, G, D;
   std::vector<int64_t> lengths;
-  unsigned given;
+  bool with_c0;
 
   std::string name() const {
     std::string text = "element " + std::to_string(element) + ", K " + std::to_string(K) + ", G " + std::to_string(G) +
-                       ", D " + std::to_string(D) + ", given " + std::to_string(given) + ", lengths";
+                       ", D " + std::to_string(D) + (with_c0 ? ", c0" : "") + ", lengths";
     for (const int64_t length : lengths) text += " " + std::to_string(length);
     return text;
   }
@@ -141,7 +138,7 @@ bool has_nan(const Buffer& buffer, int64_t element) {
 struct Inputs {
   Case is;
   int64_t N = 0, B = 0;
-  Buffer offsets, u, x, v, b, c0, mask, dh, dfinal;
+  Buffer offsets, u, x, v, b, c0, dh;
 
   explicit Inputs(const Case& wanted) : is(wanted), B(int64_t(wanted.lengths.size())) {
     offsets = Buffer((B + 1) * 8);
@@ -151,18 +148,16 @@ struct Inputs {
     u = draw(N * row * is.G, is.element);
     if (is.G == 3) x = draw(N * row, is.element);
     v = draw(2 * row, 4), b = draw(2 * row, 4);
-    if (is.given & kC0) c0 = draw(B * row, 4);
-    if (is.given & kMask) mask = draw(B * row, 4);
-    if (is.given & kDh) dh = draw(N * row, is.element);
-    if (is.given & kDfinal) dfinal = draw(B * row, 4);
+    if (is.with_c0) c0 = draw(B * row, 4);
+    dh = draw(N * row, is.element);
   }
 
-  textrnn::Problem problem() const {
-    textrnn::Problem p{};
+  textrnn::SruArgs problem() const {
+    textrnn::SruArgs p{};
     p.N = p.R = N, p.B = B, p.K = is.K, p.G = is.G, p.D = is.D, p.element = is.element, p.alpha = 1.7;
     p.offsets = offsets.as<int64_t>();
     p.u = u.as<void>(), p.x = x.as<void>(), p.v = v.as<float>(), p.b = b.as<float>();
-    p.c0 = c0.as<float>(), p.mask = mask.as<float>(), p.dh = dh.as<void>(), p.dfinal = dfinal.as<float>();
+    p.c0 = c0.as<float>(), p.dh = dh.as<void>();
     return p;
   }
 };
@@ -170,7 +165,7 @@ struct Inputs {
 // Outputs in new memory, so that each call's ends are watched.
 struct Outputs {
   int64_t element;
-  Buffer h, states, final, du, dx, dv, db, dc0;
+  Buffer h, states, final, du, dx, dv, db;
 
   Outputs(const Inputs& from, bool with_states) : element(from.is.element) {
     const int64_t row = from.is.K * from.is.D, N = from.N, B = from.B;
@@ -179,25 +174,24 @@ struct Outputs {
     states = Buffer(N * row * 4);
     du = Buffer(N * row * from.is.G * element), dv = Buffer(2 * row * 4), db = Buffer(2 * row * 4);
     if (from.is.G == 3) dx = Buffer(N * row * element);
-    if (from.is.given & kDc0) dc0 = Buffer(B * row * 4);
   }
 
-  void put_into(textrnn::Problem& p) const {
+  void put_into(textrnn::SruArgs& p) const {
     p.h = h.as<void>(), p.states = states.as<float>(), p.final = final.as<float>();
-    p.du = du.as<void>(), p.dx = dx.as<void>(), p.dv = dv.as<float>(), p.db = db.as<float>(), p.dc0 = dc0.as<float>();
+    p.du = du.as<void>(), p.dx = dx.as<void>(), p.dv = dv.as<float>(), p.db = db.as<float>();
   }
 
   bool has_nan() const {
     for (const Buffer* narrow : {&h, &du, &dx})
       if (::has_nan(*narrow, element)) return true;
-    for (const Buffer* wide : {&states, &final, &dv, &db, &dc0})
+    for (const Buffer* wide : {&states, &final, &dv, &db})
       if (::has_nan(*wide, 4)) return true;
     return false;
   }
 
   std::string bits() const {
     std::string all;
-    for (const Buffer* buffer : {&h, &final, &states, &du, &dx, &dv, &db, &dc0})
+    for (const Buffer* buffer : {&h, &final, &states, &du, &dx, &dv, &db})
       all.append(buffer->as<char>(), buffer->size());
     return all;
   }
@@ -206,7 +200,7 @@ struct Outputs {
 // The bits of everything that the two passes give; without `backward` those of h and final alone.
 std::string compute(const Inputs& inputs, int threads, bool backward = true) {
   const Outputs outputs(inputs, backward);
-  textrnn::Problem p = inputs.problem();
+  textrnn::SruArgs p = inputs.problem();
   outputs.put_into(p);
   EXPECT(textrnn_sru_forward(&p, threads) == 0, inputs.is.name());
   EXPECT(!backward || textrnn_sru_backward(&p, threads) == 0, inputs.is.name());
@@ -233,27 +227,8 @@ int64_t check_shapes() {
           const std::vector<int64_t> ragged =
               D > 100 ? std::vector<int64_t>{3, 0, 1, 0, 5} : std::vector<int64_t>{130, 0, 3, 129, 1, 0};
           for (const auto& lengths : {ragged, {}, {0, 0}})
-            for (const unsigned given : {unsigned(kAll), 0u}) calls += check({element, K, G, D, lengths, given});
+            for (const bool with_c0 : {true, false}) calls += check({element, K, G, D, lengths, with_c0});
         }
-  for (unsigned given = 0; given <= kAll; ++given)
-    for (const int64_t element : {4, 2}) calls += check({element, 2, 3, 7, {0, 4, 1, 0, 140, 2}, given});
-  return calls;
-}
-
-int64_t check_sigmoid() {
-  int64_t calls = 0;
-  for (const int64_t n : {0, 1, 3, 64, 1001}) {
-    const Buffer x = draw(n, 4), y(n * 4);
-    for (int64_t i = 0; i < n; ++i) x.as<float>()[i] *= i % 2 ? 1.0f : 1e38f;
-    textrnn_sigmoid(x.as<float>(), y.as<float>(), n), ++calls;
-    EXPECT(!has_nan(y, 4), "sigmoid of " + std::to_string(n));
-  }
-  const uint32_t odd[] = {0x7fc00000u, 0xffc00000u, 0x7fffffffu, 0xffffffffu,  // NaN
-                          0x7f800000u, 0xff800000u, 1u,          0x80000001u};
-  const Buffer x(sizeof odd), y(sizeof odd);
-  std::memcpy(x.as<char>(), odd, sizeof odd);
-  textrnn_sigmoid(x.as<float>(), y.as<float>(), 8), ++calls;
-  EXPECT(y.as<float>()[4] == 1.0f && y.as<float>()[5] == 0.0f, "sigmoid of infinity");
   return calls;
 }
 
@@ -342,10 +317,10 @@ int64_t check_packed_products() {
 std::string bits_of(const Buffer& buffer) { return std::string(buffer.as<char>(), buffer.size()); }
 
 // What goes on beside the recurrence: the same bits for any number of threads, nothing out of bounds.
-int64_t check_beside() {
+int64_t check_nn() {
   int64_t calls = 0;
   const int64_t offsets[] = {0, 1, 4, 40, 41}, rows[] = {0, 6, 3}, places[] = {4, 0, 4};
-  const textrnn::Rates rates = {0.5f, 0.9f, 0.999f, 0.1f, 2.0f, 1e-8f};
+  const textrnn::AdamWRates rates = {0.5f, 0.9f, 0.999f, 0.1f, 2.0f, 1e-8f};
   for (const int64_t element : {4, 2})
     for (const int64_t D : {1, 7, 64, 130}) {
       const Buffer x = draw(41 * D, element), dlargest = draw(4 * D, 4), dmean = draw(4 * D, 4), gradient = draw(3 * D, 4);
@@ -367,7 +342,7 @@ int64_t check_beside() {
         std::memset(moved[2].as<char>(), 0, moved[2].size());
         const Buffer others[] = {Buffer(all.size()), Buffer(all.size()), Buffer(all.size())};
         for (const Buffer& part : others) std::memset(part.as<char>(), 0, part.size());
-        const textrnn::Moved parts[] = {
+        const textrnn::ParameterState parts[] = {
             {moved[0].as<float>(), moved[1].as<float>(), moved[2].as<float>(), gradient.as<float>(), rows, 3, 7, D, 0.99},
             {others[0].as<float>(), others[1].as<float>(), others[2].as<float>(), all.as<float>(), nullptr, 40000 + D, 0, 1, 1.0}};
         double squares = -1;
@@ -378,11 +353,11 @@ int64_t check_beside() {
           const Buffer dropped(41 * D * wide), n(41 * D * wide), mean_of(41 * 4), rstd(41 * 4), dn(41 * D * wide);
           std::memset(dn.as<char>(), 0x3c, dn.size());
           const Buffer back(x.size()), dgain(D * 4), dbias(D * 4);
-          const textrnn::Normed normed = {x.as<void>(), dropped.as<void>(), n.as<void>(), weight.as<float>(), mean.as<float>(),
+          const textrnn::LayerNormArgs normed = {x.as<void>(), dropped.as<void>(), n.as<void>(), weight.as<float>(), mean.as<float>(),
                                           mean_of.as<float>(), rstd.as<float>(), dn.as<void>(),
                                           dn.as<void>(), back.as<void>(), 41, D, element, wide, 99, 0.7, 1e-5};
-          EXPECT(textrnn_normalise(&normed, threads) == 0, "normalise");
-          EXPECT(textrnn_normalise_back(&normed, dgain.as<float>(), dbias.as<float>(), threads) == 0, "normalise_back");
+          EXPECT(textrnn_layer_norm(&normed, threads) == 0, "normalise");
+          EXPECT(textrnn_layer_norm_back(&normed, dgain.as<float>(), dbias.as<float>(), threads) == 0, "normalise_back");
           EXPECT(!has_nan(n, wide) && !has_nan(back, element) && !has_nan(dgain, 4), "normalise: something was not written");
           more += bits_of(dropped) + bits_of(n) + bits_of(back) + bits_of(dgain) + bits_of(dbias);
         }
@@ -415,7 +390,7 @@ int64_t check_beside() {
       EXPECT(textrnn_pool_rows(element, x.as<void>(), empty, 41, 2, D, nullptr, nullptr, nullptr, 1) == 2, "an empty one");
       EXPECT(textrnn_attend(x.as<float>(), nullptr, empty, 41, 2, D, nullptr, nullptr, 1) == 2, "an empty one to attend to");
       EXPECT(textrnn_add_rows(nullptr, far, 1, 7, D, nullptr, 1) == 2, "a place that is not there");
-      const textrnn::Moved past = {nullptr, nullptr, nullptr, nullptr, far, 1, 7, D, 1.0};
+      const textrnn::ParameterState past = {nullptr, nullptr, nullptr, nullptr, far, 1, 7, D, 1.0};
       EXPECT(textrnn_adamw(&past, 1, &rates, 1) == 2, "a row that is not there");
       calls += 3;
     }
@@ -437,7 +412,7 @@ int64_t check_rnn() {
           const Buffer gates = draw(N * K * G * D, 4), bias = draw(K * G * D, 4), weight = draw(K * G * D * D, 4);
           const Buffer rows(N * 4);
           for (int64_t i = 0; i < N; ++i) rows.as<int32_t>()[i] = int32_t(i);
-          textrnn::Recurrent p{N, B, K, G, D, N, offsets.as<int64_t>(), gates.as<float>(), nullptr, weight.as<float>(),
+          textrnn::RnnArgs p{N, B, K, G, D, N, offsets.as<int64_t>(), gates.as<float>(), nullptr, weight.as<float>(),
                                bias.as<float>(), nullptr};
           const std::string where = "rnn: G " + std::to_string(G) + ", D " + std::to_string(D);
           std::string before;
@@ -523,9 +498,9 @@ int64_t check_ngrams() {
 }
 
 int64_t check_refusals() {
-  const Inputs inputs({4, 1, 4, 7, {2, 1}, 0});
+  const Inputs inputs({4, 1, 4, 7, {2, 1}, false});
   const Outputs outputs(inputs, true);
-  textrnn::Problem p = inputs.problem();
+  textrnn::SruArgs p = inputs.problem();
   outputs.put_into(p);
   int64_t calls = 0;
   for (const std::vector<int64_t>& wrong : {std::vector<int64_t>{0, 2, 4}, {1, 2, 3}, {0, 4, 3}, {0, -1, 3}}) {
@@ -541,7 +516,7 @@ int64_t check_refusals() {
 // Several threads call at once: one has the pool, the others do without.
 int64_t check_callers(int level) {
   EXPECT(textrnn_use_level(level) == 0, "use_level");
-  const Inputs inputs({4, 2, 3, 100, {40, 0, 129, 7, 140}, kAll});
+  const Inputs inputs({4, 2, 3, 100, {40, 0, 129, 7, 140}, true});
   const std::string alone = compute(inputs, 1);
   std::vector<std::thread> callers;
   for (int i = 0; i < 4; ++i)
@@ -558,7 +533,7 @@ int64_t check_callers(int level) {
 // A child process has none of the pool's threads.
 int64_t check_fork() {
 #if !defined(WITHOUT_FORK)  // the thread sanitizer does not follow the threads of a child
-  const Inputs inputs({2, 2, 4, 100, {40, 0, 129, 7, 140}, kAll});
+  const Inputs inputs({2, 2, 4, 100, {40, 0, 129, 7, 140}, true});
   const std::string before = compute(inputs, 4);
   const pid_t child = fork();
   if (child == 0) {
@@ -580,11 +555,11 @@ int main() {
   alarm(kSeconds);
   EXPECT(textrnn_interface() == textrnn::kInterface, "interface");
   EXPECT(textrnn_pool() == std::string("own"), "an OpenMP runtime is here");
-  EXPECT(textrnn_use_level(-1) == 1 && textrnn_use_level(99) == 1 && !textrnn_level(-1), "levels that are not there");
+  EXPECT(textrnn_use_level(-1) == 2 && textrnn_use_level(99) == 2 && !textrnn_level(-1), "levels that are not there");
   std::string levels;
   int64_t calls = 0;
   for (int level = 0; const char* name = textrnn_level(level); ++level) {
-    calls += check_callers(level) + check_shapes() + check_sigmoid() + check_beside() + check_rnn();
+    calls += check_callers(level) + check_shapes() + check_nn() + check_rnn();
     levels += std::string(" ") + name;
   }
   calls += check_products() + check_packed_products() + check_ngrams() + check_refusals() + check_fork();

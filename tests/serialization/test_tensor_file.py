@@ -1,4 +1,4 @@
-"""The safetensors format: what others read and write, views of the file, and no damaged or hostile file accepted."""
+"""Safetensors files: compatible with the safetensors package, read as views, and refused if damaged or hostile."""
 
 from __future__ import annotations
 
@@ -49,54 +49,54 @@ def find_owner(array: Any) -> Any:
     return array.obj if isinstance(array, memoryview) else array
 
 
-def test_it_writes_the_bytes_that_safetensors_writes() -> None:
+def test_the_bytes_are_those_of_the_safetensors_package() -> None:
     assert format_tensors(TENSORS, TEXTS) == save(TENSORS, TEXTS)
     assert format_tensors(dict(reversed(TENSORS.items())), TEXTS) == save(TENSORS, TEXTS)
 
 
-def test_what_is_written_comes_back() -> None:
+def test_written_tensors_are_read_back() -> None:
     content = format_tensors(TENSORS, TEXTS)
     assert read_text(read_header(content), "key") == TEXTS["key"]
-    for found in (read(content), load(content)):
-        assert found.keys() == TENSORS.keys()
+    for tensors in (read(content), load(content)):
+        assert tensors.keys() == TENSORS.keys()
         for name, array in TENSORS.items():
-            assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape)
-            assert found[name].tobytes() == array.tobytes()
+            assert (tensors[name].dtype, tensors[name].shape) == (array.dtype, array.shape)
+            assert tensors[name].tobytes() == array.tobytes()
 
 
-def test_strides_do_not_matter() -> None:
+def test_memory_layout_does_not_matter() -> None:
     turned = {"b": np.asfortranarray(TENSORS["b"]), "half": np.repeat(TENSORS["keys"], 2)[::2]}
     plain = {"b": TENSORS["b"], "half": TENSORS["keys"]}
     assert format_tensors(turned, {}) == format_tensors(plain, {})
 
 
-def test_bfloat16_is_that_of_others() -> None:
+def test_bfloat16_is_compatible_with_torch() -> None:
     array = np.array([0x3FC0, 0xFF80], "<u2").view(BFLOAT16)
     content = format_tensors({"x": array, "b": TENSORS["b"]}, {})
     assert load_torch(content)["x"].tolist() == [1.5, -float("inf")]
     assert load_torch(content)["x"].dtype == torch.bfloat16
-    found = read(content)["x"]
-    assert (found.dtype, found.tobytes()) == (BFLOAT16, array.tobytes())
+    tensors = read(content)["x"]
+    assert (tensors.dtype, tensors.tobytes()) == (BFLOAT16, array.tobytes())
 
 
 def test_tensors_are_read_only_views_of_the_mapped_file(tmp_path: Path) -> None:
     path = tmp_path / "tensors"
     path.write_bytes(format_tensors(TENSORS, TEXTS))
     content = map_file(path)
-    found = read_tensors(content, read_header(content))
+    tensors = read_tensors(content, read_header(content))
     assert isinstance(content, mmap.mmap)
-    for name, array in found.items():
+    for name, array in tensors.items():
         assert find_owner(array) is content, name
         assert array.flags.aligned
         assert not array.flags.writeable
         with pytest.raises(ValueError, match="read-only"):
             array[...] = 0
-    path.unlink()  # its memory stays
+    path.unlink()  # the mapping stays
     del content
-    assert found["b"].tolist() == TENSORS["b"].tolist()
+    assert tensors["b"].tolist() == TENSORS["b"].tolist()
 
 
-def test_another_file_that_takes_the_name_changes_nothing(tmp_path: Path) -> None:
+def test_replacing_the_file_leaves_the_views_unchanged(tmp_path: Path) -> None:
     path, other = tmp_path / "tensors", tmp_path / "other"
     path.write_bytes(format_tensors({"x": np.zeros(5000, np.float32)}, {}))
     other.write_bytes(format_tensors({"x": np.ones(5000, np.float32)}, {}))
@@ -107,16 +107,16 @@ def test_another_file_that_takes_the_name_changes_nothing(tmp_path: Path) -> Non
     assert read(path.read_bytes())["x"].all()
 
 
-def test_what_lies_at_an_odd_place_is_aligned() -> None:
+def test_misaligned_tensors_are_copied() -> None:
     for shift in range(1, 8):
         head = json.dumps({"x": entry()}).encode() + b" " * shift
-        found = read(make(head, np.arange(4, dtype="<f4").tobytes()))["x"]
-        assert found.tolist() == [[0, 1], [2, 3]]
-        assert found.flags.aligned
-        assert not found.flags.writeable
+        tensors = read(make(head, np.arange(4, dtype="<f4").tobytes()))["x"]
+        assert tensors.tolist() == [[0, 1], [2, 3]]
+        assert tensors.flags.aligned
+        assert not tensors.flags.writeable
 
 
-def test_an_empty_file_is_none(tmp_path: Path) -> None:
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").write_bytes(b"")
     assert map_file(tmp_path / "empty") == b""
     with pytest.raises(ValueError, match="cut short"):
@@ -126,19 +126,19 @@ def test_an_empty_file_is_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "head", [b"", b"{", b"[]", b"1", b"null", b"\xff\xfe", b'{"x": 1}x', b"[" * 100_000, b'{"a":' * 100_000]
 )
-def test_a_header_that_is_no_object_is_refused(head: bytes) -> None:
+def test_a_header_that_is_not_an_object_is_refused(head: bytes) -> None:
     with pytest.raises((ValueError, RecursionError)):
         read_header(make(head))
 
 
 @pytest.mark.parametrize("size", [2**64 - 1, 2**63, 2**32, 1000])
-def test_a_header_that_would_be_larger_than_the_file_is_refused(size: int) -> None:
+def test_a_header_larger_than_the_file_is_refused(size: int) -> None:
     with pytest.raises(ValueError, match="cut short"):
         read_header(size.to_bytes(8, "little") + b"{}" + bytes(16))
 
 
 @pytest.mark.parametrize("texts", [None, [], "key", {}, {"key": 1}, {"key": None}, {"other": "x"}])
-def test_a_text_that_is_not_there_is_told(texts: Any) -> None:
+def test_a_missing_text_is_reported(texts: Any) -> None:
     with pytest.raises(ValueError, match="no text 'key'"):
         read_text({"__metadata__": texts}, "key")
 
@@ -161,7 +161,7 @@ LARGE = 2**62
         {"x": entry(), "y": entry()},  # the same bytes twice
         {"x": entry(), "y": entry(shape=[2], data_offsets=[8, 16])},
         {"x": entry(shape=[3], data_offsets=[0, 12]), "y": entry(shape=[2], data_offsets=[8, 16])},
-        {"x": entry(shape=[2], data_offsets=[0, 8])},  # bytes that are in none
+        {"x": entry(shape=[2], data_offsets=[0, 8])},  # bytes of no tensor
         {"x": entry(shape=[2], data_offsets=[8, 16])},
         {"x": entry(shape=[1], data_offsets=[0, 4]), "y": entry(shape=[2], data_offsets=[8, 16])},
         {},
@@ -174,7 +174,7 @@ def test_tensors_that_do_not_fit_the_file_are_refused(entries: Any) -> None:
         read_tensors(content, read_header(content))
 
 
-def test_tensors_without_bytes_may_stand_anywhere_between_others() -> None:
+def test_empty_tensors_may_lie_between_others() -> None:
     none = entry(shape=[0, 3], data_offsets=[8, 8])
     parts = {"x": entry(shape=[2], data_offsets=[0, 8]), "y": entry(shape=[2], data_offsets=[8, 16])}
     assert read(make({**parts, "none": none, "more": none}))["none"].shape == (0, 3)
@@ -187,7 +187,7 @@ def test_no_changed_byte_of_a_header_reads_outside_the_file() -> None:
         for value in b'\x000"9[{}-e ':
             changed = content[:place] + bytes([value]) + content[place + 1 :]
             try:
-                found = read(changed)
+                tensors = read(changed)
             except (ValueError, RecursionError):
                 continue
-            assert sum(array.nbytes for array in found.values()) <= len(content)
+            assert sum(array.nbytes for array in tensors.values()) <= len(content)

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 from sklearn.utils.class_weight import compute_class_weight
+from torch.nn import functional
 
 from samples import make_config
+from textrnn.data.labels import MultiLabelSet
 from textrnn.errors import ConfigError
-from textrnn.training.loss import TextLoss
+from textrnn.training.loss import TextLoss, make_targets, sum_losses
 
 LABELS, COUNTS = ("a", "b", "c"), [5, 3, 2]
 CLASSES = torch.tensor([0, 2, 1, -1, 0])
@@ -95,7 +97,7 @@ def draw_pair(C: int) -> tuple[torch.Tensor, torch.Tensor]:
 def test_two_draws_are_apart_by_the_mean_of_both_divergences(C: int) -> None:
     first, second = draw_pair(C)
     loss = TextLoss(make_config().train, labels="abcdefg"[:C], counts=[1] * C)
-    found = loss.compare(first, second, CLASSES.clamp(max=C - 1))  # the fourth text does not count
+    found = loss.divergence(first, second, CLASSES.clamp(max=C - 1))  # the fourth text does not count
     wanted = 0.0
     for row, (one, other) in enumerate(zip(first.tolist(), second.tolist(), strict=True)):
         if row != 3:
@@ -103,7 +105,7 @@ def test_two_draws_are_apart_by_the_mean_of_both_divergences(C: int) -> None:
             wanted += (diverge(p, q) + diverge(q, p)) / 2
     assert wanted > 0.1
     assert float(found) == pytest.approx(wanted, rel=1e-5)
-    assert float(loss.compare(second, first, CLASSES.clamp(max=C - 1))) == float(found)
+    assert float(loss.divergence(second, first, CLASSES.clamp(max=C - 1))) == float(found)
 
 
 def test_two_draws_of_several_labels_are_apart_by_each_label() -> None:
@@ -117,8 +119,8 @@ def test_two_draws_of_several_labels_are_apart_by_each_label() -> None:
                 p, q = softmax([a, 0.0]), softmax([b, 0.0])
                 wanted += (diverge(p, q) + diverge(q, p)) / 2
     assert wanted > 1
-    assert float(loss.compare(first, second, targets)) == pytest.approx(wanted, rel=1e-5)
-    assert float(loss.compare(second, first, targets)) == float(loss.compare(first, second, targets))
+    assert float(loss.divergence(first, second, targets)) == pytest.approx(wanted, rel=1e-5)
+    assert float(loss.divergence(second, first, targets)) == float(loss.divergence(first, second, targets))
 
 
 @pytest.mark.parametrize("several", [False, True])
@@ -127,17 +129,56 @@ def test_how_far_two_draws_are_apart_is_finite_and_not_below_zero(several: bool)
     loss = TextLoss(make_config().train, labels=LABELS, counts=COUNTS, texts=3 if several else None)
     first = torch.tensor([[3e4, 0, -3e4], [1e-30, 0, 0], [5.0, -5, 1]], requires_grad=True)
     second = torch.tensor([[-3e4, 0, 3e4], [-1e-30, 0, 0], [5.0, -5, 1]])
-    apart = loss.compare(first, second, targets)
+    apart = loss.divergence(first, second, targets)
     apart.backward()
     assert apart.item() == pytest.approx(6e4, rel=1e-5)
     assert first.grad is not None
     assert torch.isfinite(first.grad).all()
     assert not first.grad[2].any()  # both are the same there
-    assert float(loss.compare(second, second, targets)) == 0
+    assert float(loss.divergence(second, second, targets)) == 0
 
 
 @pytest.mark.parametrize("several", [False, True])
 def test_only_texts_that_count_have_two_draws(several: bool) -> None:
     targets = torch.full((5, 3), -1.0) if several else torch.full((5,), -1)
     loss = TextLoss(make_config().train, labels=LABELS, counts=COUNTS, texts=20 if several else None)
-    assert float(loss.compare(*draw_pair(3), targets)) == 0
+    assert float(loss.divergence(*draw_pair(3), targets)) == 0
+
+
+SETS = MultiLabelSet.of([(), (0, 2), (1, 3)], 4)  # the model does not know the last label
+
+
+def test_single_label_targets_are_the_classes() -> None:
+    classes = np.array([1, -1, 0])
+    assert make_targets(classes, None, 3) is classes
+
+
+def test_multi_label_targets_are_a_multi_hot_matrix() -> None:
+    found = make_targets(np.array([1, -1, 0, 2]), SETS, 3)
+    assert found.dtype == np.float32
+    assert found.tolist() == [[1, 0, 1], [-1, -1, -1], [0, 0, 0], [0, 1, 0]]
+
+
+def test_the_multi_label_loss_is_the_likelihood_of_the_whole_set() -> None:
+    torch.manual_seed(1)
+    logits = torch.randn(3, 3, dtype=torch.float64) * 3
+    p = logits.sigmoid()
+    wanted = -(p[0, 0] * (1 - p[0, 1]) * p[0, 2] * (1 - p[1]).prod()).log()
+    targets = torch.from_numpy(make_targets(np.array([1, 0, -1]), SETS, 3))
+    assert float(sum_losses(logits, targets)) == pytest.approx(float(wanted))
+
+
+def test_unknown_labels_give_no_loss_and_no_gradient() -> None:
+    for targets in (np.array([-1]), make_targets(np.array([-1]), SETS, 3)):
+        logits = torch.randn(1, 3, requires_grad=True)
+        loss = sum_losses(logits, torch.from_numpy(targets))
+        loss.backward()
+        assert loss == 0
+        assert logits.grad is not None
+        assert not logits.grad.any()
+
+
+def test_the_single_label_loss_is_cross_entropy() -> None:
+    logits, classes = torch.randn(4, 3), torch.tensor([0, 2, -1, 1])
+    wanted = functional.cross_entropy(logits[[0, 1, 3]], classes[[0, 1, 3]], reduction="sum")
+    torch.testing.assert_close(sum_losses(logits, classes), wanted)

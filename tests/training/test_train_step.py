@@ -132,7 +132,7 @@ def test_r_drop_is_the_mean_of_two_draws_and_how_far_they_are_apart(targets: tor
     first, second = logits[:3], logits[3:]
     assert ((first - second).abs().amax(dim=1) > 1e-3).all()  # other values are dropped
     mean = (draws.text_loss(first, targets) + draws.text_loss(second, targets)) / 2
-    apart = draws.text_loss.compare(first, second, targets)
+    apart = draws.text_loss.divergence(first, second, targets)
     assert apart.item() > 0
     torch.testing.assert_close(loss, mean + 3.0 * apart / 2)
     weaker = Draws(targets, dropout=0.5, r_drop=1.0, train__label_smoothing=0.1).run()  # the same draws
@@ -156,13 +156,13 @@ def test_a_stronger_r_drop_brings_two_draws_together(targets: torch.Tensor) -> N
     """Its gradient is that of the distance: a step along it makes the same two draws less far apart."""
     draws = Draws(targets, dropout=0.5, r_drop=2.0)
     strong = draws.gradients()
-    apart = draws.text_loss.compare(*draws.logits[-1].chunk(2), targets)
+    apart = draws.text_loss.divergence(*draws.logits[-1].chunk(2), targets)
     weak = Draws(targets, dropout=0.5, r_drop=1.0).gradients()
     with torch.no_grad():
         for value, more, less in zip(draws.model.parameters(), strong, weak, strict=True):
             value.sub_(0.01 * (more - less))
     draws.run()
-    assert draws.text_loss.compare(*draws.logits[-1].chunk(2), targets).item() < apart.item()
+    assert draws.text_loss.divergence(*draws.logits[-1].chunk(2), targets).item() < apart.item()
 
 
 def make_larger_batch(texts: int) -> PackedBatch:

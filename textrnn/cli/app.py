@@ -1,4 +1,4 @@
-"""The commands wired together, and the one place where errors become messages and exit codes."""
+"""Wiring of the commands, and the one place that turns errors into messages and exit codes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from textrnn.cli.commands import (
     tune,
 )
 from textrnn.cli.commands.filter import filter_command
-from textrnn.cli.terminal import die_on_broken_pipe, flush_stdout, replace_closed_stderr, say, write_data
+from textrnn.cli.terminal import exit_on_broken_pipe, flush_stdout, print_message, replace_closed_stderr, write_data
 from textrnn.errors import BackendError, ConfigError, StoppedError, TextrnnError
 
 EXIT_DATA, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
@@ -66,37 +66,39 @@ def root(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="On an error, print the traceback; goes anywhere.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Print the traceback of an error; allowed anywhere in the command.")
+    ] = False,
 ) -> None:
-    """Text classification with SRU, GRU and LSTM networks: train, evaluate, predict in a pipe.
+    """Classify text with SRU, GRU and LSTM networks.
 
     \b
-      textrnn demo                                  the whole job on the demo data
-      textrnn spm-train --input corpus.txt          train a tokenizer
-      textrnn train --cell sru --train train.tsv    train a classifier
-      textrnn tune config.yaml --trials 30          search for better settings
-      textrnn evaluate test.tsv                     score the latest model
-      textrnn optimize -o small valid.tsv           make it smaller
-      zcat crawl.txt.gz | textrnn predict           label lines
-      textrnn filter --label refund < mails.txt     print the lines with a label
+      textrnn demo                                try everything on demo data
+      textrnn spm-train --input corpus.txt        train a tokenizer
+      textrnn train --train train.tsv             train a classifier
+      textrnn tune config.yaml --trials 30        search for better settings
+      textrnn evaluate test.tsv                   evaluate the latest model
+      textrnn optimize -o small valid.tsv         make it smaller
+      zcat crawl.txt.gz | textrnn predict         label each line
+      textrnn filter --label refund < mails.txt   print the lines with a label
 
-    Exit status: 0 done, 1 a fault in data or model, 2 a fault in the command or config, 130 interrupted.
+    Exit status: 0 success, 1 error in data or model, 2 error in command or config, 130 interrupted.
     """
-    del version, debug  # --version has printed and left; main() reads --debug
+    del version, debug  # handled by _show_version and main()
     if context.invoked_subcommand is None:
         print(context.get_help(), file=sys.stderr)
         raise typer.Exit(EXIT_USAGE)
 
 
 def main() -> None:
-    """Run the command line; errors become one line on stderr and an exit code."""
+    """Run the command line; print an error as one line on stderr, and exit with its code."""
     replace_closed_stderr()
-    die_on_broken_pipe()
+    exit_on_broken_pipe()
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
     status = _run([argument for argument in arguments if argument != "--debug"], debug=debug)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C from now on would show what is being closed
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback if Ctrl-C comes during shutdown
     sys.exit(status)
 
 
@@ -106,14 +108,14 @@ def _run(arguments: list[str], *, debug: bool) -> int:
         flush_stdout()
         status = result if isinstance(result, int) else 0
     except KeyboardInterrupt:
-        say("interrupted")
+        print_message("interrupted")
         status = EXIT_INTERRUPTED
-    except Exception as error:  # the boundary: whatever it is, it ends in a message
+    except Exception as error:  # the outermost boundary
         if debug:
             traceback.print_exc()
         messages, status = _explain(error)
         for message in messages:
-            say(message)
+            print_message(message)
     return status
 
 
@@ -122,11 +124,9 @@ def _explain(error: Exception) -> tuple[list[str], int]:
         return error.faults, EXIT_USAGE
     if isinstance(error, StoppedError):
         return [str(error)], 128 + error.number
-    if isinstance(error, BackendError):
-        return [str(error)], EXIT_USAGE
     if isinstance(error, TextrnnError):
-        return [str(error)], EXIT_DATA
-    if hasattr(error, "format_message"):  # a fault in the command line, found by Typer
+        return [str(error)], EXIT_USAGE if isinstance(error, BackendError) else EXIT_DATA
+    if hasattr(error, "format_message"):  # a usage error of Typer
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "textrnn"
         message = " ".join(error.format_message().split()).rstrip(".")
@@ -135,4 +135,6 @@ def _explain(error: Exception) -> tuple[list[str], int]:
         return [f"{error.filename or 'input or output'}: {error.strerror or error}"], EXIT_DATA
     if isinstance(error, MemoryError):
         return ["out of memory"], EXIT_DATA
-    return [f"internal error: {type(error).__name__}: {error}; run again with --debug and report it"], EXIT_DATA
+    return [
+        f"internal error: {type(error).__name__}: {error}; run again with --debug, and report the traceback"
+    ], EXIT_DATA

@@ -1,4 +1,4 @@
-"""Several runs from one config: what ``train --kfold`` and ``train --seeds`` say at their end."""
+"""Cross-validation and seed runs: ``train --kfold`` and ``train --seeds``."""
 
 from __future__ import annotations
 
@@ -7,55 +7,55 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from textrnn.cli.terminal import say, write_data
+from textrnn.cli.terminal import print_message, write_data
 from textrnn.cli.training_process import prepare_torch, training_process
 from textrnn.config import Config, Override
 from textrnn.errors import ConfigError
 
 if TYPE_CHECKING:
     from textrnn.experiments.results import Summary
-    from textrnn.experiments.variations import Study
+    from textrnn.experiments.variations import Experiment
 
 
 def override_fold(kfold: int | None, seeds: int | None) -> list[Override]:
-    """Return what ``--kfold`` sets in the config.
+    """Return the config override of ``--kfold``.
 
     Raises:
-        ConfigError: it is given together with ``--seeds``.
+        ConfigError: ``--seeds`` is given too.
     """
     if kfold is not None and seeds is not None:
-        raise ConfigError("--kfold and --seeds: give one of them")
+        raise ConfigError("--kfold and --seeds: give only one of them")
     return [] if kfold is None else [Override("data.fold", f"1/{kfold}", f"--kfold {kfold}")]
 
 
-def make_study(config: Config, kfold: int | None, seeds: int | None) -> Study | None:
-    """Return the study that the flags ask for; None where they ask for a single run. Loads torch."""
+def make_experiment(config: Config, kfold: int | None, seeds: int | None) -> Experiment | None:
+    """Return the experiment that the flags ask for, or None for a single run. Loads torch for an experiment."""
     if kfold is None and seeds is None:
         return None
     prepare_torch(config.train.device)
 
-    from textrnn.experiments.variations import Study
+    from textrnn.experiments.variations import CrossValidation, SeedRuns
 
     command = shlex.join(["textrnn", *sys.argv[1:]])
-    return Study("fold", kfold, config, command) if kfold is not None else Study("seed", seeds or 1, config, command)
+    return CrossValidation(config, kfold, command) if kfold is not None else SeedRuns(config, seeds or 1, command)
 
 
-def train_study(study: Study, out: Path | None, **options: Any) -> None:
-    """Run ``study`` into ``out`` or the folder that is named after the data, and say what came of it."""
-    with training_process(study.config.train.device) as reporter:
-        from textrnn.experiments.runs import run_study
+def train_experiment(experiment: Experiment, out: Path | None, **options: Any) -> None:
+    """Run ``experiment`` into ``out``, by default a folder named after the data, and report the scores."""
+    with training_process(experiment.config.train.device) as reporter:
+        from textrnn.experiments.runs import run_experiment
 
-        folder = out if out is not None else study.default_folder()
-        summary = run_study(study, folder, reporter=reporter, **options)
+        folder = out if out is not None else experiment.default_folder()
+        summary = run_experiment(experiment, folder, reporter=reporter, **options)
     _report(summary, folder)
 
 
-def resume_study(folder: Path, wanted: Study | None = None) -> None:
-    """Go on with the study in ``folder``, and say what came of it."""
+def resume_experiment(folder: Path, expected: Experiment | None = None) -> None:
+    """Resume the experiment in ``folder``, and report the scores."""
     with training_process("auto") as reporter:
         from textrnn.experiments import runs
 
-        summary = runs.resume_study(folder, wanted=wanted, reporter=reporter)
+        summary = runs.resume_experiment(folder, expected=expected, reporter=reporter)
     _report(summary, folder)
 
 
@@ -65,12 +65,14 @@ def _report(summary: Summary, folder: Path) -> None:
 
     for part, spreads in (("valid", summary.valid), ("test", summary.test)):
         if spreads is not None:
-            # of one label a text, micro F1 is another word for accuracy
-            told = [name for name in spreads if name != "micro_f1" or spreads[name] != spreads["accuracy"]]
-            shown = ", ".join(format_score(metric, spreads[metric].mean, spreads[metric].deviation) for metric in told)
-            say(f"mean ± deviation of {len(summary.runs)} {summary.kind}s on {part}: {shown}")
+            scores = [
+                format_score(metric, spread.mean, spread.deviation)
+                for metric, spread in spreads.items()
+                if metric != "micro_f1" or spread != spreads["accuracy"]  # equal for single-label models
+            ]
+            print_message(f"mean ± deviation of {len(summary.runs)} {summary.kind}s on {part}: {', '.join(scores)}")
     best = summary.runs[summary.best]
-    say(
+    print_message(
         f"best: {summary.best}, {format_score(summary.metric, best.valid[summary.metric])} on valid; all figures are "
         f"in {folder / SUMMARY_NAME}; label lines with: textrnn predict -m {folder / summary.best}"
     )

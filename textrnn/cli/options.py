@@ -1,103 +1,118 @@
-"""The options that say which model a command works with, how it computes, and when it gives a label."""
+"""Options and arguments that several commands share."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from textrnn.cli.terminal import say
+from textrnn.config import DataConfig, Override, load_config, parse_overrides
 from textrnn.errors import ConfigError
-from textrnn.inference import Precision
-from textrnn.serialization.latest_run import find_latest
+from textrnn.inference import RecordFormat
 
-if TYPE_CHECKING:
-    from textrnn.inference.engine import Engine
+PrecisionName = Literal["fp32", "bf16", "int8", "float32"]  # float32: an earlier name of fp32
 
+FilesArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="FILE", help="Text files, plain or compressed.  [default: - (stdin)]")
+]
 ModelOption = Annotated[
     Path | None,
-    typer.Option(
-        "--model", "-m", metavar="RUN|FILE", help="A run folder or a model file; default: the latest run here."
-    ),
+    typer.Option("--model", "-m", metavar="RUN|FILE", help="A run folder or model file.  [default: the latest run]"),
 ]
 ThresholdOption = Annotated[
     float | None,
     typer.Option(
-        "--threshold",
         min=0.0,
         max=1.0,
         metavar="P",
-        help="Several labels a text: give those of probability P and more.  [default: a threshold for each, as tuned]",
+        help="Multi-label models: assign labels with probability P or more.  [default: tuned for each label]",
     ),
 ]
-
-
 PrecisionOption = Annotated[
-    Precision,
+    PrecisionName,
     typer.Option(
-        "--precision", help="Of the products with weights: bf16 and int8 are faster, where the processor has them."
+        metavar="fp32|bf16|int8",
+        help="Precision of matrix products; bf16 and int8 are faster on CPUs that support them.",
     ),
 ]
 DeviceOption = Annotated[
     str,
+    typer.Option(metavar="DEVICE", help="cpu, auto, cuda, cuda:N or mps; all but cpu load torch, which takes seconds."),
+]
+FieldOption = Annotated[
+    str | None,
     typer.Option(
-        "--device",
-        metavar="DEVICE",
-        help="cpu, or by torch, which takes seconds to load: auto, cuda, cuda:N, mps.",
+        "--field",
+        "-f",
+        metavar="N|NAME",
+        help="Read tables (TSV, CSV, JSON Lines); the text is in column N (from 1, no header) or in the column or key "
+        "NAME.  [default: each line is a text]",
     ),
 ]
+InputFormatOption = Annotated[
+    RecordFormat | None,
+    typer.Option(help="With --field: the table format.  [default: detected from the file name or first line]"),
+]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write to FILE once everything succeeded; .gz, .xz and .zst compress.  [default: stdout]",
+    ),
+]
+JobsOption = Annotated[
+    int | None,
+    typer.Option("--jobs", "-j", min=1, metavar="N", help="CPU cores to use.  [default: OMP_NUM_THREADS, or all]"),
+]
+LabelledArgument = Annotated[
+    str, typer.Argument(metavar="DATA", help="Labelled text in any format that train reads; - is stdin.")
+]
+DataSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="data.KEY=VALUE",
+        help="File format of DATA: data.format, data.label, data.text, data.label_separator.",
+    ),
+]
+ConfigSettings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="path.to.key=value", help="Any config key, as in --set model.pooling=max."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print everything as one JSON object.")]
+
+_FORMAT_KEYS = ("data.format", "data.label", "data.text", "data.label_separator")
 
 
-def choose_model(model: Path | None) -> Path:
-    """Return the path that ``-m`` named, or else the latest run of this folder; raises ModelError without one."""
-    return model if model is not None else find_latest()
+def parse_data_settings(settings: list[str] | None, *, command: str) -> list[Override]:
+    """Parse ``--set`` options that describe the format of labelled text.
 
-
-def load_engine(model: Path | None, *, precision: Precision = "float32", device: str = "cpu") -> Engine:
-    """Load the model that ``-m`` named, or the latest of this folder.
+    The config of the model does not count here: its training set may have had another format.
 
     Raises:
-        ConfigError: a precision for another device than the CPU.
-        ModelError: there is no model, or it cannot be used.
-        BackendError: the device or the precision is not there.
+        ConfigError: another key is set.
     """
-    from textrnn.inference.engine import Engine
-    from textrnn.native.malloc import keep_freed_memory
-
-    keep_freed_memory()
-    path = choose_model(model)
-    if device == "auto":
-        device = choose_device()
-    if device == "cpu":
-        return Engine.load(path, precision=precision)
-    if precision != "float32":
-        raise ConfigError(f"--precision {precision}: for the CPU; leave it out with --device {device}")
-    from textrnn.cli.training_process import prepare_torch
-    from textrnn.serialization.model_file import load_model
-
-    saved = load_model(path)
-    prepare_torch(device)
-
-    from textrnn.models.torch_network import TorchNetwork
-
-    return Engine(saved, TorchNetwork(saved, device))
+    overrides = parse_overrides(settings or ())
+    if wrong := [o for o in overrides if o.key not in _FORMAT_KEYS]:
+        allowed = f"{', '.join(_FORMAT_KEYS[:-1])} and {_FORMAT_KEYS[-1]}"
+        raise ConfigError([f"{o.origin}: {command} takes {allowed}" for o in wrong])
+    return overrides
 
 
-def choose_device() -> str:
-    """Return ``cuda`` where torch finds such a device, else ``cpu``, and say which on stderr."""
-    from textrnn.cli.training_process import prepare_torch
+def make_data_config(overrides: list[Override], *, multi_label: bool, separator: str | None) -> DataConfig:
+    """Return the format of labelled text for a model with these label settings.
 
-    prepare_torch("auto")
-
-    from textrnn.ops.device import resolve_device
-
-    found = resolve_device("auto").type
-    say(f"device auto: {found}")
-    return found
-
-
-def check_threshold(engine: Engine, threshold: float | None) -> None:
-    """Raise ConfigError where a threshold is given to a model that gives every text one label."""
-    if threshold is not None and engine.thresholds is None:
-        raise ConfigError(f"--threshold {threshold}: this model gives every text one label; leave it out")
+    Raises:
+        ConfigError: ``overrides`` set a label separator for a single-label model.
+    """
+    if not multi_label:
+        if wrong := [o for o in overrides if o.key == "data.label_separator"]:
+            raise ConfigError([f"{o.origin}: the model is single-label; leave it out" for o in wrong])
+        return load_config(overrides=overrides).data
+    model_settings = {"data.multi_label": True, "data.label_separator": separator}
+    return load_config(
+        overrides=[*(Override(key, value, key) for key, value in model_settings.items()), *overrides]
+    ).data

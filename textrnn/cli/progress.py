@@ -1,4 +1,4 @@
-"""Showing a training run: live on a terminal, plain lines elsewhere."""
+"""Progress of training and prediction: bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    ProgressColumn,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
 
-from textrnn.cli.terminal import say
+from textrnn.cli.terminal import print_message
 from textrnn.reporter import EpochRecord, Plan, Reporter
 
-METRIC_NAMES = {
+_METRIC_NAMES = {
     "accuracy": "accuracy",
     "micro_f1": "micro F1",
     "macro_f1": "macro F1",
     "weighted_f1": "weighted F1",
-    "loss": "loss",
 }
-_STEPS_PER_SECOND = 10  # that are shown
+_UPDATES_PER_SECOND = 10
 
 
 class PlainReporter(Reporter):
-    """One line for each note and each epoch."""
+    """Prints one line for each note and each epoch."""
 
     def __init__(self) -> None:
         self._plan = Plan(0, 0, "accuracy")
 
     def note(self, message: str) -> None:
         """Print the note."""
-        say(message)
+        print_message(message)
 
     def begin(self, plan: Plan) -> None:
-        """Remember the plan."""
+        """Keep the plan."""
         self._plan = plan
 
     def end_epoch(self, record: EpochRecord) -> None:
@@ -51,78 +51,44 @@ class PlainReporter(Reporter):
 
 
 class LiveReporter(PlainReporter):
-    """The same lines above a bar with loss, best metric, speed and time left."""
+    """Prints the same lines above a bar, which shows loss, best metric, speed and time left."""
 
     def __init__(self) -> None:
         super().__init__()
         self._console = Console(stderr=True, highlight=False)
-        self._progress: Progress | None = None
-        self._loading: Progress | None = None
+        self._bar: Progress | None = None
+        self._is_loading = False
         self._task = TaskID(0)
-        self._shown = 0.0
+        self._updated = 0.0
         self._best = ""
-        self._done = 0
+        self._steps = 0
 
     def note(self, message: str) -> None:
         """Print the note above the bar."""
         self._console.print(f"textrnn: {message}", markup=False, soft_wrap=True)
 
     def load(self, what: str, done: int, total: int | None) -> None:
-        """Show how much text was read, on a bar of its own until it is at its end."""
-        now = time.monotonic()
-        if done == total:
-            self._stop_loading()
-            return
-        if self._loading is None:
-            self._loading = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=None),
-                DownloadColumn(),
-                TransferSpeedColumn(),
-                TimeRemainingColumn(),
-                console=self._console,
-                transient=True,
-            )
-            self._task = self._loading.add_task(what, total=total)
-            self._loading.start()
-        elif now - self._shown < 1 / _STEPS_PER_SECOND:
-            return
-        self._shown = now
-        self._loading.update(self._task, completed=done, total=total, description=what)
-
-    def _stop_loading(self) -> None:
-        if self._loading is not None:
-            self._loading.stop()
-            self._loading = None
+        """Show the bytes read so far on a bar of their own, until all are read."""
+        if self._is_loading and done == total:
+            self.close()
+        elif done != total:
+            if not self._is_loading:
+                self._start(_make_byte_bar(self._console), what, total=total)
+                self._is_loading = True
+            self._update(completed=done, total=total, description=what)
 
     def begin(self, plan: Plan) -> None:
-        """Start the bar."""
+        """Start the bar of the run."""
         super().begin(plan)
-        self._done, self._best = plan.done, ""
-        self._stop_loading()
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("{task.fields[state]}"),
-            TimeRemainingColumn(),
-            console=self._console,
-            transient=True,
-        )
-        self._task = self._progress.add_task("epoch 1", total=plan.steps, state="")
-        self._progress.start()
+        self._steps, self._best = plan.done, ""
+        columns = TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.fields[state]}")
+        self._start(_make_bar(self._console, *columns), "epoch 1", total=plan.steps)
 
     def step(self, epoch: int, loss: float, tokens_per_second: float) -> None:
-        """Move the bar."""
-        self._done += 1
-        now = time.monotonic()
-        if self._progress is None or now - self._shown < 1 / _STEPS_PER_SECOND:
-            return
-        self._shown = now
+        """Advance the bar."""
+        self._steps += 1
         state = f"loss {loss:.3f}{self._best} {tokens_per_second:,.0f} tokens/s"
-        self._progress.update(
-            self._task, completed=self._done, description=f"epoch {epoch}/{self._plan.epochs}", state=state
-        )
+        self._update(completed=self._steps, description=f"epoch {epoch}/{self._plan.epochs}", state=state)
 
     def end_epoch(self, record: EpochRecord) -> None:
         """Print the epoch's line above the bar."""
@@ -131,14 +97,26 @@ class LiveReporter(PlainReporter):
         super().end_epoch(record)
 
     def close(self) -> None:
-        """Take the bar away."""
-        self._stop_loading()
-        if self._progress is not None:
-            self._progress.stop()
+        """Remove the bar."""
+        if self._bar is not None:
+            self._bar.stop()
+        self._bar, self._is_loading = None, False
+
+    def _start(self, bar: Progress, description: str, *, total: int | None) -> None:
+        self.close()
+        self._bar = bar
+        self._task = bar.add_task(description, total=total, state="")
+        bar.start()
+
+    def _update(self, **fields: object) -> None:
+        now = time.monotonic()
+        if self._bar is not None and now - self._updated >= 1 / _UPDATES_PER_SECOND:
+            self._updated = now
+            self._bar.update(self._task, **fields)  # type: ignore[arg-type]
 
 
 def make_reporter() -> Reporter:
-    """Return the reporter that suits stderr."""
+    """Return the reporter for stderr: a bar if it is a terminal, otherwise plain lines."""
     return LiveReporter() if sys.stderr.isatty() else PlainReporter()
 
 
@@ -146,11 +124,11 @@ def format_metric(record: EpochRecord, metric: str) -> str:
     """Return the metric's name and value, as in ``accuracy 87.89 %``."""
     if metric == "loss":
         return f"loss {record.valid_loss:.4f}, accuracy {100 * record.accuracy:.2f} %"
-    return f"{METRIC_NAMES[metric]} {100 * getattr(record, metric):.2f} %"
+    return f"{_METRIC_NAMES[metric]} {100 * getattr(record, metric):.2f} %"
 
 
 def format_epoch(record: EpochRecord, plan: Plan) -> str:
-    """Return one line on an epoch."""
+    """Return one line about an epoch."""
     metric = "accuracy" if plan.metric == "loss" else plan.metric
     return (
         f"epoch {record.epoch}/{plan.epochs}  loss {record.loss:.4f}  valid loss {record.valid_loss:.4f}  "
@@ -161,16 +139,20 @@ def format_epoch(record: EpochRecord, plan: Plan) -> str:
 
 @contextmanager
 def show_bytes(total: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar until the block ends; yield what takes the bytes that were read, of ``total``."""
-    progress = Progress(
-        TextColumn("reading"),
-        BarColumn(bar_width=None),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True, highlight=False),
+    """Show a bar until the block ends; yield a function that takes the bytes read so far, out of ``total``."""
+    bar = _make_byte_bar(Console(stderr=True, highlight=False))
+    task = bar.add_task("reading", total=total)
+    with bar:
+        yield lambda done: bar.update(task, completed=done)
+
+
+def _make_byte_bar(console: Console) -> Progress:
+    return _make_bar(console, DownloadColumn(), TransferSpeedColumn())
+
+
+def _make_bar(console: Console, *columns: ProgressColumn) -> Progress:
+    return Progress(
+        *(TextColumn("{task.description}"), BarColumn(bar_width=None), *columns, TimeRemainingColumn()),
+        console=console,
         transient=True,
     )
-    task = progress.add_task("reading", total=total)
-    with progress:
-        yield lambda done: progress.update(task, completed=done)

@@ -1,4 +1,4 @@
-"""Saying things on stderr, and writing data to stdout."""
+"""Messages on stderr and data on stdout."""
 
 from __future__ import annotations
 
@@ -11,45 +11,45 @@ from collections.abc import Iterator
 from textrnn.errors import DataError
 
 
-def say(message: str) -> None:
-    """Print a message for the user on stderr, with the program's name before each of its lines."""
+def print_message(message: str) -> None:
+    """Print a message for the user on stderr, with the program's name before each line."""
     for line in message.splitlines():
-        with contextlib.suppress(BrokenPipeError):  # where this is not the end of the program, its reader's is none
-            print(f"textrnn: {line}\n", end="", file=sys.stderr, flush=True)  # whole, beside other processes' lines
+        with contextlib.suppress(BrokenPipeError):  # training outlives the reader of its messages
+            # one write a line, for other processes write to the same terminal
+            print(f"textrnn: {line}\n", end="", file=sys.stderr, flush=True)
 
 
 def write_data(data: str | bytes) -> None:
-    """Write ``data`` to stdout, text as UTF-8, whatever the locale, and flush it."""
+    """Write ``data`` to stdout and flush it; text is encoded as UTF-8 in every locale."""
     if sys.stdout is None:
         raise DataError("standard output", None, "closed; nothing can be written")
     rest = memoryview(data.encode("utf-8") if isinstance(data, str) else data)
-    with _naming_stdout():
-        while rest:  # with PYTHONUNBUFFERED a signal may end a write halfway
+    with _name_stdout_in_errors():
+        while rest:  # under PYTHONUNBUFFERED a signal can interrupt a write halfway
             rest = rest[sys.stdout.buffer.write(rest) :]
         sys.stdout.buffer.flush()
 
 
 def flush_stdout() -> None:
-    """Write what was printed on stdout and not yet written, if it is open."""
+    """Flush stdout, if it is open."""
     if sys.stdout is not None:
-        with _naming_stdout():
+        with _name_stdout_in_errors():
             sys.stdout.flush()
 
 
 @contextlib.contextmanager
-def _naming_stdout() -> Iterator[None]:
-    """Turn an OSError, which names no file here, into a DataError."""
+def _name_stdout_in_errors() -> Iterator[None]:
     try:
         yield
-    except OSError as error:
+    except OSError as error:  # it names no file
         raise DataError("standard output", None, error.strerror or str(error)) from None
 
 
 def replace_closed_stderr() -> None:
-    """Throw away what is said where the caller closed stderr, as ``2>&-`` does; else it would land among the data.
+    """Discard messages if the caller closed stderr with ``2>&-``; otherwise they would end up in the data.
 
-    Python has no ``sys.stderr`` then, for which ``print`` takes stdout, and the next file that is opened takes its
-    number, to which C++ libraries and the processes that are started write.
+    Python then sets ``sys.stderr`` to None, and ``print`` falls back to stdout. The next file to be opened would also
+    get descriptor 2, to which C++ libraries and child processes write.
     """
     if sys.stderr is None:
         number = os.open(os.devnull, os.O_WRONLY)
@@ -57,19 +57,19 @@ def replace_closed_stderr() -> None:
         sys.stderr = os.fdopen(number, "w", encoding="utf-8")
 
 
-def die_on_broken_pipe() -> None:
-    """End quietly by SIGPIPE when the reader of stdout goes, as ``yes | head`` does (where the system has it)."""
+def exit_on_broken_pipe() -> None:
+    """Let SIGPIPE end the process quietly when the reader of stdout exits, as in ``yes | head``."""
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
 
-def survive_broken_pipe() -> None:
-    """Go on when the reader of stdout or stderr goes: what is being done is worth more than what is said of it."""
+def ignore_broken_pipe() -> None:
+    """Keep running when the reader of stdout or stderr exits."""
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 
 
-def hint_at_terminal(paths: list[str]) -> None:
-    """Tell a user who typed no file that lines are read from the keyboard."""
+def announce_keyboard_input(paths: list[str]) -> None:
+    """Print a hint if ``paths`` include standard input and that is a terminal."""
     if "-" in paths and sys.stdin.isatty():
-        say("reading from the terminal; end with Ctrl-D")
+        print_message("reading from the terminal; end with Ctrl-D")

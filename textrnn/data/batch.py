@@ -17,25 +17,25 @@ Lengths = npt.NDArray[np.int32]
 
 
 class Texts(Protocol):
-    """Encoded texts: a :class:`PackedBatch` in memory, or a :class:`Corpus` on disk."""
+    """Encoded texts: a :class:`PackedBatch` in memory, or a :class:`textrnn.data.encoded.Corpus` on disk."""
 
     @property
     def lengths(self) -> Lengths:
-        """The ids of each text (B,) int32."""
+        """The number of ids of each text (B,) int32."""
 
     def __len__(self) -> int: ...
 
     def select(self, rows: Rows) -> PackedBatch:
-        """Return the texts ``rows``, in that order."""
+        """Return the texts with the indices ``rows``, in that order."""
 
 
 @dataclass(frozen=True)
 class PackedBatch:
     """Sequences end to end.
 
-    ``ids``: (N,) int32; ``offsets``: (B+1,) int64, sequence ``b`` is ``ids[offsets[b]:offsets[b+1]]``;
-    ``classes``: (B,) int64, the class of each sequence (-1: a label that the model does not know). Where texts have
-    several labels, a class is a set of them (:class:`textrnn.data.labels.MultiLabelSet`).
+    ``ids``: (N,) int32. ``offsets``: (B+1,) int64; sequence ``b`` is ``ids[offsets[b]:offsets[b+1]]``.
+    ``classes``: (B,) int64, the class of each sequence; -1 marks a label unknown to the model. In multi-label data a
+    class is the index of a label set (:class:`textrnn.data.labels.MultiLabelSet`).
     """
 
     ids: Ids
@@ -47,33 +47,33 @@ class PackedBatch:
 
     @property
     def lengths(self) -> Lengths:
-        """The ids of each sequence (B,) int32."""
+        """The number of ids of each sequence (B,) int32."""
         return np.diff(self.offsets).astype(np.int32)
 
     def select(self, rows: Rows) -> PackedBatch:
-        """Return the sequences ``rows``, in that order."""
-        offsets, index = find_ids(self.offsets, rows)
+        """Return the sequences with the indices ``rows``, in that order."""
+        offsets, index = gather_index(self.offsets, rows)
         return PackedBatch(self.ids[index], offsets, self.classes[rows])
 
 
-def find_ids(offsets: Offsets, rows: Rows) -> tuple[Offsets, npt.NDArray[np.int64]]:
-    """Return the offsets of the sequences ``rows`` put end to end, and where each of their ids lies in the source."""
+def gather_index(offsets: Offsets, rows: Rows) -> tuple[Offsets, npt.NDArray[np.int64]]:
+    """Return the offsets of the sequences ``rows`` put end to end, and the source index of each of their ids."""
     starts = offsets[rows]
     lengths = offsets[rows + 1] - starts
     packed = make_offsets(lengths)
-    # token i of the result lies as far from its sequence's start as it does in the source
+    # an id is as far from the start of its sequence in the result as in the source
     return packed, np.arange(packed[-1]) + np.repeat(starts - packed[:-1], lengths)
 
 
 def pack(sequences: Sequence[Sequence[int]], classes: Sequence[int] | None = None) -> PackedBatch:
-    """Pack B sequences of token ids; without ``classes`` every class is -1."""
+    """Return B sequences of token ids as one batch; without ``classes`` every class is -1."""
     lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
     ids = np.fromiter((token for sequence in sequences for token in sequence), np.int32, int(lengths.sum()))
     return pack_ids(ids, lengths, classes)
 
 
 def pack_ids(ids: Ids, lengths: npt.NDArray[np.int64], classes: Sequence[int] | None = None) -> PackedBatch:
-    """Pack B sequences whose ``ids`` (N,) lie end to end, with their ``lengths`` (B,)."""
+    """Return a batch of B sequences from their ``ids`` (N,), end to end, and ``lengths`` (B,)."""
     known = np.full(len(lengths), -1, np.int64) if classes is None else np.asarray(classes, np.int64)
     return PackedBatch(ids, make_offsets(lengths), known)
 

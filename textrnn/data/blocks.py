@@ -1,4 +1,4 @@
-"""Labelled text in blocks: a chunk of the file at a time, split in bulk; only a fault is looked for line by line."""
+"""Labelled text in blocks: chunks of the file are split in bulk, and line by line only around faults."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ import numpy.typing as npt
 from textrnn.config import DataConfig, DataFormat
 from textrnn.data.formats import (
     FASTTEXT_PREFIX,
+    NO_TEXT,
     Example,
     OnFault,
-    find_fault,
     find_format,
+    find_label_fault,
     parse_lines,
+    read_head,
     refuse,
-    take_head,
 )
 from textrnn.data.labels import split_labels
 from textrnn.errors import DataError
 
 _PREFIX = FASTTEXT_PREFIX.encode()
-_EXAMPLES = 4096  # of a block at most, where they come one by one
+_BLOCK_EXAMPLES = 4096  # at most, when examples are parsed one by one
 _BLOCK_BYTES = 1 << 20  # of their texts, at most
 
 Parts = tuple[Sequence[bytes], Sequence[bytes]]  # labels and texts
@@ -34,10 +35,7 @@ Split = Callable[[bytes, "list[bytes]"], "Parts | None"]
 
 @dataclass(frozen=True)
 class Block:
-    """Examples in a row: their labels and texts in UTF-8, and the lines of the file where they start.
-
-    Several labels of a text are joined by tabs.
-    """
+    """Consecutive examples: their labels (several joined by tabs) and texts in UTF-8, and their first lines."""
 
     labels: Sequence[bytes]
     texts: list[bytes]
@@ -45,7 +43,7 @@ class Block:
 
 
 class LabelTable:
-    """The labels of a file in the order in which they came, with their counts and first lines."""
+    """The labels of a file in order of appearance, with their counts and first lines."""
 
     def __init__(self) -> None:
         self._index: dict[bytes, int] = {}
@@ -53,7 +51,7 @@ class LabelTable:
         self._first_lines: list[int] = []
 
     def classify(self, block: Block) -> npt.NDArray[np.int32]:
-        """Return the number of each label of ``block``, which is counted."""
+        """Return the index of each label of ``block``, and count the labels."""
         classes = self._look_up(block.labels)
         if classes.size and classes.min() < 0:
             for label, number in zip(block.labels, block.line_numbers, strict=True):
@@ -70,7 +68,7 @@ class LabelTable:
         return np.fromiter(map(self._index.get, labels, repeat(-1)), np.int32, len(labels))
 
     def to_dict(self) -> dict[str, list[str] | list[int]]:
-        """Return the table as plain values for JSON."""
+        """Return the table as JSON values."""
         return {
             "labels": [label.decode("utf-8") for label in self._index],
             "counts": self._counts.tolist(),
@@ -81,28 +79,24 @@ class LabelTable:
 def parse_blocks(
     path: str, chunks: Iterable[bytes], config: DataConfig, *, on_fault: OnFault = refuse
 ) -> Iterator[Block]:
-    """Yield the examples of ``chunks``, which hold whole lines, in blocks; they are those of ``read_examples``.
+    """Yield the examples of ``chunks`` of whole lines in blocks: the same as ``read_examples``, but faster.
 
     Raises:
-        DataError: at the first fault, with its line, unless ``on_fault`` takes it; or there is no example.
+        DataError: at the first fault, with its line, unless ``on_fault`` returns; there is no example.
     """
     chunks = iter(chunks)
-    blank: list[bytes] = []  # chunks before the first line that is not blank
-    first = None
-    for first in chunks:
-        if first.strip():
+    start: list[bytes] = []  # chunks up to the first line that is not blank
+    for chunk in chunks:
+        start.append(chunk)
+        if chunk.strip():
             break
-        blank.append(first)
-    else:
-        first = None
-    start = [*blank, *([] if first is None else [first])]
-    kind = find_format(path, take_head(chain.from_iterable(map(_split_lines, start))), config)
+    kind = find_format(path, read_head(chain.from_iterable(map(_split_lines, start))), config)
     examples = 0
     for block in _parse(path, chain(start, chunks), config, kind=kind, on_fault=on_fault):
         examples += len(block.texts)
         yield block
     if not examples:
-        raise DataError(path, None, "holds no labelled text")
+        raise DataError(path, None, NO_TEXT)
 
 
 def _split_lines(chunk: bytes) -> list[bytes]:
@@ -118,14 +112,14 @@ def _parse(
         lines = chain.from_iterable(map(_split_lines, chunks))
         yield from _gather(parse_lines(path, lines, config, kind=kind, on_fault=on_fault))
         return
-    labels: set[bytes] = set()  # that are labels
+    valid_labels: set[bytes] = set()
     number = 1
     for chunk in chunks:
         lines_here = _split_lines(chunk)
-        parts = _split_in_bulk(chunk, lines_here, split, seen=labels, config=config) if number > 1 else None
+        parts = _split_in_bulk(chunk, lines_here, split, seen=valid_labels, config=config) if number > 1 else None
         if parts is not None:
             yield Block(parts[0], list(parts[1]), range(number, number + len(lines_here)))
-        else:  # the file's first lines, a blank one, or a fault
+        else:  # the first chunk, a blank line, or a fault
             examples = parse_lines(path, lines_here, config, kind=kind, start=number, on_fault=on_fault)
             yield from _gather(examples)
         number += len(lines_here)
@@ -143,7 +137,7 @@ def _choose_split(kind: DataFormat, config: DataConfig) -> Split | None:
 def _split_in_bulk(
     chunk: bytes, lines: list[bytes], split: Split, *, seen: set[bytes], config: DataConfig
 ) -> Parts | None:
-    """Return labels and texts of ``lines``; None where they have to be looked at one by one."""
+    """Return labels and texts of ``lines``; None if they must be parsed one by one."""
     if not chunk.isascii():
         try:
             chunk.decode("utf-8")
@@ -155,7 +149,7 @@ def _split_in_bulk(
     new = set(parts[0]) - seen
     for label in new:
         text = label.decode("utf-8")
-        if find_fault(split_labels(text) if config.multi_label else [text]):
+        if find_label_fault(split_labels(text) if config.multi_label else [text]):
             return None
     seen |= new
     return parts
@@ -185,19 +179,19 @@ def _split_fasttext_sets(chunk: bytes, lines: list[bytes]) -> Parts | None:
     del chunk
     labels, texts = [], []
     for text in lines:
-        found = []
+        own = []
         while (rest := text.lstrip(b" ")).startswith(_PREFIX):
-            label, _, text = rest.partition(b" ")  # noqa: PLW2901 - what is left of it
-            found.append(label[len(_PREFIX) :])
-        labels.append(b"\t".join(found))
+            label, _, text = rest.partition(b" ")  # noqa: PLW2901 - the text after the label
+            own.append(label[len(_PREFIX) :])
+        labels.append(b"\t".join(own))
         texts.append(text)
-        if any(not label or b"\t" in label for label in found):
+        if any(not label or b"\t" in label for label in own):
             return None
     return None if _has_blank_line(labels, texts) else (labels, texts)
 
 
 def _split_fasttext(chunk: bytes, lines: list[bytes]) -> Parts | None:
-    if chunk.count(_PREFIX) != len(lines):  # a line without one, or with more
+    if chunk.count(_PREFIX) != len(lines):  # a line without a label, or with several
         return None
     labels, _, texts = zip(*[line.partition(b" ") for line in lines], strict=True)
     if not all(label.startswith(_PREFIX) for label in labels):
@@ -216,7 +210,7 @@ def _gather(examples: Iterable[Example]) -> Iterator[Block]:
         texts.append(text)
         numbers.append(example.line_number)
         size += len(text)
-        if len(texts) == _EXAMPLES or size >= _BLOCK_BYTES:
+        if len(texts) == _BLOCK_EXAMPLES or size >= _BLOCK_BYTES:
             yield Block(labels, texts, numbers)
             labels, texts, numbers, size = [], [], [], 0
     if texts:

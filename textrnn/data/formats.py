@@ -1,4 +1,4 @@
-"""Labelled text: TSV, CSV with a header, JSON Lines and fastText's format, read into examples."""
+"""Formats of labelled text: TSV, CSV with a header, JSON Lines and fastText's."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from textrnn.data.labels import join_labels
 from textrnn.errors import DataError, pluralize
 
 FASTTEXT_PREFIX = "__label__"
-Found = tuple["list[str]", str, int]  # labels, text, line
+Row = tuple["list[str]", str, int]  # labels, text, line
 
 BY_EXTENSION: dict[str, DataFormat] = {
     ".tsv": "tsv",
@@ -29,18 +29,21 @@ BY_EXTENSION: dict[str, DataFormat] = {
 }
 _COMPRESSED = {".gz", ".xz", ".zst"}
 
+NO_TEXT = "contains no labelled text"
+_NAME_THEM = "name label and text with --set data.label=NAME --set data.text=NAME"
+
 OnFault = Callable[[DataError], None]
-"""Called with the fault of a line; where it returns, the line is passed over and the reading goes on."""
+"""Called with the fault of a line; if it returns, the line is skipped."""
 
 
 def refuse(fault: DataError) -> None:
-    """Raise ``fault``: what is done with the first one, unless all are wanted."""
+    """Raise ``fault``: the default handler, which stops at the first fault."""
     raise fault
 
 
 @dataclass(frozen=True)
 class Example:
-    """One text with its label, and the line of the file where it starts; several labels are joined by tabs."""
+    """One text with its label (several labels are joined by tabs), and the line of the file where it starts."""
 
     label: str
     text: str
@@ -48,24 +51,24 @@ class Example:
 
 
 def read_examples(path: str, config: DataConfig) -> list[Example]:
-    """Read every example of the file at ``path`` (``-``: standard input).
+    """Read all examples of the file at ``path`` (``-``: standard input).
 
-    Blank lines are passed over. Line ends inside a text (CSV, JSON Lines) become blanks.
+    Blank lines are skipped. Line ends inside a text (CSV, JSON Lines) become spaces.
 
     Raises:
         DataError: at the first fault, with its line.
     """
     lines = read_lines(path)
-    head = take_head(lines)
+    head = read_head(lines)
     kind = find_format(path, head, config)
     examples = list(parse_lines(path, chain(head, lines), config, kind=kind))
     if not examples:
-        raise DataError(path, None, "holds no labelled text")
+        raise DataError(path, None, NO_TEXT)
     return examples
 
 
-def take_head(lines: Iterable[bytes]) -> list[bytes]:
-    """Return the first of ``lines``, up to the first that is not blank: what tells the format."""
+def read_head(lines: Iterable[bytes]) -> list[bytes]:
+    """Return ``lines`` up to the first that is not blank, from which the format is detected."""
     head = []
     for line in lines:
         head.append(line)
@@ -75,26 +78,26 @@ def take_head(lines: Iterable[bytes]) -> list[bytes]:
 
 
 def find_format(path: str, head: Sequence[bytes], config: DataConfig) -> DataFormat:
-    """Return the format of the file whose first lines are ``head``, up to the first that is not blank.
+    """Return the format of the file with the first lines ``head``, up to the first that is not blank.
 
     Raises:
-        DataError: there is no line, or the format cannot be told.
+        DataError: the file is empty, or the format cannot be detected.
     """
     if not head:
-        raise DataError(path, None, "empty; it should hold labelled text")
+        raise DataError(path, None, "is empty; it needs labelled text")
     if head[0][:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise DataError(path, 1, "UTF-16 text; convert it first, as with iconv -f UTF-16 -t UTF-8")
+        raise DataError(path, 1, "UTF-16 text; convert the file with iconv -f UTF-16 -t UTF-8")
     return config.format if config.format != "auto" else _detect(path, decode(head[-1]), config)
 
 
 def find_suffix(path: str) -> str:
-    """Return the extension that tells the format: the one before that of a compression, in small letters."""
+    """Return the lowercase extension of the file, ignoring that of a compression."""
     name = PurePath(path)
     return (PurePath(name.stem) if name.suffix in _COMPRESSED else name).suffix.lower()
 
 
-def tell_table(first: str, columns: Set[str]) -> Literal["tsv", "csv", "jsonl"] | None:
-    """Return what the line ``first`` says of a table whose header, if it is CSV, has ``columns``; None: nothing."""
+def detect_table(first: str, columns: Set[str]) -> Literal["tsv", "csv", "jsonl"] | None:
+    """Return the format of a table with the first line ``first``; CSV needs ``columns`` in it. None: no table."""
     if first.lstrip().startswith("{"):
         return "jsonl"
     if "\t" in first:
@@ -114,20 +117,20 @@ def parse_lines(
     start: int = 1,
     on_fault: OnFault = refuse,
 ) -> Iterator[Example]:
-    """Yield the examples of ``lines``, the first of which is line ``start`` of the file.
+    """Yield the examples of ``lines``; the first of them is line ``start`` of the file.
 
     Raises:
-        DataError: at the first fault, with its line, unless ``on_fault`` takes it; a CSV header lacks a column.
+        DataError: at the first fault, with its line, unless ``on_fault`` returns; a CSV header lacks a column.
     """
     texts = _decode(path, lines, start, on_fault=on_fault)
     if kind == "tsv":
-        found = _read_tsv(path, texts, config, start=start, on_fault=on_fault)
+        rows = _read_tsv(path, texts, config, start=start, on_fault=on_fault)
     elif kind == "fasttext":
-        found = _read_fasttext(path, texts, config, start=start, on_fault=on_fault)
-    else:  # what they read begins with the file
-        found = (_read_csv if kind == "csv" else _read_jsonl)(path, texts, config, on_fault=on_fault)
-    for labels, text, number in found:
-        if fault := find_fault(labels):
+        rows = _read_fasttext(path, texts, config, start=start, on_fault=on_fault)
+    else:  # these always start at line 1
+        rows = (_read_csv if kind == "csv" else _read_jsonl)(path, texts, config, on_fault=on_fault)
+    for labels, text, number in rows:
+        if fault := find_label_fault(labels):
             on_fault(DataError(path, number, fault))
         else:
             yield Example(join_labels(labels), text, number)
@@ -138,8 +141,8 @@ def _decode(path: str, lines: Iterable[bytes], start: int, *, on_fault: OnFault)
         try:
             text = line.decode("utf-8")
         except UnicodeDecodeError:
-            on_fault(DataError(path, number, "not UTF-8; convert the file, as with iconv -f CP949 -t UTF-8"))
-            text = ""  # a blank line, which keeps the count
+            on_fault(DataError(path, number, "not UTF-8; convert the file, for example with iconv -f CP949 -t UTF-8"))
+            text = ""  # a blank line keeps the line count
         yield text
 
 
@@ -149,40 +152,32 @@ def _detect(path: str, first: str, config: DataConfig) -> DataFormat:
         return BY_EXTENSION[suffix]
     if first.startswith(FASTTEXT_PREFIX):
         return "fasttext"
-    if (table := tell_table(first, {config.label, config.text})) is not None:
+    if (table := detect_table(first, {config.label, config.text})) is not None:
         return table
     if not first.strip():
-        raise DataError(path, None, "holds no labelled text")
+        raise DataError(path, None, NO_TEXT)
     raise DataError(
-        path,
-        1,
-        "cannot tell the format from the extension or this line; "
-        "write label<TAB>text, or say --set data.format=tsv|csv|jsonl|fasttext",
+        path, 1, "unknown format; write label<TAB>text, or set the format with --set data.format=tsv|csv|jsonl|fasttext"
     )
 
 
 def is_label(text: str) -> bool:
-    """Whether ``text`` can be printed as one field of a line of UTF-8."""
-    return bool(text.strip()) and not any(character in text for character in "\t\n\r") and _is_unicode(text)
+    """Return whether ``text`` can be printed as one field of a line of UTF-8."""
+    return bool(text.strip()) and not any(c in "\t\n\r" or "\ud800" <= c <= "\udfff" for c in text)
 
 
-def _is_unicode(text: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in text)
-
-
-def find_fault(labels: Sequence[str]) -> str | None:
-    """Return what is wrong with the labels of one text."""
+def find_label_fault(labels: Sequence[str]) -> str | None:
+    """Return what is wrong with the labels of one text, or None."""
     if any(not label.strip() for label in labels):
         return "the label is empty" if len(labels) == 1 else "one of the labels is empty"
     if not all(map(is_label, labels)):
-        return "the label holds a tab or a line end"
+        return "the label contains a tab or a line end"
     if len(set(labels)) < len(labels):
-        return f"the label '{next(label for label in labels if labels.count(label) > 1)}' stands twice"
+        return f"the label '{next(label for label in labels if labels.count(label) > 1)}' occurs twice"
     return None
 
 
 def _split(field: str, config: DataConfig) -> list[str]:
-    """Return the labels that a field holds: an empty one holds none, where a text may have none."""
     if not config.multi_label:
         return [field]
     separator = config.label_separator
@@ -191,7 +186,7 @@ def _split(field: str, config: DataConfig) -> list[str]:
     return [field] if separator is None else field.split(separator)
 
 
-def _read_tsv(path: str, lines: Iterator[str], config: DataConfig, *, start: int, on_fault: OnFault) -> Iterator[Found]:
+def _read_tsv(path: str, lines: Iterator[str], config: DataConfig, *, start: int, on_fault: OnFault) -> Iterator[Row]:
     for number, line in enumerate(lines, start=start):
         if not line.strip():
             continue
@@ -206,26 +201,23 @@ def _read_tsv(path: str, lines: Iterator[str], config: DataConfig, *, start: int
 
 def _read_fasttext(
     path: str, lines: Iterator[str], config: DataConfig, *, start: int, on_fault: OnFault
-) -> Iterator[Found]:
+) -> Iterator[Row]:
     for number, line in enumerate(lines, start=start):
         if not line.strip():
             continue
         if config.multi_label:
-            yield *_take_labels(line), number
+            yield *_split_prefixed_labels(line), number
             continue
         label, _, text = line.partition(" ")
         if not label.startswith(FASTTEXT_PREFIX):
-            on_fault(DataError(path, number, f"does not start with {FASTTEXT_PREFIX}"))
+            on_fault(DataError(path, number, f"no label; write {FASTTEXT_PREFIX}LABEL text"))
         elif text.lstrip().startswith(FASTTEXT_PREFIX):
-            on_fault(
-                DataError(path, number, "more than one label; keep one a line, or say --set data.multi_label=true")
-            )
+            on_fault(DataError(path, number, "several labels; keep one per line, or use --set data.multi_label=true"))
         else:
             yield [label.removeprefix(FASTTEXT_PREFIX)], text, number
 
 
-def _take_labels(line: str) -> tuple[list[str], str]:
-    """Return the labels that ``line`` begins with, of which there may be none, and the rest."""
+def _split_prefixed_labels(line: str) -> tuple[list[str], str]:
     labels = []
     while (rest := line.lstrip(" ")).startswith(FASTTEXT_PREFIX):
         label, _, line = rest.partition(" ")
@@ -233,7 +225,7 @@ def _take_labels(line: str) -> tuple[list[str], str]:
     return labels, line
 
 
-def _read_csv(path: str, lines: Iterator[str], config: DataConfig, *, on_fault: OnFault) -> Iterator[Found]:
+def _read_csv(path: str, lines: Iterator[str], config: DataConfig, *, on_fault: OnFault) -> Iterator[Row]:
     rows = read_rows(path, lines, on_fault)
     _, header = next(((number, row) for number, row in rows if "".join(row).strip()), (1, []))
     label_at, text_at = (_find_column(path, header, name) for name in (config.label, config.text))
@@ -241,17 +233,14 @@ def _read_csv(path: str, lines: Iterator[str], config: DataConfig, *, on_fault: 
         if not "".join(row).strip() and len(row) < 2:
             continue
         if len(row) != len(header):
-            on_fault(
-                DataError(
-                    path, number, f"{pluralize(len(row), 'column', 'columns')} where the header has {len(header)}"
-                )
-            )
+            reason = f"{pluralize(len(row), 'column', 'columns')}, but the header has {len(header)}"
+            on_fault(DataError(path, number, reason))
             continue
         yield _split(row[label_at], config), join_lines(row[text_at]), number
 
 
 def read_rows(path: str, lines: Iterator[str], on_fault: OnFault) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows of CSV with the lines where they start; they come as soon as their lines."""
+    """Yield the line where each CSV row starts, and its fields, without reading further lines."""
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
     rows = csv.reader((f"{line}\n" for line in lines), strict=True)
     while True:
@@ -260,8 +249,8 @@ def read_rows(path: str, lines: Iterator[str], on_fault: OnFault) -> Iterator[tu
             row = next(rows)
         except StopIteration:
             return
-        except csv.Error as error:  # the reader begins anew with the next line
-            more = f" (the row goes on to line {rows.line_num})" if rows.line_num > start else ""
+        except csv.Error as error:  # the reader starts a new row at the next line
+            more = f" (the row ends in line {rows.line_num})" if rows.line_num > start else ""
             on_fault(DataError(path, start, f"not CSV: {error}{more}"))
             continue
         yield start, row
@@ -270,15 +259,11 @@ def read_rows(path: str, lines: Iterator[str], on_fault: OnFault) -> Iterator[tu
 def _find_column(path: str, header: list[str], name: str) -> int:
     if name in header:
         return header.index(name)
-    shown = ", ".join(header) or "nothing"
-    raise DataError(
-        path,
-        1,
-        f"no column '{name}' (the header has {shown}); name the columns with --set data.label=... --set data.text=...",
-    )
+    columns = ", ".join(header) or "no columns"
+    raise DataError(path, 1, f"no column '{name}' (the header has {columns}); {_NAME_THEM}")
 
 
-def _read_jsonl(path: str, lines: Iterator[str], config: DataConfig, *, on_fault: OnFault) -> Iterator[Found]:
+def _read_jsonl(path: str, lines: Iterator[str], config: DataConfig, *, on_fault: OnFault) -> Iterator[Row]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -291,51 +276,47 @@ def _read_jsonl(path: str, lines: Iterator[str], config: DataConfig, *, on_fault
 
 
 def parse_object(path: str, line: str, *, number: int, example: str) -> dict[str, Any]:
-    """Return the JSON object that ``line`` holds, line ``number`` of the file; ``example`` is what it should look like.
+    """Return the JSON object in ``line``, line ``number`` of the file; the error message shows ``example``.
 
     Raises:
-        DataError: it holds no such thing.
+        DataError: the line is not a JSON object.
     """
     try:
         row = json.loads(line)
     except RecursionError:
         raise DataError(path, number, "not JSON: nested too deeply") from None
-    except ValueError as error:  # also a number with too many digits
+    except ValueError as error:  # includes numbers with too many digits
         raise DataError(path, number, f"not JSON: {getattr(error, 'msg', None) or error}") from None
     if not isinstance(row, dict):
-        raise DataError(path, number, f"not a JSON object; write one a line, as in {example}")
+        raise DataError(path, number, f"not a JSON object; write one per line, such as {example}")
     return row
 
 
-def _parse_json(path: str, line: str, config: DataConfig, *, number: int) -> Found:
+def _parse_json(path: str, line: str, config: DataConfig, *, number: int) -> Row:
     row = parse_object(path, line, number=number, example='{"label": "a", "text": "b"}')
-    label = _take(row, config.label, path=path, number=number)
+    label = _get_key(row, config.label, path=path, number=number)
     if config.multi_label and isinstance(label, list):
         labels = [read_value(part, config.label, path=path, number=number) for part in label]
     else:
         labels = _split(read_value(label, config.label, path=path, number=number), config)
-    text = read_value(_take(row, config.text, path=path, number=number), config.text, path=path, number=number)
+    text = read_value(_get_key(row, config.text, path=path, number=number), config.text, path=path, number=number)
     return labels, join_lines(text), number
 
 
-def _take(row: dict[str, Any], name: str, *, path: str, number: int) -> Any:
+def _get_key(row: dict[str, Any], name: str, *, path: str, number: int) -> Any:
     if name not in row:
-        shown = ", ".join(row) or "none"
-        raise DataError(
-            path,
-            number,
-            f"no key '{name}' (the keys are {shown}); name them with --set data.label=... --set data.text=...",
-        )
+        keys = ", ".join(row) or "none"
+        raise DataError(path, number, f"no key '{name}' (the keys are {keys}); {_NAME_THEM}")
     return row[name]
 
 
 def read_value(value: Any, name: str, *, path: str, number: int) -> str:
-    """Return the ``value`` of the key ``name``, which is a string or a whole number; raises DataError for others."""
+    """Return ``value`` as text; raises DataError, naming the key ``name``, unless it is a string or an integer."""
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise DataError(path, number, f"'{name}' is not a string or a whole number")
-    return str(value).encode("utf-8", errors="replace").decode("utf-8")  # JSON can escape halves of characters
+        raise DataError(path, number, f"'{name}' is not a string or an integer")
+    return str(value).encode("utf-8", errors="replace").decode("utf-8")  # JSON can escape half of a surrogate pair
 
 
 def join_lines(text: str) -> str:
-    """Return ``text`` with blanks for its line ends."""
+    """Return ``text`` with spaces for its line ends."""
     return text.replace("\r\n", " ").replace("\n", " ").replace("\r", " ")

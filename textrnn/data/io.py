@@ -1,4 +1,4 @@
-"""Reading lines from files and standard input, compressed or not, exactly as they stand."""
+"""Raw lines of files and standard input, compressed or not."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ STDIN = "-"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 _BLOCK_BYTES = 1 << 18
-_ZSTD_BYTES = 1 << 14  # of compressed data at once: it may grow a thousandfold
+_ZSTD_BYTES = 1 << 14  # of compressed data per read: it may grow a thousandfold
 _DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 
 
-class _UnreadableError(Exception):
-    """A kind of compressed data that is not read."""
+class _UnsupportedError(Exception):
+    """An unsupported kind of compressed data."""
 
 
 def check_readable(path: str) -> None:
-    """Check that ``path`` names a file that can be opened, or standard input; a pipe is left untouched.
+    """Check that ``path`` names a file that can be opened, or standard input; nothing is read from a pipe.
 
     Raises:
-        DataError: there is no such file, it is a folder, or it may not be read.
+        DataError: the file does not exist, is a folder, or cannot be read.
     """
     if path == STDIN:
         if sys.stdin is None:
-            raise DataError(path, None, "closed; name a file")
+            raise DataError(path, None, "is closed; name a file")
         return
     file = Path(path)
     try:
         if file.is_dir():
-            raise DataError(path, None, "a folder; name a file")
+            raise DataError(path, None, "is a folder; name a file")
         if not file.exists():
             raise DataError(path, None, "no such file")
         if file.is_file():
@@ -51,13 +51,13 @@ def check_readable(path: str) -> None:
 
 
 def is_pipe(path: str) -> bool:
-    """Whether ``path`` is standard input, or something there that can be read once only."""
+    """Return True for standard input and other paths that can be read only once."""
     return path == STDIN or (Path(path).exists() and not Path(path).is_file())
 
 
 @contextmanager
 def open_bytes(path: str) -> Iterator[BinaryIO]:
-    """Open ``path`` (``-``: standard input) for reading bytes; gzip, xz and zstd are told by their first bytes.
+    """Open ``path`` (``-``: standard input) for reading bytes; gzip, xz and zstd are detected by their first bytes.
 
     Raises:
         DataError: the file cannot be opened, or its compressed data is damaged.
@@ -68,16 +68,16 @@ def open_bytes(path: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def open_raw(path: str) -> Iterator[tuple[BinaryIO, BinaryIO]]:
-    """Open ``path`` as :func:`open_bytes` does; yield the file as it stands, which has a position, and its content."""
+    """Open ``path`` like :func:`open_bytes`; yield the raw file, whose position shows the progress, and its content."""
     check_readable(path)
-    # standard input by a buffer of its own: a thread that waits in sys.stdin's would bar the way when the process ends
+    # a buffer of its own for standard input: a thread blocked in sys.stdin's buffer would block the exit of the process
     raw = open(sys.stdin.fileno(), "rb", closefd=False) if path == STDIN else Path(path).open("rb")  # noqa: SIM115
     try:
         yield raw, _decompress(raw)
-    except _UnreadableError as error:
+    except _UnsupportedError as error:
         raise DataError(path, None, str(error)) from None
     except _DAMAGED as error:
-        raise DataError(path, None, f"the compressed data is damaged or cut short ({error})") from None
+        raise DataError(path, None, f"compressed data is damaged or truncated ({error}); copy it again") from None
     finally:
         raw.close()
 
@@ -85,20 +85,19 @@ def open_raw(path: str) -> Iterator[tuple[BinaryIO, BinaryIO]]:
 def read_blocks(
     path: str, *, keep_returns: bool = False, watch: Callable[[int], None] | None = None
 ) -> Iterator[list[bytes]]:
-    """Yield the lines of ``path`` in blocks: each holds the lines that were there to read, at once.
+    """Yield the lines of ``path`` in blocks of all lines that are available, without waiting for more than one.
 
-    A line ends at ``\\n`` only; ``\\n``, a ``\\r`` before it (unless ``keep_returns``) and a byte-order mark at the
-    start are taken off. A last line without an end counts; nothing after the last end does not. A block waits for its
-    first whole line only. ``watch`` is called before each block and at the end with the position in the file, which
-    has to have one, as it stands: that of compressed data.
+    Only ``\\n`` ends a line. It is removed, as are a ``\\r`` before it (unless ``keep_returns``) and a byte-order mark
+    at the start. The last line may lack its ``\\n``. ``watch`` is called before each block and at the end with the
+    position in the raw file (of compressed data, if it is compressed), which must be seekable.
     """
     with open_raw(path) as (raw, file):
-        parts: list[bytes] = []  # of a line whose end has not come yet
+        parts: list[bytes] = []  # of an incomplete line
         start = True
         while data := file.read1(_BLOCK_BYTES):  # type: ignore[attr-defined]
             head, *rest = data.split(b"\n")
             parts.append(head)
-            if not rest:  # no line has ended yet
+            if not rest:
                 continue
             lines = [b"".join(parts), *rest]
             parts = [lines.pop()]
@@ -114,11 +113,11 @@ def read_blocks(
 
 
 def read_chunks(file: BinaryIO, size: int) -> Iterator[bytes]:
-    """Yield the content of ``file`` in pieces of about ``size`` bytes that hold whole lines, without the last line end.
+    """Yield the content of ``file`` in chunks of about ``size`` bytes, cut at line ends.
 
-    A byte-order mark at the start is taken off; ``\\r`` stays. What is between two pieces is one ``\\n``.
+    The ``\\n`` between two chunks and a byte-order mark at the start are removed; ``\\r`` stays.
     """
-    parts: list[bytes] = []  # of a line whose end has not come yet
+    parts: list[bytes] = []  # of an incomplete line
     start = True
     while data := file.read(size):
         end = data.rfind(b"\n")
@@ -136,7 +135,7 @@ def read_chunks(file: BinaryIO, size: int) -> Iterator[bytes]:
 
 
 def read_lines(path: str) -> Iterator[bytes]:
-    """Yield the lines of ``path``, as :func:`read_blocks` does, one at a time."""
+    """Yield the lines of :func:`read_blocks` one at a time."""
     for block in read_blocks(path):
         yield from block
 
@@ -144,6 +143,11 @@ def read_lines(path: str) -> Iterator[bytes]:
 def decode(line: bytes) -> str:
     """Return ``line`` as text; bytes that are not UTF-8 become U+FFFD."""
     return line.decode("utf-8", errors="replace")
+
+
+def file_changed(path: str) -> DataError:
+    """Return the error for a file that changed between two reads."""
+    return DataError(path, None, "changed while it was read; run again when it is complete")
 
 
 def _clean(lines: list[bytes], start: bool, keep_returns: bool) -> list[bytes]:
@@ -166,7 +170,7 @@ def _decompress(raw: BufferedReader) -> BinaryIO:
 
 
 class _Ahead(RawIOBase):
-    """``head``, which has been read from ``raw`` already, and then ``raw``; gives what is there to read at once."""
+    """The bytes ``head``, already read from ``raw``, and the rest of ``raw``; a read returns what is available."""
 
     def __init__(self, head: bytes, raw: BufferedReader) -> None:
         self._head, self._raw = head, raw
@@ -182,7 +186,7 @@ class _Ahead(RawIOBase):
 
 
 class _ZstdReader(RawIOBase):
-    """The content of zstd frames; unlike zstandard's own reader it tells an end inside a frame."""
+    """The content of zstd frames; unlike zstandard's own reader, it reports data that ends inside a frame."""
 
     def __init__(self, raw: BinaryIO) -> None:
         self._raw, self._content, self._rest = raw, b"", b""
@@ -208,10 +212,10 @@ class _ZstdReader(RawIOBase):
 
 
 def _refuse(kind: str) -> BinaryIO:
-    raise _UnreadableError(f"{kind} data; unpack it first (gzip, xz and zstd are read as they are)")
+    raise _UnsupportedError(f"{kind} is not supported; unpack the file first, or use gzip, xz or zstd")
 
 
-# a frame of data, and the sixteen kinds of frames that may be skipped
+# a data frame, and the sixteen kinds of skippable frames (RFC 8878, section 3.1)
 _ZSTD_MAGICS = [b"\x28\xb5\x2f\xfd", *(bytes([0x50 + kind]) + b"\x2a\x4d\x18" for kind in range(16))]
 
 _OPENERS: dict[bytes, Callable[[BinaryIO], BinaryIO]] = {

@@ -1,4 +1,4 @@
-"""The labels of a text: one, or a set of them, which is read and counted as a whole."""
+"""The labels of a text: one label, or a set of labels that is read and counted as a unit."""
 
 from __future__ import annotations
 
@@ -10,108 +10,115 @@ import numpy.typing as npt
 
 from textrnn.data.batch import PackedBatch, pack
 
-Numbers = npt.NDArray[np.int64]
+Integers = npt.NDArray[np.int64]
 
-_BETWEEN = "\t"  # joined labels: no label holds one
+_SEPARATOR = "\t"  # of joined labels: no label holds a tab
 
 
 def join_labels(labels: Sequence[str]) -> str:
-    """Return the labels of one text as one string, which stands for them all; one label stands for itself."""
-    return _BETWEEN.join(labels)
+    """Return the labels of one text as one string; a single label is returned unchanged."""
+    return _SEPARATOR.join(labels)
 
 
 def split_labels(joined: str) -> list[str]:
     """Return the labels that :func:`join_labels` was given."""
-    return joined.split(_BETWEEN) if joined else []
+    return joined.split(_SEPARATOR) if joined else []
+
+
+def parse_label_set(joined: str) -> tuple[str, ...]:
+    """Return joined labels as a sorted tuple: texts with the same labels in another order have equal sets."""
+    return tuple(sorted(split_labels(joined)))
+
+
+def unique_label_sets(joined: Iterable[str]) -> list[tuple[str, ...]]:
+    """Return the distinct label sets, sorted."""
+    return sorted(set(map(parse_label_set, joined)))
 
 
 @dataclass(frozen=True)
 class MultiLabelSet:
-    """The different sets of labels that texts have, numbered from 0, over labels that are numbered from 0 themselves.
+    """The distinct label sets of texts, numbered from 0.
 
-    ``members``: the labels of each set, end to end; ``width``: how many labels there are.
+    ``members``: the labels of each set, as label indices end to end; ``label_count``: the number of labels.
     """
 
     members: PackedBatch
-    width: int
+    label_count: int
 
     @classmethod
-    def of(cls, sets: Iterable[Sequence[int]], width: int) -> MultiLabelSet:
-        """Return the sets that are given as the numbers of their labels."""
-        return cls(pack(list(sets)), width)
+    def of(cls, sets: Iterable[Sequence[int]], label_count: int) -> MultiLabelSet:
+        """Return the sets given as lists of label indices."""
+        return cls(pack(list(sets)), label_count)
 
-    def make_matrix(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """Return which labels (B, width) the sets ``numbers`` (B,) have."""
-        found = self.members.select(numbers)
-        matrix = np.zeros((len(numbers), self.width), np.bool_)
-        matrix[np.repeat(np.arange(len(numbers)), found.lengths), found.ids] = True
+    def to_multi_hot(self, classes: Integers) -> npt.NDArray[np.bool_]:
+        """Return the multi-hot matrix (B, label_count) of the sets with the indices ``classes`` (B,)."""
+        chosen = self.members.select(classes)
+        matrix = np.zeros((len(classes), self.label_count), np.bool_)
+        matrix[np.repeat(np.arange(len(classes)), chosen.lengths), chosen.ids] = True
         return matrix
 
-    def count_labels(self, texts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Return how many texts have each label (width,), where ``texts`` (sets,) have each set."""
-        counts = np.zeros(self.width, np.int64)
+    def count_labels(self, texts: Integers) -> Integers:
+        """Return the number of texts with each label (label_count,), given the number with each set (sets,)."""
+        counts = np.zeros(self.label_count, np.int64)
         np.add.at(counts, self.members.ids, np.repeat(texts, self.members.lengths))
         return counts
 
 
-class SetNumbers:
-    """Numbers sets of labels, and the labels in them, from 0 as they first come; those that come together, sorted."""
+class LabelSetIndex:
+    """Numbers label sets and their labels from 0 in order of appearance; those that appear together, sorted."""
 
     def __init__(self) -> None:
-        self._places: dict[str, int] = {}
-        self._numbers: dict[tuple[str, ...], int] = {}
+        self._labels: dict[str, int] = {}
+        self._sets: dict[tuple[str, ...], int] = {}
 
-    def number(self, joined: Sequence[str]) -> Numbers:
-        """Return the number of each set; new ones get numbers of their own."""
-        sets = [unify(one) for one in joined]
-        new = sorted(set(sets) - self._numbers.keys())
-        for label in sorted({label for members in new for label in members} - self._places.keys()):
-            self._places[label] = len(self._places)
+    def encode(self, joined: Sequence[str]) -> Integers:
+        """Return the index of each set; new sets get new indices."""
+        sets = [parse_label_set(labels) for labels in joined]
+        new = sorted(set(sets) - self._sets.keys())
+        for label in sorted({label for members in new for label in members} - self._labels.keys()):
+            self._labels[label] = len(self._labels)
         for members in new:
-            self._numbers[members] = len(self._numbers)
-        return np.array([self._numbers[members] for members in sets], np.int64)
+            self._sets[members] = len(self._sets)
+        return np.array([self._sets[members] for members in sets], np.int64)
 
     @property
-    def sets(self) -> MultiLabelSet:
+    def label_sets(self) -> MultiLabelSet:
         """All sets so far."""
         return MultiLabelSet.of(
-            [[self._places[label] for label in members] for members in self._numbers], len(self._places)
+            [[self._labels[label] for label in members] for members in self._sets], len(self._labels)
         )
 
 
-def unify(joined: str) -> tuple[str, ...]:
-    """Return the labels of :func:`join_labels` as a set that is the same in whatever order they stood."""
-    return tuple(sorted(split_labels(joined)))
+def one_label_fault(label: str) -> str:
+    """Return the reason why texts that all have the label ``label`` cannot be trained on."""
+    return f"every text has the label '{label}'; training needs at least two labels"
 
 
-def unify_sets(joined: Iterable[str]) -> list[tuple[str, ...]]:
-    """Return the different sets of labels, sorted."""
-    return sorted({unify(one) for one in joined})
-
-
-def find_fault_of_sets(sets: Sequence[tuple[str, ...]], separator: str | None) -> str | None:
-    """Return why there is nothing to learn from texts with these different sets of labels."""
+def find_label_set_fault(sets: Sequence[tuple[str, ...]], separator: str | None) -> str | None:
+    """Return the reason why texts with these distinct label sets cannot be trained on, or None."""
     if len(sets) < 2:
-        shown = ", ".join(label for members in sets for label in members)
-        if not shown:
-            return "holds no label; with data.multi_label some texts at least should have one"
-        return f"every text has the same labels ({shown}); there is nothing to tell apart"
+        labels = ", ".join(label for members in sets for label in members)
+        if not labels:
+            return "no text has a label; data.multi_label needs some texts with labels"
+        return f"every text has the same labels ({labels}); training needs texts with different labels"
     if separator is not None and max(map(len, sets)) < 2:
-        return f"no text has two labels: data.label_separator '{separator}' divides none; name another, or none"
+        return f"no label contains data.label_separator '{separator}'; set the right separator, or null"
     return None
 
 
-def group_for_holding_out(classes: Numbers, counts: Sequence[int], sets: MultiLabelSet | None) -> Numbers:
-    """Return the groups of which the same share is held out, for a file's entries with ``classes`` and ``counts``.
+def make_strata(classes: Integers, counts: Sequence[int], label_sets: MultiLabelSet | None) -> Integers:
+    """Return the stratum of each entry of a file's label table, for a split that takes the same share of each.
 
-    They are the classes; but sets that one text has are one group together, as there may be no others. A set that has
-    a label which no other text has stays by itself, and so with the text that is trained on.
+    ``classes`` and ``counts`` are the entries' classes and numbers of texts. Without ``label_sets`` the strata are the
+    classes. With them, all sets that only one text has form one stratum, because multi-label data may have no other
+    sets. A set with a label that no other text has keeps its own stratum, so that its text stays in the training set.
     """
-    if sets is None:
+    if label_sets is None:
         return classes
-    texts = np.bincount(classes, counts, len(sets.members)).astype(np.int64)
-    alone = texts == 1
-    rare = np.flatnonzero(sets.count_labels(texts) == 1)
-    of_member = np.repeat(np.arange(len(texts)), sets.members.lengths)
-    alone[of_member[np.isin(sets.members.ids, rare)]] = False
-    return np.where(alone[classes], len(texts), classes)
+    members = label_sets.members
+    texts = np.bincount(classes, counts, len(members)).astype(np.int64)
+    single = texts == 1
+    rare = np.flatnonzero(label_sets.count_labels(texts) == 1)
+    set_of_member = np.repeat(np.arange(len(texts)), members.lengths)
+    single[set_of_member[np.isin(members.ids, rare)]] = False
+    return np.where(single[classes], len(texts), classes)

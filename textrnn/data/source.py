@@ -1,4 +1,4 @@
-"""A labelled file that is read more than once, whatever it is: a plain file, a compressed one, a pipe."""
+"""A labelled file that is read several times: a plain or compressed file, or a pipe."""
 
 from __future__ import annotations
 
@@ -13,36 +13,35 @@ import numpy.typing as npt
 
 from textrnn.config import DataConfig
 from textrnn.data.blocks import Block, LabelTable, parse_blocks
-from textrnn.data.cache import SETTLED_NS, Cache, Draft, Entry, make_key, take_stat
+from textrnn.data.cache import SETTLED_NS, Cache, Draft, Entry, make_key, read_stat
 from textrnn.data.formats import find_suffix
-from textrnn.data.io import STDIN, open_raw, read_chunks
-from textrnn.errors import DataError
+from textrnn.data.io import STDIN, file_changed, open_raw, read_chunks
 
-TrainerState = Callable[[str, int, "int | None"], None]
-"""Called with what is being done, how many bytes were read, and of how many (None: of a pipe)."""
+Progress = Callable[[str, int, "int | None"], None]
+"""Called with the activity, the bytes read so far, and their total (None: unknown, as of a pipe)."""
 
 _CHUNK_BYTES = 1 << 20
 
 
 class LabelledFile:
-    """The examples of one file. The first reading notes each row's label and size; a pipe's texts are set aside then.
+    """The examples of one file. The first pass notes each row's label and size, and spools the texts of a pipe.
 
-    ``classes`` (rows,) int32 are indices of ``labels``, which stand in the order of their first lines (several labels
-    of one text are joined by tabs, and one entry); ``counts``
-    and ``first_lines`` belong to them; ``sizes`` (rows,) int32 are the bytes of the texts. ``key`` names the content.
+    ``labels`` are in order of appearance (several labels of one text are one entry, joined by tabs), with their
+    ``counts`` and ``first_lines``. ``classes`` (rows,) int32 are indices of ``labels``; ``sizes`` (rows,) int32 are the
+    bytes of the texts. ``key`` identifies the content.
 
     Raises:
         DataError: at the first fault of the file, with its line.
     """
 
-    def __init__(self, path: str, config: DataConfig, store: Cache, progress: TrainerState | None = None) -> None:
-        self.path, self._config, self._store = path, config, store
+    def __init__(self, path: str, config: DataConfig, cache: Cache, *, progress: Progress | None = None) -> None:
+        self.path, self._config, self._cache = path, config, cache
         self._progress = progress
-        self._doing = "reading"
+        self._activity = "reading"
         self._spool: Draft | None = None
-        self._stat = None if path == STDIN else take_stat(Path(path))
+        self._stat = None if path == STDIN else read_stat(Path(path))
         try:
-            entry = self._recall() or self._scan()
+            entry = self._find_entry() or self._scan()
         except BaseException:
             self.close()
             raise
@@ -50,25 +49,11 @@ class LabelledFile:
         self.counts: list[int] = entry.meta["counts"]
         self.first_lines: list[int] = entry.meta["first_lines"]
         self.key: str = entry.meta["key"]
-        self._folder = entry.folder
         self.classes = np.memmap(entry.folder / "classes", "<i4", "r")
         self.sizes = np.memmap(entry.folder / "sizes", "<i4", "r")
 
     def __len__(self) -> int:
         return len(self.classes)
-
-    def read_texts(self, rows: npt.NDArray[np.bool_] | None = None, *, doing: str = "reading") -> Iterator[list[bytes]]:
-        """Yield the texts in lists: all, or those whose entry of ``rows`` (rows,) is set; ``doing`` is told."""
-        self._doing = doing
-        start = 0
-        for texts in self._read_texts():
-            stop = start + len(texts)
-            if stop > len(self):
-                raise self._changed()
-            yield texts if rows is None else list(compress(texts, rows[start:stop].tolist()))
-            start = stop
-        if start != len(self):
-            raise self._changed()
 
     def __enter__(self) -> LabelledFile:
         return self
@@ -77,11 +62,26 @@ class LabelledFile:
         self.close()
 
     def close(self) -> None:
-        """Remove what was set aside."""
+        """Remove the spooled texts."""
         if self._spool is not None:
             self._spool.close()
 
-    def _read_texts(self) -> Iterator[list[bytes]]:
+    def read_texts(
+        self, rows: npt.NDArray[np.bool_] | None = None, *, activity: str = "reading"
+    ) -> Iterator[list[bytes]]:
+        """Yield the texts in lists: all, or those that the mask ``rows`` (rows,) selects; ``activity`` is reported."""
+        self._activity = activity
+        start = 0
+        for texts in self._read_all_texts():
+            stop = start + len(texts)
+            if stop > len(self):
+                raise file_changed(self.path)
+            yield texts if rows is None else list(compress(texts, rows[start:stop].tolist()))
+            start = stop
+        if start != len(self):
+            raise file_changed(self.path)
+
+    def _read_all_texts(self) -> Iterator[list[bytes]]:
         if self._spool is None:
             return (block.texts for block in self._read_blocks())
         return self._read_spool(self._spool.folder / "texts")
@@ -97,7 +97,7 @@ class LabelledFile:
                     texts[0] = b"".join(parts)
                     parts = [rest]
                     yield texts
-                self._tell(file.tell(), total)
+                self._report(file.tell(), total)
 
     def _read_blocks(self, digest: Callable[[bytes], None] | None = None) -> Iterator[Block]:
         with open_raw(self.path) as (raw, content):
@@ -108,37 +108,34 @@ class LabelledFile:
                 nonlocal done
                 for chunk in read_chunks(content, _CHUNK_BYTES):
                     done += len(chunk) + 1
-                    self._tell(raw.tell() if self._stat else done, total)
+                    self._report(raw.tell() if self._stat else done, total)
                     if digest is not None:
                         digest(chunk)
                     yield chunk
 
             yield from parse_blocks(self.path, watch(), self._config)
         end = done if total is None else total
-        self._tell(end, end)
+        self._report(end, end)
         if self._stat is None:
             return
-        stat = take_stat(Path(self.path))
+        stat = read_stat(Path(self.path))
         if stat is None or (stat[0], stat[1], stat[3]) != (self._stat[0], self._stat[1], self._stat[3]):
-            raise self._changed()
+            raise file_changed(self.path)
 
-    def _tell(self, done: int, total: int | None) -> None:
+    def _report(self, done: int, total: int | None) -> None:
         if self._progress is not None:
             name = "standard input" if self.path == STDIN else Path(self.path).name
-            self._progress(f"{self._doing} {name}", done, total)
+            self._progress(f"{self._activity} {name}", done, total)
 
-    def _changed(self) -> DataError:
-        return DataError(self.path, None, "was changed while it was read; run again when it is complete")
-
-    def _recall(self) -> Entry | None:
-        digest = self._store.recall(Path(self.path)) if self._stat else None
-        return self._store.find("rows", self._make_key(digest)) if digest else None
+    def _find_entry(self) -> Entry | None:
+        digest = self._cache.get_digest(Path(self.path)) if self._stat else None
+        return self._cache.get("rows", self._make_key(digest)) if digest else None
 
     def _make_key(self, digest: str) -> str:
         config = self._config
         suffix = find_suffix(self.path) if config.format == "auto" else ""
-        several = [("several", config.label_separator)] if config.multi_label else []
-        return make_key("rows", digest, config.format, suffix, config.label, config.text, *several)
+        multi_label = [("several", config.label_separator)] if config.multi_label else []
+        return make_key("rows", digest, config.format, suffix, config.label, config.text, *multi_label)
 
     def _scan(self) -> Entry:
         started = time.time_ns()
@@ -149,9 +146,9 @@ class LabelledFile:
             hasher.update(b"\n")
 
         if self._stat is None:
-            self._spool = self._store.draft()
+            self._spool = self._cache.draft()
         table = LabelTable()
-        with self._store.draft() as draft:
+        with self._cache.draft() as draft:
             for block in self._read_blocks(digest):
                 draft.write("classes", table.classify(block).astype("<i4", copy=False).data)
                 sizes = np.fromiter(map(len, block.texts), np.int64, len(block.texts))
@@ -162,5 +159,5 @@ class LabelledFile:
                 self._spool.flush()
             key = self._make_key(hasher.hexdigest())
             if self._stat and max(self._stat[1:3]) < started - SETTLED_NS:
-                self._store.remember(Path(self.path), self._stat, hasher.hexdigest())
+                self._cache.put_digest(Path(self.path), self._stat, hasher.hexdigest())
             return draft.commit("rows", key, {**table.to_dict(), "key": key})

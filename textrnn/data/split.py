@@ -1,8 +1,8 @@
-"""Splitting a labelled file into train, valid and test: by label, and no text in two of them."""
+"""Splits of labelled text: stratified by label, files without one text in two parts, and held-out rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
@@ -15,11 +15,11 @@ import numpy.typing as npt
 from textrnn.config import DataConfig, DataFormat
 from textrnn.data.batch import Rows
 from textrnn.data.blocks import LabelTable, parse_blocks
-from textrnn.data.cache import take_stat
+from textrnn.data.cache import read_stat
 from textrnn.data.check.minhash import find_first, hash_texts, normalize
-from textrnn.data.formats import find_format, find_suffix, take_head
-from textrnn.data.io import open_bytes, read_chunks, read_lines
-from textrnn.data.labels import SetNumbers, group_for_holding_out, split_labels
+from textrnn.data.formats import find_format, find_suffix, read_head
+from textrnn.data.io import file_changed, open_bytes, read_chunks, read_lines
+from textrnn.data.labels import LabelSetIndex, make_strata, split_labels
 from textrnn.errors import ConfigError, DataError
 from textrnn.files import atomic_write
 
@@ -32,16 +32,16 @@ _SUFFIXES: dict[DataFormat, tuple[str, ...]] = {
     "jsonl": (".jsonl", ".ndjson", ".json"),
     "fasttext": (".txt",),
 }
-"""The extensions that tell a format, or leave it to the first line; a file with none of them is given the first."""
+"""The extensions of each format; parts of a file with another extension get the first."""
 
 Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Split:
-    """The files that were written, and how many texts of each label they have; ``together`` came again elsewhere.
+    """The written files and their number of texts per label, by part; a part with a share of 0 is left out.
 
-    ``paths`` and ``counts`` are by part: train, valid, test, where a part with a share of 0 is left out.
+    ``together`` is the number of texts that repeat an earlier one and went to its part.
     """
 
     paths: dict[str, Path]
@@ -52,32 +52,32 @@ class Split:
 def split_file(
     path: str, folder: Path, config: DataConfig, *, shares: Mapping[str, float], seed: int, overwrite: bool = False
 ) -> Split:
-    """Write ``train``, ``valid`` and ``test`` with the format's extension into ``folder``, lines as they stand.
+    """Write ``train``, ``valid`` and ``test`` into ``folder``, with the format's extension and unchanged lines.
 
-    ``shares`` are those of valid and test of each label's texts; train has the rest. All texts that are equal but for
-    case, blanks and punctuation go to one part. The same file, shares and seed give the same bytes. Blank lines go,
-    and a header stands in each part.
+    ``shares`` are those of valid and test of each label's texts; train gets the rest. Texts that are equal but for
+    case, spaces and punctuation go to the same part. The same file, shares and seed give the same bytes. Blank lines
+    are dropped, and a header is copied to each part.
 
     Raises:
         DataError: at the first fault of the file, with its line; it is a pipe, or changes while it is read.
-        ConfigError: a file stands there already.
+        ConfigError: a file to write exists.
     """
-    stat = take_stat(Path(path))
+    stat = read_stat(Path(path))
     if stat is None:
-        raise DataError(path, None, "a pipe, which would be read twice; put the text into a file")
+        raise DataError(path, None, "is a pipe and would be read twice; save the text to a file")
     parts = [part for part in PARTS if part == "train" or shares[part] > 0]
     suffix = _choose_suffix(path, config)
     paths = {part: folder / f"{part}{suffix}" for part in parts}
-    stale = [folder / f"{part}{suffix}" for part in PARTS if part not in parts]  # of another split: they would leak
+    stale = [folder / f"{part}{suffix}" for part in PARTS if part not in parts]  # of an earlier split: they would leak
     _check_free(Path(path), [*paths.values(), *stale], overwrite=overwrite)
-    table, classes, letters, lines = _read(path, config)
-    groups = _group(table)[classes] if config.multi_label else classes
-    part_of = draw_parts(groups, letters, shares=shares, seed=seed)
+    table, classes, letters, lines = _read_rows(path, config)
+    strata = _stratify(table)[classes] if config.multi_label else classes
+    part_of = draw_parts(strata, letters, shares=shares, seed=seed)
     with ExitStack() as stack:
         files = {PARTS.index(part): stack.enter_context(atomic_write(paths[part])) for part in parts}
-        _write(path, lines.tolist(), part_of.tolist(), files=files)
-        if take_stat(Path(path)) != stat:
-            raise DataError(path, None, "was changed while it was read; run again when it is complete")
+        _write_parts(path, lines.tolist(), part_of.tolist(), files=files)
+        if read_stat(Path(path)) != stat:
+            raise file_changed(path)
         for other in stale:
             other.unlink(missing_ok=True)
     labels = [" + ".join(split_labels(str(joined))) or "none" for joined in table.to_dict()["labels"]]
@@ -88,21 +88,21 @@ def split_file(
     return Split(paths, counts, int(np.count_nonzero(find_first(letters) != np.arange(len(letters)))))
 
 
-def _group(table: LabelTable) -> npt.NDArray[np.int32]:
-    """Return the group of each entry of ``table``, of which each part gets its share: as training holds texts out."""
-    found = table.to_dict()
-    numbers = SetNumbers()
-    own = numbers.number([str(joined) for joined in found["labels"]])
-    return group_for_holding_out(own, [int(count) for count in found["counts"]], numbers.sets).astype(np.int32)
+def _stratify(table: LabelTable) -> npt.NDArray[np.int32]:
+    """Return the stratum of each entry of ``table``, the same as for the validation set of training."""
+    entries = table.to_dict()
+    index = LabelSetIndex()
+    classes = index.encode([str(joined) for joined in entries["labels"]])
+    return make_strata(classes, [int(count) for count in entries["counts"]], index.label_sets).astype(np.int32)
 
 
 def draw_parts(
     classes: npt.NDArray[np.int32], letters: Integers, *, shares: Mapping[str, float], seed: int
 ) -> npt.NDArray[np.int8]:
-    """Return the part (R,) int8 of each row, an index of PARTS; rows with equal ``letters`` (R,) int64 have one part.
+    """Return the part (R,) int8 of each row, an index of PARTS; rows with equal ``letters`` (R,) int64 share a part.
 
-    A group of such rows counts for the label of its first one. Within a label the largest groups come first, each to
-    the part that lacks most; single rows, in an order that is drawn, then fill the parts up.
+    A group of equal rows counts for the label of its first row. Within a label the largest groups come first, each to
+    the part that lacks most; single rows then fill up the parts in random order.
     """
     rng = np.random.default_rng(seed)
     first = find_first(letters)
@@ -112,21 +112,21 @@ def draw_parts(
     by_class = heads[np.argsort(classes[heads], kind="stable")]
     for group in np.split(by_class, np.flatnonzero(np.diff(classes[by_class])) + 1):
         drawn = rng.permutation(group)
-        wanted = _count_wanted(int(sizes[group].sum()), shares)
-        several = drawn[sizes[drawn] > 1]
-        for head in several[np.argsort(-sizes[several], kind="stable")]:
-            part = int(np.argmax(wanted))
+        missing = _target_counts(int(sizes[group].sum()), shares)
+        repeated = drawn[sizes[drawn] > 1]
+        for head in repeated[np.argsort(-sizes[repeated], kind="stable")]:
+            part = int(np.argmax(missing))
             part_of[head] = part
-            wanted[part] -= sizes[head]
+            missing[part] -= sizes[head]
         single = drawn[sizes[drawn] == 1]
-        valid, test = (max(0, int(lacking)) for lacking in wanted[1:])
+        valid, test = (max(0, int(count)) for count in missing[1:])
         part_of[single[: valid + test]] = 1
         part_of[single[valid : valid + test]] = 2
     return part_of[first]
 
 
-def _count_wanted(rows: int, shares: Mapping[str, float]) -> Integers:
-    """Return how many of a label's rows each part should have (3,): one at least, as far as they go; train first."""
+def _target_counts(rows: int, shares: Mapping[str, float]) -> Integers:
+    """Return the number of a label's rows for each part (3,): at least one each while they last, train first."""
     valid, test = (max(1, round(rows * shares[part])) if shares[part] > 0 else 0 for part in PARTS[1:])
     valid = min(valid, rows - 1)
     test = min(test, rows - 1 - valid)
@@ -134,20 +134,20 @@ def _count_wanted(rows: int, shares: Mapping[str, float]) -> Integers:
 
 
 def _choose_suffix(path: str, config: DataConfig) -> str:
-    known = _SUFFIXES[find_format(path, take_head(read_lines(path)), config)]
+    known = _SUFFIXES[find_format(path, read_head(read_lines(path)), config)]
     return suffix if (suffix := find_suffix(path)) in known else known[0]
 
 
 def _check_free(source: Path, targets: Iterable[Path], *, overwrite: bool) -> None:
     for target in targets:
         if target.exists() and target.samefile(source):
-            raise ConfigError(f"{target}: is the file that is split; name another folder with --out")
+            raise ConfigError(f"{target}: is the file to split; name another folder with --out")
         if target.exists() and not overwrite:
-            raise ConfigError(f"{target}: exists; name another folder with --out, or say --overwrite")
+            raise ConfigError(f"{target}: exists; name another folder with --out, or use --overwrite")
 
 
-def _read(path: str, config: DataConfig) -> tuple[LabelTable, npt.NDArray[np.int32], Integers, Integers]:
-    """Return labels, the class (R,) of each row, a hash of its letters (R,), and the line (R,) where it starts."""
+def _read_rows(path: str, config: DataConfig) -> tuple[LabelTable, npt.NDArray[np.int32], Integers, Integers]:
+    """Return the labels, and of each row its class (R,), a hash of its normalized text (R,) and its first line (R,)."""
     table = LabelTable()
     parts = []
     with open_bytes(path) as file:
@@ -159,66 +159,66 @@ def _read(path: str, config: DataConfig) -> tuple[LabelTable, npt.NDArray[np.int
     return table, classes, hashes, lines
 
 
-def _write(path: str, starts: list[int], part_of: list[int], *, files: dict[int, BinaryIO]) -> None:
-    """Write each row, from the line where it starts to where the next one does, to the file of its part.
+def _write_parts(path: str, starts: list[int], part_of: list[int], *, files: dict[int, BinaryIO]) -> None:
+    """Write each row, from its first line to that of the next row, to the file of its part.
 
-    What is before the first row, a header, goes to all ``files``; blank lines behind a row go.
+    Lines before the first row, a header, go to all ``files``; blank lines after a row are dropped.
     """
     targets = list(files.values())
-    held: list[bytes] = []
+    lines: list[bytes] = []
     row = 0
 
     def flush() -> None:
-        while held and not held[-1].strip():
-            held.pop()
-        data = b"".join([line + b"\n" for line in held])
+        while lines and not lines[-1].strip():
+            lines.pop()
+        data = b"".join([line + b"\n" for line in lines])
         for file in targets:
             file.write(data)
-        held.clear()
+        lines.clear()
 
     with open_bytes(path) as content:
-        lines = chain.from_iterable(chunk.split(b"\n") for chunk in read_chunks(content, _CHUNK_BYTES))
-        for number, line in enumerate(lines, start=1):
+        source = chain.from_iterable(chunk.split(b"\n") for chunk in read_chunks(content, _CHUNK_BYTES))
+        for number, line in enumerate(source, start=1):
             if row < len(starts) and number == starts[row]:
                 flush()
                 targets = [files[part_of[row]]]
                 row += 1
-            held.append(line)
+            lines.append(line)
         flush()
 
 
 def hold_out(classes: npt.ArrayLike, share: float, rng: np.random.Generator) -> tuple[Rows, Rows]:
-    """Split row numbers into (kept, held out), both rising, drawing ``share`` of each class from ``rng``.
+    """Return the indices of the kept and of the held-out rows, both sorted, drawing ``share`` of each class.
 
-    A class with two rows or more keeps one and gives one at least; a class with one row keeps it.
+    A class with two rows or more keeps at least one and gives at least one; a class with one row keeps it.
     """
-    by_class = np.asarray(classes)
-    order = np.argsort(by_class, kind="stable")
-    held = np.zeros(len(order), np.bool_)
-    sizes = np.unique(by_class, return_counts=True)[1]
-    stop = 0
-    for size in sizes.tolist():
-        start, stop = stop, stop + size
-        rows = rng.permutation(order[start:stop])
-        held[rows[: min(size - 1, max(1, round(size * share)))]] = True
+    held = np.zeros(np.size(classes), np.bool_)
+    for rows in _shuffle_classes(classes, rng):
+        held[rows[: min(len(rows) - 1, max(1, round(len(rows) * share)))]] = True
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 
 def hold_out_fold(classes: npt.ArrayLike, number: int, folds: int, *, rng: np.random.Generator) -> tuple[Rows, Rows]:
-    """Split row numbers into (kept, held out), both rising: held out is the part ``number``, from 1, of ``folds``.
+    """Return the indices of the kept and of the held-out rows, both sorted: fold ``number``, from 1, of ``folds``.
 
-    The rows of a class, in an order drawn from ``rng``, are dealt to the parts in turn, and those of the next class
-    go on where they ended, so that parts differ by one row at most, in each class and together. With the same ``rng``
-    each row is held out by one part, but for a class with one row, which keeps it.
+    The shuffled rows of each class are dealt to the folds in turn, each class starting where the last one ended, so
+    that folds differ by at most one row, per class and in total. With the same ``rng`` each row is held out by one
+    fold, except the only row of a class, which is always kept.
     """
+    held = np.zeros(np.size(classes), np.bool_)
+    dealt = 0
+    for rows in _shuffle_classes(classes, rng):
+        if len(rows) > 1:
+            held[rows[(number - 1 - dealt) % folds :: folds]] = True
+            dealt += len(rows)
+    return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def _shuffle_classes(classes: npt.ArrayLike, rng: np.random.Generator) -> Iterator[Rows]:
+    """Yield the row indices of each class in random order."""
     by_class = np.asarray(classes)
     order = np.argsort(by_class, kind="stable")
-    held = np.zeros(len(order), np.bool_)
-    stop = dealt = 0
+    stop = 0
     for size in np.unique(by_class, return_counts=True)[1].tolist():
         start, stop = stop, stop + size
-        rows = rng.permutation(order[start:stop])
-        if size > 1:
-            held[rows[(number - 1 - dealt) % folds :: folds]] = True
-            dealt += size
-    return np.flatnonzero(~held), np.flatnonzero(held)
+        yield rng.permutation(order[start:stop])

@@ -1,4 +1,4 @@
-"""Files of word vectors: the text of GloVe, word2vec and fastText, and NumPy arrays with their words beside them."""
+"""Files of word vectors: GloVe, word2vec and fastText text, and NumPy arrays with a vocabulary file."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from textrnn.data.cache import SETTLED_NS, Cache, take_stat
+from textrnn.data.cache import SETTLED_NS, Cache, read_stat
 from textrnn.data.io import check_readable, is_pipe, read_blocks
 from textrnn.errors import DataError
 
 Vectors = npt.NDArray[np.float32]
 
-_LARGEST = float(np.finfo(np.float32).max)
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
 _READ_BYTES = 1 << 20
-_LINES = "write a word and its numbers a line, with blanks between them, as GloVe and fastText do (.vec, .txt)"
+_FORMAT = "write lines of a word and its numbers, separated by spaces, like GloVe and fastText (.vec, .txt)"
 
 
 @dataclass(frozen=True)
 class WordBlock:
-    """Some words of a file, in its order; their numbers are read when they are asked for.
+    """Consecutive words of a file; their numbers are parsed on demand.
 
     Args:
         words: B words in UTF-8.
-        source: the file, which :meth:`take` names in an error.
-        first: the line of the first of them, or its row (from 1).
-        width: the numbers of a word (D).
+        source: the file, for error messages.
+        first: the line of the first word, or its row in an array (from 1).
+        width: the numbers per word (D).
         numbers: the numbers of each word: as text, or as an array (B, D).
     """
 
@@ -41,16 +41,16 @@ class WordBlock:
     numbers: Sequence[bytes] | npt.NDArray[np.floating] = field(repr=False)
 
     def take(self, rows: Sequence[int]) -> Vectors:
-        """Return the vectors (R, D) float32 of the words ``rows`` of this block.
+        """Return the vectors (R, D) float32 of the words with the indices ``rows``.
 
         Raises:
-            DataError: what stands there is not a number, or not finite; with its line.
+            DataError: a value is not a finite number; with its line.
         """
         try:
             with np.errstate(over="ignore"):
-                found = np.array([self._parse(row) for row in rows], np.float32).reshape(-1, self.width)
-            if np.isfinite(found).all():
-                return found
+                vectors = np.array([self._parse(row) for row in rows], np.float32).reshape(-1, self.width)
+            if np.isfinite(vectors).all():
+                return vectors
         except ValueError:
             pass
         raise self._find_fault(rows)
@@ -61,67 +61,62 @@ class WordBlock:
 
     def _find_fault(self, rows: Sequence[int]) -> DataError:
         for row in rows:
-            for text in self._list_numbers(row):
-                if not _is_number(text):
-                    reason = f"{_show(text)} is not a number"
-                elif not abs(float(text)) <= _LARGEST:
-                    reason = f"{_show(text)} is not a finite number of 32 bits"
-                else:
-                    continue
-                return DataError(self.source, self.first + row, f"{reason}; mend the line, or take it out")
-        raise AssertionError  # one of them is at fault
-
-    def _list_numbers(self, row: int) -> list[bytes] | list[float]:
-        numbers = self.numbers[row]
-        return numbers.split(b" ") if isinstance(numbers, bytes) else numbers.tolist()
+            numbers = self.numbers[row]
+            values = numbers.split(b" ") if isinstance(numbers, bytes) else numbers.tolist()
+            for value in values:
+                name = repr(value.decode(errors="replace")) if isinstance(value, bytes) else value
+                if not _is_number(value):
+                    return DataError(self.source, self.first + row, f"{name} is not a number; fix or remove the line")
+                if not abs(float(value)) <= _FLOAT32_MAX:
+                    reason = f"{name} is not a finite 32-bit number; fix or remove the line"
+                    return DataError(self.source, self.first + row, reason)
+        raise AssertionError  # the caller has found a fault
 
 
 def read_vectors(path: str) -> Iterator[WordBlock]:
-    """Yield the words of a file with their vectors; every word has as many numbers.
+    """Yield the words of a file with their vectors, all of one width.
 
-    A file of text has a line ``word v1 v2 ...`` for each word, may begin with a line ``words numbers`` that counts both
-    (word2vec, fastText), and may be compressed. A NumPy array, ``NAME.npy`` of shape (words, D), has its words in
-    ``NAME.vocab``, one a line. Words with blanks inside are passed over: no piece of a tokenizer is one.
+    A text file has a line ``word v1 v2 ...`` for each word, may start with a line ``words numbers`` of the two counts
+    (word2vec, fastText), and may be compressed. A NumPy array ``NAME.npy`` of shape (words, D) has its words in
+    ``NAME.vocab``, one per line. Words that contain a space are skipped: they match no piece of a tokenizer.
 
     Raises:
-        DataError: the file cannot be read, or is not like that; with its line.
+        DataError: the file cannot be read, or has another format; with its line.
     """
     check_files(path)
     yield from _read_array(path) if _is_array(path) else _read_text(path)
 
 
 def check_files(path: str) -> None:
-    """Check that what :func:`read_vectors` reads is there and can be read twice; raises DataError."""
-    for name in list_files(path):
+    """Check that the files of :func:`read_vectors` exist and can be read twice; raises DataError."""
+    for name in _list_files(path):
         check_readable(name)
         if is_pipe(name):
-            raise DataError(name, None, "a pipe, which would be read twice; put the vectors into a file")
+            raise DataError(name, None, "is a pipe and would be read twice; save the vectors to a file")
 
 
-def digest_files(path: str, store: Cache) -> list[str]:
-    """Return a digest of the content of each file that :func:`read_vectors` reads; ``store`` remembers it."""
-    return [store.recall(Path(name)) or _digest(Path(name), store) for name in list_files(path)]
+def digest_files(path: str, cache: Cache) -> list[str]:
+    """Return the digest of the content of each file that :func:`read_vectors` reads; ``cache`` keeps it."""
+    return [cache.get_digest(Path(name)) or _digest(Path(name), cache) for name in _list_files(path)]
 
 
-def _digest(path: Path, store: Cache) -> str:
-    started, stat = time.time_ns(), take_stat(path)
+def _digest(path: Path, cache: Cache) -> str:
+    started, stat = time.time_ns(), read_stat(path)
     hasher = blake2b(digest_size=32)
     with path.open("rb") as file:
         while data := file.read(_READ_BYTES):
             hasher.update(data)
     if stat and max(stat[1:3]) < started - SETTLED_NS:
-        store.remember(path, stat, hasher.hexdigest())
+        cache.put_digest(path, stat, hasher.hexdigest())
     return hasher.hexdigest()
 
 
-def name_vocabulary(path: str) -> str:
-    """Return the name of the file that holds the words of the array ``path``."""
+def _vocabulary_of(path: str) -> str:
     return str(Path(path).with_suffix(".vocab"))
 
 
-def list_files(path: str) -> list[str]:
-    """Return the files that :func:`read_vectors` reads for ``path``."""
-    return [path, name_vocabulary(path)] if _is_array(path) else [path]
+def _list_files(path: str) -> list[str]:
+    return [path, _vocabulary_of(path)] if _is_array(path) else [path]
 
 
 def _is_array(path: str) -> bool:
@@ -132,87 +127,86 @@ def _read_array(path: str) -> Iterator[WordBlock]:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
-        raise DataError(path, None, f"not a NumPy array, or cut short ({error})") from None
+        raise DataError(path, None, f"not a NumPy array, or truncated ({error})") from None
     if array.ndim != 2 or not np.issubdtype(array.dtype, np.floating) or not array.size:
-        raise DataError(
-            path, None, f"an array {array.shape} of {array.dtype}; it should be words by numbers, of floats"
-        )
-    names = name_vocabulary(path)
+        reason = f"has shape {array.shape} and dtype {array.dtype}; save a float array of shape (words, numbers)"
+        raise DataError(path, None, reason)
+    names = _vocabulary_of(path)
     row = 0
     for words in read_blocks(names):
-        _check_text(words, names, row + 1)
+        _check_utf8(words, names, row + 1)
         if row + len(words) <= len(array):
             yield WordBlock(words, path, row + 1, array.shape[1], array[row : row + len(words)])
         row += len(words)
     if row != len(array):
-        raise DataError(names, None, f"{row:,} words for the {len(array):,} rows of {path}; write one word a line")
+        raise DataError(names, None, f"{row:,} words for the {len(array):,} rows of {path}; write one word per line")
 
 
 def _read_text(path: str) -> Iterator[WordBlock]:
-    counted = width = 0
-    number = found = 0
+    expected = width = 0
+    number = words = 0
     for lines in read_blocks(path):
         if number == 0:
-            counted, width = _read_first(path, lines[0])
-        start = 1 if number == 0 and counted else 0
-        block = _split(lines[start:], path, number + start + 1, width)
-        found += len(lines) - start
+            expected, width = _read_first_line(path, lines[0])
+        start = 1 if number == 0 and expected else 0
+        block = _split(lines[start:], path, width, first=number + start + 1)
+        words += len(lines) - start
         number += len(lines)
         yield block
-    if found < counted:
-        reason = f"the first line counts {counted:,} words, and there are {found:,}; the file is cut short"
+    if words < expected:
+        reason = f"truncated: the first line announces {expected:,} words, the file has {words:,}; download it again"
         raise DataError(path, number, reason)
     if not number:
-        raise DataError(path, None, f"holds no words; {_LINES}")
+        raise DataError(path, None, f"no words; {_FORMAT}")
 
 
-def _read_first(path: str, line: bytes) -> tuple[int, int]:
-    """Return how many words the first line counts (0: it is a word itself), and how many numbers a word has."""
+def _read_first_line(path: str, line: bytes) -> tuple[int, int]:
+    """Return the number of words that the first line announces (0: it is a word), and the numbers per word."""
     parts = line.split()
     if len(parts) == 2 and all(part.isdigit() for part in parts) and int(parts[0]) and int(parts[1]):
         return int(parts[0]), int(parts[1])
-    _check_text([line], path, 1)
+    _check_utf8([line], path, 1)
     numbers = parts[1:]
     if not numbers or not all(map(_is_number, numbers)):
-        raise DataError(path, 1, f"not a word and its numbers; {_LINES}")
+        raise DataError(path, 1, f"not a word and its numbers; {_FORMAT}")
     return 0, len(numbers)
 
 
-def _split(lines: list[bytes], path: str, first: int, width: int) -> WordBlock:
+def _split(lines: list[bytes], path: str, width: int, *, first: int) -> WordBlock:
     words, numbers = [], []
     for row, line in enumerate(lines):
-        whole = line.rstrip(b" ") if line.endswith(b" ") else line  # fastText ends a line so
-        word, _, rest = whole.partition(b" ")
-        if whole.count(b" ") != width:
-            word, rest = _read_odd(whole, path, first + row, width=width)
+        content = line.rstrip(b" ") if line.endswith(b" ") else line  # fastText ends its lines with a space
+        word, _, rest = content.partition(b" ")
+        if content.count(b" ") != width:
+            word, rest = _split_irregular(content, path, first + row, width=width)
         words.append(word)
         numbers.append(rest)
-    _check_text(words, path, first)
+    _check_utf8(words, path, first)
     return WordBlock(words, path, first, width, numbers)
 
 
-def _read_odd(line: bytes, path: str, number: int, *, width: int) -> tuple[bytes, bytes]:
-    """Return the word and the numbers of a line that has not ``width`` blanks; the word is empty if it has some inside.
+def _split_irregular(line: bytes, path: str, number: int, *, width: int) -> tuple[bytes, bytes]:
+    """Return the word and the numbers of a line without ``width`` spaces; a word that contains spaces becomes empty.
 
     Raises:
-        DataError: there are too few or too many numbers.
+        DataError: the line has too few or too many numbers.
     """
-    _check_text([line], path, number)
+    _check_utf8([line], path, number)
     parts = line.split()
     if len(parts) == width + 1:
         return parts[0], b" ".join(parts[1:])
     if len(parts) <= width or all(map(_is_number, parts[1:])):
         count = max(0, len(parts) - 1)
-        raise DataError(path, number, f"{count} numbers, where other words have {width}; {_LINES}")
+        raise DataError(path, number, f"{count} numbers, but other words have {width}; {_FORMAT}")
     return b"", b" ".join(parts[-width:])
 
 
-def _check_text(words: list[bytes], path: str, first: int) -> None:
+def _check_utf8(words: list[bytes], path: str, first: int) -> None:
     try:
         b"\n".join(words).decode()
     except UnicodeDecodeError as error:
         row = error.object[: error.start].count(b"\n")
-        raise DataError(path, first + row, "not UTF-8 text; a binary file has to be written as text first") from None
+        raise DataError(path, first + row, "not UTF-8 text; convert a binary file to text first") from None
 
 
 def _is_number(text: bytes | float) -> bool:
@@ -221,7 +215,3 @@ def _is_number(text: bytes | float) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _show(text: bytes | float) -> str:
-    return repr(text.decode(errors="replace")) if isinstance(text, bytes) else str(text)

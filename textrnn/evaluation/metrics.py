@@ -1,4 +1,4 @@
-"""The metrics that models are judged by, as scikit-learn defines them."""
+"""Accuracy and F1 of predictions, by scikit-learn."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy.typing as npt
 from sklearn.metrics import accuracy_score, f1_score
 
 
-def score(true: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64]) -> dict[str, float]:
-    """Return accuracy, micro_f1 (which is the same), macro_f1 and weighted_f1 of predicted classes (B,).
+def single_label_metrics(true: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64]) -> dict[str, float]:
+    """Return accuracy, micro_f1 (equal to it), macro_f1 and weighted_f1 of predicted classes (B,).
 
-    Class -1 is one that is never predicted.
+    Texts of class -1, which the model does not know, count as wrong.
     """
     accuracy = float(accuracy_score(true, predicted))
     return {
@@ -23,32 +23,32 @@ def score(true: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64]) -> dict
     }
 
 
-def score_multi_label(true: npt.NDArray[np.bool_], predicted: npt.NDArray[np.bool_]) -> dict[str, float]:
-    """Return accuracy, micro_f1, macro_f1 and weighted_f1 of predicted sets of labels (B, C).
+def multi_label_metrics(true: npt.NDArray[np.bool_], predicted: npt.NDArray[np.bool_]) -> dict[str, float]:
+    """Return accuracy, micro_f1, macro_f1 and weighted_f1 of predicted label sets (B, C).
 
-    Accuracy is the share of texts with all labels right and no other. ``true`` may have further columns, for labels
-    that are never predicted. F1 averages run over the labels that a text has or was given.
+    Accuracy is the share of texts whose label set is exactly right. ``true`` may have more columns, for labels that the
+    model does not know. F1 averages run over the labels that occur or were predicted.
     """
     predicted = np.pad(predicted, ((0, 0), (0, true.shape[1] - predicted.shape[1])))
     return {"accuracy": float((true == predicted).all(axis=1).mean()), **average_f1(true, predicted)}
 
 
 def average_f1(true: npt.NDArray[np.bool_], predicted: npt.NDArray[np.bool_]) -> dict[str, float]:
-    """Return micro_f1, macro_f1 and weighted_f1 of sets of labels (B, C), over the labels that either has."""
-    found = np.flatnonzero((true | predicted).any(axis=0))
+    """Return micro_f1, macro_f1 and weighted_f1 of label sets (B, C), over the labels that occur in either."""
+    labels = np.flatnonzero((true | predicted).any(axis=0))
     averages = ("micro", "macro", "weighted")
-    if not len(found):
+    if not len(labels):
         return {f"{average}_f1": 0.0 for average in averages}
-    true, predicted = widen(true), widen(predicted)
-    scores = [f1_score(true, predicted, labels=found, average=average, zero_division=0) for average in averages]
+    true, predicted = add_empty_column(true), add_empty_column(predicted)
+    scores = [f1_score(true, predicted, labels=labels, average=average, zero_division=0) for average in averages]
     return {f"{average}_f1": float(score) for average, score in zip(averages, scores, strict=True)}
 
 
-def widen(sets: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Return ``sets`` (B, C) with an empty column more: scikit-learn takes a single one for classes 0 and 1."""
+def add_empty_column(sets: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return label sets (B, C + 1): scikit-learn would read a single column as classes 0 and 1."""
     return np.pad(sets, ((0, 0), (0, 1)))
 
 
 def rank_by(metric: str, scores: Mapping[str, float], loss: float) -> float:
-    """Return the number that is highest for the best epoch: the metric, or the loss turned round."""
+    """Return a number that is highest for the best epoch: the metric, or the negative loss."""
     return -loss if metric == "loss" else scores[metric]

@@ -1,4 +1,4 @@
-"""Scoring a model that gives a text several labels, by scikit-learn."""
+"""Evaluation of a multi-label model, by scikit-learn."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from sklearn.metrics import precision_recall_fscore_support
 
 from textrnn.data.formats import Example
 from textrnn.data.labels import MultiLabelSet, split_labels
-from textrnn.evaluation.metrics import average_f1, widen
+from textrnn.evaluation.metrics import add_empty_column, average_f1
 from textrnn.inference.engine import Engine
 from textrnn.inference.pooling import Array
-from textrnn.models.calibration import measure_calibration_error
+from textrnn.models.calibration import expected_calibration_error
 
 Matrix = npt.NDArray[np.bool_]
-"""Which labels the texts have (B, C)."""
+"""The labels of texts: (B, C) bool."""
 
 
 @dataclass(frozen=True)
 class LabelScore:
-    """Precision, recall and F1 of one label in [0, 1], the texts that have it, and the probability that gives it.
+    """Precision, recall and F1 of one label, in [0, 1], the number of texts with it, and its threshold.
 
-    ``threshold`` is None where the model does not know the label.
+    ``threshold`` is None if the model does not know the label.
     """
 
     label: str
@@ -39,13 +39,12 @@ class LabelScore:
 
 @dataclass(frozen=True)
 class MultiLabelEvaluation:
-    """What ``textrnn evaluate`` reports of a model that gives a text several labels.
+    """The result of ``textrnn evaluate`` for a multi-label model.
 
-    ``correct`` counts the texts with all labels right and no other, ``accuracy`` is their share. ``loss`` is the mean
-    over texts of minus the logarithm of the probability of what they have, added up over the labels that the model
-    knows. ``calibration_error`` is that of the probabilities of all these labels for all texts. Both are also there as
-    they would be without calibration, with the ``temperature`` 1. F1 averages run over the labels that a text has or
-    was given.
+    ``correct`` counts the texts whose label set is exactly right, ``accuracy`` is their share. ``loss`` is the binary
+    cross entropy, added up over the labels that the model knows, as a mean over texts in nats. ``calibration_error`` is
+    the ECE of the probabilities of all these labels. The fields ``*_uncalibrated`` give both for a temperature of 1. F1
+    averages run over the labels that occur or were predicted.
     """
 
     texts: int
@@ -72,10 +71,9 @@ class MultiLabelEvaluation:
 def evaluate_multi_label(
     engine: Engine, examples: Sequence[Example], *, threshold: float | None = None, logits: Array | None = None
 ) -> MultiLabelEvaluation:
-    """Score ``engine`` on ``examples``; a label that the model does not know is missed.
+    """Evaluate ``engine`` on ``examples``; a label that the model does not know counts as missed.
 
-    A label is given from its own threshold on or, where it is said, from ``threshold``. ``logits`` (B, C) are the
-    engine's own, where they are there already.
+    ``threshold`` replaces the threshold of each label. ``logits`` (B, C) of the engine save computing them.
     """
     assert engine.thresholds is not None
     if logits is None:
@@ -83,45 +81,42 @@ def evaluate_multi_label(
     sets = [split_labels(example.label) for example in examples]
     unknown = sorted({label for labels in sets for label in labels} - set(engine.labels))
     labels, C = [*engine.labels, *unknown], len(engine.labels)
-    places = {label: index for index, label in enumerate(labels)}
-    members = MultiLabelSet.of([[places[label] for label in found] for found in sets], len(labels))
-    true = members.make_matrix(np.arange(len(sets)))
-    given = np.zeros_like(true)
+    index_of = {label: index for index, label in enumerate(labels)}
+    members = MultiLabelSet.of([[index_of[label] for label in found] for found in sets], len(labels))
+    true = members.to_multi_hot(np.arange(len(sets)))
+    assigned = np.zeros_like(true)
     log_probabilities = engine.to_log_probabilities(logits)
-    given[:, :C] = engine.find_given(log_probabilities, threshold=threshold)
+    assigned[:, :C] = engine.assign_labels(log_probabilities, threshold=threshold)
     uncalibrated = engine.to_log_probabilities(logits, temperature=1.0)
-    right = (true == given).all(axis=1)
+    correct = (true == assigned).all(axis=1)
+    thresholds = engine.thresholds.tolist() if threshold is None else [threshold] * C
+    columns = range(len(labels))
+    scores = precision_recall_fscore_support(
+        add_empty_column(true), add_empty_column(assigned), labels=columns, zero_division=0
+    )
     return MultiLabelEvaluation(
         texts=len(sets),
-        correct=int(right.sum()),
-        accuracy=float(right.mean()),
-        **average_f1(true, given),
-        loss=_find_loss(logits / np.float64(engine.temperature), true[:, :C]),
-        loss_uncalibrated=_find_loss(logits.astype(np.float64), true[:, :C]),
-        calibration_error=_find_error(log_probabilities, true[:, :C]),
-        calibration_error_uncalibrated=_find_error(uncalibrated, true[:, :C]),
+        correct=int(correct.sum()),
+        accuracy=float(correct.mean()),
+        **average_f1(true, assigned),
+        loss=_loss(logits / np.float64(engine.temperature), true[:, :C]),
+        loss_uncalibrated=_loss(logits.astype(np.float64), true[:, :C]),
+        calibration_error=_calibration_error(log_probabilities, true[:, :C]),
+        calibration_error_uncalibrated=_calibration_error(uncalibrated, true[:, :C]),
         temperature=engine.temperature,
         unknown_texts=int(true[:, C:].any(axis=1).sum()),
         unknown_labels=unknown,
         labels=labels,
-        classes=_score_labels(
-            true, given, labels, engine.thresholds.tolist() if threshold is None else [threshold] * C
-        ),
+        classes=[
+            LabelScore(label, float(p), float(r), float(f), int(n), minimum)
+            for label, p, r, f, n, minimum in zip_longest(labels, *scores, thresholds)
+        ],
     )
 
 
-def _find_loss(logits: npt.NDArray[np.float64], true: Matrix) -> float:
+def _loss(logits: npt.NDArray[np.float64], true: Matrix) -> float:
     return float((np.logaddexp(0, logits) - np.where(true, logits, 0)).sum(axis=1).mean())
 
 
-def _find_error(log_probabilities: Array, true: Matrix) -> float:
-    return measure_calibration_error(np.exp(log_probabilities).ravel(), true.ravel())
-
-
-def _score_labels(true: Matrix, given: Matrix, labels: Sequence[str], thresholds: Sequence[float]) -> list[LabelScore]:
-    columns = range(len(labels))
-    scores = precision_recall_fscore_support(widen(true), widen(given), labels=columns, zero_division=0)
-    return [
-        LabelScore(label, float(p), float(r), float(f), int(n), threshold)
-        for label, p, r, f, n, threshold in zip_longest(labels, *scores, thresholds)
-    ]
+def _calibration_error(log_probabilities: Array, true: Matrix) -> float:
+    return expected_calibration_error(np.exp(log_probabilities).ravel(), true.ravel())

@@ -1,4 +1,4 @@
-"""Scoring a model on labelled text, by scikit-learn."""
+"""Evaluation of a single-label model, by scikit-learn."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precisio
 from textrnn.data.formats import Example
 from textrnn.inference.engine import Engine
 from textrnn.inference.pooling import Array
-from textrnn.models.calibration import measure_calibration_error
+from textrnn.models.calibration import expected_calibration_error
 
 
 @dataclass(frozen=True)
 class ClassScore:
-    """Precision, recall and F1 of one label in [0, 1], and the texts that have it."""
+    """Precision, recall and F1 of one label, in [0, 1], and the number of texts with it."""
 
     label: str
     precision: float
@@ -29,12 +29,11 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What ``textrnn evaluate`` reports.
+    """The result of ``textrnn evaluate`` for a single-label model.
 
-    ``loss`` is the mean of minus the logarithm of the right label's probability, over texts whose label the model knows
-    (None where there are none). ``calibration_error`` is that of the probabilities that texts are given their labels
-    with, over all texts. Both are also there as they would be without calibration, with the ``temperature`` 1.
-    ``confusion[i][j]`` counts texts of ``labels[i]`` that were given ``labels[j]``.
+    ``loss`` is the mean cross entropy over the texts whose label the model knows (None: no such text), in nats.
+    ``calibration_error`` is the ECE of the predicted labels. The fields ``*_uncalibrated`` give both for a temperature
+    of 1. ``confusion[i][j]`` counts texts of ``labels[i]`` predicted as ``labels[j]``.
     """
 
     texts: int
@@ -58,11 +57,11 @@ class Evaluation:
         return asdict(self)
 
 
-def evaluate(engine: Engine, examples: Sequence[Example], *, logits: Array | None = None) -> Evaluation:
-    """Score ``engine`` on ``examples``; a label that the model does not know is counted wrong.
+def evaluate_single_label(engine: Engine, examples: Sequence[Example], *, logits: Array | None = None) -> Evaluation:
+    """Evaluate ``engine`` on ``examples``; a label that the model does not know counts as wrong.
 
-    F1 averages run over the labels that stand in the data or among the predictions, as scikit-learn's do. ``logits``
-    (B, C) are the engine's own, where they are there already.
+    F1 averages run over the labels that occur in the data or were predicted, as in scikit-learn. ``logits`` (B, C) of
+    the engine save computing them.
     """
     if logits is None:
         logits = engine.predict_logits([example.text for example in examples])
@@ -99,8 +98,8 @@ def evaluate(engine: Engine, examples: Sequence[Example], *, logits: Array | Non
 
 
 def _measure(log_probabilities: Array, classes: npt.NDArray[np.int64]) -> tuple[float | None, float]:
-    """Return loss and calibration error of ``log_probabilities`` (B, C) where ``classes`` (B,) are true, -1 is none."""
+    """Return loss and ECE of ``log_probabilities`` (B, C) for true ``classes`` (B,), where -1 is unknown."""
     rows = np.flatnonzero(classes >= 0)
     loss = -float(log_probabilities[rows, classes[rows]].mean(dtype=np.float64)) if len(rows) else None
-    right = log_probabilities.argmax(axis=1) == classes
-    return loss, measure_calibration_error(np.exp(log_probabilities.max(axis=1)), right)
+    correct = log_probabilities.argmax(axis=1) == classes
+    return loss, expected_calibration_error(np.exp(log_probabilities.max(axis=1)), correct)

@@ -1,4 +1,4 @@
-"""What the runs of a study gave, and their mean and deviation."""
+"""Results of the runs of an experiment, with their means and standard deviations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from textrnn.evaluation.labelled_file import score
+from textrnn.evaluation.labeled_text import evaluate_file
 from textrnn.inference.engine import Engine
 from textrnn.reporter import EpochRecord
 from textrnn.training.train import Outcome
@@ -19,9 +19,9 @@ _NO_METRICS = {"epoch", "step", "loss", "valid_loss", "network_loss", "lr", "sec
 
 @dataclass(frozen=True)
 class Result:
-    """A finished run: its best epoch, and the metrics of that on valid and on ``data.test``, where there is one.
+    """The best epoch of a finished run, with its metrics on the validation set and, if there is one, on the test set.
 
-    Metrics are in [0, 1], ``loss`` in nats a text.
+    Metrics are in [0, 1], ``loss`` in nats per text.
     """
 
     epoch: int
@@ -31,7 +31,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Spread:
-    """The mean of some runs, and their standard deviation (with n - 1; 0 of a single one)."""
+    """The mean over all runs, and their standard deviation (with n - 1; 0 for a single run)."""
 
     mean: float
     deviation: float
@@ -39,7 +39,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Summary:
-    """All runs of a study by name, the one that is best by ``metric`` on valid, and means and deviations."""
+    """All runs of an experiment by name, the best of them by ``metric`` on the validation set, and the spreads."""
 
     kind: str
     metric: str
@@ -54,23 +54,23 @@ class Summary:
 
 
 def collect(outcome: Outcome) -> Result:
-    """Return what a run gave; the saved model is scored on ``data.test``."""
+    """Return the result of a run; this evaluates the saved model on ``data.test``."""
     record, data = outcome.best, outcome.config.data
     test = None
     if data.test is not None:
-        found = score(Engine.load(outcome.folder), data.test, data).to_dict()
-        test = {name: found[name] for name in take_metrics(record) if found.get(name) is not None}
-    return Result(record.epoch, take_metrics(record), test)
+        scores = evaluate_file(Engine.load(outcome.folder), data.test, data).to_dict()
+        test = {name: scores[name] for name in select_metrics(record) if scores.get(name) is not None}
+    return Result(record.epoch, select_metrics(record), test)
 
 
-def take_metrics(record: EpochRecord) -> Scores:
-    """Return the metrics on valid of an epoch, and its loss on valid as ``loss``."""
+def select_metrics(record: EpochRecord) -> Scores:
+    """Return the metrics of an epoch, and its validation loss as ``loss``."""
     metrics = {name: value for name, value in vars(record).items() if name not in _NO_METRICS}
     return {**metrics, "loss": record.valid_loss}
 
 
 def summarize(kind: str, metric: str, runs: Mapping[str, Result]) -> Summary:
-    """Return the summary of ``runs``; of equals the first is the best."""
+    """Return the summary of ``runs``; of equally good runs the first is the best."""
     sign = -1 if metric == "loss" else 1
     best = max(runs, key=lambda name: sign * runs[name].valid[metric])
     tests = [run.test for run in runs.values() if run.test is not None]
@@ -88,7 +88,7 @@ def _spread(scores: Sequence[Scores]) -> dict[str, Spread]:
 
 
 def format_score(metric: str, value: float, deviation: float | None = None) -> str:
-    """Return a metric as people read it: ``macro F1 87.89 %``, or with a deviation ``macro F1 87.89 ± 0.42 %``."""
+    """Return a metric for display: ``macro F1 87.89 %``, or with a deviation ``macro F1 87.89 ± 0.42 %``."""
     factor, digits, unit = (1, 4, "") if metric == "loss" else (100, 2, " %")
     spread = "" if deviation is None else f" ± {factor * deviation:.{digits}f}"
     return f"{metric.replace('_f1', ' F1')} {factor * value:.{digits}f}{spread}{unit}"

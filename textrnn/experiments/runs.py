@@ -1,4 +1,4 @@
-"""Training the runs of a study one after the other, and going on with one that was stopped."""
+"""Training and resuming the runs of an experiment, one after the other."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any
 from textrnn.config import Config
 from textrnn.errors import ConfigError, ModelError, StoppedError
 from textrnn.experiments.results import Result, Summary, collect, summarize
-from textrnn.experiments.variations import Study
+from textrnn.experiments.variations import KINDS, Experiment
 from textrnn.files import keep_previous, write_text
 from textrnn.ops.device import resolve_device
 from textrnn.preparation.dataset import load_dataset
-from textrnn.reporter import Plan, Reporter
-from textrnn.serialization.latest_run import CHECKPOINT_NAME, POINTER, STUDY_NAME, is_study, point_to
+from textrnn.reporter import ProgressOnly, Reporter
+from textrnn.serialization.latest_run import CHECKPOINT_NAME, EXPERIMENT_NAME, is_experiment, make_latest
 from textrnn.serialization.run_folder import check_folder
 from textrnn.training.train import Outcome, reporting, resume, train
 
@@ -28,149 +28,125 @@ FORMAT_VERSION = 1
 _OWN = re.compile(r"study\.json|summary\.json|(fold|seed)-\d+|\.(study|summary)\.json\..*\.tmp")
 
 
-def run_study(study: Study, out: Path, *, overwrite: bool = False, reporter: Reporter | None = None) -> Summary:
-    """Train all runs of ``study`` into folders in ``out``, and write ``out/summary.json``; the best becomes the latest.
+def run_experiment(
+    experiment: Experiment, out: Path, *, overwrite: bool = False, reporter: Reporter | None = None
+) -> Summary:
+    """Train all runs of ``experiment`` into folders in ``out``, and write ``out/summary.json``.
 
-    An earlier study in ``out`` is kept as ``out.1``, or with ``overwrite`` deleted when all runs are done.
+    The best run becomes the latest. An earlier experiment in ``out`` moves to ``out.1``; with ``overwrite`` it is
+    deleted once all runs are done.
 
     Raises:
-        ConfigError: the study cannot be run, or ``out`` holds something else.
+        ConfigError: the experiment is invalid, or ``out`` has other content.
         StoppedError: a signal ended it.
-        Others as :func:`textrnn.training.train`.
+        Others as :func:`textrnn.training.train.train`.
     """
-    shown = reporter or Reporter()
-    study.check()
+    reporter = reporter or Reporter()
+    experiment.check()
     _check_out(out)
-    resolve_device(study.config.train.device)
-    # faults are told before anything is moved; if a fold is empty, the last is
-    with reporting(Quiet(shown)) as quiet:
-        load_dataset(list(study.variations.values())[-1], quiet)
-    earlier = [kept for _, kept in keep_previous(out)] if out.exists() and any(out.iterdir()) else []
-    for kept in earlier:
+    resolve_device(experiment.config.train.device)
+    # report faults of the data before anything moves; if any fold is empty, the last one is
+    with reporting(ProgressOnly(reporter)) as progress:
+        load_dataset(list(experiment.variations.values())[-1], progress)
+    earlier = [moved for _, moved in keep_previous(out)] if out.exists() and any(out.iterdir()) else []
+    for moved in earlier:
         until = " until this one is done" if overwrite else ""
-        shown.note(f"an earlier study was in {out}; it is kept as {kept}{until}")
-    _write_state(out, study, {})
-    summary = _go_on(study, out, {}, reporter=shown)
+        reporter.note(f"moved the earlier experiment in {out} to {moved}{until}")
+    _write_state(out, experiment, {})
+    summary = _train_all(experiment, out, {}, reporter=reporter)
     if overwrite:
-        for kept in earlier:
-            shutil.rmtree(kept)
+        for moved in earlier:
+            shutil.rmtree(moved)
     return summary
 
 
-def resume_study(out: Path, *, wanted: Study | None = None, reporter: Reporter | None = None) -> Summary:
-    """Go on with the study in ``out``: finished runs are kept, an interrupted one is gone on with.
+def resume_experiment(out: Path, *, expected: Experiment | None = None, reporter: Reporter | None = None) -> Summary:
+    """Resume the experiment in ``out``: keep its finished runs, resume an interrupted one, train the others.
 
-    It ends with the bytes of one that was never stopped.
+    The result has the same bytes as that of an uninterrupted experiment.
 
     Raises:
-        ConfigError: the study in ``out`` is another than ``wanted``.
-        ModelError: there is no study in ``out``, or its record is damaged.
-        Others as :func:`run_study`.
+        ConfigError: the experiment in ``out`` differs from ``expected``.
+        ModelError: ``out`` holds no experiment, or its record is damaged.
+        Others as :func:`run_experiment`.
     """
-    study, results = _read_state(out)
-    study.check()
-    if wanted is not None and (wanted.kind, wanted.count, wanted.config) != (study.kind, study.count, study.config):
+    experiment, results = _read_state(out)
+    experiment.check()
+    if expected is not None and _identify(expected) != _identify(experiment):
         raise ConfigError(
-            f"--resume {out}: holds a study of other settings; leave them out: textrnn train --resume {out}"
+            f"--resume {out}: holds an experiment with other settings; leave them out: textrnn train --resume {out}"
         )
-    return _go_on(study, out, results, reporter=reporter or Reporter())
+    return _train_all(experiment, out, results, reporter=reporter or Reporter())
 
 
-class Quiet(Reporter):
-    """Passes on how text is read and how steps come along, and no lines."""
-
-    def __init__(self, shown: Reporter) -> None:
-        self._shown = shown
-
-    def load(self, what: str, done: int, total: int | None) -> None:
-        """Pass on how much is read."""
-        self._shown.load(what, done, total)
-
-    def begin(self, plan: Plan) -> None:
-        """Pass on the plan."""
-        self._shown.begin(plan)
-
-    def step(self, epoch: int, loss: float, tokens_per_second: float) -> None:
-        """Pass on the state of the epoch."""
-        self._shown.step(epoch, loss, tokens_per_second)
-
-    def close(self) -> None:
-        """Pass on the end."""
-        self._shown.close()
+def _identify(experiment: Experiment) -> tuple[str, int, Config]:
+    return experiment.kind, experiment.count, experiment.config
 
 
-def _go_on(study: Study, out: Path, results: dict[str, Result], *, reporter: Reporter) -> Summary:
-    """Train the runs that are not in ``results`` yet."""
-    for number, (name, config) in enumerate(study.variations.items(), start=1):
+def _train_all(experiment: Experiment, out: Path, results: dict[str, Result], *, reporter: Reporter) -> Summary:
+    """Train the runs that are not in ``results`` yet, and summarize all."""
+    for number, (name, config) in enumerate(experiment.variations.items(), start=1):
         if name in results:
             continue
-        reporter.note(f"{name}, run {number} of {study.count}")
-        hint = (
-            f"{len(results)} of {study.count} runs are done; "
-            f"go on with: {shlex.join(['textrnn', 'train', '--resume', str(out)])}"
-        )
+        reporter.note(f"{name}, run {number} of {experiment.count}")
+        command = shlex.join(["textrnn", "train", "--resume", str(out)])
+        hint = f"{len(results)} of {experiment.count} runs are done; resume with: {command}"
         try:
-            results[name] = collect(_train_one(config, out / name, study.command, reporter=reporter))
+            results[name] = collect(_train_one(config, out / name, experiment.command, reporter=reporter))
         except StoppedError as error:
             raise StoppedError(error.number, hint) from None
         except KeyboardInterrupt:
             reporter.note(hint)
             raise
-        _write_state(out, study, results)
-    summary = summarize(study.kind, study.config.train.metric, results)
+        _write_state(out, experiment, results)
+    summary = summarize(experiment.kind, experiment.config.train.metric, results)
     write_text(out / SUMMARY_NAME, json.dumps(summary.to_dict(), indent=2) + "\n")
     make_latest(out / summary.best, reporter)
     return summary
 
 
 def _train_one(config: Config, folder: Path, command: str, *, reporter: Reporter) -> Outcome:
-    """Train a run from its checkpoint, or from its beginning."""
+    """Train a run from its checkpoint or from the start."""
     if (folder / CHECKPOINT_NAME).exists():
         return resume(folder, reporter=reporter, is_latest=False)
     return train(config, folder, command=command, overwrite=True, reporter=reporter, is_latest=False)
 
 
-def make_latest(folder: Path, reporter: Reporter) -> None:
-    """Make the run in ``folder`` the latest; where that cannot be written, say so."""
-    try:
-        point_to(folder)
-    except OSError as error:
-        reporter.note(f"{POINTER}: cannot be written ({error.strerror}); name this run with -m {folder}")
-
-
 def _check_out(out: Path) -> None:
     check_folder(out, flag="--out")
     if out.name in ("", ".."):
-        raise ConfigError(f"--out {out}: a study goes into a folder of its own; name a new one")
-    others = [path.name for path in out.iterdir() if not _OWN.fullmatch(path.name)] if out.exists() else []
-    if others or (out.exists() and any(out.iterdir()) and not is_study(out)):
-        named = min(others or [path.name for path in out.iterdir()])
-        raise ConfigError(f"--out {out}: holds {named}, no part of a study; name an empty or a new folder")
+        raise ConfigError(f"--out {out}: an experiment needs a folder of its own; name a new one")
+    names = [path.name for path in out.iterdir()] if out.exists() else []
+    others = [name for name in names if not _OWN.fullmatch(name)]
+    if others or (names and not is_experiment(out)):
+        named = min(others or names)
+        raise ConfigError(f"--out {out}: holds {named}, no part of an experiment; name an empty or a new folder")
 
 
-def _write_state(out: Path, study: Study, results: dict[str, Result]) -> None:
+def _write_state(out: Path, experiment: Experiment, results: dict[str, Result]) -> None:
     state: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
-        "kind": study.kind,
-        "count": study.count,
-        "command": study.command,
-        "config": study.config.model_dump(),
+        "kind": experiment.kind,
+        "count": experiment.count,
+        "command": experiment.command,
+        "config": experiment.config.model_dump(),
         "results": {name: asdict(result) for name, result in results.items()},
     }
-    write_text(out / STUDY_NAME, json.dumps(state, indent=2) + "\n")
+    write_text(out / EXPERIMENT_NAME, json.dumps(state, indent=2) + "\n")
 
 
-def _read_state(out: Path) -> tuple[Study, dict[str, Result]]:
-    path = out / STUDY_NAME
+def _read_state(out: Path) -> tuple[Experiment, dict[str, Result]]:
+    path = out / EXPERIMENT_NAME
     if not path.is_file():
-        raise ModelError(out, f"holds no {STUDY_NAME}: no study was begun there")
+        raise ModelError(out, f"holds no {EXPERIMENT_NAME}, so no experiment; name the folder of one")
     try:
         state = json.loads(path.read_text(encoding="utf-8"))
         if state["format_version"] != FORMAT_VERSION:
             raise ValueError(f"format version {state['format_version']}")
         config = Config.model_validate(state["config"])
-        study = Study(state["kind"], state["count"], config, state["command"])
-        return study, {name: Result(**state["results"][name]) for name in study.variations if name in state["results"]}
+        experiment = KINDS[state["kind"]](config, state["count"], state["command"])
+        stored = state["results"]
+        return experiment, {name: Result(**stored[name]) for name in experiment.variations if name in stored}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         reason = (str(error).splitlines() or [""])[0]
-        raise ModelError(path, f"not the record of a study, or damaged ({reason}); run the study again") from None
+        raise ModelError(path, f"not the record of an experiment, or damaged ({reason}); run it again") from None

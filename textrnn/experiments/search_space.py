@@ -1,4 +1,4 @@
-"""The search space of ``textrnn tune``: which keys of the config vary, and between what."""
+"""The search space of ``textrnn tune``: the config keys that vary, and their values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FIXED = {"data.train", "data.valid", "data.test", "data.fold", "data.valid_shar
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from ``low`` to ``high``, both among them: ``whole`` ones, or all; with ``log`` small and large alike."""
+    """Numbers from ``low`` to ``high``, inclusive: reals, or integers if ``whole``; log-uniform if ``log``."""
 
     key: str
     low: float
@@ -25,13 +25,13 @@ class Range:
 
     @property
     def values(self) -> tuple[Any, ...]:
-        """The values that are checked."""
+        """The bounds, which are the values to check."""
         return self.low, self.high
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One of some plain values."""
+    """A choice between plain values."""
 
     key: str
     values: tuple[Any, ...]
@@ -41,19 +41,19 @@ Dimension = Range | Choice
 
 
 def read_space(path: Path, config: Path | None, *, overrides: Iterable[Override] = ()) -> list[Dimension]:
-    """Read the YAML file at ``path``, and check each value that it names in place in the config.
+    """Read the search space from the YAML file at ``path``, and check that the config accepts all of its values.
 
-    ``config`` and ``overrides`` are those of :func:`textrnn.config.load_config`. A key is written with its section, and
-    holds ``low``, ``high`` and perhaps ``log: true``, or ``choices``.
+    ``config`` and ``overrides`` are those of :func:`textrnn.config.load_config`. Each dotted key holds ``low``,
+    ``high`` and optionally ``log: true``, or ``choices``.
 
     Raises:
-        ConfigError: with one line for each fault, naming file, line and key.
+        ConfigError: with one line per fault, which names file, line and key.
     """
     if not path.exists():
-        raise ConfigError(f"{path}: no such file; it should hold the search space, as in 'model.layers: {_EXAMPLE}'")
+        raise ConfigError(f"{path}: no such file; a search space has lines such as 'model.layers: {_EXAMPLE}'")
     tree, origins, faults = read_yaml(path)
     base = list(overrides)
-    load_config(config, overrides=base)  # its own faults are not those of the space
+    load_config(config, overrides=base)  # report faults of the config itself first
     space: list[Dimension] = []
     for name, content in tree.items():
         key = str(name)
@@ -64,14 +64,14 @@ def read_space(path: Path, config: Path | None, *, overrides: Iterable[Override]
             faults.append(f"{origin}: {key}: {error}")
             continue
         values = [Override(key, value, origin) for value in dimension.values]
-        found = [fault for value in values for fault in _find_faults(config, [*base, value])]
-        if not found and isinstance(dimension, Range):
+        unfit = [fault for value in values for fault in _find_faults(config, [*base, value])]
+        if not unfit and isinstance(dimension, Range):
             dimension = replace(dimension, whole=_is_whole(config, [*base, values[0]], key))
-        faults += dict.fromkeys(found)  # once where low and high have the same
+        faults += dict.fromkeys(unfit)  # low and high may have the same fault
         space.append(dimension)
     if not tree and not faults:
-        faults = [f"{path}: names no key; write such as 'model.layers: {_EXAMPLE}'"]
-    if not faults:  # keys that do not go together
+        faults = [f"{path}: has no keys; add lines such as 'model.layers: {_EXAMPLE}'"]
+    if not faults:  # check that the keys can be combined
         together = [Override(part.key, part.values[0], origins.get(part.key, str(path))) for part in space]
         faults = _find_faults(config, [*base, *together])
     if faults:
@@ -83,9 +83,9 @@ _EXAMPLE = "{low: 1, high: 3}"
 
 
 def _parse(key: str, content: Any) -> Dimension:
-    """Return what the file says of a key; raises ValueError with the reason where that is no dimension."""
+    """Return the dimension of a key; raises ValueError with the reason if ``content`` is invalid."""
     if key in _FIXED:
-        raise ValueError("trials are compared by it; set it in the config")
+        raise ValueError("must be the same in all trials; set it in the config")
     if not isinstance(content, dict):
         raise ValueError(f"should hold low and high, or choices, not {content!r}")
     names = set(content)
@@ -111,13 +111,13 @@ def _parse(key: str, content: Any) -> Dimension:
 def _parse_choices(content: dict[Any, Any], names: set[Any]) -> tuple[Any, ...]:
     choices = content["choices"]
     if names != {"choices"}:
-        raise ValueError("choices stand alone")
+        raise ValueError("choices cannot be combined with other keys")
     if not isinstance(choices, list) or not choices:
         raise ValueError(f"choices should be a list of values, not {choices!r}")
     if wrong := [value for value in choices if not isinstance(value, str | int | float | None)]:
         raise ValueError(f"choices should be plain values, not {wrong[0]!r}")
     if twice := [value for index, value in enumerate(choices) if value in choices[:index]]:
-        raise ValueError(f"{twice[0]!r} stands twice among the choices")
+        raise ValueError(f"{twice[0]!r} is listed twice in choices")
     return tuple(choices)
 
 

@@ -1,11 +1,11 @@
-"""What several runs from one config are: a name and a config for each."""
+"""Experiments that train one config several times: cross-validation, and runs with different seeds."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar
 
 from textrnn.config import DEMO, Config
 from textrnn.data.io import is_pipe
@@ -13,61 +13,81 @@ from textrnn.errors import ConfigError
 from textrnn.serialization.run_folder import default_folder
 from textrnn.training.distributed import ProcessGroup
 
-Kind = Literal["fold", "seed"]
-FLAGS: Mapping[str, str] = {"fold": "--kfold", "seed": "--seeds"}
-
 
 @dataclass(frozen=True)
-class Study:
-    """``count`` runs of ``config``: each holds out another fold of the training text, or has another seed."""
+class Experiment:
+    """``count`` runs of ``config`` that differ in one key; ``command`` is the user's command line."""
 
-    kind: Kind
-    count: int
     config: Config
+    count: int
     command: str = ""
+
+    kind: ClassVar[str]
+    flag: ClassVar[str]
 
     @property
     def variations(self) -> dict[str, Config]:
-        """The config of each run by its name, which is that of its folder."""
-        if self.kind == "fold":
-            parts = range(1, self.count + 1)
-            return {f"fold-{part}": vary(self.config, {"data.fold": f"{part}/{self.count}"}) for part in parts}
-        first = self.config.train.seed
-        return {f"seed-{seed}": vary(self.config, {"train.seed": seed}) for seed in range(first, first + self.count)}
-
-    @property
-    def title(self) -> str:
-        """As in ``5 folds``."""
-        return f"{self.count} {self.kind}s"
+        """The config of each run by the name of its folder."""
+        raise NotImplementedError
 
     def default_folder(self) -> Path:
-        """Return ``runs/NAME-CELL-5-folds``."""
+        """Return a folder such as ``runs/NAME-CELL-5-folds``."""
         single = default_folder(self.config)
         return single.with_name(f"{single.name}-{self.count}-{self.kind}s")
 
     def check(self) -> None:
-        """Check what can be told before anything is read.
+        """Check the settings before any data are read.
 
         Raises:
-            ConfigError: there are no such seeds, the text comes from a pipe, or several processes train together.
+            ConfigError: data come from a pipe, several processes train together, or seeds are out of range.
         """
-        flag = f"{FLAGS[self.kind]} {self.count}"
-        if self.kind == "seed" and self.config.train.seed + self.count > 2**32:
-            raise ConfigError(f"{flag}: the last seed would be above {2**32 - 1}; begin with a lower --seed")
-        check_repeatable(self.config, flag)
+        check_repeatable(self.config, f"{self.flag} {self.count}")
 
 
-def check_repeatable(config: Config, flag: str) -> None:
-    """Check that ``config`` can be trained again and again, as ``flag`` wants it.
+class CrossValidation(Experiment):
+    """Runs that each hold out another fold of the training set."""
+
+    kind, flag = "fold", "--kfold"
+
+    @property
+    def variations(self) -> dict[str, Config]:
+        """The config of each fold by its name."""
+        folds = range(1, self.count + 1)
+        return {f"fold-{fold}": vary(self.config, {"data.fold": f"{fold}/{self.count}"}) for fold in folds}
+
+
+class SeedRuns(Experiment):
+    """Runs with consecutive seeds."""
+
+    kind, flag = "seed", "--seeds"
+
+    @property
+    def variations(self) -> dict[str, Config]:
+        """The config of each seed by its name."""
+        first = self.config.train.seed
+        return {f"seed-{seed}": vary(self.config, {"train.seed": seed}) for seed in range(first, first + self.count)}
+
+    def check(self) -> None:
+        """Check the settings, and that all seeds are valid."""
+        if self.config.train.seed + self.count > 2**32:
+            raise ConfigError(f"{self.flag} {self.count}: the last seed exceeds {2**32 - 1}; lower --seed")
+        super().check()
+
+
+KINDS: Mapping[str, type[Experiment]] = {kind.kind: kind for kind in (CrossValidation, SeedRuns)}
+
+
+def check_repeatable(config: Config, name: str) -> None:
+    """Check that ``config`` can be trained repeatedly; ``name`` is the flag or command that asks for it.
 
     Raises:
-        ConfigError: text comes from a pipe, or several processes train together.
+        ConfigError: data come from a pipe, or several processes train together.
     """
     if ProcessGroup.from_environment().size > 1:
-        raise ConfigError(f"{flag}: trains in one process; leave torchrun out")
+        raise ConfigError(f"{name}: trains in one process; start it without torchrun")
     for path in (config.data.train, config.data.valid):
         if path not in (None, DEMO) and is_pipe(path):
-            raise ConfigError(f"{flag}: {path} is a pipe, and each run reads it anew; put the text into a file")
+            raise ConfigError(f"{name}: {path} is a pipe, but every run reads the data; write them to a file")
 
 
 def flatten(config: Config) -> dict[str, Any]:
@@ -77,7 +97,7 @@ def flatten(config: Config) -> dict[str, Any]:
 
 
 def vary(config: Config, values: Mapping[str, Any]) -> Config:
-    """Return ``config`` with ``values``, which are named by their dotted keys."""
+    """Return ``config`` with ``values``, by their dotted keys."""
     tree = config.model_dump()
     for key, value in values.items():
         section, _, name = key.partition(".")

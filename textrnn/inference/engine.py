@@ -1,4 +1,4 @@
-"""From texts to the probabilities of labels, with a saved model."""
+"""Prediction of label probabilities for texts, by a saved model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from textrnn.inference.network import Network, NumpyNetwork
 from textrnn.inference.pooling import Array
 from textrnn.models.calibration import mix, to_log_probabilities
 from textrnn.models.ngram.features import Spelling
-from textrnn.ops.sru import cpu
+from textrnn.native import library
 from textrnn.serialization.model_file import SavedModel, load_model
 
 
@@ -31,12 +31,13 @@ class Prediction:
 class Engine:
     """A model ready to predict.
 
-    ``thresholds`` (C,) are those of a model that gives a text several labels (None: it gives one), and ``separator`` is
-    what its training text had between them. Scores are divided by ``temperature`` before they become probabilities.
+    ``thresholds`` (C,) are those of a multi-label model, else None; ``separator`` separated the labels of its training
+    set. Logits are divided by ``temperature`` before softmax or sigmoid. ``network`` (None: :class:`NumpyNetwork`)
+    computes the logits.
 
-    ``network`` (None: a :class:`NumpyNetwork`) computes the scores. Methods may be called by several threads at once.
-    Texts are ``str``, or ``bytes`` of valid UTF-8; ``threads`` says how many to compute with (None:
-    :func:`textrnn.ops.sru.cpu.default_threads`) and changes no result; other texts change one by rounding at most.
+    Threads may call the methods concurrently. Texts are ``str``, or ``bytes`` of valid UTF-8. ``threads`` is the number
+    of threads that compute (None: :func:`textrnn.native.library.default_threads`). It never changes a result; other
+    texts of a call change it only by rounding.
     """
 
     def __init__(self, model: SavedModel, network: Network | None = None) -> None:
@@ -50,42 +51,42 @@ class Engine:
         self._network = network or NumpyNetwork(model)
 
     @classmethod
-    def load(cls, path: Path, *, precision: Precision = "float32") -> Engine:
-        """Load the model file at ``path``, or that of a run folder.
+    def load(cls, path: Path, *, precision: Precision = "fp32") -> Engine:
+        """Load the model file at ``path``, or the one in that run folder.
 
         Raises:
-            ModelError: it cannot be used.
-            BackendError: there are no products in ``precision`` here.
+            ModelError: the model is missing or damaged.
+            BackendError: this machine does not support ``precision``.
         """
         model = load_model(path)
         return cls(model, NumpyNetwork(model, precision))
 
     def predict_log_probabilities(self, texts: Sequence[str] | Sequence[bytes], *, threads: int | None = None) -> Array:
-        """Return the logarithms of the probabilities (B, C) float32 of each text's labels, in the model's order.
+        """Return the log probabilities (B, C) float32 of each text's labels, in the order of :attr:`labels`.
 
-        They are probabilities of labels that exclude each other or, where a text has several, of each by itself.
+        The probabilities of a text add up to 1, except in a multi-label model, where labels are independent.
         """
         return self.to_log_probabilities(self.predict_logits(texts, threads=threads))
 
     def to_log_probabilities(self, logits: Array, *, temperature: float | None = None) -> Array:
-        """Return the logarithms of the probabilities (B, C) that the ``logits`` (B, C) say.
+        """Return the log probabilities (B, C) of ``logits`` (B, C).
 
-        The temperature is the model's own or, where it is said, ``temperature``: 1.0 gives the uncalibrated ones.
+        ``temperature`` replaces that of the model; 1.0 gives uncalibrated probabilities.
         """
-        wanted = self.temperature if temperature is None else temperature
-        return to_log_probabilities(logits, wanted, several=self.thresholds is not None)
+        temperature = self.temperature if temperature is None else temperature
+        return to_log_probabilities(logits, temperature, multi_label=self.thresholds is not None)
 
     def predict_logits(self, texts: Sequence[str] | Sequence[bytes], *, threads: int | None = None) -> Array:
         """Return the logits (B, C) float32 of each text's labels, before temperature and softmax or sigmoid."""
         return self.forward_ids(*self.encode(texts), threads=threads)
 
     def encode(self, texts: Sequence[str] | Sequence[bytes]) -> tuple[Ids, npt.NDArray[np.int64]]:
-        """Return the ids of the texts end to end (N,) int32, and the length of each (B,) int64, 1 at least."""
+        """Return the ids of the texts end to end (N,) int32, and the lengths (B,) int64, each at least 1."""
         return self.tokenizer.encode_packed(texts, max_length=self._max_length)
 
     def forward_ids(self, ids: Ids, lengths: npt.NDArray[np.int64], *, threads: int | None = None) -> Array:
-        """Return the logits (B, C) float32 of texts of which :meth:`encode` has made, or could make, ``ids``."""
-        threads = threads or cpu.default_threads()
+        """Return the logits (B, C) float32 of texts encoded as by :meth:`encode`."""
+        threads = threads or library.default_threads()
         packed = pack_ids(ids, lengths)
         logits = np.empty((len(packed), len(self.labels)), np.float32)
         for rows, batch in sorted_batches(packed, self._network.batch_tokens):
@@ -103,27 +104,27 @@ class Engine:
         threshold: float | None = None,
         threads: int | None = None,
     ) -> list[list[Prediction]]:
-        """Return labels of each text, likeliest first; ties go by the order of the labels.
+        """Return the labels of each text, likeliest first; equal probabilities keep the order of the labels.
 
-        A model of one label gives the ``top_k`` likeliest (None: one). A model of several gives those whose
-        probability is at least their threshold; or the ``top_k`` likeliest; or those, and of them ``top_k`` at most,
-        whose probability is at least ``threshold``.
+        A single-label model returns the ``top_k`` likeliest labels (None: 1). A multi-label model returns the labels
+        with at least the probability ``threshold`` (None: the threshold of each label), at most ``top_k``. With
+        ``top_k`` alone it returns that many, whatever their probability.
         """
         if self.thresholds is None:
             top_k = top_k or 1
         if threshold is None and top_k is not None:
-            threshold = 0.0  # the likeliest, however unlikely they are
+            threshold = 0.0
         log_probabilities = self.predict_log_probabilities(texts, threads=threads)
         best = np.argsort(-log_probabilities, axis=1, kind="stable")[:, :top_k]
-        given = np.take_along_axis(self.find_given(log_probabilities, threshold=threshold), best, axis=1)
+        assigned = np.take_along_axis(self.assign_labels(log_probabilities, threshold=threshold), best, axis=1)
         return [
             [Prediction(self.labels[index], float(np.exp(row[index]))) for index in indices[passes].tolist()]
-            for row, indices, passes in zip(log_probabilities, best, given, strict=True)
+            for row, indices, passes in zip(log_probabilities, best, assigned, strict=True)
         ]
 
-    def find_given(self, log_probabilities: Array, *, threshold: float | None = None) -> npt.NDArray[np.bool_]:
-        """Return which labels (B, C) have at least the probability ``threshold`` (None: each its own)."""
-        wanted = self.thresholds if threshold is None else threshold
-        assert wanted is not None
-        given: npt.NDArray[np.bool_] = np.exp(log_probabilities) >= wanted
-        return given
+    def assign_labels(self, log_probabilities: Array, *, threshold: float | None = None) -> npt.NDArray[np.bool_]:
+        """Return which labels (B, C) have at least the probability ``threshold`` (None: that of each label)."""
+        minimum = self.thresholds if threshold is None else threshold
+        assert minimum is not None
+        assigned: npt.NDArray[np.bool_] = np.exp(log_probabilities) >= minimum
+        return assigned

@@ -1,4 +1,7 @@
-"""Which parts of a text a prediction hangs on, by occlusion: the text is scored without each of them."""
+"""Explanation of a prediction by occlusion: the text is scored again without each of its parts.
+
+Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014 (arXiv 1311.2901).
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,16 @@ import numpy as np
 from textrnn.inference.engine import Engine
 
 MAX_PARTS = 256
-"""A text of more parts than this is left without several neighbours at a time."""
+"""In longer texts, several neighboring parts are left out together."""
 MAX_WORD_PIECES = 8
-"""A word of more pieces counts as its pieces: in scripts that put no blanks between words a sentence is one."""
+"""Longer words are split into their pieces: scripts without spaces would make a sentence one word."""
 
-_META = "\u2581"  # a piece that begins with it begins a word
+_SPACE = "\u2581"  # begins a piece that begins a word
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a text, and for each label that is explained the probability with it minus that without it."""
+    """A part of a text, and for each explained label the probability with the part minus that without it."""
 
     text: str
     effects: tuple[float, ...]
@@ -27,54 +30,51 @@ class Part:
 
 @dataclass(frozen=True)
 class Explanation:
-    """The ``labels`` that are explained, their ``probabilities``, and the ``parts`` in the order of the text.
-
-    ``several`` says that the model may give a text several labels.
-    """
+    """The explained ``labels``, their ``probabilities``, and the ``parts`` in the order of the text."""
 
     labels: tuple[str, ...]
     probabilities: tuple[float, ...]
     parts: tuple[Part, ...]
-    several: bool
+    multi_label: bool
 
     def to_dict(self) -> dict[str, object]:
-        """Return the parts as JSON has them: ``{"parts": [{"text": "a word", "effect": 0.25}, ...]}``.
+        """Return the parts as plain values for JSON: ``{"parts": [{"text": "a word", "effect": 0.25}, ...]}``.
 
-        An effect is a number; of a model of several labels it is a list, with a number for each label.
+        For a multi-label model an effect is a list with a number for each label.
         """
         rows = []
         for part in self.parts:
             effects = [round(effect, 6) for effect in part.effects]
-            rows.append({"text": part.text, "effect": effects if self.several else effects[0]})
+            rows.append({"text": part.text, "effect": effects if self.multi_label else effects[0]})
         return {"parts": rows}
 
 
 def explain(
     engine: Engine, text: str, label: str | Sequence[str] | None = None, *, threads: int | None = None
 ) -> Explanation:
-    """Return what each part of ``text`` does to the probability of ``label``, or of several labels.
+    """Return the effect of each part of ``text`` on the probability of ``label``, or of several labels.
 
-    Without ``label`` those are explained that the model gives. Parts are words, but for long ones and long texts
-    (:data:`MAX_WORD_PIECES`, :data:`MAX_PARTS`), of as much of the text as the model reads. A text of P parts and N
-    pieces costs as much as P + 2 texts of N pieces.
+    Without ``label``, the predicted labels are explained. Parts are words; long words are split
+    (:data:`MAX_WORD_PIECES`), and parts of long texts are joined (:data:`MAX_PARTS`). Text beyond the maximum length of
+    the model has no parts. The cost is that of scoring P + 1 texts, where P is the number of parts.
 
     Raises:
-        ValueError: the model has no such label, or gives a text one label and none is named.
+        ValueError: the model has no such label, or the list of labels is empty for a single-label model.
     """
     if label is None:
         labels = [found.label for found in engine.predict([text], threads=threads)[0]]
     else:
         labels = [label] if isinstance(label, str) else list(label)
         if not labels and engine.thresholds is None:
-            raise ValueError("label should name one label at least")
+            raise ValueError("label should name at least one label")
     columns = _find_columns(engine.labels, labels)
     ids, lengths = engine.encode([text, ""])
-    whole, nothing = np.split(ids, lengths[:1])
-    pieces = engine.tokenizer.encode_pieces(text)[: len(whole)]
+    full, empty = np.split(ids, lengths[:1])
+    pieces = engine.tokenizer.encode_pieces(text)[: len(full)]
     edges = [*find_parts(pieces), len(pieces)]
     bounds = list(zip(edges[:-1], edges[1:], strict=True))
-    left = [np.concatenate([whole[:start], whole[stop:]]) for start, stop in bounds]
-    texts = [whole, *(rest if len(rest) else nothing for rest in left)]
+    remaining = [np.concatenate([full[:start], full[stop:]]) for start, stop in bounds]
+    texts = [full, *(rest if len(rest) else empty for rest in remaining)]
     logits = engine.forward_ids(np.concatenate(texts), np.array([*map(len, texts)], np.int64), threads=threads)
     probabilities = np.exp(engine.to_log_probabilities(logits))[:, columns]
     effects = (probabilities[0] - probabilities[1:]).tolist()
@@ -83,26 +83,25 @@ def explain(
         for (start, stop), row in zip(bounds, effects, strict=True)
     ]
     return Explanation(
-        tuple(labels), tuple(probabilities[0].tolist()), tuple(parts), several=engine.thresholds is not None
+        tuple(labels), tuple(probabilities[0].tolist()), tuple(parts), multi_label=engine.thresholds is not None
     )
 
 
 def find_parts(pieces: Sequence[str]) -> list[int]:
-    """Return where each part of a text begins: at a word, at a piece of a long or only word, at a window of these."""
-    edges = [*(i for i, piece in enumerate(pieces) if i == 0 or piece.startswith(_META)), len(pieces)]
+    """Return the start of each part of a text: a word, a piece of a long or the only word, or a group of these."""
+    edges = [*(i for i, piece in enumerate(pieces) if i == 0 or piece.startswith(_SPACE)), len(pieces)]
     starts: list[int] = []
     for start, stop in zip(edges[:-1], edges[1:], strict=True):
         if len(edges) > 2 and stop - start <= MAX_WORD_PIECES:
             starts.append(start)
-        else:  # a blank by itself goes with the piece after it
-            starts += [i for i in range(start, stop) if i == start or pieces[i - 1] != _META]
+        else:  # a space alone belongs to the piece after it
+            starts += [i for i in range(start, stop) if i == start or pieces[i - 1] != _SPACE]
     return starts[:: max(1, -(-len(starts) // MAX_PARTS))]
 
 
 def _find_columns(known: Sequence[str], labels: Sequence[str]) -> list[int]:
-    """Return the number of each of ``labels`` in the model's order."""
-    numbers = {label: number for number, label in enumerate(known)}
-    if wrong := next((label for label in labels if label not in numbers), None):
+    columns = {label: column for column, label in enumerate(known)}
+    if unknown := next((label for label in labels if label not in columns), None):
         shown = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "")
-        raise ValueError(f"label {wrong!r} is none of this model's: {shown}")
-    return [numbers[label] for label in labels]
+        raise ValueError(f"the model has no label {unknown!r}, only {shown}")
+    return [columns[label] for label in labels]

@@ -1,7 +1,7 @@
-"""The recurrent layers of :mod:`textrnn.models`, for prediction; each gives what its torch twin gives in evaluation.
+"""The recurrent layers of :mod:`textrnn.models` for prediction, equal to the torch layers in evaluation mode.
 
-A layer is a projection, which looks at every row by itself, and a recurrence over what it gives. The first layer's
-projection depends on the piece alone: :meth:`Layer.run` takes a table of what it gives for all pieces.
+A layer is a projection of each row and a recurrence over the projections. In the first layer, the projection depends on
+the piece alone, so :meth:`Layer.run` accepts a table with the projections of all pieces.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from textrnn.config import ModelConfig
 from textrnn.inference import Precision
-from textrnn.inference.linear import Product
+from textrnn.inference.linear import Linear
 from textrnn.inference.pooling import Array, normalize, sigmoid
+from textrnn.native import library
 from textrnn.ops import rnn_forward
 from textrnn.ops.sru import cpu
 from textrnn.ops.time_major import Index, reverse_rows, time_major
@@ -27,9 +28,9 @@ Ids = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, eq=False)
 class Packing:
-    """Sequences end to end with ``offsets`` (B+1,) int64, none empty.
+    """Non-empty sequences end to end, with ``offsets`` (B+1,) int64.
 
-    ``rows`` (N,) int32, where it is not None, has the row of a table that each token stands for.
+    ``rows`` (N,) int32, if given, are the rows of the tokens in a table.
     """
 
     offsets: Index
@@ -37,12 +38,12 @@ class Packing:
 
     @cached_property
     def orders(self) -> tuple[Index, Index]:
-        """The tokens in the order of time, for each direction: (N,) each."""
+        """Time-major orders of the tokens, (N,) for each direction."""
         return self._timed[1], reverse_rows(self.offsets)[self._timed[1]]
 
     @cached_property
     def steps(self) -> list[slice]:
-        """Where each step is, in that order."""
+        """The slice of each time step in those orders."""
         ends = np.cumsum(self._timed[2]).tolist()
         return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
 
@@ -56,23 +57,23 @@ class Packing:
 
 
 class Layer(ABC):
-    """One layer, with its weights as they are named in its module; ``width`` is that of what it projects to."""
+    """A recurrent layer; ``weights`` have the names of the torch module, ``width`` is that of the projections."""
 
     width: int
 
-    def __init__(self, weights: Mapping[str, Array], config: ModelConfig, *, product: Product) -> None:
+    def __init__(self, weights: Mapping[str, Array], config: ModelConfig, *, linear: Linear) -> None:
         self._norm = (weights["norm.weight"], weights["norm.bias"]) if config.layer_norm else None
-        self._product = product
+        self._linear = linear
 
     def project(self, x: Array, *, threads: int) -> Array:
-        """Map rows ``x`` (N, width) to what the recurrence reads, (N, directions * blocks * hidden)."""
+        """Return the projections (N, directions * blocks * hidden) of rows ``x`` (N, D)."""
         normed = x if self._norm is None else normalize(x, *self._norm, threads=threads)
-        return self._product(normed, threads=threads)
+        return self._linear(normed, threads=threads)
 
     def run(self, x: Array, packing: Packing, *, projected: Array | None = None, threads: int) -> Array:
-        """Map ``x`` to (N, directions * hidden); ``projected`` is what :meth:`project` gives for it.
+        """Return the states (N, directions * hidden) for ``x`` (N, D); ``projected`` saves computing its projections.
 
-        Where the packing has rows, ``x`` (V, width) and ``projected`` are tables of theirs.
+        If the packing has rows, ``x`` (V, D) and ``projected`` are tables.
         """
         if projected is None:
             projected = self.project(x, threads=threads)
@@ -83,10 +84,10 @@ class Layer(ABC):
 
 
 class SRU(Layer):
-    """See docs/explanation/networks.md for the equations."""
+    """SRU; :mod:`textrnn.ops.sru.reference` defines the recurrence."""
 
     def __init__(self, weights: Mapping[str, Array], config: ModelConfig, precision: Precision) -> None:
-        super().__init__(weights, config, product=Product(weights["weight"], precision))
+        super().__init__(weights, config, linear=Linear(weights["weight"], precision))
         self._v, self._b = weights["v"], weights["b"]
         self.width = int(weights["weight"].shape[1])
         self._alpha = np.float32(np.sqrt(1 + 2 * np.exp(config.highway_bias)))
@@ -96,8 +97,8 @@ class SRU(Layer):
         N, B = int(packing.offsets[-1]), len(packing.offsets) - 1
         u = projected.reshape(len(projected), K, -1, D)
         h = np.empty((N, K, D), np.float32)
-        if cpu.load_native().library is None:
-            self._walk(packing.look_up(u), packing.look_up(x), packing, h=h)
+        if library.load_native().library is None:
+            self._recur_numpy(packing.look_up(u), packing.look_up(x), packing, h=h)
             return h.reshape(N, K * D)
         G = u.shape[2]
         cpu.run(
@@ -110,7 +111,7 @@ class SRU(Layer):
         )
         return h.reshape(N, K * D)
 
-    def _walk(self, u: Array, x: Array, packing: Packing, *, h: Array) -> None:
+    def _recur_numpy(self, u: Array, x: Array, packing: Packing, *, h: Array) -> None:
         v, b = self._v, self._b
         N, K, G, D = u.shape
         for k in range(K):
@@ -131,7 +132,7 @@ class SRU(Layer):
 
 
 class RNN(Layer):
-    """GRU and LSTM, with torch's equations and its order of gates; both directions' are one product."""
+    """GRU and LSTM with the equations and gate order of torch; one product projects for both directions."""
 
     def __init__(self, weights: Mapping[str, Array], config: ModelConfig, precision: Precision) -> None:
         ends = ("l0", "l0_reverse")[: 2 if config.bidirectional else 1]
@@ -140,7 +141,7 @@ class RNN(Layer):
             for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         }
         weight_ih = np.concatenate(parts["weight_ih"]).T
-        super().__init__(weights, config, product=Product(weight_ih, precision))
+        super().__init__(weights, config, linear=Linear(weight_ih, precision))
         self._cell = config.cell
         self._step = {"gru": _step_gru, "lstm": _step_lstm}[config.cell]
         self.width = weight_ih.shape[1]
@@ -148,7 +149,7 @@ class RNN(Layer):
         self._weight_hh, self._bias_hh = np.stack(parts["weight_hh"]), np.stack(parts["bias_hh"])
 
     def project(self, x: Array, *, threads: int) -> Array:
-        """Map rows ``x`` (N, width) to the gates' part of them, with its bias."""
+        """Return the input part of the gates, with bias."""
         gates = super().project(x, threads=threads)
         gates += self._bias_ih
         return gates
@@ -188,5 +189,5 @@ def _step_lstm(outer: Array, inner: Array, state: list[Array]) -> list[Array]:
 
 
 def make_layer(weights: Mapping[str, Array], config: ModelConfig, precision: Precision) -> Layer:
-    """Return the layer of ``config``'s cell, whose product of rows and weights is made in ``precision``."""
+    """Return a layer with the cell of ``config`` that projects in ``precision``."""
     return SRU(weights, config, precision) if config.cell == "sru" else RNN(weights, config, precision)

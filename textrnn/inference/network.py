@@ -13,29 +13,31 @@ from textrnn.inference.layers import Packing, make_layer
 from textrnn.inference.pooling import Array, pool
 from textrnn.serialization.model_file import SavedModel
 
-_TABLE_BYTES = 1 << 27  # at most
+_MAX_TABLE_BYTES = 1 << 27
 
 
 class Network(Protocol):
-    """What gives texts their scores."""
+    """Computes the logits of texts."""
 
     batch_tokens: int
-    """How many tokens it is best given at once."""
+    """The best batch size in tokens."""
 
     def forward(self, batch: PackedBatch, *, threads: int) -> Array:
-        """Return the logits (B, C) float32 of the texts of ``batch``; may be called by several threads at once."""
+        """Return the logits (B, C) float32 of the texts of ``batch``; threads may call it concurrently."""
 
 
 class NumpyNetwork:
-    """A network in numpy and the C++ library; where there is no library, in numpy alone.
+    """A network computed by the C++ library, or by numpy if the library is missing.
+
+    After enough tokens, the projections of the first layer are looked up in a table over the vocabulary.
 
     Raises:
-        BackendError: there are no products in ``precision`` here.
+        BackendError: this machine does not support ``precision``.
     """
 
-    batch_tokens = 2048  # some 8 KB each at the default widths: what a layer has written, the next finds in the cache
+    batch_tokens = 2048  # about 8 KB each at the default widths: activations stay in the cache between layers
 
-    def __init__(self, model: SavedModel, precision: Precision = "float32") -> None:
+    def __init__(self, model: SavedModel, precision: Precision = "fp32") -> None:
         self._weights, self._config = model.weights, model.config.model
         self._layers = [
             make_layer(
@@ -46,14 +48,14 @@ class NumpyNetwork:
             for prefix in (f"layers.{index}." for index in range(self._config.layers))
         ]
         self._embedding = model.weights["embedding.weight"]
-        self._table: Array | None = None  # what the first layer's projection gives for each piece
-        self._untabled = 4 * len(self._embedding) * self._layers[0].width > _TABLE_BYTES
+        self._table: Array | None = None  # projections of the first layer for each piece
+        self._table_too_large = 4 * len(self._embedding) * self._layers[0].width > _MAX_TABLE_BYTES
         self._seen = 0  # tokens
         self._lock = Lock()
 
     def forward(self, batch: PackedBatch, *, threads: int) -> Array:
         """Return the logits (B, C) float32 of the texts of ``batch``."""
-        table = self._find_table(len(batch.ids), threads)
+        table = self._project_vocabulary(len(batch.ids), threads)
         packing = Packing(batch.offsets)
         if table is None:
             x = self._layers[0].run(self._embedding[batch.ids], packing, threads=threads)
@@ -67,12 +69,12 @@ class NumpyNetwork:
         logits: Array = pooled @ self._weights["head.weight"].T + self._weights["head.bias"]
         return logits
 
-    def _find_table(self, tokens: int, threads: int) -> Array | None:
-        """Return the table, which is made once as many ``tokens`` have come by as it has rows, if it is not too large.
+    def _project_vocabulary(self, tokens: int, threads: int) -> Array | None:
+        """Return the table, or None while too few tokens were seen to justify it, or if it would be too large.
 
-        One thread makes it; the others do without until it is there.
+        One thread builds it; the others compute without it until it is ready.
         """
-        if self._table is None and not self._untabled and self._lock.acquire(blocking=False):
+        if self._table is None and not self._table_too_large and self._lock.acquire(blocking=False):
             try:
                 self._seen += tokens
                 if self._table is None and self._seen >= len(self._embedding):

@@ -1,91 +1,77 @@
-"""What stands between the recurrent layers in prediction: layer norm of rows, and pooling over those of a sequence."""
+"""Layer norm of rows and pooling of sequences, for prediction."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-from textrnn.ops.sru import cpu
+from textrnn.native import library
 from textrnn.ops.time_major import Index
 
 Array = npt.NDArray[np.float32]
 
-_NORM_EPSILON = np.float32(1e-5)  # torch.nn.LayerNorm's own
+_NORM_EPSILON = np.float32(1e-5)  # as in torch.nn.LayerNorm
 
 
 def sigmoid(x: Array) -> Array:
-    """Return the logistic function of ``x``, by tanh: it overflows nowhere."""
+    """Return the logistic function of ``x``, computed by tanh, which never overflows."""
     half: Array = np.float32(0.5) * np.tanh(np.float32(0.5) * x) + np.float32(0.5)
     return half
 
 
 def normalize(x: Array, weight: Array, bias: Array, *, threads: int) -> Array:
-    """Return the layer norm of each row of ``x`` (N, D), C-contiguous (Ba, Kiros, Hinton 2016).
+    """Return the layer norm of each row of ``x`` (N, D), C-contiguous (Ba, Kiros and Hinton, arXiv 1607.06450).
 
     Raises:
-        MemoryError: the C++ library wants more memory than there is.
+        MemoryError: the C++ library cannot allocate memory.
     """
-    library = cpu.load_native().library
-    if library is None:
-        centred = x - x.mean(axis=1, keepdims=True)
-        scale = np.sqrt(np.square(centred).mean(axis=1, keepdims=True) + _NORM_EPSILON)
-        normed: Array = centred / scale * weight + bias
+    lib = library.load_native().library
+    if lib is None:
+        centered = x - x.mean(axis=1, keepdims=True)
+        scale = np.sqrt(np.square(centered).mean(axis=1, keepdims=True) + _NORM_EPSILON)
+        normed: Array = centered / scale * weight + bias
         return normed
     normed = np.empty_like(x)
-    addresses = [cpu.address(array) for array in (x, None, normed, weight, bias)]
-    problem = cpu.NORMED.pack(*addresses, *[0] * 5, *x.shape, 4, 4, 0, 1.0, float(_NORM_EPSILON))
-    cpu.check(library.textrnn_normalise(problem, threads), refused="the layer norm was refused")
+    addresses = [library.address(array) for array in (x, None, normed, weight, bias)]
+    problem = library.NORMED.pack(*addresses, *[0] * 5, *x.shape, 4, 4, 0, 1.0, float(_NORM_EPSILON))
+    library.check(lib.textrnn_layer_norm(problem, threads), refused="the layer norm was refused")
     return normed
 
 
 def pool(h: Array, offsets: Index, how: str, *, w: Array | None, bidirectional: bool, threads: int) -> Array:
-    """Map ``h`` (N, width) to one row a sequence, as :class:`textrnn.models.pooling.SequencePool` does.
+    """Return one row for each sequence of ``h`` (N, width), as :class:`textrnn.models.pooling.SequencePool` does.
 
     Raises:
-        MemoryError: the C++ library wants more memory than there is.
-        ValueError: it refuses ``offsets``, which do not rise by 1 at least from 0 to N.
+        MemoryError: the C++ library cannot allocate memory.
+        ValueError: ``offsets`` do not rise by at least 1 from 0 to N.
     """
     if how == "last":
         half = h.shape[1] // 2 if bidirectional else h.shape[1]
         return np.concatenate([h[offsets[1:] - 1, :half], h[offsets[:-1], half:]], axis=1)
-    library = cpu.load_native().library
-    if library is None:
+    lib = library.load_native().library
+    if lib is None:
         if how == "attention":
             assert w is not None
             return _attend(h, offsets, w)
-        pools = {"max": _find_largest, "mean": _find_mean}
-        return np.concatenate([pools[part](h, offsets) for part in how.split("+")], axis=1)
+        starts, lengths = offsets[:-1], np.diff(offsets).astype(np.float32)[:, None]
+        pools = {"max": np.maximum.reduceat(h, starts), "mean": np.add.reduceat(h, starts) / lengths}
+        return np.concatenate([pools[part] for part in how.split("+")], axis=1)
     (N, D), B = h.shape, len(offsets) - 1
     parts = {part: np.empty((B, D), np.float32) for part in how.split("+")}
     place = np.empty((B, D), np.int32) if "max" in parts else None
     if "attention" in parts:
-        addresses = [cpu.address(array) for array in (h, w, offsets)]
-        status = library.textrnn_attend(*addresses, N, B, D, cpu.address(parts["attention"]), None, threads)
+        addresses = [library.address(array) for array in (h, w, offsets)]
+        status = lib.textrnn_attend(*addresses, N, B, D, library.address(parts["attention"]), None, threads)
     else:
-        addresses = [cpu.address(array) for array in (parts.get("max"), place, parts.get("mean"))]
-        status = library.textrnn_pool_rows(4, cpu.address(h), cpu.address(offsets), N, B, D, *addresses, threads)
-    cpu.check(status, refused=f"offsets should rise by 1 at least from 0 to the {N} rows of h")
+        addresses = [library.address(array) for array in (parts.get("max"), place, parts.get("mean"))]
+        status = lib.textrnn_pool_rows(4, library.address(h), library.address(offsets), N, B, D, *addresses, threads)
+    library.check(status, refused=f"offsets should rise by at least 1 from 0 to the {N} rows of h")
     return np.concatenate([*parts.values()], axis=1)
 
 
 def _attend(h: Array, offsets: Index, w: Array) -> Array:
-    scores = (np.tanh(h) @ w)[:, None]
-    top = np.maximum.reduceat(scores, offsets[:-1])
-    share: Array = np.exp(scores - np.repeat(top, np.diff(offsets), axis=0))
-    pooled: Array = _add_up(share * h, offsets) / _add_up(share, offsets)
+    scores, starts = (np.tanh(h) @ w)[:, None], offsets[:-1]
+    largest = np.maximum.reduceat(scores, starts)
+    weights: Array = np.exp(scores - np.repeat(largest, np.diff(offsets), axis=0))
+    pooled: Array = np.add.reduceat(weights * h, starts) / np.add.reduceat(weights, starts)
     return pooled
-
-
-def _find_largest(h: Array, offsets: Index) -> Array:
-    largest: Array = np.maximum.reduceat(h, offsets[:-1])
-    return largest
-
-
-def _find_mean(h: Array, offsets: Index) -> Array:
-    means: Array = _add_up(h, offsets) / np.diff(offsets).astype(np.float32)[:, None]
-    return means
-
-
-def _add_up(x: Array, offsets: Index) -> Array:
-    sums: Array = np.add.reduceat(x, offsets[:-1])
-    return sums

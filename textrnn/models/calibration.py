@@ -1,4 +1,4 @@
-"""Calibration: from scores to probabilities that mean what they say, and how far they are from it.
+"""Calibration: probabilities that match how often predictions are correct, and the calibration error.
 
 Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks", ICML 2017 (arXiv 1706.04599).
 """
@@ -12,165 +12,132 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-LEAST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.05, 20.0
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
 BINS = 15  # of confidence, as in the paper
 
-_STEPS = 100  # of the search; halving alone takes 36
-_PRECISE = 1e-10  # of the logarithm of the temperature
-_BLOCK = 1 << 20  # scores that are looked at together, in float64: 8 MB an array
+_BLOCK = 1 << 20  # logits processed at once in float64: 8 MB for each array
 
 Logits = npt.NDArray[np.float32]
+Targets = npt.NDArray[Any]
+"""True classes (B,) int64, where -1 is ignored; or of a multi-label model the true labels (B, C) bool."""
 
 
-def to_log_probabilities(logits: Logits, temperature: float, *, several: bool) -> Logits:
-    """Return the logarithms (B, C) float32 of the probabilities that ``logits`` (B, C) float32 say.
-
-    These are softmax(scores / temperature) or, of ``several`` labels a text, sigmoid(scores / temperature).
-    """
+def to_log_probabilities(logits: Logits, temperature: float, *, multi_label: bool) -> Logits:
+    """Return log softmax(logits / temperature), or log sigmoid(logits / temperature) if ``multi_label``: (B, C)."""
     logits = logits / np.float32(temperature)
-    if several:
+    if multi_label:
         return -np.logaddexp(np.float32(0), -logits)
     logits -= logits.max(axis=1, keepdims=True)
     normalized: Logits = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     return normalized
 
 
-def fit_temperature(
-    logits: Logits, true: npt.NDArray[Any], *, bounds: tuple[float, float] = (LEAST_TEMPERATURE, HIGHEST_TEMPERATURE)
-) -> float:
-    """Return the temperature at which the probabilities of these texts' labels are best: that of the lowest loss.
-
-    Args:
-        scores: (B, C), before softmax or sigmoid.
-        true: the class of each text (B,) int64, where -1 is none of them and does not count; or of several labels a
-            text which it has (B, C) bool.
-
-    The loss is the mean of minus the logarithm of the probability of what is true: the cross entropy of
-    softmax(scores / T), or the binary cross entropy of sigmoid(scores / T) over all texts and labels.
-
-    Where each text's scores are highest for what is true, that loss has no lowest point: it falls on to T = 0, where
-    every probability is 1. So what is true counts as 1 - 1 / (n + 2) true, where n is the number of texts, or of pairs
-    of text and label; the rest is shared by the other classes. That is Laplace's rule of succession: after n of n that
-    were right, the next is expected to be right with the probability (n + 1) / (n + 2). Platt, "Probabilistic outputs
-    for support vector machines", 1999, smooths his targets by it for the same reason. Elsewhere it weighs as much as
-    one text that is wrong. Scores that are k times as large have a temperature k times as high, either way.
-
-    The loss is convex in 1 / T. Its slope is brought to zero by Newton's method over log T, and by halving where that
-    leaves the interval: T is in ``bounds``, which are [0.05, 20] where nothing is said, and 1.0 where no text counts,
-    where all classes have the same score in each text, or a score is not finite.
-    """
-    n = true.size if true.ndim == 2 else int((true >= 0).sum())
-    if not n or not np.isfinite(logits).all():
-        return 1.0
-    low, high, at = -math.log(bounds[1]), -math.log(bounds[0]), 0.0  # of log 1 / T
-    for _ in range(_STEPS):
-        factor = math.exp(at)
-        _, (slope,), ((curvature,),) = _differentiate([logits], true, factors=np.array([factor]), doubt=1 / (n + 2))
-        if slope == 0:
-            break
-        low, high = (low, at) if slope > 0 else (at, high)
-        before, at = at, at - slope / (factor * curvature) if curvature > 0 else math.inf
-        if not low < at < high:
-            at = (low + high) / 2
-        if abs(at - before) < _PRECISE:
-            break
-    return math.exp(-at)
-
-
 def mix(first: Logits, second: Logits, share: float) -> Logits:
-    """Return ``(1 - share) first + share second`` of logits (B, C) float32."""
+    """Return ``(1 - share) * first + share * second`` of logits (B, C) float32."""
     mixed: Logits = np.float32(1 - share) * first + np.float32(share) * second
     return mixed
 
 
-def fit_share(first: Logits, second: Logits, true: npt.NDArray[Any]) -> float:
-    """Return the share m of ``second`` at which ``(1 - m) first + m second`` are the best scores of these texts.
+def fit_temperature(
+    logits: Logits, true: Targets, *, bounds: tuple[float, float] = (MIN_TEMPERATURE, MAX_TEMPERATURE)
+) -> float:
+    """Return the temperature in ``bounds`` with the lowest loss on ``logits`` (B, C).
 
-    Args:
-        first, second: (B, C), before softmax or sigmoid, of two models, each at its own temperature (divided by it).
-        true: as in :func:`fit_temperature`.
+    The loss is the cross entropy of softmax(logits / T), or the binary cross entropy of sigmoid(logits / T). If all
+    predictions were correct, it would fall without end towards T = 0 and probabilities of 1. So the targets are
+    smoothed by Laplace's rule of succession: what is true has the probability 1 - 1 / (n + 2), where n is the number of
+    texts (multi-label: of texts times labels), and the other classes share the rest. Platt, "Probabilistic outputs for
+    support vector machines", 1999, smooths for the same reason.
 
-    That is a product of experts: the mean of the logarithms of two models' probabilities, weighed, and normalised. Best
-    is the lowest loss that any temperature gives, that of :func:`fit_temperature`, whose doubt is in it. It is the
-    minimum over ``a first + b second`` with a and b not negative, and m = b / (a + b): a convex problem of two numbers,
-    which Newton's method solves, halving steps that do not lower the loss. Where it leaves the quadrant the better of
-    the two models is left alone (m is 0 or 1). 0.5 where no text counts or a score is not finite.
+    The loss is convex in 1 / T, so Brent's method finds the only root of its slope. Returns 1.0 if there are no
+    targets, if all classes of each text have equal logits, or if a logit is not finite.
     """
-    n = true.size if true.ndim == 2 else int((true >= 0).sum())
+    n = _count_targets(true)
+    if not n or not np.isfinite(logits).all():
+        return 1.0
+
+    def slope(log_factor: float) -> float:
+        return float(_measure_loss([logits], true, factors=np.exp([log_factor]), smoothing=1 / (n + 2))[1][0])
+
+    low, high = -math.log(bounds[1]), -math.log(bounds[0])
+    if slope(0.0) == 0:
+        return 1.0
+    if slope(low) >= 0:
+        return bounds[1]
+    if slope(high) <= 0:
+        return bounds[0]
+    from scipy.optimize import brentq  # noqa: PLC0415 - prediction does not need scipy
+
+    return math.exp(-brentq(slope, low, high, xtol=1e-10))
+
+
+def fit_share(first: Logits, second: Logits, true: Targets) -> float:
+    """Return the share of ``second`` in the mixture (see :func:`mix`) with the lowest loss, in [0, 1].
+
+    The mixture of logits (B, C), each already divided by the temperature of its model, is a product of experts (Hinton
+    2002). Its loss is that of :func:`fit_temperature`, minimized over all temperatures: over ``a * first + b * second``
+    with a, b >= 0, a convex problem, and the share is b / (a + b). Returns 0.5 if there are no targets or a logit is
+    not finite.
+    """
+    n = _count_targets(true)
     if not n or not np.isfinite(first).all() or not np.isfinite(second).all():
         return 0.5
-    factors, doubt = np.array([0.5, 0.5]), 1 / (n + 2)
-    loss, slope, curvature = _differentiate([first, second], true, factors=factors, doubt=doubt)
-    for _ in range(_STEPS):
-        move = np.linalg.lstsq(curvature, slope, rcond=None)[0]
-        if slope @ move < _PRECISE * n:
-            break
-        size = 1.0
-        while size > _PRECISE:
-            at = factors - size * move
-            found = _differentiate([first, second], true, factors=at, doubt=doubt)
-            if found[0] < loss:
-                break
-            size /= 2
-        else:
-            break
-        factors, (loss, slope, curvature) = at, found
-    a, b = factors
-    if a > 0 and b > 0:
-        return float(b / (a + b))
-    alone = [_measure_loss(logits, true, doubt=doubt) for logits in (first, second)]
-    return float(alone[1] < alone[0])
+    from scipy.optimize import minimize  # noqa: PLC0415 - prediction does not need scipy
+
+    def loss(factors: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        value, gradient = _measure_loss([first, second], true, factors=factors, smoothing=1 / (n + 2))
+        return value / len(true), gradient / len(true)  # a mean, so that tolerances suit any number of texts
+
+    options = {"ftol": 1e-14, "gtol": 1e-8}
+    a, b = minimize(loss, [0.5, 0.5], jac=True, method="L-BFGS-B", bounds=[(0, None)] * 2, options=options).x
+    return float(b / (a + b)) if a + b > 0 else 0.5
 
 
-def _measure_loss(logits: Logits, true: npt.NDArray[Any], *, doubt: float) -> float:
-    """Return the loss of ``logits`` alone at their own temperature, added up."""
-    return _differentiate([logits], true, factors=np.array([1 / fit_temperature(logits, true)]), doubt=doubt)[0]
+def _count_targets(true: Targets) -> int:
+    return true.size if true.ndim == 2 else int((true >= 0).sum())
 
 
-def _differentiate(
-    parts: Sequence[Logits], true: npt.NDArray[Any], *, factors: npt.NDArray[np.float64], doubt: float
-) -> tuple[float, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the loss of the sum of K ``parts`` (B, C), each times its factor, its gradient (K,) and Hessian (K, K).
+def _measure_loss(
+    parts: Sequence[Logits], true: Targets, *, factors: npt.NDArray[np.float64], smoothing: float
+) -> tuple[float, npt.NDArray[np.float64]]:
+    """Return the loss of the sum of ``factors[k] * parts[k]`` over all texts, and its gradient (K,) by the factors.
 
-    They are added up over the texts; ``doubt`` is how far what is true does not count as true.
+    ``smoothing`` is the probability that a target takes from what is true.
     """
     K, C = len(parts), parts[0].shape[1]
-    rows = max(1, _BLOCK // (K * C))
-    loss, slope, curvature = 0.0, np.zeros(K), np.zeros((K, K))
-    for start in range(0, len(parts[0]), rows):
-        has = true[start : start + rows]
-        x = np.stack([part[start : start + rows].astype(np.float64) for part in parts])
-        if has.ndim == 2:
-            s, wanted = np.tensordot(factors, x, 1), np.where(has, 1 - doubt, doubt)
-            p = np.exp(-np.logaddexp(0, -s))
-            loss += float((np.logaddexp(0, s) - wanted * s).sum())
-            spread, weight = x, p * (1 - p)
+    step = max(1, _BLOCK // (K * C))
+    loss, gradient = 0.0, np.zeros(K)
+    for start in range(0, len(true), step):
+        labels = true[start : start + step]
+        x = np.stack([part[start : start + step].astype(np.float64) for part in parts])
+        if labels.ndim == 2:
+            z, targets = np.tensordot(factors, x, 1), np.where(labels, 1 - smoothing, smoothing)
+            loss += float((np.logaddexp(0, z) - targets * z).sum())
+            probabilities = np.exp(-np.logaddexp(0, -z))
         else:
-            x, has = x[:, has >= 0], has[has >= 0]
-            x -= x.max(axis=2, keepdims=True, initial=-np.inf)  # which changes no probability
-            s = np.tensordot(factors, x, 1)
-            top = s.max(axis=1, keepdims=True, initial=-np.inf)
-            p = np.exp(s - top)
-            total = p.sum(axis=1, keepdims=True)
-            p /= total
-            wanted = np.full(s.shape, doubt / max(1, C - 1))
-            wanted[np.arange(len(s)), has] = 1 - doubt if C > 1 else 1.0
-            loss += float((top + np.log(total)).sum() - (wanted * s).sum())
-            spread, weight = x - (p * x).sum(axis=2, keepdims=True), p
-        slope += (x * (p - wanted)).sum(axis=(1, 2))
-        curvature += np.einsum("kbc,lbc,bc->kl", spread, spread, weight)
-    return loss, slope, curvature
+            x, labels = x[:, labels >= 0], labels[labels >= 0]
+            x -= x.max(axis=2, keepdims=True, initial=-np.inf)  # changes no probability, and equal logits become zeros
+            z = np.tensordot(factors, x, 1)
+            targets = np.full(z.shape, smoothing / max(1, C - 1))
+            targets[np.arange(len(z)), labels] = 1 - smoothing if C > 1 else 1.0
+            z -= z.max(axis=1, keepdims=True, initial=-np.inf)
+            probabilities = np.exp(z)
+            sums = probabilities.sum(axis=1, keepdims=True)
+            loss += float(np.log(sums).sum() - (targets * z).sum())
+            probabilities /= sums
+        gradient += np.tensordot(x, probabilities - targets, 2)
+    return loss, gradient
 
 
-def measure_calibration_error(probabilities: npt.NDArray[Any], right: npt.NDArray[np.bool_]) -> float:
-    """Return the expected calibration error (ECE), in [0, 1], of ``probabilities`` (n,) that each was ``right`` (n,).
+def expected_calibration_error(probabilities: npt.NDArray[Any], correct: npt.NDArray[np.bool_]) -> float:
+    """Return the expected calibration error (ECE) in [0, 1] of predictions with ``probabilities`` (n,).
 
-    They are sorted into 15 bins of equal width; a bin has its upper end and not its lower, and the first has 0 too. The
-    error is the mean, weighed by the members of each bin, of the distance between the bin's mean probability and the
-    share in it that was right (Guo et al., equation 5). Of none it is 0.
+    The predictions are sorted into 15 bins of equal width, each with its upper end but not its lower (the first has 0
+    too). The error is the mean over predictions of the difference between the mean probability of the bin and the share
+    of it that is ``correct`` (n,) (Guo et al., section 2). It is 0 for n = 0.
     """
     if not len(probabilities):
         return 0.0
     bins = np.searchsorted(np.arange(1, BINS) / BINS, probabilities, side="left")
-    gaps = np.bincount(bins, probabilities.astype(np.float64) - right, BINS)  # a bin's mean distance times its members
+    gaps = np.bincount(bins, probabilities.astype(np.float64) - correct, BINS)  # mean difference times members
     return float(np.abs(gaps).sum()) / len(probabilities)

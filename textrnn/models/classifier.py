@@ -1,4 +1,4 @@
-"""The network: embed, encode, pool, and one score per class."""
+"""The network: embedding, recurrent layers, pooling, and a linear layer to one logit per class."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from textrnn.data.batch import PackedBatch
 from textrnn.models.pooling import SequencePool
 from textrnn.models.rnn import PackedRNN
 from textrnn.models.sru import SRU
+from textrnn.ops.batch_layout import BatchLayout, to_device
 from textrnn.ops.dropout import dropout
 
 
@@ -20,16 +22,16 @@ class Classifier(nn.Module):
 
     Args:
         vocab_size: rows of the embedding (V).
-        classes: scores per text (C).
+        classes: logits per text (C).
         cell: gru, sru or lstm.
-        layers: recurrent layers.
+        layers: number of recurrent layers.
         hidden: width of a layer, per direction.
         embedding: width of the embedding.
         bidirectional: read each text in both directions.
         pooling: last, max, mean, max+mean or attention.
-        dropout: share of values dropped on embeddings, between layers and before the last product, in training.
-        variational_dropout: on embeddings and between layers, drop the same columns in all steps of a text.
-        layer_norm: normalise the input of each recurrent layer.
+        dropout: share of values dropped in training from embeddings, between layers and before the linear layer.
+        variational_dropout: drop the same columns in all steps of a text, from embeddings and between layers.
+        layer_norm: normalize the input of each recurrent layer.
         highway_bias: SRU only, see :class:`textrnn.models.sru.SRU`.
     """
 
@@ -67,20 +69,29 @@ class Classifier(nn.Module):
         self.pool = SequencePool(pooling, width, bidirectional=bidirectional)
         self.head = nn.Linear(self.pool.output_size, classes)
 
-    def forward(self, ids: Tensor, offsets: Tensor) -> Tensor:
-        """Map ``ids`` (N,) int32 with ``offsets`` (B+1,) int64, no sequence empty, to logits (B, C) before softmax."""
-        return self.forward_embedded(self.embedding(ids), offsets)
+    def forward(self, ids: Tensor, layout: BatchLayout) -> Tensor:
+        """Map ``ids`` (N,) int32 of packed sequences, none empty, to logits (B, C)."""
+        return self.forward_embeddings(self.embedding(ids), layout)
 
-    def forward_embedded(self, x: Tensor, offsets: Tensor) -> Tensor:
-        """Map the vectors ``x`` (N, embedding) of the pieces to logits (B, C), as :meth:`forward` does."""
+    def forward_embeddings(self, x: Tensor, layout: BatchLayout) -> Tensor:
+        """Map the embeddings ``x`` (N, embedding) of the tokens to logits (B, C)."""
         p = self.dropout if self.training else 0.0
         for layer in self.layers:
-            x = layer(x, offsets, p, variational=self.variational)
-        logits: Tensor = self.head(dropout(self.pool(x, offsets), p))
+            x = layer(x, layout, p, variational=self.variational)
+        logits: Tensor = self.head(dropout(self.pool(x, layout), p))
+        return logits
+
+    @torch.inference_mode()
+    def predict_logits(self, batch: PackedBatch) -> npt.NDArray[np.float32]:
+        """Return the logits (B, C) float32 of the texts of ``batch``, computed on the device of the parameters."""
+        device = self.head.weight.device
+        logits: npt.NDArray[np.float32] = (
+            self(to_device(batch.ids, device), BatchLayout.of(batch.offsets, device)).float().cpu().numpy()
+        )
         return logits
 
     def network(self) -> dict[str, nn.Parameter]:
-        """Return all parameters by name but for the embedding's."""
+        """Return all parameters by name, except the embedding."""
         return {name: value for name, value in self.named_parameters() if value is not self.embedding.weight}
 
     def export_weights(self) -> dict[str, npt.NDArray[np.float32]]:
@@ -88,5 +99,5 @@ class Classifier(nn.Module):
         return {name: value.detach().float().cpu().numpy().copy() for name, value in self.state_dict().items()}
 
     def import_weights(self, weights: Mapping[str, npt.NDArray[np.float32]]) -> None:
-        """Set every parameter from what :meth:`export_weights` gave."""
+        """Set every parameter from arrays that :meth:`export_weights` returned."""
         self.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in weights.items()})

@@ -7,14 +7,14 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from textrnn.models.norm import dropout_norm
-from textrnn.ops.time_major import time_major
+from textrnn.ops.batch_layout import BatchLayout
 
 
 class PackedRNN(nn.Module):
-    """One GRU or LSTM layer; ``offsets`` become torch's ``PackedSequence`` by one permutation of the rows.
+    """One GRU or LSTM layer; a permutation of the rows makes a batch torch's ``PackedSequence``.
 
-    The gates are those of ``torch.nn.GRU`` and ``torch.nn.LSTM``; their parameters are drawn as torch draws them.
-    No sequence may be empty. With ``layer_norm`` the input is normalised first.
+    Equations, parameters and their initialization are those of ``torch.nn.GRU`` and ``torch.nn.LSTM``. No sequence may
+    be empty. With ``layer_norm`` the input is normalized first.
     """
 
     def __init__(
@@ -32,15 +32,12 @@ class PackedRNN(nn.Module):
         self.norm = nn.LayerNorm(input_size) if layer_norm else None
         self.rnn = kind(input_size, hidden_size, bidirectional=bidirectional)
 
-    def forward(self, x: Tensor, offsets: Tensor, p: float = 0.0, *, variational: bool = False) -> Tensor:
-        """Map ``x`` (N, input_size) with ``offsets`` (B+1,) int64 to (N, output_size).
+    def forward(self, x: Tensor, layout: BatchLayout, p: float = 0.0, *, variational: bool = False) -> Tensor:
+        """Map ``x`` (N, input_size) to (N, output_size).
 
-        A share ``p`` of the entries of ``x`` is dropped before anything else; with ``variational`` the same columns in
-        all rows of a sequence.
+        Dropout of the share ``p`` comes first; if ``variational``, of the same columns in all rows of a sequence.
         """
-        _, normalized = dropout_norm(self.norm, x, p, variational=offsets if variational else None)
-        _, order, batch_sizes = (torch.from_numpy(index) for index in time_major(offsets.detach().cpu().numpy()))
-        order = order.to(x.device)
-        packed = PackedSequence(normalized[order], batch_sizes)
-        states, _ = self.rnn(packed)
+        _, normalized = dropout_norm(self.norm, x, p, variational=layout.offsets if variational else None)
+        order, batch_sizes = layout.packed_order
+        states, _ = self.rnn(PackedSequence(normalized[order], batch_sizes))
         return torch.empty_like(states.data).index_copy(0, order, states.data)

@@ -8,24 +8,25 @@ import torch
 from torch import Tensor, nn
 
 from textrnn.models.norm import dropout_norm
+from textrnn.ops.batch_layout import BatchLayout
 from textrnn.ops.sru.layer import sru_layer
 
 
 class SRU(nn.Module):
     """One SRU layer over packed sequences, in one direction or two.
 
-    ``weight`` (input_size, K * G * hidden_size) serves all directions and gates in one product; G is 3 where the input
-    is as wide as the output (the highway carries it as it is) and 4 where it is not (a fourth block projects it).
+    ``weight`` (input_size, K * G * hidden_size) serves all directions and gates in one product. G is 3 if the input is
+    as wide as the output, and the highway carries the input itself; otherwise G is 4, and a fourth block projects it.
     ``v`` and ``b`` are (K, 2, hidden_size): forget gate, reset gate.
 
-    Initialisation as in the paper (Lei et al. 2018, section 3.2) and its published code: the weights have variance
-    1 / input_size, those of the gates and ``v`` half of it (``v``: 1/2), ``b`` is 0 for the forget gate and
-    ``highway_bias`` for the reset gate, and the highway is scaled by ``alpha = sqrt(1 + 2 exp(highway_bias))``. With
-    ``layer_norm`` the product reads the normalised input and the highway the input itself. ``alpha`` is an attribute,
-    not in the state dict, as other arguments are not: load one into a layer that was made with the same.
+    Initialization as in the paper (Lei et al. 2018, section 3.2) and its published code: the weights have variance
+    1 / input_size, those of the gates half of it, and ``v`` 1/2; ``b`` is 0 for the forget gate and ``highway_bias``
+    for the reset gate; the highway is scaled by ``alpha = sqrt(1 + 2 exp(highway_bias))``. With ``layer_norm`` the
+    product reads the normalized input and the highway the input itself. ``alpha`` is not in the state dict: load a
+    state dict into a layer built with the same arguments.
 
     Raises:
-        ValueError: a size that is no positive whole number.
+        ValueError: a size is not a positive integer.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class SRU(nn.Module):
         super().__init__()
         for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
             if not isinstance(size, int) or size < 1:
-                raise ValueError(f"{name} should be a positive whole number, not {size!r}")
+                raise ValueError(f"{name} should be a positive integer, not {size!r}")
         self.hidden_size, self.directions = hidden_size, 2 if bidirectional else 1
         self.output_size = self.directions * hidden_size
         self.blocks = 3 if input_size == self.output_size else 4
@@ -53,7 +54,7 @@ class SRU(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw the parameters anew."""
+        """Initialize the parameters."""
         bound = math.sqrt(3 / self.weight.shape[0])  # a uniform draw from [-a, a] has variance a * a / 3
         with torch.no_grad():
             blocks = self.weight.uniform_(-bound, bound).view(-1, self.directions, self.blocks, self.hidden_size)
@@ -65,19 +66,18 @@ class SRU(nn.Module):
             self.b[:, 1] = self.highway_bias
 
     def extra_repr(self) -> str:
-        """Return what the layer was made with, for printing."""
+        """Return the arguments of the layer for ``print``."""
         return (
             f"{self.weight.shape[0]}, {self.hidden_size}, bidirectional={self.directions == 2}, "
             f"highway_bias={self.highway_bias}, alpha={self.alpha:.4g}, layer_norm={self.norm is not None}"
         )
 
-    def forward(self, x: Tensor, offsets: Tensor, p: float = 0.0, *, variational: bool = False) -> Tensor:
-        """Map ``x`` (N, input_size) with ``offsets`` (B+1,) int64 to (N, K * hidden_size).
+    def forward(self, x: Tensor, layout: BatchLayout, p: float = 0.0, *, variational: bool = False) -> Tensor:
+        """Map ``x`` (N, input_size) to (N, K * hidden_size).
 
-        A share ``p`` of the entries of ``x`` is dropped before anything else; with ``variational`` the same columns in
-        all rows of a sequence.
+        Dropout of the share ``p`` comes first; if ``variational``, of the same columns in all rows of a sequence.
         """
-        x, normalized = dropout_norm(self.norm, x, p, variational=offsets if variational else None)
+        x, normalized = dropout_norm(self.norm, x, p, variational=layout.offsets if variational else None)
         highway = x if self.blocks == 3 else None
-        h, _ = sru_layer(normalized, self.weight, offsets, v=self.v, b=self.b, alpha=self.alpha, highway=highway)
+        h, _ = sru_layer(normalized, self.weight, layout, v=self.v, b=self.b, alpha=self.alpha, highway=highway)
         return h

@@ -1,10 +1,9 @@
-"""Prediction with torch, for devices that the engine's own network cannot use."""
+"""Prediction with torch, for devices other than the CPU."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from textrnn.data.batch import PackedBatch
 from textrnn.models.classifier import Classifier
@@ -13,24 +12,20 @@ from textrnn.serialization.model_file import SavedModel
 
 
 class TorchNetwork:
-    """The network of a model on a device of torch; see :class:`textrnn.inference.network.Network`.
+    """The network of a model on a torch device; the counterpart of :class:`textrnn.inference.network.Network`.
 
     Raises:
-        BackendError: the device is not there.
+        BackendError: the device is not available.
     """
 
-    batch_tokens = 65536  # enough to keep a GPU busy; some 100 MB there at the default widths
+    batch_tokens = 65536  # enough to keep a GPU busy; about 100 MB there at the default widths
 
     def __init__(self, model: SavedModel, device: str) -> None:
-        self._device = resolve_device(device)
         network = Classifier(len(model.tokenizer), len(model.labels), **model.config.model.model_dump())
         network.import_weights(model.weights)
-        self._network = network.to(self._device).eval()
+        self._network = network.to(resolve_device(device)).eval()
 
     def forward(self, batch: PackedBatch, *, threads: int) -> npt.NDArray[np.float32]:
         """Return the logits (B, C) float32 of the texts of ``batch``."""
         del threads  # torch has its own
-        ids, offsets = (torch.from_numpy(array).to(self._device) for array in (batch.ids, batch.offsets))
-        with torch.inference_mode():
-            logits: npt.NDArray[np.float32] = self._network(ids, offsets).float().cpu().numpy()
-        return logits
+        return self._network.predict_logits(batch)

@@ -1,6 +1,12 @@
 // What compilers call differently.
 #pragma once
 
+#if defined(_WIN32)
+#define EXPORT extern "C" __declspec(dllexport)
+#else
+#define EXPORT extern "C" __attribute__((visibility("default")))
+#endif
+
 #if defined(_MSC_VER)
 #define RESTRICT __restrict
 #define INLINE static __forceinline
@@ -22,8 +28,6 @@
 #define UNROLL
 #endif
 
-// The name of a table of functions compiled for the instruction set TEXTRNN_LEVEL, and that set's name as text.
-#define TEXTRNN_TEXT(x) #x
-#define TEXTRNN_NAME(x) TEXTRNN_TEXT(x)
+// The name of a table of functions compiled for the instruction set TEXTRNN_LEVEL.
 #define TEXTRNN_JOIN(a, b) a##b
 #define TEXTRNN_SYMBOL(prefix, level) TEXTRNN_JOIN(prefix, level)

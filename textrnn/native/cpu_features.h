@@ -1,12 +1,6 @@
 // What the processor has, beside what it is compiled for.
 #pragma once
 
-#if defined(_WIN32)
-#define EXPORT extern "C" __declspec(dllexport)
-#else
-#define EXPORT extern "C" __attribute__((visibility("default")))
-#endif
-
 namespace textrnn {
 
 #if defined(TEXTRNN_X86)

@@ -127,6 +127,12 @@ void run_on(int threads, void (*body)(void*), void* context) {
 
 int thread_index() { return openmp().thread_index ? openmp().thread_index() : index_in_pool; }
 
+char* thread_scratch(size_t bytes) {
+  thread_local std::vector<char> memory;
+  if (memory.size() < bytes + 64) memory.resize(bytes + 64);
+  return memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64) % 64;
+}
+
 const char* pool_name() { return openmp().parallel ? "openmp" : "own"; }
 
 }  // namespace textrnn

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from textrnn.native import library
 from textrnn.ops.native_call import call
-from textrnn.ops.sru import cpu
 
 _RATES = struct.Struct("@6f")  # of beside.h
 _MOVED = struct.Struct("@5P3qd")  # of beside.h
@@ -31,7 +31,7 @@ class ParameterState:
         """Whether the C++ library computes on it: in float32 on the CPU."""
         tensors = (self.weight, self.mean, self.square)
         fit = all(t.is_cpu and t.dtype == torch.float32 and t.is_contiguous() for t in tensors)
-        return fit and cpu.load_native().library is not None
+        return fit and library.load_native().library is not None
 
 
 class NativeStep:

@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from textrnn.native import library
 from textrnn.ops.matmul import native_element
 from textrnn.ops.native_call import call
-from textrnn.ops.sru import cpu
 
 
 def dropout(x: Tensor, p: float) -> Tensor:
@@ -43,7 +43,7 @@ def drop_columns(x: Tensor, p: float, offsets: Tensor) -> Tensor:
 def _drop(x: Tensor, keep: float, key: int) -> Tensor:
     x = x.contiguous()
     y = torch.empty_like(x)
-    call("dropout", cpu.element_of(x.dtype), x, y, x.numel(), keep, key)
+    call("dropout", library.element_of(x.dtype), x, y, x.numel(), keep, key)
     return y
 
 

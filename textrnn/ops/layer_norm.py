@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from textrnn.native import library
 from textrnn.ops.dropout import dropout
 from textrnn.ops.matmul import native_element
 from textrnn.ops.native_call import call
-from textrnn.ops.sru import cpu
 
 
 def dropout_layer_norm(x: Tensor, p: float, *, gain: Tensor, bias: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
@@ -38,7 +38,7 @@ def dropout_layer_norm(x: Tensor, p: float, *, gain: Tensor, bias: Tensor, epsil
         raise ValueError(f"x should be (N, D), gain and bias (D,), not {tuple(x.shape)}, {shapes[0]} and {shapes[1]}")
     dtype = torch.get_autocast_dtype("cpu") if x.is_cpu and torch.is_autocast_enabled("cpu") else x.dtype
     both = all(t.dtype == torch.float32 for t in (gain, bias))
-    if p == 0 or not both or not native_element(x, gain, bias) or not cpu.element_of(dtype):
+    if p == 0 or not both or not native_element(x, gain, bias) or not library.element_of(dtype):
         y = dropout(x, p)
         return y, functional.layer_norm(y, (y.shape[1],), gain, bias, epsilon)
     key = int(torch.randint(2**63 - 1, ()))
@@ -55,11 +55,11 @@ class _Normalised(torch.autograd.Function):
         x, gain, bias = x.contiguous(), gain.contiguous(), bias.contiguous()
         y, n = (torch.empty(x.shape, dtype=dtype) for _ in range(2))
         mean, rstd = (torch.empty(len(x)) for _ in range(2))
-        packed = cpu.NORMED.pack(
+        packed = library.NORMED.pack(
             *_addresses(x, y, n, gain, bias, mean, rstd, None, None, None),
-            *(*x.shape, cpu.element_of(x.dtype), cpu.element_of(dtype), key, keep, epsilon),
+            *(*x.shape, library.element_of(x.dtype), library.element_of(dtype), key, keep, epsilon),
         )
-        call("normalise", packed)
+        call("layer_norm", packed)
         ctx.keep, ctx.key, ctx.dtype = keep, key, x.dtype
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(y, gain, mean, rstd)
@@ -72,11 +72,11 @@ class _Normalised(torch.autograd.Function):
         dn = torch.zeros_like(y) if dn is None else dn.contiguous()
         dy = None if dy is None else dy.contiguous()
         dx, dgain, dbias = torch.empty(y.shape, dtype=ctx.dtype), torch.empty_like(gain), torch.empty_like(gain)
-        packed = cpu.NORMED.pack(
+        packed = library.NORMED.pack(
             *_addresses(None, y, None, gain, None, mean, rstd, dy, dn, dx),
-            *(*y.shape, cpu.element_of(ctx.dtype), cpu.element_of(y.dtype), ctx.key, ctx.keep, 0.0),
+            *(*y.shape, library.element_of(ctx.dtype), library.element_of(y.dtype), ctx.key, ctx.keep, 0.0),
         )
-        call("normalise_back", packed, dgain, dbias)
+        call("layer_norm_back", packed, dgain, dbias)
         return dx, dgain, dbias, None, None
 
 

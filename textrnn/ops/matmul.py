@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _python_dispatch
 
-from textrnn.ops.sru import cpu
+from textrnn.native import library
 
 _LONG = 4096  # terms of a sum that is to be rounded to 16 bits; more are added up in float32 memory instead
 
@@ -23,9 +23,9 @@ def is_direct(*tensors: Tensor | None) -> bool:
 
 def native_element(x: Tensor, *others: Tensor) -> int:
     """Return the bytes of an entry of ``x`` where the C++ library can work on it and ``others`` directly, else 0."""
-    if not is_direct(x, *others) or not all(t.is_cpu for t in (x, *others)) or cpu.load_native().library is None:
+    if not is_direct(x, *others) or not all(t.is_cpu for t in (x, *others)) or library.load_native().library is None:
         return 0
-    return cpu.element_of(x.dtype)
+    return library.element_of(x.dtype)
 
 
 def multiply(a: Tensor, b: Tensor, *, dtype: torch.dtype | None = None, add_to: Tensor | None = None) -> Tensor:
@@ -37,7 +37,7 @@ def multiply(a: Tensor, b: Tensor, *, dtype: torch.dtype | None = None, add_to: 
         dtype: of the result; that of ``a`` unless it is given.
         add_to: (M, N) with contiguous rows; the product is added to it, and it is returned.
     """
-    if is_direct(a, b, add_to) and a.is_cpu and cpu.takes(a.dtype):
+    if is_direct(a, b, add_to) and a.is_cpu and library.takes(a.dtype):
         return _multiply_natively(a, b, dtype or a.dtype, add_to)
     if torch.is_autocast_enabled(a.device.type):
         with torch.autocast(a.device.type, enabled=False):
@@ -52,5 +52,5 @@ def _multiply_natively(a: Tensor, b: Tensor, dtype: torch.dtype, add_to: Tensor 
     c = torch.empty(a.shape[0], b.shape[1], dtype=dtype, device=a.device) if add_to is None else add_to
     narrow = c.dtype != torch.float32 and a.shape[1] > _LONG
     wide = c.float() if narrow else c
-    cpu.multiply(a, b, wide, accumulate=add_to is not None, threads=torch.get_num_threads())
+    library.multiply(a, b, wide, accumulate=add_to is not None, threads=torch.get_num_threads())
     return c.copy_(wide) if narrow else c

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from textrnn.ops.sru import cpu
+from textrnn.native import library
 
 
 def call(name: str, *arguments: Any, refused: str = "") -> None:
@@ -20,5 +20,5 @@ def call(name: str, *arguments: Any, refused: str = "") -> None:
         ValueError: it refuses an argument; ``refused`` is the message.
     """
     values = [value.data_ptr() if isinstance(value, Tensor) else value for value in arguments]
-    status = getattr(cpu.load_native().library, f"textrnn_{name}")(*values, torch.get_num_threads())
-    cpu.check(status, refused=refused)
+    status = getattr(library.load_native().library, f"textrnn_{name}")(*values, torch.get_num_threads())
+    library.check(status, refused=refused)

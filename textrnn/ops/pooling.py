@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from textrnn.native import library
 from textrnn.ops.matmul import native_element
 from textrnn.ops.native_call import call
-from textrnn.ops.sru import cpu
 
 _REFUSED = "offsets should rise by 1 at least from 0 to the number of rows"
 
@@ -94,7 +94,7 @@ class _Pool(torch.autograd.Function):
         largest = torch.empty(B, D, dtype=torch.float32, device=h.device) if "max" in how else None
         place = torch.empty(B, D, dtype=torch.int32, device=h.device) if "max" in how else None
         mean = torch.empty(B, D, dtype=torch.float32, device=h.device) if "mean" in how else None
-        call("pool_rows", cpu.element_of(h.dtype), h, offsets, N, B, D, largest, place, mean, refused=_REFUSED)
+        call("pool_rows", library.element_of(h.dtype), h, offsets, N, B, D, largest, place, mean, refused=_REFUSED)
         ctx.dtype, ctx.shape = h.dtype, h.shape
         ctx.save_for_backward(offsets, place)
         parts = [part for part in (largest, mean) if part is not None]
@@ -109,5 +109,15 @@ class _Pool(torch.autograd.Function):
         dmean = gradient[:, -D:].float().contiguous() if place is None or gradient.shape[1] > D else None
         dh = torch.empty(ctx.shape, dtype=ctx.dtype, device=gradient.device)
         sizes = (N, offsets.shape[0] - 1, D)
-        call("pool_rows_back", cpu.element_of(ctx.dtype), dlargest, place, dmean, offsets, *sizes, dh, refused=_REFUSED)
+        call(
+            "pool_rows_back",
+            library.element_of(ctx.dtype),
+            dlargest,
+            place,
+            dmean,
+            offsets,
+            *sizes,
+            dh,
+            refused=_REFUSED,
+        )
         return dh, None, None

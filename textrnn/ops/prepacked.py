@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from textrnn.native import library
 from textrnn.ops.bfloat16 import to_bfloat16
-from textrnn.ops.sru import cpu
 
 Array = npt.NDArray[np.float32]
 
@@ -28,7 +28,7 @@ _PRODUCT = struct.Struct("@4q5P")  # PackedProduct of product.h
 
 def missing_isa(dtype: str) -> str | None:
     """Return in a line why there are no products with panels of ``dtype``, a key of ELEMENTS, here; None: there are."""
-    native = cpu.load_native()
+    native = library.load_native()
     if native.library is None:
         return f"the C++ library is not there: {native.reason}"
     lack = native.library.textrnn_lacks_packed(ELEMENTS[dtype])
@@ -77,7 +77,9 @@ def pack(weight: Array, dtype: str) -> PrepackedWeight:
     padded[:K, :N] = rounded
     units = _align(padded.reshape(steps, depth, width // _COLUMNS, _COLUMNS).transpose(2, 0, 3, 1))
     held = (units, first, scales)
-    return PrepackedWeight((K, N), ELEMENTS[dtype], (cpu.address(units), cpu.address(first), cpu.address(scales)), held)
+    return PrepackedWeight(
+        (K, N), ELEMENTS[dtype], (library.address(units), library.address(first), library.address(scales)), held
+    )
 
 
 def multiply(x: Array, panels: PrepackedWeight, *, threads: int) -> Array:
@@ -94,11 +96,11 @@ def multiply(x: Array, panels: PrepackedWeight, *, threads: int) -> Array:
     """
     K, N = panels.shape
     check_rows(x, K)
-    library = cpu.load_native().library
-    assert library is not None
+    lib = library.load_native().library
+    assert lib is not None
     c = np.empty((len(x), N), np.float32)
-    product = _PRODUCT.pack(len(x), N, K, panels.element, cpu.address(x), *panels.addresses, cpu.address(c))
-    cpu.check(library.textrnn_multiply_packed(product, threads), refused="the panels are not for this processor")
+    product = _PRODUCT.pack(len(x), N, K, panels.element, library.address(x), *panels.addresses, library.address(c))
+    library.check(lib.textrnn_multiply_packed(product, threads), refused="the panels are not for this processor")
     return c
 
 
@@ -120,7 +122,7 @@ def check_rows(x: Array, K: int) -> None:
 def _align(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return a contiguous copy at an address that is a multiple of _ALIGNMENT."""
     memory = np.empty(array.nbytes + _ALIGNMENT, np.uint8)
-    start = -cpu.address(memory) % _ALIGNMENT
+    start = -library.address(memory) % _ALIGNMENT
     copy = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
     copy[...] = array
     return copy

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textrnn.errors import BackendError
-from textrnn.ops.sru import cpu
+from textrnn.native import library
 from textrnn.ops.time_major import Index
 
 Array = npt.NDArray[np.float32]
@@ -31,7 +31,7 @@ _RECURRENT = struct.Struct("@6q6P")  # of rnn.h
 
 def is_available() -> bool:
     """Return whether the library is there."""
-    return cpu.load_native().library is not None
+    return library.load_native().library is not None
 
 
 def run(
@@ -66,7 +66,7 @@ def run(
         BackendError: the library is not there.
         MemoryError: no memory for a copy of the weights.
     """
-    native = cpu.load_native()
+    native = library.load_native()
     if native.library is None:
         raise BackendError(f"the recurrence of {cell} in C++ is not available: {native.reason}")
     if cell not in GATES:
@@ -88,7 +88,7 @@ def run(
     ]
     status = native.library.textrnn_rnn(_RECURRENT.pack(N, B, K, G, D, R, *addresses), threads)
     refused = f"offsets should rise by 1 at least from 0 to the {N} tokens, and rows be of the {R} of gates"
-    cpu.check(status, refused=refused)
+    library.check(status, refused=refused)
     return h
 
 
@@ -96,4 +96,4 @@ def _address(name: str, array: npt.NDArray[Any], shape: tuple[int, ...], *, dtyp
     if array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous:
         wanted = f"{np.dtype(dtype)} of shape {shape} and contiguous"
         raise ValueError(f"{name} should be {wanted}, not {array.dtype} of shape {array.shape}")
-    return cpu.address(array)
+    return library.address(array)

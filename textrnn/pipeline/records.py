@@ -9,14 +9,14 @@ from typing import Literal, NamedTuple, cast
 
 from textrnn.data.formats import (
     BY_EXTENSION,
+    detect_table,
     find_suffix,
     join_lines,
     parse_object,
+    read_head,
     read_rows,
     read_value,
     refuse,
-    take_head,
-    tell_table,
 )
 from textrnn.data.io import decode, read_blocks
 from textrnn.errors import DataError, pluralize
@@ -117,7 +117,7 @@ class RecordReader:
         hand_out()
 
     def _parse(self, path: str, lines: Iterator[bytes]) -> Iterator[Record]:
-        head = take_head(lines)
+        head = read_head(lines)
         if not head:
             return
         kind = self._wanted or self._find_format(path, head[-1])
@@ -133,7 +133,7 @@ class RecordReader:
         if known is not None:
             return cast("RecordFormat", known)
         assert self._field is not None  # lines have no format
-        if (table := tell_table(decode(first).removesuffix("\r"), {self._field})) is not None:
+        if (table := detect_table(decode(first).removesuffix("\r"), {self._field})) is not None:
             return table
         raise DataError(path, 1, "cannot tell the format from the name or this line; say --input-format tsv|csv|jsonl")
 

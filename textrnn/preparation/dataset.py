@@ -1,4 +1,4 @@
-"""From the config's files to encoded train and valid sets on disk, labels and a tokenizer."""
+"""The data of a run: encoded training and validation sets on disk, labels, tokenizer, word vectors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from textrnn.data.batch import Classes, Rows
 from textrnn.data.cache import Cache
 from textrnn.data.encoded import Corpus, load_tokens
 from textrnn.data.io import STDIN, check_readable, is_pipe
-from textrnn.data.labels import MultiLabelSet, group_for_holding_out, split_labels
+from textrnn.data.labels import MultiLabelSet, make_strata, split_labels
 from textrnn.data.source import LabelledFile
 from textrnn.data.split import hold_out, hold_out_fold
 from textrnn.data.word_vectors import check_files
@@ -26,20 +26,20 @@ from textrnn.files import shipped
 from textrnn.native.malloc import give_back_freed_memory
 from textrnn.preparation.label_encoder import make_label_encoder
 from textrnn.preparation.pretrained_vectors import PieceVectors, describe, load_vectors
-from textrnn.preparation.text_statistics import count_repeats, describe_repeats
+from textrnn.preparation.text_statistics import compute_statistics, describe_statistics
 from textrnn.preparation.tokenizer_setup import fit_tokenizer
 from textrnn.reporter import Reporter
 from textrnn.tokenization.tokenizer import Tokenizer
 
-_FEW = 50  # texts to stop on
+_MANY = 50  # validation texts, enough for a sound choice of the best epoch
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a run trains on and stops on.
+    """Training and validation set of a run.
 
-    A class is the place of a text's label in ``labels``; where texts have several it is the number of one of ``sets``,
-    whose first labels are ``labels``, followed by those that only valid has.
+    The class of a text is the index of its label in ``labels``. In multi-label data it is the index of its set of
+    labels in ``label_sets``, whose first labels are ``labels``; labels that only the validation set has follow.
     """
 
     train: Corpus
@@ -47,112 +47,114 @@ class Dataset:
     labels: tuple[str, ...]
     tokenizer: Tokenizer
     vectors: PieceVectors | None = None
-    sets: MultiLabelSet | None = None
+    label_sets: MultiLabelSet | None = None
 
     def count_labels(self) -> list[int]:
-        """Return how many training texts have each of ``labels``."""
-        if self.sets is None:
+        """Return the number of training texts with each of ``labels``."""
+        if self.label_sets is None:
             return self.train.count_classes(len(self.labels))
-        counts = self.sets.count_labels(np.array(self.train.count_classes(len(self.sets.members))))
+        counts = self.label_sets.count_labels(np.array(self.train.count_classes(len(self.label_sets.members))))
         return [int(count) for count in counts[: len(self.labels)]]
 
     @cached_property
     def digest(self) -> str:
-        """A number that tells these texts, labels, vectors and this tokenizer from any others."""
+        """A SHA-256 digest of all texts, labels and vectors, and of the tokenizer."""
         digest = hashlib.sha256(json.dumps(self.labels).encode() + self.tokenizer.model)
         if self.vectors is not None:
             digest.update(self.vectors.pieces.tobytes() + self.vectors.values.tobytes())
-        if self.sets is not None:
-            digest.update(self.sets.members.offsets.tobytes() + self.sets.members.ids.tobytes())
+        if self.label_sets is not None:
+            digest.update(self.label_sets.members.offsets.tobytes() + self.label_sets.members.ids.tobytes())
         for corpus in (self.train, self.valid):
-            for block in corpus.blocks():
-                digest.update(block)
+            for batch in corpus.blocks():
+                digest.update(batch.ids.tobytes() + batch.offsets.tobytes() + batch.classes.tobytes())
         return digest.hexdigest()
 
 
 def load_dataset(config: Config, reporter: Reporter) -> Dataset:
-    """Read the data that ``config`` names, train or read the tokenizer, and encode; what is cached is not done again.
+    """Read the data files of ``config``, train or read the tokenizer, and encode the texts. Results are cached.
 
     Raises:
-        DataError: a file cannot be used.
+        DataError: a file is unusable.
         TokenizerError: the tokenizer cannot be read or trained.
     """
-    train_path, valid_path, origin = _find_paths(config)
+    paths, origin = _find_paths(config)
     if config.tokenizer.model is not None:
-        Tokenizer.read(Path(config.tokenizer.model))  # a wrong name is told before the data is read
+        Tokenizer.read(Path(config.tokenizer.model))  # report a wrong path before reading the data
     if config.embedding.vectors is not None:
         check_files(config.embedding.vectors)
-    store = Cache.open(config.data.cache, reporter.note)
+    cache = Cache.open(config.data.cache, reporter.note)
     with ExitStack() as stack:
 
         def read(path: str) -> LabelledFile:
-            return stack.enter_context(LabelledFile(path, config.data, store, reporter.load))
+            return stack.enter_context(LabelledFile(path, config.data, cache, progress=reporter.load))
 
-        return _load(config, reporter, store, read=read, paths=(train_path, valid_path), origin=origin)
-
-
-def _load(
-    config: Config,
-    reporter: Reporter,
-    store: Cache,
-    *,
-    read: Callable[[str], LabelledFile],
-    paths: tuple[str, str | None],
-    origin: str,
-) -> Dataset:
-    train_path, valid_path = paths
-    train = read(train_path)
-    labelling = make_label_encoder(train, config.data)
-    labels, classes = labelling.labels, labelling.number(train.labels)
-    kept: Rows | None = None
-    if valid_path is None:
-        valid, valid_classes = train, classes
-        groups = group_for_holding_out(classes, train.counts, labelling.sets)
-        kept, held = _hold_out(train, groups, config)
-        note = _describe_held_out(len(held), len(train), config)
-    else:
-        valid = read(valid_path)
-        valid_classes, held = labelling.number(valid.labels), None
-        note = _describe_unknown(valid, set(labels), config)
-    test = None
-    if config.data.test is not None:
-        test = read(config.data.test)  # a fault in it is told now, not after training
-    # the tokenizer, which sees no labels, is the same for all folds, so that the text is encoded once
-    seen = kept if config.data.fold is None else None
-    tokenizer, source = fit_tokenizer(config, train, seen, store=store)
-    vectors, covers = None, ""
-    if (path := config.embedding.vectors) is not None:
-        vectors = load_vectors(path, tokenizer, store, width=config.model.embedding)
-    give_back_freed_memory()
-    encode = partial(tokenizer.encode_packed, max_length=config.data.max_length)
-    name = f"{tokenizer.fingerprint} {config.data.max_length}"
-    load = partial(load_tokens, encode=encode, store=store, name=name, vocab_size=len(tokenizer))
-    whole = load(train, classes=classes)
-    trained_on = whole if kept is None else whole.keep(kept)
-    stopped_on = load(valid, classes=valid_classes) if held is None else whole.keep(held)
-    sets = {"train": trained_on, "valid": stopped_on}
-    if test is not None:
-        sets["test"] = load(test, classes=np.zeros(len(test.labels), np.int64))  # they are not looked at
-    share = (config.data.valid_share, config.data.fold, config.train.seed) if kept is not None else None
-    key = [name, share, *(file.key for file in (train, valid, test) if file is not None)]
-    repeats = count_repeats(sets, tokenizer, max_length=config.data.max_length, store=store, key=key)
-    give_back_freed_memory()
-    if vectors is not None:
-        covers = describe(vectors, tokenizer, trained_on)
-    odd = describe_repeats(repeats, sets, max_length=config.data.max_length)
-    dataset = Dataset(trained_on, stopped_on, labels, tokenizer, vectors, labelling.sets)
-    about = (_summarise(dataset), _describe_few(dataset), *odd, _hint_at_separator(dataset))
-    for line in (origin, note, source, covers, *about):
-        if line:
-            reporter.note(line)
+        dataset, notes = _load(config, cache, read=read, paths=paths)
+    for note in (origin, *notes):
+        if note:
+            reporter.note(note)
     return dataset
 
 
-def _find_paths(config: Config) -> tuple[str, str | None, str]:
+def _load(
+    config: Config, cache: Cache, *, read: Callable[[str], LabelledFile], paths: tuple[str, str | None]
+) -> tuple[Dataset, list[str]]:
+    """Return the dataset, and lines for the user, some of which may be empty."""
+    train_path, valid_path = paths
+    train = read(train_path)
+    encoder = make_label_encoder(train, config.data)
+    classes = encoder.encode(train.labels)
+    kept: Rows | None = None
+    if valid_path is None:
+        valid, valid_classes = train, classes
+        groups = make_strata(classes, train.counts, encoder.label_sets)
+        kept, held = _hold_out(train, groups, config)
+        split_note = _describe_held_out(len(held), len(train), config)
+    else:
+        valid = read(valid_path)
+        valid_classes, held = encoder.encode(valid.labels), None
+        split_note = _describe_unknown(valid, set(encoder.labels), config)
+    test = None if config.data.test is None else read(config.data.test)  # report its faults before training
+    # the tokenizer sees no labels: all folds share one, and so share the encoded text
+    seen = kept if config.data.fold is None else None
+    tokenizer, tokenizer_note = fit_tokenizer(config, train, seen, cache=cache)
+    vectors = None
+    if config.embedding.vectors is not None:
+        vectors = load_vectors(config.embedding.vectors, tokenizer, cache, width=config.model.embedding)
+    give_back_freed_memory()
+    max_length = config.data.max_length
+    name = f"{tokenizer.fingerprint} {max_length}"
+    encode = partial(tokenizer.encode_packed, max_length=max_length)
+    load = partial(load_tokens, encode=encode, cache=cache, name=name, vocab_size=len(tokenizer))
+    texts = load(train, classes=classes)
+    corpora = {
+        "train": texts if kept is None else texts.keep(kept),
+        "valid": load(valid, classes=valid_classes) if held is None else texts.keep(held),
+    }
+    if test is not None:
+        corpora["test"] = load(test, classes=np.zeros(len(test.labels), np.int64))  # its labels are not needed
+    share = (config.data.valid_share, config.data.fold, config.train.seed) if kept is not None else None
+    key = [name, share, *(file.key for file in (train, valid, test) if file is not None)]
+    repeats = compute_statistics(corpora, tokenizer, max_length=max_length, cache=cache, key=key)
+    give_back_freed_memory()
+    dataset = Dataset(corpora["train"], corpora["valid"], encoder.labels, tokenizer, vectors, encoder.label_sets)
+    notes = [
+        split_note,
+        tokenizer_note,
+        "" if vectors is None else describe(vectors, tokenizer, dataset.train),
+        _summarize(dataset),
+        _describe_few(len(dataset.valid)),
+        *describe_statistics(repeats, corpora, max_length=max_length),
+        _hint_at_separator(dataset),
+    ]
+    return dataset, notes
+
+
+def _find_paths(config: Config) -> tuple[tuple[str, str | None], str]:
+    """Return the paths of training and validation set, and a note on the demo data."""
     train, valid, note = config.data.train, config.data.valid, ""
     if train == DEMO:
         folder = shipped("demo")
-        note = "no training text given: training on the demo data that ships with textrnn (--train FILE for yours)"
+        note = "no training set given: using the demo data that ships with textrnn (--train FILE for yours)"
         train = str(folder / "train.tsv")
         valid = str(folder / "valid.tsv") if config.data.fold is None else None
     test = config.data.test
@@ -160,14 +162,15 @@ def _find_paths(config: Config) -> tuple[str, str | None, str]:
         if path is not None:
             check_readable(path)
     if train == valid == STDIN:
-        raise ConfigError("data.valid -: standard input is data.train already; name another, or leave it out")
+        raise ConfigError("data.valid -: data.train reads standard input already; name a file, or leave data.valid out")
     if test is not None and is_pipe(test):
-        raise ConfigError(f"data.test {test}: a pipe, which would be read twice; put the text into a file")
-    return train, valid, note
+        raise ConfigError(f"data.test {test}: a pipe, but the test set is read twice; write it to a file")
+    return (train, valid), note
 
 
 def _hold_out(file: LabelledFile, groups: Classes, config: Config) -> tuple[Rows, Rows]:
-    # two bytes a row where that is enough: they are sorted, and by counting
+    """Return the rows to keep, and the rows to hold out."""
+    # two bytes a row if possible: numpy sorts those by counting
     of_label = groups.astype(np.uint16 if len(groups) < 1 << 16 else np.int32)
     of_text, rng = of_label[file.classes], np.random.default_rng(config.train.seed)
     if config.data.fold is None:
@@ -176,22 +179,21 @@ def _hold_out(file: LabelledFile, groups: Classes, config: Config) -> tuple[Rows
         number, folds = split_fold(config.data.fold)
         kept, held = hold_out_fold(of_text, number, folds, rng=rng)
     if not len(held):
-        cure = "give a valid set with --valid" if config.data.fold is None else "cut it into fewer parts"
+        cure = "name a validation set with --valid" if config.data.fold is None else "use fewer folds"
         raise DataError(file.path, None, f"too few texts to hold some out; {cure}")
     return kept, held
 
 
 def _describe_held_out(held: int, texts: int, config: Config) -> str:
-    why = "no valid set given" if config.data.fold is None else f"part {config.data.fold}"
-    of_all = f"of {texts:,} texts"
-    return f"{why}: {pluralize(held, f'{of_all} is', f'{of_all} are')} held out (seed {config.train.seed})"
+    reason = "no validation set given" if config.data.fold is None else f"fold {config.data.fold}"
+    return f"{reason}: {held:,} of {texts:,} texts held out (seed {config.train.seed})"
 
 
 def _describe_unknown(valid: LabelledFile, known: set[str], config: Config) -> str:
-    """Return one line on labels that only valid has.
+    """Return one line on labels that only the validation set has.
 
     Raises:
-        DataError: it has no others.
+        DataError: the training set has none of its labels.
     """
     split = split_labels if config.data.multi_label else lambda label: [label]
     unknown = [[label for label in split(joined) if label not in known] for joined in valid.labels]
@@ -201,41 +203,37 @@ def _describe_unknown(valid: LabelledFile, known: set[str], config: Config) -> s
     line, row = min((valid.first_lines[row], row) for row in rows)
     label = unknown[row][0]
     if all(label not in known for joined in valid.labels for label in split(joined)):
-        raise DataError(valid.path, line, f"no label of this file is in the training text; '{label}' is not")
-    count = sum(valid.counts[row] for row in rows)
-    if config.data.multi_label:
-        counted = f"{pluralize(count, 'text has', 'texts have')} labels that it lacks, counted as missed"
-    else:
-        counted = f"{pluralize(count, 'such text is', 'such texts are')} counted wrong"
-    return f"{valid.path}:{line}: label '{label}' is not in the training text; {counted}"
+        raise DataError(valid.path, line, f"the training set has none of this file's labels, such as '{label}'")
+    count = pluralize(sum(valid.counts[row] for row in rows), "text with such labels is", "texts with such labels are")
+    counted = f"{count} scored as {'missing them' if config.data.multi_label else 'wrong'}"
+    return f"{valid.path}:{line}: label '{label}' is not in the training set; {counted}"
 
 
-def _summarise(dataset: Dataset) -> str:
-    labels, sets, counts = dataset.labels, dataset.sets, dataset.count_labels()
-    several = ""
+def _summarize(dataset: Dataset) -> str:
+    labels, sets, counts = dataset.labels, dataset.label_sets, dataset.count_labels()
+    average = ""
     if sets is not None:
         texts = np.array(dataset.train.count_classes(len(sets.members)))
-        none = int(texts[sets.members.lengths == 0].sum())
-        several = f", {sum(counts) / len(dataset.train):.2f} a text" + (
-            f", {pluralize(none, 'text', 'texts')} without any" if none else ""
-        )
-    shown = ", ".join(f"{label} {count}" for label, count in zip(labels[:10], counts, strict=False))
+        unlabelled = int(texts[sets.members.lengths == 0].sum())
+        average = f", {sum(counts) / len(dataset.train):.2f} per text"
+        if unlabelled:
+            average += f", {pluralize(unlabelled, 'text', 'texts')} without labels"
+    listed = ", ".join(f"{label} {count}" for label, count in zip(labels[:10], counts, strict=False))
     more = f", and {len(labels) - 10} more" if len(labels) > 10 else ""
     return (
-        f"data: {len(dataset.train):,} texts to train on, {len(dataset.valid):,} to stop on, {len(labels)} labels "
-        f"({shown}{more}){several}"
+        f"data: {len(dataset.train):,} training texts, {len(dataset.valid):,} validation texts, {len(labels)} labels "
+        f"({listed}{more}){average}"
     )
 
 
-def _describe_few(dataset: Dataset) -> str:
-    texts = len(dataset.valid)
-    if texts >= _FEW:
+def _describe_few(texts: int) -> str:
+    if texts >= _MANY:
         return ""
-    few = pluralize(texts, "text to stop on is", "texts to stop on are")
-    return f"{few} few: the best epoch and the probabilities go by them, and are less sure"
+    count = pluralize(texts, "validation text", "validation texts")
+    return f"only {count}: model selection and calibration are unreliable"
 
 
 def _hint_at_separator(dataset: Dataset) -> str:
-    if dataset.sets is None or dataset.sets.members.lengths.max() > 1:
+    if dataset.label_sets is None or dataset.label_sets.members.lengths.max() > 1:
         return ""
-    return "no text has two labels; if they stand together in one field, say what is between: data.label_separator"
+    return "no text has two labels; if one field holds several, set data.label_separator"

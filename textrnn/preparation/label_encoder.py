@@ -1,4 +1,4 @@
-"""What a run learns to tell: its labels, and the class of each text, which is a label or a set of labels."""
+"""Label encoders: the class of each text, which is the index of its label, or of its set of labels."""
 
 from __future__ import annotations
 
@@ -9,73 +9,72 @@ import numpy as np
 
 from textrnn.config import DataConfig
 from textrnn.data.batch import Classes
-from textrnn.data.labels import MultiLabelSet, SetNumbers, find_fault_of_sets, unify_sets
+from textrnn.data.labels import LabelSetIndex, MultiLabelSet, find_label_set_fault, one_label_fault, unique_label_sets
 from textrnn.data.source import LabelledFile
 from textrnn.errors import DataError
 from textrnn.serialization.model_file import make_labels
 
 
 class LabelEncoder(Protocol):
-    """The labels of the training text, and what they make of another file's."""
+    """The labels of the training set, and the classes that they give to any file."""
 
     labels: tuple[str, ...]
 
-    def number(self, of_file: Sequence[str]) -> Classes:
-        """Return the class of each entry of a file's table of labels (-1: not known)."""
+    def encode(self, table: Sequence[str]) -> Classes:
+        """Return the class of each entry of a file's table of labels; -1 for a label that is not in ``labels``."""
 
     @property
-    def sets(self) -> MultiLabelSet | None:
-        """What the classes stand for: the sets of labels of all files so far; None: each for one label."""
+    def label_sets(self) -> MultiLabelSet | None:
+        """The sets of labels of all files so far, in the order of their classes; None for single-label data."""
 
 
 class SingleLabelEncoder:
-    """A text has one label; its class is the place of that among ``labels``.
+    """The encoder of texts with one label each.
 
     Raises:
-        DataError: all texts have the same.
+        DataError: all texts have the same label.
     """
 
-    sets = None
+    label_sets = None
 
     def __init__(self, train: LabelledFile) -> None:
         self.labels = make_labels(train.labels)
-        self._places = {label: index for index, label in enumerate(self.labels)}
+        self._classes = {label: index for index, label in enumerate(self.labels)}
         if len(self.labels) < 2:
-            reason = f"every text has the label '{self.labels[0]}'; there is nothing to tell apart"
-            raise DataError(train.path, None, reason)
+            raise DataError(train.path, None, one_label_fault(self.labels[0]))
 
-    def number(self, of_file: Sequence[str]) -> Classes:
-        """Return the class of each entry of a file's table of labels (-1: not known)."""
-        return np.array([self._places.get(label, -1) for label in of_file], np.int64)
+    def encode(self, table: Sequence[str]) -> Classes:
+        """Return the class of each entry of a file's table of labels; -1 for a label that is not in ``labels``."""
+        return np.array([self._classes.get(label, -1) for label in table], np.int64)
 
 
 class MultiLabelEncoder:
-    """A text has a set of labels; its class is the number of that set.
+    """The encoder of texts with any number of labels.
 
-    Labels that are not in the training text come after those that are; a model never gives them.
+    Labels that the training set lacks come after all others; a model never predicts them.
 
     Raises:
-        DataError: there is no label, all texts have the same, or the separator divides none.
+        DataError: no text has a label, all texts have the same labels, or no label contains the separator.
     """
 
     def __init__(self, train: LabelledFile, config: DataConfig) -> None:
-        sets = unify_sets(train.labels)
+        sets = unique_label_sets(train.labels)
         self.labels = make_labels([label for members in sets for label in members])
-        if fault := find_fault_of_sets(sets, config.label_separator):
+        if fault := find_label_set_fault(sets, config.label_separator):
             raise DataError(train.path, None, fault)
-        self._numbers = SetNumbers()
-        self._numbers.number(train.labels)
+        self._numbers = LabelSetIndex()
+        self._numbers.encode(train.labels)
 
-    def number(self, of_file: Sequence[str]) -> Classes:
-        """Return the class of each entry of a file's table of labels; sets that are new get numbers of their own."""
-        return self._numbers.number(of_file)
+    def encode(self, table: Sequence[str]) -> Classes:
+        """Return the class of each entry of a file's table of labels; new sets of labels become new classes."""
+        return self._numbers.encode(table)
 
     @property
-    def sets(self) -> MultiLabelSet:
-        """The sets of labels of all files so far."""
-        return self._numbers.sets
+    def label_sets(self) -> MultiLabelSet:
+        """The sets of labels of all files so far, in the order of their classes."""
+        return self._numbers.label_sets
 
 
 def make_label_encoder(train: LabelledFile, config: DataConfig) -> LabelEncoder:
-    """Return what the labels of ``train`` are to be taken for; raises DataError where there is nothing to learn."""
+    """Return the encoder for the labels of ``train``; raises DataError if they cannot be learned."""
     return MultiLabelEncoder(train, config) if config.multi_label else SingleLabelEncoder(train)

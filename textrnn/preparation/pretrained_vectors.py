@@ -1,4 +1,4 @@
-"""Pretrained word vectors in the embedding: which pieces are words of a file, and what their rows begin with."""
+"""Pretrained word vectors as initial rows of the embedding."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _VALUES, _PIECES = "values", "pieces"
 
 @dataclass(frozen=True)
 class PieceVectors:
-    """What the rows of some pieces begin with: ``values`` (R, D) float32 for ``pieces`` (R,) int64, rising."""
+    """Initial embedding rows ``values`` (R, D) float32 of the ``pieces`` (R,) int64, ascending."""
 
     pieces: npt.NDArray[np.int64]
     values: Vectors
@@ -30,17 +30,17 @@ class PieceVectors:
 
     @property
     def width(self) -> int:
-        """D, which is that of the embedding too: columns beside them were no gain (docs/results/word-vectors.md)."""
+        """D, which is also that of the embedding; additional columns gave no gain (docs/results/word-vectors.md)."""
         return int(self.values.shape[1])
 
     @torch.no_grad()
-    def place(self, weight: Tensor) -> None:
-        """Write the values into the embedding's ``weight`` (V, D); the rows of other pieces stay as they are drawn."""
+    def initialize(self, weight: Tensor) -> None:
+        """Write the values into the embedding's ``weight`` (V, D); all other rows keep their random values."""
         weight[torch.from_numpy(self.pieces)] = torch.from_numpy(self.values)
 
 
 class FrozenRows:
-    """The rows of an embedding (V, D) that ``vectors`` gave, on ``device``: no step moves them."""
+    """The rows of an embedding (V, D) on ``device`` that come from ``vectors``, and that no step changes."""
 
     def __init__(self, vectors: PieceVectors, V: int, device: torch.device) -> None:
         self._is_frozen = torch.zeros(V, dtype=torch.bool)
@@ -48,10 +48,11 @@ class FrozenRows:
         self._is_frozen = self._is_frozen.to(device)
 
     @contextmanager
-    def holding(self, weight: Tensor, rows: Tensor, gradient: Tensor) -> Iterator[None]:
-        """Make a step on the ``rows`` (R,) int64 of ``weight`` inside of this, by ``gradient`` (R, D).
+    def preserved(self, weight: Tensor, rows: Tensor, gradient: Tensor) -> Iterator[None]:
+        """Preserve frozen rows while the block changes the ``rows`` (R,) int64 of ``weight`` by ``gradient`` (R, D).
 
-        Its frozen rows are set to 0, so that they have no share in the norm and give no moments; decay is undone.
+        Sets their gradients to 0, for the sake of the gradient norm and the optimizer's moments, and undoes weight
+        decay.
         """
         frozen = self._is_frozen[rows]
         gradient[frozen] = 0
@@ -60,76 +61,77 @@ class FrozenRows:
         weight[rows[frozen]] = before
 
 
-def load_vectors(path: str, tokenizer: Tokenizer, store: Cache, *, width: int) -> PieceVectors:
-    """Return what the word vectors of the file ``path`` give the embedding for ``tokenizer``, ``width`` wide at most.
+def load_vectors(path: str, tokenizer: Tokenizer, cache: Cache, *, width: int) -> PieceVectors:
+    """Return embedding rows of at most ``width`` columns from the word vectors in the file ``path``. They are cached.
 
-    A piece with U+2581 before it is a word, and so is one without letters; it takes the vector of the word as it
-    stands, or else in lower case. Of a word that stands twice the first counts. Other pieces, which are parts of words,
-    take none: the mean over the words that hold one was tried and gave nothing (docs/results/word-vectors.md). The result
-    is kept in ``store``.
+    A piece counts as a word if it begins with U+2581 or has no letters. It takes the vector of the same word, or else
+    that of the word in lower case; the first of equal words counts. Other pieces are parts of words and take none: the
+    mean over all words with such a part gave no gain (docs/results/word-vectors.md).
 
     Raises:
-        DataError: the file cannot be used, or no piece is a word of it.
+        DataError: the file is unusable, or no piece is a word of it.
     """
     check_files(path)
-    key = make_key("vectors", digest_files(path, store), tokenizer.fingerprint, width)
-    entry = store.find("vectors", key)
+    key = make_key("vectors", digest_files(path, cache), tokenizer.fingerprint, width)
+    entry = cache.get("vectors", key)
     if entry is None:
         pieces, vectors, words = match_words(read_vectors(path), tokenizer.list_words())
         if not len(pieces):
-            raise DataError(
-                path,
-                None,
-                f"none of its {words:,} words is a piece of the tokenizer; has it the language, the tokenizer words?",
-            )
+            reason = f"none of its {words:,} words is a piece of the tokenizer; is it of the same language and case?"
+            raise DataError(path, None, reason)
         meta = {"words": words, "wide": vectors.shape[1]}
-        with store.draft() as draft:
+        with cache.draft() as draft:
             draft.write(_PIECES, pieces.astype("<i8", copy=False).data)
             draft.write(_VALUES, np.ascontiguousarray(standardize(vectors, width), "<f4").data)
             entry = draft.commit("vectors", key, meta)
     pieces = np.fromfile(entry.folder / _PIECES, "<i8").astype(np.int64, copy=False)
     values = np.fromfile(entry.folder / _VALUES, "<f4").astype(np.float32, copy=False).reshape(len(pieces), -1)
-    cut = f", cut to {width}," if entry.meta["wide"] > width else ""
-    note = f"{entry.meta['words']:,} words of {entry.meta['wide']} numbers{cut} from {path}"
+    reduced = f", reduced to {width}," if entry.meta["wide"] > width else ""
+    note = f"{entry.meta['words']:,} words of {entry.meta['wide']} dimensions{reduced} from {path}"
     return PieceVectors(pieces, values, note)
 
 
 def match_words(
     blocks: Iterable[WordBlock], words: dict[int, str]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], int]:
-    """Return the pieces (R,) that are words of ``blocks``, their vectors (R, D), and how many words there are.
+    """Match pieces with the words of a file of word vectors.
 
-    ``words`` gives the word of each piece that is one, by its id.
+    Args:
+        blocks: the words of the file and their vectors.
+        words: the word of each piece that is one, by its id.
+
+    Returns:
+        The matched pieces (R,) int64, their vectors (R, D) float32, and the number of words in the file.
     """
     wanted: dict[bytes, list[tuple[int, int]]] = {}
     for piece, word in words.items():
         for rank, form in enumerate((word, word.lower())):
             wanted.setdefault(form.encode(), []).append((piece, rank))
-    found: dict[int, tuple[int, Vectors]] = {}
+    matches: dict[int, tuple[int, Vectors]] = {}
     count = 0
     for block in blocks:
         count += len(block.words)
         rows = [row for row, word in enumerate(block.words) if word in wanted]
         for row, vector in zip(rows, block.take(rows), strict=True):
             for piece, rank in wanted[block.words[row]]:
-                if piece not in found or rank < found[piece][0]:
-                    found[piece] = (rank, vector)
-    pieces = sorted(found)
-    return np.array(pieces, np.int64), np.array([found[piece][1] for piece in pieces], np.float32), count
+                if piece not in matches or rank < matches[piece][0]:
+                    matches[piece] = (rank, vector)
+    pieces = sorted(matches)
+    return np.array(pieces, np.int64), np.array([matches[piece][1] for piece in pieces], np.float32), count
 
 
 def standardize(vectors: Vectors, width: int) -> Vectors:
-    """Return ``vectors`` (R, D) with a mean of 0 and a deviation of 1 in each column, as new embeddings have.
+    """Return ``vectors`` (R, D) float32 with mean 0 and standard deviation 1 per column, as new embeddings have.
 
-    Where D is more than ``width`` they are turned, and the ``width`` directions in which they differ most are kept,
-    with a deviation of 1 over all (principal components, Pearson 1901).
+    If D exceeds ``width``, they are reduced to their first ``width`` principal components (Pearson 1901), which
+    together have standard deviation 1.
     """
     x = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
     deviation = x.std(axis=0)
     x /= np.where(deviation > 0, deviation, 1.0)
     if x.shape[1] > width:
         directions = np.linalg.eigh(x.T @ x)[1][:, : -width - 1 : -1]
-        largest = np.abs(directions).argmax(axis=0)  # of a direction and its opposite either would do: fix one
+        largest = np.abs(directions).argmax(axis=0)  # fix the sign, which is arbitrary
         directions = directions * np.sign(directions[largest, np.arange(width)])
         x = x @ directions
         x /= x.std() or 1.0
@@ -138,11 +140,11 @@ def standardize(vectors: Vectors, width: int) -> Vectors:
 
 
 def describe(vectors: PieceVectors, tokenizer: Tokenizer, corpus: Corpus) -> str:
-    """Return one line on how many pieces have a vector, of the vocabulary and of the text that is trained on."""
+    """Return one line on the share of the vocabulary, and of the tokens in ``corpus``, that has a vector."""
     counts = corpus.count_ids(len(tokenizer))
     pieces = len(tokenizer.list_pieces())
-    of_text = counts[vectors.pieces].sum() / max(1, counts.sum())
+    share = counts[vectors.pieces].sum() / max(1, counts.sum())
     return (
-        f"vectors: {vectors.note}; {len(vectors.pieces):,} of {pieces:,} pieces ({len(vectors.pieces) / pieces:.0%}) "
-        f"have one, which are {of_text:.0%} of the training text's"
+        f"vectors: {vectors.note}, for {len(vectors.pieces):,} of {pieces:,} pieces "
+        f"({len(vectors.pieces) / pieces:.0%}) and {share:.0%} of the training tokens"
     )

@@ -1,4 +1,4 @@
-"""A short look at encoded texts before training: what comes again, what is empty, what is cut."""
+"""Counts of duplicate, empty and truncated texts, made before training."""
 
 from __future__ import annotations
 
@@ -17,16 +17,20 @@ from textrnn.tokenization.tokenizer import Tokenizer
 Hashes = npt.NDArray[np.uint64]
 
 _BLOCK = 1 << 14  # texts that are hashed together
-_BLOCK_IDS = 1 << 21  # of them, which take 28 bytes each
+_BLOCK_IDS = 1 << 21  # their ids, which take 28 bytes each
 
 
 @dataclass(frozen=True)
-class Repeats:
-    """Counts of texts; two are the same where their pieces are, as far as these are read.
+class TextStatistics:
+    """Counts of texts. Texts count as duplicates if their first ``max_length`` tokens match.
 
-    ``again`` come again in the training text and ``other_label`` of them with another label; ``valid`` and ``test`` are
-    those of these sets that are in the training text. ``empty`` ones of all sets have no piece, or one that is unknown,
-    and count for nothing else; ``full`` ones have as many pieces as are read, or more.
+    Attributes:
+        again: training texts that repeat an earlier one.
+        other_label: those of them with a label that no equal text before has.
+        valid: texts of the validation set that are in the training set too.
+        test: texts of the test set that are in the training set too.
+        empty: texts of all sets without tokens, or with a single unknown one; they count nowhere else.
+        full: texts of all sets with ``max_length`` tokens or more.
     """
 
     again: int
@@ -37,76 +41,76 @@ class Repeats:
     full: int
 
 
-def count_repeats(
-    sets: Mapping[str, Corpus], tokenizer: Tokenizer, *, max_length: int, store: Cache, key: object
-) -> Repeats:
-    """Count what is odd in the sets train, valid and (if there is one) test, or find it in ``store`` under ``key``.
+def compute_statistics(
+    corpora: Mapping[str, Corpus], tokenizer: Tokenizer, *, max_length: int, cache: Cache, key: object
+) -> TextStatistics:
+    """Return the statistics of the sets train, valid and, if there is one, test, cached under ``key``.
 
-    It takes 8 bytes for each text, twice, and one pass over the ids: some seconds for a gigabyte of text, once.
+    It takes 16 bytes per text, and one pass over the ids: some seconds for a gigabyte of text.
     """
     name = make_key("repeats", key)
-    entry = store.find("repeats", name)
+    entry = cache.get("repeats", name)
     if entry is None:
-        found = _count(sets, _Hasher(len(tokenizer), max_length), tokenizer, max_length=max_length)
-        with store.draft() as draft:
-            entry = draft.commit("repeats", name, vars(found))
-    return Repeats(**{field: int(entry.meta[field]) for field in Repeats.__dataclass_fields__})
+        counts = _count(corpora, _Hasher(len(tokenizer), max_length), tokenizer, max_length=max_length)
+        with cache.draft() as draft:
+            entry = draft.commit("repeats", name, vars(counts))
+    return TextStatistics(**{field: int(entry.meta[field]) for field in TextStatistics.__dataclass_fields__})
 
 
-def describe_repeats(found: Repeats, sets: Mapping[str, Corpus], *, max_length: int) -> list[str]:
-    """Return up to two lines that say what a user should know."""
-    again = []
-    if found.again:
-        other = f", {found.other_label:,} of them with another label" if found.other_label else ""
-        comes = pluralize(found.again, "text comes", "texts come")
-        again.append(f"{comes} again in the training text{other}")
-    for part, doing in (("valid", "stop"), ("test", "score")):
-        if count := getattr(found, part):
-            of_all = f"of the {len(sets[part]):,} texts to {doing} on"
-            again.append(f"{pluralize(count, f'{of_all} is', f'{of_all} are')} in the training text too")
-    odd = []
-    if found.empty:
-        odd.append(f"{pluralize(found.empty, 'text is', 'texts are')} empty or one unknown piece")
-    if found.full:
-        share = 100 * found.full / sum(map(len, sets.values()))
-        texts = pluralize(found.full, "text", "texts")
-        odd.append(f"of {texts} ({share:.1f} %) data.max_length={max_length} pieces are read, and no more")
-    lines = [f"data: {'; '.join(parts)}" for parts in (again, odd) if parts]
+def describe_statistics(counts: TextStatistics, corpora: Mapping[str, Corpus], *, max_length: int) -> list[str]:
+    """Return up to two lines for the user."""
+    repeats, odd = [], []
+    if counts.again:
+        other = f" ({counts.other_label:,} with another label)" if counts.other_label else ""
+        repeats.append(
+            f"{pluralize(counts.again, 'training text is a duplicate', 'training texts are duplicates')}{other}"
+        )
+    for part, name in (("valid", "validation"), ("test", "test")):
+        if count := getattr(counts, part):
+            of_all = f"of {len(corpora[part]):,} {name} texts"
+            repeats.append(f"{pluralize(count, f'{of_all} is', f'{of_all} are')} in the training set")
+    if counts.empty:
+        odd.append(f"{pluralize(counts.empty, 'text is', 'texts are')} empty or one unknown token")
+    if counts.full:
+        share = 100 * counts.full / sum(map(len, corpora.values()))
+        texts = pluralize(counts.full, "text reaches", "texts reach")
+        odd.append(f"{texts} data.max_length={max_length} tokens and may be truncated ({share:.1f} %)")
+    lines = [f"data: {'; '.join(parts)}" for parts in (repeats, odd) if parts]
     if lines:
-        lines[-1] += "; 'textrnn data check' shows which"
+        lines[-1] += "; 'textrnn data check' lists them"
     return lines
 
 
-def _count(sets: Mapping[str, Corpus], hasher: _Hasher, tokenizer: Tokenizer, *, max_length: int) -> Repeats:
-    nothing = hasher.hash(pack(tokenizer.encode_all([""], max_length=max_length)))
-    train = hasher.hash_all(sets["train"])
-    empty = train == nothing
-    empties = int(empty.sum())
+def _count(corpora: Mapping[str, Corpus], hasher: _Hasher, tokenizer: Tokenizer, *, max_length: int) -> TextStatistics:
+    empty_hash = hasher.hash(pack(tokenizer.encode_all([""], max_length=max_length)))
+    train = hasher.hash_all(corpora["train"])
+    is_empty = train == empty_hash
+    empty = int(is_empty.sum())
     ordered = np.sort(train)
-    known = _count_distinct(ordered)
-    inside = {}
+    distinct = _count_distinct(ordered)
+    shared = {}
     for part in ("valid", "test"):
-        hashes = hasher.hash_all(sets[part]) if part in sets else np.zeros(0, np.uint64)
-        odd = hashes == nothing
-        place = np.minimum(np.searchsorted(ordered, hashes), len(ordered) - 1)
-        inside[part] = int(np.count_nonzero((ordered[place] == hashes) & ~odd))
-        empties += int(odd.sum())
+        hashes = hasher.hash_all(corpora[part]) if part in corpora else np.zeros(0, np.uint64)
+        odd = hashes == empty_hash
+        index = np.minimum(np.searchsorted(ordered, hashes), len(ordered) - 1)
+        shared[part] = int(np.count_nonzero((ordered[index] == hashes) & ~odd))
+        empty += int(odd.sum())
     del ordered
-    _add_classes(train, sets["train"])
-    train[empty] = nothing
+    again = len(train) - distinct - max(0, int(is_empty.sum()) - 1)
+    _add_classes(train, corpora["train"])
+    train[is_empty] = empty_hash
     train.sort()
-    again = len(train) - known - max(0, int(empty.sum()) - 1)
-    return Repeats(
+    return TextStatistics(
         again=again,
-        other_label=_count_distinct(train) - known,
-        empty=empties,
-        full=sum(int(np.count_nonzero(corpus.lengths >= max_length)) for corpus in sets.values()),
-        **inside,
+        other_label=_count_distinct(train) - distinct,
+        empty=empty,
+        full=sum(int(np.count_nonzero(corpus.lengths >= max_length)) for corpus in corpora.values()),
+        **shared,
     )
 
 
 def _add_classes(hashes: Hashes, corpus: Corpus) -> None:
-    """Make the hashes (B,) differ where the classes do."""
+    """Change the hashes (B,), in place, to differ for different classes."""
     classes = corpus.classes
     for start in range(0, len(hashes), _BLOCK):
         block = slice(start, start + _BLOCK)
@@ -118,22 +122,22 @@ def _count_distinct(ordered: Hashes) -> int:
 
 
 class _Hasher:
-    """Hashes texts by their pieces and the pieces' places: the sum over both of the product of two numbers drawn."""
+    """Hashes texts by their tokens and positions: the sum of products of a random number of each."""
 
     def __init__(self, vocab_size: int, max_length: int) -> None:
         rng = np.random.default_rng(0)
-        self._of_piece = rng.integers(0, 1 << 64, vocab_size, np.uint64)
-        self._of_place = rng.integers(0, 1 << 63, max_length, np.uint64) * np.uint64(2) + np.uint64(1)
+        self._of_token = rng.integers(0, 1 << 64, vocab_size, np.uint64)
+        self._of_position = rng.integers(0, 1 << 63, max_length, np.uint64) * np.uint64(2) + np.uint64(1)
 
     def hash(self, batch: PackedBatch) -> Hashes:
-        """Return the hash (B,) uint64 of each text, none of which is empty."""
+        """Return the hash (B,) uint64 of each text; none may be empty."""
         starts = batch.offsets[:-1]
-        place = np.arange(len(batch.ids)) - np.repeat(starts, batch.lengths)
-        found: Hashes = np.add.reduceat(self._of_piece[batch.ids] * self._of_place[place], starts)
-        return found
+        position = np.arange(len(batch.ids)) - np.repeat(starts, batch.lengths)
+        hashes: Hashes = np.add.reduceat(self._of_token[batch.ids] * self._of_position[position], starts)
+        return hashes
 
     def hash_all(self, corpus: Corpus) -> Hashes:
-        """Return the hash (B,) uint64 of each text of a set."""
+        """Return the hash (B,) uint64 of each text of a corpus."""
         hashes = np.empty(len(corpus), np.uint64)
         rows = max(1, min(_BLOCK, _BLOCK_IDS // max(1, int(corpus.lengths.max(initial=1)))))
         for start in range(0, len(corpus), rows):

@@ -1,6 +1,6 @@
-"""The tokenizer of a run: read from its file, or trained on the texts that are trained on, once for the same ones.
+"""The tokenizer of a run: read from a file, or trained on the training set and cached.
 
-One that is trained takes in words of the file of word vectors, so that what the training text lacks has its vector too.
+A trained one is extended by words of the word vectors, since words that the training set lacks have useful vectors too.
 """
 
 from __future__ import annotations
@@ -23,91 +23,100 @@ from textrnn.tokenization.spm_trainer import train_tokenizer
 from textrnn.tokenization.tokenizer import Tokenizer
 from textrnn.tokenization.vocabulary_extension import TYPES, add_words, choose_words, count_words
 
-_LONGEST_TEXT = 1 << 20  # bytes of a text that a tokenizer is trained on; SentencePiece's own bound suits sentences
+_MAX_TEXT_BYTES = 1 << 20  # longer texts are left out; SentencePiece's default limit is meant for sentences
 _SAMPLE_TEXTS = 500_000
-_SAMPLE_BYTES = 16 << 20  # SentencePiece needs some 17 times as much memory
+_SAMPLE_BYTES = 16 << 20  # SentencePiece needs about 17 times as much memory
 _FILE = "tokenizer.model"
 
 
-def fit_tokenizer(config: Config, train: LabelledFile, kept: Rows | None, *, store: Cache) -> tuple[Tokenizer, str]:
-    """Return the tokenizer that ``config`` names, or one trained on the rows ``kept`` of ``train`` (None: all).
+def fit_tokenizer(config: Config, train: LabelledFile, kept: Rows | None, *, cache: Cache) -> tuple[Tokenizer, str]:
+    """Return the tokenizer of ``config``, trained on the rows ``kept`` of ``train`` (None: all) unless it is a file.
 
-    To one that is trained ``embedding.words`` words of ``embedding.vectors`` are added as pieces. Also returns the line
-    that tells the user. Of much text a sample is used, drawn with the seed.
+    A large training set is sampled with the seed. A trained tokenizer is extended by up to ``embedding.words`` words of
+    ``embedding.vectors``. Also returns one line for the user.
 
     Raises:
         TokenizerError: the tokenizer cannot be read or trained.
-        DataError: the file of word vectors cannot be used.
+        DataError: the file of word vectors is unusable.
     """
-    wanted = config.tokenizer
-    if wanted.model is not None:
-        tokenizer = Tokenizer.read(Path(wanted.model))
-        return tokenizer, f"tokenizer: {len(tokenizer):,} pieces, from {wanted.model}"
+    settings, vectors = config.tokenizer, config.embedding.vectors
+    if settings.model is not None:
+        tokenizer = Tokenizer.read(Path(settings.model))
+        return tokenizer, f"tokenizer: {len(tokenizer):,} pieces, from {settings.model}"
     share = None if kept is None else config.data.valid_share
-    bounds = (_SAMPLE_TEXTS, _SAMPLE_BYTES, _LONGEST_TEXT)
+    bounds = (_SAMPLE_TEXTS, _SAMPLE_BYTES, _MAX_TEXT_BYTES)
     key = make_key(
-        *("tokenizer", train.key, share, config.train.seed, wanted.model_type, wanted.vocab_size),
+        *("tokenizer", train.key, share, config.train.seed, settings.model_type, settings.vocab_size),
         *(bounds, sentencepiece.__version__),
     )
-    entry = store.find("tokenizer", key)
+    entry = cache.get("tokenizer", key)
     if entry is None:
-        entry = _train(config, train, kept, store=store, key=key)
+        entry = _train(config, train, kept, cache=cache, key=key)
     tokenizer = Tokenizer.read(entry.folder / _FILE)
-    note = _describe(tokenizer, entry.meta, wanted.model_type, len(train) if kept is None else len(kept))
-    if config.embedding.vectors is None or not config.embedding.words or wanted.model_type not in TYPES:
+    texts = len(train) if kept is None else len(kept)
+    note = _describe(tokenizer, entry.meta, model_type=settings.model_type, texts=texts)
+    if vectors is None or not config.embedding.words or settings.model_type not in TYPES:
         return tokenizer, note
-    extended = _extend(config, train, kept, tokenizer=tokenizer, store=store, key=key)
-    added = len(extended) - len(tokenizer)
-    return extended, f"{note}, and {added:,} words of {config.embedding.vectors}"
+    extended = _extend(config, train, kept, tokenizer=tokenizer, cache=cache, key=key)
+    return extended, f"{note}, and {len(extended) - len(tokenizer):,} words of {vectors}"
 
 
-def _train(config: Config, train: LabelledFile, kept: Rows | None, *, store: Cache, key: str) -> Entry:
-    drawn, used = _draw(train.sizes, kept, config.train.seed)
-    give_back_freed_memory()  # before SentencePiece takes more
+def _train(config: Config, train: LabelledFile, kept: Rows | None, *, cache: Cache, key: str) -> Entry:
+    rows, used = _sample(train.sizes, kept, config.train.seed)
+    give_back_freed_memory()  # SentencePiece is about to need more
     trained = train_tokenizer(
-        chain.from_iterable(train.read_texts(drawn)),
+        chain.from_iterable(train.read_texts(rows)),
         model_type=config.tokenizer.model_type,
         vocab_size=config.tokenizer.vocab_size,
         hard_vocab_limit=False,
         seed=config.train.seed,
-        options={"max_sentence_length": _LONGEST_TEXT},
+        options={"max_sentence_length": _MAX_TEXT_BYTES},
     )
     meta = {"left_out": trained.too_long + trained.unusable, "used": used}
-    with store.draft() as draft:
+    with cache.draft() as draft:
         draft.write(_FILE, trained.model)
         return draft.commit("tokenizer", key, meta)
 
 
 def _extend(
-    config: Config, train: LabelledFile, kept: Rows | None, *, tokenizer: Tokenizer, store: Cache, key: str
+    config: Config, train: LabelledFile, kept: Rows | None, *, tokenizer: Tokenizer, cache: Cache, key: str
 ) -> Tokenizer:
-    """Return ``tokenizer``, whose entry is ``key``, with the words of the vectors that the config asks for."""
+    """Return ``tokenizer``, cached under ``key``, extended by words of the word vectors."""
     path, limit = config.embedding.vectors, config.embedding.words
     assert path is not None
     check_files(path)
-    key = make_key("tokenizer", key, digest_files(path, store), limit)
-    entry = store.find("tokenizer", key)
+    key = make_key("tokenizer", key, digest_files(path, cache), limit)
+    entry = cache.get("tokenizer", key)
     if entry is None:
-        drawn, _ = _draw(train.sizes, kept, config.train.seed)
-        counts = count_words(train.read_texts(drawn), tokenizer)
+        rows, _ = _sample(train.sizes, kept, config.train.seed)
+        counts = count_words(train.read_texts(rows), tokenizer)
         model = add_words(tokenizer, choose_words(read_vectors(path), counts, tokenizer, limit=limit))
-        Tokenizer(model, name=Path(path))  # what SentencePiece will not read is not kept
-        with store.draft() as draft:
+        Tokenizer(model, name=Path(path))  # check that SentencePiece can read it
+        with cache.draft() as draft:
             draft.write(_FILE, model)
             entry = draft.commit("tokenizer", key, {})
     return Tokenizer.read(entry.folder / _FILE)
 
 
-def _describe(tokenizer: Tokenizer, meta: dict[str, int], kind: str, texts: int) -> str:
-    note = f"tokenizer: {len(tokenizer):,} {kind} pieces, trained on "
-    note += "the training text" if meta["used"] == texts else f"a sample of {meta['used']:,} of {texts:,} texts"
+def _describe(tokenizer: Tokenizer, meta: dict[str, int], *, model_type: str, texts: int) -> str:
+    sample = "" if meta["used"] == texts else f"a sample of {meta['used']:,} of {texts:,} texts of "
+    note = f"tokenizer: {len(tokenizer):,} {model_type} pieces, trained on {sample}the training set"
     if left_out := meta["left_out"]:
-        note += f" but for {pluralize(left_out, 'text', 'texts')} (over {_LONGEST_TEXT:,} bytes, or with NUL or U+2585)"
+        skipped = pluralize(left_out, "text", "texts")
+        note += f" without {skipped} (over {_MAX_TEXT_BYTES:,} bytes, or with NUL or U+2585)"
     return note
 
 
-def _draw(sizes: npt.NDArray[np.int32], kept: Rows | None, seed: int) -> tuple[npt.NDArray[np.bool_] | None, int]:
-    """Choose the rows to train on: a mask (rows,), None for all of them, and how many there are."""
+def _sample(sizes: npt.NDArray[np.int32], kept: Rows | None, seed: int) -> tuple[npt.NDArray[np.bool_] | None, int]:
+    """Choose the rows to train on.
+
+    Args:
+        sizes: the length of each text in bytes (B,) int32.
+        kept: the rows of the training set; None for all.
+
+    Returns:
+        A mask (B,) bool, or None for all rows, and the number of rows.
+    """
     if kept is None and len(sizes) <= _SAMPLE_TEXTS and sizes.sum(dtype=np.int64) <= _SAMPLE_BYTES:
         return None, len(sizes)
     mask = np.ones(len(sizes), np.bool_) if kept is None else np.zeros(len(sizes), np.bool_)
@@ -116,9 +125,9 @@ def _draw(sizes: npt.NDArray[np.int32], kept: Rows | None, seed: int) -> tuple[n
     count = int(mask.sum())
     if count <= _SAMPLE_TEXTS and sizes.sum(where=mask, dtype=np.int64) <= _SAMPLE_BYTES:
         return mask, count
-    rows = np.flatnonzero(mask & (sizes <= _LONGEST_TEXT))
+    rows = np.flatnonzero(mask & (sizes <= _MAX_TEXT_BYTES))
     drawn = np.random.default_rng(seed).choice(rows, min(_SAMPLE_TEXTS, len(rows)), replace=False)
-    enough = int(np.searchsorted(np.cumsum(sizes[drawn], dtype=np.int64), _SAMPLE_BYTES, side="right"))
+    within = int(np.searchsorted(np.cumsum(sizes[drawn], dtype=np.int64), _SAMPLE_BYTES, side="right"))
     mask[:] = False
-    mask[drawn[:enough]] = True
-    return mask, len(drawn[:enough])
+    mask[drawn[:within]] = True
+    return mask, within

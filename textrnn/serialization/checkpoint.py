@@ -1,4 +1,4 @@
-"""The checkpoint of a run: everything that going on with it needs, in a safetensors file; it can run no code."""
+"""The checkpoint of a run: its complete state as a safetensors file, which cannot hold code."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from torch import Tensor
 from textrnn.errors import ModelError
 from textrnn.files import atomic_write
 
-FORMAT_VERSION = 3  # raise it when a run of an older one would go on as another, or resolve its config otherwise
+FORMAT_VERSION = 3  # raise it when older checkpoints would resume differently, or fill in their config differently
 
 _METADATA = "textrnn"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The tensors of a run by name, and the rest of its state, which JSON holds."""
+    """The tensors of a run by name, and the rest of its state as plain JSON values."""
 
     tensors: Mapping[str, Tensor]
     state: Mapping[str, Any]
 
     def part(self, prefix: str) -> dict[str, Tensor]:
-        """Return the tensors whose names begin with ``prefix.``, without it."""
+        """Return the tensors whose names begin with ``prefix.``, without that prefix."""
         start = f"{prefix}."
         return {name.removeprefix(start): value for name, value in self.tensors.items() if name.startswith(start)}
 
@@ -39,7 +39,7 @@ class Checkpoint:
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write ``checkpoint`` to ``path``, atomically."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in checkpoint.tensors.items()}
-    header = {"format_version": FORMAT_VERSION, "crc": _sum_up(tensors), **checkpoint.state}
+    header = {"format_version": FORMAT_VERSION, "crc": _compute_crc(tensors), **checkpoint.state}
     with atomic_write(path) as file:
         file.write(save(tensors, {_METADATA: json.dumps(header, ensure_ascii=False)}))
 
@@ -48,10 +48,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Read the checkpoint at ``path``.
 
     Raises:
-        ModelError: it is missing, damaged, or of another version.
+        ModelError: it is missing, damaged, or of another format version.
     """
     try:
-        path.open("rb").close()  # safetensors calls everything that it cannot open missing
+        path.open("rb").close()  # safetensors reports any file that it cannot open as missing
         with safe_open(path, framework="pt") as file:
             state = json.loads((file.metadata() or {})[_METADATA])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
@@ -62,23 +62,23 @@ def read_checkpoint(path: Path) -> Checkpoint:
     except (SafetensorError, KeyError, ValueError, RecursionError) as error:
         raise ModelError(path, f"not a checkpoint, or damaged: {str(error).splitlines()[0]}") from None
     if not isinstance(state, dict) or state.pop("format_version", None) != FORMAT_VERSION:
-        raise ModelError(path, "not a checkpoint of this version of textrnn, whose recipe is another; train again")
-    if state.pop("crc", None) != _sum_up(tensors):
-        raise ModelError(path, "damaged: its content is not what was written; train again")
+        raise ModelError(path, "not a checkpoint of this version of textrnn; train again")
+    if state.pop("crc", None) != _compute_crc(tensors):
+        raise ModelError(path, "damaged: its content has changed since it was written; train again")
     return Checkpoint(tensors, state)
 
 
-def _sum_up(tensors: Mapping[str, Tensor]) -> int:
-    """Return the CRC-32 of all numbers."""
-    found = 0
+def _compute_crc(tensors: Mapping[str, Tensor]) -> int:
+    """Return the CRC-32 of all values, by the order of their names."""
+    crc = 0
     for name in sorted(tensors):
-        found = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy().data, found)
-    return found
+        crc = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy().data, crc)
+    return crc
 
 
 @contextmanager
 def explaining_damage(path: Path) -> Iterator[None]:
-    """Turn what the wrong content of a checkpoint raises into a ModelError."""
+    """Turn the errors that the content of a damaged checkpoint causes into a ModelError."""
     try:
         yield
     except (KeyError, TypeError, ValueError, RuntimeError) as error:  # pydantic's errors are ValueErrors

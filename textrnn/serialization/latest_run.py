@@ -1,4 +1,4 @@
-"""What tells runs from one another: the pointer to the latest, which lets commands go without ``-m``, and studies."""
+"""The pointer to the latest run, which commands without ``-m`` use, and the names of files that tell folders apart."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ from pathlib import Path
 
 from textrnn.errors import ModelError
 from textrnn.files import write_text
+from textrnn.reporter import Reporter
 
 POINTER = Path("runs") / "latest"
-CHECKPOINT_NAME = "checkpoint.safetensors"  # what a run that was stopped leaves in its folder
-STUDY_NAME = "study.json"
+CHECKPOINT_NAME = "checkpoint.safetensors"  # present while a run is unfinished
+EXPERIMENT_NAME = "study.json"
 
 
-def point_to(folder: Path) -> None:
-    """Make ``folder`` the latest run of the current folder; raises OSError where that cannot be written."""
-    absolute = folder.resolve()
-    here = Path.cwd().resolve()
-    shown = absolute.relative_to(here) if absolute.is_relative_to(here) else absolute
-    write_text(POINTER, f"{shown.as_posix()}\n")
+def make_latest(folder: Path, reporter: Reporter) -> None:
+    """Make ``folder`` the latest run of the current folder; report it if the pointer cannot be written."""
+    absolute, here = folder.resolve(), Path.cwd().resolve()
+    target = absolute.relative_to(here) if absolute.is_relative_to(here) else absolute
+    try:
+        write_text(POINTER, f"{target.as_posix()}\n")
+    except OSError as error:
+        reporter.note(f"{POINTER}: cannot be written ({error.strerror}); name this run with -m {folder}")
 
 
 def find_latest(naming: str = "with -m") -> Path:
-    """Return the folder of the latest run; errors advise to name a model as ``naming`` says.
+    """Return the folder of the latest run; error messages ask the user to name a model as ``naming`` says.
 
     Raises:
         ModelError: no run was trained from the current folder, or its folder is gone.
@@ -35,6 +38,6 @@ def find_latest(naming: str = "with -m") -> Path:
     return Path(name)
 
 
-def is_study(folder: Path) -> bool:
-    """Whether several runs from one config were begun in ``folder``."""
-    return (folder / STUDY_NAME).is_file()
+def is_experiment(folder: Path) -> bool:
+    """Return True if ``folder`` holds an experiment (``--kfold`` or ``--seeds``) instead of a single run."""
+    return (folder / EXPERIMENT_NAME).is_file()

@@ -18,29 +18,27 @@ from textrnn.errors import ModelError, TokenizerError
 from textrnn.files import atomic_write
 from textrnn.models.ngram.table import NgramTable
 from textrnn.serialization.latest_run import CHECKPOINT_NAME, POINTER, find_latest
-from textrnn.serialization.quantization import Storage, narrow, widen
+from textrnn.serialization.quantization import Storage, dequantize, quantize
 from textrnn.serialization.tensor_file import Content, format_tensors, map_file, read_header, read_tensors, read_text
 from textrnn.tokenization.tokenizer import Tokenizer
 
-_PLAIN, _NARROW = 3, 4  # the newest versions: of files that hold float32 alone, and of those that hold less
-_OLDER = (1, 2)  # before there were a temperature and n-grams: of models that give one label a text, and several
+_FLOAT32, _QUANTIZED = 3, 4  # format versions: float32 tensors only, and with bfloat16 or int8 tensors
 MODEL_NAME = "model.safetensors"
 
 _TOKENIZER = "tokenizer"
-_NGRAMS = "ngrams."  # begins the names of the tensors of the n-gram branch
+_NGRAMS = "ngrams."  # prefix of the tensors of the n-gram model
 _NGRAM_FIELDS = tuple(field.name for field in fields(NgramTable))
-_METADATA = "textrnn"  # one key only: the order of several is not fixed, and the same model should be the same bytes
+_METADATA = "textrnn"  # a single key, so that the same model always gives the same bytes
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
 class SavedModel:
-    """What a model file holds.
+    """The content of a model file.
 
-    ``thresholds`` (C,) are those of a model that gives a text several labels: the probabilities from which it does.
-    Scores are divided by ``temperature`` before they become probabilities. Where there are ``ngrams``, the scores are
-    ``1 - ngram_share`` times the network's and ``ngram_share`` times theirs.
+    ``thresholds`` (C,) belong to a multi-label model: the lowest probability at which it assigns each label. The logits
+    are ``(1 - ngram_share) * network + ngram_share * ngrams``; divided by ``temperature`` they give the probabilities.
     """
 
     config: Config
@@ -54,18 +52,18 @@ class SavedModel:
 
 
 def save_model(path: Path, model: SavedModel) -> None:
-    """Write ``model`` to ``path``, atomically; the same model gives the same bytes."""
+    """Write ``model`` to ``path`` atomically; the same model gives the same bytes."""
     with atomic_write(path) as file:
         file.write(format_model(model))
 
 
 def format_model(model: SavedModel, *, storage: Storage = "float32") -> bytes:
-    """Return the bytes of the file of ``model``, its matrices and the idf of its n-grams in ``storage``.
+    """Return the bytes of a model file; matrices and the idf of the n-grams are stored as ``storage``.
 
-    The same model gives the same bytes. What is float32 throughout is a file of version 3, which older textrnn reads.
+    The same model gives the same bytes. Format version 3 holds only float32 weights, version 4 also narrower ones.
     """
     header: dict[str, Any] = {
-        "format_version": _PLAIN,
+        "format_version": _FLOAT32,
         "labels": list(model.labels),
         "config": model.config.model_dump(),
         "temperature": float(model.temperature),
@@ -76,19 +74,19 @@ def format_model(model: SavedModel, *, storage: Storage = "float32") -> bytes:
     if model.ngrams is not None:
         header["ngram_share"] = float(model.ngram_share)
         tensors |= {f"{_NGRAMS}{name}": getattr(model.ngrams, name) for name in _NGRAM_FIELDS}
-    wide = [name for name, array in tensors.items() if array.ndim == 2 or name == f"{_NGRAMS}idf"]
-    stored = narrow(tensors, storage, names=wide)
-    if any(stored[name] is not tensors[name] for name in wide):
-        header["format_version"] = _NARROW
+    names = [name for name, array in tensors.items() if array.ndim == 2 or name == f"{_NGRAMS}idf"]
+    stored = quantize(tensors, storage, names=names)
+    if any(stored[name] is not tensors[name] for name in names):
+        header["format_version"] = _QUANTIZED
     stored[_TOKENIZER] = np.frombuffer(model.tokenizer.model, np.uint8)
     return format_tensors(stored, {_METADATA: json.dumps(header, ensure_ascii=False)})
 
 
 def find_model(path: Path) -> Path:
-    """Return the model file that ``path`` names: the file itself, or the one in that run folder or the latest run's.
+    """Return the model file at ``path``, which is a model file, a run folder or the pointer to the latest run.
 
     Raises:
-        ModelError: there is none.
+        ModelError: there is no model.
     """
     if path == POINTER and path.is_file():
         path = find_latest()
@@ -96,25 +94,24 @@ def find_model(path: Path) -> Path:
         if not (path / MODEL_NAME).exists():
             if (path / CHECKPOINT_NAME).exists():
                 command = shlex.join(["textrnn", "train", "--resume", str(path)])
-                raise ModelError(path, f"was stopped before its first model; go on with: {command}")
-            raise ModelError(path, f"holds no {MODEL_NAME}; name the folder of a finished run")
+                raise ModelError(path, f"training stopped before the first model was saved; resume it with: {command}")
+            raise ModelError(path, f"contains no {MODEL_NAME}; give the folder of a finished run")
         path = path / MODEL_NAME
     elif not path.exists():
         raise ModelError(path, "no such model file or run folder; 'textrnn train' makes one")
-    if not path.is_file():  # a pipe cannot be mapped, and opening one would wait
-        raise ModelError(path, "not a file; name a model file or a run folder")
+    if not path.is_file():  # opening a pipe would block, and it cannot be mapped
+        raise ModelError(path, "not a file; give a model file or a run folder")
     return path
 
 
 def load_model(path: Path) -> SavedModel:
-    """Read the model file at ``path`` (or in that run folder). Nothing in a file can run code.
+    """Read the model file at ``path``, or the one in that run folder. A model file cannot run code.
 
-    Weights that the file holds as float32 are read-only views of its memory, which processes share until they copy it.
-    As long as there is one the file is mapped, and Windows would not let it be replaced: training, which writes a run
-    folder's model anew with each best epoch, keeps none that it has read from there.
+    float32 weights are read-only views of the mapped file, which processes share until they copy it. Windows cannot
+    replace a mapped file, so training keeps no views of the model file that it overwrites after each best epoch.
 
     Raises:
-        ModelError: the file is missing, damaged, not a model of textrnn, or of a newer format.
+        ModelError: the file is missing, damaged, not a model of textrnn, or of an unsupported format version.
     """
     path = find_model(path)
     try:
@@ -125,10 +122,10 @@ def load_model(path: Path) -> SavedModel:
 
 
 def parse_model(content: Content, *, name: object) -> SavedModel:
-    """Return the model that a file with ``content`` holds; its weights may be views of that.
+    """Return the model in the file ``content``; its weights may be views of ``content``.
 
     Raises:
-        ModelError: as :func:`load_model` does; it says ``name``.
+        ModelError: as :func:`load_model` does, for ``name``.
     """
     try:
         file_header = read_header(content)
@@ -138,19 +135,19 @@ def parse_model(content: Content, *, name: object) -> SavedModel:
     if not isinstance(header, dict):
         raise ModelError(name, "not a textrnn model")
     version = header.get("format_version")
-    if version not in (*_OLDER, _PLAIN, _NARROW):
-        cure = "install a newer textrnn" if isinstance(version, int) and version > _NARROW else "train it again"
-        raise ModelError(name, f"has format version {version!r}, this textrnn reads 1 to {_NARROW}; {cure}")
+    if version not in (_FLOAT32, _QUANTIZED):
+        action = "install a newer textrnn" if isinstance(version, int) and version > _QUANTIZED else "train it again"
+        supported = f"this textrnn reads versions {_FLOAT32} and {_QUANTIZED}"
+        raise ModelError(name, f"has format version {version!r}, but {supported}; {action}")
     try:
         tensors = read_tensors(content, file_header)
-        if version == _NARROW:
-            tensors = widen(tensors)
+        if version == _QUANTIZED:
+            tensors = dequantize(tensors)
         labels = tuple(_read_labels(header["labels"]))
-        config = _read_config(header["config"], version)
+        config = Config.model_validate(header["config"])
         tokenizer = Tokenizer(tensors.pop(_TOKENIZER).tobytes(), name="its tokenizer")
-        has_thresholds = version == 2 or (version not in _OLDER and "thresholds" in header)
-        thresholds = _read_thresholds(header["thresholds"], len(labels)) if has_thresholds else None
-        temperature = 1.0 if version in _OLDER else _read_temperature(header["temperature"])
+        thresholds = _read_thresholds(header["thresholds"], len(labels)) if "thresholds" in header else None
+        temperature = _read_temperature(header["temperature"])
         ngrams = _take_ngrams(tensors, classes=len(labels))
         share = 0.0 if ngrams is None else _read_share(header["ngram_share"])
     except (KeyError, TypeError, ValueError, TokenizerError) as error:
@@ -164,7 +161,7 @@ def parse_model(content: Content, *, name: object) -> SavedModel:
 
 
 def expected_shapes(config: Config, *, vocab_size: int, classes: int) -> dict[str, tuple[int, ...]]:
-    """Return the shape of every tensor that a model of ``config`` has, by name."""
+    """Return the shape of every weight of a network of ``config``, by name."""
     model = config.model
     directions = 2 if model.bidirectional else 1
     output = directions * model.hidden
@@ -196,70 +193,63 @@ def expected_shapes(config: Config, *, vocab_size: int, classes: int) -> dict[st
 
 def _find_fault(model: SavedModel) -> str | None:
     if len(set(model.labels)) != len(model.labels):
-        return "a label stands twice"
+        return "a label occurs twice"
     if model.config.data.multi_label != (model.thresholds is not None):
-        return "its config and thresholds disagree on several labels a text"
-    wanted = expected_shapes(model.config, vocab_size=len(model.tokenizer), classes=len(model.labels))
-    if names := wanted.keys() ^ model.weights.keys():
-        return f"tensor '{min(names)}' is missing or unknown"
-    for name, shape in wanted.items():
+        return "its config and thresholds disagree on whether it is multi-label"
+    shapes = expected_shapes(model.config, vocab_size=len(model.tokenizer), classes=len(model.labels))
+    if names := shapes.keys() ^ model.weights.keys():
+        return f"tensor '{min(names)}' is missing or unexpected"
+    for name, shape in shapes.items():
         array = model.weights[name]
         if array.shape != shape or array.dtype != np.float32:
             return f"tensor '{name}' is {array.dtype} {array.shape}, not float32 {shape}"
         if not np.isfinite(array).all():
-            return f"tensor '{name}' holds what is not a number"
+            return f"tensor '{name}' contains NaN or infinity"
     return None
 
 
 def _read_labels(labels: Any) -> list[str]:
     if not isinstance(labels, list) or not labels or not all(isinstance(label, str) for label in labels):
-        raise TypeError("no labels")
-    if wrong := next((label for label in labels if not is_label(label)), None):
-        raise TypeError(f"{wrong!r} is no label")
+        raise TypeError("the list of labels is missing or wrong")
+    if invalid := next((label for label in labels if not is_label(label)), None):
+        raise TypeError(f"{invalid!r} is not a valid label")
     return labels
 
 
 def _read_thresholds(thresholds: Any, classes: int) -> tuple[float, ...]:
     if not isinstance(thresholds, list) or len(thresholds) != classes:
-        raise TypeError("no threshold for each label")
+        raise TypeError("the number of thresholds differs from the number of labels")
     if not all(isinstance(threshold, float) and 0 <= threshold <= 1 for threshold in thresholds):
-        raise TypeError("a threshold is no number from 0.0 to 1.0")
+        raise TypeError("a threshold is not a number from 0.0 to 1.0")
     return tuple(thresholds)
 
 
 def _read_temperature(temperature: Any) -> float:
-    limits = np.finfo(np.float32)  # scores are divided in float32
+    limits = np.finfo(np.float32)  # logits are divided by it in float32
     if not isinstance(temperature, float) or not float(limits.tiny) <= temperature <= float(limits.max):
-        raise TypeError("the temperature is no number above 0.0 in float32")
+        raise TypeError("the temperature is not a positive float32")
     return temperature
 
 
-def _read_config(tree: Any, version: int) -> Config:
-    config = Config.model_validate(tree)
-    if version in _OLDER:  # it has no n-grams, which are there now where nothing is said
-        return config.model_copy(update={"ngrams": config.ngrams.model_copy(update={"share": 0.0})})
-    return config
-
-
 def _take_ngrams(tensors: dict[str, npt.NDArray[Any]], *, classes: int) -> NgramTable | None:
-    """Take the tensors of the n-gram branch, if there is one, out of ``tensors``."""
+    """Remove the tensors of the n-gram model, if any, from ``tensors`` and return its table."""
     parts = {name: tensors.pop(f"{_NGRAMS}{name}") for name in _NGRAM_FIELDS if f"{_NGRAMS}{name}" in tensors}
     if not parts:
         return None
-    if lacking := next((name for name in _NGRAM_FIELDS if name not in parts), None):
-        raise TypeError(f"tensor '{_NGRAMS}{lacking}' is missing")
+    if missing := next((name for name in _NGRAM_FIELDS if name not in parts), None):
+        raise TypeError(f"tensor '{_NGRAMS}{missing}' is missing")
     table = NgramTable(**parts)
     if len(table.bias) != classes:
-        raise TypeError(f"the n-grams are of {len(table.bias)} labels, not {classes}")
+        raise TypeError(f"the n-gram model has {len(table.bias)} labels, not {classes}")
     return table
 
 
 def _read_share(share: Any) -> float:
     if not isinstance(share, float) or not 0 <= share <= 1:
-        raise TypeError("the share of the n-grams is no number from 0.0 to 1.0")
+        raise TypeError("the share of the n-grams is not a number from 0.0 to 1.0")
     return share
 
 
 def make_labels(labels: Sequence[str]) -> tuple[str, ...]:
-    """Return the classes of ``labels``: each once, sorted."""
+    """Return the distinct labels, sorted: the order of the classes."""
     return tuple(sorted(set(labels)))

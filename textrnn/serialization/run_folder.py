@@ -1,4 +1,4 @@
-"""The run folder: where a training run leaves its model, config, metrics and command line."""
+"""The run folder of a training run: model, config, metrics and command line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
+from itertools import count
 from pathlib import Path
 
 from textrnn.config import Config, dump_yaml
@@ -27,7 +29,7 @@ _NAMES = {MODEL_NAME, CONFIG_NAME, METRICS_NAME, COMMAND_NAME, CHECKPOINT_NAME, 
 
 
 def default_folder(config: Config) -> Path:
-    """Return ``runs/NAME-CELL``; NAME is the training file's, or its folder's where the file is called train."""
+    """Return ``runs/NAME-CELL``; NAME is that of the training file, or of its folder if the file is called train."""
     path = Path("stdin" if config.data.train == STDIN else config.data.train)
     name = path.name.split(".")[0]
     if name == "train":
@@ -35,147 +37,147 @@ def default_folder(config: Config) -> Path:
     return Path("runs") / f"{name or 'run'}-{config.model.cell}"
 
 
-class Run:
-    """A run folder that is being written; nothing in it is touched before there is something to be saved.
+class RunFolder:
+    """A run folder that is being written. It stays untouched until a model or checkpoint is saved.
 
-    ``resumes`` are the records of an interrupted run in it that is gone on with. With ``is_latest`` its first model
-    makes it the latest run.
+    Args:
+        path: of the folder.
+        command: the user's command line, which is recorded.
+        overwrite: whether to delete an earlier run in the folder instead of moving it.
+        resumes: the records of the interrupted run in the folder that is resumed.
+        is_latest: whether the first model makes this the latest run.
 
     Raises:
-        ConfigError: ``folder`` is a file, a folder that holds something other than a run, or the pointer's own place.
+        ConfigError: ``path`` is a file, a folder with other content than a run, or the path of the pointer.
     """
 
     def __init__(
         self,
-        folder: Path,
+        path: Path,
         *,
         command: str = "",
         overwrite: bool = False,
         resumes: Sequence[EpochRecord] | None = None,
         is_latest: bool = True,
     ) -> None:
-        self.folder, self._command, self._overwrite, self._resumes = folder, command, overwrite, resumes
-        self.is_latest = is_latest
-        self._mark: tuple[int, int] | None = None  # of our config.yaml: shows that the folder is still ours
-        check_folder(folder, flag="--out" if resumes is None else "--resume")
-        found = [path for path in folder.iterdir() if not _is_left_over(path)] if folder.is_dir() else []
-        if resumes is None and (others := {path.name for path in found} - _NAMES):
-            raise ConfigError(f"--out {folder}: holds {min(others)}, no part of a run; name an empty or a new folder")
+        self.path, self._command, self._overwrite, self._resumes = path, command, overwrite, resumes
+        self.is_latest, self.has_model = is_latest, bool(resumes)
+        self._mark: tuple[int, int] | None = None  # identifies our config.yaml: the folder is still ours
+        check_folder(path, flag="--out" if resumes is None else "--resume")
+        if resumes is None and (others := set(_list_names(path)) - _NAMES):
+            raise ConfigError(f"--out {path}: holds {min(others)}, no part of a run; name an empty or a new folder")
 
     def reopen(self, config: Config) -> None:
-        """Make the interrupted run in the folder ours, with the metrics of the epochs that it goes on after."""
-        for path in self.folder.iterdir():
-            if _is_left_over(path):
+        """Claim the folder of the resumed run, and remove the metrics of epochs after its checkpoint."""
+        for path in self.path.iterdir():
+            if _is_temporary(path):
                 path.unlink(missing_ok=True)
-        write_text(self.folder / METRICS_NAME, "".join(map(_format, self._resumes or ())))
-        self._mark_as_ours(config)
+        write_text(self.path / METRICS_NAME, "".join(map(_format, self._resumes or ())))
+        self._write_config(config)
 
-    def _mark_as_ours(self, config: Config) -> None:
-        write_text(self.folder / CONFIG_NAME, dump_yaml(config))
-        self._mark = _identify(self.folder / CONFIG_NAME)
+    def _write_config(self, config: Config) -> None:
+        write_text(self.path / CONFIG_NAME, dump_yaml(config))
+        self._mark = _identify(self.path / CONFIG_NAME)
 
     def claim(self, config: Config) -> Path | None:
-        """Make the folder ours, where it is not: the first model or checkpoint is about to be written.
+        """Claim the folder before anything is saved in it; later calls check that it is still ours.
 
-        An earlier run there moves to the first free name of ``FOLDER.1``, ``FOLDER.2``, ..., which is returned; with
-        ``overwrite`` its files are replaced.
+        An earlier run in it moves to the first free name of ``FOLDER.1``, ``FOLDER.2``, ..., which is returned. With
+        ``overwrite`` its files are deleted.
 
         Raises:
-            ConfigError: another run has taken the folder since.
+            ConfigError: another run has claimed the folder since.
         """
         if self._mark is not None:
-            if self._mark != _identify(self.folder / CONFIG_NAME):
-                raise ConfigError(
-                    f"{self.folder}: another run has taken this folder; train into one of your own with --out"
-                )
+            if self._mark != _identify(self.path / CONFIG_NAME):
+                raise ConfigError(f"{self.path}: another run has taken this folder; name another one with --out")
             return None
-        kept = None if self._overwrite else _move_run(self.folder)
-        (self.folder / CHECKPOINT_NAME).unlink(missing_ok=True)
-        shutil.rmtree(self.folder / EVENTS_NAME, ignore_errors=True)
-        write_text(self.folder / METRICS_NAME, "")
-        write_text(self.folder / COMMAND_NAME, f"{self._command}\n")
-        self._mark_as_ours(config)
-        return kept
+        moved = None if self._overwrite else _move_run(self.path)
+        self.remove_checkpoint()
+        shutil.rmtree(self.path / EVENTS_NAME, ignore_errors=True)
+        write_text(self.path / METRICS_NAME, "")
+        write_text(self.path / COMMAND_NAME, f"{self._command}\n")
+        self._write_config(config)
+        return moved
 
     def write(self, record: EpochRecord, model: SavedModel | None) -> None:
-        """Add the record of an epoch, and write ``model`` if it is given (it is with the first)."""
+        """Append the record of an epoch; first write ``model`` if it is given, as it is in the first epoch."""
         if model is not None:
-            save_model(self.folder / MODEL_NAME, model)
-        with (self.folder / METRICS_NAME).open("a", encoding="utf-8") as file:
+            save_model(self.path / MODEL_NAME, model)
+            self.has_model = True
+        with (self.path / METRICS_NAME).open("a", encoding="utf-8") as file:
             file.write(_format(record))
 
     def write_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Write what going on with the run needs."""
-        write_checkpoint(self.folder / CHECKPOINT_NAME, checkpoint)
+        """Write the state from which the run can be resumed."""
+        write_checkpoint(self.path / CHECKPOINT_NAME, checkpoint)
 
-    def finish(self) -> None:
-        """Remove the checkpoint of a run that has come to its end."""
-        (self.folder / CHECKPOINT_NAME).unlink(missing_ok=True)
+    def remove_checkpoint(self) -> None:
+        """Remove the checkpoint, if there is one."""
+        (self.path / CHECKPOINT_NAME).unlink(missing_ok=True)
 
 
 def check_folder(folder: Path, *, flag: str) -> None:
-    """Check that ``folder``, which ``flag`` named, is a folder or can become one.
+    """Check that ``folder``, the value of ``flag``, is a writable folder or can become one.
 
     Raises:
-        ConfigError: it is a file or the pointer's own place, or cannot be written to.
+        ConfigError: it is a file, the path of the pointer to the latest run, or not writable.
     """
     if folder.resolve() == POINTER.resolve():
-        raise ConfigError(f"{flag} {folder}: the name of the pointer to the latest run; choose another")
+        raise ConfigError(f"{flag} {folder}: reserved for the pointer to the latest run; name another folder")
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{flag} {folder}: a file; name a folder")
-    place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not os.access(place, os.W_OK):
-        raise ConfigError(f"{flag} {folder}: {place} cannot be written to; name another folder")
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not os.access(existing, os.W_OK):
+        raise ConfigError(f"{flag} {folder}: {existing} cannot be written to; name another folder")
 
 
 def find_checkpoint(folder: Path) -> Checkpoint:
     """Read the checkpoint of the run in ``folder``.
 
     Raises:
-        ModelError: there is none, or it cannot be used.
+        ModelError: there is no checkpoint, or it is unusable.
     """
+    if not folder.is_dir():
+        reason = "a file" if folder.exists() else "no such folder"
+        raise ModelError(folder, f"{reason}; name the folder of the run")
     path = folder / CHECKPOINT_NAME
-    if folder.is_file():
-        raise ModelError(folder, "a file; name the folder of the run")
-    if not folder.exists():
-        raise ModelError(folder, "no such folder; name the folder of the run")
-    if not path.exists():
-        if (folder / MODEL_NAME).exists():
-            raise ModelError(
-                folder,
-                f"holds no {CHECKPOINT_NAME}: the run has come to its end, or was killed before its first checkpoint "
-                "(train.checkpoint_minutes); train again to begin anew",
-            )
-        raise ModelError(folder, f"holds no {CHECKPOINT_NAME}: no run was interrupted there after a checkpoint")
-    return read_checkpoint(path)
+    if path.exists():
+        return read_checkpoint(path)
+    reason = "no run was interrupted here after a checkpoint"
+    if (folder / MODEL_NAME).exists():
+        reason = "the run is finished, or was killed before its first checkpoint (train.checkpoint_minutes)"
+    raise ModelError(folder, f"holds no {CHECKPOINT_NAME}: {reason}; train again")
 
 
 def _format(record: EpochRecord) -> str:
     return json.dumps(asdict(record)) + "\n"
 
 
-def _is_left_over(path: Path) -> bool:
-    """Whether a process that was killed left ``path``: the temporary file of an atomic write."""
+def _is_temporary(path: Path) -> bool:
+    """Return True for the temporary file of an atomic write whose process was killed."""
     return path.suffix == ".tmp" and any(path.name.startswith(f".{name}.") for name in _NAMES)
 
 
+def _list_names(folder: Path) -> list[str]:
+    """Return the names of the files in ``folder``, sorted, except temporary ones."""
+    return sorted(path.name for path in folder.iterdir() if not _is_temporary(path)) if folder.is_dir() else []
+
+
 def _move_run(folder: Path) -> Path | None:
-    """Move the files of an earlier run to a new folder beside ``folder``; None if there are none."""
-    names = sorted(path.name for path in folder.iterdir() if not _is_left_over(path)) if folder.is_dir() else []
+    """Move the files of an earlier run to a new folder next to ``folder``, and return it; None without files."""
+    names = _list_names(folder)
     if not names:
         return None
-    beside = folder if folder.name else folder.resolve()
-    number = 1
-    while True:
-        kept = beside.with_name(f"{beside.name}.{number}")
-        try:
-            kept.mkdir()
+    base = folder if folder.name else folder.resolve()
+    for number in count(1):
+        target = base.with_name(f"{base.name}.{number}")
+        with suppress(FileExistsError):
+            target.mkdir()
             break
-        except FileExistsError:
-            number += 1
     for name in names:
-        (folder / name).rename(kept / name)
-    return kept
+        (folder / name).rename(target / name)
+    return target
 
 
 def _identify(path: Path) -> tuple[int, int] | None:

@@ -1,8 +1,7 @@
-"""The safetensors format, read as views of the file's memory and written: tensors by name, and text beside them.
+"""Reading and writing safetensors files: named tensors and text metadata.
 
-The package ``safetensors`` reads what this writes, and the other way round. It copies each tensor, so that every
-process has its own; here they are pages of the file, which nobody waits for, and which processes share as far as they
-make no copies of them.
+The files are compatible with the package ``safetensors``, which copies each tensor. Here tensors are views of the
+memory-mapped file: loading is immediate, and processes share the pages.
 """
 
 from __future__ import annotations
@@ -22,51 +21,50 @@ Tensors = Mapping[str, npt.NDArray[Any]]
 Content = bytes | mmap.mmap
 
 BFLOAT16 = np.dtype([("bfloat16", "<u2")])
-"""The upper half of a float32. numpy has no such type, so it is one that nothing computes with by mistake."""
+"""The upper half of a float32. numpy lacks bfloat16; a structured dtype cannot be used in arithmetic by mistake."""
 
 _DTYPES: dict[str, Any] = {
     **{"U64": "<u8", "I64": "<i8", "F64": "<f8", "F32": "<f4", "U32": "<u4", "I32": "<i4", "BF16": BFLOAT16},
     **{"F16": "<f2", "U16": "<u2", "I16": "<i2", "I8": "i1", "U8": "u1", "BOOL": "?"},
-}  # in the order of a file's tensors: the wide ones first, so that all are aligned
+}  # in file order: wide types first, so that all tensors are aligned
 _NAMES = {np.dtype(dtype): name for name, dtype in _DTYPES.items()}
 _METADATA = "__metadata__"
 _ALIGNMENT = 8  # of the tensors in the file
 
 
 def map_file(path: Path) -> Content:
-    """Return the content of ``path`` as memory that is read when it is looked at, and never written to.
+    """Return the content of ``path`` as read-only mapped memory.
 
-    It is the file that is there now: whoever renames another to its name, as all of textrnn's writing does, leaves this
-    one as it is. A file that is changed or cut short in its place changes under its readers. Windows does not let a
-    file go that is mapped: it can be replaced when no tensor of it is left.
+    Replacing the file by renaming another one, as textrnn does, leaves the mapping unchanged. Do not modify a mapped
+    file in place. Windows cannot replace a file while it is mapped.
 
     Raises:
-        OSError: it cannot be opened or mapped.
+        OSError: the file cannot be opened or mapped.
     """
     with path.open("rb") as file:
         if not file.seek(0, 2):
-            return b""  # which cannot be mapped
+            return b""  # an empty file cannot be mapped
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def read_header(content: Content) -> dict[str, Any]:
-    """Return the header of ``content``, in which nothing is checked yet.
+    """Return the unchecked header of ``content``.
 
     Raises:
-        ValueError, RecursionError: there is none.
+        ValueError, RecursionError: there is no header.
     """
     start = _find_start(content)
     header = json.loads(content[8:start])
     if not isinstance(header, dict):
-        raise ValueError("the header is no object")
+        raise ValueError("the header is not an object")
     return header
 
 
 def read_text(header: Mapping[str, Any], key: str) -> str:
-    """Return the text ``key`` that stands in ``header`` beside the tensors.
+    """Return the metadata text ``key`` of ``header``.
 
     Raises:
-        ValueError: there is none.
+        ValueError: it is missing.
     """
     texts = header.get(_METADATA)
     if not isinstance(texts, dict) or not isinstance(texts.get(key), str):
@@ -77,37 +75,37 @@ def read_text(header: Mapping[str, Any], key: str) -> str:
 def read_tensors(content: Content, header: Mapping[str, Any]) -> dict[str, npt.NDArray[Any]]:
     """Return the tensors of ``content`` by name: read-only views of its memory, C-contiguous and aligned.
 
-    One that another program laid at an odd place is a copy. Tensors follow one another from the header to the end, as
-    the format wants it: none shares bytes with another, and no byte is in none.
+    A misaligned tensor, which another program may write, is copied. As the format requires, the tensors cover the file
+    from the header to the end without gaps or overlaps.
 
     Raises:
-        ValueError: that is not so, or a tensor's dtype, shape and place do not fit.
+        ValueError: there are gaps or overlaps, or the dtype, shape and offsets of a tensor do not fit.
     """
     start = _find_start(content)
-    tensors, places = {}, [(0, 0)]
+    tensors, ranges = {}, [(0, 0)]
     for name, entry in header.items():
         if name == _METADATA:
             continue
         dtype, shape, (begin, end) = _read_entry(name, entry)
         if prod(shape) * dtype.itemsize != end - begin or start + end > len(content):
-            raise ValueError(f"tensor '{name}' does not fit into its place, or the file is cut short")
+            raise ValueError(f"tensor '{name}' does not fit its offsets, or the file is cut short")
         view: npt.NDArray[Any] = np.ndarray(shape, dtype, buffer=content, offset=start + begin)
         tensors[name] = np.require(view, requirements="A")
         tensors[name].flags.writeable = False
-        places.append((begin, end))
-    places = [*sorted(places), (len(content) - start,) * 2]
-    if any(before != begin for (_, before), (begin, _) in pairwise(places)):
-        raise ValueError("its tensors do not follow one another")
+        ranges.append((begin, end))
+    ranges = [*sorted(ranges), (len(content) - start,) * 2]
+    if any(before != begin for (_, before), (begin, _) in pairwise(ranges)):
+        raise ValueError("its tensors have gaps or overlap")
     return tensors
 
 
 def format_tensors(tensors: Tensors, texts: Mapping[str, str]) -> bytes:
-    """Return the bytes of a file with ``tensors`` and, beside them, ``texts``; the same ones give the same bytes."""
-    group = list(_DTYPES)
+    """Return the bytes of a file with ``tensors`` and the metadata ``texts``; equal input gives equal bytes."""
+    order = list(_DTYPES)
     kinds = {name: _NAMES[array.dtype] for name, array in tensors.items()}
     header: dict[str, Any] = {_METADATA: dict(texts)}
     parts, end = [], 0
-    for name in sorted(tensors, key=lambda name: (group.index(kinds[name]), name)):
+    for name in sorted(tensors, key=lambda name: (order.index(kinds[name]), name)):
         begin, end = end, end + tensors[name].nbytes
         header[name] = {"dtype": kinds[name], "shape": list(tensors[name].shape), "data_offsets": [begin, end]}
         parts.append(tensors[name].tobytes())
@@ -117,23 +115,23 @@ def format_tensors(tensors: Tensors, texts: Mapping[str, str]) -> bytes:
 
 
 def _find_start(content: Content) -> int:
-    """Return where the tensors begin."""
+    """Return the offset of the first tensor."""
     size = int.from_bytes(content[:8], "little")
     if size > len(content) - 8:
-        raise ValueError("it is cut short")
+        raise ValueError("the file is cut short")
     return 8 + size
 
 
 def _read_entry(name: str, entry: Any) -> tuple[np.dtype[Any], tuple[int, ...], tuple[int, int]]:
-    """Return dtype, shape and place of a tensor, the latter counted from the end of the header."""
+    """Return dtype, shape and byte range of a tensor; the range counts from the end of the header."""
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
-        raise ValueError(f"what is said of tensor '{name}' is not its dtype, shape and place")
+        raise ValueError(f"the entry of tensor '{name}' is not dtype, shape and data_offsets")
     if not isinstance(entry["dtype"], str) or entry["dtype"] not in _DTYPES:
-        raise ValueError(f"tensor '{name}' is of a dtype that is not known")
-    shape, place = entry["shape"], entry["data_offsets"]
-    if not _are_sizes(shape) or not _are_sizes(place) or len(place) != 2:
-        raise ValueError(f"shape or place of tensor '{name}' are none")
-    return np.dtype(_DTYPES[entry["dtype"]]), tuple(shape), (place[0], place[1])
+        raise ValueError(f"tensor '{name}' has an unknown dtype")
+    shape, offsets = entry["shape"], entry["data_offsets"]
+    if not _are_sizes(shape) or not _are_sizes(offsets) or len(offsets) != 2:
+        raise ValueError(f"the shape or the offsets of tensor '{name}' are invalid")
+    return np.dtype(_DTYPES[entry["dtype"]]), tuple(shape), (offsets[0], offsets[1])
 
 
 def _are_sizes(values: Any) -> bool:

@@ -1,4 +1,4 @@
-"""What of a batch is read otherwise in each epoch: the pieces of a text, and pieces that are read as unknown."""
+"""Per-epoch augmentation of batches: sampled segmentations, and tokens replaced by the unknown token."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from textrnn.tokenization.tokenizer import Tokenizer
 
 
 class Augmenter:
-    """Varies batches as ``tokenizer.alpha`` and ``train.word_dropout`` say.
+    """Augments training batches by ``tokenizer.alpha`` and ``train.word_dropout``.
 
     Raises:
-        ConfigError: a tokenizer that has one segmentation of a text only.
+        ConfigError: the tokenizer has only one segmentation of each text, and ``tokenizer.alpha`` is set.
     """
 
     def __init__(self, config: Config, tokenizer: Tokenizer) -> None:
-        self._seed, self._share, self._max_length = config.train.seed, config.train.word_dropout, config.data.max_length
-        self._unknown = tokenizer.unknown_id
+        self._seed, self._dropout = config.train.seed, config.train.word_dropout
+        self._unknown, self._max_length = tokenizer.unknown_id, config.data.max_length
         alpha = config.tokenizer.alpha
         self._sampler = None if alpha is None else SegmentSampler(tokenizer, alpha=alpha, seed=self._seed)
 
     def augment(self, batch: PackedBatch, epoch: int, number: int) -> PackedBatch:
-        """Return what is read of ``batch``, the ``number``-th of ``epoch``: always the same for the same two."""
+        """Return ``batch``, the ``number``-th of ``epoch``, augmented: always the same for these and the seed."""
         if self._sampler:
             batch = self._sampler.resample(batch, [epoch, number], max_length=self._max_length)
-        if self._share:
+        if self._dropout:
             rng = np.random.default_rng([self._seed, epoch, number, 1])
-            dropped = rng.random(len(batch.ids), np.float32) < self._share
+            dropped = rng.random(len(batch.ids), np.float32) < self._dropout
             batch = replace(batch, ids=np.where(dropped, np.int32(self._unknown), batch.ids))
         return batch

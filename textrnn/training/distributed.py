@@ -1,4 +1,4 @@
-"""The processes that train one model together, as torchrun starts them; or the one that there is."""
+"""The group of processes that train one model together, as torchrun starts them, or a single process."""
 
 from __future__ import annotations
 
@@ -13,15 +13,13 @@ from torch import Tensor, distributed
 
 from textrnn.errors import DataError, OtherRankError
 
-_PATIENCE = timedelta(minutes=30)  # with the first rank, which encodes the text
+_TIMEOUT = timedelta(minutes=30)  # long enough for rank 0 to encode the text
+_VARIABLES = (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"), ("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """This process's number among those that train together.
-
-    Only the first writes files and says what happens.
-    """
+    """The rank of this process, and the size of its group. Only rank 0 writes files and reports."""
 
     rank: int = 0
     size: int = 1
@@ -30,44 +28,44 @@ class ProcessGroup:
 
     @classmethod
     def from_environment(cls) -> ProcessGroup:
-        """Return what torchrun set in the environment; a single process where it set nothing."""
+        """Read the environment variables of torchrun; without them return a single process."""
         return cls(*(int(os.environ.get(name, default)) for name, default in _VARIABLES))
 
     @property
     def was_restarted(self) -> bool:
-        """Whether torchrun started the processes anew after one of them had died."""
+        """True if torchrun restarted the processes after one of them died."""
         return self.restarts > 0
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the process that writes."""
+        """True for rank 0."""
         return self.rank == 0
 
     def join(self, device: torch.device) -> None:
-        """Wait for the others: gloo between CPUs, NCCL between CUDA devices."""
+        """Connect to the other ranks: by gloo on CPUs, by NCCL on CUDA devices."""
         if self.size == 1:
             return
         store, rank, size = next(distributed.rendezvous("env://"))  # type: ignore[attr-defined]
-        # under torchrun the store outlives processes that died, and with it the addresses that they left there
+        # torchrun's store survives a restart, and still holds the addresses of the processes that died
         store = distributed.PrefixStore(f"start-{self.restarts}", store)  # type: ignore[attr-defined]
         backend, own = ("nccl", device) if device.type == "cuda" else ("gloo", None)
         distributed.init_process_group(
-            backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE, device_id=own
+            backend, store=store, rank=rank, world_size=size, timeout=_TIMEOUT, device_id=own
         )
 
     def leave(self) -> None:
-        """Take leave of the others."""
+        """Disconnect from the other ranks."""
         if self.size > 1 and distributed.is_initialized():
             distributed.destroy_process_group()
 
-    def add_up(self, tensors: Iterable[Tensor]) -> None:
+    def all_reduce(self, tensors: Iterable[Tensor]) -> None:
         """Replace each of ``tensors`` by its sum over all ranks."""
         if self.size > 1:
             for tensor in tensors:
                 distributed.all_reduce(tensor)
 
     def any(self, truth: bool, device: torch.device) -> bool:
-        """Return whether it is true for one of the ranks at least."""
+        """Return True if ``truth`` is True at any rank."""
         if self.size == 1:
             return truth
         flag = torch.tensor([float(truth)], device=device)
@@ -75,54 +73,51 @@ class ProcessGroup:
         return bool(flag.item())
 
     @contextmanager
-    def leading(self, device: torch.device) -> Iterator[None]:
-        """Do what the first of the ranks does before the others; they wait in :meth:`follow`."""
+    def main_first(self, device: torch.device) -> Iterator[None]:
+        """Run the block at rank 0, and at the other ranks after rank 0 has finished it.
+
+        Raises:
+            OtherRankError: rank 0 failed.
+        """
+        if not self.is_main:
+            if self.any(False, device):
+                raise OtherRankError(self.rank)
+            yield
+            return
         try:
             yield
         except BaseException:
-            with suppress(RuntimeError):  # they have gone already
+            with suppress(RuntimeError):  # the other ranks may have ended already
                 self.any(True, device)
             raise
         self.any(False, device)
 
-    def follow(self, device: torch.device) -> None:
-        """Wait for the first.
+    def check_equal(self, digest: str, steps: int, device: torch.device) -> None:
+        """Check that all ranks have the same data and resume from the same step.
 
         Raises:
-            OtherRankError: it has failed.
+            DataError: a rank differs from rank 0.
         """
-        if self.any(False, device):
-            raise OtherRankError(self.rank)
-
-    def compare(self, digest: str, steps: int, device: torch.device) -> None:
-        """See that all ranks have the same data, and go on from the same step.
-
-        Raises:
-            DataError: they do not.
-        """
-        mine = torch.tensor([int(digest[:12], 16), steps], device=device)
-        theirs = mine.clone()
-        distributed.broadcast(theirs, 0)
-        if self.any(not torch.equal(mine, theirs), device):
+        own = torch.tensor([int(digest[:12], 16), steps], device=device)
+        main = own.clone()
+        distributed.broadcast(main, 0)
+        if self.any(not torch.equal(own, main), device):
             raise DataError(
                 "train",
                 None,
-                "the processes found different text or checkpoints; put data and run folder where all can read them",
+                "the processes found different text or checkpoints; put data and run folder on a shared disk",
             )
 
     @property
     def command(self) -> list[str]:
-        """The words that start as many processes again."""
+        """The words that start textrnn again with as many processes."""
         if self.size == 1:
             return ["textrnn"]
-        here = int(os.environ.get("LOCAL_WORLD_SIZE", self.size))
-        nodes = [f"--nnodes={self.size // here}"] if here < self.size else []
-        return ["torchrun", *nodes, f"--nproc-per-node={here}", "-m", "textrnn"]
+        per_node = int(os.environ.get("LOCAL_WORLD_SIZE", self.size))
+        nodes = [f"--nnodes={self.size // per_node}"] if per_node < self.size else []
+        return ["torchrun", *nodes, f"--nproc-per-node={per_node}", "-m", "textrnn"]
 
-    def wait(self) -> None:
-        """Wait until all have come here."""
+    def barrier(self) -> None:
+        """Wait until all ranks have reached this call."""
         if self.size > 1:
             distributed.barrier()
-
-
-_VARIABLES = (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"), ("TORCHELASTIC_RESTART_COUNT", "0"))

@@ -1,4 +1,4 @@
-"""What a training run would take, by some steps of it that nobody keeps."""
+"""An estimate of the time and memory of a training run, from a few steps of it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,22 @@ from textrnn.data.sampler import bucket_batches, sorted_batches
 from textrnn.ops.device import make_repeatable, resolve_device
 from textrnn.preparation.dataset import load_dataset
 from textrnn.reporter import Reporter
+from textrnn.training.callbacks import Callbacks
 from textrnn.training.distributed import ProcessGroup
-from textrnn.training.train import build, count, describe, reporting, resolve
+from textrnn.training.model_setup import build_network, count_parameters, describe_network, resolve_config
+from textrnn.training.train import reporting
 from textrnn.training.trainer import Trainer
 from textrnn.training.validation import VALID_TOKENS
 
-_WARM, _TIMED = 3, 20  # steps
+_WARMUP_STEPS, _TIMED_STEPS = 3, 20
 
 
 @dataclass(frozen=True)
 class DryRun:
-    """What a run would take: at most ``seconds`` for all steps and valid passes, without the reading of the text.
+    """The size and cost of a run: steps per epoch (``batches``) and in all, training ``tokens``, ``seconds``, memory.
 
-    ``memory`` is that of the whole process in bytes, or of the CUDA device that it trains on; None: not known here.
+    ``seconds`` are for all epochs, without reading the text. ``memory`` is the peak of the process, or of its CUDA
+    device, in bytes; None if unknown.
     """
 
     config: Config
@@ -40,26 +43,28 @@ class DryRun:
 
 
 def dry_run(config: Config, *, reporter: Reporter | None = None) -> DryRun:
-    """Read the data, make some steps on a network that is thrown away, and return what the whole run would take.
+    """Read the data, time some steps of a network that is thrown away, and estimate the cost of the run.
 
     Raises:
-        As :func:`textrnn.training.train.train`, but for what belongs to a run folder.
+        As :func:`textrnn.training.train.train`, except for faults of a run folder.
     """
-    with reporting(reporter) as shown:
+    reporter = reporter or Reporter()
+    with reporting(reporter):
         device = resolve_device(config.train.device)
-        dataset = load_dataset(config, shown)
-        config = resolve(config, dataset)
+        dataset = load_dataset(config, reporter)
+        asked, config = config, resolve_config(config, dataset)
         make_repeatable(config.train.seed)
-        model = build(config, dataset).to(device)
-        shown.note(describe(config, model, device, ProcessGroup()))
-        trainer = Trainer(config, dataset, model=model, device=device, group=ProcessGroup())
+        model = build_network(config, dataset).to(device)
+        reporter.note(describe_network(config, model, device=device, group=ProcessGroup()))
+        callbacks = Callbacks(config, reporter)
+        trainer = Trainer(config, dataset, asked=asked, callbacks=callbacks, model=model, device=device)
         rng = np.random.default_rng(config.train.seed)
         batches = bucket_batches(dataset.train, trainer.batch_size, rng, batch_tokens=trainer.batch_tokens)
         tokens, taken = 0, 0.0
-        for number, batch in enumerate(islice(batches, _WARM + _TIMED)):
+        for number, batch in enumerate(islice(batches, _WARMUP_STEPS + _TIMED_STEPS)):
             start = time.perf_counter()
-            trainer.train_step.step(trainer.reading.augment(batch, 1, number), lr=0.0)
-            if number >= min(_WARM, trainer.batches - 1):
+            trainer.train_step.step(trainer.augmenter.augment(batch, 1, number), lr=0.0)
+            if number >= min(_WARMUP_STEPS, trainer.batches - 1):
                 tokens, taken = tokens + len(batch.ids), taken + time.perf_counter() - start
         model.eval()
         with torch.no_grad():
@@ -70,7 +75,13 @@ def dry_run(config: Config, *, reporter: Reporter | None = None) -> DryRun:
         epochs = trainer.steps / trainer.batches
         seconds = epochs * (taken / tokens * dataset.train.tokens + valid_rate * dataset.valid.tokens)
         return DryRun(
-            config, count(model), trainer.batches, trainer.steps, dataset.train.tokens, seconds, _peak_memory(device)
+            config,
+            parameters=count_parameters(model),
+            batches=trainer.batches,
+            steps=trainer.steps,
+            tokens=dataset.train.tokens,
+            seconds=seconds,
+            memory=_peak_memory(device),
         )
 
 
@@ -79,6 +90,6 @@ def _peak_memory(device: torch.device) -> int | None:
         return torch.cuda.max_memory_allocated(device)
     if sys.platform == "win32":
         return None
-    import resource  # noqa: PLC0415 - not on Windows
+    import resource  # noqa: PLC0415 - not available on Windows
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -1,4 +1,4 @@
-"""A running mean of the weights, which often does better than the weights themselves."""
+"""An exponential moving average of the weights, which often generalizes better than the weights themselves."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from torch import Tensor
 class EMA:
     """The exponential moving average of a network's weights (Polyak and Juditsky 1992; Tarvainen and Valpola 2017).
 
-    After step t the mean is ``d mean + (1 - d) weights`` with ``d = min(decay, (1 + t) / (10 + t))``, so that the first
-    steps are forgotten soon. Rows of the embedding that a step did not move are caught up with when they are next
-    moved, or read: the mean of a weight that stays is known for any number of steps, and no step passes over all rows.
+    Step t sets the mean to ``d mean + (1 - d) weights`` with ``d = min(decay, (1 + t) / (10 + t))``: the weights of the
+    first steps fade quickly. No step visits all rows of the embedding. A row that stays the same for several steps has
+    a mean in closed form, computed before the row next changes or is read.
     """
 
     def __init__(self, embedding: Tensor, network: Mapping[str, Tensor], decay: float) -> None:
@@ -23,43 +23,40 @@ class EMA:
         self._rows = embedding.detach().clone()
         self._means = {name: value.detach().clone() for name, value in network.items()}
         self._log = 0.0  # the logarithm of the product of all decays so far
-        self._seen = np.zeros(len(embedding))  # of each row, what it was when the row's mean was last computed
+        self._row_log = np.zeros(len(embedding))  # the same at the time each row's mean was last computed
 
     @torch.no_grad()
     def prepare(self, rows: Tensor) -> None:
-        """Catch up with ``rows`` (R,) int64 of the embedding, which are about to be moved."""
+        """Bring the means of ``rows`` (R,) int64 of the embedding up to date, before the optimizer updates them."""
         index = rows.cpu().numpy()
-        kept = torch.from_numpy(np.exp(self._log - self._seen[index])).to(self._rows)
-        self._seen[index] = self._log
+        kept = torch.from_numpy(np.exp(self._log - self._row_log[index])).to(self._rows)
+        self._row_log[index] = self._log
         weights = self._embedding[rows]
         self._rows.index_copy_(0, rows, weights.lerp(self._rows[rows], kept[:, None]))
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take in the weights after step ``step`` (from 1)."""
+        """Add the weights after step ``step`` (from 1) to the mean."""
         decay = min(self._decay, (1 + step) / (10 + step))
         self._log += math.log(decay)
         for name, mean in self._means.items():
             mean.lerp_(self._network[name].detach(), 1 - decay)
 
     def read(self) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the means of the embedding and of the network, which later steps change."""
+        """Return the means of the embedding and of the network; later steps change them in place."""
         self.prepare(torch.arange(len(self._rows), device=self._rows.device))
         return self._rows, self._means
 
     def export_state(self) -> dict[str, Tensor]:
-        """Return everything that going on needs."""
-        seen = torch.from_numpy(np.append(self._seen, self._log))
-        return {
-            "embedding": self._rows,
-            "seen": seen,
-            **{f"network.{name}": mean for name, mean in self._means.items()},
-        }
+        """Return the state that a resumed run needs."""
+        logs = torch.from_numpy(np.append(self._row_log, self._log))
+        means = {f"network.{name}": mean for name, mean in self._means.items()}
+        return {"embedding": self._rows, "seen": logs, **means}
 
     def import_state(self, state: Mapping[str, Tensor]) -> None:
-        """Set what :meth:`export_state` gave."""
+        """Set the state that :meth:`export_state` returned."""
         self._rows.copy_(state["embedding"])
-        *seen, self._log = state["seen"].tolist()
-        self._seen[:] = seen
+        *logs, self._log = state["seen"].tolist()
+        self._row_log[:] = logs
         for name, mean in self._means.items():
             mean.copy_(state[f"network.{name}"])

@@ -6,11 +6,12 @@ import math
 
 
 def rate_factor(step: int, *, steps: int, warmup: float, schedule: str = "linear") -> float:
-    """Return what the highest rate is multiplied by in ``step`` (from 0) of ``steps``.
+    """Return the factor in [0, 1] of the highest learning rate for ``step`` (from 0) of ``steps``.
 
-    It rises from near 0 in the share ``warmup`` of the steps, in a straight line; then it falls to 0 in a straight
-    line (linear) or as half a cosine (Loshchilov and Hutter 2017), or stays (constant). one-cycle rises from 1/25 and
-    falls to 1/250,000, both as half a cosine (Smith and Topin 2019, as ``torch.optim.lr_scheduler.OneCycleLR``).
+    The rate rises linearly from near 0 during the first ``warmup`` (a fraction) of the steps. Then it falls to 0
+    linearly (``linear``) or as half a cosine (``cosine``, Loshchilov and Hutter 2017), or stays (``constant``).
+    ``one-cycle`` rises from 1/25 and falls to 1/250,000, both as half a cosine (Smith and Topin 2019; equal to
+    ``torch.optim.lr_scheduler.OneCycleLR``).
     """
     rise = max(1, round(steps * warmup))
     up, down = min(1.0, (step + 1) / rise), min(1.0, max(0.0, (step - rise) / max(1, steps - rise)))

@@ -1,4 +1,4 @@
-"""Events for TensorBoard: losses, learning rates and metrics of a run, written into its folder."""
+"""TensorBoard events of a run: losses, learning rates and metrics, in the run folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from textrnn.serialization.run_folder import EVENTS_NAME
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-_MOST_POINTS = 5000  # of a curve over all steps
+_MAX_POINTS = 5000  # per curve
 _PER_EPOCH = {
     "loss": "train/loss_of_epoch",
     "valid_loss": "valid/loss",
@@ -27,11 +27,11 @@ _PER_EPOCH = {
 
 
 class TensorBoardReporter(Reporter):
-    """Writes TensorBoard's event files into the folder of the run.
+    """Writes TensorBoard event files into the run folder.
 
-    The loss and the learning rate of every n-th step, 5,000 of a run at most; the metrics of each epoch, at the number
-    of its last step. All is kept in memory until the run's folder is its own. A run that is gone on with adds a file,
-    which has TensorBoard drop what the earlier ones say of steps that are made again.
+    They hold the loss and learning rate of every n-th step, at most 5,000 of a run, and the metrics of each epoch, at
+    the number of its last step. Events wait in memory until the folder belongs to the run. A resumed run adds a file,
+    which makes TensorBoard drop the earlier events of repeated steps.
 
     Raises:
         ConfigError: the package tensorboard is not installed.
@@ -45,23 +45,23 @@ class TensorBoardReporter(Reporter):
         self._every, self._done = 1, 0
 
     def begin(self, plan: Plan) -> None:
-        """Find out which steps are written."""
-        self._every, self._done = -(-plan.steps // _MOST_POINTS), plan.done
+        """Choose the steps that are written."""
+        self._every, self._done = -(-plan.steps // _MAX_POINTS), plan.done
 
     def measure(self, step: int, loss: float, lr: float) -> None:
-        """Write the step's loss and rate, if it is its turn."""
+        """Write the loss and learning rate of every n-th step."""
         if step % self._every == 0 or step == 1:
             self._add("train/loss", loss, step)
             self._add("train/lr", lr, step)
 
     def end_epoch(self, record: EpochRecord) -> None:
-        """Write the epoch's metrics."""
+        """Write the metrics of an epoch."""
         for name, tag in _PER_EPOCH.items():
             self._add(tag, getattr(record, name), record.step)
         self._flush()
 
     def saved(self, folder: Path) -> None:
-        """Write what has waited; the first time makes the file."""
+        """Write the events that waited; the first call creates the file."""
         if self._writer is None:
             from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - an extra
 

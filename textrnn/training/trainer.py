@@ -1,45 +1,95 @@
-"""The training loop: batches, steps, the valid pass after each epoch, the best weights, checkpoints."""
+"""The training loop: batches, steps, validation after each epoch, checkpoints."""
 
 from __future__ import annotations
 
-import shlex
-import signal
 import sys
 import time
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from textrnn.config import Config
-from textrnn.data.io import STDIN
 from textrnn.data.sampler import bucket_batches, count_batches
-from textrnn.errors import DivergedError, ModelError, StoppedError, pluralize
+from textrnn.errors import DivergedError, ModelError, pluralize
 from textrnn.evaluation.metrics import rank_by
 from textrnn.models.classifier import Classifier
 from textrnn.models.ngram.table import NgramTable
 from textrnn.preparation.dataset import Dataset
 from textrnn.preparation.pretrained_vectors import FrozenRows
-from textrnn.reporter import EpochRecord, Plan, Reporter
+from textrnn.reporter import EpochRecord, Plan
 from textrnn.serialization.checkpoint import Checkpoint, explaining_damage
-from textrnn.serialization.latest_run import CHECKPOINT_NAME, POINTER, point_to
+from textrnn.serialization.latest_run import CHECKPOINT_NAME
 from textrnn.serialization.model_file import SavedModel
-from textrnn.serialization.run_folder import Run
-from textrnn.signals import DeferredSignals
 from textrnn.training.augmentation import Augmenter
-from textrnn.training.distributed import ProcessGroup
+from textrnn.training.callbacks import Callbacks
 from textrnn.training.loss import TextLoss
 from textrnn.training.schedule import rate_factor
 from textrnn.training.train_step import TrainStep
-from textrnn.training.trainer_state import TrainerState
 from textrnn.training.validation import Validator
+
+_OPTIMIZER = "optimiser"  # of its tensors in a checkpoint; another spelling would be another format version
+
+
+@dataclass
+class TrainerState:
+    """The progress of a run: all of its state that is not a tensor.
+
+    In ``epoch`` (from 1) ``batches`` are done, with ``texts`` texts, ``tokens`` tokens and the sum of losses ``loss``,
+    in ``seconds``; all earlier epochs took ``elapsed`` seconds.
+    """
+
+    epoch: int = 1
+    batches: int = 0
+    texts: int = 0
+    tokens: int = 0
+    loss: float = 0.0
+    seconds: float = 0.0
+    elapsed: float = 0.0
+    records: list[EpochRecord] = field(default_factory=list)
+
+    @classmethod
+    def restore(cls, state: dict[str, Any]) -> TrainerState:
+        """Return the state that ``dataclasses.asdict`` turned into ``state``."""
+        return cls(**{**state, "records": [EpochRecord(**record) for record in state["records"]]})
+
+    @property
+    def best(self) -> EpochRecord | None:
+        """The record of the best epoch so far."""
+        return next((record for record in reversed(self.records) if record.best), None)
+
+    @property
+    def idle_epochs(self) -> int:
+        """The number of epochs since the metric or a validation loss last improved.
+
+        Losses count whatever the metric is, since they fall long before any text changes its label. The loss of the
+        network alone counts too: the network must improve before it has a share in the saved model.
+        """
+        lowest = min(self.records, key=lambda record: record.valid_loss).epoch
+        lowest_network = min(self.records, key=lambda record: record.network_loss).epoch
+        return self.records[-1].epoch - max(lowest, lowest_network, self.best.epoch if self.best else 0)
+
+    @property
+    def speed(self) -> float:
+        """The speed of this epoch, in tokens per second."""
+        return self.tokens / max(self.seconds, 1e-9)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Reset the counts of the epoch before."""
+        self.elapsed += self.seconds
+        self.epoch, self.batches, self.texts, self.tokens, self.loss, self.seconds = epoch, 0, 0, 0, 0.0, 0.0
 
 
 class Trainer:
-    """The state of one run.
+    """A training run.
 
-    ``asked`` is the config before the data filled in what was left open (``config`` where none is given); a checkpoint
-    holds it, since the same data fill in the same.
+    Args:
+        config: with all values that depend on the data filled in.
+        asked: the config before that, which checkpoints hold; the same data fill in the same values.
+        callbacks: the run's reporter, signals and folder.
+        ngrams: the n-gram model, at rank 0 alone.
     """
 
     def __init__(
@@ -47,14 +97,14 @@ class Trainer:
         config: Config,
         dataset: Dataset,
         *,
-        asked: Config | None = None,
+        asked: Config,
+        callbacks: Callbacks,
         model: Classifier,
         device: torch.device,
-        group: ProcessGroup,
         ngrams: NgramTable | None = None,
     ) -> None:
-        self.config, self.dataset, self.model, self.device, self.group = config, dataset, model, device, group
-        self.asked = asked or config
+        self.config, self.dataset, self.asked, self.callbacks = config, dataset, asked, callbacks
+        self.model, self.device, self.group = model, device, callbacks.group
         self.batch_size, self.batch_tokens = config.train.batch_size, config.train.batch_tokens
         self.batches = count_batches(dataset.train, self.batch_size, batch_tokens=self.batch_tokens)
         assert config.train.epochs is not None  # resolved by the data
@@ -63,202 +113,140 @@ class Trainer:
         frozen = None
         if dataset.vectors is not None and config.embedding.freeze:
             frozen = FrozenRows(dataset.vectors, len(dataset.tokenizer), device)
-        texts = None if dataset.sets is None else len(dataset.train)
+        texts = None if dataset.label_sets is None else len(dataset.train)
         loss = TextLoss(config.train, labels=dataset.labels, counts=dataset.count_labels(), texts=texts)
         self.train_step = TrainStep(
-            model, config.train, loss=loss, device=device, group=group, frozen=frozen, sets=dataset.sets
+            model, config.train, loss=loss, device=device, group=self.group, frozen=frozen, sets=dataset.label_sets
         )
-        self.reading = Augmenter(config, dataset.tokenizer)
-        self.validator = Validator(dataset, model, device=device, group=group, ngrams=ngrams, config=config.ngrams)
-        self.progress = TrainerState()
-        self.kept: Path | None = None
-        self.saved = False
-        self._alone = False  # the n-grams of the best epoch
-        self._written = time.monotonic()
+        self.augmenter = Augmenter(config, dataset.tokenizer)
+        self.validator = Validator(dataset, model, device=device, group=self.group, ngrams=ngrams, config=config.ngrams)
+        self.state = TrainerState()
+        self._network_unused = False  # in the best epoch
 
     @property
     def is_done(self) -> bool:
-        """Whether all steps have been made."""
+        """True after the last step."""
         return self.train_step.optimizer.steps >= self.steps
 
-    def fit(self, run: Run, reporter: Reporter) -> EpochRecord:
-        """Train until the epochs or the patience end; return the best epoch's record, whose weights are saved."""
-        settings, progress = self.config.train, self.progress
-        reporter.begin(
-            Plan(self.epochs, self.batches, settings.metric, done=self.train_step.optimizer.steps, most=self.steps)
-        )
-        with DeferredSignals() as interrupts:
+    def fit(self) -> EpochRecord:
+        """Train until the last epoch or early stopping; return the record of the best epoch, the saved one."""
+        state, metric, reporter = self.state, self.config.train.metric, self.callbacks.reporter
+        reporter.begin(Plan(self.epochs, self.batches, metric, done=self.train_step.optimizer.steps, most=self.steps))
+        with self.callbacks.signals:
             while True:
-                self.train_epoch(run, reporter, interrupts)
-                record = self.judge_epoch(interrupts, run, reporter)
-                self.store(record, run, reporter)
-                reporter.end_epoch(record)
-                best = progress.best
+                self.train_epoch()
+                record = self.validate_epoch()
+                state.records.append(record)
+                if record.best:
+                    self._network_unused = self.config.ngrams.share == "auto" and self.validator.ngram_share == 1
+                self.callbacks.end_epoch(record, self.snapshot)
+                best = state.best
                 assert best is not None  # the first epoch is the best so far
-                if progress.idle_epochs >= settings.patience:
-                    what = "loss on valid" if settings.metric == "loss" else f"{settings.metric}, nor loss on valid,"
-                    reporter.note(
-                        f"stopped early: no better {what} in {pluralize(settings.patience, 'epoch', 'epochs')}"
-                    )
+                if state.idle_epochs >= self.config.train.patience:
+                    scores = "loss" if metric == "loss" else f"{metric.replace('_f1', ' F1')} and loss"
+                    epochs = pluralize(state.idle_epochs, "epoch", "epochs")
+                    reporter.note(f"early stopping: validation {scores} did not improve for {epochs}")
                     break
                 if record.epoch == self.epochs or self.is_done:
                     break
-                progress.begin_epoch(record.epoch + 1)
-        if self.group.is_main:
-            run.finish()
-            if self._alone:
-                reporter.note(
-                    "on valid the n-grams alone are best: the network has no share in the scores; train longer"
-                )
-        self.group.wait()
+                state.begin_epoch(record.epoch + 1)
+        if self.callbacks.run is not None:
+            self.callbacks.run.remove_checkpoint()
+        if self._network_unused:
+            reporter.note(
+                "the n-gram model alone is best on the validation set, so the network gets weight 0. "
+                "More labelled text would help it."
+            )
+        self.group.barrier()
         return best
 
-    def train_epoch(self, run: Run, reporter: Reporter, interrupts: DeferredSignals) -> None:
-        """Train on every text once, or on those that are left of an interrupted epoch."""
-        progress, settings = self.progress, self.config.train
-        rng = np.random.default_rng([settings.seed, progress.epoch])
+    def train_epoch(self) -> None:
+        """Train on every text once, or on the rest of a resumed epoch."""
+        state, settings, reporter = self.state, self.config.train, self.callbacks.reporter
+        rng = np.random.default_rng([settings.seed, state.epoch])
         self.model.train()
-        start = time.perf_counter() - progress.seconds
+        start = time.perf_counter() - state.seconds
         batches = bucket_batches(
-            self.dataset.train, self.batch_size, rng, batch_tokens=self.batch_tokens, skip=progress.batches
+            self.dataset.train, self.batch_size, rng, batch_tokens=self.batch_tokens, skip=state.batches
         )
         for batch in batches:
             if self.is_done:
                 break
             rate = self.rate()
-            loss = self.train_step.step(self.reading.augment(batch, progress.epoch, progress.batches), lr=rate)
-            self.check("loss", loss)
+            loss = self.train_step.step(self.augmenter.augment(batch, state.epoch, state.batches), lr=rate)
+            self.check_finite("loss", loss)
             reporter.measure(self.train_step.optimizer.steps, loss, rate)
-            progress.loss += loss * len(batch)
-            progress.batches, progress.texts = progress.batches + 1, progress.texts + len(batch)
-            progress.tokens, progress.seconds = progress.tokens + len(batch.ids), time.perf_counter() - start
-            speed = progress.tokens / max(progress.seconds, 1e-9)
-            reporter.step(progress.epoch, progress.loss / progress.texts, speed)
-            self.pause(interrupts, run, reporter)
+            state.loss += loss * len(batch)
+            state.batches, state.texts = state.batches + 1, state.texts + len(batch)
+            state.tokens, state.seconds = state.tokens + len(batch.ids), time.perf_counter() - start
+            reporter.step(state.epoch, state.loss / state.texts, state.speed)
+            self.callbacks.end_batch(self.device, self.checkpoint)
 
     def rate(self) -> float:
         """Return the learning rate of the next step."""
         settings, step = self.config.train, self.train_step.optimizer.steps
         return settings.lr * rate_factor(step, steps=self.steps, warmup=settings.warmup, schedule=settings.schedule)
 
-    def check(self, what: str, loss: float) -> None:
-        """Raise DivergedError where ``loss`` is not finite: nothing that comes after it would be of use."""
+    def check_finite(self, name: str, loss: float) -> None:
+        """Raise DivergedError if ``loss`` is infinite or not a number; no later step could mend that."""
         if not np.isfinite(loss):
-            where = f"the {what} is {loss} in epoch {self.progress.epoch}"
-            raise DivergedError(self.config.data.train, None, f"{where}; lower --lr or --set train.clip_norm")
+            reason = f"the {name} is {loss} in epoch {self.state.epoch}; lower --lr or --set train.clip_norm"
+            raise DivergedError(self.config.data.train, None, reason)
 
-    def pause(self, interrupts: DeferredSignals, run: Run, reporter: Reporter) -> None:
-        """Write a checkpoint where it is time for one; end the run where a signal has come."""
-        stopped = self.group.any(interrupts.received is not None, self.device)
-        late = time.monotonic() - self._written >= 60 * self.config.train.checkpoint_minutes
-        if (stopped or late) and self.group.is_main:
-            kept = run.claim(self.config)
-            try:
-                run.write_checkpoint(self.checkpoint())
-            except OSError as error:
-                if stopped:
-                    raise
-                reporter.note(f"{error.filename}: cannot be written ({error.strerror}); training goes on without it")
-            self._written = time.monotonic()
-            self.tell(kept, run, reporter)
-        if stopped:
-            number = interrupts.received or signal.SIGTERM
-            raise StoppedError(number, self.resume_hint(run) if self.group.is_main else "")
-
-    def resume_hint(self, run: Run) -> str:
-        """Return one line on what a run that was stopped has left, and how to go on with it."""
-        best = f"the best model so far is in {run.folder}; " if self.saved else ""
-        again = (
-            " and the same text on standard input" if STDIN in (self.config.data.train, self.config.data.valid) else ""
-        )
-        command = shlex.join([*self.group.command, "train", "--resume", str(run.folder)])
-        return f"{best}go on with{again}: {command}"
-
-    def judge_epoch(self, interrupts: DeferredSignals, run: Run, reporter: Reporter) -> EpochRecord:
-        """Return the record of the epoch that was trained."""
-        progress, settings = self.progress, self.config.train
-        self.validator.take(self.train_step.average)
-        found = self.validator.validate(lambda: self.pause(interrupts, run, reporter))
-        self.check("loss on valid", found.loss)
-        ranked = [rank_by(settings.metric, vars(record), record.valid_loss) for record in progress.records]
+    def validate_epoch(self) -> EpochRecord:
+        """Validate the current weights, and return the record of the epoch."""
+        state, metric = self.state, self.config.train.metric
+        self.validator.sync_weights(self.train_step.average)
+        result = self.validator.validate(lambda: self.callbacks.end_batch(self.device, self.checkpoint))
+        self.check_finite("validation loss", result.loss)
+        ranked = [rank_by(metric, vars(record), record.valid_loss) for record in state.records]
         return EpochRecord(
-            epoch=progress.epoch,
+            epoch=state.epoch,
             step=self.train_step.optimizer.steps,
-            loss=progress.loss / progress.texts,
-            valid_loss=found.loss,
-            network_loss=found.network_loss,
+            loss=state.loss / state.texts,
+            valid_loss=result.loss,
+            network_loss=result.network_loss,
             lr=self.rate(),
-            seconds=progress.seconds,
-            tokens_per_second=progress.tokens / max(progress.seconds, 1e-9),
-            best=rank_by(settings.metric, found.metrics, found.loss) > max(ranked, default=float("-inf")) or not ranked,
-            **found.metrics,
+            seconds=state.seconds,
+            tokens_per_second=state.speed,
+            best=rank_by(metric, result.metrics, result.loss) > max(ranked, default=float("-inf")) or not ranked,
+            **result.metrics,
         )
-
-    def store(self, record: EpochRecord, run: Run, reporter: Reporter) -> None:
-        """Write the epoch's record, and the model if it is the best so far; the first one makes this the latest run."""
-        self.progress.records.append(record)
-        if not self.group.is_main:
-            return
-        kept = run.claim(self.config)
-        run.write(record, self.snapshot() if record.best else None)
-        self.saved = True
-        if record.best:
-            self._alone = self.config.ngrams.share == "auto" and self.validator.ngram_share == 1
-        self.tell(kept, run, reporter)
-        if record.epoch == 1 and run.is_latest:
-            try:
-                point_to(run.folder)
-            except OSError as error:
-                reporter.note(f"{POINTER}: cannot be written ({error.strerror}); name this run with -m")
-
-    def tell(self, kept: Path | None, run: Run, reporter: Reporter) -> None:
-        """Tell that something was saved, and of an earlier run in the folder, if ``kept`` says where it is now."""
-        reporter.saved(run.folder)
-        if kept:
-            self.kept = kept
-            reporter.note(f"an earlier run was in {run.folder}; it is kept as {kept}")
 
     def checkpoint(self) -> Checkpoint:
         """Return the state of the run after a step."""
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        tensors |= {f"optimiser.{name}": value for name, value in self.train_step.optimizer.export_state().items()}
+        tensors |= {f"{_OPTIMIZER}.{name}": value for name, value in self.train_step.optimizer.export_state().items()}
         if self.train_step.average:
             tensors |= {f"average.{name}": value for name, value in self.train_step.average.export_state().items()}
         state = {
             "config": self.asked.model_dump(),
             "data": self.dataset.digest,
-            "progress": self.progress.export(),
+            "progress": asdict(self.state),
             "steps": self.train_step.optimizer.steps,
             "scale": [self.train_step.scale, self.train_step.steady],
         }
         return Checkpoint(tensors, state)
 
     def restore(self, checkpoint: Checkpoint, folder: Path) -> None:
-        """Take up the state of :meth:`checkpoint`.
+        """Restore the state of :meth:`checkpoint`, which was read from ``folder``.
 
         Raises:
-            ModelError: it is of other data, or damaged.
+            ModelError: the data have changed, or the checkpoint is damaged.
         """
-        with explaining_damage(folder / CHECKPOINT_NAME):
-            self._restore(checkpoint, folder)
-
-    def _restore(self, checkpoint: Checkpoint, folder: Path) -> None:
-        state = checkpoint.state
-        if state["data"] != self.dataset.digest:
-            raise ModelError(
-                folder / CHECKPOINT_NAME,
-                "training text, valid text or vectors are no longer the same; train again from the start",
-            )
-        self.model.load_state_dict(checkpoint.part("model"))
-        self.train_step.optimizer.import_state(checkpoint.part("optimiser"), steps=state["steps"])
-        self.train_step.scale, self.train_step.steady = state["scale"]
-        if self.train_step.average:
-            self.train_step.average.import_state(checkpoint.part("average"))
-        self.progress = TrainerState.restore(state["progress"])
-        self.saved = self.progress.best is not None
+        path, state = folder / CHECKPOINT_NAME, checkpoint.state
+        with explaining_damage(path):
+            if state["data"] != self.dataset.digest:
+                raise ModelError(path, "the training set, validation set or word vectors have changed; train again")
+            self.model.load_state_dict(checkpoint.part("model"))
+            self.train_step.optimizer.import_state(checkpoint.part(_OPTIMIZER), steps=state["steps"])
+            self.train_step.scale, self.train_step.steady = state["scale"]
+            if self.train_step.average:
+                self.train_step.average.import_state(checkpoint.part("average"))
+            self.state = TrainerState.restore(state["progress"])
 
     def snapshot(self) -> SavedModel:
-        """Return the model that was judged last."""
+        """Return the model that was validated last."""
         dataset, validator = self.dataset, self.validator
         return SavedModel(
             self.config,

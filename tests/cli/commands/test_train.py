@@ -1,27 +1,43 @@
-"""What the help of ``train`` says of defaults is what they are."""
+"""``textrnn train``: help, and arguments that contradict each other."""
 
 from __future__ import annotations
 
 import re
-from typing import get_args
+from pathlib import Path
 
 import pytest
 
-from textrnn.cli.commands import train
+from command import Run
 from textrnn.config import Config
 
 
 @pytest.mark.parametrize(
-    ("option", "field"),
+    ("flag", "field"),
+    [("--cell", "model.cell"), ("--layers", "model.layers"), ("--hidden", "model.hidden"), ("--lr", "train.lr")],
+)
+def test_the_help_shows_the_defaults_of_the_config(flag: str, field: str, invoke: Run) -> None:
+    text = invoke("train", "--help").stdout.decode()
+    default = re.search(rf"^  {flag} .*?\[default:\s+(.*?)\]", text, re.M | re.S)
+    section, name = field.split(".")
+    assert default
+    assert default[1] == str(getattr(getattr(Config(), section), name))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
     [
-        (train.CellName, "model.cell"),
-        (train.Layers, "model.layers"),
-        (train.Hidden, "model.hidden"),
-        (train.Rate, "train.lr"),
+        ("--resume gone", 1, "gone: "),
+        ("--resume run --lr 0.1", 2, "--resume run: uses the settings of the interrupted run; leave out --lr"),
+        (
+            "config.yaml --resume run",
+            2,
+            "--resume run: uses the settings of the interrupted run; leave out config.yaml",
+        ),
+        ("--train a.tsv --train b.tsv", 2, "--train b.tsv: given twice; concatenate the files, as with cat"),
     ],
 )
-def test_defaults_in_the_help_are_those_of_the_config(option: object, field: str) -> None:
-    said = re.search(r"\[default: (.*)\]", get_args(option)[1].help)
-    section, name = field.split(".")
-    assert said
-    assert said[1] == str(getattr(getattr(Config(), section), name))
+def test_faults(arguments: str, status: int, message: str, invoke: Run, tmp_path: Path) -> None:
+    done = invoke("train", *arguments.split())
+    assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (status, b"", 1)
+    assert done.stderr.decode().startswith(f"textrnn: {message}")
+    assert not list(tmp_path.iterdir())

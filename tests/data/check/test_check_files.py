@@ -1,4 +1,4 @@
-"""A check finds what was planted, with its file and line, and nothing in clean text."""
+"""A check finds planted faults with their file and line, and none in clean text."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WORDS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "su
 
 
 def clean(start: int, stop: int) -> list[bytes]:
-    """Rows that are as they should be: two labels, and texts that are not much alike."""
+    """Return rows without findings: two labels, and texts that are not similar."""
     rows = []
     for i in range(start, stop):
         words = " ".join(random.Random(i).choices(WORDS, k=4))
@@ -30,7 +30,7 @@ def clean(start: int, stop: int) -> list[bytes]:
 
 
 def lines_of(report: Report, kind: str) -> set[tuple[str, int | None]]:
-    """The places of all findings of a kind, as (name of the file, line)."""
+    """Return the places of all findings of a kind, as (file name, line)."""
     groups = [group for group in report.findings.groups if group.kind == kind]
     return {(Path(found.path).name, found.line) for group in groups for found in group.shown}
 
@@ -47,7 +47,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     train[23] = b"a" + train[21][1:]  # b is another label
     train[26] = train[24].upper().replace(b"A\t", b"a\t").replace(b" ", b"  ") + b"!"
     train[29] = b"a\t" + train[27][2:].replace(b" ", b", ")
-    train[32] = train[30] + b"s"  # much alike
+    train[32] = train[30] + b"s"  # similar
     train[35] = b"a\tbell \x07 rings"
     train[37] = "a\tlost \ufffd character".encode()
     train[39] = "a\tcaf\u00c3\u00a9 au lait".encode()
@@ -55,7 +55,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     train[43] = b"A\tlabel in capitals"
     train[45] = b" rare\tblank before the label"
     train[47] = b"a\t" + b"the kettle boils " * 40  # long
-    train[49] = "a\tcaf\u00e9 \u4e2d\u6587".encode()  # characters that the tokenizer never saw
+    train[49] = "a\tcaf\u00e9 \u4e2d\u6587".encode()  # characters unknown to the tokenizer
     train[51] = "a\tzero\u200bwidth".encode()
     valid = clean(200, 240)
     valid[3] = train[60]
@@ -67,7 +67,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     (folder / "test.tsv").write_bytes(b"a\tonly one label of the two is in this one\n")
     tokenizer = train_tokenizer([row[2:] for row in clean(0, 400)], model_type="char", hard_vocab_limit=False).tokenizer
     files = [(str(folder / f"{part}.tsv"), part) for part in ("train", "valid", "test")]
-    return check_files(files, DataConfig(max_length=200), show=100, count=tokenizer.count_pieces)
+    return check_files(files, DataConfig(max_length=200), max_shown=100, count_pieces=tokenizer.count_pieces)
 
 
 PLANTED: dict[str, set[tuple[str, int | None]]] = {
@@ -96,7 +96,7 @@ PLANTED: dict[str, set[tuple[str, int | None]]] = {
 
 
 @pytest.mark.parametrize("kind", PLANTED)
-def test_what_was_planted_is_found_there_and_nowhere_else(report: Report, kind: str) -> None:
+def test_planted_faults_are_found_in_their_places_only(report: Report, kind: str) -> None:
     assert lines_of(report, kind) == PLANTED[kind]
 
 
@@ -108,26 +108,24 @@ def test_texts_with_unknown_pieces_are_found(report: Report) -> None:
     assert [text.split("train.tsv")[1] for text in shown] == [":50: 2 of 7 pieces are unknown"]
 
 
-def test_findings_say_what_they_are_about(report: Report) -> None:
-    said = {f"{Path(f.path).name}:{f.line}: {f.message}" for group in report.findings.groups for f in group.shown}
+def test_messages_of_findings(report: Report) -> None:
+    messages = {f"{Path(f.path).name}:{f.line}: {f.message}" for group in report.findings.groups for f in group.shown}
     folder = str(Path(report.files[0].path).parent)
-    said = {line.replace(folder + "/", "") for line in said}
+    messages = {line.replace(folder + "/", "") for line in messages}
     assert {
-        "train.tsv:10: not UTF-8; convert the file, as with iconv -f CP949 -t UTF-8",
+        "train.tsv:10: not UTF-8; convert the file, for example with iconv -f CP949 -t UTF-8",
         "train.tsv:21: the same text as line 19",
         "train.tsv:24: the same text as line 22, labelled 'a' here and 'b' there",
-        "train.tsv:27: equal but for case, blanks and punctuation to line 25",
+        "train.tsv:27: differs only in case, spaces and punctuation from line 25",
         "valid.tsv:4: the same text as train.tsv:61",
-        "train.tsv:44: label 'A' (1 here) differs from 'a' by case or blanks only",
+        "train.tsv:44: label 'A' (1 here) differs from 'a' only in case or spaces",
         "valid.tsv:10: label 'never' (1 here) is not in train.tsv",
         "train.tsv:46: label ' rare' has 1 of 97 texts",
         "train.tsv:36: U+0007 at character 6 of the text",
-        "train.tsv:48: 680 pieces; 200 of them are read",
+        "train.tsv:48: 680 pieces, truncated to 200",
         "test.tsv:None: no text has the label 'b'",
-    } <= said
-    assert any(
-        line.startswith("train.tsv:33: 9") and line.endswith("of its trigrams are those of line 31") for line in said
-    )
+    } <= messages
+    assert any(re.fullmatch(r"train.tsv:33: shares 9\d % of its trigrams with line 31", line) for line in messages)
 
 
 def test_figures(report: Report) -> None:
@@ -146,15 +144,15 @@ def test_clean_text_has_no_findings(tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_bytes(b"\n".join(clean(0, 100)))
     (tmp_path / "b.tsv").write_bytes(b"\n".join(clean(300, 340)))
     files = [(str(tmp_path / "a.tsv"), "train"), (str(tmp_path / "b.tsv"), "valid")]
-    found = check_files(files, DataConfig(), show=5)
+    found = check_files(files, DataConfig(), max_shown=5)
     assert found.findings.groups == []
     assert found.unit == "characters"
     assert (found.files[0].pieces, found.files[0].unknown) == (None, None)
 
 
-def test_no_more_are_shown_than_asked_for_and_all_are_counted(tmp_path: Path) -> None:
+def test_all_findings_are_counted_and_the_first_are_shown(tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_bytes(b"a\tx y z\n" * 50 + b"no tab\n" * 7000 + b"b\t\n" * 20)
-    found = check_files([(str(tmp_path / "a.tsv"), None)], DataConfig(), show=3).findings
+    found = check_files([(str(tmp_path / "a.tsv"), None)], DataConfig(), max_shown=3).findings
     counts = {group.kind: (group.count, len(group.shown)) for group in found.groups}
     assert counts == {"refused": (7000, 3), "empty": (20, 3), "duplicate": (49, 3)}
 
@@ -162,16 +160,16 @@ def test_no_more_are_shown_than_asked_for_and_all_are_counted(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "empty; it should hold labelled text"),
-        (b"\n\n", "holds no labelled text"),
-        (b"tea\ta\ntea\tb\n", "every text has the label 'tea'; there is nothing to tell apart"),
-        (b"tea\ta\ncoffee\tb\n", "too few texts to hold some out; give a valid set with --valid"),
-        (b"\x1f\x8b\x08\x00junk", "the compressed data is damaged or cut short"),
+        (b"", "is empty; it needs labelled text"),
+        (b"\n\n", "contains no labelled text"),
+        (b"tea\ta\ntea\tb\n", "every text has the label 'tea'; training needs at least two labels"),
+        (b"tea\ta\ncoffee\tb\n", "too few texts to hold out a validation set; name one with --valid"),
+        (b"\x1f\x8b\x08\x00junk", "compressed data is damaged or truncated"),
     ],
 )
 def test_what_train_refuses_of_the_whole_file(content: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_bytes(content)
-    found = check_files([(str(tmp_path / "a.tsv"), "train")], DataConfig(), show=5).findings
+    found = check_files([(str(tmp_path / "a.tsv"), "train")], DataConfig(), max_shown=5).findings
     faults = [finding.message for group in found.groups if group.kind == "refused" for finding in group.shown]
     assert [fault[: len(message)] for fault in faults] == [message]
 
@@ -180,33 +178,35 @@ def test_a_valid_file_without_a_known_label_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_bytes(b"\n".join(clean(0, 40)))
     (tmp_path / "b.tsv").write_bytes(b"c\tsome text\n")
     files = [(str(tmp_path / "a.tsv"), "train"), (str(tmp_path / "b.tsv"), "valid")]
-    found = check_files(files, DataConfig(), show=5)
+    found = check_files(files, DataConfig(), max_shown=5)
     assert lines_of(found, "refused") == {("b.tsv", 1)}
 
 
 @pytest.mark.parametrize(
     ("lines", "fault"),
     [
-        (["a|b\tx", "b|a\ty"], "every text has the same labels (a, b); there is nothing to tell apart"),
-        (["\tx", "\ty"], "holds no label; with data.multi_label some texts at least should have one"),
-        (["a\tx", "b\ty"], "no text has two labels: data.label_separator '|' divides none; name another, or none"),
+        (["a|b\tx", "b|a\ty"], "every text has the same labels (a, b); training needs texts with different labels"),
+        (["\tx", "\ty"], "no text has a label; data.multi_label needs some texts with labels"),
+        (["a\tx", "b\ty"], "no label contains data.label_separator '|'; set the right separator, or null"),
     ],
 )
-def test_sets_of_labels_are_refused_as_training_refuses_them(lines: list[str], fault: str, tmp_path: Path) -> None:
+def test_label_sets_are_refused_like_in_training(lines: list[str], fault: str, tmp_path: Path) -> None:
     path = tmp_path / "rows.tsv"
     path.write_text("".join(f"{line}\n" for line in lines))
     config = DataConfig(multi_label=True, label_separator="|")
-    report = check_files([(str(path), "train")], config, show=5)
-    told = [finding.message for group in report.findings.groups if group.kind == "refused" for finding in group.shown]
-    assert fault in told
+    report = check_files([(str(path), "train")], config, max_shown=5)
+    messages = [
+        finding.message for group in report.findings.groups if group.kind == "refused" for finding in group.shown
+    ]
+    assert fault in messages
     with pytest.raises(DataError, match=re.escape(fault)):
         make_label_encoder(LabelledFile(str(path), config, Cache(tmp_path)), config)
 
 
-def test_the_order_of_labels_is_no_conflict(tmp_path: Path) -> None:
+def test_the_order_of_labels_is_not_a_conflict(tmp_path: Path) -> None:
     path = tmp_path / "rows.tsv"
     path.write_text("a|b\tthe same text\nb|a\tthe same text\nc\tanother one\n")
     config = DataConfig(multi_label=True, label_separator="|")
-    kinds = {group.kind for group in check_files([(str(path), None)], config, show=5).findings.groups}
+    kinds = {group.kind for group in check_files([(str(path), None)], config, max_shown=5).findings.groups}
     assert "duplicate" in kinds
     assert "conflict" not in kinds

@@ -1,4 +1,4 @@
-"""Findings are counted in full and kept up to a bound."""
+"""All findings are counted; the first ones are kept."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from textrnn.data.check.findings import KINDS, Finding, Findings
 from textrnn.errors import DataError
 
 
-def test_faults_that_differ_in_numbers_are_of_one_group() -> None:
+def test_faults_that_differ_only_in_numbers_form_one_group() -> None:
     findings = Findings(2)
     for number in (3, 4, 5):
-        findings.refuse(DataError("d.csv", number, f"{number} columns where the header has 2"))
+        findings.refuse(DataError("d.csv", number, f"{number} columns, but the header has 2"))
     findings.refuse(DataError("d.csv", 9, "no tab; write label<TAB>text"))
     assert [(group.what, group.count) for group in findings.groups] == [
-        ("N columns where the header has N", 3),
+        ("N columns, but the header has N", 3),
         ("no tab", 1),
     ]
     assert [str(finding) for finding in findings.groups[0].shown] == [
-        "d.csv:3: 3 columns where the header has 2",
-        "d.csv:4: 4 columns where the header has 2",
+        "d.csv:3: 3 columns, but the header has 2",
+        "d.csv:4: 4 columns, but the header has 2",
     ]
 
 
-def test_kinds_come_in_their_order_and_faults_are_counted_apart() -> None:
+def test_kinds_have_a_fixed_order_and_faults_are_counted_separately() -> None:
     findings = Findings(1)
-    findings.add_many("cut", "b", 7, [Finding("b", 1, "x"), Finding("b", 2, "y")])
-    findings.add_many("cut", "b", 0, [])
+    findings.add_many("cut", "b", [Finding("b", 1, "x"), Finding("b", 2, "y")], count=7)
+    findings.add_many("cut", "b", [], count=0)
     findings.add("empty", Finding("a", 4, "the text is empty"))
     findings.refuse(DataError("-", 1, "no tab; write label<TAB>text"))
     assert [group.kind for group in findings.groups] == ["refused", "empty", "cut"]

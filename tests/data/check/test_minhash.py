@@ -1,4 +1,4 @@
-"""Which texts count as equal, and which as much alike."""
+"""Equality of normalized texts, and similarity by MinHash."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from textrnn.data.check.minhash import (
     find_first,
     find_pairs,
     hash_texts,
-    measure_likeness,
+    jaccard_similarity,
+    minhash,
     normalize,
-    sign,
 )
 
 
@@ -31,7 +31,7 @@ from textrnn.data.check.minhash import (
         ("?!  ...", "?! ..."),
     ],
 )
-def test_equal_but_for_case_blanks_and_punctuation(one: str, other: str) -> None:
+def test_texts_equal_except_for_case_spaces_and_punctuation(one: str, other: str) -> None:
     first, second = normalize([one, other])
     assert first == second
     assert first
@@ -41,16 +41,16 @@ def test_equal_but_for_case_blanks_and_punctuation(one: str, other: str) -> None
     ("one", "other"),
     [("?!", "..."), ("great 😀", "great 😡"), ("कि", "कु"), ("call 1", "call 2"), ("", "a"), ("c++", "c")],
 )
-def test_not_equal(one: str, other: str) -> None:
+def test_different_texts(one: str, other: str) -> None:
     first, second = normalize([one, other])
     assert first != second
 
 
-def test_rows_stay_rows() -> None:
+def test_normalizing_keeps_the_number_of_texts() -> None:
     assert normalize(["", "a\u2028b", "\u0085", "...", "x"]) == ["", "ab", "", "...", "x"]
 
 
-def test_each_row_finds_the_first_like_it() -> None:
+def test_find_first_gives_the_first_equal_row() -> None:
     keys = hash_texts([b"b", b"a", b"b", b"c", b"a", b"b"])
     assert find_first(keys).tolist() == [0, 1, 0, 3, 1, 0]
     assert find_first(keys[:0]).tolist() == []
@@ -63,38 +63,38 @@ def test_signatures_agree_as_often_as_trigrams_do() -> None:
         text = "".join(rng.choices("abcdefghij", k=60))
         at = rng.randrange(20, 60)
         texts += [text, text[:at] + "".join(rng.choices("abcdefghij", k=60 - at))]
-    signatures = sign(texts)
+    signatures = minhash(texts)
     assert signatures.shape == (800, BANDS * BAND_ROWS)
     agreeing = (signatures[::2] == signatures[1::2]).mean(axis=1)
-    expected = np.array([measure_likeness(one, two) for one, two in zip(texts[::2], texts[1::2], strict=True)])
+    expected = np.array([jaccard_similarity(one, two) for one, two in zip(texts[::2], texts[1::2], strict=True)])
     assert abs((agreeing - expected).mean()) < 0.02
     assert np.abs(agreeing - expected).max() < 0.5
 
 
-def test_a_signature_does_not_depend_on_the_texts_beside() -> None:
+def test_a_signature_depends_on_its_text_alone() -> None:
     texts = ["abcdef", "", "ab", "가나다라", "abc"]
-    together = sign(texts)
-    assert (together == np.concatenate([sign([text]) for text in texts])).all()
+    together = minhash(texts)
+    assert (together == np.concatenate([minhash([text]) for text in texts])).all()
     assert (together[1:3] == np.uint32(2**32 - 1)).all()  # too short for a trigram
-    assert len(sign([])) == 0
+    assert len(minhash([])) == 0
 
 
-def test_likeness_is_that_of_trigrams() -> None:
-    assert measure_likeness("abcd", "abcd") == 1
-    assert measure_likeness("abcd", "abce") == 1 / 3  # abc of abc, bcd, bce
-    assert measure_likeness("ab", "ab") == 0
+def test_jaccard_similarity_of_trigrams() -> None:
+    assert jaccard_similarity("abcd", "abcd") == 1
+    assert jaccard_similarity("abcd", "abce") == 1 / 3  # abc of abc, bcd, bce
+    assert jaccard_similarity("ab", "ab") == 0
 
 
-def test_pairs_hold_nearly_all_that_are_much_alike_and_few_others() -> None:
+def test_find_pairs_finds_nearly_all_similar_texts_and_few_others() -> None:
     rng = random.Random(1)
     texts = ["".join(rng.choices("abcdefghijklmnop", k=80)) for _ in range(2000)]
     texts += [text[:70] + "".join(rng.choices("abcdefghijklmnop", k=3)) + text[73:] for text in texts[:500]]
-    pairs = find_pairs(sign(texts))
-    found = {(row, first) for row, first in pairs.tolist() if measure_likeness(texts[row], texts[first]) >= 0.8}
+    pairs = find_pairs(minhash(texts))
+    found = {(row, first) for row, first in pairs.tolist() if jaccard_similarity(texts[row], texts[first]) >= 0.8}
     assert len(found) > 450
     assert all(row == first + 2000 for row, first in found)
     assert len(pairs) < 600
 
 
-def test_texts_too_short_for_trigrams_are_no_pairs() -> None:
-    assert find_pairs(sign(["ab", "cd", "ab"])).tolist() == []
+def test_texts_too_short_for_trigrams_form_no_pairs() -> None:
+    assert find_pairs(minhash(["ab", "cd", "ab"])).tolist() == []

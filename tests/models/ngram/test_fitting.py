@@ -1,4 +1,4 @@
-"""Fitting: scikit-learn's own on a matrix made by hand, several labels, weights, bounds, and the same bytes again."""
+"""Fitting: agreement with scikit-learn on a matrix made by hand, multi-label, weights, limits and reproducibility."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from textrnn.models.ngram.features import WORDS, Spelling, hash_ngrams
 from textrnn.models.ngram.fitting import fit_ngrams
 from textrnn.models.ngram.table import NgramTable
 
-CUES = (3, 11, 18)  # pieces that say the class, mostly
+CUES = (3, 11, 18)  # pieces that mostly reveal the class
 
 
 def draw_labelled(n: int, C: int, *, seed: int = 0, doubt: float = 0.2) -> PackedBatch:
-    """Texts of pieces without a meaning, and one that says the class, but for a share of them."""
+    """Return texts of random pieces and one cue for the class, which is random in a share ``doubt`` of the texts."""
     rng = np.random.default_rng(seed)
     classes = rng.integers(0, C, n)
     texts = []
@@ -42,7 +42,7 @@ def fit(batch: PackedBatch, C: int, **options: object) -> NgramTable:
     return table
 
 
-def score(table: NgramTable, batch: PackedBatch) -> npt.NDArray[np.float32]:
+def forward(table: NgramTable, batch: PackedBatch) -> npt.NDArray[np.float32]:
     return table.forward(batch.ids, batch.offsets, make_spelling())
 
 
@@ -51,7 +51,7 @@ def bytes_of(table: NgramTable) -> bytes:
 
 
 def count_all(batch: PackedBatch, spelling: Spelling) -> tuple[csr_matrix, npt.NDArray[np.uint32]]:
-    """The counts (n, K) of all n-grams, and their keys."""
+    """Return the counts (n, K) of all n-grams, and their keys."""
     keys, bounds = hash_ngrams(batch.ids, batch.offsets, spelling, library=False)
     names = np.unique(keys)
     counts = [Counter(np.searchsorted(names, keys[a:b]).tolist()) for a, b in zip(bounds, bounds[1:], strict=False)]
@@ -61,7 +61,7 @@ def count_all(batch: PackedBatch, spelling: Spelling) -> tuple[csr_matrix, npt.N
 
 
 def build_matrix(batch: PackedBatch) -> tuple[csr_matrix, npt.NDArray[np.uint32], npt.NDArray[np.float64]]:
-    """What is fitted, by scikit-learn's weighting: x (n, F), keys (F,), idf (F,)."""
+    """Return features (n, F), keys (F,) and idf (F,) by scikit-learn's weighting."""
     counts, keys = count_all(batch, make_spelling())
     df = np.asarray((counts > 0).sum(axis=0)).ravel()
     kept = (keys >= WORDS) | (df >= 2)
@@ -82,7 +82,7 @@ def build_matrix(batch: PackedBatch) -> tuple[csr_matrix, npt.NDArray[np.uint32]
 def scale_of(
     x: csr_matrix, own: npt.NDArray[np.bool_], counts: npt.NDArray[np.float64] | None = None
 ) -> npt.NDArray[np.float64]:
-    """The root of the log-count ratio of each column, as docs/explanation/ngram-model.md has it."""
+    """Return the root of the log-count ratio of each column."""
     there = (x.toarray() > 0) * (np.ones(len(own)) if counts is None else counts)[:, None]
     p, q = there[own].sum(axis=0) + 1.0, there[~own].sum(axis=0) + 1.0
     ratio = np.abs(np.log((p / p.sum()) / (q / q.sum())))
@@ -92,7 +92,7 @@ def scale_of(
 def regress(
     x: csr_matrix, own: npt.NDArray[np.bool_], counts: npt.NDArray[np.float64] | None = None
 ) -> tuple[npt.NDArray[np.float64], float]:
-    """The weights and the intercept of one class by another solver, with the intercept as a column."""
+    """Return the weights and the intercept of one class by another solver, with the intercept as a column."""
     scale = scale_of(x, own, counts)
     columns = hstack([x.multiply(scale), np.ones((len(own), 1))], "csr")
     model = LogisticRegression(C=10, fit_intercept=False, tol=1e-8, max_iter=5000)
@@ -103,7 +103,7 @@ def regress(
 def regress_all(
     x: csr_matrix, classes: npt.NDArray[np.int64], counts: npt.NDArray[np.float64] | None = None
 ) -> npt.NDArray[np.float64]:
-    """The scores: of two classes less the first's, of more each class against the others, its weights about zero."""
+    """Return the logits: one difference for two classes, otherwise one-vs-rest with weights centered on zero."""
     if classes.max() == 1:
         weight, bias = regress(x, classes == 1, counts)
         return np.asarray(x @ weight + bias)
@@ -113,67 +113,67 @@ def regress_all(
 
 
 @pytest.mark.parametrize("C", [2, 3])
-def test_equals_scikit_learn_on_a_matrix_made_by_itself(C: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equals_scikit_learn(C: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fitting, "_TOLERANCE", 1e-5)
     batch = draw_labelled(300, C)
     x, keys, idf = build_matrix(batch)
     table = fit(batch, C)
     np.testing.assert_array_equal(table.keys, keys)
     np.testing.assert_allclose(table.idf, idf, rtol=1e-6)
-    found = score(table, batch)
+    found = forward(table, batch)
     np.testing.assert_allclose(found[:, 1] - found[:, 0] if C == 2 else found, regress_all(x, batch.classes), atol=2e-3)
     if C == 2:
         np.testing.assert_array_equal(table.weight[:, 0], -table.weight[:, 1])
         assert table.bias[0] == -table.bias[1]
 
 
-def test_the_usual_tolerance_is_near_the_solution() -> None:
+def test_the_default_tolerance_is_close_to_the_solution() -> None:
     batch = draw_labelled(300, 3)
-    found, wanted = score(fit(batch, 3), batch), regress_all(build_matrix(batch)[0], batch.classes)
-    np.testing.assert_allclose(found, wanted, atol=0.02)
+    found, expected = forward(fit(batch, 3), batch), regress_all(build_matrix(batch)[0], batch.classes)
+    np.testing.assert_allclose(found, expected, atol=0.02)
 
 
 @pytest.mark.parametrize("C", [2, 3])
-def test_what_was_planted_is_found(C: int) -> None:
+def test_cues_are_learned(C: int) -> None:
     table = fit(draw_labelled(600, C), C)
     other = draw_labelled(600, C, seed=9)
-    right = (score(table, other).argmax(axis=1) == other.classes).mean()
+    right = (forward(table, other).argmax(axis=1) == other.classes).mean()
     majority = np.bincount(other.classes).max() / len(other)
-    most = 0.8 + 0.2 / C  # the rest is said wrongly
+    most = 0.8 + 0.2 / C  # the other cues are wrong
     assert right > majority + 0.8 * (most - majority)
 
 
-def test_the_same_bytes_again_from_memory_and_from_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_arguments_give_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     batch = draw_labelled(200, 3)
-    wanted = bytes_of(fit(batch, 3))
-    assert bytes_of(fit(batch, 3)) == wanted
+    expected = bytes_of(fit(batch, 3))
+    assert bytes_of(fit(batch, 3)) == expected
     corpus = Corpus(batch.ids.astype(np.uint16), batch.offsets, batch.classes.astype(np.int32), np.arange(3))
     again = fit_ngrams(corpus, make_spelling(), classes=3, targets=corpus.classes, seed=1)
     assert again is not None
-    assert bytes_of(again) == wanted
+    assert bytes_of(again) == expected
     for name, value in (("_CHUNK", 50), ("_CHUNK_ENTRIES", 100)):
         monkeypatch.setattr(fitting, name, value)
-        assert bytes_of(fit(batch, 3)) == wanted
-    assert bytes_of(fit(batch, 3, seed=2)) != wanted
+        assert bytes_of(fit(batch, 3)) == expected
+    assert bytes_of(fit(batch, 3, seed=2)) != expected
     for seed in (-1, 2**40):
         fit(batch, 3, seed=seed)
 
 
 def test_the_same_bytes_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     batch = draw_labelled(200, 2)
-    wanted = bytes_of(fit(batch, 2))
+    expected = bytes_of(fit(batch, 2))
     monkeypatch.setattr(native, "is_available", lambda: False)
-    assert bytes_of(fit(batch, 2)) == wanted
+    assert bytes_of(fit(batch, 2)) == expected
 
 
-def test_no_warning_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "_MOST_PASSES", 1)
+def test_reaching_the_limit_of_passes_gives_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "_MAX_PASSES", 1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fit(draw_labelled(200, 2), 2)
 
 
-def test_texts_of_no_known_class_do_not_count() -> None:
+def test_texts_without_a_known_class_are_ignored() -> None:
     batch = draw_labelled(200, 2)
     targets = np.where(np.arange(200) % 3 == 0, -1, batch.classes)
     kept = batch.select(np.flatnonzero(targets >= 0))
@@ -190,10 +190,10 @@ def test_a_class_without_texts_is_unlikely(C: int) -> None:
     assert table.weight[:, [0, 2]].all(axis=1).mean() > 0.9
     shares = np.exp(table.bias.astype(np.float64))
     np.testing.assert_allclose(shares[missing] / shares.sum(), 1 / (200 + 1 + C - 2), rtol=1e-4)
-    assert set(score(table, batch).argmax(axis=1)) == {0, 2}
+    assert set(forward(table, batch).argmax(axis=1)) == {0, 2}
 
 
-def test_of_more_than_two_classes_with_texts_a_class_without_is_unlikely_too() -> None:
+def test_a_class_without_texts_is_unlikely_among_three_others() -> None:
     batch = draw_labelled(200, 3)
     table = fit(PackedBatch(batch.ids, batch.offsets, batch.classes + 1), 4)
     assert not table.weight[:, 0].any()
@@ -202,9 +202,9 @@ def test_of_more_than_two_classes_with_texts_a_class_without_is_unlikely_too() -
     np.testing.assert_allclose(table.weight.sum(axis=1), 0, atol=1e-5)
 
 
-def test_a_class_of_one_text_is_found_again() -> None:
+def test_a_class_of_one_text_is_learned() -> None:
     batch = pack([[2, 5, 3], [2, 6, 3], [2, 7, 11], [2, 8, 11], [9, 12, 18]], [0, 0, 1, 1, 2])
-    assert score(fit(batch, 3), batch).argmax(axis=1).tolist() == [0, 0, 1, 1, 2]
+    assert forward(fit(batch, 3), batch).argmax(axis=1).tolist() == [0, 0, 1, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -219,14 +219,12 @@ def test_a_class_of_one_text_is_found_again() -> None:
     ],
     ids=["no texts", "one class", "one known class", "no words", "no sets", "one set"],
 )
-def test_where_nothing_can_be_learned_there_is_no_table(
-    texts: list[list[int]], targets: npt.NDArray[np.generic]
-) -> None:
+def test_without_anything_to_learn_there_is_no_table(texts: list[list[int]], targets: npt.NDArray[np.generic]) -> None:
     assert fit_ngrams(pack(texts), make_spelling(), classes=2, targets=targets, seed=1) is None
 
 
 def draw_sets(n: int) -> tuple[PackedBatch, npt.NDArray[np.bool_]]:
-    """Texts with any of two cues; the third label is none's, the fourth everyone's."""
+    """Return texts with any of two labels; no text has the third label, all have the fourth."""
     rng = np.random.default_rng(4)
     has = np.stack([rng.random(n) < 0.5, rng.random(n) < 0.2, np.zeros(n, np.bool_), np.ones(n, np.bool_)], axis=1)
     texts = [
@@ -235,19 +233,19 @@ def draw_sets(n: int) -> tuple[PackedBatch, npt.NDArray[np.bool_]]:
     return pack(texts), has
 
 
-def test_several_labels_are_one_regression_each() -> None:
+def test_each_label_has_its_own_regression() -> None:
     batch, has = draw_sets(300)
     table = fit(batch, 4, targets=has)
-    logits = score(table, batch)
+    logits = forward(table, batch)
     for label in (0, 1):
-        alone = score(fit(batch, 2, targets=has[:, label].astype(np.int64)), batch)
+        alone = forward(fit(batch, 2, targets=has[:, label].astype(np.int64)), batch)
         np.testing.assert_allclose(logits[:, label], alone[:, 1] - alone[:, 0], rtol=1e-4, atol=1e-4)
         assert ((logits[:, label] > 0) == has[:, label]).mean() > 0.95
     np.testing.assert_allclose(logits[:, 2], math.log(1 / 301), rtol=1e-6)
     np.testing.assert_allclose(logits[:, 3], math.log(301), rtol=1e-6)
 
 
-def test_weights_count_as_texts_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_equal_repeated_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fitting, "_TOLERANCE", 1e-5)
     batch = draw_labelled(150, 3)
     weighed = fit(batch, 3, weights=np.array([1.0, 1.0, 4.0]))
@@ -256,36 +254,34 @@ def test_weights_count_as_texts_do(monkeypatch: pytest.MonkeyPatch) -> None:
     other = draw_labelled(500, 3, seed=8)
     shares = [
         np.exp(s - np.logaddexp.reduce(s, axis=1, keepdims=True))[:, 2].mean()
-        for s in (score(weighed, other), score(even, other))
+        for s in (forward(weighed, other), forward(even, other))
     ]
     assert shares[0] > shares[1] + 0.02
     x, _, _ = build_matrix(batch)
     counts = np.array([1.0, 1.0, 4.0])[batch.classes]
-    np.testing.assert_allclose(score(weighed, batch), regress_all(x, batch.classes, counts), atol=2e-3)
+    np.testing.assert_allclose(forward(weighed, batch), regress_all(x, batch.classes, counts), atol=2e-3)
 
 
-def test_a_class_that_counts_next_to_nothing_is_unlikely() -> None:
+def test_a_class_of_weight_0_is_unlikely() -> None:
     for C in (2, 3):
         batch = draw_labelled(200, C)
         table = fit(batch, C, weights=np.array([1.0] * (C - 1) + [0.0]))
-        assert set(score(table, batch).argmax(axis=1)) == set(range(C - 1))
+        assert set(forward(table, batch).argmax(axis=1)) == set(range(C - 1))
 
 
-def test_weights_of_several_labels_are_those_of_having_and_lacking() -> None:
+def test_multi_label_weights_apply_to_texts_with_and_without_the_label() -> None:
     batch, has = draw_sets(200)
     has[:, 0] ^= np.random.default_rng(0).random(200) < 0.2  # in doubt
     ones = np.ones(4)
-    even = score(fit(batch, 4, targets=has), batch)
-    having = score(fit(batch, 4, targets=has, weights=(np.array([5.0, 1, 1, 1]), ones)), batch)
-    lacking = score(fit(batch, 4, targets=has, weights=(ones, np.array([5.0, 1, 1, 1]))), batch)
+    even = forward(fit(batch, 4, targets=has), batch)
+    having = forward(fit(batch, 4, targets=has, weights=(np.array([5.0, 1, 1, 1]), ones)), batch)
+    lacking = forward(fit(batch, 4, targets=has, weights=(ones, np.array([5.0, 1, 1, 1]))), batch)
     assert having[:, 0].mean() > even[:, 0].mean() + 0.2 > lacking[:, 0].mean() + 0.4
     np.testing.assert_array_equal(having[:, 1:], even[:, 1:])
 
 
-@pytest.mark.parametrize(
-    ("C", "bound", "most"), [(2, "MOST_WEIGHTS", 50), (3, "MOST_WEIGHTS", 33), (3, "MOST_KEYS", 100)]
-)
-def test_the_commonest_ngrams_are_kept(monkeypatch: pytest.MonkeyPatch, C: int, bound: str, most: int) -> None:
+@pytest.mark.parametrize(("C", "bound", "most"), [(2, "MAX_WEIGHTS", 50), (3, "MAX_WEIGHTS", 33), (3, "MAX_KEYS", 100)])
+def test_the_most_frequent_ngrams_are_kept(monkeypatch: pytest.MonkeyPatch, C: int, bound: str, most: int) -> None:
     batch = draw_labelled(200, C)
     whole = fit(batch, C)
     monkeypatch.setattr(fitting, bound, 100)
@@ -300,45 +296,43 @@ def test_the_commonest_ngrams_are_kept(monkeypatch: pytest.MonkeyPatch, C: int, 
     assert x.shape[1] == len(whole.keys)
 
 
-def test_the_work_is_that_of_all_regressions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "MOST_WORK", 900 * 12)
+def test_the_work_counts_all_regressions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "MAX_WORK", 900 * 12)
     batch, (_, has) = draw_labelled(200, 2), draw_sets(200)
     one, three, two = (
-        len(fitting._draw(batch, make_spelling(), targets=targets, classes=C, seed=1))
+        len(fitting._sample(batch, make_spelling(), targets=targets, classes=C, seed=1))
         for C, targets in ((2, batch.classes), (3, batch.classes), (2, has[:, :2]))
     )
     assert one == pytest.approx(3 * three, rel=0.1)
     assert one == pytest.approx(2 * two, rel=0.1)
 
 
-@pytest.mark.parametrize(
-    ("bound", "value"), [("MOST_PIECES", 450), ("MOST_ENTRIES", 450 * 12), ("MOST_WORK", 450 * 12)]
-)
-def test_of_more_text_than_the_bound_some_is_drawn(monkeypatch: pytest.MonkeyPatch, bound: str, value: int) -> None:
+@pytest.mark.parametrize(("bound", "value"), [("MAX_TOKENS", 450), ("MAX_ENTRIES", 450 * 12), ("MAX_WORK", 450 * 12)])
+def test_texts_above_the_limit_are_sampled(monkeypatch: pytest.MonkeyPatch, bound: str, value: int) -> None:
     batch = draw_labelled(200, 2)
     monkeypatch.setattr(fitting, bound, value)
-    rows = fitting._draw(batch, make_spelling(), targets=batch.classes, classes=2, seed=1)
+    rows = fitting._sample(batch, make_spelling(), targets=batch.classes, classes=2, seed=1)
     assert rows.tolist() == sorted(set(rows.tolist()))
     assert 10 < len(rows) < 200
-    if bound == "MOST_PIECES":
+    if bound == "MAX_TOKENS":
         assert len(rows) == 450 // 9
     else:
         drawn = batch.select(rows)
         assert len(hash_ngrams(drawn.ids, drawn.offsets, make_spelling())[0]) <= 1.1 * value
-    other = fitting._draw(batch, make_spelling(), targets=batch.classes, classes=2, seed=2)
+    other = fitting._sample(batch, make_spelling(), targets=batch.classes, classes=2, seed=2)
     assert other.tolist() != rows.tolist()
     monkeypatch.undo()
-    wanted = bytes_of(fit(batch.select(rows), 2))
+    expected = bytes_of(fit(batch.select(rows), 2))
     monkeypatch.setattr(fitting, bound, value)
-    assert bytes_of(fit(batch, 2)) == wanted
+    assert bytes_of(fit(batch, 2)) == expected
 
 
 @pytest.mark.parametrize("weight", [1.0, 30.0, 1000.0])
-def test_heavy_texts_do_not_throw_the_fit_off(weight: float) -> None:
-    """The scores of a rare class are those of an exact solver, whose steps do not depend on how much texts count."""
+def test_large_weights_do_not_disturb_the_fit(weight: float) -> None:
+    """The logits of a rare class equal those of a solver whose steps do not depend on the weights."""
     batch = draw_labelled(400, 3)
     classes = np.where(np.arange(400) % 40 == 0, 1, 0) * (batch.classes == 2)
     rare = PackedBatch(batch.ids, batch.offsets, classes.astype(np.int64))
-    logits = score(fit(rare, 2, weights=np.array([1.0, weight])), rare)
-    wanted = regress_all(build_matrix(rare)[0], classes, np.where(classes == 1, weight, 1.0))
-    np.testing.assert_allclose(logits[:, 1] - logits[:, 0], wanted, atol=0.02)
+    logits = forward(fit(rare, 2, weights=np.array([1.0, weight])), rare)
+    expected = regress_all(build_matrix(rare)[0], classes, np.where(classes == 1, weight, 1.0))
+    np.testing.assert_allclose(logits[:, 1] - logits[:, 0], expected, atol=0.02)

@@ -1,4 +1,4 @@
-"""The scores of a table: the formula in plain sums, the C++ library against numpy, and what they must not depend on."""
+"""The logits of an n-gram table: the formula, the C++ library against the definition, and independence of the batch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LENGTHS = [3, 0, 1, 0, 40, 2, 257, 9, 1, 0, *[5] * 60, 3000]
 
 
 def draw_table(batch: PackedBatch, C: int, *, share: float = 0.5) -> NgramTable:
-    """A table of some of the n-grams of ``batch``, and of others, with random numbers."""
+    """Return random weights for a ``share`` of the n-grams of ``batch``, and for others."""
     rng = np.random.default_rng(C)
     keys = np.unique(hash_ngrams(batch.ids, batch.offsets, make_spelling())[0])
     keys = np.union1d(keys[rng.random(len(keys)) < share], rng.integers(0, 2**32, 50).astype(np.uint32))
@@ -33,7 +33,7 @@ def draw_table(batch: PackedBatch, C: int, *, share: float = 0.5) -> NgramTable:
     return NgramTable(keys, *[part.astype(np.float32) for part in numbers])
 
 
-def score(
+def forward(
     table: NgramTable, batch: PackedBatch, *, library: bool, threads: int | None = None
 ) -> npt.NDArray[np.float32]:
     found = table.forward(batch.ids, batch.offsets, make_spelling(), threads=threads, library=library)
@@ -41,7 +41,7 @@ def score(
     return found
 
 
-def score_plainly(table: NgramTable, batch: PackedBatch) -> npt.NDArray[np.float64]:
+def forward_plainly(table: NgramTable, batch: PackedBatch) -> npt.NDArray[np.float64]:
     rows = {key: row for row, key in enumerate(table.keys.tolist())}
     keys, bounds = hash_ngrams(batch.ids, batch.offsets, make_spelling(), library=False)
     logits = []
@@ -57,80 +57,80 @@ def score_plainly(table: NgramTable, batch: PackedBatch) -> npt.NDArray[np.float
     return np.array(logits)
 
 
-def test_scoring_needs_numpy_alone() -> None:
+def test_prediction_imports_neither_torch_nor_scipy() -> None:
     code = "import sys, textrnn.models.ngram.table; sys.exit(bool({'torch', 'sklearn', 'scipy'} & {*sys.modules}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @everywhere
 @pytest.mark.parametrize("C", [1, 2, 3, 19])
-def test_scores_are_those_of_the_formula(library: bool, C: int) -> None:
+def test_logits_follow_the_formula(library: bool, C: int) -> None:
     batch = draw_texts(LENGTHS)
     drawn = draw_table(batch, C)
-    np.testing.assert_allclose(score(drawn, batch, library=library), score_plainly(drawn, batch), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        forward(drawn, batch, library=library), forward_plainly(drawn, batch), rtol=1e-5, atol=1e-5
+    )
 
 
 @needs_library
 @pytest.mark.parametrize("C", [1, 2, 3, 19])
-def test_the_library_gives_the_bits_of_numpy(C: int) -> None:
-    batch = draw_texts([*LENGTHS, 20_000], seed=3)
+def test_the_library_gives_the_bits_of_the_definition(C: int) -> None:
+    batch = draw_texts([*LENGTHS, 2000], seed=3)
     drawn = draw_table(batch, C)
-    np.testing.assert_array_equal(score(drawn, batch, library=True), score(drawn, batch, library=False))
+    np.testing.assert_array_equal(forward(drawn, batch, library=True), forward(drawn, batch, library=False))
 
 
 @everywhere
-def test_a_text_scores_the_same_in_every_company(library: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_logits_do_not_depend_on_other_texts_or_threads(library: bool) -> None:
     batch = draw_texts(LENGTHS, seed=1)
     drawn = draw_table(batch, 2)
-    together = score(drawn, batch, library=library, threads=1)
+    together = forward(drawn, batch, library=library, threads=1)
     order = np.random.default_rng(0).permutation(len(batch))
     for threads in (1, 2, 7):
         np.testing.assert_array_equal(
-            score(drawn, batch.select(order), library=library, threads=threads), together[order]
+            forward(drawn, batch.select(order), library=library, threads=threads), together[order]
         )
     for part in np.array_split(order, 9):
-        np.testing.assert_array_equal(score(drawn, batch.select(part), library=library), together[part])
-    monkeypatch.setattr(table, "_CODES", 20)  # numpy looks at few texts together
-    np.testing.assert_array_equal(score(drawn, batch, library=library), together)
+        np.testing.assert_array_equal(forward(drawn, batch.select(part), library=library), together[part])
 
 
 @needs_library
-def test_the_first_texts_score_as_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_texts_get_the_same_logits_as_later_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     batch = draw_texts(LENGTHS, seed=1)
     drawn = draw_table(batch, 3)
-    wanted = score(drawn, batch, library=True)
+    wanted = forward(drawn, batch, library=True)
     assert "_slots" in drawn.__dict__
-    monkeypatch.setattr(table, "_PATIENCE", len(drawn.keys) / (2.5 * len(batch.ids)))
+    monkeypatch.setattr(table, "_KEYS_PER_TOKEN", len(drawn.keys) / (2.5 * len(batch.ids)))
     patient = replace(drawn)
     for made in (False, False, True, True):
-        np.testing.assert_array_equal(score(patient, batch, library=True), wanted)
+        np.testing.assert_array_equal(forward(patient, batch, library=True), wanted)
         assert ("_slots" in patient.__dict__) == made
 
 
 @everywhere
-def test_what_is_not_in_the_table_scores_the_bias(library: bool) -> None:
+def test_unknown_ngrams_give_the_bias(library: bool) -> None:
     batch = draw_texts(LENGTHS)
     drawn = draw_table(batch, 3, share=0)
     known = np.isin(drawn.keys, hash_ngrams(batch.ids, batch.offsets, make_spelling())[0])
     assert not known.any()
-    np.testing.assert_array_equal(score(drawn, batch, library=library), np.tile(drawn.bias, (len(batch), 1)))
+    np.testing.assert_array_equal(forward(drawn, batch, library=library), np.tile(drawn.bias, (len(batch), 1)))
     empty = NgramTable(drawn.keys[:0], drawn.idf[:0], drawn.weight[:0], drawn.bias)
-    np.testing.assert_array_equal(score(empty, batch, library=library), np.tile(drawn.bias, (len(batch), 1)))
+    np.testing.assert_array_equal(forward(empty, batch, library=library), np.tile(drawn.bias, (len(batch), 1)))
 
 
 @everywhere
-def test_it_does_not_matter_how_a_table_lies_in_memory(library: bool) -> None:
+def test_memory_layout_does_not_matter(library: bool) -> None:
     batch = draw_texts(LENGTHS)
     drawn = draw_table(batch, 3)
     columns = NgramTable(drawn.keys, drawn.idf, np.asfortranarray(drawn.weight), np.repeat(drawn.bias, 2)[::2])
-    np.testing.assert_array_equal(score(columns, batch, library=library), score(drawn, batch, library=library))
+    np.testing.assert_array_equal(forward(columns, batch, library=library), forward(drawn, batch, library=library))
 
 
 @everywhere
 def test_no_texts_and_texts_without_pieces(library: bool) -> None:
     drawn = draw_table(draw_texts(LENGTHS), 2)
-    assert score(drawn, draw_texts([]), library=library).shape == (0, 2)
-    np.testing.assert_array_equal(score(drawn, draw_texts([0, 0]), library=library), [drawn.bias, drawn.bias])
+    assert forward(drawn, draw_texts([]), library=library).shape == (0, 2)
+    np.testing.assert_array_equal(forward(drawn, draw_texts([0, 0]), library=library), [drawn.bias, drawn.bias])
 
 
 @everywhere
@@ -139,25 +139,25 @@ def test_the_smallest_and_the_largest_key_are_found(library: bool) -> None:
     keys, _ = hash_ngrams(batch.ids, batch.offsets, make_spelling())
     for kept in (keys.min(), keys.max()):
         one = NgramTable(np.array([kept]), np.float32([2]), np.float32([[3, 5]]), np.float32([1, 0]))
-        assert {tuple(row) for row in score(one, batch, library=library).tolist()} == {(1, 0), (4, 5)}
+        assert {tuple(row) for row in forward(one, batch, library=library).tolist()} == {(1, 0), (4, 5)}
 
 
 @needs_library
-def test_keys_that_are_no_hashes_go_the_way_of_numpy() -> None:
+def test_keys_that_collide_too_often_use_the_definition() -> None:
     batch = draw_texts(LENGTHS)
     own = draw_table(batch, 2)
-    alike = (np.arange(1 << 14, dtype=np.uint64) << np.uint64(18)).astype(np.uint32)  # all begin at one place
+    alike = (np.arange(1 << 14, dtype=np.uint64) << np.uint64(18)).astype(np.uint32)  # all hash to one slot
     keys = np.union1d(own.keys, alike)
     rng = np.random.default_rng(0)
     numbers = [1 + rng.random(len(keys)), rng.normal(size=(len(keys), 2)), rng.normal(size=2)]
     crafted = NgramTable(keys, *[part.astype(np.float32) for part in numbers])
     assert native.build_slots(own.keys) is not None
     assert native.build_slots(keys) is None
-    np.testing.assert_array_equal(score(crafted, batch, library=True), score(crafted, batch, library=False))
+    np.testing.assert_array_equal(forward(crafted, batch, library=True), forward(crafted, batch, library=False))
 
 
 @everywhere
-def test_ids_that_are_not_there_are_refused(library: bool) -> None:
+def test_offsets_and_ids_out_of_range_are_refused(library: bool) -> None:
     drawn = draw_table(draw_texts(LENGTHS), 2)
     with pytest.raises(ValueError, match="ids be of the spelling's vocabulary"):
         drawn.forward(np.array([5, 99], np.int32), np.array([0, 2]), make_spelling(), library=library)
@@ -181,7 +181,7 @@ def test_ids_that_are_not_there_are_refused(library: bool) -> None:
         ({"idf": np.float32([1, np.inf])}, "not finite"),
     ],
 )
-def test_a_table_that_does_not_fit_is_refused(change: dict[str, npt.NDArray[np.generic]], message: str) -> None:
+def test_an_inconsistent_table_is_refused(change: dict[str, npt.NDArray[np.generic]], message: str) -> None:
     parts = {
         "keys": np.array([1, 3], np.uint32),
         "idf": np.ones(2, np.float32),

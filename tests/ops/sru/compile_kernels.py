@@ -27,7 +27,7 @@ KERNELS = ("forward", "backward")
 LOADS = {"forward": 4, "backward": 6}  # a row: u0, u1, u2 and the highway; the state before it and dh
 OF_THE_INPUT = {"u", "x", "h", "dh", "du", "dx"}  # these have the dtype of u, all other tensors are float32
 CONTRACTION = {"enable_fp_fusion": False}  # as in a launch
-FLAGS = ("HAS_C0", "HAS_MASK", "SAVE", "HAS_DH", "HAS_DFINAL")
+FLAGS = ("HAS_C0", "SAVE")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""``textrnn config``: what a config may hold."""
+"""``textrnn config``: describe the config file."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from textrnn.cli.terminal import write_data
 from textrnn.config import Config
 from textrnn.errors import ConfigError
 
-app = typer.Typer(help="What a config file may hold.", rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None)
 
 
 @app.callback(invoke_without_command=True)
 def config(context: typer.Context) -> None:
-    """What a config file may hold."""
+    """Describe the config file."""
     if context.invoked_subcommand is None:
         raise ConfigError("config: name a command: textrnn config schema")
 
 
 @app.command("schema")
 def schema_command() -> None:
-    """Print the JSON schema of a config.
+    """Print the JSON schema of the config file.
 
-    It holds every key with its type, bounds, default and meaning.
+    It contains the type, bounds, default and description of every key.
 
     \b
       textrnn config schema > textrnn.schema.json

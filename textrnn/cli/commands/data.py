@@ -1,4 +1,4 @@
-"""``textrnn data``: look labelled files over, and split one, before anything is trained."""
+"""``textrnn data``: check labelled files, and split one."""
 
 from __future__ import annotations
 
@@ -8,37 +8,31 @@ from typing import Annotated
 
 import typer
 
-from textrnn.cli.terminal import hint_at_terminal, say, write_data
+from textrnn.cli.options import JsonOption
+from textrnn.cli.tables import format_counts
+from textrnn.cli.terminal import announce_keyboard_input, print_message, write_data
 from textrnn.config import DEMO, Config, DataConfig, load_config, parse_overrides
 from textrnn.data.io import STDIN, check_readable
 from textrnn.errors import ConfigError, pluralize
 from textrnn.files import shipped
 
-app = typer.Typer(help="Look labelled files over, or split one.", rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None)
 
-Settings = Annotated[
+_MAX_LABELS = 10
+_NOT_FORMAT_KEYS = {"train", "valid", "test", "valid_share", "fold", "cache"}
+_FORMAT_KEYS = [f"data.{key}" for key in DataConfig.model_fields if key not in _NOT_FORMAT_KEYS]
+
+SettingsOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="data.KEY=VALUE", help="How files are written, as in --set data.label=class; data.max_length."
+        "--set", metavar="data.KEY=VALUE", help="File format and data.max_length, as in --set data.label=class."
     ),
 ]
-TrainFile = Annotated[str | None, typer.Option(metavar="FILE", help="The training text.")]
-ValidFile = Annotated[str | None, typer.Option(metavar="FILE", help="The text to stop on.")]
-TestFile = Annotated[str | None, typer.Option(metavar="FILE", help="The text to score on.")]
-_LABELS_SHOWN = 10
-_NOT_TAKEN = {
-    "train",
-    "valid",
-    "test",
-    "valid_share",
-    "fold",
-    "cache",
-}  # keys of data that say nothing of how a file is written
 
 
 @app.callback(invoke_without_command=True)
 def data(context: typer.Context) -> None:
-    """Look labelled files over, or split one."""
+    """Check labelled files, or split one."""
     if context.invoked_subcommand is None:
         raise ConfigError("data: name a command: textrnn data check or textrnn data split")
 
@@ -46,54 +40,54 @@ def data(context: typer.Context) -> None:
 @app.command("check")
 def check_command(
     files: Annotated[list[str] | None, typer.Argument(metavar="FILE", help="More labelled files.")] = None,
-    train: TrainFile = None,
-    valid: ValidFile = None,
-    test: TestFile = None,
+    train: Annotated[str | None, typer.Option(metavar="FILE", help="The training set.")] = None,
+    valid: Annotated[str | None, typer.Option(metavar="FILE", help="The validation set.")] = None,
+    test: Annotated[str | None, typer.Option(metavar="FILE", help="The test set.")] = None,
     tokenizer: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Count lengths in its pieces.  [default: count characters; train none]"),
+        typer.Option(metavar="FILE", help="Count lengths in pieces of this tokenizer.  [default: in characters]"),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(metavar="CONFIG.yaml", help="Check what this config of train names.")
+        Path | None, typer.Option(metavar="CONFIG.yaml", help="Check the files of this training config.")
     ] = None,
-    show: Annotated[int, typer.Option(metavar="N", min=0, help="Lines shown of each kind in a file.")] = 5,
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON object.")] = False,
-    settings: Settings = None,
+    show: Annotated[int, typer.Option(metavar="N", min=0, help="Lines to print of each kind and file.")] = 5,
+    as_json: JsonOption = False,
+    settings: SettingsOption = None,
 ) -> None:
-    """Look labelled files over before training.
+    """Check labelled files before training.
 
-    Each is checked by itself, and all against one another. Prints numbers and lengths, and what is odd as
-    file:line: faults that train refuses (all of them, where train stops at the first), empty, cut and repeated texts,
-    texts of one file in another, labels. Status 1 where there are faults, 0 with mere warnings.
+    Prints sizes, text lengths and label counts of each file, then problems as file:line. Faults are what train would
+    refuse; all of them are listed. Warnings are empty, cut, repeated and similar texts, texts shared between files, and
+    suspicious labels. The exit status is 1 if there are faults, otherwise 0.
 
     \b
       textrnn data check train.tsv
-      textrnn data check --train train.tsv --valid valid.tsv --test test.tsv --tokenizer m.uni.model
+      textrnn data check --train train.tsv --valid valid.tsv --test test.tsv
       textrnn data check --config exp.yaml
       textrnn data check crawl.csv --set data.label=class --json
     """
-    settled = _read_settings(settings, "check", config)
+    resolved = _read_settings(settings, "check", config)
     roles = {"train": train, "valid": valid, "test": test}
     if config is not None:
-        roles = {role: path or named for (role, path), named in zip(roles.items(), _name_files(settled), strict=True)}
-        tokenizer = tokenizer or (Path(settled.tokenizer.model) if settled.tokenizer.model else None)
-    named = [(path, role) for role, path in roles.items() if path is not None]
-    wanted: list[tuple[str, str | None]] = [*named, *((path, None) for path in files or ())]
-    paths = [path for path, _ in wanted]
+        roles = {role: path or named for (role, path), named in zip(roles.items(), _list_files(resolved), strict=True)}
+        tokenizer = tokenizer or (Path(resolved.tokenizer.model) if resolved.tokenizer.model else None)
+    checked: list[tuple[str, str | None]] = [(path, role) for role, path in roles.items() if path is not None]
+    checked += [(path, None) for path in files or ()]
+    paths = [path for path, _ in checked]
     if not paths:
         raise ConfigError("data check: name a file, as in textrnn data check train.tsv")
-    # one file for training and stopping is what a check should show; else it is a slip
-    if twice := next((path for path in files or () if paths.count(path) > 1), None):
-        raise ConfigError(f"{twice}: given twice; name each file once")
+    # one file in two roles is worth checking; the same argument twice is a mistake
+    if repeated := next((path for path in files or () if paths.count(path) > 1), None):
+        raise ConfigError(f"{repeated}: given twice; name each file once")
     for path in paths:
         check_readable(path)
     from textrnn.cli.data_report import format_report
     from textrnn.data.check import check_files
     from textrnn.tokenization.tokenizer import Tokenizer
 
-    count = None if tokenizer is None else Tokenizer.read(tokenizer).count_pieces
-    hint_at_terminal(paths)
-    report = check_files(wanted, settled.data, show=show, count=count)
+    count_pieces = None if tokenizer is None else Tokenizer.read(tokenizer).count_pieces
+    announce_keyboard_input(paths)
+    report = check_files(checked, resolved.data, max_shown=show, count_pieces=count_pieces)
     write_data(json.dumps(report.to_dict(), ensure_ascii=False) + "\n" if as_json else format_report(report))
     if report.findings.count(faults=True):
         raise typer.Exit(1)
@@ -101,52 +95,49 @@ def check_command(
 
 @app.command("split")
 def split_command(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="Labelled text, compressed or not.")],
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where train, valid and test are written.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Labelled text, plain or compressed.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for the train, valid and test files.")],
     valid_share: Annotated[
-        float, typer.Option(metavar="SHARE", min=0.0, max=1.0, help="Share of each label's texts for valid; 0: none.")
+        float, typer.Option(metavar="SHARE", min=0.0, max=1.0, help="Share of the texts for valid; 0 writes none.")
     ] = 0.1,
     test_share: Annotated[
-        float, typer.Option(metavar="SHARE", min=0.0, max=1.0, help="Share of each label's texts for test; 0: none.")
+        float, typer.Option(metavar="SHARE", min=0.0, max=1.0, help="Share of the texts for test; 0 writes none.")
     ] = 0.1,
-    seed: Annotated[int, typer.Option(metavar="N", min=0, max=2**32 - 1, help="Fixes what is drawn.")] = 42,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
-    settings: Settings = None,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, max=2**32 - 1, help="Random seed of the split.")] = 42,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
+    settings: SettingsOption = None,
 ) -> None:
     """Split a labelled file into train, valid and test.
 
-    Each label has its share in each part, and texts that are equal but for case, blanks and punctuation are in one
-    part only. Lines stay as they are; a header stands in each part. Prints the paths.
+    The split is stratified by label. Texts that differ only in case, spaces and punctuation stay together. Lines are
+    copied unchanged, with the header of a CSV file in each part. Prints the paths of the new files.
 
     \b
       textrnn data split all.tsv --out data
-      textrnn data split crawl.csv.gz --out data --test-share 0 --set data.label=class
+      textrnn data split crawl.csv.gz --out data --set data.label=class
     """
     if valid_share + test_share >= 1:
         raise ConfigError(f"--valid-share {valid_share} --test-share {test_share}: nothing is left to train on")
     config = _read_settings(settings, "split").data
     if file == STDIN:
-        raise ConfigError("data split -: standard input would be read twice; put the text into a file")
+        raise ConfigError("data split -: standard input cannot be read twice; put the text into a file")
     check_readable(file)
     from textrnn.data.split import split_file
 
     shares = {"valid": valid_share, "test": test_share}
-    done = split_file(file, out, config, shares=shares, seed=seed, overwrite=overwrite)
-    for part, path in done.paths.items():
-        counts = done.counts[part]
-        shown = ", ".join(f"{label} {count:,}" for label, count in [*counts.items()][:_LABELS_SHOWN])
-        left = len(counts) - _LABELS_SHOWN
-        more = f", and {pluralize(left, 'label', 'labels')} more" if left > 0 else ""
-        say(f"{path}: {pluralize(sum(counts.values()), 'text', 'texts')} ({shown}{more})")
-    if done.together:
-        say(
-            f"{pluralize(done.together, 'text', 'texts')} equal to one before but for case, spaces and punctuation "
-            f"went to the part of that one; 'textrnn data check {file}' shows which"
+    split = split_file(file, out, config, shares=shares, seed=seed, overwrite=overwrite)
+    for part, path in split.paths.items():
+        texts = pluralize(sum(split.counts[part].values()), "text", "texts")
+        print_message(f"{path}: {texts} ({format_counts(split.counts[part], limit=_MAX_LABELS)})")
+    if split.together:
+        print_message(
+            f"{pluralize(split.together, 'text', 'texts')} stayed with a similar text (same except for case, spaces "
+            f"and punctuation); list them with: textrnn data check {file}"
         )
-    write_data("".join(f"{path}\n" for path in done.paths.values()))
+    write_data("".join(f"{path}\n" for path in split.paths.values()))
 
 
-def _name_files(config: Config) -> tuple[str | None, str | None, str | None]:
+def _list_files(config: Config) -> tuple[str | None, str | None, str | None]:
     """Return the files that ``train`` would read: train, valid and test."""
     if config.data.train == DEMO:
         return str(shipped("demo") / "train.tsv"), str(shipped("demo") / "valid.tsv"), config.data.test
@@ -155,7 +146,6 @@ def _name_files(config: Config) -> tuple[str | None, str | None, str | None]:
 
 def _read_settings(settings: list[str] | None, command: str, config: Path | None = None) -> Config:
     overrides = parse_overrides(settings or ())
-    taken = [f"data.{key}" for key in DataConfig.model_fields if key not in _NOT_TAKEN]
-    if wrong := [o for o in overrides if o.key not in taken]:
-        raise ConfigError([f"{o.origin}: data {command} takes {', '.join(taken)}" for o in wrong])
+    if wrong := [o for o in overrides if o.key not in _FORMAT_KEYS]:
+        raise ConfigError([f"{o.origin}: data {command} takes {', '.join(_FORMAT_KEYS)}" for o in wrong])
     return load_config(config, overrides=overrides)

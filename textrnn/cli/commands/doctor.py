@@ -1,4 +1,4 @@
-"""``textrnn doctor``: what this installation is and can do."""
+"""``textrnn doctor``: describe the installation."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib
 import importlib.metadata
 import os
 import platform
+from collections.abc import Iterator
 from typing import get_args
 
 from textrnn import __version__
@@ -13,8 +14,8 @@ from textrnn.cli.terminal import write_data
 from textrnn.data.cache import find_cache_folder, measure_cache
 from textrnn.files import shipped
 from textrnn.inference import Precision
+from textrnn.native.library import multiplies
 from textrnn.ops.sru.backends import choose_backend, list_backends
-from textrnn.ops.sru.cpu import multiplies
 
 _PACKAGES = (
     *("torch", "triton", "numpy", "sentencepiece", "safetensors", "scikit-learn", "pydantic", "PyYAML"),
@@ -23,41 +24,67 @@ _PACKAGES = (
 
 
 def doctor_command() -> None:
-    """Print versions, devices and SRU backends.
+    """Print versions, devices and available backends.
 
-    Tells which SRU backend would run, and why.
+    The report shows which SRU backend training uses here and why, and which precisions prediction supports.
 
     \b
       textrnn doctor
     """
-    from textrnn.inference.linear import unavailable
-
-    cores = os.cpu_count()
-    lines = [
-        f"textrnn        {__version__}",
-        f"python         {platform.python_version()} ({platform.system()} {platform.machine()}, {cores} cores)",
+    rows = [
+        ("textrnn", __version__),
+        ("python", f"{platform.python_version()} ({platform.system()} {platform.machine()}, {os.cpu_count()} cores)"),
+        *((name, _find_version(name)) for name in _PACKAGES),
+        *_list_devices(),
+        *_list_backends(),
+        *_list_precisions(),
+        ("cache", _describe_cache()),
+        ("demo data", str(shipped("demo")) if shipped("demo").is_dir() else "missing: reinstall textrnn"),
     ]
-    for name in _PACKAGES:
-        try:
-            version = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            version = "not installed" + (" (only needed for CUDA kernels)" if name == "triton" else "")
-        lines.append(f"{name:<14} {version}")
-    lines += _list_devices()
+    write_data("".join(f"{name:<14} {value}\n" for name, value in rows))
+
+
+def _find_version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed" + (" (only needed for CUDA kernels)" if package == "triton" else "")
+
+
+def _list_devices() -> Iterator[tuple[str, str]]:
+    try:
+        torch = importlib.import_module("torch")
+    except Exception as error:  # a broken torch is a reason to run this command
+        yield "devices", f"torch cannot be imported: {type(error).__name__}: {error}"
+        return
+    yield "devices", f"cpu ({torch.get_num_threads()} threads)"
+    if torch.cuda.is_available():
+        yield from (("", f"cuda:{i} ({torch.cuda.get_device_name(i)})") for i in range(torch.cuda.device_count()))
+    elif torch.version.cuda is None:
+        yield "", "no cuda: this torch is built without CUDA"
+    else:
+        yield "", "no cuda: torch finds no NVIDIA GPU or driver"
+    if torch.backends.mps.is_available():
+        yield "", "mps (Apple GPU)"
+
+
+def _list_backends() -> Iterator[tuple[str, str]]:
     backends = list_backends()
-    chosen = next(backend for backend in backends if backend.name == choose_backend("auto"))
-    lines.append(f"{'SRU backend':<14} {chosen.name}: {chosen.reason}")
-    lines += [f"{'':<14} not {b.name}: {b.reason}" for b in backends if not b.available]
-    products = " and ".join(sorted(multiplies(), reverse=True))
-    theirs = "by torch and numpy; the C++ library has products for AVX-512, where it is compiled"
-    lines.append(f"{'products':<14} {f'{products} by the C++ library' if products else theirs}")
-    lacks = {precision: unavailable(precision) for precision in get_args(Precision)}
-    lines.append(f"{'prediction':<14} in {', '.join(precision for precision, lack in lacks.items() if lack is None)}")
-    lines += [f"{'':<14} not in {precision}: {lack}" for precision, lack in lacks.items() if lack is not None]
-    lines.append(f"{'cache':<14} {_describe_cache()}")
-    demo = shipped("demo")
-    lines.append(f"{'demo data':<14} {demo if demo.is_dir() else 'missing: reinstall textrnn'}")
-    write_data("\n".join(lines) + "\n")
+    chosen = choose_backend("auto")
+    yield from (("SRU backend", f"{backend.name}: {backend.reason}") for backend in backends if backend.name == chosen)
+    yield from (("", f"not {backend.name}: {backend.reason}") for backend in backends if not backend.available)
+    if dtypes := multiplies():
+        yield "products", f"{' and '.join(sorted(dtypes, reverse=True))} by the C++ library"
+    else:
+        yield "products", "by torch and numpy; the C++ library has its own on CPUs with AVX-512"
+
+
+def _list_precisions() -> Iterator[tuple[str, str]]:
+    from textrnn.inference.linear import missing_support
+
+    reasons = {precision: missing_support(precision) for precision in get_args(Precision)}
+    yield "prediction", f"in {', '.join(precision for precision, reason in reasons.items() if reason is None)}"
+    yield from (("", f"not in {precision}: {reason}") for precision, reason in reasons.items() if reason is not None)
 
 
 def _describe_cache() -> str:
@@ -67,21 +94,3 @@ def _describe_cache() -> str:
     except (OSError, RuntimeError) as error:
         return f"cannot be read ({error})"
     return f"{folder} ({entries:,} entries, {size / 1e6:,.1f} MB; can be deleted at any time)"
-
-
-def _list_devices() -> list[str]:
-    try:
-        torch = importlib.import_module("torch")
-    except Exception as error:  # a broken torch is just what a user runs this to find
-        return [f"devices        torch does not import: {type(error).__name__}: {error}"]
-    lines = [f"devices        cpu ({torch.get_num_threads()} threads)"]
-    if torch.cuda.is_available():
-        lines += [f"{'':<14} cuda:{i} ({torch.cuda.get_device_name(i)})" for i in range(torch.cuda.device_count())]
-    else:
-        why = (
-            "this torch is built without CUDA" if torch.version.cuda is None else "torch finds no NVIDIA GPU or driver"
-        )
-        lines.append(f"{'':<14} no cuda: {why}")
-    if torch.backends.mps.is_available():
-        lines.append(f"{'':<14} mps (Apple GPU)")
-    return lines

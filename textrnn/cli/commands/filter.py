@@ -2,74 +2,67 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from textrnn.cli.line_command import FieldOption, FilesArgument, InputFormatOption, JobsOption, Lines, OutputOption
-from textrnn.cli.options import DeviceOption, ModelOption, PrecisionOption, ThresholdOption
-from textrnn.cli.terminal import say
+from textrnn.cli import options
+from textrnn.cli.line_command import LineCommand
+from textrnn.cli.terminal import print_message
 from textrnn.errors import ConfigError
+
+_MAX_LABELS = 10
 
 
 def filter_command(
-    label: Annotated[list[str], typer.Option("--label", "-l", metavar="LABEL", help="Wanted label; may be repeated.")],
-    files: FilesArgument = None,
-    model: ModelOption = None,
+    label: Annotated[list[str], typer.Option("--label", "-l", metavar="LABEL", help="Label to keep; repeatable.")],
+    files: options.FilesArgument = None,
+    model: options.ModelOption = None,
     min_prob: Annotated[
-        float, typer.Option("--min-prob", min=0.0, max=1.0, metavar="P", help="With a probability of P and more only.")
+        float, typer.Option(min=0.0, max=1.0, metavar="P", help="Keep a line only if LABEL has probability P or more.")
     ] = 0.0,
-    threshold: ThresholdOption = None,
-    invert: Annotated[bool, typer.Option("--invert", "-v", help="Print the other lines.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Do not say how many lines were kept.")] = False,
-    field: FieldOption = None,
-    input_format: InputFormatOption = None,
-    output: OutputOption = None,
-    jobs: JobsOption = None,
-    precision: PrecisionOption = "float32",
-    device: DeviceOption = "cpu",
+    threshold: options.ThresholdOption = None,
+    invert: Annotated[bool, typer.Option("--invert", "-v", help="Print the other lines instead.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Do not report how many lines were kept.")] = False,
+    field: options.FieldOption = None,
+    input_format: options.InputFormatOption = None,
+    output: options.OutputOption = None,
+    jobs: options.JobsOption = None,
+    precision: options.PrecisionOption = "fp32",
+    device: options.DeviceOption = "cpu",
 ) -> None:
-    """Print the lines of text whose predicted label is LABEL, as they are.
+    """Print the lines that have a given label.
 
-    They are those for which 'textrnn predict' prints LABEL first; of a model of several labels a text, those that are
-    given LABEL. With --field they are the records of a table, after its header if it has one. How many were kept and
-    dropped is said on stderr. The exit status is 0 whether or not a line was printed.
+    A line is kept unchanged if LABEL is its most likely label, or for multi-label models one of its assigned labels.
+    With --field, records of a table are kept, after its header. The numbers of lines kept and dropped go to stderr.
+    The exit status is 0 even if no line was kept.
 
     \b
       textrnn filter --label refund < mails.txt
-      textrnn filter --label spam --min-prob 0.9 --invert mails.txt.gz > clean.txt
-      textrnn filter --label refund --label delivery --field text tickets.jsonl
+      textrnn filter --label spam --min-prob 0.9 --invert mails.txt.gz
+      textrnn filter -l refund -l delivery --field text tickets.jsonl
     """
     from textrnn.pipeline.writers import LabelFilter
 
-    lines = Lines(
-        files=files,
-        field=field,
-        input_format=input_format,
-        output=output,
-        jobs=jobs,
-        precision=precision,
-        device=device,
-    )
-    engine = lines.open_engine(model, threshold=threshold)
+    command = LineCommand(files=files, field=field, input_format=input_format, output=output, jobs=jobs)
+    engine = command.open_engine(model, precision=precision, device=device, threshold=threshold)
     _check_labels(label, engine.labels)
-    sieve = LabelFilter(engine, frozenset(label), min_prob=min_prob, threshold=threshold, invert=invert)
-    records, kept = lines.run(sieve)
+    worker = LabelFilter(engine, frozenset(label), min_prob=min_prob, threshold=threshold, invert=invert)
+    records, kept = command.run(worker)
     if not quiet:
-        say(f"{kept:,} kept, {records - kept:,} dropped")
+        print_message(f"{kept:,} kept, {records - kept:,} dropped")
 
 
-def _check_labels(wanted: Sequence[str], known: Sequence[str]) -> None:
-    """Raise ConfigError with all of ``wanted`` that the model does not know, and near ones."""
-    import difflib
-
+def _check_labels(labels: Sequence[str], known: Sequence[str]) -> None:
+    """Raise ConfigError with one line for each of ``labels`` that the model does not know."""
     faults = []
-    for label in wanted:
+    for label in labels:
         if label not in known:
-            near = difflib.get_close_matches(label, known, n=3)
-            shown = ", ".join(known[:10]) + (", ..." if len(known) > 10 else "")
-            hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"it has {shown}"
+            similar = difflib.get_close_matches(label, known, n=3)
+            shown = ", ".join(known[:_MAX_LABELS]) + (", ..." if len(known) > _MAX_LABELS else "")
+            hint = f"did you mean {' or '.join(map(repr, similar))}?" if similar else f"it has {shown}"
             faults.append(f"--label {label}: the model has no such label; {hint}")
     if faults:
         raise ConfigError(faults)

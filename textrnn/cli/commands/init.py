@@ -1,4 +1,4 @@
-"""``textrnn init``: write a config to start from."""
+"""``textrnn init``: write a starter config."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from textrnn.cli.terminal import say
+from textrnn.cli.terminal import print_message
 from textrnn.errors import ConfigError
 from textrnn.files import shipped, write_text
 
@@ -15,15 +15,15 @@ from textrnn.files import shipped, write_text
 def init_command(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")] = Path("textrnn.yaml"),
 ) -> None:
-    """Write a config to start from.
+    """Write a starter config.
 
-    It is commented. A file that exists is left as it is.
+    The config holds every key with its default and a comment. An existing file is never overwritten.
 
     \b
       textrnn init
       textrnn train textrnn.yaml
     """
     if path.exists():
-        raise ConfigError(f"{path}: exists; name another file, or move it away")
+        raise ConfigError(f"{path}: already exists; name another file, or move it away")
     write_text(path, shipped("starter.yaml").read_text(encoding="utf-8"))
-    say(f"wrote {path}; train with: textrnn train {path}")
+    print_message(f"wrote {path}; train with: textrnn train {path}")

@@ -12,11 +12,11 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from textrnn.cli.terminal import say
+from textrnn.cli.terminal import print_message
 from textrnn.config import ModelType
 from textrnn.data.io import check_readable, read_lines
 from textrnn.errors import ConfigError, DataError, pluralize
-from textrnn.files import atomic_write, keep_previous, write_text
+from textrnn.files import atomic_write, keep_previous
 from textrnn.tokenization.spm_trainer import (
     DEFAULT_VOCAB_SIZE,
     SAMPLE_LINES,
@@ -27,79 +27,78 @@ from textrnn.tokenization.spm_trainer import (
 
 Normalization = Literal["nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity"]
 
-_MOST = 2**31 - 1  # of what SentencePiece counts
-
-Inputs = Annotated[
-    list[str],
-    typer.Option("--input", metavar="FILE[,FILE...]", help="Text, one sentence a line; repeatable; - is stdin."),
-]
-Prefix = Annotated[
-    str | None,
-    typer.Option(metavar="PREFIX", help="Writes PREFIX.model and PREFIX.vocab.  [default: m.uni, m.bpe, ...]"),
-]
-VocabSize = Annotated[
-    int | None,
-    typer.Option(
-        min=1, max=_MOST, metavar="N", help=f"Pieces.  [default: {DEFAULT_VOCAB_SIZE}, or what the text gives]"
-    ),
-]
-Kind = Annotated[ModelType, typer.Option(help="The kind of tokenizer.")]
-Coverage = Annotated[
-    float, typer.Option(min=0.98, max=1.0, help="Share of the characters that get a piece of their own.")
-]
-Rule = Annotated[Normalization, typer.Option(help="What is done to the text first.")]
-Lines = Annotated[int, typer.Option(min=0, max=_MOST, metavar="N", help="Lines to use at most; 0: all of them.")]
-Shuffle = Annotated[bool, typer.Option(help="Draw those lines at random; else the first ones.")]
-Symbols = Annotated[list[str] | None, typer.Option(metavar="A[,B...]", help="Pieces that are never split; repeatable.")]
-Fallback = Annotated[bool, typer.Option(help="Spell unknown characters as bytes.")]
-HardLimit = Annotated[
-    bool | None, typer.Option(help="Fail where the text cannot give N pieces.  [default: only if N is given]")
-]
-Threads = Annotated[
-    int, typer.Option(min=1, max=1024, metavar="N", help="Threads; another number may give other bytes.")
-]
-Seed = Annotated[int, typer.Option(min=0, help="Fixes the lines that are drawn.")]
-Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other option of SentencePiece's trainer.")
-]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace earlier files in place of keeping them.")]
-Verbose = Annotated[bool, typer.Option("--verbose", help="Show SentencePiece's own log.")]
-
-_PREFIXES = {"unigram": "m.uni"}  # the others are m.TYPE
+_MAX_INT = 2**31 - 1  # SentencePiece counts in int32
+_PREFIXES = {"unigram": "m.uni"}  # other types: m.TYPE
 
 
 def spm_train(
-    inputs: Inputs,
-    model_prefix: Prefix = None,
-    vocab_size: VocabSize = None,
-    model_type: Kind = "unigram",
-    character_coverage: Coverage = 0.9995,
-    normalization_rule_name: Rule = "nmt_nfkc",
-    input_sentence_size: Lines = SAMPLE_LINES,
-    shuffle_input_sentence: Shuffle = True,
-    user_defined_symbols: Symbols = None,
-    byte_fallback: Fallback = False,
-    hard_vocab_limit: HardLimit = None,
-    num_threads: Threads = 16,
-    seed: Seed = 42,
-    settings: Settings = None,
-    overwrite: Overwrite = False,
-    verbose: Verbose = False,
+    inputs: Annotated[
+        list[str],
+        typer.Option("--input", metavar="FILE[,FILE...]", help="Text, one sentence a line; repeatable; - is stdin."),
+    ],
+    model_prefix: Annotated[
+        str | None,
+        typer.Option(metavar="PREFIX", help="Write PREFIX.model and PREFIX.vocab.  [default: m.uni, m.bpe, ...]"),
+    ] = None,
+    vocab_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=_MAX_INT,
+            metavar="N",
+            help=f"Number of pieces.  [default: {DEFAULT_VOCAB_SIZE}, or fewer if the text is small]",
+        ),
+    ] = None,
+    model_type: Annotated[ModelType, typer.Option(help="Type of the tokenizer.")] = "unigram",
+    character_coverage: Annotated[
+        float,
+        typer.Option(
+            min=0.98, max=1.0, metavar="SHARE", help="Share of the characters covered by pieces of their own."
+        ),
+    ] = 0.9995,
+    normalization_rule_name: Annotated[
+        Normalization, typer.Option(help="Unicode normalization of the text; _cf also folds case.")
+    ] = "nmt_nfkc",
+    input_sentence_size: Annotated[
+        int, typer.Option(min=0, max=_MAX_INT, metavar="N", help="Maximum number of lines to train on; 0: all.")
+    ] = SAMPLE_LINES,
+    shuffle_input_sentence: Annotated[
+        bool, typer.Option(help="Sample those lines at random instead of taking the first ones.")
+    ] = True,
+    user_defined_symbols: Annotated[
+        list[str] | None, typer.Option(metavar="A[,B...]", help="Pieces that are never split; repeatable.")
+    ] = None,
+    byte_fallback: Annotated[bool, typer.Option(help="Encode unknown characters as bytes.")] = False,
+    hard_vocab_limit: Annotated[
+        bool | None,
+        typer.Option(help="Fail if the text cannot give N pieces.  [default: only if --vocab-size is given]"),
+    ] = None,
+    num_threads: Annotated[
+        int, typer.Option(min=1, max=1024, metavar="N", help="Number of threads; it can affect the result.")
+    ] = 16,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Random seed of the line sample.")] = 42,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other SentencePiece trainer option.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace earlier files instead of keeping them.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show the log of SentencePiece.")] = False,
 ) -> None:
     """Train a SentencePiece tokenizer.
 
-    The text is raw, one sentence a line. Lines of more than 4,192 bytes are passed over (--set max_sentence_length=N).
-    Of a text with more than 5,000,000 lines so many are drawn (--input-sentence-size N). Earlier files of the same name
-    are kept as PREFIX.model.1 and so on.
+    The input is raw text, one sentence a line. Lines longer than 4,192 bytes are skipped; --set max_sentence_length=N
+    changes the limit. Larger corpora are sampled down to 5,000,000 lines; --input-sentence-size N changes the number.
+    Earlier files of the same name are kept as PREFIX.model.1 and so on.
 
     \b
       textrnn spm-train --input botchan.txt
-      textrnn spm-train --input a.txt,b.txt.gz --model-type bpe --vocab-size 16000
+      textrnn spm-train --input a.txt,b.txt.gz --model-type bpe
       zcat crawl.txt.gz | textrnn spm-train --input - --model-prefix crawl
     """
     paths = [path for group in inputs for path in group.split(",") if path]
     if not paths:
-        raise ConfigError("--input: names no file")
+        raise ConfigError("--input: is empty; name a file")
     for path in paths:
         check_readable(path)
     targets = _find_targets(_PREFIXES.get(model_type, f"m.{model_type}") if model_prefix is None else model_prefix)
@@ -112,7 +111,7 @@ def spm_train(
     }
     if user_defined_symbols:
         options["user_defined_symbols"] = [s for group in user_defined_symbols for s in group.split(",") if s]
-    with _explaining_vocabulary(paths), _interruptible():
+    with _suggest_vocab_size(paths), _exit_on_ctrl_c():
         trained = train_tokenizer(
             chain.from_iterable(map(read_lines, paths)),
             model_type=model_type,
@@ -126,16 +125,16 @@ def spm_train(
         )
     _write(trained, targets, overwrite=overwrite)
     _report(trained, model_type, wanted=vocab_size or DEFAULT_VOCAB_SIZE)
-    say(f"wrote {targets[0]} and {targets[1]}: {len(trained.tokenizer):,} {model_type} pieces")
+    print_message(f"wrote {targets[0]} and {targets[1]}: {len(trained.tokenizer):,} {model_type} pieces")
 
 
 def _find_targets(prefix: str) -> tuple[Path, Path]:
     if not Path(prefix).name:
-        raise ConfigError(f"--model-prefix '{prefix}': names no file")
+        raise ConfigError(f"--model-prefix '{prefix}': has no file name")
     targets = Path(f"{prefix}.model"), Path(f"{prefix}.vocab")
     for target in targets:
         if target.is_dir():
-            raise ConfigError(f"--model-prefix {prefix}: {target} is a folder")
+            raise ConfigError(f"--model-prefix {prefix}: {target} is a folder; choose another prefix")
     return targets
 
 
@@ -147,49 +146,44 @@ def _parse_setting(text: str) -> tuple[str, str]:
 
 
 def _write(trained: TrainedTokenizer, targets: tuple[Path, Path], *, overwrite: bool) -> None:
-    vocab = trained.tokenizer.format_vocab()
-    contents = trained.model, vocab.encode("utf-8")
-    there = [target for target in targets if target.exists()]
-    if not overwrite and any(target.read_bytes() != contents[targets.index(target)] for target in there):
+    contents = dict(zip(targets, (trained.model, trained.tokenizer.format_vocab().encode("utf-8")), strict=True))
+    if not overwrite and any(path.exists() and path.read_bytes() != content for path, content in contents.items()):
         for target, kept in keep_previous(*targets):
-            say(f"an earlier {target} is kept as {kept}")
-    with atomic_write(targets[0]) as file:
-        file.write(trained.model)
-    write_text(targets[1], vocab)
+            print_message(f"an earlier {target} is kept as {kept}")
+    for path, content in contents.items():
+        with atomic_write(path) as file:
+            file.write(content)
 
 
 def _report(trained: TrainedTokenizer, model_type: str, *, wanted: int) -> None:
     size = len(trained.tokenizer)
     lines = pluralize(trained.lines, "line", "lines")
-    say(f"{lines} read, {trained.too_long:,} skipped as too long (over {trained.max_bytes:,} bytes)")
+    print_message(f"{lines} read, {trained.too_long:,} skipped as too long (over {trained.max_bytes:,} bytes)")
     if trained.unusable:
-        lines = pluralize(trained.unusable, "line skipped that holds", "lines skipped that hold")
-        say(f"{lines} NUL or U+2585, which SentencePiece cannot read")
+        lines = pluralize(trained.unusable, "line", "lines")
+        print_message(f"{lines} skipped: SentencePiece cannot read NUL or U+2585")
     if trained.used < trained.usable:
-        say(
-            f"{trained.used:,} of {trained.usable:,} lines are used; --input-sentence-size 0 uses all, if memory allows"
-        )
+        print_message(f"{trained.used:,} of {trained.usable:,} lines used; --input-sentence-size 0 uses all")
     if size < wanted:
-        hint = "; --model-type bpe gives more from a small text" if model_type == "unigram" else ""
-        say(f"the text gives {size:,} {model_type} pieces, not {wanted:,}{hint}")
+        hint = "; --model-type bpe gives more for small texts" if model_type == "unigram" else ""
+        print_message(f"the text gives {size:,} {model_type} pieces, not {wanted:,}{hint}")
 
 
 @contextmanager
-def _explaining_vocabulary(paths: list[str]) -> Iterator[None]:
+def _suggest_vocab_size(paths: list[str]) -> Iterator[None]:
     try:
         yield
     except VocabularyError as error:
         raise DataError(
             ",".join(paths),
             None,
-            f"cannot give {error.asked:,} pieces, {error.largest:,} at most: "
-            f"ask for --vocab-size {error.largest}, or --no-hard-vocab-limit for as many as there are",
+            f"too small for {error.asked:,} pieces; use --vocab-size {error.largest} or less, or --no-hard-vocab-limit",
         ) from None
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C end SentencePiece's training at once; nothing has been written by then."""
+def _exit_on_ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C end the process at once; Python's handler would wait until SentencePiece returns."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

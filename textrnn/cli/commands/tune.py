@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from textrnn.cli.terminal import say, write_data
+from textrnn.cli.options import ConfigSettings
+from textrnn.cli.terminal import print_message, write_data
 from textrnn.cli.training_process import training_process
 from textrnn.config import load_config, parse_overrides
 from textrnn.experiments.search_space import read_space
@@ -18,28 +19,28 @@ from textrnn.files import shipped
 
 def tune_command(
     config: Annotated[
-        Path | None, typer.Argument(metavar="CONFIG.yaml", help="The config whose keys vary.  [default: none]")
+        Path | None, typer.Argument(metavar="CONFIG.yaml", help="The config to start from.  [default: built-in]")
     ] = None,
-    trials: Annotated[int, typer.Option(metavar="N", min=1, help="Trials in all, earlier ones with them.")] = 20,
+    trials: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Number of trials, including those of earlier calls.")
+    ] = 20,
     space: Annotated[
-        Path | None, typer.Option(metavar="SPACE.yaml", help="What varies.  [default: rate, dropout, size, pooling]")
+        Path | None,
+        typer.Option(metavar="SPACE.yaml", help="The search space.  [default: learning rate, dropout, size, pooling]"),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="The search's folder.  [default: runs/NAME-CELL-tune]")
+        Path | None, typer.Option(metavar="FOLDER", help="Folder of the search.  [default: runs/NAME-CELL-tune]")
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="path.to.key=value", help="Any key of the config that does not vary."),
-    ] = None,
+    settings: ConfigSettings = None,
 ) -> None:
-    """Search for better settings of a config with Optuna.
+    """Search for better settings with Optuna.
 
-    Prints the path of FOLDER/best.yaml, a config with the best values; its first line is the command that trains it.
-    A trial that falls behind is given up. Ctrl-C ends the search, and the same command goes on with it. SPACE.yaml has
-    lines such as 'train.lr: {low: 1e-4, high: 1e-2, log: true}' and 'model.hidden: {choices: [64, 128]}'.
+    Prints the path of FOLDER/best.yaml, the config with the best values. Trials that fall behind are stopped early.
+    After Ctrl-C, the same command resumes the search. SPACE.yaml has lines such as 'train.lr: {low: 1e-4, high: 1e-2,
+    log: true}' and 'model.hidden: {choices: [64, 128]}'.
 
     \b
-      textrnn tune --set data.train=train.tsv --set data.valid=valid.tsv --trials 30
+      textrnn tune --set data.train=train.tsv --trials 30
       textrnn tune config.yaml --space space.yaml --out runs/search
       textrnn train "$(textrnn tune config.yaml)"
     """
@@ -50,12 +51,12 @@ def tune_command(
         from textrnn.experiments import search
         from textrnn.experiments.results import format_score
 
-        folder = out if out is not None else search.default_tune_folder(resolved)
+        folder = out if out is not None else search.default_search_folder(resolved)
         command = shlex.join(["textrnn", *sys.argv[1:]])
-        found = search.tune(resolved, dimensions, folder, trials=trials, command=command, reporter=reporter)
-    say(
-        f"best of {found.done} trials ({found.pruned} given up): trial {found.number}, "
-        f"{format_score(resolved.train.metric, found.score)} on valid ({search.format_values(found.values)}); "
-        f"label lines with: textrnn predict -m {found.folder}"
+        best = search.tune(resolved, dimensions, folder, trials=trials, command=command, reporter=reporter)
+    print_message(
+        f"best of {best.done} trials ({best.pruned} stopped early): trial {best.number}, "
+        f"{format_score(resolved.train.metric, best.score)} on valid ({search.format_values(best.values)}); "
+        f"label lines with: textrnn predict -m {best.folder}"
     )
-    write_data(f"{found.path}\n")
+    write_data(f"{best.path}\n")

@@ -1,4 +1,4 @@
-"""Looking labelled files over before anything is trained on them."""
+"""Checks of labelled files before training."""
 
 from textrnn.data.check.check_files import CheckedFile, Report, check_files
 

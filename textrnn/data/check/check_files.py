@@ -1,4 +1,4 @@
-"""Looking labelled files over: each by itself, and all against one another."""
+"""The check of labelled files: each on its own, and all against each other."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from textrnn.config import DataConfig
-from textrnn.data.check.duplicates import look_for_repeats
+from textrnn.data.check.duplicates import check_duplicates
 from textrnn.data.check.findings import Finding, Findings
-from textrnn.data.check.label_checks import look_at_labels
+from textrnn.data.check.label_checks import check_labels
 from textrnn.data.check.scan import CountPieces, Integers, Scan, scan
 
 QUANTILES = {"median": 0.5, "90 %": 0.9, "99 %": 0.99, "longest": 1.0}
@@ -21,9 +21,9 @@ QUANTILES = {"median": 0.5, "90 %": 0.9, "99 %": 0.99, "longest": 1.0}
 class CheckedFile:
     """The figures of one file.
 
-    ``lengths`` are quantiles in pieces, or in characters where there is no tokenizer (``pieces`` and ``unknown`` are
-    None then). ``cut_texts`` are those longer than ``data.max_length`` and ``cut`` what they have beyond it; in
-    characters both are what they can be at most, for a piece has one character or more.
+    ``lengths`` are quantiles in pieces, or in characters without a tokenizer, when ``pieces`` and ``unknown`` are None.
+    ``cut_texts`` is the number of texts longer than ``data.max_length``, and ``cut`` the pieces beyond it. Counted in
+    characters both are upper bounds, because a piece has at least one character.
     """
 
     path: str
@@ -39,13 +39,13 @@ class CheckedFile:
     cut: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the figures as plain values for JSON."""
+        """Return the figures as JSON values."""
         return {"file" if key == "path" else key: value for key, value in vars(self).items()}
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a check of ``files`` found; ``unit`` is what lengths count: pieces or characters."""
+    """The result of a check of ``files``; ``unit`` is that of the lengths: pieces or characters."""
 
     files: list[CheckedFile]
     findings: Findings
@@ -53,7 +53,7 @@ class Report:
     max_length: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain values for JSON."""
+        """Return the report as JSON values."""
         return {
             "unit": self.unit,
             "max_length": self.max_length,
@@ -66,30 +66,34 @@ class Report:
 
 
 def check_files(
-    files: Sequence[tuple[str, str | None]], config: DataConfig, *, show: int, count: CountPieces | None = None
+    files: Sequence[tuple[str, str | None]],
+    config: DataConfig,
+    *,
+    max_shown: int,
+    count_pieces: CountPieces | None = None,
 ) -> Report:
-    """Look over ``files``, each a path with its role: train, valid, test or None.
+    """Check ``files``, each a path with its role: train, valid, test or None.
 
-    Of each kind of finding in a file the first ``show`` are kept; all are counted. ``count`` is a tokenizer's.
-    A million texts take some 0.6 GB, however long they are; they are set aside in a temporary file.
+    The first ``max_shown`` findings of each kind and file are kept; all are counted. ``count_pieces`` belongs to a
+    tokenizer. A million texts of any length take about 0.6 GB of memory; their letters are spooled to a temporary file.
     """
-    findings = Findings(show)
-    scans = [scan(path, config, findings, role=role, count=count) for path, role in files]
-    measured = [_measure(each, config, findings, in_pieces=count is not None) for each in scans]
-    look_at_labels(scans, findings, config)
-    look_for_repeats(scans, findings)
-    return Report(measured, findings, "characters" if count is None else "pieces", config.max_length)
+    findings = Findings(max_shown)
+    scans = [scan(path, config, findings, role=role, count_pieces=count_pieces) for path, role in files]
+    checked = [_check_lengths(each, config, findings, in_pieces=count_pieces is not None) for each in scans]
+    check_labels(scans, findings, config)
+    check_duplicates(scans, findings)
+    return Report(checked, findings, "characters" if count_pieces is None else "pieces", config.max_length)
 
 
-def _measure(scan: Scan, config: DataConfig, findings: Findings, *, in_pieces: bool) -> CheckedFile:
+def _check_lengths(scan: Scan, config: DataConfig, findings: Findings, *, in_pieces: bool) -> CheckedFile:
     rows = scan.rows
-    _add(scan, findings, "empty", rows=np.flatnonzero(rows.empty), messages="the text is empty")
+    _add(scan, findings, "empty", rows=np.flatnonzero(rows.empty), message="the text is empty")
     lengths = rows.pieces if in_pieces else rows.characters
     beyond = np.maximum(lengths - config.max_length, 0)
     if in_pieces:
         cut, unknown = np.flatnonzero(beyond), np.flatnonzero(rows.unknown)
-        _add(scan, findings, "cut", rows=cut, messages=f"{{length:,}} pieces; {config.max_length:,} of them are read")
-        _add(scan, findings, "unknown-pieces", rows=unknown, messages="{unknown:,} of {length:,} pieces are unknown")
+        _add(scan, findings, "cut", rows=cut, message=f"{{length:,}} pieces, truncated to {config.max_length:,}")
+        _add(scan, findings, "unknown-pieces", rows=unknown, message="{unknown:,} of {length:,} pieces are unknown")
     values = np.quantile(lengths, list(QUANTILES.values()), method="higher") if len(rows) else [0] * len(QUANTILES)
     return CheckedFile(
         scan.path,
@@ -106,9 +110,9 @@ def _measure(scan: Scan, config: DataConfig, findings: Findings, *, in_pieces: b
     )
 
 
-def _add(scan: Scan, findings: Findings, kind: str, *, rows: Integers, messages: str) -> None:
+def _add(scan: Scan, findings: Findings, kind: str, *, rows: Integers, message: str) -> None:
     shown = []
-    for row in rows[: findings.show].tolist():
-        message = messages.format(length=scan.rows.pieces[row], unknown=scan.rows.unknown[row])
-        shown.append(Finding(scan.path, int(scan.rows.lines[row]), message))
-    findings.add_many(kind, scan.path, len(rows), shown)
+    for row in rows[: findings.max_shown].tolist():
+        text = message.format(length=scan.rows.pieces[row], unknown=scan.rows.unknown[row])
+        shown.append(Finding(scan.path, int(scan.rows.lines[row]), text))
+    findings.add_many(kind, scan.path, shown, count=len(rows))

@@ -1,4 +1,4 @@
-"""What a check finds: counted in full, kept with its lines up to a bound."""
+"""Findings of a check: all are counted, the first ones of each kind are kept with their lines."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from typing import Any
 from textrnn.errors import DataError
 
 KINDS = {
-    "refused": "what train refuses",
+    "refused": "faults that train refuses",
     "empty": "texts that are empty",
-    "duplicate": "texts that stand there before, with the same label",
-    "conflict": "texts that stand there before, with another label",
-    "near-duplicate": "texts equal to one before but for case, blanks and punctuation, with the same label",
-    "near-conflict": "texts equal to one before but for case, blanks and punctuation, with another label",
-    "similar": "texts much like one before",
-    "overlap": "texts that stand in another file too",
-    "near-overlap": "texts equal to one of another file but for case, blanks and punctuation",
-    "similar-overlap": "texts much like one of another file",
-    "label-spelling": "labels that differ from another by case or blanks only",
-    "label-blanks": "labels that begin or end with a blank",
-    "label-unknown": "labels that the training text does not have",
-    "label-missing": "labels of the training text that are not there",
+    "duplicate": "texts that repeat an earlier one with the same label",
+    "conflict": "texts that repeat an earlier one with another label",
+    "near-duplicate": "texts that differ from an earlier one only in case, spaces and punctuation; same label",
+    "near-conflict": "texts that differ from an earlier one only in case, spaces and punctuation; another label",
+    "similar": "texts that are similar to an earlier one",
+    "overlap": "texts that are also in another file",
+    "near-overlap": "texts that differ from one in another file only in case, spaces and punctuation",
+    "similar-overlap": "texts that are similar to one in another file",
+    "label-spelling": "labels that differ from another only in case or spaces",
+    "label-blanks": "labels that start or end with a space",
+    "label-unknown": "labels that are not in the training set",
+    "label-missing": "labels of the training set that no text has",
     "few-texts": "labels with few texts",
-    "imbalance": "labels that are rare beside the most frequent one",
-    "cut": "texts that are cut",
+    "imbalance": "labels that are rare compared with the most frequent one",
+    "cut": "texts that are truncated",
     "unknown-pieces": "texts with unknown pieces",
     "control": "texts with control characters or invisible ones",
-    "replacement": "texts with U+FFFD, where a character was lost",
-    "mojibake": "texts that look like UTF-8 read as another encoding",
-    "tab": "texts with a tab: of a third column?",
+    "replacement": "texts with U+FFFD, which replaces a lost character",
+    "mojibake": "texts that look like UTF-8 decoded with another encoding",
+    "tab": "texts with a tab, perhaps from a third column",
 }
-"""The kinds of findings, in the order in which they are told; ``refused`` is the one that is no mere warning."""
+"""The kinds of findings, in report order; all but ``refused`` are warnings."""
 
 FAULT = "refused"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One finding; ``line`` counts from 1, None where it is of the whole file."""
+    """One finding; ``line`` counts from 1 and is None for a finding about the whole file."""
 
     path: str
     line: int | None
@@ -52,7 +52,7 @@ class Finding:
 
 @dataclass
 class Group:
-    """The findings of one kind in one file, ``shown`` being the first of ``count``; ``what`` tells faults apart."""
+    """The findings of one kind in one file: ``shown`` has the first of ``count``; ``what`` describes the kind."""
 
     kind: str
     path: str
@@ -61,35 +61,33 @@ class Group:
     shown: list[Finding] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the group as plain values for JSON."""
+        """Return the group as JSON values."""
         shown = [{"line": finding.line, "message": finding.message} for finding in self.shown]
         return {"kind": self.kind, "file": self.path, "what": self.what, "count": self.count, "shown": shown}
 
 
 class Findings:
-    """Findings by kind and file, of each the first ``show`` ones; ``notes`` say what was not looked at."""
+    """Findings by kind and file, with the first ``max_shown`` of each; ``notes`` list what was not checked."""
 
-    def __init__(self, show: int) -> None:
-        self.show = show
+    def __init__(self, max_shown: int) -> None:
+        self.max_shown = max_shown
         self.notes: list[str] = []
         self._groups: dict[tuple[str, str, str], Group] = {}
 
     def add(self, kind: str, finding: Finding, *, what: str | None = None) -> None:
         """Add one finding."""
-        group = self._find_group(kind, finding.path, KINDS[kind] if what is None else what)
-        group.count += 1
-        if len(group.shown) < self.show:
-            group.shown.append(finding)
+        self.add_many(kind, finding.path, [finding], count=1, what=what)
 
-    def add_many(self, kind: str, path: str, count: int, first: Iterable[Finding]) -> None:
-        """Add ``count`` findings, of which ``first`` need hold no more than are shown."""
+    def add_many(self, kind: str, path: str, first: Iterable[Finding], *, count: int, what: str | None = None) -> None:
+        """Add ``count`` findings; ``first`` needs to have only those that are shown."""
         if count:
-            group = self._find_group(kind, path, KINDS[kind])
+            what = KINDS[kind] if what is None else what
+            group = self._groups.setdefault((kind, path, what), Group(kind, path, what))
             group.count += count
-            group.shown += list(first)[: max(0, self.show - len(group.shown))]
+            group.shown += list(first)[: max(0, self.max_shown - len(group.shown))]
 
     def refuse(self, fault: DataError) -> None:
-        """Add what train would refuse; faults that differ in numbers alone are of one group."""
+        """Add a fault that train refuses; faults that differ only in numbers form one group."""
         what = re.sub(r"\d+", "N", re.split(r"[;:(]", fault.reason)[0]).strip()
         self.add(FAULT, Finding(str(fault.path), fault.line_number, fault.reason), what=what)
 
@@ -100,8 +98,5 @@ class Findings:
         return sorted(self._groups.values(), key=lambda group: kinds.index(group.kind))
 
     def count(self, *, faults: bool) -> int:
-        """Return how many findings are faults, or how many are warnings."""
+        """Return the number of faults, or of warnings."""
         return sum(group.count for group in self._groups.values() if (group.kind == FAULT) == faults)
-
-    def _find_group(self, kind: str, path: str, what: str) -> Group:
-        return self._groups.setdefault((kind, path, what), Group(kind, path, what))

@@ -1,4 +1,4 @@
-"""One pass over a labelled file that notes of each row what a check compares, and passes over what is faulty."""
+"""One pass over a labelled file that extracts what the checks compare, and skips faulty rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from textrnn.config import DataConfig
 from textrnn.data.blocks import Block, LabelTable, parse_blocks
 from textrnn.data.check.findings import Finding, Findings
-from textrnn.data.check.minhash import Signatures, hash_texts, normalize, sign
+from textrnn.data.check.minhash import Signatures, hash_texts, minhash, normalize
 from textrnn.data.encoded import count_threads
 from textrnn.data.io import open_bytes, read_chunks
 from textrnn.data.labels import split_labels
@@ -24,11 +24,11 @@ from textrnn.errors import DataError
 
 Integers = npt.NDArray[np.int64]
 CountPieces = Callable[["list[bytes]"], "tuple[Integers, Integers]"]
-"""Takes texts in UTF-8; returns the pieces of each (B,) int64, and how many of them are unknown (B,) int64."""
+"""Takes texts in UTF-8; returns the number of pieces of each (B,) int64, and of unknown ones (B,) int64."""
 
 _CHUNK_BYTES = 1 << 20
 _ODD_CHARACTERS = {
-    # C0 but for the tab, C1, and what shows nothing or turns the direction; U+200C and U+200D belong to some scripts
+    # C0 without the tab, C1, and invisible or bidirectional characters; some scripts need U+200C and U+200D
     "control": re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\u200b\u202a-\u202e\u2060\u2066-\u2069\ufeff]"),
     "replacement": re.compile("\ufffd"),
     "mojibake": re.compile("[\u00c2\u00c3][\u0080-\u00bf]|\u00e2\u20ac|\u00ef\u00bf\u00bd"),
@@ -38,11 +38,11 @@ _ODD_CHARACTERS = {
 
 @dataclass(frozen=True)
 class Rows:
-    """What was noted of R rows, each (R,) int64 unless it says otherwise.
+    """Features of R rows, each (R,) int64 unless stated.
 
-    ``texts`` and ``letters`` are hashes of the bytes and of what ``normalise`` leaves, ``sizes`` the bytes of that;
-    ``classes`` int32 are indices of the file's labels; ``empty`` is bool, ``signatures`` (R, 20) uint32. ``pieces`` and
-    ``unknown`` are 0 where no tokenizer counts them, and of empty texts.
+    ``texts`` and ``letters`` are hashes of the text and of the normalized text, ``sizes`` the bytes of the latter;
+    ``classes`` int32 are indices of the file's label sets; ``empty`` is bool, ``signatures`` (R, 20) uint32. ``pieces``
+    and ``unknown`` are 0 for empty texts and without a tokenizer.
     """
 
     texts: Integers
@@ -61,17 +61,17 @@ class Rows:
 
     @classmethod
     def join(cls, parts: Sequence[Rows]) -> Rows:
-        """Put rows end to end."""
+        """Return the rows of all parts end to end."""
         columns: list[Any] = [np.concatenate(column) for column in zip(*(vars(p).values() for p in parts), strict=True)]
         return cls(*columns)
 
 
 @dataclass(frozen=True)
 class Scan:
-    """A file that was read: its rows, and its labels in the order of their first lines.
+    """The rows of a file, and its labels in order of appearance.
 
-    Where texts have several labels, ``sets`` are the different ones of a text, joined, which the rows' classes number.
-    ``spool`` is a temporary file with what ``normalise`` left of row ``r`` at ``offsets[r]:offsets[r+1]``, in UTF-8.
+    ``sets`` are the distinct (joined) labels of a text, in the order of the rows' ``classes``. ``spool`` is a temporary
+    file with the normalized text of row ``r`` in UTF-8 at ``offsets[r]:offsets[r+1]``.
     """
 
     path: str
@@ -87,32 +87,40 @@ class Scan:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def label_rows(self) -> Iterator[tuple[str, int, int]]:
+        """Yield each label with its number of texts and its first line."""
+        return zip(self.labels, self.counts, self.first_lines, strict=True)
+
     def label_of(self, row: int) -> str:
-        """Return the label of a row, or its labels with commas between."""
+        """Return the label of a row; several are separated by commas."""
         return ", ".join(split_labels(self.sets[int(self.rows.classes[row])]))
 
     def read_letters(self, row: int) -> str:
-        """Return what was normalised of a row."""
+        """Return the normalized text of a row."""
         self.spool.seek(int(self.offsets[row]))
         return self.spool.read(int(self.offsets[row + 1] - self.offsets[row])).decode("utf-8", errors="replace")
 
 
 def scan(
-    path: str, config: DataConfig, findings: Findings, *, role: str | None = None, count: CountPieces | None = None
+    path: str,
+    config: DataConfig,
+    findings: Findings,
+    *,
+    role: str | None = None,
+    count_pieces: CountPieces | None = None,
 ) -> Scan:
-    """Read the file at ``path`` (``-``: standard input); faults and odd texts go to ``findings``."""
+    """Read the file at ``path`` (``-``: standard input), and add its faults and odd characters to ``findings``."""
     table = LabelTable()
-    spool = tempfile.TemporaryFile(prefix="textrnn-")  # noqa: SIM115 - gone with the scan
-    nothing = np.zeros(0, np.int64)
-    parts = [_note(Block([], [], []), np.zeros(0, np.int32), letters=[], pieces=(nothing, nothing))]
+    spool = tempfile.TemporaryFile(prefix="textrnn-")  # noqa: SIM115 - lives as long as the scan
+    parts = [_extract(Block([], [], []), np.zeros(0, np.int32), letters=[], pieces=_no_pieces([]))]
     try:
-        for block, pieces in _read(path, config, findings, count):
+        for block, pieces in _read_blocks(path, config, findings, count_pieces=count_pieces or _no_pieces):
             texts = b"\n".join(block.texts).decode("utf-8").split("\n")
             letters = normalize(texts)
             spool.write("".join(letters).encode("utf-8"))
-            parts.append(_note(block, table.classify(block), letters=letters, pieces=pieces))
-            _look_at(path, block, texts, findings)
-    except DataError as fault:  # of the whole file, or where it breaks off
+            parts.append(_extract(block, table.classify(block), letters=letters, pieces=pieces))
+            _check_characters(path, block, findings, texts=texts)
+    except DataError as fault:  # of the whole file, or of the place where it is truncated
         findings.refuse(fault)
     spool.flush()
     rows, sets = Rows.join(parts), [str(joined) for joined in table.to_dict()["labels"]]
@@ -121,27 +129,26 @@ def scan(
 
 
 def _count_labels(table: LabelTable) -> tuple[list[str], list[int], list[int]]:
-    """Return the labels with their counts and first lines; those of a set are counted one by one."""
-    found = table.to_dict()
+    """Return the labels, their number of texts and their first lines; each label of a set counts."""
+    entries = table.to_dict()
     counts: dict[str, int] = {}
     lines: dict[str, int] = {}
-    numbers = (map(int, found[key]) for key in ("counts", "first_lines"))
-    for joined, count, line in zip(found["labels"], *numbers, strict=True):
+    numbers = (map(int, entries[key]) for key in ("counts", "first_lines"))
+    for joined, count, line in zip(entries["labels"], *numbers, strict=True):
         for label in split_labels(str(joined)):
             counts[label] = counts.get(label, 0) + count
             lines.setdefault(label, line)
     return list(counts), list(counts.values()), list(lines.values())
 
 
-def _read(
-    path: str, config: DataConfig, findings: Findings, count: CountPieces | None
+def _read_blocks(
+    path: str, config: DataConfig, findings: Findings, *, count_pieces: CountPieces
 ) -> Iterator[tuple[Block, tuple[Integers, Integers]]]:
-    """Yield the file's blocks with the pieces of their texts, which other threads count ahead."""
-    counting = count or _count_nothing
+    """Yield the file's blocks with the pieces of their texts, which other threads count in advance."""
     waiting: deque[tuple[Block, Future[tuple[Integers, Integers]]]] = deque()
     with open_bytes(path) as file, ThreadPoolExecutor(count_threads()) as pool:
         for block in parse_blocks(path, read_chunks(file, _CHUNK_BYTES), config, on_fault=findings.refuse):
-            waiting.append((block, pool.submit(counting, list(block.texts))))
+            waiting.append((block, pool.submit(count_pieces, list(block.texts))))
             if len(waiting) > count_threads() + 1:
                 first, future = waiting.popleft()
                 yield first, future.result()
@@ -150,12 +157,12 @@ def _read(
             yield first, future.result()
 
 
-def _count_nothing(texts: list[bytes]) -> tuple[Integers, Integers]:
-    nothing = np.zeros(len(texts), np.int64)
-    return nothing, nothing
+def _no_pieces(texts: list[bytes]) -> tuple[Integers, Integers]:
+    zeros = np.zeros(len(texts), np.int64)
+    return zeros, zeros
 
 
-def _note(
+def _extract(
     block: Block, classes: npt.NDArray[np.int32], *, letters: list[str], pieces: tuple[Integers, Integers]
 ) -> Rows:
     size = len(block.texts)
@@ -168,19 +175,18 @@ def _note(
         lines=np.fromiter(block.line_numbers, np.int64, size),
         characters=np.fromiter((len(text.decode("utf-8")) for text in block.texts), np.int64, size),
         empty=empty,
-        signatures=sign(letters),
+        signatures=minhash(letters),
         pieces=np.where(empty, 0, pieces[0]),
         unknown=np.where(empty, 0, pieces[1]),
     )
 
 
-def _look_at(path: str, block: Block, texts: list[str], findings: Findings) -> None:
-    """Look for odd characters, in the block as a whole first."""
-    whole = "\n".join(texts)
+def _check_characters(path: str, block: Block, findings: Findings, *, texts: list[str]) -> None:
+    joined = "\n".join(texts)
     for kind, pattern in _ODD_CHARACTERS.items():
-        if pattern.search(whole) is None:
+        if pattern.search(joined) is None:  # far cheaper than a search in each text
             continue
         for text, number in zip(texts, block.line_numbers, strict=True):
-            if found := pattern.search(text):
-                codes = " ".join(f"U+{ord(character):04X}" for character in found[0])
-                findings.add(kind, Finding(path, number, f"{codes} at character {found.start() + 1} of the text"))
+            if match := pattern.search(text):
+                codes = " ".join(f"U+{ord(character):04X}" for character in match[0])
+                findings.add(kind, Finding(path, number, f"{codes} at character {match.start() + 1} of the text"))

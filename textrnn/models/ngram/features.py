@@ -1,13 +1,13 @@
-"""The n-grams of texts that are given as piece ids, hashed to 32-bit keys: what training and prediction both count.
+"""N-grams of texts given as token ids, hashed to 32-bit keys. Training and prediction count the same keys.
 
-The numpy code here is the definition; the C++ library gives the same keys in the same order. The formulas are in
-docs/explanation/ngram-model.md.
+:func:`hash_text` is the definition. The C++ library returns the same keys in the same order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -17,29 +17,24 @@ from textrnn.models.ngram import native
 from textrnn.tokenization.tokenizer import Tokenizer
 
 LONGEST = 6
-"""Code points of the longest window of characters."""
-SHORTEST_ACROSS = 3
-"""Code points of the shortest window across words."""
-BLANK = 0x2581  # as in pieces
-UNKNOWN = 0xFFFD  # what an unknown piece counts as
-FIRST_BYTE = 0x110000  # byte pieces are symbols behind the last code point
+"""Code points of the longest window."""
+SPACE = 0x2581  # as in pieces
+UNKNOWN = 0xFFFD  # code point of the unknown piece
+FIRST_BYTE = 0x110000  # byte pieces get symbols after the last code point
 KINDS = 3
-KIND_BITS = 30  # behind the kind of a key: 0 for characters of a word, then these
+KIND_BITS = 30  # the kind of a key is in the bits above: 0 for windows inside a word, then the following two
 ACROSS, WORDS = 0x4000_0000, 0x8000_0000
 
 Codes = npt.NDArray[np.uint32]
 Keys = npt.NDArray[np.uint32]
-Hashes = npt.NDArray[np.uint64]
 
-# Random 64-bit numbers, those that multiply odd; all are repeated in native/ngrams.cpp. A model file is worth nothing
-# with others.
-_POWER = np.uint64(0xDAC8DC4917B45A3D)
-_SALT = np.uint64(0x39643AEB745FCB87)  # times n: of windows of n code points
-_ACROSS_SALT = np.uint64(0x6C1F2B9D4E83A705)  # before that, across words
-_WORD_SALT = np.uint64(0x2301531EA91AC263)
-_PAIR_FIRST, _PAIR_SECOND = np.uint64(0x7BF7B06DBE1E1B5D), np.uint64(0x434AF8C5F5423E09)
-_BEGIN, _END = np.array([[0xD450D8653459D86B], [0x9AB21290D1EB8FE7]], np.uint64)
-_MIX_FIRST, _MIX_SECOND = np.uint64(0x5EF3F4DCCCA7B2C1), np.uint64(0x3C8C17F82B5C3331)
+# Random 64-bit numbers; multipliers are odd. native/ngrams/ngrams.cpp repeats them. Saved models depend on all of them.
+_POWER = 0xDAC8DC4917B45A3D
+_WINDOW_SALT, _ACROSS_SALT, _WORD_SALT = 0x39643AEB745FCB87, 0x6C1F2B9D4E83A705, 0x2301531EA91AC263
+_PAIR_FIRST, _PAIR_SECOND = 0x7BF7B06DBE1E1B5D, 0x434AF8C5F5423E09
+_BEGIN, _END = 0xD450D8653459D86B, 0x9AB21290D1EB8FE7  # stand for the words before the first and after the last
+_MIX_FIRST, _MIX_SECOND = 0x5EF3F4DCCCA7B2C1, 0x3C8C17F82B5C3331
+_64_BITS = 2**64 - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +42,7 @@ class Spelling:
     """The code points of each piece of a vocabulary, end to end.
 
     ``codes``: (P,) uint32; ``offsets``: (V+1,) int64, piece ``i`` is ``codes[offsets[i]:offsets[i+1]]``. U+2581 is a
-    blank, the unknown piece is U+FFFD, and the byte ``b`` is 0x110000 + ``b``; pieces for control have none.
+    space, the unknown piece is U+FFFD, byte ``b`` is 0x110000 + ``b``, and control pieces are empty.
     """
 
     codes: Codes
@@ -56,188 +51,121 @@ class Spelling:
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> Spelling:
         """Return the spelling of the pieces of ``tokenizer``."""
-        pieces, single = tokenizer.list_pieces(), tokenizer.list_bytes()
+        pieces, single_bytes = tokenizer.list_pieces(), tokenizer.list_bytes()
         spelled = [pieces.get(i, "") for i in range(len(tokenizer))]
-        for i in (*single, tokenizer.unknown_id):
+        for i in (*single_bytes, tokenizer.unknown_id):
             spelled[i] = chr(UNKNOWN)
         offsets = make_offsets(np.fromiter(map(len, spelled), np.int64, len(spelled)))
         codes = np.frombuffer("".join(spelled).encode("utf-32-le"), "<u4").astype(np.uint32)
-        for i, byte in single.items():
+        for i, byte in single_bytes.items():
             codes[offsets[i]] = FIRST_BYTE + byte
         return cls(codes, offsets)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
+    def spell(self, ids: Ids) -> list[int]:
+        """Return the code points of a text with the pieces ``ids`` (N,)."""
+        return [code for i in ids.tolist() for code in self.codes[self.offsets[i] : self.offsets[i + 1]].tolist()]
+
 
 def hash_ngrams(
     ids: Ids, offsets: Offsets, spelling: Spelling, *, threads: int | None = None, library: bool = True
 ) -> tuple[Keys, Offsets]:
-    """Return the keys of all n-grams of B texts, text after text, and where those of each text begin.
+    """Return the keys of all n-grams of B texts, in the order of :func:`hash_text`, and the offsets of each text.
 
     Args:
-        ids: (N,) int32, the pieces of all texts end to end.
+        ids: (N,) int32, the tokens of all texts end to end.
         offsets: (B+1,) int64, text ``b`` is ``ids[offsets[b]:offsets[b+1]]``; a text may be empty.
         spelling: of the tokenizer that made ``ids``.
-        threads: how many the C++ library uses at most; by default as many as prediction does.
-        library: whether the C++ library computes it, where it is there; numpy gives the same.
+        threads: the most threads that the C++ library uses; by default as many as prediction does.
+        library: whether to use the C++ library if it is available.
 
     Returns:
-        keys (K,) uint32, one for each occurrence, and their offsets (B+1,) int64. The order in a text: of each word its
-        key, that of the pair that it ends, its windows by start and length; then the pair that ends the text, and the
-        windows across words by start and length.
+        keys (K,) uint32, one for each occurrence, and their offsets (B+1,) int64.
 
     Raises:
-        ValueError: offsets that do not rise from 0 to N, or an id that ``spelling`` has not.
-        MemoryError: there is not enough.
+        ValueError: offsets that do not rise from 0 to N, or an id outside the vocabulary of ``spelling``.
+        MemoryError: the keys do not fit into memory.
     """
     if library and native.is_available():
         return native.hash_ngrams(ids, offsets, (spelling.codes, spelling.offsets), threads=threads)
     check_texts(ids, offsets, spelling)
-    return _Words.of(ids, offsets, spelling).hash()
+    keys = [hash_text(spelling.spell(ids[start:stop])) for start, stop in pairwise(offsets.tolist())]
+    lengths = np.fromiter(map(len, keys), np.int64, len(keys))
+    return np.array([key for text in keys for key in text], np.uint32), make_offsets(lengths)
 
 
 def check_texts(ids: Ids, offsets: Offsets, spelling: Spelling) -> None:
-    """Raise ValueError where offsets do not rise from 0 to N, or an id is not of ``spelling``."""
-    steps = np.diff(offsets)
-    if not len(offsets) or offsets[0] or offsets[-1] != len(ids) or (steps < 0).any():
-        raise ValueError(native.REFUSED)
-    if len(ids) and (ids.min() < 0 or ids.max() >= len(spelling)):
+    """Raise ValueError if offsets do not rise from 0 to N, or an id is outside the vocabulary."""
+    rising = len(offsets) > 0 and offsets[0] == 0 and offsets[-1] == len(ids) and (np.diff(offsets) >= 0).all()
+    if not rising or (len(ids) and (ids.min() < 0 or ids.max() >= len(spelling))):
         raise ValueError(native.REFUSED)
 
 
-@dataclass(frozen=True, eq=False)
-class _Words:
-    """The W words of B texts, each with a blank on both sides.
+def hash_text(codes: Sequence[int]) -> list[int]:
+    """Return the keys of the n-grams of one text, given as code points.
 
-    ``codes``: (S,) uint32, all of them end to end; word ``w`` begins at ``starts[w]`` and has ``sizes[w]`` code points.
-    ``bounds``: (B+1,) int64, text ``b`` has the words from ``bounds[b]`` on, to ``bounds[b+1]``.
+    Words are separated by spaces. Each word gives its own key, the key of the pair with the word before it, and the
+    keys of all windows of 1 to 6 code points of the word with a space on both sides, except a space alone. The text
+    then gives the pair of the last word and the end, and all windows with a space inside, which span words.
+
+    A key holds the kind of n-gram in its upper 2 bits and the upper 30 bits of a 64-bit hash in the others. All sums
+    and products are modulo 2**64.
     """
-
-    codes: Codes
-    starts: npt.NDArray[np.int64]
-    sizes: npt.NDArray[np.int64]
-    bounds: Offsets
-
-    @classmethod
-    def of(cls, ids: Ids, offsets: Offsets, spelling: Spelling) -> _Words:
-        lengths = np.diff(spelling.offsets)[ids]
-        ends = make_offsets(lengths)
-        codes = spelling.codes[np.arange(ends[-1]) + np.repeat(spelling.offsets[ids] - ends[:-1], lengths)]
-        texts = ends[offsets]  # where each text begins among the code points
-        solid = codes != BLANK
-        apart = np.zeros(len(codes) + 1, np.bool_)  # whether a text begins here
-        apart[texts] = True
-        before = np.append(False, solid[:-1])[: len(codes)] & ~apart[:-1]
-        starts = np.flatnonzero(solid & ~before)
-        after = np.append(solid[1:], False)[: len(codes)] & ~apart[1:]
-        sizes = np.flatnonzero(solid & ~after) + 1 - starts + 2
-        padded = np.full(int(sizes.sum()), BLANK, np.uint32)
-        inner = np.ones(len(padded), np.bool_)
-        places = make_offsets(sizes)[:-1]
-        inner[places] = inner[places + sizes - 1] = False
-        padded[inner] = codes[solid]
-        return cls(padded, places, sizes, np.searchsorted(starts, texts).astype(np.int64))
-
-    def hash(self) -> tuple[Keys, Offsets]:
-        W = len(self.starts)
-        last = np.zeros(W, np.bool_)  # of its text
-        last[self.bounds[1:][np.diff(self.bounds) > 0] - 1] = True
-        # of the windows that begin at each code point, those of one blank alone are left out
-        left = np.repeat(self.starts + self.sizes, self.sizes) - np.arange(len(self.codes))
-        alone = left == 1
-        alone[self.starts] = True
-        windows = make_offsets(np.minimum(left, LONGEST) - alone)
-        counts = 2 + last + windows[self.starts + self.sizes] - windows[self.starts]
-        across, extra = self._hash_across(last)
-        counts[last] += extra
-        firsts = make_offsets(counts)
-        keys = np.empty(int(firsts[-1]), np.uint32)
-        hashes = self._hash_words()
-        keys[firsts[:-1]] = _to_key(hashes) | np.uint32(WORDS)
-        first = np.zeros(W, np.bool_)
-        first[self.bounds[:-1][np.diff(self.bounds) > 0]] = True
-        before = np.where(first, _BEGIN, np.append(_BEGIN, hashes[:-1])[:W])
-        keys[firsts[:-1] + 1] = _hash_pairs(before, hashes)
-        ends = firsts[1:][last] - extra
-        keys[ends - 1] = _hash_pairs(hashes[last], _END)
-        keys[np.repeat(ends - make_offsets(extra)[:-1], extra) + np.arange(len(across))] = across
-        places = windows[:-1] + np.repeat(firsts[:-1] + 2 - windows[self.starts], self.sizes) - (alone & (left > 1))
-        self._put_windows(keys, left=left, alone=alone, places=places)
-        return keys, firsts[self.bounds]
-
-    def _hash_words(self) -> Hashes:
-        """Return the hash of each word (W,): the sum of (code + 1) * power^k, mixed."""
-        if not len(self.starts):
-            return np.zeros(0, np.uint64)
-        inner = self.codes != BLANK
-        sizes = self.sizes - 2
-        starts = make_offsets(sizes)[:-1]
-        powers = np.full(int(sizes.max()), _POWER, np.uint64)
-        powers[0] = 1
-        powers = np.multiply.accumulate(powers)
-        terms = (self.codes[inner].astype(np.uint64) + np.uint64(1)) * powers[
-            np.arange(int(sizes.sum())) - np.repeat(starts, sizes)
-        ]
-        return _mix(np.add.reduceat(terms, starts) + _WORD_SALT)
-
-    def _hash_across(self, last: npt.NDArray[np.bool_]) -> tuple[Keys, npt.NDArray[np.int64]]:
-        """Return the keys of windows across words, and how many each text has that has a word.
-
-        ``last`` (W,) are the last words of their texts. Words that follow one another have one blank between them.
-        """
-        kept = np.ones(len(self.codes), np.bool_)
-        kept[(self.starts + self.sizes - 1)[~last]] = False
-        codes = self.codes[kept]
-        ends = make_offsets((self.sizes - ~last).astype(np.int64))[1:][last]  # of the texts
-        if not len(ends):
-            return np.zeros(0, np.uint32), np.zeros(0, np.int64)
-        places = np.arange(len(codes))
-        text = np.searchsorted(ends, places, side="right")
-        blanks = np.append(np.flatnonzero(codes == BLANK), len(codes))
-        # the blank inside a window is neither its first code point nor its last
-        shortest = blanks[np.searchsorted(blanks, places, side="right")] - places + 2
-        shortest, longest = np.maximum(shortest, SHORTEST_ACROSS), np.minimum(ends[text] - places, LONGEST)
-        firsts = make_offsets(np.maximum(0, longest - shortest + 1))
-        keys = np.empty(int(firsts[-1]), np.uint32)
-        for n, sums in _add_up_windows(codes):
-            found = (shortest[: len(sums)] <= n) & (longest[: len(sums)] >= n)
-            to = firsts[: len(sums)][found] + n - shortest[: len(sums)][found]
-            keys[to] = _to_key(_mix(sums[found] + _ACROSS_SALT * np.uint64(n))) | np.uint32(ACROSS)
-        return keys, np.diff(firsts[np.append(0, ends)])
-
-    def _put_windows(
-        self, keys: Keys, *, left: npt.NDArray[np.int64], alone: npt.NDArray[np.bool_], places: npt.NDArray[np.int64]
-    ) -> None:
-        """Write the keys of windows; those of ``n`` code points that begin at ``i`` to ``places[i] + n - 1``."""
-        for n, sums in _add_up_windows(self.codes):
-            there = left[: len(sums)] >= n
-            if n == 1:
-                there &= ~alone
-            keys[places[: len(sums)][there] + n - 1] = _to_key(_mix(sums[there] + _SALT * np.uint64(n)))
+    words = _split(codes)
+    keys, previous = [], _BEGIN
+    for word in words:
+        word_hash = _hash(word, _WORD_SALT)
+        keys += [WORDS | _upper_bits(word_hash), WORDS | _upper_bits(_hash_pair(previous, word_hash))]
+        windows = _windows([SPACE, *word, SPACE])
+        keys += [_upper_bits(_hash(window, len(window) * _WINDOW_SALT)) for window in windows if window != [SPACE]]
+        previous = word_hash
+    if words:
+        keys.append(WORDS | _upper_bits(_hash_pair(previous, _END)))
+    line = [SPACE, *(code for word in words for code in (*word, SPACE))]
+    across = [window for window in _windows(line) if SPACE in window[1:-1]]
+    return keys + [ACROSS | _upper_bits(_hash(window, len(window) * _ACROSS_SALT)) for window in across]
 
 
-def _add_up_windows(codes: Codes) -> Iterator[tuple[int, Hashes]]:
-    """Yield n from 1 to LONGEST, and for the windows of n code points the sum of (code + 1) * power^k."""
-    values = codes.astype(np.uint64) + np.uint64(1)
-    sums, power = np.zeros(len(values), np.uint64), np.uint64(1)
-    with np.errstate(over="ignore"):
-        for n in range(1, min(LONGEST, len(values)) + 1):
-            sums = sums[: len(values) - n + 1] + values[n - 1 :] * power
-            power = power * _POWER
-            yield n, sums
+def _split(codes: Sequence[int]) -> list[list[int]]:
+    """Return the words of a text: the runs of code points without a space."""
+    words: list[list[int]] = [[]]
+    for code in codes:
+        if code == SPACE:
+            words.append([])
+        else:
+            words[-1].append(code)
+    return [word for word in words if word]
 
 
-def _mix(hashes: Hashes) -> Hashes:
-    """Return ``hashes`` with every bit spread over all others, in the steps of SplitMix64 (Steele, Lea, Flood 2014)."""
-    hashes = (hashes ^ (hashes >> np.uint64(30))) * _MIX_FIRST
-    hashes = (hashes ^ (hashes >> np.uint64(27))) * _MIX_SECOND
-    return hashes ^ (hashes >> np.uint64(31))
+def _windows(codes: list[int]) -> Iterator[list[int]]:
+    """Yield the windows of 1 to LONGEST code points by start, then by length."""
+    for start in range(len(codes)):
+        for stop in range(start + 1, min(start + LONGEST, len(codes)) + 1):
+            yield codes[start:stop]
 
 
-def _to_key(hashes: Hashes) -> Keys:
-    return (hashes >> np.uint64(64 - KIND_BITS)).astype(np.uint32)
+def _hash(codes: Sequence[int], salt: int) -> int:
+    """Return the hash of code points: mix(salt + sum of (code + 1) * _POWER**k), a polynomial rolling hash."""
+    total, power = salt, 1
+    for code in codes:
+        total += (code + 1) * power
+        power = power * _POWER & _64_BITS
+    return _mix(total & _64_BITS)
 
 
-def _hash_pairs(first: Hashes, second: Hashes) -> Keys:
-    return _to_key(_mix(first * _PAIR_FIRST + second * _PAIR_SECOND)) | np.uint32(WORDS)
+def _hash_pair(first: int, second: int) -> int:
+    """Return the hash of two words from the hashes of each."""
+    return _mix((first * _PAIR_FIRST + second * _PAIR_SECOND) & _64_BITS)
+
+
+def _mix(x: int) -> int:
+    """Spread each bit over all others by the steps of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014)."""
+    x = (x ^ x >> 30) * _MIX_FIRST & _64_BITS
+    x = (x ^ x >> 27) * _MIX_SECOND & _64_BITS
+    return x ^ x >> 31
+
+
+def _upper_bits(hashed: int) -> int:
+    return hashed >> 64 - KIND_BITS

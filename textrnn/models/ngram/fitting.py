@@ -1,4 +1,4 @@
-"""Fitting the linear model over n-grams, by scikit-learn; only training imports this."""
+"""Fitting the linear model over n-grams by scikit-learn. Only training imports this module."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from textrnn.data.batch import Rows, Texts, make_offsets
 from textrnn.models.ngram.features import KIND_BITS, KINDS, WORDS, Keys, Spelling, hash_ngrams
 from textrnn.models.ngram.table import FACTORS, Floats, NgramTable
 
-MOST_PIECES = 2_000_000
-"""Of more text than this so much is drawn."""
-MOST_ENTRIES, MOST_WORK = 40_000_000, 400_000_000
-"""The most non-zero entries of the matrix that is fitted, and of these times the regressions; of more less is drawn.
+MAX_TOKENS = 2_000_000
+"""Texts are sampled down to this number of tokens."""
+MAX_ENTRIES, MAX_WORK = 40_000_000, 400_000_000
+"""Limits of the non-zero entries of the matrix, at about 40 bytes each, and of entries times regressions.
 
-An entry takes some 40 bytes during the fit.
+Texts are sampled down to stay below both.
 """
-MOST_KEYS, MOST_WEIGHTS = 1 << 21, 1 << 24
-"""The most n-grams of a table, and the most weights of all its classes."""
-LEAST_TEXTS = 2
-"""An n-gram of characters counts where so many texts have it."""
+MAX_KEYS, MAX_WEIGHTS = 1 << 21, 1 << 24
+"""Limits of the n-grams of a table, and of its weights over all classes."""
+MIN_TEXTS = 2
+"""An n-gram of characters is kept if at least this many texts contain it."""
 PENALTY = 0.1
-"""Of the squared weights: 1 / C of scikit-learn's LogisticRegression."""
+"""L2 penalty: 1 / C of scikit-learn's LogisticRegression."""
 
-_TOLERANCE, _MOST_PASSES = 1e-2, 100
-_LEAST_WEIGHT = 1e-9  # of a text: with all of a class at 0 the solver would take the class for none
-_CHUNK = 50_000  # pieces of the texts whose n-grams are merged together
-_CHUNK_ENTRIES = 1 << 20  # that are weighed together
-_PROBED = 1000  # texts that say how many n-grams a piece has
+_TOLERANCE, _MAX_PASSES = 1e-2, 100
+_MIN_WEIGHT = 1e-9  # of a text: if all texts of a class had weight 0, the solver would miss the class
+_CHUNK = 50_000  # tokens whose n-grams are merged at once
+_CHUNK_ENTRIES = 1 << 20  # entries weighted at once
+_PROBED = 1000  # texts from which the number of n-grams for each token is estimated
 
 Weights = npt.NDArray[Any]
 
@@ -52,41 +52,38 @@ def fit_ngrams(
     penalty: float = PENALTY,
     seed: int,
 ) -> NgramTable | None:
-    """Fit a table to B texts: a logistic regression for each label, or for each of more than two classes.
+    """Fit logistic regressions over the n-grams of B texts: one for each label, or for each of C > 2 classes.
 
     Args:
-        texts: B of them.
+        texts: the B texts.
         spelling: of the tokenizer that made their ids.
-        classes: how many classes or labels there are, C.
-        targets: the class of each text (B,) int64, where a text of class -1 does not count; or of several labels a text
-            which it has (B, C) bool.
-        find_labels: makes of classes (b,) the labels (b, C) of texts that have several: only those of texts that are
-            drawn need be in memory.
-        weights: how much a text of each class counts (C,); or of several labels a pair of (C,): how much a text counts
-            that has the label, and one that lacks it.
-        penalty: the loss is the sum of the texts' losses, and half of ``penalty`` times the sum of squared weights.
-        seed: of what is drawn; the same arguments give the same table.
+        classes: the number C of classes or labels.
+        targets: the class of each text (B,) int64, where texts of class -1 are ignored; multi-label: the labels of each
+            text (B, C) bool, or with ``find_labels`` its label sets (B,).
+        find_labels: maps label sets (b,) to labels (b, C), so that only the labels of sampled texts are in memory.
+        weights: the weight of the texts of each class (C,); multi-label: the weights (C,) of texts with each label, and
+            of texts without it.
+        penalty: the objective is the sum of the losses plus ``penalty`` / 2 times the sum of squared weights.
+        seed: of the sampling and the solver; the same arguments give the same table.
 
     Returns:
-        The table, or None where nothing can be learned: no two classes, or no label that some texts have and others
-        lack, or no n-gram. A class that no text has gets no weights, and a bias such that its probability in a text
-        without known n-grams is 1 / (n + 1 + m), where n is the number of texts and m that of such classes; a label
-        that k of n texts have, none or all, has the score log((k + 1) / (n - k + 1)) everywhere. Both follow from
-        Laplace's rule of succession.
+        The table, or None if there is nothing to learn: fewer than two classes occur, or no label that only some texts
+        have, or no n-gram. By Laplace's rule of succession, a class without texts gets no weights and a bias that gives
+        it a probability of 1 / (n + 1 + m) in a text without known n-grams (n texts, m such classes), and a label that
+        k = 0 or k = n of the n texts have gets the constant logit log((k + 1) / (n - k + 1)).
 
-    Of more than 2,000,000 pieces, or so many that the entries of the matrix would be more than 4e7, or these times the
-    regressions more than 4e8, texts are drawn. How many entries there are for each piece is estimated from the n-grams
-    of 1,000 texts; equal ones in a text count as several, though they are one entry.
+    Larger corpora are sampled down to ``MAX_TOKENS`` tokens, ``MAX_ENTRIES`` entries and ``MAX_WORK``. The number of
+    entries is estimated from the n-grams of 1,000 texts, where repeated n-grams count each time.
     """
-    rows = _draw(texts, spelling, targets=targets, classes=classes, seed=seed)
+    rows = _sample(texts, spelling, targets=targets, classes=classes, seed=seed)
     targets = targets[rows] if find_labels is None else find_labels(targets[rows])
-    if not _says_something(targets):
+    if not _is_learnable(targets):
         return None
     counts = _Counts.of(texts, rows, spelling)
-    keys, idf = counts.choose(min(MOST_KEYS, MOST_WEIGHTS // classes))
+    keys, idf = counts.select_keys(min(MAX_KEYS, MAX_WEIGHTS // classes))
     if not len(keys):
         return None
-    x = counts.weigh(keys, idf)
+    x = counts.to_matrix(keys, idf)
     del counts
     if targets.ndim == 2:
         weight, bias = _fit_labels(x, targets, weights=weights, penalty=penalty, seed=seed)
@@ -95,7 +92,7 @@ def fit_ngrams(
     return NgramTable(keys, idf, weight, bias)
 
 
-def _says_something(targets: npt.NDArray[Any]) -> bool:
+def _is_learnable(targets: npt.NDArray[Any]) -> bool:
     if not len(targets):
         return False
     if targets.ndim == 2:
@@ -103,26 +100,25 @@ def _says_something(targets: npt.NDArray[Any]) -> bool:
     return bool((targets != targets[0]).any())
 
 
-def _draw(texts: Texts, spelling: Spelling, *, targets: npt.NDArray[Any], classes: int, seed: int) -> Rows:
-    """Return the rows, rising, of the texts that are fitted to."""
+def _sample(texts: Texts, spelling: Spelling, *, targets: npt.NDArray[Any], classes: int, seed: int) -> Rows:
+    """Return the rows, rising, of the texts to fit."""
     rows = np.arange(len(texts)) if targets.ndim == 2 else np.flatnonzero(targets >= 0)
-    lengths = texts.lengths
     if not len(rows):
         return rows
-    drawn = np.random.default_rng(seed % 2**32).permutation(rows)
-    probed = texts.select(np.sort(drawn[:_PROBED]))
+    shuffled = np.random.default_rng(seed % 2**32).permutation(rows)
+    probed = texts.select(np.sort(shuffled[:_PROBED]))
     ngrams = len(hash_ngrams(probed.ids, probed.offsets, spelling)[0])
-    rate = max(1, ngrams / max(1, len(probed.ids)))
+    ngrams_per_token = max(1, ngrams / max(1, len(probed.ids)))
     regressions = 1 if targets.ndim == 1 and classes == 2 else classes
-    most = min(MOST_PIECES, int(min(MOST_ENTRIES, MOST_WORK / regressions) / rate))
-    filled = np.cumsum(lengths[drawn], dtype=np.int64)
-    return np.sort(drawn[: np.searchsorted(filled, most, side="right")])
+    limit = min(MAX_TOKENS, int(min(MAX_ENTRIES, MAX_WORK / regressions) / ngrams_per_token))
+    tokens = np.cumsum(texts.lengths[shuffled], dtype=np.int64)
+    return np.sort(shuffled[: np.searchsorted(tokens, limit, side="right")])
 
 
 class _Counts:
-    """How often each of n texts has each of its n-grams.
+    """The distinct n-grams of each of n texts and their counts.
 
-    ``keys`` (K,) uint32 and ``counts`` (K,) int32, text ``b`` has those from ``bounds[b]`` on, to ``bounds[b+1]``.
+    ``keys`` (K,) uint32 and ``counts`` (K,) int32; those of text ``b`` are ``bounds[b]:bounds[b+1]``.
     """
 
     def __init__(self, keys: Keys, counts: npt.NDArray[np.int32], bounds: npt.NDArray[np.int64]) -> None:
@@ -133,7 +129,7 @@ class _Counts:
         keys: list[Keys] = []
         counts: list[npt.NDArray[np.int32]] = []
         sizes: list[npt.NDArray[np.int64]] = []
-        for part in _cut(texts.lengths[rows], _CHUNK):
+        for part in _chunks(texts.lengths[rows], _CHUNK):
             batch = texts.select(rows[part])
             found, bounds = hash_ngrams(batch.ids, batch.offsets, spelling)
             text = np.repeat(np.arange(len(batch), dtype=np.uint64), np.diff(bounds))
@@ -143,30 +139,30 @@ class _Counts:
             sizes.append(np.bincount((merged >> np.uint64(32)).astype(np.int64), minlength=len(batch)))
         return cls(np.concatenate(keys), np.concatenate(counts), make_offsets(np.concatenate(sizes)))
 
-    def choose(self, most: int) -> tuple[Keys, Floats]:
-        """Return the keys (F,) that a table has, rising, at most ``most``, and their inverse document frequencies.
+    def select_keys(self, limit: int) -> tuple[Keys, Floats]:
+        """Return the keys (F,) of the table, rising, and their inverse document frequencies.
 
-        These are log((1 + n) / (1 + df)) + 1, where df of n texts have the n-gram: scikit-learn's smooth idf.
+        With more than ``limit`` keys, the most frequent are kept. The idf is log((1 + n) / (1 + df)) + 1, where df of n
+        texts have the n-gram: scikit-learn's smooth idf.
         """
         keys, texts = np.unique(self.keys, return_counts=True)
-        kept = (keys >= WORDS) | (texts >= LEAST_TEXTS)
+        kept = (keys >= WORDS) | (texts >= MIN_TEXTS)
         keys, texts = keys[kept], texts[kept]
-        if len(keys) > most:
-            commonest = np.sort(np.argsort(-texts, kind="stable")[:most])
+        if len(keys) > limit:
+            commonest = np.sort(np.argsort(-texts, kind="stable")[:limit])
             keys, texts = keys[commonest], texts[commonest]
         n = len(self.bounds) - 1
         return keys, (np.log((1 + n) / (1 + texts)) + 1).astype(np.float32)
 
-    def weigh(self, keys: Keys, idf: Floats) -> csr_matrix:
-        """Return what a table's weights are multiplied with (n, F) float32.
+    def to_matrix(self, keys: Keys, idf: Floats) -> csr_matrix:
+        """Return the features (n, F) float32 of the texts.
 
-        An n-gram's entry is count * idf, divided by the root of the sum of count * idf^2 over those of its kind, times
-        the kind's factor.
+        An entry is the factor of the kind times count * idf / sqrt(sum of count * idf^2 over the kind).
         """
         n, filled = len(self.bounds) - 1, 0
         data, columns = np.empty(len(self.keys), np.float32), np.empty(len(self.keys), np.int32)
         sizes = np.diff(self.bounds)
-        for part in _cut(sizes, _CHUNK_ENTRIES):
+        for part in _chunks(sizes, _CHUNK_ENTRIES):
             entries = slice(self.bounds[part.start], self.bounds[part.stop])
             places = np.searchsorted(keys, self.keys[entries]).clip(max=len(keys) - 1)
             found = keys[places] == self.keys[entries]
@@ -184,12 +180,12 @@ class _Counts:
         return csr_matrix((data[:filled], columns[:filled], bounds), shape=(n, len(keys)))
 
 
-def _cut(sizes: npt.NDArray[Any], most: int) -> Iterator[slice]:
-    """Yield runs of texts of these ``sizes``, of ``most`` together at most, or one text."""
+def _chunks(sizes: npt.NDArray[Any], limit: int) -> Iterator[slice]:
+    """Yield slices of texts whose ``sizes`` add up to at most ``limit``, or of one text."""
     ends = make_offsets(sizes.astype(np.int64))
     start = 0
     while start < len(sizes):
-        stop = max(start + 1, int(np.searchsorted(ends, ends[start] + most, side="right")) - 1)
+        stop = max(start + 1, int(np.searchsorted(ends, ends[start] + limit, side="right")) - 1)
         yield slice(start, stop)
         start = stop
 
@@ -198,18 +194,18 @@ def _fit_classes(
     x: csr_matrix, true: npt.NDArray[Any], *, classes: int, weights: Any, penalty: float, seed: int
 ) -> tuple[Floats, Floats]:
     weight, bias = np.zeros((x.shape[1], classes), np.float32), np.zeros(classes, np.float32)
-    there = np.unique(true)
+    present = np.unique(true)
     sample = None if weights is None else np.asarray(weights)[true]
     fit = partial(_regress, x, sample=sample, penalty=penalty, seed=seed)
-    if len(there) == 2:  # the score of the second class less that of the first
-        w, b = fit(true == there[1])
-        weight[:, there], bias[there] = np.stack([-w / 2, w / 2], axis=1), (-b / 2, b / 2)
+    if len(present) == 2:  # the regression gives the difference of their logits
+        w, b = fit(true == present[1])
+        weight[:, present], bias[present] = np.stack([-w / 2, w / 2], axis=1), (-b / 2, b / 2)
     else:
-        for c in there:
+        for c in present:
             weight[:, c], bias[c] = fit(true == c)
-        weight[:, there] -= weight[:, there].mean(axis=1, keepdims=True)  # which changes no probability
-    missing = np.setdiff1d(np.arange(classes), there)
-    bias[missing] = np.logaddexp.reduce(bias[there].astype(np.float64)) - math.log(len(true) + 1)
+        weight[:, present] -= weight[:, present].mean(axis=1, keepdims=True)  # changes no probability
+    missing = np.setdiff1d(np.arange(classes), present)
+    bias[missing] = np.logaddexp.reduce(bias[present].astype(np.float64)) - math.log(len(true) + 1)
     return weight, bias
 
 
@@ -233,37 +229,37 @@ def _regress(
 ) -> tuple[npt.NDArray[np.float64], float]:
     """Return the weights (F,) and the intercept of a logistic regression of ``own`` (n,) on ``x`` (n, F).
 
-    The intercept is penalized as all other weights, and these as they stand to the scaled columns.
+    The penalty applies to the intercept and to the weights of the scaled columns.
     """
-    scale = _find_scale(x, own, sample=sample)
+    scale = _column_scale(x, own, sample=sample)
     scaled = csr_matrix((x.data * scale.astype(np.float32)[x.indices], x.indices, x.indptr), shape=x.shape)
     if sample is not None:
-        sample = np.maximum(sample, _LEAST_WEIGHT)
+        sample = np.maximum(sample, _MIN_WEIGHT)
     model = LogisticRegression(
         C=1 / penalty,
         solver="liblinear",
         dual=True,
         tol=_TOLERANCE,
-        max_iter=_MOST_PASSES,
+        max_iter=_MAX_PASSES,
         random_state=seed % 2**32,
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the bound on passes is meant
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the limit on passes is deliberate
         model.fit(scaled, own, sample_weight=sample)
     return model.coef_[0] * scale, float(model.intercept_[0])
 
 
-def _find_scale(x: csr_matrix, own: npt.NDArray[np.bool_], *, sample: Any) -> npt.NDArray[np.float64]:
-    """Return what the columns of ``x`` (n, F) are multiplied with (F,): much for n-grams that tell ``own`` texts apart.
+def _column_scale(x: csr_matrix, own: npt.NDArray[np.bool_], *, sample: Any) -> npt.NDArray[np.float64]:
+    """Return factors (F,) of the columns of ``x`` (n, F) that favor n-grams typical of ``own`` (n,) or of the rest.
 
-    A weight of them is then penalized less. With p the share of an n-gram in all that the texts of ``own`` (n,) have,
-    each counted once a text and all counts raised by one, and q that in the other texts, the log-count ratio is
-    log(p / q) (Wang and Manning, "Baselines and Bigrams", ACL 2012). The scale is the root of its absolute value, and
-    the mean of its square is 1.
+    A larger factor lowers the penalty on the weight. The factor is the square root of the absolute log-count ratio
+    log(p / q) (Wang and Manning, "Baselines and Bigrams", ACL 2012), scaled to a mean square of 1. Here p is the share
+    of the n-gram in the document frequencies of the texts of ``own``, each raised by one for smoothing, and q that in
+    the other texts.
     """
-    of_ngram = csr_matrix((np.ones(x.nnz, np.float32), x.indices, x.indptr), shape=x.shape).T
+    occurs = csr_matrix((np.ones(x.nnz, np.float32), x.indices, x.indptr), shape=x.shape).T
     counts = np.ones(len(own), np.float32) if sample is None else np.asarray(sample, np.float32)
-    p, q = ((of_ngram @ (counts * side)).astype(np.float64) + 1 for side in (own, ~own))
+    p, q = ((occurs @ (counts * side)).astype(np.float64) + 1 for side in (own, ~own))
     salience = np.abs(np.log(p / p.sum()) - np.log(q / q.sum()))
     scale: npt.NDArray[np.float64] = np.sqrt(salience / max(salience.mean(), 1e-9))
     return scale

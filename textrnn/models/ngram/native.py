@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from textrnn.ops.sru import cpu
+from textrnn.native import library
 
 Array = npt.NDArray[Any]
 Spelled = tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]
@@ -23,7 +23,7 @@ _LINEAR = struct.Struct("@3q3P")
 
 def is_available() -> bool:
     """Return whether the library is there."""
-    return cpu.load_native().library is not None
+    return library.load_native().library is not None
 
 
 def hash_ngrams(
@@ -33,10 +33,10 @@ def hash_ngrams(
     texts, held = _pack(ids, offsets, spelling)
     bounds = np.zeros(len(offsets), np.int64)
     counts = np.empty(len(offsets) - 1, np.int64)
-    _call("ngram_counts", texts, cpu.address(counts), threads=threads)
+    _call("ngram_counts", texts, library.address(counts), threads=threads)
     np.cumsum(counts, out=bounds[1:])
     keys = np.empty(int(bounds[-1]), np.uint32)
-    _call("ngram_keys", texts, cpu.address(bounds), cpu.address(keys), threads=threads)
+    _call("ngram_keys", texts, library.address(bounds), library.address(keys), threads=threads)
     del held  # until here
     return keys, bounds
 
@@ -48,9 +48,9 @@ def build_slots(keys: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint64] | None:
         size *= 2
     slots = np.zeros(size, SLOT)
     keys = np.ascontiguousarray(keys, np.uint32)
-    library = cpu.load_native().library
-    assert library is not None
-    status = library.textrnn_ngram_slots(cpu.address(keys), len(keys), cpu.address(slots), size)
+    lib = library.load_native().library
+    assert lib is not None
+    status = lib.textrnn_ngram_slots(library.address(keys), len(keys), library.address(slots), size)
     return None if status else slots
 
 
@@ -62,9 +62,9 @@ def ngram_logits(
     texts, held = _pack(ids, offsets, spelling)
     logits = np.empty((len(offsets) - 1, len(bias)), np.float32)
     linear = _LINEAR.pack(
-        len(values), len(bias), len(slots), cpu.address(slots), cpu.address(values), cpu.address(bias)
+        len(values), len(bias), len(slots), library.address(slots), library.address(values), library.address(bias)
     )
-    _call("ngram_scores", texts, linear, cpu.address(logits), threads=threads)
+    _call("ngram_scores", texts, linear, library.address(logits), threads=threads)
     del held
     return logits
 
@@ -77,10 +77,10 @@ def _pack(ids: Array, offsets: Array, spelling: Spelled) -> tuple[bytes, list[Ar
     wanted = ((ids, np.int32), (offsets, np.int64), (codes, np.uint32), (starts, np.int64))
     held: list[Array] = [np.ascontiguousarray(array, dtype) for array, dtype in wanted]
     sizes = (len(ids), len(offsets) - 1, len(starts) - 1, len(codes))
-    return _TEXTS.pack(*sizes, *map(cpu.address, held)), held
+    return _TEXTS.pack(*sizes, *map(library.address, held)), held
 
 
 def _call(name: str, *arguments: int | bytes, threads: int | None) -> None:
-    library = cpu.load_native().library
-    status = getattr(library, f"textrnn_{name}")(*arguments, threads or cpu.default_threads())
-    cpu.check(status, refused=REFUSED)
+    lib = library.load_native().library
+    status = getattr(lib, f"textrnn_{name}")(*arguments, threads or library.default_threads())
+    library.check(status, refused=REFUSED)

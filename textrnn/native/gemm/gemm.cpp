@@ -2,11 +2,10 @@
 #include "gemm/gemm.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
-#include <new>
 #include <vector>
 
+#include "compiler.h"
 #include "cpu_features.h"
 #include "threads.h"
 
@@ -94,53 +93,6 @@ std::vector<Part> share_out(const Product& p, int threads) {
   return parts;
 }
 
-// Memory of a thread's own, aligned to 64 bytes, that it keeps for the next product.
-char* scratch(size_t bytes) {
-  thread_local std::vector<char> memory;
-  if (memory.size() < bytes + 64) memory.resize(bytes + 64);
-  return memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64) % 64;
-}
-
-struct Job {
-  const Product& product;
-  void (*multiply)(const Product&, const Part&, char*);
-  const std::vector<Part>& parts;
-  Tasks queue;
-  std::atomic<bool> out_of_memory{false};
-};
-
-void work(void* context) {
-  Job& job = *static_cast<Job*>(context);
-  try {
-    job.queue.take(thread_index(), [&](size_t i) {
-      job.multiply(job.product, job.parts[i], scratch(size_t(scratch_bytes(job.parts[i]))));
-    });
-  } catch (const std::bad_alloc&) {
-    job.out_of_memory = true;
-  }
-}
-
-struct PackedJob {
-  const PackedProduct& product;
-  MultiplyPacked* multiply;
-  int64_t rows;  // in a task
-  Tasks queue;
-  std::atomic<bool> out_of_memory{false};
-};
-
-void work_packed(void* context) {
-  PackedJob& job = *static_cast<PackedJob*>(context);
-  const PackedProduct& p = job.product;
-  try {
-    job.queue.take(thread_index(), [&](size_t i) {
-      const int64_t row = int64_t(i) * job.rows;
-      job.multiply(p, row, std::min(row + job.rows, p.M), scratch(size_t(packed_bytes(p))));
-    });
-  } catch (const std::bad_alloc&) {
-    job.out_of_memory = true;
-  }
-}
-
 // How many threads a product is worth, of `threads`: one at least.
 int worth(int64_t M, int64_t N, int64_t K, int threads) {
   return int(std::min<double>(std::max(1, threads), 1 + double(M) * double(N) * double(K) / kWorthAThread));
@@ -164,10 +116,12 @@ EXPORT int textrnn_multiply(const textrnn::Product* p, int threads) try {
   if (p->M <= 0 || p->N <= 0) return 0;
   threads = textrnn::worth(p->M, p->N, p->K, threads);
   const auto parts = textrnn::share_out(*p, threads);
-  threads = int(std::min<size_t>(size_t(threads), parts.size()));
-  textrnn::Job job{*p, p->element == 4 ? found->of_float : found->of_bfloat16, parts, {parts.size(), threads}};
-  textrnn::run_on(threads, textrnn::work, &job);
-  return job.out_of_memory ? 1 : 0;
+  const auto multiply = p->element == 4 ? found->of_float : found->of_bfloat16;
+  textrnn::parallel_for(int64_t(parts.size()), threads, [&](int64_t i) {
+    const textrnn::Part& part = parts[size_t(i)];
+    multiply(*p, part, textrnn::thread_scratch(size_t(textrnn::scratch_bytes(part))));
+  });
+  return 0;
 } catch (...) {
   return 1;
 }
@@ -187,11 +141,11 @@ EXPORT int textrnn_multiply_packed(const textrnn::PackedProduct* p, int threads)
   threads = textrnn::worth(p->M, p->N, p->K, threads);
   const int64_t strips = textrnn::divide_up(p->M, textrnn::kTileRows);
   const int64_t rows = std::min(textrnn::kPackedRows, textrnn::divide_up(strips, threads) * textrnn::kTileRows);
-  const size_t tasks = size_t(textrnn::divide_up(p->M, rows));
-  threads = int(std::min<size_t>(size_t(threads), tasks));
-  textrnn::PackedJob job{*p, found.multiply, rows, {tasks, threads}};
-  textrnn::run_on(threads, textrnn::work_packed, &job);
-  return job.out_of_memory ? 1 : 0;
+  textrnn::parallel_for(textrnn::divide_up(p->M, rows), threads, [&](int64_t i) {
+    char* const scratch = textrnn::thread_scratch(size_t(textrnn::packed_bytes(*p)));
+    found.multiply(*p, i * rows, std::min((i + 1) * rows, p->M), scratch);
+  });
+  return 0;
 } catch (...) {
   return 1;
 }

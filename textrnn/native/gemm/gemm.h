@@ -33,7 +33,6 @@ struct Part {
 
 // The arithmetic, compiled once for each instruction set. `scratch` is aligned to 64 bytes and holds scratch_bytes().
 struct Products {
-  const char* name;
   void (*of_float)(const Product&, const Part&, char* scratch);
   void (*of_bfloat16)(const Product&, const Part&, char* scratch);  // null: not with these instructions
 };

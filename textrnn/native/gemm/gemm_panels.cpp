@@ -198,6 +198,6 @@ constexpr void (*of_bfloat16)(const Product&, const Part&, char*) = nullptr;
 }  // namespace
 
 extern const Products TEXTRNN_SYMBOL(products_, TEXTRNN_LEVEL);
-const Products TEXTRNN_SYMBOL(products_, TEXTRNN_LEVEL) = {TEXTRNN_NAME(TEXTRNN_LEVEL), of_float, of_bfloat16};
+const Products TEXTRNN_SYMBOL(products_, TEXTRNN_LEVEL) = {of_float, of_bfloat16};
 
 }  // namespace textrnn

@@ -5,6 +5,9 @@
 #include <vector>
 
 #include "compiler.h"
+#include "dispatch.h"
+#include "offsets.h"
+#include "threads.h"
 
 namespace textrnn {
 namespace {
@@ -193,17 +196,8 @@ class Sums {
   uint64_t found_[kKeys];
 };
 
-}  // namespace
-
 bool are_sound(const Texts& t) {
-  if (t.offsets[0] != 0 || t.offsets[t.B] != t.N || t.spelling[0] != 0 || t.spelling[t.V] != t.P) return false;
-  for (int64_t i = 0; i < t.B; ++i)
-    if (t.offsets[i] > t.offsets[i + 1]) return false;
-  for (int64_t i = 0; i < t.V; ++i)
-    if (t.spelling[i] > t.spelling[i + 1]) return false;
-  bool sound = true;
-  for (int64_t i = 0; i < t.N; ++i) sound &= t.ids[i] >= 0 && t.ids[i] < t.V;
-  return sound;
+  return are_offsets(t.offsets, t.N, t.B) && are_offsets(t.spelling, t.P, t.V) && are_indices(t.ids, t.N, t.V);
 }
 
 bool fill_slots(const uint32_t* keys, int64_t F, uint64_t* slots, int64_t S) {
@@ -249,4 +243,42 @@ void score_ngrams(const Texts& texts, int64_t first, int64_t last, const Linear&
   }
 }
 
+// work(first, last) for runs of the texts.
+template <class Work>
+int for_texts(const Texts& texts, int threads, const Work& work) try {
+  constexpr int64_t kTexts = 16;  // of a task
+  if (!are_sound(texts)) return kInvalidArgument;
+  parallel_for((texts.B + kTexts - 1) / kTexts, threads,
+               [&](int64_t i) { work(i * kTexts, std::min(texts.B, (i + 1) * kTexts)); });
+  return kOk;
+} catch (...) {
+  return kOutOfMemory;
+}
+
+}  // namespace
 }  // namespace textrnn
+
+// The n-grams of each text: counts (B,).
+EXPORT int textrnn_ngram_counts(const textrnn::Texts* texts, int64_t* counts, int threads) {
+  return textrnn::for_texts(*texts, threads, [=](int64_t first, int64_t last) {
+    textrnn::count_ngrams(*texts, first, last, counts);
+  });
+}
+
+// Their keys; bounds (B+1,) are the sums of the counts.
+EXPORT int textrnn_ngram_keys(const textrnn::Texts* texts, const int64_t* bounds, uint32_t* keys, int threads) {
+  return textrnn::for_texts(*texts, threads, [=](int64_t first, int64_t last) {
+    textrnn::hash_ngrams(*texts, first, last, bounds, keys);
+  });
+}
+
+// Fills slots (S,), which are all 0. Refuses keys that crowd, as hashes do not.
+EXPORT int textrnn_ngram_slots(const uint32_t* keys, int64_t F, uint64_t* slots, int64_t S) {
+  return textrnn::fill_slots(keys, F, slots, S) ? textrnn::kOk : textrnn::kInvalidArgument;
+}
+
+EXPORT int textrnn_ngram_scores(const textrnn::Texts* texts, const textrnn::Linear* linear, float* scores, int threads) {
+  return textrnn::for_texts(*texts, threads, [=](int64_t first, int64_t last) {
+    textrnn::score_ngrams(*texts, first, last, *linear, scores);
+  });
+}

@@ -22,16 +22,4 @@ struct Linear {
   const float* bias;      // (C,)
 };
 
-// Whether offsets and spelling rise from 0 to N and P, and ids are below V.
-bool are_sound(const Texts& texts);
-
-// Fills `slots`, which are all 0. Returns false where a key would lie far from its place, as no hashes do.
-bool fill_slots(const uint32_t* keys, int64_t F, uint64_t* slots, int64_t S);
-
-// Of the texts `first` to `last`: the n-grams of each, their keys from bounds[text] on, or the scores (B, C).
-// They throw std::bad_alloc.
-void count_ngrams(const Texts& texts, int64_t first, int64_t last, int64_t* counts);
-void hash_ngrams(const Texts& texts, int64_t first, int64_t last, const int64_t* bounds, uint32_t* keys);
-void score_ngrams(const Texts& texts, int64_t first, int64_t last, const Linear& linear, float* scores);
-
 }  // namespace textrnn

@@ -43,7 +43,7 @@ INLINE float sigmoid(float x) {
 
 // tanh(x) within 4 units in the last place: -m / (m + 2), where m = exp(-2x) - 1 = 2^n rest + (2^n - 1), which loses
 // nothing near zero.
-INLINE float tangent(float x) {
+INLINE float tanh_approx(float x) {
   x = -10.0f > x ? -10.0f : x;  // there and beyond, the result is one; keeps NaN
   x = 10.0f < x ? 10.0f : x;
   const Exponential e = exponential<127>(x + x);

@@ -158,7 +158,7 @@ void attend(const float* x, const float* RESTRICT w, int64_t length, int64_t D, 
   float top = 0.0f, total = 0.0f;
   for (int64_t t = 0; t < length; ++t) {
     const float* RESTRICT row = x + t * D;
-    const float score = add_up(D, [=](int64_t i) { return tangent(row[i]) * w[i]; });
+    const float score = add_up(D, [=](int64_t i) { return tanh_approx(row[i]) * w[i]; });
     if (weights) weights[t] = score;
     if (t == 0) {
       for (int64_t i = 0; i < D; ++i) pooled[i] = row[i];
@@ -191,7 +191,7 @@ void attend_back(const float* x, const float* RESTRICT w, int64_t length, int64_
     const float dscore = weight * (add_up(D, [=](int64_t i) { return dpooled[i] * row[i]; }) - mean);
     VECTORISE
     for (int64_t i = 0; i < D; ++i) {
-      const float curve = tangent(row[i]);
+      const float curve = tanh_approx(row[i]);
       to[i] = weight * dpooled[i] + dscore * w[i] * (1.0f - curve * curve);
       dw[i] += dscore * curve;
     }
@@ -199,28 +199,28 @@ void attend_back(const float* x, const float* RESTRICT w, int64_t length, int64_
 }
 
 template <class X, class Y>
-void normalise_rows(const Normed& normed, int64_t begin, int64_t end) {
-  const int64_t D = normed.D;
-  const float share = 1.0f / float(D), epsilon = float(normed.epsilon);
-  Y* const y = static_cast<Y*>(normed.y);
-  const float* RESTRICT gain = normed.gain;
-  const float* RESTRICT bias = normed.bias;
-  const auto normalise_row = [&](int64_t r, const auto* RESTRICT row) {
+void layer_norm_rows(const LayerNormArgs& args, int64_t begin, int64_t end) {
+  const int64_t D = args.D;
+  const float share = 1.0f / float(D), epsilon = float(args.epsilon);
+  Y* const y = static_cast<Y*>(args.y);
+  const float* RESTRICT gain = args.gain;
+  const float* RESTRICT bias = args.bias;
+  const auto normalize_row = [&](int64_t r, const auto* RESTRICT row) {
     const float mean = share * add_up(D, [=](int64_t i) { return load(row[i]); });
     const float variance = share * add_up(D, [=](int64_t i) { return (load(row[i]) - mean) * (load(row[i]) - mean); });
     const float rstd = 1.0f / sqrtf(variance + epsilon);
-    Y* RESTRICT n = static_cast<Y*>(normed.n) + r * D;
+    Y* RESTRICT n = static_cast<Y*>(args.n) + r * D;
     VECTORISE
     for (int64_t i = 0; i < D; ++i) store(n[i], (load(row[i]) - mean) * rstd * gain[i] + bias[i]);
-    if (normed.mean) normed.mean[r] = mean, normed.rstd[r] = rstd;
+    if (args.mean) args.mean[r] = mean, args.rstd[r] = rstd;
   };
   for (int64_t r = begin; r < end; ++r) {
-    const X* const x = static_cast<const X*>(normed.x);
+    const X* const x = static_cast<const X*>(args.x);
     if (y) {
-      drop(x, y, r * D, (r + 1) * D, float(normed.keep), normed.key);
-      normalise_row(r, y + r * D);
+      drop(x, y, r * D, (r + 1) * D, float(args.keep), args.key);
+      normalize_row(r, y + r * D);
     } else {
-      normalise_row(r, x + r * D);
+      normalize_row(r, x + r * D);
     }
   }
 }
@@ -228,16 +228,16 @@ void normalise_rows(const Normed& normed, int64_t begin, int64_t end) {
 // With xhat = (y - mean) * rstd and g = dn * gain, the gradient of y is rstd * (g - mean of g - xhat * mean of g * xhat)
 // (Ba et al. 2016, differentiated).
 template <class X, class Y>
-void normalise_rows_back(const Normed& normed, int64_t begin, int64_t end, float* RESTRICT dgain, float* RESTRICT dbias) {
-  const int64_t D = normed.D;
+void layer_norm_rows_back(const LayerNormArgs& args, int64_t begin, int64_t end, float* RESTRICT dgain, float* RESTRICT dbias) {
+  const int64_t D = args.D;
   const float share = 1.0f / float(D);
-  const float* RESTRICT gain = normed.gain;
+  const float* RESTRICT gain = args.gain;
   for (int64_t r = begin; r < end; ++r) {
-    const Y* RESTRICT y = static_cast<const Y*>(normed.y) + r * D;
-    const Y* RESTRICT dn = static_cast<const Y*>(normed.dn) + r * D;
-    const Y* RESTRICT dy = normed.dy ? static_cast<const Y*>(normed.dy) + r * D : nullptr;
-    X* RESTRICT dx = static_cast<X*>(normed.dx) + r * D;
-    const float mean = normed.mean[r], rstd = normed.rstd[r];
+    const Y* RESTRICT y = static_cast<const Y*>(args.y) + r * D;
+    const Y* RESTRICT dn = static_cast<const Y*>(args.dn) + r * D;
+    const Y* RESTRICT dy = args.dy ? static_cast<const Y*>(args.dy) + r * D : nullptr;
+    X* RESTRICT dx = static_cast<X*>(args.dx) + r * D;
+    const float mean = args.mean[r], rstd = args.rstd[r];
     const float first = share * add_up(D, [=](int64_t i) { return load(dn[i]) * gain[i]; });
     const float second =
         share * add_up(D, [=](int64_t i) { return load(dn[i]) * gain[i] * ((load(y[i]) - mean) * rstd); });
@@ -256,24 +256,24 @@ void normalise_rows_back(const Normed& normed, int64_t begin, int64_t end, float
       VECTORISE
       for (int64_t i = 0; i < D; ++i) store(dx[i], gradient(i));
     }
-    drop_in_place(static_cast<X*>(normed.dx), r * D, (r + 1) * D, float(normed.keep), normed.key);
+    drop_in_place(static_cast<X*>(args.dx), r * D, (r + 1) * D, float(args.keep), args.key);
   }
 }
 
-void normalise(const Normed& normed, int64_t begin, int64_t end) {
-  if (normed.x_element == 4)
-    return normed.y_element == 4 ? normalise_rows<float, float>(normed, begin, end)
-                                 : normalise_rows<float, BFloat16>(normed, begin, end);
-  normed.y_element == 4 ? normalise_rows<BFloat16, float>(normed, begin, end)
-                        : normalise_rows<BFloat16, BFloat16>(normed, begin, end);
+void layer_norm(const LayerNormArgs& args, int64_t begin, int64_t end) {
+  if (args.x_element == 4)
+    return args.y_element == 4 ? layer_norm_rows<float, float>(args, begin, end)
+                                 : layer_norm_rows<float, BFloat16>(args, begin, end);
+  args.y_element == 4 ? layer_norm_rows<BFloat16, float>(args, begin, end)
+                        : layer_norm_rows<BFloat16, BFloat16>(args, begin, end);
 }
 
-void normalise_back(const Normed& normed, int64_t begin, int64_t end, float* dgain, float* dbias) {
-  if (normed.x_element == 4)
-    return normed.y_element == 4 ? normalise_rows_back<float, float>(normed, begin, end, dgain, dbias)
-                                 : normalise_rows_back<float, BFloat16>(normed, begin, end, dgain, dbias);
-  normed.y_element == 4 ? normalise_rows_back<BFloat16, float>(normed, begin, end, dgain, dbias)
-                        : normalise_rows_back<BFloat16, BFloat16>(normed, begin, end, dgain, dbias);
+void layer_norm_back(const LayerNormArgs& args, int64_t begin, int64_t end, float* dgain, float* dbias) {
+  if (args.x_element == 4)
+    return args.y_element == 4 ? layer_norm_rows_back<float, float>(args, begin, end, dgain, dbias)
+                                 : layer_norm_rows_back<float, BFloat16>(args, begin, end, dgain, dbias);
+  args.y_element == 4 ? layer_norm_rows_back<BFloat16, float>(args, begin, end, dgain, dbias)
+                        : layer_norm_rows_back<BFloat16, BFloat16>(args, begin, end, dgain, dbias);
 }
 
 void add(const float* RESTRICT x, float* RESTRICT sum, int64_t n) {
@@ -286,8 +286,8 @@ double squares(const float* RESTRICT x, int64_t n) {
 }
 
 void adamw(float* RESTRICT weight, float* RESTRICT mean, float* RESTRICT square, const float* RESTRICT gradient, int64_t n,
-           float decay, const Rates& rates) {
-  const Rates by = rates;
+           float decay, const AdamWRates& rates) {
+  const AdamWRates by = rates;
   VECTORISE
   for (int64_t i = 0; i < n; ++i) {
     const float g = gradient[i] * by.scale;
@@ -301,8 +301,8 @@ void adamw(float* RESTRICT weight, float* RESTRICT mean, float* RESTRICT square,
 
 }  // namespace
 
-extern const Beside TEXTRNN_SYMBOL(beside_, TEXTRNN_LEVEL);
-const Beside TEXTRNN_SYMBOL(beside_, TEXTRNN_LEVEL) = {
-    dropout, pool, pool_back, attend, attend_back, normalise, normalise_back, add, squares, adamw};
+extern const NnKernels TEXTRNN_SYMBOL(nn_, TEXTRNN_LEVEL);
+const NnKernels TEXTRNN_SYMBOL(nn_, TEXTRNN_LEVEL) = {
+    dropout, pool, pool_back, attend, attend_back, layer_norm, layer_norm_back, add, squares, adamw};
 
 }  // namespace textrnn

@@ -7,13 +7,13 @@ namespace textrnn {
 
 // AdamW's numbers for a step: what gradients are multiplied by, both betas, the step, one over the root of the second
 // bias correction, epsilon.
-struct Rates {
+struct AdamWRates {
   float scale, beta1, beta2, step, root, epsilon;
 };
 
 // What AdamW moves: `rows` (R,) of a matrix (V, D) and of its moments by `gradient` (R, D), or, where it is null, all R
 // rows of a matrix (R, D). `decay` is what is left of a weight. Matches ops/adamw.py.
-struct Moved {
+struct ParameterState {
   float *weight, *mean, *square;
   const float* gradient;
   const int64_t* rows;
@@ -24,7 +24,7 @@ struct Moved {
 // Dropout, then layer normalisation, of the rows of x (N, D): y is what dropout left of x, n = (y - mean) * rstd * gain +
 // bias. x has elements of x_element bytes, y, n and their gradients of y_element. Forward writes y, n, mean (N,) and rstd
 // (N,), of which y, where nothing is dropped, mean and rstd may be null; backward reads y, mean, rstd, dn and dy (may be null) and writes dx. Matches ops/layer_norm.py.
-struct Normed {
+struct LayerNormArgs {
   const void* x;
   void *y, *n;
   const float *gain, *bias;
@@ -38,7 +38,7 @@ struct Normed {
 
 // The arithmetic, compiled once for each instruction set. `element` is 4 for float32 and 2 for bfloat16, of x, y and
 // dx; everything else is float32. Each call works on a part that no other touches.
-struct Beside {
+struct NnKernels {
   // y[i] = x[i] / keep, or 0 where the random number of i, which `key` decides, says so; for begin <= i < end.
   void (*dropout)(int64_t element, const void* x, void* y, int64_t begin, int64_t end, float keep, uint64_t key);
   // Of the rows of a sequence, x (length, D): the largest of each column, where it stands first, and the mean; any of
@@ -54,16 +54,16 @@ struct Beside {
   void (*attend_back)(const float* x, const float* w, int64_t length, int64_t D, const float* pooled, const float* weights,
                       const float* dpooled, float* dx, float* dw);
   // For the rows begin <= r < end.
-  void (*normalise)(const Normed& normed, int64_t begin, int64_t end);
+  void (*layer_norm)(const LayerNormArgs& args, int64_t begin, int64_t end);
   // Adds to dgain (D,) and dbias (D,) what those rows bring.
-  void (*normalise_back)(const Normed& normed, int64_t begin, int64_t end, float* dgain, float* dbias);
+  void (*layer_norm_back)(const LayerNormArgs& args, int64_t begin, int64_t end, float* dgain, float* dbias);
   // Adds x to sum, both (n,).
   void (*add)(const float* x, float* sum, int64_t n);
   // The sum of the squares of x (n,).
   double (*squares)(const float* x, int64_t n);
   // Moves weights and their moments, all (n,), by their gradient.
   void (*adamw)(float* weight, float* mean, float* square, const float* gradient, int64_t n, float decay,
-                const Rates& rates);
+                const AdamWRates& rates);
 };
 
 }  // namespace textrnn

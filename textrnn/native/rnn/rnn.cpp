@@ -100,7 +100,7 @@ INLINE void step_gru(const float* RESTRICT outer, int64_t step, const float* RES
   for (int d = 0; d < kWide; ++d) {
     const float r = sigmoid(outer[d] + inner[d]);
     const float z = sigmoid(outer[step + d] + inner[kWide + d]);
-    const float n = tangent(outer[2 * step + d] + r * inner[2 * kWide + d]);
+    const float n = tanh_approx(outer[2 * step + d] + r * inner[2 * kWide + d]);
     after[d] = n + z * (before[d] - n);
   }
 }
@@ -111,12 +111,12 @@ INLINE void step_lstm(const float* RESTRICT outer, int64_t step, const float* RE
   for (int d = 0; d < kWide; ++d) {
     const float i = sigmoid(outer[d] + inner[d]);
     const float f = sigmoid(outer[step + d] + inner[kWide + d]);
-    const float g = tangent(outer[2 * step + d] + inner[2 * kWide + d]);
+    const float g = tanh_approx(outer[2 * step + d] + inner[2 * kWide + d]);
     const float o = sigmoid(outer[3 * step + d] + inner[3 * kWide + d]);
     const float kept = f * cell[d];
     const float c = kept + i * g;
     cell[d] = c;
-    after[d] = o * tangent(c);
+    after[d] = o * tanh_approx(c);
   }
 }
 
@@ -128,7 +128,7 @@ struct Step {
 
 template <int G>
 struct Walk {
-  const Recurrent& p;
+  const RnnArgs& p;
   const Group& group;
   int64_t D = p.D, stride = kGroup * kWide, size = (D + kWide - 1) / kWide * stride;
   float *before = group.scratch, *after = before + size, *cell = after + size;
@@ -200,11 +200,11 @@ struct Walk {
   }
 };
 
-void run(const Recurrent& p, const Group& group) {
+void run(const RnnArgs& p, const Group& group) {
   p.G == 3 ? Walk<3>{p, group}.run() : Walk<4>{p, group}.run();
 }
 
-void pack(const Recurrent& p, int64_t k, float* panels) {
+void pack(const RnnArgs& p, int64_t k, float* panels) {
   const int64_t D = p.D, G = p.G, step = G * kWide;
   for (int64_t d = 0; d < D; d += kWide, panels += (D + 1) * step)
     for (int64_t g = 0; g < G; ++g)
@@ -219,7 +219,7 @@ void pack(const Recurrent& p, int64_t k, float* panels) {
 
 }  // namespace
 
-extern const Rnn TEXTRNN_SYMBOL(rnn_, TEXTRNN_LEVEL);
-const Rnn TEXTRNN_SYMBOL(rnn_, TEXTRNN_LEVEL) = {kWide, pack, run};
+extern const RnnKernels TEXTRNN_SYMBOL(rnn_, TEXTRNN_LEVEL);
+const RnnKernels TEXTRNN_SYMBOL(rnn_, TEXTRNN_LEVEL) = {kWide, pack, run};
 
 }  // namespace textrnn

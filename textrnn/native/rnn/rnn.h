@@ -9,7 +9,7 @@ constexpr int64_t kGroup = 32;  // sequences that a task walks at once, at most:
 
 // What one call works on; G is 3 for GRU and 4 for LSTM. The layout is repeated in rnn.py; raise kInterface when it
 // changes.
-struct Recurrent {
+struct RnnArgs {
   int64_t N, B, K, G, D, R;
   const int64_t* offsets;  // (B+1,)
   const float* gates;      // (R, K, G, D)
@@ -29,22 +29,18 @@ struct Group {
 
 // The arithmetic, compiled once for each instruction set. `wide` columns are computed at once; panels and scratch are
 // aligned to 64 bytes.
-struct Rnn {
+struct RnnKernels {
   int64_t wide;
-  void (*pack)(const Recurrent&, int64_t k, float* panels);
-  void (*run)(const Recurrent&, const Group&);
+  void (*pack)(const RnnArgs&, int64_t k, float* panels);
+  void (*run)(const RnnArgs&, const Group&);
 };
 
-inline int64_t blocks_of(const Recurrent& p, const Rnn& rnn) { return (p.D + rnn.wide - 1) / rnn.wide; }
+inline int64_t blocks_of(const RnnArgs& p, const RnnKernels& rnn) { return (p.D + rnn.wide - 1) / rnn.wide; }
 
 // Floats of a direction's weights and biases as `pack` writes them, and those that a task needs, each a multiple of 16.
-inline int64_t panel_floats(const Recurrent& p, const Rnn& rnn) {
+inline int64_t panel_floats(const RnnArgs& p, const RnnKernels& rnn) {
   return (blocks_of(p, rnn) * (p.D + 1) * p.G * rnn.wide + 15) / 16 * 16;
 }
-inline int64_t scratch_floats(const Recurrent& p, const Rnn& rnn) { return 3 * blocks_of(p, rnn) * kGroup * rnn.wide; }
-
-// Computes h in groups. An entry is the same sums in the same order whatever the other sequences and `threads` are.
-// Throws std::bad_alloc.
-void run_groups(const Recurrent& p, const Rnn& rnn, int threads);
+inline int64_t scratch_floats(const RnnArgs& p, const RnnKernels& rnn) { return 3 * blocks_of(p, rnn) * kGroup * rnn.wide; }
 
 }  // namespace textrnn

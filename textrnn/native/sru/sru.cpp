@@ -1,6 +1,6 @@
-// The recurrence itself, one row of columns at a time. This file is compiled once for each instruction set, named by
-// TEXTRNN_LEVEL; the compiler vectorises the loops over columns. It uses nothing of the standard library, whose inline
-// functions the linker could take from the wrong copy.
+// The SRU recurrence, one row of columns at a time. This file is compiled once for each instruction set, TEXTRNN_LEVEL;
+// the compiler vectorizes the loops over columns. It uses nothing of the standard library, whose inline functions the
+// linker could take from the wrong copy.
 #include <cstdint>
 #include <cstring>
 
@@ -14,20 +14,11 @@ namespace {
 
 const float kZeros[kBlock] = {};
 
-struct Ones {
-  float values[kBlock];
-  constexpr Ones() : values() {
-    for (int i = 0; i < kBlock; ++i) values[i] = 1.0f;
-  }
-};
-constexpr Ones kOnes;
-
-// The constants of a direction and the row that is at hand. The gradients of u may lie where u does: a column is read
-// before it is written, and of that the compiler is told by the absence of RESTRICT.
+// The constants of a direction, and the current row. The gradient of u may be written over u, so u0, u1, u2 and highway
+// have no RESTRICT: a column is read before it is written.
 template <class T>
 struct Row {
   const float *RESTRICT vf, *RESTRICT vr, *RESTRICT bf, *RESTRICT br;
-  const float* RESTRICT mask;
   const T *u0, *u1, *u2, *highway;
   float alpha;
   const float* RESTRICT previous;
@@ -44,7 +35,7 @@ INLINE void step_forward(const Row<T>& row, int64_t n, float* RESTRICT c, T* RES
     const float state = u0 + f * (previous - u0);
     const float highway = p.alpha * load(p.highway[d]);
     c[d] = state;
-    store(h[d], highway + r * (p.mask[d] * state - highway));
+    store(h[d], highway + r * (state - highway));
   }
 }
 
@@ -66,9 +57,8 @@ INLINE void step_backward(const Row<T>& row, int64_t n, const T* RESTRICT dh, co
     const float change = previous - u0;
     const float state = u0 + f * change;
     const float highway = p.alpha * load(p.highway[d]);
-    const float keep = r * p.mask[d];
-    const float dr = out * (p.mask[d] * state - highway) * (r * (1.0f - r));
-    const float dc = g.c[d] + out * keep;
+    const float dr = out * (state - highway) * (r * (1.0f - r));
+    const float dc = g.c[d] + out * r;
     const float df = dc * change * (f * (1.0f - f));
     store(g.u0[d], dc * (1.0f - f));
     store(g.u1[d], df);
@@ -82,11 +72,11 @@ INLINE void step_backward(const Row<T>& row, int64_t n, const T* RESTRICT dh, co
   }
 }
 
-// Where the things of a task are.
+// The places of a task's tensors.
 template <class T>
 struct Places {
-  const Problem& p;
-  const Task& task;
+  const SruArgs& p;
+  const SruTask& task;
   int64_t n = task.end - task.begin;
   int64_t K = p.K, G = p.G, D = p.D;
 
@@ -108,9 +98,6 @@ struct Places {
     row.alpha = G == 4 ? 1.0f : float(p.alpha);
     return row;
   }
-  void set_mask(Row<T>& row, int64_t sequence) const {
-    row.mask = p.mask ? p.mask + at_sequence(sequence) : kOnes.values;
-  }
   void set_inputs(Row<T>& row, int64_t token) const {
     const int64_t at = p.rows ? p.rows[token] : token;
     const T* u = static_cast<const T*>(p.u) + at_block(at, 0);
@@ -120,13 +107,12 @@ struct Places {
 };
 
 template <class T>
-void run_forward(const Problem& p, const Task& task) {
+void run_forward(const SruArgs& p, const SruTask& task) {
   const Places<T> places{p, task};
   const int64_t n = places.n;
   float scratch[2][kBlock];
   Row<T> row = places.constants();
   for (int64_t i = task.first; i < task.last; ++i) {
-    places.set_mask(row, i);
     const float* previous = places.start(i);
     for (int64_t t = 0, length = places.length(i); t < length; ++t) {
       const int64_t at = places.row(i, t);
@@ -141,17 +127,15 @@ void run_forward(const Problem& p, const Task& task) {
 }
 
 template <class T>
-void run_backward(const Problem& p, const Task& task) {
+void run_backward(const SruArgs& p, const SruTask& task) {
   const Places<T> places{p, task};
   const int64_t n = places.n, D = p.D;
-  const T none[kBlock] = {};
   float dc[kBlock], sums[4][kBlock] = {};
   Row<T> row = places.constants();
   Gradients<T> to{};
   to.c = dc, to.vf = sums[0], to.vr = sums[1], to.bf = sums[2], to.br = sums[3];
   for (int64_t i = task.first; i < task.last; ++i) {
-    places.set_mask(row, i);
-    std::memcpy(dc, p.dfinal ? p.dfinal + places.at_sequence(i) : kZeros, size_t(n) * sizeof(float));
+    std::memset(dc, 0, sizeof dc);
     for (int64_t t = places.length(i) - 1; t >= 0; --t) {
       const int64_t at = places.row(i, t);
       places.set_inputs(row, at);
@@ -159,29 +143,23 @@ void run_backward(const Problem& p, const Task& task) {
       T* du = static_cast<T*>(p.du) + places.at_block(at, 0);
       to.u0 = du, to.u1 = du + D, to.u2 = du + 2 * D;
       to.highway = p.G == 4 ? du + 3 * D : static_cast<T*>(p.dx) + places.at_row(at);
-      step_backward(row, n, p.dh ? static_cast<const T*>(p.dh) + places.at_row(at) : none, to);
+      step_backward(row, n, static_cast<const T*>(p.dh) + places.at_row(at), to);
     }
-    if (p.dc0) std::memcpy(p.dc0 + places.at_sequence(i), dc, size_t(n) * sizeof(float));
   }
   for (int g = 0; g < 4; ++g) std::memcpy(task.sums + g * D + task.begin, sums[g], size_t(n) * sizeof(float));
 }
 
-void forward(const Problem& p, const Task& task) {
+void forward(const SruArgs& p, const SruTask& task) {
   p.element == 4 ? run_forward<float>(p, task) : run_forward<BFloat16>(p, task);
 }
 
-void backward(const Problem& p, const Task& task) {
+void backward(const SruArgs& p, const SruTask& task) {
   p.element == 4 ? run_backward<float>(p, task) : run_backward<BFloat16>(p, task);
-}
-
-void sigmoid_all(const float* RESTRICT x, float* RESTRICT y, int64_t n) {
-  VECTORISE
-  for (int64_t i = 0; i < n; ++i) y[i] = sigmoid(x[i]);
 }
 
 }  // namespace
 
-extern const Kernels TEXTRNN_SYMBOL(kernels_, TEXTRNN_LEVEL);
-const Kernels TEXTRNN_SYMBOL(kernels_, TEXTRNN_LEVEL) = {TEXTRNN_NAME(TEXTRNN_LEVEL), forward, backward, sigmoid_all};
+extern const SruKernels TEXTRNN_SYMBOL(sru_, TEXTRNN_LEVEL);
+const SruKernels TEXTRNN_SYMBOL(sru_, TEXTRNN_LEVEL) = {forward, backward};
 
 }  // namespace textrnn

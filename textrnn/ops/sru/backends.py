@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 
 from textrnn.errors import BackendError
-from textrnn.ops.sru import cpu
+from textrnn.native import library
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def choose_backend(name: str, *, device: str = "cpu", dtype: str = "float32") ->
 
 def list_backends() -> list[Backend]:
     """Return every backend, the fastest first."""
-    native = cpu.load_native()
+    native = library.load_native()
     return [
         _describe_cuda(),
         Backend("cpu", native.library is not None, native.reason),
@@ -58,7 +58,7 @@ def _choose_fastest(device: str, dtype: str) -> str:
 
 def _unfit(name: str, device: str, dtype: str) -> str:
     """Return why ``name`` does not compute on such tensors; empty where it does."""
-    if name == "cpu" and (device != "cpu" or dtype not in cpu.DTYPES):
+    if name == "cpu" and (device != "cpu" or dtype not in library.DTYPES):
         return f"computes in float32 and bfloat16 on the CPU, not in {dtype} on {device}"
     if name == "cuda":
         wanted = "cpu" if is_interpreted() and not _sees_gpu() else "cuda"

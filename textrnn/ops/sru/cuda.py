@@ -17,6 +17,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from textrnn.ops.batch_layout import BatchLayout
+from textrnn.ops.sru.inputs import SruInputs
+
 
 @triton.jit
 def _sigmoid(a: tl.tensor) -> tl.tensor:
@@ -91,7 +94,6 @@ def forward_kernel(
     v: tl.tensor,
     b: tl.tensor,
     c0: tl.tensor,
-    mask: tl.tensor,
     h: tl.tensor,
     states: tl.tensor,
     final: tl.tensor,
@@ -101,7 +103,6 @@ def forward_kernel(
     G: tl.constexpr,
     D: tl.constexpr,
     HAS_C0: tl.constexpr,
-    HAS_MASK: tl.constexpr,
     SAVE: tl.constexpr,
     BLOCK: tl.constexpr,
     ROWS: tl.constexpr,
@@ -111,12 +112,10 @@ def forward_kernel(
     i, k, first, length, step, columns, inside = _place(offsets, order, N, K, D, BLOCK)
     v_f, v_r = _load_pair(v, k, D, columns, inside)
     b_f, b_r = _load_pair(b, k, D, columns, inside)
-    own = (i * K + k) * D + columns  # this sequence's place in c0, mask and final
+    own = (i * K + k) * D + columns  # this sequence's place in c0 and final
     c = tl.full([BLOCK], 0.0, tl.float32)
     if HAS_C0:
         c = tl.load(c0 + own, mask=inside, other=0.0)
-    if HAS_MASK:
-        scale = tl.load(mask + own, mask=inside, other=0.0)
     last = c
     row = first * K + k
     step *= K
@@ -135,10 +134,7 @@ def forward_kernel(
             f, r = _gates(u1, u2, c, v_f, v_r, b_f, b_r)
             c = tl.fma(f, c - u0, u0)
             last = tl.where(j < left, c, last)  # c itself runs on past the end: a choice in it would lengthen each step
-            output = c
-            if HAS_MASK:
-                output *= scale
-            output = tl.fma(r, output - highway, highway)
+            output = tl.fma(r, c - highway, highway)
             place = (row + j * step) * D + columns
             tl.store(h + place, output.to(h.dtype.element_ty), mask=columns < tl.where(j < left, D, 0))
             if SAVE:
@@ -150,7 +146,6 @@ def forward_kernel(
 @triton.jit(do_not_specialize=["N"])
 def backward_kernel(
     dh: tl.tensor,
-    dfinal: tl.tensor,
     u: tl.tensor,
     x: tl.tensor,
     offsets: tl.tensor,
@@ -158,22 +153,17 @@ def backward_kernel(
     v: tl.tensor,
     b: tl.tensor,
     c0: tl.tensor,
-    mask: tl.tensor,
     states: tl.tensor,
     du: tl.tensor,
     dx: tl.tensor,
     dv: tl.tensor,
     db: tl.tensor,
-    dc0: tl.tensor,
     alpha: tl.tensor,
     N: tl.tensor,
     K: tl.constexpr,
     G: tl.constexpr,
     D: tl.constexpr,
-    HAS_DH: tl.constexpr,
-    HAS_DFINAL: tl.constexpr,
     HAS_C0: tl.constexpr,
-    HAS_MASK: tl.constexpr,
     BLOCK: tl.constexpr,
     ROWS: tl.constexpr,
     STAGES: tl.constexpr,
@@ -182,17 +172,11 @@ def backward_kernel(
     i, k, first, length, step, columns, inside = _place(offsets, order, N, K, D, BLOCK)
     v_f, v_r = _load_pair(v, k, D, columns, inside)
     b_f, b_r = _load_pair(b, k, D, columns, inside)
-    own = (i * K + k) * D + columns
     zeros = tl.full([BLOCK], 0.0, tl.float32)
     c_start = zeros
     if HAS_C0:
-        c_start = tl.load(c0 + own, mask=inside, other=0.0)
-    if HAS_MASK:
-        scale = tl.load(mask + own, mask=inside, other=0.0)
+        c_start = tl.load(c0 + (i * K + k) * D + columns, mask=inside, other=0.0)
     dc = zeros
-    if HAS_DFINAL:
-        dc = tl.load(dfinal + own, mask=inside, other=0.0)
-    dc_start = dc
     dv_f = zeros
     dv_r = zeros
     db_f = zeros
@@ -209,9 +193,7 @@ def backward_kernel(
             c_prev = tl.load(
                 states + (here - step) * D + columns, mask=columns < tl.where(j + 1 < left, D, 0), other=0.0
             )
-            g = zeros
-            if HAS_DH:
-                g = tl.load(dh + here * D + columns, mask=live, other=0.0)
+            g = tl.load(dh + here * D + columns, mask=live, other=0.0)
             ahead = ahead + ((u0, u1, u2, highway, c_prev, g),)  # noqa: RUF005
         for j in tl.static_range(ROWS):
             u0, u1, u2, highway, c_prev, g = ahead[j]
@@ -223,15 +205,11 @@ def backward_kernel(
             c_prev = tl.where(j + 1 < left, c_prev, c_start)
             f, r = _gates(u1, u2, c_prev, v_f, v_r, b_f, b_r)
             c = tl.fma(f, c_prev - u0, u0)
-            gated = g * r
-            if HAS_MASK:
-                c *= scale
-                gated *= scale
             dhighway = g * (1.0 - r)
             dz_r = (c - highway) * r * dhighway
             slope = (c_prev - u0) * f * (1.0 - f)
             slope = tl.where(j < left, slope, 0.0)  # past the beginning nothing may reach the sums; g is 0 there
-            dc += gated
+            dc += g * r
             dz_f = dc * slope
             dv_f = tl.fma(dz_f, c_prev, dv_f)
             dv_r = tl.fma(dz_r, c_prev, dv_r)
@@ -240,7 +218,6 @@ def backward_kernel(
             du0 = dc * (1.0 - f)
             # the state's whole factor in one product: dc waits for an addition and an fma, not for the gates
             dc = tl.fma(dc, tl.fma(slope, v_f, f), dz_r * v_r)
-            dc_start = tl.where(j < left, dc, dc_start)
 
             here = row - j * step
             live = columns < tl.where(j < left, D, 0)
@@ -253,8 +230,6 @@ def backward_kernel(
             else:
                 tl.store(dx + here * D + columns, (alpha * dhighway).to(dx.dtype.element_ty), mask=live)
         row -= ROWS * step
-    if HAS_C0:
-        tl.store(dc0 + own, dc_start, mask=inside)
     share = (i * K + k) * (2 * D) + columns
     tl.store(dv + share, dv_f, mask=inside)
     tl.store(dv + share + D, dv_r, mask=inside)
@@ -288,116 +263,46 @@ _tuned_forward = tune(forward_kernel, FORWARD_CONFIGS)
 _tuned_backward = tune(backward_kernel, BACKWARD_CONFIGS)
 
 
-def forward(
-    u: Tensor,
-    x: Tensor | None,
-    offsets: Tensor,
-    *,
-    v: Tensor,
-    b: Tensor,
-    alpha: float,
-    c0: Tensor | None,
-    mask: Tensor | None,
-    save: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return ``h`` (N, K, D), the state after every step, and the final states (B, K, D).
+def forward(inputs: SruInputs, *, save: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Return ``h`` (N, K, D), the state after each step if ``save``, and the final states (B, K, D).
 
-    The arguments are those of :func:`textrnn.ops.sru.recurrence.sru_recurrence`, contiguous and on one device; all but
-    ``u`` and ``x`` in float32. The states, (N, K, D), are for the backward pass; without ``save`` there are none.
+    The states (N, K, D), or (0, K, D) without ``save``, are float32, and so are the final ones.
     """
-    N, K, G, D = u.shape
-    B = len(offsets) - 1
+    u, v, c0 = inputs.u, inputs.v, inputs.c0
+    (N, K, G, D), B = u.shape, len(inputs.layout)
     h = torch.empty(N, K, D, dtype=u.dtype, device=u.device)
     states = torch.empty(N if save else 0, K, D, dtype=torch.float32, device=u.device)
-    if h.numel() == 0:
-        return h, states, _copy_or_zeros(c0, (B, K, D), u)
     final = torch.empty(B, K, D, dtype=torch.float32, device=u.device)
+    if h.numel() == 0:
+        return h, states, final.zero_() if c0 is None else final.copy_(c0)
     # an absent tensor's place is taken by one of the same dtype, which is not read: the tuning's key stays the same
     with torch.cuda.device(u.device if u.is_cuda else -1):
         _tuned_forward[_grid(B, K, D)](
-            u,
-            u if x is None else x,
-            offsets,
-            _longest_first(offsets),
-            v,
-            b,
-            v if c0 is None else c0,
-            v if mask is None else mask,
-            h,
-            states,
-            final,
-            alpha,
-            N,
-            K=K,
-            G=G,
-            D=D,
-            HAS_C0=c0 is not None,
-            HAS_MASK=mask is not None,
-            SAVE=save,
-            enable_fp_fusion=False,
+            *(u, u if inputs.x is None else inputs.x, inputs.layout.offsets, _order(inputs.layout), v, inputs.b),
+            *(v if c0 is None else c0, h, states, final, inputs.alpha, N),
+            **{"K": K, "G": G, "D": D, "HAS_C0": c0 is not None, "SAVE": save, "enable_fp_fusion": False},
         )
     return h, states, final
 
 
-def backward(
-    dh: Tensor | None,
-    dfinal: Tensor | None,
-    *,
-    u: Tensor,
-    x: Tensor | None,
-    offsets: Tensor,
-    v: Tensor,
-    b: Tensor,
-    alpha: float,
-    c0: Tensor | None,
-    mask: Tensor | None,
-    states: Tensor,
-) -> tuple[Tensor, Tensor | None, Tensor, Tensor, Tensor | None]:
-    """Return the gradients of ``u``, ``x``, ``v``, ``b`` and ``c0``, of those that there are.
-
-    ``states`` is what :func:`forward` saved. A gradient of the outputs that is None is zero.
-    """
-    N, K, G, D = u.shape
-    B = len(offsets) - 1
+def backward(inputs: SruInputs, states: Tensor, dh: Tensor) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
+    """Return the gradients of u, x, v and b from the ``states`` that :func:`forward` saved."""
+    u, x, v, c0 = inputs.u, inputs.x, inputs.v, inputs.c0
+    (N, K, G, D), B = u.shape, len(inputs.layout)
     du = torch.empty_like(u)
     dx = None if x is None else torch.empty_like(x)
     if u.numel() == 0:
-        dc0 = None if c0 is None else _copy_or_zeros(dfinal, (B, K, D), u)
-        return du, dx, torch.zeros_like(v), torch.zeros_like(b), dc0
-    dc0 = None if c0 is None else torch.empty_like(c0)
+        return du, dx, torch.zeros_like(v), torch.zeros_like(inputs.b)
     # each sequence's own sums, added up afterwards in a fixed order: no atomics, the same bits every time
     dv = torch.empty(B, K, 2, D, dtype=torch.float32, device=u.device)
     db = torch.empty_like(dv)
     with torch.cuda.device(u.device if u.is_cuda else -1):
         _tuned_backward[_grid(B, K, D)](
-            u if dh is None else dh,
-            v if dfinal is None else dfinal,
-            u,
-            u if x is None else x,
-            offsets,
-            _longest_first(offsets),
-            v,
-            b,
-            v if c0 is None else c0,
-            v if mask is None else mask,
-            states,
-            du,
-            du if dx is None else dx,
-            dv,
-            db,
-            dv if dc0 is None else dc0,
-            alpha,
-            N,
-            K=K,
-            G=G,
-            D=D,
-            HAS_DH=dh is not None,
-            HAS_DFINAL=dfinal is not None,
-            HAS_C0=c0 is not None,
-            HAS_MASK=mask is not None,
-            enable_fp_fusion=False,
+            *(dh, u, u if x is None else x, inputs.layout.offsets, _order(inputs.layout), v, inputs.b),
+            *(v if c0 is None else c0, states, du, du if dx is None else dx, dv, db, inputs.alpha, N),
+            **{"K": K, "G": G, "D": D, "HAS_C0": c0 is not None, "enable_fp_fusion": False},
         )
-    return du, dx, dv.sum(0), db.sum(0), dc0
+    return du, dx, dv.sum(0), db.sum(0)
 
 
 def _grid(B: int, K: int, D: int) -> Callable[[dict[str, int]], tuple[int]]:
@@ -405,10 +310,8 @@ def _grid(B: int, K: int, D: int) -> Callable[[dict[str, int]], tuple[int]]:
     return lambda config: (B * K * -(-D // config["BLOCK"]),)
 
 
-def _longest_first(offsets: Tensor) -> Tensor:
-    """Return the sequences in the order in which they should begin: the longest would otherwise end last and alone."""
-    return offsets.diff().argsort(descending=True, stable=True)
-
-
-def _copy_or_zeros(values: Tensor | None, shape: tuple[int, ...], u: Tensor) -> Tensor:
-    return torch.zeros(shape, dtype=torch.float32, device=u.device) if values is None else values.clone()
+def _order(layout: BatchLayout) -> Tensor:
+    """Return the order in which the sequences start: the longest would otherwise end last and alone."""
+    if layout.longest_first is not None:
+        return layout.longest_first
+    return layout.offsets.diff().argsort(descending=True, stable=True)

@@ -1,33 +1,35 @@
 """A whole SRU layer, product and recurrence, as one step of autograd.
 
-One step instead of two saves what lies between them: the gradient of the input comes out of the product's own addition
-to what the highway brings, and Python is entered once each way.
+Compared with two steps, the product that gives the gradient of the input adds it to that of the highway in place, and
+Python is entered once each way.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from textrnn.ops.batch_layout import BatchLayout
 from textrnn.ops.matmul import is_direct, multiply
 from textrnn.ops.sru import op, reference
-from textrnn.ops.sru.recurrence import check, choose, refuse_tangents
+from textrnn.ops.sru.inputs import SruInputs, check, refuse_tangents
+from textrnn.ops.sru.recurrence import choose
 
 
 def sru_layer(
     x: Tensor,
     weight: Tensor,
-    offsets: Tensor,
+    layout: BatchLayout,
     *,
     v: Tensor,
     b: Tensor,
     alpha: float = 1.0,
     highway: Tensor | None = None,
     c0: Tensor | None = None,
-    mask: Tensor | None = None,
     backend: str = "auto",
 ) -> tuple[Tensor, Tensor]:
     """Compute ``u = x @ weight`` and run :func:`textrnn.ops.sru.recurrence.sru_recurrence` on it.
@@ -35,52 +37,56 @@ def sru_layer(
     Under autocast both are in autocast's dtype, the states in float32.
 
     Args:
-        x: (N, input_size), the rows of all sequences one after another.
+        x: (N, input_size), the rows of all sequences.
         weight: (input_size, K * G * D), by direction, then by block; G is 3 or 4.
-        offsets: (B+1,) int64, where each sequence begins and the last one ends.
+        layout: the B sequences, on the device of ``x``.
         v: (K, 2, D), the weights of the state in the gates.
         b: (K, 2, D), the biases of the gates.
         alpha: the scale of the highway.
-        highway: (N, K * D), what the highway carries where G is 3, often ``x`` itself; none where G is 4.
-        c0: (B, K, D), the initial states.
-        mask: (B, K, D), a dropout mask for the states in the output; it gets no gradient.
+        highway: (N, K * D), the input of the highway if G is 3, often ``x`` itself; None if G is 4.
+        c0: (B, K, D), the initial states, which get no gradient.
         backend: as for the recurrence.
 
     Returns:
-        ``h`` (N, K * D) in the dtype of the product, and the final states (B, K, D) in float32.
+        ``h`` (N, K * D) in the dtype of the product, and the final states (B, K, D) in float32, without gradients.
 
     Raises:
-        ValueError: shapes, dtypes or devices that do not fit together, or offsets that do not rise from 0 to N.
-        BackendError: a backend that is not available.
+        ValueError: shapes, dtypes or devices do not match, ``c0`` requires a gradient, or offsets do not rise from 0
+            to N.
+        BackendError: the backend is not available.
         NotImplementedError: forward-mode derivatives.
     """
     dtype = _choose_dtype(x, weight, highway)
-    _check_shapes(x, weight, v, highway)
-    refuse_tangents(x, weight, highway, v, b, c0)
+    _check_shapes(x, weight, v=v, highway=highway)
+    refuse_tangents(x, weight, highway, v, b)
     name = choose(backend, device=x.device.type, dtype=str(dtype).removeprefix("torch."))
+    rest = _Rest(layout, alpha, c0, dtype, name)
+    highway = None if highway is x else highway
     if name == "reference":
-        cast, wide, carried = _cast(dtype, x, weight, highway)
-        u, carried = _split(cast @ wide, v, carried)
-        check(u, carried, offsets, v=v, b=b, c0=c0, mask=mask)
-        h, final = reference.recur(u, carried, offsets, v=v, b=b, alpha=alpha, c0=c0, mask=mask)
+        cast = _cast(dtype, x, weight, highway)
+        h, final = reference.recur(_project(cast, v=v, b=b, rest=rest, product=torch.matmul))
         return h.flatten(1), final
     v, b = v.float(), b.float()
-    c0, mask = None if c0 is None else c0.float(), None if mask is None else mask.float()
-    residual, highway = highway is x, None if highway is x else highway
-    leaves = (x, weight, highway, v, b, c0)
-    if torch.is_grad_enabled() and any(leaf is not None and leaf.requires_grad for leaf in leaves):
-        result: tuple[Tensor, Tensor] = _Layer.apply(
-            x, weight, highway, residual, offsets, v, b, alpha, c0, mask, dtype, name
-        )
+    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, weight, highway, v, b)):
+        result: tuple[Tensor, Tensor] = _Layer.apply(x, weight, highway, v, b, rest)
         return result
-    cast, weight, highway = _cast(dtype, x, weight, highway)
-    carried = cast if residual else highway
-    h, _, final, _ = _run(cast, weight, carried, offsets, v, b, alpha, c0, mask, name, save=False)
-    return h, final
+    inputs = _project(_cast(dtype, x, weight, highway), v=v, b=b, rest=rest, product=multiply)
+    h, _, final = op.forward(inputs, save=False, backend=name)
+    return h.flatten(1), final
+
+
+class _Rest(NamedTuple):
+    """The arguments of a layer that get no gradient."""
+
+    layout: BatchLayout
+    alpha: float
+    c0: Tensor | None
+    dtype: torch.dtype
+    backend: str
 
 
 def _choose_dtype(x: Tensor, weight: Tensor, highway: Tensor | None) -> torch.dtype:
-    """Return the dtype that the product is computed in: autocast's, which leaves float64 alone, or that of all."""
+    """Return the dtype of the product: autocast's, which leaves float64 alone, or the one dtype of all factors."""
     device = x.device.type
     if not x.is_floating_point():
         raise ValueError(f"x should hold floating-point numbers, not {x.dtype}")
@@ -92,8 +98,8 @@ def _choose_dtype(x: Tensor, weight: Tensor, highway: Tensor | None) -> torch.dt
     return x.dtype
 
 
-def _check_shapes(x: Tensor, weight: Tensor, v: Tensor, highway: Tensor | None) -> None:
-    """Raise ValueError where the product or its parts cannot be; the recurrence checks the rest."""
+def _check_shapes(x: Tensor, weight: Tensor, *, v: Tensor, highway: Tensor | None) -> None:
+    """Raise ValueError if the product cannot be computed or split; the recurrence checks the rest."""
     if x.dim() != 2 or weight.dim() != 2 or v.dim() != 3:
         raise ValueError("x should be (N, input_size), weight (input_size, K * G * D), v (K, 2, D)")
     (N, width), (K, _, D) = x.shape, v.shape
@@ -104,110 +110,72 @@ def _check_shapes(x: Tensor, weight: Tensor, v: Tensor, highway: Tensor | None) 
     if highway is not None and highway.shape != (N, K * D):
         raise ValueError(f"highway should be {(N, K * D)}, not {tuple(highway.shape)}")
     if (highway is None) != (weight.shape[1] == 4 * K * D):
-        raise ValueError("highway is needed where weight has 3 blocks, and only there")
+        raise ValueError("highway is needed if weight has 3 blocks, and only then")
 
 
-def _cast(
-    dtype: torch.dtype, x: Tensor, weight: Tensor, highway: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    cast = x.to(dtype)
-    return cast, weight.to(dtype), cast if highway is x else None if highway is None else highway.to(dtype)
+def _cast(dtype: torch.dtype, *tensors: Tensor | None) -> list[Any]:
+    return [None if tensor is None else tensor.to(dtype) for tensor in tensors]
 
 
-def _split(u: Tensor, v: Tensor, highway: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """Return the product and what the highway carries by direction."""
+def _project(
+    factors: list[Any], *, v: Tensor, b: Tensor, rest: _Rest, product: Callable[[Tensor, Tensor], Tensor]
+) -> SruInputs:
+    """Return the checked inputs of the recurrence for the ``factors`` x, weight and highway."""
+    x, weight, highway = factors
+    inputs = _split(product(x, weight), x if highway is None else highway, v=v, b=b, rest=rest)
+    check(inputs)
+    return inputs
+
+
+def _split(u: Tensor, carried: Tensor, *, v: Tensor, b: Tensor, rest: _Rest) -> SruInputs:
+    """Return the inputs of the recurrence for the product ``u`` (N, K * G * D) and a highway of ``carried``, if any."""
     (N, width), (K, _, D) = u.shape, v.shape
-    return u.view(N, K, width // (K * D), D), None if highway is None else highway.view(N, K, D)
-
-
-def _run(
-    x: Tensor,
-    weight: Tensor,
-    highway: Tensor | None,
-    offsets: Tensor,
-    v: Tensor,
-    b: Tensor,
-    alpha: float,
-    c0: Tensor | None,
-    mask: Tensor | None,
-    backend: str,
-    *,
-    save: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    u, carried = _split(multiply(x, weight), v, None if highway is None else highway.contiguous())
-    check(u, carried, offsets, v=v, b=b, c0=c0, mask=mask)
-    h, states, final = op.forward(u, carried, offsets, v, b, alpha, c0, mask, save, backend)
-    # no view of another tensor, as far as autograd goes: such an output could not be changed in place
-    return torch.ops.aten._unsafe_view(h, (h.shape[0], h.shape[1] * h.shape[2])), states, final, u
+    G = width // (K * D)
+    x = carried.reshape(N, K, D) if G == 3 else None
+    return SruInputs(u.view(N, K, G, D), x, rest.layout, v, b, rest.alpha, rest.c0)
 
 
 class _Layer(torch.autograd.Function):
-    """``residual`` says that the highway carries the input itself; ``highway`` is then none.
+    """The layer as autograd sees it; with 3 blocks and no ``highway``, the highway carries the input itself.
 
-    What is computed in ``dtype`` is cast here, so that where the library multiplies, the gradients of float32 inputs
-    and weights are not rounded to it on their way.
-
-    On the CPU the backward pass writes the gradient of ``u`` over ``u``, which nobody else has: a third less memory to
-    go through, and none to ask the system for.
+    It casts to the dtype of the product itself, so that the library's products do not round the gradients of float32
+    inputs and weights. On the CPU the backward pass writes the gradient of ``u`` over ``u``, which nobody else has: a
+    third less memory to read and write, and none to allocate.
     """
 
     @staticmethod
     def forward(
-        ctx: Any,
-        x: Tensor,
-        weight: Tensor,
-        highway: Tensor | None,
-        residual: bool,
-        offsets: Tensor,
-        v: Tensor,
-        b: Tensor,
-        alpha: float,
-        c0: Tensor | None,
-        mask: Tensor | None,
-        dtype: torch.dtype,
-        backend: str,
+        ctx: Any, x: Tensor, weight: Tensor, highway: Tensor | None, v: Tensor, b: Tensor, rest: _Rest
     ) -> tuple[Tensor, Tensor]:
-        ctx.dtypes = x.dtype, weight.dtype
-        x, weight, highway = _cast(dtype, x, weight, highway)
-        carried = x if residual else highway
-        h, states, final, u = _run(x, weight, carried, offsets, v, b, alpha, c0, mask, backend, save=True)
-        ctx.residual, ctx.alpha, ctx.backend, ctx.spent = residual, alpha, backend, False
-        ctx.set_materialize_grads(False)
-        ctx.save_for_backward(x, weight, highway, offsets, v, b, c0, mask, u, states)
-        return h, final
+        ctx.dtypes, ctx.rest, ctx.spent = (x.dtype, weight.dtype), rest, False
+        factors = _cast(rest.dtype, x, weight, highway)
+        inputs = _project(factors, v=v, b=b, rest=rest, product=multiply)
+        h, states, final = op.forward(inputs, save=True, backend=rest.backend)
+        ctx.mark_non_differentiable(final)
+        ctx.save_for_backward(*factors, v, b, inputs.u, states)
+        # no view of another tensor, as far as autograd goes: such an output could not be changed in place
+        return torch.ops.aten._unsafe_view(h, (h.shape[0], h.shape[1] * h.shape[2])), final
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, dh: Tensor | None, dfinal: Tensor | None) -> tuple[Tensor | None, ...]:
-        x, weight, highway, offsets, v, b, c0, mask, u, states = ctx.saved_tensors
-        x_dtype, weight_dtype = ctx.dtypes
-        (N, K, _, D), wanted = u.shape, ctx.needs_input_grad
-        carried = x if ctx.residual else highway
+    def backward(ctx: Any, dh: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, highway, v, b, u, states = ctx.saved_tensors
+        (x_dtype, weight_dtype), rest = ctx.dtypes, ctx.rest
         if ctx.spent:  # a second pass through a graph that was kept
             u = multiply(x, weight).view(u.shape)
         overwrite = x.is_cpu and is_direct(u)
         ctx.spent = ctx.spent or overwrite
-        du, dcarried, dv, db, dc0 = op.backward(
-            None if dh is None else dh.reshape(N, K, D),
-            dfinal,
-            u,
-            None if carried is None else carried.reshape(N, K, D),
-            offsets,
-            v,
-            b,
-            ctx.alpha,
-            c0,
-            mask,
-            states,
-            ctx.backend,
-            du=u if overwrite else None,
-        )
-        du = du.view(N, weight.shape[1])
-        dx = None
-        if wanted[0] and ctx.residual:
+        inputs = _split(u.view(len(x), weight.shape[1]), x if highway is None else highway, v=v, b=b, rest=rest)
+        gradients = op.backward(inputs, states, dh.reshape(states.shape), backend=rest.backend, overwrite=overwrite)
+        du, dcarried, dv, db = gradients
+        du = du.view(len(x), weight.shape[1])
+        dx = dweight = dhighway = None
+        if ctx.needs_input_grad[0] and highway is None and dcarried is not None:
             dx = multiply(du, weight.T, add_to=dcarried.view(x.shape))
-        elif wanted[0]:
+        elif ctx.needs_input_grad[0]:
             dx = multiply(du, weight.T, dtype=x_dtype)
-        dweight = multiply(x.T, du, dtype=weight_dtype) if wanted[1] else None
-        dhighway = None if highway is None else dcarried.view(highway.shape)
-        return dx, dweight, dhighway, None, None, dv, db, None, None if c0 is None else dc0, None, None, None
+        if ctx.needs_input_grad[1]:
+            dweight = multiply(x.T, du, dtype=weight_dtype)
+        if highway is not None and dcarried is not None:
+            dhighway = dcarried.view(highway.shape)
+        return dx, dweight, dhighway, dv, db, None

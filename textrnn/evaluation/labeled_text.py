@@ -1,4 +1,4 @@
-"""Scoring a model on a labelled file, as suits the number of labels that it gives a text."""
+"""Evaluation of a model on labelled text, single-label or multi-label as the model is."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from collections.abc import Sequence
 from textrnn.config import DataConfig
 from textrnn.data.formats import Example, read_examples
 from textrnn.evaluation.multi_label import MultiLabelEvaluation, evaluate_multi_label
-from textrnn.evaluation.single_label import Evaluation, evaluate
+from textrnn.evaluation.single_label import Evaluation, evaluate_single_label
 from textrnn.inference.engine import Engine
 from textrnn.inference.pooling import Array
 
 
-def score(
+def evaluate_file(
     engine: Engine, path: str, config: DataConfig, *, threshold: float | None = None
 ) -> Evaluation | MultiLabelEvaluation:
-    """Score ``engine`` on the labelled text at ``path``, which is written as ``config`` says.
+    """Evaluate ``engine`` on the labelled text at ``path``, in the format of ``config``.
 
     Raises:
         DataError: at the first fault of the file, with its line.
     """
-    return score_examples(engine, read_examples(path, config), threshold=threshold)
+    return evaluate_examples(engine, read_examples(path, config), threshold=threshold)
 
 
-def score_examples(
+def evaluate_examples(
     engine: Engine, examples: Sequence[Example], *, threshold: float | None = None, logits: Array | None = None
 ) -> Evaluation | MultiLabelEvaluation:
-    """Score ``engine`` on ``examples``; ``logits`` (B, C) are its own, where they are there already."""
+    """Evaluate ``engine`` on ``examples``; ``logits`` (B, C) of the engine save computing them."""
     if engine.thresholds is None:
-        return evaluate(engine, examples, logits=logits)
+        return evaluate_single_label(engine, examples, logits=logits)
     return evaluate_multi_label(engine, examples, threshold=threshold, logits=logits)

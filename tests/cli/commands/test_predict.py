@@ -1,0 +1,95 @@
+"""``textrnn predict``."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from command import Run, list_loaded
+from samples import DRINKS, make_config, make_model
+from textrnn.inference import Precision
+from textrnn.inference.linear import missing_support
+from textrnn.serialization.model_file import save_model
+from textrnn.tokenization.tokenizer import Tokenizer
+
+
+def test_records_of_all_formats_keep_their_format(trained: Path, tmp_path: Path, invoke: Run) -> None:
+    texts = ["green tea", "black coffee"]
+    (tmp_path / "a.tsv").write_text("".join(f"{i}\tx\t{text}\n" for i, text in enumerate(texts)))
+    with (tmp_path / "a.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["label", "text"], *[["?", f"{text},\nplease"] for text in texts]])
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps({"id": i, "text": t}) + "\n" for i, t in enumerate(texts)))
+
+    def predict(field: str, name: str) -> str:
+        done = invoke("predict", "--field", field, tmp_path / name, cwd=trained)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.decode()
+
+    tsv = [line.split("\t") for line in predict("3", "a.tsv").splitlines()]
+    assert [row[0] for row in tsv] == ["tea", "coffee"]
+    assert [row[2:] for row in tsv] == [["0", "x", "green tea"], ["1", "x", "black coffee"]]
+    rows = list(csv.DictReader(io.StringIO(predict("text", "a.csv"), newline="")))
+    assert [(row["predicted_label"], row["label"], row["text"]) for row in rows] == [
+        ("tea", "?", "green tea,\nplease"),
+        ("coffee", "?", "black coffee,\nplease"),
+    ]
+    objects = [json.loads(line) for line in predict("text", "a.jsonl").splitlines()]
+    assert [(row["label"], row["id"], row["text"]) for row in objects] == [
+        ("tea", 0, "green tea"),
+        ("coffee", 1, "black coffee"),
+    ]
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_another_precision_changes_probabilities_slightly(
+    tokenizer: Tokenizer, tmp_path: Path, precision: Precision, invoke: Run
+) -> None:
+    if missing_support(precision):
+        pytest.skip(f"this processor has no {precision}")
+    save_model(tmp_path / "m.safetensors", make_model(tokenizer, make_config(model__hidden=8)))
+    outputs = {
+        name: invoke("predict", "-m", "m.safetensors", "--precision", name, stdin=DRINKS).stdout.splitlines()
+        for name in ("fp32", "float32", precision)
+    }
+    assert outputs["fp32"] == outputs["float32"]
+    full, reduced = ([float(line.split(b"\t")[1]) for line in outputs[name]] for name in ("fp32", precision))
+    assert len(full) == len(reduced) == DRINKS.count(b"\n")
+    assert 0 < max(abs(p - q) for p, q in zip(full, reduced, strict=True)) < 0.02
+
+
+def test_one_line_starts_no_workers(trained: Path) -> None:
+    modules = list_loaded("predict", cwd=trained, stdin=b"tea\n")
+    assert "textrnn.pipeline.ordered_pool" in modules
+    assert not {"concurrent.futures", "rich", "torch"} & modules
+
+
+def test_explanations_load_no_torch(trained: Path) -> None:
+    modules = list_loaded("predict", "--format", "jsonl", "--explain", cwd=trained, stdin=DRINKS[:2000])
+    assert "textrnn.inference.explain" in modules
+    assert not {"torch", "sklearn", "scipy", "rich"} & modules
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--top-k 0", "'--top-k'"),
+        ("--jobs 0", "'--jobs'"),
+        ("--format xml", "'--format'"),
+        ("--precision fp16", "'--precision'"),
+        ("--field 1 --format jsonl", "--format jsonl: with --field, records keep their format; leave it out"),
+        ("--field 1 --with-text", "--with-text: --field prints the whole record anyway; leave it out"),
+        ("--explain", "--explain: needs JSON output; add --format jsonl"),
+        ("--explain --field 1 --input-format csv", "--explain: needs JSON records, not csv; leave it out"),
+        ("--unknown-label x", "--unknown-label x: needs a bound; add --min-prob"),
+        ("--min-prob 0.5 --unknown-label=", "--unknown-label: is blank, or contains a tab or line break"),
+    ],
+)
+def test_faults(arguments: str, message: str, invoke: Run) -> None:
+    done = invoke("predict", *arguments.split())
+    (line,) = done.stderr.decode().splitlines()
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert message in line

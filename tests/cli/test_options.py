@@ -1,0 +1,28 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import pytest
+
+from textrnn.cli.options import make_data_config, parse_data_settings
+from textrnn.errors import ConfigError
+
+
+def test_the_label_settings_of_the_model_are_defaults() -> None:
+    config = make_data_config([], multi_label=True, separator="|")
+    assert (config.multi_label, config.label_separator) == (True, "|")
+    overrides = parse_data_settings(["data.label_separator=;", "data.label=class"], command="evaluate")
+    config = make_data_config(overrides, multi_label=True, separator="|")
+    assert (config.label, config.label_separator) == ("class", ";")
+
+
+def test_a_single_label_model_has_no_separator() -> None:
+    overrides = parse_data_settings(["data.label_separator=;"], command="evaluate")
+    with pytest.raises(ConfigError, match=r"data\.label_separator"):
+        make_data_config(overrides, multi_label=False, separator=None)
+
+
+def test_every_wrong_key_is_reported() -> None:
+    with pytest.raises(ConfigError) as error:
+        parse_data_settings(["data.train=x", "model.hidden=3"], command="optimize")
+    assert [fault.split(":")[0] for fault in error.value.faults] == ["--set data.train=x", "--set model.hidden=3"]

@@ -1,0 +1,122 @@
+"""Tables and the evaluation page."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from textrnn.cli.tables import format_counts, format_evaluation, format_table
+from textrnn.evaluation.multi_label import LabelScore, MultiLabelEvaluation
+from textrnn.evaluation.single_label import ClassScore, Evaluation
+
+
+def make_evaluation(labels: list[str]) -> Evaluation:
+    size = len(labels)
+    return Evaluation(
+        texts=10 * size,
+        correct=9 * size,
+        accuracy=0.9,
+        macro_f1=0.8,
+        weighted_f1=0.85,
+        loss=0.25,
+        loss_uncalibrated=0.5,
+        calibration_error=0.03125,
+        calibration_error_uncalibrated=0.125,
+        temperature=1.75,
+        unknown_texts=0,
+        unknown_labels=[],
+        labels=labels,
+        classes=[ClassScore(label, 0.5, 0.25, 1 / 3, 10) for label in labels],
+        confusion=[[9 if i == j else int(j == (i + 1) % size) for j in range(size)] for i in range(size)],
+    )
+
+
+def test_the_page_shows_every_score() -> None:
+    lines = format_evaluation(make_evaluation(["refund", "배송"])).splitlines()
+    assert lines[:7] == [
+        "texts        20",
+        "accuracy     90.00 %  (18 right)",
+        "macro F1     80.00 %",
+        "weighted F1  85.00 %",
+        "loss         0.2500  (0.5000 uncalibrated)",
+        "calibration  probabilities off by 3.12 percentage points on average  (12.50 uncalibrated, temperature 1.750)",
+        "             (ECE: of the predictions made with 90 % confidence, about 90 % should be correct)",
+    ]
+    assert lines[8:11] == [
+        "label   precision  recall    F1  support",
+        "refund       50.0    25.0  33.3       10",
+        "배송         50.0    25.0  33.3       10",
+    ]
+    assert lines[12:] == [
+        "confusion (rows: true, columns: predicted)",
+        "        refund  배송",
+        "refund       9     1",
+        "배송         1     9",
+    ]
+
+
+def test_a_model_without_a_temperature_is_not_calibrated() -> None:
+    evaluation = replace(make_evaluation(["a", "b"]), temperature=1.0, loss_uncalibrated=0.25)
+    lines = format_evaluation(evaluation).splitlines()
+    assert lines[4:6] == [
+        "loss         0.2500",
+        "calibration  probabilities off by 3.12 percentage points on average  (the model is not calibrated)",
+    ]
+
+
+def test_the_loss_is_a_dash_if_no_label_is_known() -> None:
+    lines = format_evaluation(replace(make_evaluation(["a"]), loss=None, loss_uncalibrated=None)).splitlines()
+    assert lines[4] == "loss         -"
+
+
+def test_many_labels_show_the_most_frequent_mistakes() -> None:
+    text = format_evaluation(make_evaluation([f"label{i:02}" for i in range(30)]))
+    assert "the 20 most frequent mistakes; --json has the whole matrix" in text
+    assert text.splitlines()[-20].split() == ["label00", "label01", "1"]
+    assert "label29" not in text.split("confusion")[1].splitlines()[0]
+
+
+def test_a_table_aligns_text_left_and_numbers_right() -> None:
+    assert format_table([["a", "n"], ["long name", "5"], ["b", "1,234"]]) == [
+        "a              n",
+        "long name      5",
+        "b          1,234",
+    ]
+
+
+def test_only_the_first_labels_are_counted_out() -> None:
+    assert format_counts({"tea": 1200, "coffee": 9}, limit=2) == "tea 1,200, coffee 9"
+    assert format_counts({"tea": 1200, "coffee": 9, "water": 1}, limit=2) == "tea 1,200, coffee 9, and 1 label more"
+
+
+def test_multi_label_scores_have_thresholds_and_no_confusion_matrix() -> None:
+    evaluation = MultiLabelEvaluation(
+        texts=20,
+        correct=9,
+        accuracy=0.45,
+        micro_f1=0.8,
+        macro_f1=0.7,
+        weighted_f1=0.75,
+        loss=1.25,
+        loss_uncalibrated=1.5,
+        calibration_error=0.0625,
+        calibration_error_uncalibrated=0.25,
+        temperature=0.5,
+        unknown_texts=1,
+        unknown_labels=["new"],
+        labels=["refund", "new"],
+        classes=[LabelScore("refund", 0.5, 0.25, 1 / 3, 10, 0.1234), LabelScore("new", 0.0, 0.0, 0.0, 1, None)],
+    )
+    assert format_evaluation(evaluation).splitlines() == [
+        "texts        20",
+        "micro F1     80.00 %",
+        "macro F1     70.00 %",
+        "weighted F1  75.00 %",
+        "accuracy     45.00 %  (9 with all labels right)",
+        "loss         1.2500  (1.5000 uncalibrated)",
+        "calibration  probabilities off by 6.25 percentage points on average  (25.00 uncalibrated, temperature 0.500)",
+        "             (ECE: of the predictions made with 90 % confidence, about 90 % should be correct)",
+        "",
+        "label   precision  recall    F1  support  threshold",
+        "refund       50.0    25.0  33.3       10      0.123",
+        "new           0.0     0.0   0.0        1          -",
+    ]

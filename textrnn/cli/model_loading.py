@@ -1,0 +1,67 @@
+"""Loading of the model that a command uses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textrnn.cli.options import PrecisionName
+from textrnn.cli.terminal import print_message
+from textrnn.cli.training_process import prepare_torch
+from textrnn.errors import ConfigError
+from textrnn.inference import parse_precision
+from textrnn.serialization.latest_run import find_latest
+
+if TYPE_CHECKING:
+    from textrnn.inference.engine import Engine
+
+
+def choose_model(model: Path | None) -> Path:
+    """Return the path given by ``-m``, or the latest run of this folder; raises ModelError if there is neither."""
+    return model if model is not None else find_latest()
+
+
+def load_engine(model: Path | None, *, precision: PrecisionName = "fp32", device: str = "cpu") -> Engine:
+    """Load the model given by ``-m``, or the latest run of this folder.
+
+    Raises:
+        ConfigError: ``precision`` is set for a device other than the CPU.
+        ModelError: there is no model, or it cannot be used.
+        BackendError: the device or the precision is not available.
+    """
+    from textrnn.inference.engine import Engine
+    from textrnn.native.malloc import keep_freed_memory
+
+    keep_freed_memory()
+    path = choose_model(model)
+    if device == "auto":
+        device = _choose_device()
+    if device == "cpu":
+        return Engine.load(path, precision=parse_precision(precision))
+    if precision not in ("fp32", "float32"):
+        raise ConfigError(f"--precision {precision}: CPU only; leave it out with --device {device}")
+    from textrnn.serialization.model_file import load_model
+
+    saved = load_model(path)
+    prepare_torch(device)
+
+    from textrnn.models.torch_network import TorchNetwork
+
+    return Engine(saved, TorchNetwork(saved, device))
+
+
+def check_threshold(engine: Engine, threshold: float | None) -> None:
+    """Raise ConfigError if a threshold is given to a single-label model."""
+    if threshold is not None and engine.thresholds is None:
+        raise ConfigError(f"--threshold {threshold}: the model is single-label; leave it out")
+
+
+def _choose_device() -> str:
+    """Return ``cuda`` if torch finds a GPU, otherwise ``cpu``, and report the choice on stderr."""
+    prepare_torch("auto")
+
+    from textrnn.ops.device import resolve_device
+
+    device = resolve_device("auto").type
+    print_message(f"device auto: {device}")
+    return device

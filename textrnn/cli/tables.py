@@ -1,0 +1,115 @@
+"""Tables and evaluation pages that commands print for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textrnn.errors import pluralize
+
+if TYPE_CHECKING:
+    from textrnn.evaluation.multi_label import LabelScore, MultiLabelEvaluation
+    from textrnn.evaluation.single_label import ClassScore, Evaluation
+
+_MAX_MATRIX_LABELS = 12
+_MAX_MISTAKES = 20
+_SCORES = ["label", "precision", "recall", "F1", "support"]
+
+
+def format_table(rows: list[list[str]]) -> list[str]:
+    """Return ``rows`` as lines with aligned columns: text to the left, numbers to the right."""
+    from rich.cells import cell_len
+
+    widths = [max(cell_len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = []
+        for text, width, last in zip(row, widths, rows[-1], strict=True):
+            padding = " " * (width - cell_len(text))
+            is_number = last.replace(".", "").replace(",", "").isdigit()
+            cells.append(padding + text if is_number else text + padding)
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+def format_counts(counts: dict[str, int], *, limit: int) -> str:
+    """Return the first ``limit`` labels with their counts, as in ``tea 40, coffee 38, and 2 labels more``."""
+    shown = ", ".join(f"{label} {count:,}" for label, count in [*counts.items()][:limit])
+    rest = len(counts) - limit
+    return f"{shown}, and {pluralize(rest, 'label', 'labels')} more" if rest > 0 else shown
+
+
+def format_evaluation(evaluation: Evaluation | MultiLabelEvaluation) -> str:
+    """Return the page that ``textrnn evaluate`` prints."""
+    from textrnn.evaluation.multi_label import MultiLabelEvaluation
+
+    if isinstance(evaluation, MultiLabelEvaluation):
+        lines = _format_multi_label(evaluation)
+    else:
+        lines = _format_single_label(evaluation)
+    return "\n".join(lines) + "\n"
+
+
+def _format_multi_label(evaluation: MultiLabelEvaluation) -> list[str]:
+    rows = [[*_SCORES, "threshold"]]
+    for label in evaluation.classes:
+        threshold = "-" if label.threshold is None else f"{label.threshold:.3f}"
+        rows.append([*_format_scores(label), f"{threshold:>9}"])
+    return [
+        f"texts        {evaluation.texts}",
+        f"micro F1     {100 * evaluation.micro_f1:.2f} %",
+        f"macro F1     {100 * evaluation.macro_f1:.2f} %",
+        f"weighted F1  {100 * evaluation.weighted_f1:.2f} %",
+        f"accuracy     {100 * evaluation.accuracy:.2f} %  ({evaluation.correct} with all labels right)",
+        *_format_calibration(evaluation),
+        "",
+        *format_table(rows),
+    ]
+
+
+def _format_single_label(evaluation: Evaluation) -> list[str]:
+    return [
+        f"texts        {evaluation.texts}",
+        f"accuracy     {100 * evaluation.accuracy:.2f} %  ({evaluation.correct} right)",
+        f"macro F1     {100 * evaluation.macro_f1:.2f} %",
+        f"weighted F1  {100 * evaluation.weighted_f1:.2f} %",
+        *_format_calibration(evaluation),
+        "",
+        *format_table([_SCORES, *map(_format_scores, evaluation.classes)]),
+        "",
+        "confusion (rows: true, columns: predicted)",
+        *_format_confusion(evaluation.labels, evaluation.confusion),
+    ]
+
+
+def _format_scores(c: ClassScore | LabelScore) -> list[str]:
+    return [c.label, f"{100 * c.precision:.1f}", f"{100 * c.recall:.1f}", f"{100 * c.f1:.1f}", str(c.support)]
+
+
+def _format_calibration(evaluation: Evaluation | MultiLabelEvaluation) -> list[str]:
+    loss = "-" if evaluation.loss is None else f"{evaluation.loss:.4f}"
+    note = "the model is not calibrated"
+    if evaluation.temperature != 1:
+        if evaluation.loss_uncalibrated is not None:
+            loss += f"  ({evaluation.loss_uncalibrated:.4f} uncalibrated)"
+        uncalibrated = f"{100 * evaluation.calibration_error_uncalibrated:.2f} uncalibrated"
+        note = f"{uncalibrated}, temperature {evaluation.temperature:.3f}"
+    error = f"{100 * evaluation.calibration_error:.2f} percentage points on average"
+    return [
+        f"loss         {loss}",
+        f"calibration  probabilities off by {error}  ({note})",
+        "             (ECE: of the predictions made with 90 % confidence, about 90 % should be correct)",
+    ]
+
+
+def _format_confusion(labels: list[str], confusion: list[list[int]]) -> list[str]:
+    """Return the whole matrix, or its largest errors if it is too wide for a terminal."""
+    if len(labels) <= _MAX_MATRIX_LABELS:
+        rows = [[label, *map(str, row)] for label, row in zip(labels, confusion, strict=True)]
+        return format_table([["", *labels], *rows])
+    mistakes = sorted(
+        ((count, i, j) for i, row in enumerate(confusion) for j, count in enumerate(row) if i != j and count),
+        key=lambda mistake: (-mistake[0], mistake[1:]),
+    )[:_MAX_MISTAKES]
+    rows = [[labels[i], labels[j], str(count)] for count, i, j in mistakes]
+    title = f"the {len(rows)} most frequent mistakes; --json has the whole matrix"
+    return [title, *format_table([["true", "predicted", "texts"], *rows])]

@@ -1,0 +1,102 @@
+"""Model setup before training: values that depend on the data, the initial network, the n-gram model."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import torch
+from torch import nn
+
+from textrnn.config import Config
+from textrnn.data.sampler import count_batches
+from textrnn.models.classifier import Classifier
+from textrnn.models.ngram.features import Spelling
+from textrnn.models.ngram.fitting import fit_ngrams
+from textrnn.models.ngram.table import NgramTable
+from textrnn.ops.sru.backends import choose_backend
+from textrnn.preparation.dataset import Dataset
+from textrnn.reporter import Reporter
+from textrnn.training.distributed import ProcessGroup
+from textrnn.training.loss import weigh_classes
+
+# a checkpoint holds the config before these fill it in: whoever changes them raises checkpoint.FORMAT_VERSION
+_MIN_EPOCHS, _MAX_EPOCHS, _MIN_STEPS = 12, 30, 2600
+_BATCH_SIZES, _MIN_BATCHES = (64, 32, 16, 8), 75  # per epoch
+
+
+def resolve_config(config: Config, dataset: Dataset) -> Config:
+    """Return ``config`` with the values filled in that depend on the data.
+
+    The batch size is the largest of 64, 32, 16 and 8 that gives an epoch at least 75 steps. The number of epochs is 12,
+    or up to 30 if 12 epochs have fewer than 2,600 steps. The embedding is as wide as its pretrained vectors.
+    """
+    texts, settings, model = dataset.train, config.train, config.model
+    size, tokens, epochs = settings.batch_size, settings.batch_tokens, settings.epochs
+    if size is None and tokens is None:
+        size = next((size for size in _BATCH_SIZES if len(texts) >= _MIN_BATCHES * size), _BATCH_SIZES[-1])
+    if epochs is None:
+        steps = count_batches(texts, size, batch_tokens=tokens)
+        epochs = min(max(_MIN_EPOCHS, math.ceil(_MIN_STEPS / steps)), _MAX_EPOCHS)
+    settings = settings.model_copy(update={"batch_size": size, "epochs": epochs})
+    if dataset.vectors is not None:
+        model = model.model_copy(update={"embedding": dataset.vectors.width})
+    return config.model_copy(update={"train": settings, "model": model})
+
+
+def build_network(config: Config, dataset: Dataset) -> Classifier:
+    """Return the network of ``config`` with random weights from torch's generator, and any pretrained vectors."""
+    model = Classifier(len(dataset.tokenizer), len(dataset.labels), **config.model.model_dump())
+    if dataset.vectors is not None:
+        dataset.vectors.initialize(model.embedding.weight)
+    return model
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Return the number of parameters of ``model``."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def describe_network(config: Config, model: nn.Module, *, device: torch.device, group: ProcessGroup) -> str:
+    """Return one line on the network and the device that trains it."""
+    shape, tokens = config.model, config.train.batch_tokens
+    directions = "bidirectional" if shape.bidirectional else "unidirectional"
+    batch = f"{config.train.batch_size} texts" if tokens is None else f"up to {tokens:,} tokens"
+    processes = f" in {group.size} processes" if group.size > 1 else ""
+    name = choose_backend("auto", device=device.type) if shape.cell == "sru" else ""
+    backend = f", SRU backend {name}" if name else ""
+    if name == "reference":
+        backend += " (slow; 'textrnn doctor' says why no faster one is available)"
+    return (
+        f"model: {shape.layers} {directions} {shape.cell.upper()} layers, hidden size {shape.hidden}, "
+        f"embedding size {shape.embedding}, {count_parameters(model):,} parameters; batches of {batch}; "
+        f"on {device}{processes}{backend}"
+    )
+
+
+def fit_ngram_model(config: Config, dataset: Dataset, reporter: Reporter) -> NgramTable | None:
+    """Fit the n-gram model to the training set; return None if its share is 0, or if it can learn nothing.
+
+    It weighs texts by ``train.class_weights``, as the network does. Label smoothing and focal loss are for the network
+    alone.
+    """
+    if config.ngrams.share == 0:
+        return None
+    start = time.perf_counter()
+    sets, labels, train = dataset.label_sets, dataset.labels, dataset.train
+    texts = None if sets is None else len(train)
+    weights, others = weigh_classes(config.train, labels, counts=dataset.count_labels(), texts=texts)
+    table = fit_ngrams(
+        train,
+        Spelling.of(dataset.tokenizer),
+        classes=len(labels),
+        targets=train.classes,
+        find_labels=None if sets is None else lambda classes: sets.to_multi_hot(classes)[:, : len(labels)],
+        weights=None if weights is None else weights.numpy() if others is None else (weights.numpy(), others.numpy()),
+        penalty=config.ngrams.penalty,
+        seed=config.train.seed,
+    )
+    if table is not None:
+        seconds = time.perf_counter() - start
+        reporter.note(f"n-grams: {len(table.keys):,} word and character n-grams, fitted in {seconds:.1f} s")
+    return table
