@@ -174,9 +174,7 @@ def test_frozen_vectors_stay_and_others_move(cell: str, freeze: bool, rows: Path
 
 
 @pytest.mark.parametrize(("limit", "width"), [(16, 6), (6, 6), (4, 4)])
-def test_the_embedding_is_as_wide_as_its_vectors(
-    limit: int, width: int, rows: Path, vectors: Path
-) -> None:
+def test_the_embedding_is_as_wide_as_its_vectors(limit: int, width: int, rows: Path, vectors: Path) -> None:
     train(configure(rows, vectors, model__embedding=limit), RUN)
     saved = load_model(RUN)
     assert saved.config.model.embedding == width
