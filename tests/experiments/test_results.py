@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from dataclasses import asdict
 
 import pytest
 
@@ -23,7 +24,7 @@ def test_mean_deviation_and_best() -> None:
     assert summary.test is not None
     assert summary.test["accuracy"].mean == pytest.approx(0.3)
     assert summarize("fold", "loss", runs).best == "fold-3"
-    assert summary.to_dict()["runs"]["fold-1"] == {
+    assert asdict(summary)["runs"]["fold-1"] == {
         "epoch": 3,
         "valid": {"accuracy": 0.5, "loss": 0.9},
         "test": {"accuracy": 0.1},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def test_each_fold_is_a_run_and_the_best_becomes_the_latest() -> None:
     folds = ["fold-1", "fold-2", "fold-3"]
     assert list_names(OUT) == [*folds, *FILES]
     written = json.loads((OUT / "summary.json").read_text())
-    assert written == summary.to_dict()
+    assert written == asdict(summary)
     assert set(written["valid"]) == {"accuracy", "micro_f1", "macro_f1", "weighted_f1", "loss"}
     assert (written["kind"], written["metric"], list(written["runs"])) == ("fold", "loss", folds)
     accuracies, losses = [], []

@@ -175,7 +175,7 @@ def test_a_missing_package_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_folder_of_other_trials_is_refused() -> None:
     Path("out/trials/patient-7").mkdir(parents=True)
     Path("out/trials/patient-7/notes.txt").write_text("mine")
-    with pytest.raises(ConfigError, match=r"holds no study\.db"):
+    with pytest.raises(ConfigError, match=r"--out out: holds trials"):
         search(trials=1)
     assert Path("out/trials/patient-7/notes.txt").read_text() == "mine"
 
