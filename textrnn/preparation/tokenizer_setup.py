@@ -30,10 +30,10 @@ _FILE = "tokenizer.model"
 
 
 def fit_tokenizer(config: Config, train: LabelledFile, kept: Rows | None, *, cache: Cache) -> tuple[Tokenizer, str]:
-    """Return the tokenizer of ``config``, trained on the rows ``kept`` of ``train`` (None: all) unless it is a file.
+    """Return the tokenizer of ``config``, and one line about it.
 
-    A large training set is sampled with the seed. A trained tokenizer is extended by up to ``embedding.words`` words of
-    ``embedding.vectors``. Also returns one line for the user.
+    Unless it is a file, it is trained on the rows ``kept`` of ``train`` (None: all), or on a sample of them, and
+    extended by up to ``embedding.words`` words of ``embedding.vectors``.
 
     Raises:
         TokenizerError: the tokenizer cannot be read or trained.
@@ -108,15 +108,7 @@ def _describe(tokenizer: Tokenizer, meta: dict[str, int], *, model_type: str, te
 
 
 def _sample(sizes: npt.NDArray[np.int32], kept: Rows | None, seed: int) -> tuple[npt.NDArray[np.bool_] | None, int]:
-    """Choose the rows to train on.
-
-    Args:
-        sizes: the length of each text in bytes (B,) int32.
-        kept: the rows of the training set; None for all.
-
-    Returns:
-        A mask (B,) bool, or None for all rows, and the number of rows.
-    """
+    """Sample the rows ``kept`` (None: all) of texts of ``sizes`` (B,) bytes: a mask (B,), None for all, and a count."""
     if kept is None and len(sizes) <= _SAMPLE_TEXTS and sizes.sum(dtype=np.int64) <= _SAMPLE_BYTES:
         return None, len(sizes)
     mask = np.ones(len(sizes), np.bool_) if kept is None else np.zeros(len(sizes), np.bool_)
