@@ -38,7 +38,7 @@ def test_folds_from_the_command_line(tmp_path: Path, textrnn: Run) -> None:
     ("words", "message"),
     [
         (("--kfold", "3", "--seeds", "2"), "--kfold and --seeds: give one of them"),
-        (("--kfold", "3", "--valid", "rows.tsv"), "--kfold 3: holds out its own valid text; leave out --valid"),
+        (("--kfold", "3", "--valid", "rows.tsv"), "--kfold 3: holds out its own validation set; remove --valid"),
         (("--kfold", "1"), "invalid value for '--kfold'"),
         (("--seeds", "0"), "invalid value for '--seeds'"),
         (("--kfold", "3", "--resume", "out", "--out", "other"), "--resume out: goes on in its own folder"),

@@ -92,12 +92,12 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("- a", "holds no keys"),
+        ("- a", "contains no keys"),
         ("a: [", "not YAML"),
         ("", "names no key; write such as 'model.layers: {low: 1, high: 3}'"),
         (
             "train.batch_size: {choices: [8]}\ntrain.batch_tokens: {choices: [99]}",
-            "train.batch_tokens: given together with train.batch_size",
+            "train.batch_tokens: cannot be combined with train.batch_size",
         ),
     ],
 )
@@ -111,7 +111,7 @@ def test_a_file_that_is_no_space(text: str, fault: str, tmp_path: Path) -> None:
 
 def test_the_values_are_checked_within_the_config(tmp_path: Path) -> None:
     given = [Override("train.batch_tokens", 99, "--set train.batch_tokens=99")]
-    with pytest.raises(ConfigError, match=r"train\.batch_tokens: given together with train\.batch_size"):
+    with pytest.raises(ConfigError, match=r"train\.batch_tokens: cannot be combined with train\.batch_size"):
         read(tmp_path, "train.batch_size: {choices: [8, 16]}", overrides=given)
     with pytest.raises(ConfigError, match=r"^--set a=b"):  # the config's own fault is told alone
         read(tmp_path, "train.batch_size: {choices: [x]}", overrides=[Override("a", 1, "--set a=b")])

@@ -92,7 +92,7 @@ def test_split_writes_the_parts_and_prints_their_paths(textrnn: Run, tmp_path: P
         (
             "check d.tsv --tokenizer x.model",
             TokenizerError,
-            "x.model: no such tokenizer; 'textrnn spm-train' makes one",
+            "x.model: no such tokenizer",
         ),
         ("check d.tsv --set train.lr=1", ConfigError, "--set train.lr=1: data check takes data.format, data.label"),
         ("split - --out x", ConfigError, "data split -: standard input would be read twice; put the text into a file"),

@@ -182,7 +182,7 @@ def _explaining_vocabulary(paths: list[str]) -> Iterator[None]:
         raise DataError(
             ",".join(paths),
             None,
-            f"cannot give {error.asked:,} pieces, {error.largest:,} at most: "
+            f"cannot give {error.requested:,} pieces, {error.largest:,} at most: "
             f"ask for --vocab-size {error.largest}, or --no-hard-vocab-limit for as many as there are",
         ) from None
 
