@@ -9,7 +9,10 @@ from typing import Any
 from textrnn.tokenization.spm_trainer import TrainedTokenizer, train_tokenizer
 
 ONE_THREAD = {"num_threads": 1}
-_SYLLABLES = ["ka", "lo", "mi", "ru", "te", "sno", "pa", "vid", "u", "갈", "나무", "새", "é", "fer", "go", "ba", "dy", "xi", "zul"]
+_SYLLABLES = [
+    *("ka", "lo", "mi", "ru", "te", "sno", "pa", "vid", "u", "갈"),
+    *("나무", "새", "é", "fer", "go", "ba", "dy", "xi", "zul"),
+]
 
 
 def make_lines(count: int = 400, seed: int = 0) -> list[bytes]:

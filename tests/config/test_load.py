@@ -3,34 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
-from pydantic import ValidationError
 
-from textrnn.config import Config, Override, dump_yaml, load_config, parse_override, parse_overrides
+from exp_yaml import faults_of, load
+from textrnn.config import Config, Override, load_config, parse_override, parse_overrides
 from textrnn.errors import ConfigError
 
 SECTIONS = "the sections are data, tokenizer, embedding, model, ngrams, train; 'textrnn config schema' lists their keys"
-
-
-@pytest.fixture(autouse=True)
-def _work_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
-def load(text: str | bytes, *sets: str) -> Config:
-    path = Path("exp.yaml")
-    path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8"))
-    return load_config(path, overrides=[parse_override(item) for item in sets])
-
-
-def faults_of(text: str | bytes, *sets: str) -> list[str]:
-    with pytest.raises(ConfigError) as caught:
-        load(text, *sets)
-    assert str(caught.value) == "\n".join(caught.value.faults)
-    return caught.value.faults
 
 
 @pytest.mark.parametrize(
@@ -189,52 +169,9 @@ def test_a_conflict_of_two_keys_is_reported_with_the_others() -> None:
     ]
 
 
-def test_all_repeated_keys_are_reported_at_once() -> None:
-    text = "train:\n  lr: 1\n  lr: 2\nmodel:\n  layers: 1\n  hidden: 1\n  layers: 1\n  layers: 1\n"
-    assert faults_of(text) == [
-        "exp.yaml:3: train.lr: written twice; keep one",
-        "exp.yaml:7: model.layers: written twice; keep one",
-        "exp.yaml:8: model.layers: written twice; keep one",
-    ]
-
-
-def test_two_sections_can_have_keys_of_the_same_name() -> None:
-    config = load(
-        "data:\n  train: a.tsv\n  test: model\ntokenizer:\n  model: m\nmodel:\n  layers: 1\ntrain:\n  lr: 1\n"
-    )
-    assert (config.data.train, config.tokenizer.model, config.model.layers) == ("a.tsv", "m", 1)
-
-
-@pytest.mark.parametrize(
-    ("text", "start"),
-    [
-        ("data: {}\ntrain:\n  lr: 2024-13-45\n", "exp.yaml:3: "),  # resembles a date
-        ("train: {lr: !!int abc}\n", "exp.yaml:1: "),
-        (f"train: {{seed: {'9' * 5000}}}\n", "exp.yaml:1: "),
-        ("model: &m {hidden: *m}\n", "exp.yaml:1: "),  # a tree that contains itself
-    ],
-)
-def test_a_value_that_python_cannot_represent_is_a_fault(text: str, start: str) -> None:
-    faults = faults_of(text)
-    assert [fault[: len(start)] for fault in faults] == [start]
-
-
 def test_an_override_that_python_cannot_represent_is_a_fault() -> None:
     with pytest.raises(ConfigError, match=r"^--set train\.lr=2024-13-45: "):
         parse_override("train.lr=2024-13-45")
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("none.yaml", "none.yaml: no such config file; create one with 'textrnn init'"),
-        (".", ".: is a folder, not a config file"),
-    ],
-)
-def test_a_file_that_cannot_be_read(name: str, message: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        load_config(Path(name))
-    assert caught.value.faults == [message]
 
 
 def test_without_a_file_a_fault_names_the_origin_of_the_value() -> None:
@@ -254,64 +191,6 @@ def test_an_empty_file_gives_the_defaults(text: str) -> None:
 def test_an_override_fills_an_empty_section() -> None:
     config = load("model:\n", "model.hidden=7")
     assert config == Config.model_validate({"model": {"hidden": 7}})
-
-
-@pytest.mark.parametrize(
-    ("written", "value"),
-    [
-        ("1e-3", 0.001),
-        ("1E-3", 0.001),
-        ("1e3", 1000.0),
-        ("+2.5e+1", 25.0),
-        (".5e1", 5.0),
-        ("2.e-1", 0.2),
-        ("1_0e1", 100.0),
-        ("1.0e-3", 0.001),
-        ("3", 3.0),
-    ],
-)
-def test_numbers_are_numbers_in_file_and_override(written: str, value: float) -> None:
-    assert load(f"train:\n  lr: {written}\n").train.lr == value
-    assert load("", f"train.lr={written}").train.lr == value
-
-
-@pytest.mark.parametrize("text", ["e3", "1e", "1e-", "e-3x", "v1e3", "1e3.tsv", "1-e3"])
-def test_text_that_resembles_a_number_stays_text(text: str) -> None:
-    assert load(f"data:\n  train: {text}\n").data.train == text
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("tokenizer.vocab_size", 2),
-        ("model.layers", 1),
-        ("model.layers", 64),
-        ("model.dropout", 0),
-        ("model.dropout", 0.999),
-        ("model.highway_bias", -20),
-        ("ngrams.share", 0),
-        ("ngrams.share", 1),
-        ("ngrams.share", "auto"),
-        ("train.r_drop", 0),
-        ("train.ema", 0),
-        ("train.seed", 0),
-        ("train.seed", 2**32 - 1),
-        ("train.weight_decay", 0),
-        ("train.warmup", 0),
-        ("train.device", "cuda:13"),
-        ("train.device", "mps"),
-        ("data.valid_share", 0.999),
-        ("data.max_length", 1),
-    ],
-)
-def test_the_bounds_are_inclusive_where_allowed(key: str, value: object) -> None:
-    config = load_config(overrides=[Override(key, value, "here")])
-    section, name = key.split(".")
-    assert getattr(getattr(config, section), name) == value
-
-
-def test_a_byte_order_mark_is_ignored() -> None:
-    assert load(b"\xef\xbb\xbftrain:\r\n  lr: 1\r\n").train.lr == 1.0
 
 
 def test_later_overrides_take_precedence() -> None:
@@ -355,44 +234,6 @@ def test_an_override_is_a_key_and_yaml(text: str, key: str, value: object) -> No
     assert parse_override(text) == Override(key, value, f"--set {text}")
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        *("yes", "null", "~", "true", "12", "007", "0x10", "1.5", "1e3", "1_0e5", "-1E-3", "2020-01-01", "=", "<<"),
-        *("a: b", "#x", "- x", "[", "'", '"', "a\\nb", "  padded  ", "a\nb\n", "a\r\nb", "\t", "!x", "&a", "*a", "%"),
-        *("주문 목록", "😀", "a\u2028b", "é\x85x", "\ufeffx", "a\x00b", "x" * 300 + " " + "y" * 300),
-    ],
-)
-def test_any_text_survives_yaml(value: str) -> None:
-    overrides = [Override(f"data.{key}", value, "here") for key in ("train", "valid", "label", "text")]
-    config = load_config(overrides=overrides)
-    assert config.data.label == value
-    assert load(dump_yaml(config)) == config
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"train": {"lr": 1e-05, "weight_decay": 1e-300, "clip_norm": 1e22, "seed": 2**32 - 1}},
-        {"train": {"lr": 0.1 + 0.2, "device": "cuda:3", "metric": "macro_f1"}},
-        {"model": {"bidirectional": False, "dropout": 0, "pooling": "max+mean", "highway_bias": -3}},
-        {"tokenizer": {"model": "a b/주문.model", "model_type": "bpe"}, "data": {"train": "a.tsv", "valid": "b.tsv"}},
-    ],
-)
-def test_dumped_and_loaded_is_the_same(changes: dict[str, Any]) -> None:
-    config = Config.model_validate(changes)
-    text = dump_yaml(config)
-    assert load(text) == config
-    assert dump_yaml(load(text)) == text
-
-
-def test_a_dump_is_readable_and_in_order() -> None:
-    text = dump_yaml(Config.model_validate({"data": {"train": "주문.tsv"}}))
-    assert text.startswith("data:\n  train: 주문.tsv\n  valid: null\n")
-    assert list(yaml.safe_load(text)) == ["data", "tokenizer", "embedding", "model", "ngrams", "train"]
-
-
 def test_batch_size_and_batch_tokens_exclude_each_other(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text("train:\n  batch_size: 8\n  batch_tokens: 512\n")
@@ -410,14 +251,6 @@ def test_batch_size_and_batch_tokens_exclude_each_other(tmp_path: Path) -> None:
     assert caught.value.faults == [f"--set train.batch_tokens=512: {message}"]
     path.write_text("train:\n  batch_size: null\n")
     assert load_config(path, overrides=overrides).train.batch_tokens == 512
-
-
-@pytest.mark.parametrize(("section", "key", "value"), [("train", "lr", 1.0), ("data", "label", "x")])
-def test_a_config_cannot_be_changed(section: str, key: str, value: object) -> None:
-    config = Config()
-    with pytest.raises(ValidationError):
-        setattr(getattr(config, section), key, value)
-    assert config == Config()
 
 
 def test_freeze_needs_vectors() -> None:
@@ -454,25 +287,6 @@ def test_a_fold_excludes_data_valid() -> None:
         "use --set data.valid=null"
     ]
     assert load_config(overrides=[*valid, Override("data.valid", None, ""), fold]).data.fold == "2/5"
-
-
-def test_the_default_metric_of_multi_label_data_is_micro_f1() -> None:
-    assert load("").train.metric == "loss"
-    assert load("data:\n  multi_label: true\n").train.metric == "micro_f1"
-    assert load("", "data.multi_label=true", "train.lr=0.1").train.metric == "micro_f1"
-    assert load("", "data.multi_label=true", "train.metric=accuracy").train.metric == "accuracy"
-    config = load("", "data.multi_label=true")
-    assert load(dump_yaml(config)) == config
-
-
-def test_the_ngram_share_is_auto_or_a_number() -> None:
-    assert load("").ngrams.share == "auto"
-    assert load("", "ngrams.share=0.3").ngrams.share == 0.3
-    assert load("ngrams:\n  share: 0.3\n", "ngrams.share=auto").ngrams.share == "auto"
-    whole = load("ngrams:\n  share: 1\n")
-    assert isinstance(whole.ngrams.share, float)
-    for config in (load(""), whole, load("", "ngrams.share=0.3")):
-        assert load(dump_yaml(config)) == config
 
 
 @pytest.mark.parametrize("separator", ["|", ">", ",", "&", ";", " | ", "/"])
@@ -519,11 +333,3 @@ def test_words_need_a_tokenizer_that_accepts_them(tokenizer: str, what: str) -> 
     with pytest.raises(ConfigError, match=rf"--set embedding\.words=5: embedding\.words: {what}"):
         load_config(overrides=parse_overrides([*settings, "embedding.words=5"]))
     assert load_config(overrides=parse_overrides([*settings[:1], "tokenizer.model_type=word", "embedding.words=5"]))
-
-
-def test_the_old_spelling_of_fp32_is_accepted() -> None:
-    assert load("train:\n  precision: float32\n").train.precision == "fp32"
-    assert load("", "train.precision=float32") == Config()
-    assert faults_of("train: {precision: float64}\n") == [
-        "exp.yaml:1: train.precision: should be 'fp32', 'bf16' or 'fp16', not 'float64'"
-    ]
