@@ -47,6 +47,9 @@ def _check_share(value: Any) -> Any:
 
 
 Precision = Annotated[Literal["fp32", "bf16", "fp16"], BeforeValidator(_read_precision)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Rate = Annotated[float, Field(ge=0, lt=1)]
+Name = Annotated[str, Field(min_length=1)]
 Share = Annotated[Annotated[float, Field(ge=0, le=1)] | Literal["auto"], BeforeValidator(_check_share)]
 ClassWeights = Annotated[Literal["balanced"] | dict[str, float] | None, BeforeValidator(_check_class_weights)]
 
@@ -54,15 +57,15 @@ ClassWeights = Annotated[Literal["balanced"] | dict[str, float] | None, BeforeVa
 class DataConfig(Section):
     """The labelled text and its format."""
 
-    train: str = Field(DEMO, min_length=1, description="training set; 'demo' is the data that ships with textrnn")
+    train: Name = Field(DEMO, description="training set; 'demo' is the data that ships with textrnn")
     valid: str | None = Field(None, description="validation set; null holds out a part of train")
     test: str | None = Field(None, description="test set for the finished model; null evaluates nothing")
     format: DataFormat = Field("auto", description="file format; auto detects it by extension and first line")
-    label: str = Field("label", min_length=1, description="column of the label (CSV, JSON Lines)")
-    text: str = Field("text", min_length=1, description="column of the text (CSV, JSON Lines)")
+    label: Name = Field("label", description="column of the label (CSV, JSON Lines)")
+    text: Name = Field("text", description="column of the text (CSV, JSON Lines)")
     multi_label: bool = Field(False, description="texts can have several labels, or none")
-    label_separator: str | None = Field(
-        None, min_length=1, description="separator between the labels of a text; null reads the field as one label"
+    label_separator: Name | None = Field(
+        None, description="separator between the labels of a text; null reads the field as one label"
     )
     valid_share: float = Field(0.1, gt=0, lt=1, description="share of train that is held out if data.valid is null")
     fold: str | None = Field(
@@ -70,9 +73,9 @@ class DataConfig(Section):
         pattern=FOLD,
         description="K/N holds out the K-th of N folds instead of valid_share (--kfold N trains on each fold)",
     )
-    max_length: int = Field(512, ge=1, le=1_000_000, description="maximum tokens per text; longer texts are truncated")
-    cache: str | None = Field(
-        None, min_length=1, description="folder for encoded text; null is 'textrnn' in the user's cache folder"
+    max_length: Count = Field(512, description="maximum tokens per text; longer texts are truncated")
+    cache: Name | None = Field(
+        None, description="folder for encoded text; null is 'textrnn' in the user's cache folder"
     )
 
 
@@ -99,9 +102,8 @@ class TokenizerConfig(Section):
 class EmbeddingConfig(Section):
     """Initial values of the embedding."""
 
-    vectors: str | None = Field(
+    vectors: Name | None = Field(
         None,
-        min_length=1,
         description="file of pretrained word vectors (GloVe, .vec, .npy) for tokens that are words; null uses none",
     )
     words: int = Field(
@@ -125,9 +127,7 @@ class ModelConfig(Section):
     )
     bidirectional: bool = Field(True, description="read each text in both directions")
     pooling: Pooling = Field("attention", description="reduction of a text's hidden states to one vector")
-    dropout: float = Field(
-        0.5, ge=0, lt=1, description="dropout rate of embeddings, between layers and before the output layer"
-    )
+    dropout: Rate = Field(0.5, description="dropout rate of embeddings, between layers and before the output layer")
     variational_dropout: bool = Field(True, description="use one dropout mask for all steps of a text")
     layer_norm: bool = Field(True, description="normalize the input of each recurrent layer")
     highway_bias: float = Field(
@@ -147,17 +147,11 @@ class NgramConfig(Section):
 class TrainConfig(Section):
     """Training."""
 
-    epochs: int | None = Field(
-        None,
-        ge=1,
-        le=1_000_000,
-        description="maximum epochs; null is 12, and up to 30 if these have fewer than 2,600 steps",
+    epochs: Count | None = Field(
+        None, description="maximum epochs; null is 12, and up to 30 if these have fewer than 2,600 steps"
     )
-    batch_size: int | None = Field(
-        None,
-        ge=1,
-        le=1_000_000,
-        description="texts per step; null is 64, or 32, 16 or 8 if an epoch would have fewer than 75 steps",
+    batch_size: Count | None = Field(
+        None, description="texts per step; null is 64, or 32, 16 or 8 if an epoch would have fewer than 75 steps"
     )
     batch_tokens: int | None = Field(
         None, ge=1, le=1_000_000_000, description="maximum tokens per step, instead of batch_size"
@@ -165,43 +159,31 @@ class TrainConfig(Section):
     max_steps: int | None = Field(
         None, ge=1, le=1_000_000_000_000, description="maximum steps; null sets no limit besides epochs"
     )
-    accumulate: int = Field(
-        1, ge=1, le=1_000_000, description="parts of a step's batch that are computed in turn, to use less memory"
-    )
+    accumulate: Count = Field(1, description="parts of a step's batch that are computed in turn, to use less memory")
     precision: Precision = Field("fp32", description="fp32, or mixed precision with bf16 or fp16 (CUDA only)")
     compile: bool = Field(False, description="compile the network with torch.compile")
     lr: float = Field(0.003, gt=0, description="peak learning rate of AdamW")
     weight_decay: float = Field(0.01, ge=0, description="decoupled weight decay of AdamW")
     schedule: Schedule = Field("linear", description="learning rate schedule after the warmup")
-    warmup: float = Field(0.05, ge=0, lt=1, description="share of all steps in which the learning rate rises")
+    warmup: Rate = Field(0.05, description="share of all steps in which the learning rate rises")
     clip_norm: float = Field(1.0, gt=0, description="maximum norm of all gradients together")
     class_weights: ClassWeights = Field(
         None, description="loss weights: balanced, or a weight per label (1 for labels left out); null weighs equally"
     )
-    label_smoothing: float = Field(
-        0.0, ge=0, lt=1, description="share of the target that is spread evenly over all labels"
-    )
+    label_smoothing: Rate = Field(0.0, description="share of the target that is spread evenly over all labels")
     focal_gamma: float = Field(
         0.0, ge=0, le=10, description="focal loss: how much correct texts lose weight (2 is usual); 0 turns it off"
     )
-    word_dropout: float = Field(0.0, ge=0, lt=1, description="share of tokens replaced by the unknown token")
-    embedding_dropout: float = Field(
-        0.0, ge=0, lt=1, description="share of the vocabulary whose embeddings are dropped in a step"
-    )
+    word_dropout: Rate = Field(0.0, description="share of tokens replaced by the unknown token")
+    embedding_dropout: Rate = Field(0.0, description="share of the vocabulary whose embeddings are dropped in a step")
     r_drop: float = Field(
         1.0, ge=0, le=100, description="weight of R-Drop: agreement between two dropout masks; 0 turns it off"
     )
-    ema: float = Field(
-        0.995,
-        ge=0,
-        lt=1,
-        description="decay of the weight average (EMA) that is validated and saved; 0 turns it off",
+    ema: Rate = Field(
+        0.995, description="decay of the weight average (EMA) that is validated and saved; 0 turns it off"
     )
-    patience: int = Field(
-        5,
-        ge=1,
-        le=1_000_000,
-        description="early stopping: epochs without a better metric or loss on the validation set",
+    patience: Count = Field(
+        5, description="early stopping: epochs without a better metric or loss on the validation set"
     )
     checkpoint_minutes: float = Field(
         10.0, ge=0, description="minutes between checkpoints for --resume; 0 writes one after each step"
