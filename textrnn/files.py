@@ -6,10 +6,10 @@ import gzip
 import lzma
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import zstandard
 
@@ -40,6 +40,13 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
+_COMPRESSORS: dict[str, Callable[[BinaryIO], AbstractContextManager[Any]]] = {
+    ".gz": lambda file: gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0),  # reproducible bytes
+    ".xz": lambda file: lzma.LZMAFile(file, "wb"),  # noqa: SIM115 - the caller closes it
+    ".zst": lambda file: zstandard.ZstdCompressor().stream_writer(file, closefd=False),
+}
+
+
 @contextmanager
 def compressed_write(path: Path) -> Iterator[BinaryIO]:
     """Open ``path`` for atomic writing, compressed if it ends in .gz, .xz or .zst.
@@ -47,19 +54,10 @@ def compressed_write(path: Path) -> Iterator[BinaryIO]:
     Named pipes and paths in ``/dev`` are written to directly; a symbolic link stays, and its target is written.
     """
     special = path.exists() and (not path.is_file() or path.is_relative_to("/dev"))
-    with path.open("ab") if special else atomic_write(path.resolve() if path.is_symlink() else path) as file:
-        suffix = path.suffix.lower()
-        if suffix == ".gz":
-            with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as content:  # reproducible bytes
-                yield cast("BinaryIO", content)
-        elif suffix == ".xz":
-            with lzma.LZMAFile(file, "wb") as content:
-                yield cast("BinaryIO", content)
-        elif suffix == ".zst":
-            with zstandard.ZstdCompressor().stream_writer(file, closefd=False) as content:
-                yield cast("BinaryIO", content)
-        else:
-            yield file
+    target = path.resolve() if path.is_symlink() else path
+    compress = _COMPRESSORS.get(path.suffix.lower(), nullcontext)
+    with path.open("ab") if special else atomic_write(target) as file, compress(file) as content:
+        yield cast("BinaryIO", content)
 
 
 def write_text(path: Path, text: str) -> None:

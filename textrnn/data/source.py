@@ -88,16 +88,9 @@ class LabelledFile:
 
     def _read_spool(self, path: Path) -> Iterator[list[bytes]]:
         with path.open("rb") as file:
-            total = path.stat().st_size
-            parts: list[bytes] = []
-            while data := file.read(_CHUNK_BYTES):
-                *texts, rest = data.split(b"\n")
-                parts.append(texts[0] if texts else rest)
-                if texts:
-                    texts[0] = b"".join(parts)
-                    parts = [rest]
-                    yield texts
-                self._report(file.tell(), total)
+            for chunk in read_chunks(file, _CHUNK_BYTES, keep_mark=True):
+                yield chunk.split(b"\n")
+                self._report(file.tell(), path.stat().st_size)
 
     def _read_blocks(self, digest: Callable[[bytes], None] | None = None) -> Iterator[Block]:
         with open_raw(self.path) as (raw, content):

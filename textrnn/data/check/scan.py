@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -17,7 +15,7 @@ from textrnn.config import DataConfig
 from textrnn.data.blocks import Block, LabelTable, parse_blocks
 from textrnn.data.check.findings import Finding, Findings
 from textrnn.data.check.minhash import Signatures, hash_texts, minhash, normalize
-from textrnn.data.encoded import count_threads
+from textrnn.data.encoded import map_in_threads
 from textrnn.data.io import open_bytes, read_chunks
 from textrnn.data.labels import split_labels
 from textrnn.errors import DataError
@@ -145,16 +143,9 @@ def _read_blocks(
     path: str, config: DataConfig, findings: Findings, *, count_pieces: CountPieces
 ) -> Iterator[tuple[Block, tuple[Integers, Integers]]]:
     """Yield the file's blocks with the pieces of their texts, which other threads count in advance."""
-    waiting: deque[tuple[Block, Future[tuple[Integers, Integers]]]] = deque()
-    with open_bytes(path) as file, ThreadPoolExecutor(count_threads()) as pool:
-        for block in parse_blocks(path, read_chunks(file, _CHUNK_BYTES), config, on_fault=findings.refuse):
-            waiting.append((block, pool.submit(count_pieces, list(block.texts))))
-            if len(waiting) > count_threads() + 1:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        while waiting:
-            first, future = waiting.popleft()
-            yield first, future.result()
+    with open_bytes(path) as file:
+        blocks = parse_blocks(path, read_chunks(file, _CHUNK_BYTES), config, on_fault=findings.refuse)
+        yield from map_in_threads(lambda block: (block, count_pieces(block.texts)), blocks)
 
 
 def _no_pieces(texts: list[bytes]) -> tuple[Integers, Integers]:
