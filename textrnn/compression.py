@@ -169,7 +169,7 @@ def _find_labels(engine: Engine, log_probabilities: Array) -> npt.NDArray[Any]:
     if engine.thresholds is None:
         best: npt.NDArray[Any] = log_probabilities.argmax(axis=1)
         return best[:, None]
-    return engine.find_given(log_probabilities)
+    return engine.assign_labels(log_probabilities)
 
 
 def _explain(step: Step, storage: Storage, max_drop: float) -> str:

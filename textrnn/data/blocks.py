@@ -79,7 +79,7 @@ class LabelTable:
 def parse_blocks(
     path: str, chunks: Iterable[bytes], config: DataConfig, *, on_fault: OnFault = refuse
 ) -> Iterator[Block]:
-    """Yield the examples of ``chunks`` of whole lines in blocks: the same as ``read_examples``, but faster.
+    """Yield the examples of :func:`textrnn.data.formats.read_examples` in blocks, faster; ``chunks`` end at line ends.
 
     Raises:
         DataError: at the first fault, with its line, unless ``on_fault`` returns; there is no example.

@@ -88,7 +88,7 @@ def evaluate_multi_label(
     true = members.to_multi_hot(np.arange(len(sets)))
     given = np.zeros_like(true)
     log_probabilities = engine.to_log_probabilities(logits)
-    given[:, :C] = engine.find_given(log_probabilities, threshold=threshold)
+    given[:, :C] = engine.assign_labels(log_probabilities, threshold=threshold)
     uncalibrated = engine.to_log_probabilities(logits, temperature=1.0)
     right = (true == given).all(axis=1)
     return MultiLabelEvaluation(

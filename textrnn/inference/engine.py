@@ -115,13 +115,13 @@ class Engine:
             threshold = 0.0  # the likeliest, however unlikely they are
         log_probabilities = self.predict_log_probabilities(texts, threads=threads)
         best = np.argsort(-log_probabilities, axis=1, kind="stable")[:, :top_k]
-        given = np.take_along_axis(self.find_given(log_probabilities, threshold=threshold), best, axis=1)
+        given = np.take_along_axis(self.assign_labels(log_probabilities, threshold=threshold), best, axis=1)
         return [
             [Prediction(self.labels[index], float(np.exp(row[index]))) for index in indices[passes].tolist()]
             for row, indices, passes in zip(log_probabilities, best, given, strict=True)
         ]
 
-    def find_given(self, log_probabilities: Array, *, threshold: float | None = None) -> npt.NDArray[np.bool_]:
+    def assign_labels(self, log_probabilities: Array, *, threshold: float | None = None) -> npt.NDArray[np.bool_]:
         """Return which labels (B, C) have at least the probability ``threshold`` (None: each its own)."""
         wanted = self.thresholds if threshold is None else threshold
         assert wanted is not None

@@ -42,8 +42,8 @@ class VocabularyError(TokenizerError):
 class TrainedTokenizer:
     """A trained model and the number of lines that it was trained on.
 
-    Of ``lines``, ``too_long`` exceed ``max_bytes`` bytes, ``unusable`` contain NUL or U+2585, and ``usable`` are left
-    without blank lines; ``used`` of these were trained on.
+    Of ``lines``, ``too_long`` exceed ``max_bytes`` bytes and ``unusable`` contain NUL or U+2585. ``usable`` are the
+    remaining lines that are not blank; ``used`` of them were trained on.
     """
 
     model: bytes
@@ -171,7 +171,7 @@ def _explain(message: str, feed: _Feed, vocab_size: int) -> TextrnnError:
     if feed.usable == 0:
         reason = "all lines are blank" if feed.lines else "the input is empty"
         if feed.too_long or feed.unusable:
-            reason = f"{feed.too_long} lines are too long and {feed.unusable} contain NUL or U+2585"
+            reason = f"no usable line ({feed.too_long} too long, {feed.unusable} with NUL or U+2585)"
         return TokenizerError(f"no text to train a tokenizer on: {reason}")
     if found := re.search(r"Vocabulary size too high \((\d+)\)\D+(\d+)", message):
         return VocabularyError(vocab_size, int(found[2]))
