@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from hashlib import blake2b
 from itertools import compress
 from pathlib import Path
@@ -23,7 +24,7 @@ Progress = Callable[[str, int, "int | None"], None]
 _CHUNK_BYTES = 1 << 20
 
 
-class LabelledFile:
+class LabelledFile(AbstractContextManager["LabelledFile"]):
     """The examples of one file. The first pass notes each row's label and size, and spools the texts of a pipe.
 
     ``labels`` are in order of appearance (several labels of one text are one entry, joined by tabs), with their
@@ -54,9 +55,6 @@ class LabelledFile:
 
     def __len__(self) -> int:
         return len(self.classes)
-
-    def __enter__(self) -> LabelledFile:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -153,4 +151,5 @@ class LabelledFile:
             key = self._make_key(hasher.hexdigest())
             if self._stat and max(self._stat[1:3]) < started - SETTLED_NS:
                 self._cache.put_digest(Path(self.path), self._stat, hasher.hexdigest())
-            return draft.commit("rows", key, {**table.to_dict(), "key": key})
+            columns = {"labels": table.labels, "counts": table.counts, "first_lines": table.first_lines}
+            return draft.commit("rows", key, {**columns, "key": key})

@@ -106,16 +106,8 @@ def train_tokenizer(
         if feed.error is not None:
             raise feed.error from None
         raise _explain(str(error), feed, vocab_size) from None
-    used = min(feed.usable, sample_lines or feed.usable)
-    return TrainedTokenizer(
-        writer.getvalue(),
-        lines=feed.lines,
-        too_long=feed.too_long,
-        max_bytes=feed.max_bytes,
-        unusable=feed.unusable,
-        usable=feed.usable,
-        used=used,
-    )
+    counts = {name: getattr(feed, name) for name in ("lines", "too_long", "max_bytes", "unusable", "usable")}
+    return TrainedTokenizer(writer.getvalue(), **counts, used=min(feed.usable, sample_lines or feed.usable))
 
 
 def _to_int(value: object) -> int:

@@ -121,19 +121,17 @@ def scan(
     except DataError as fault:  # of the whole file, or of the place where it is truncated
         findings.refuse(fault)
     spool.flush()
-    rows, sets = Rows.join(parts), [str(joined) for joined in table.to_dict()["labels"]]
+    rows = Rows.join(parts)
     offsets = np.append(0, np.cumsum(rows.sizes))
-    return Scan(path, role, *_count_labels(table), sets=sets, rows=rows, offsets=offsets, spool=spool)
+    return Scan(path, role, *_count_labels(table), sets=table.labels, rows=rows, offsets=offsets, spool=spool)
 
 
 def _count_labels(table: LabelTable) -> tuple[list[str], list[int], list[int]]:
     """Return the labels, their number of texts and their first lines; each label of a set counts."""
-    entries = table.to_dict()
     counts: dict[str, int] = {}
     lines: dict[str, int] = {}
-    numbers = (map(int, entries[key]) for key in ("counts", "first_lines"))
-    for joined, count, line in zip(entries["labels"], *numbers, strict=True):
-        for label in split_labels(str(joined)):
+    for joined, count, line in zip(table.labels, table.counts, table.first_lines, strict=True):
+        for label in split_labels(joined):
             counts[label] = counts.get(label, 0) + count
             lines.setdefault(label, line)
     return list(counts), list(counts.values()), list(lines.values())
