@@ -92,12 +92,12 @@ def test_all_faults_are_reported_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("- a", "holds no keys"),
+        ("- a", "contains no keys"),
         ("a: [", "not YAML"),
         ("", "has no keys; add lines such as 'model.layers: {low: 1, high: 3}'"),
         (
             "train.batch_size: {choices: [8]}\ntrain.batch_tokens: {choices: [99]}",
-            "train.batch_tokens: given together with train.batch_size",
+            "train.batch_tokens: cannot be combined with train.batch_size",
         ),
     ],
 )
@@ -111,7 +111,7 @@ def test_a_file_without_a_search_space_is_refused(text: str, fault: str, tmp_pat
 
 def test_values_are_checked_with_the_config(tmp_path: Path) -> None:
     given = [Override("train.batch_tokens", 99, "--set train.batch_tokens=99")]
-    with pytest.raises(ConfigError, match=r"train\.batch_tokens: given together with train\.batch_size"):
+    with pytest.raises(ConfigError, match=r"train\.batch_tokens: cannot be combined with train\.batch_size"):
         read(tmp_path, "train.batch_size: {choices: [8, 16]}", overrides=given)
     with pytest.raises(ConfigError, match=r"^--set a=b"):  # a fault of the config itself is reported alone
         read(tmp_path, "train.batch_size: {choices: [x]}", overrides=[Override("a", 1, "--set a=b")])

@@ -16,7 +16,7 @@ from textrnn.config import Config
 from textrnn.data.batch import Rows
 from textrnn.data.cache import Cache, Entry, make_key
 from textrnn.data.source import LabelledFile
-from textrnn.data.word_vectors import check_files, digest_files, read_vectors
+from textrnn.data.word_vectors import check_vectors, digest_vectors, read_vectors
 from textrnn.errors import pluralize
 from textrnn.native.malloc import give_back_freed_memory
 from textrnn.tokenization.spm_trainer import train_tokenizer
@@ -84,8 +84,8 @@ def _extend(
     """Return ``tokenizer``, cached under ``key``, extended by words of the word vectors."""
     path, limit = config.embedding.vectors, config.embedding.words
     assert path is not None
-    check_files(path)
-    key = make_key("tokenizer", key, digest_files(path, cache), limit)
+    check_vectors(path)
+    key = make_key("tokenizer", key, digest_vectors(path, cache), limit)
     entry = cache.get("tokenizer", key)
     if entry is None:
         rows, _ = _sample(train.sizes, kept, config.train.seed)
