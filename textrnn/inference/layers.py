@@ -97,7 +97,7 @@ class SRU(Layer):
         N, B = int(packing.offsets[-1]), len(packing.offsets) - 1
         u = projected.reshape(len(projected), K, -1, D)
         h = np.empty((N, K, D), np.float32)
-        if library.load_native().library is None:
+        if not library.is_available():
             self._walk(packing.look_up(u), packing.look_up(x), packing, h=h)
             return h.reshape(N, K * D)
         G = u.shape[2]
@@ -158,7 +158,7 @@ class RNN(Layer):
         del x
         K, width, D = self._weight_hh.shape
         gates = projected.reshape(-1, K, width)
-        if rnn_forward.is_available():
+        if library.is_available():
             weights = {"weight_hh": self._weight_hh, "bias_hh": self._bias_hh}
             return rnn_forward.run(self._cell, gates, packing.offsets, rows=packing.rows, **weights, threads=threads)
         gates = packing.look_up(gates)

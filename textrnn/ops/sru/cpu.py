@@ -8,7 +8,8 @@ from typing import Any
 
 from textrnn.errors import BackendError
 from textrnn.native import library
-from textrnn.native.library import DTYPES, dtype_name
+from textrnn.native.arguments import dtype_name
+from textrnn.native.library import DTYPES
 
 # the buffers of ``Problem`` of problem.h in its order: first those before ``alpha``, then those after it
 _INPUTS = ("offsets", "rows", "u", "x", "v", "b", "c0", "mask")
