@@ -31,7 +31,7 @@ from textrnn.data.sampler import bucket_batches
 from textrnn.models.classifier import Classifier
 from textrnn.native.malloc import keep_freed_memory
 from textrnn.ops.device import make_repeatable, resolve_device
-from textrnn.ops.dropout import drop_columns
+from textrnn.ops.dropout import dropout_columns
 from textrnn.ops.matmul import multiply
 from textrnn.preparation.dataset import Dataset, load_dataset
 from textrnn.reporter import Reporter
@@ -91,7 +91,7 @@ class PeerLayers(nn.Module):
         self.output_size = 256
 
     def forward(self, x: Tensor, offsets: Tensor, p: float, *, variational: bool) -> Tensor:
-        x = drop_columns(x, p, offsets) if variational else nn.functional.dropout(x, p)
+        x = dropout_columns(x, p, offsets) if variational else nn.functional.dropout(x, p)
         texts = x.split(offsets.diff().tolist())
         padded = nn.utils.rnn.pad_sequence(list(texts))
         lengths = offsets.diff()

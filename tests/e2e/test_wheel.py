@@ -170,7 +170,7 @@ def test_the_installed_library_computes(compiled: Installed) -> None:
     assert output == OUTPUT
     doctor = compiled.run("-m", "textrnn", "doctor")
     assert re.search(r"^SRU backend +cpu: C\+\+ with \w+ instructions$", doctor, re.M)
-    assert ("by the C++ library\n" in doctor) == bool(library.multiplies())
+    assert ("by the C++ library\n" in doctor) == bool(library.gemm_dtypes())
 
 
 def test_without_a_compiler_the_wheel_is_plain_python(plain: Installed) -> None:

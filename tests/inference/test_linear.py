@@ -203,7 +203,7 @@ def test_what_does_not_fit_is_refused(precision: Precision) -> None:
 def test_a_precision_that_is_not_here(lack: int, monkeypatch: pytest.MonkeyPatch) -> None:
     class Library:
         @staticmethod
-        def textrnn_lacks_packed(element: int) -> int:
+        def textrnn_lacks_prepacked(element: int) -> int:
             return lack
 
     monkeypatch.setattr(library, "load_native", lambda: library.Native(Library(), ""))  # type: ignore[arg-type]
@@ -218,7 +218,7 @@ def test_a_precision_that_is_not_here(lack: int, monkeypatch: pytest.MonkeyPatch
 
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library, "load_native", lambda: library.Native(None, "it was not compiled"))
-    assert unavailable("int8") == "the C++ library is not there: it was not compiled"
+    assert unavailable("int8") == "the C++ library is not available: it was not compiled"
     check_numpy_multiplies()
 
 

@@ -43,7 +43,9 @@ def test_a_table_gives_the_same(
     network = NumpyNetwork(model)
     last = score_often(network, batch, pieces=len(tokenizer))[-1]
     assert network._table is not None
-    if library.takes(np.dtype(np.float32)):  # its products give an entry as the same sum whatever the other rows are
+    if library.supports_dtype(
+        np.dtype(np.float32)
+    ):  # its products give an entry as the same sum whatever the other rows are
         np.testing.assert_array_equal(first, last)
     np.testing.assert_allclose(first, last, rtol=0, atol=1e-6)
 
@@ -78,7 +80,7 @@ def test_numpy_gives_what_the_library_does(
     model, batch = make(tokenizer, cell, embedding, layer_norm)
     wanted = NumpyNetwork(model).forward(batch, threads=2)
     monkeypatch.setattr(library, "load_native", lambda: library.Native(None, "it was not compiled"))
-    monkeypatch.setattr(library, "takes", lambda dtype: False)
+    monkeypatch.setattr(library, "supports_dtype", lambda dtype: False)
     for logits in score_often(NumpyNetwork(model), batch, pieces=len(tokenizer)):
         np.testing.assert_allclose(logits, wanted, rtol=0, atol=1e-5)
 

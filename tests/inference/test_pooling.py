@@ -71,7 +71,7 @@ def test_pool_equals_the_layer_that_is_trained(how: str, bidirectional: bool, of
 def test_wrong_offsets_are_refused(offsets: list[int]) -> None:
     for how in ("max", "mean", "max+mean", "attention"):
         w = draw(3) if how == "attention" else None
-        with pytest.raises(ValueError, match="offsets should rise by 1 at least from 0 to the 7 rows of h"):
+        with pytest.raises(ValueError, match="offsets should rise"):
             pooling.pool(draw(7, 3), np.array(offsets, np.int64), how, w=w, bidirectional=False, threads=1)
 
 

@@ -102,7 +102,7 @@ def test_the_command_prints_the_table(monkeypatch: pytest.MonkeyPatch, capsys: p
     lines = out.splitlines()
     assert lines[0].endswith("LSTM x  GRU x")
     assert "products x" in lines[0]
-    assert ("products by torch" in lines[0]) == library.takes(torch.float32)
+    assert ("products by torch" in lines[0]) == library.supports_dtype(torch.float32)
     assert [line[:9] for line in lines[1:3]] == ["(3, 2, 8)"] * 2
     assert [line.split()[:3] for line in lines[3:]] == [["geometric", "mean", which] for which in PASSES]
     assert "SRU backend" in err

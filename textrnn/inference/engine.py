@@ -36,7 +36,7 @@ class Engine:
 
     ``network`` (None: a :class:`NumpyNetwork`) computes the scores. Methods may be called by several threads at once.
     Texts are ``str``, or ``bytes`` of valid UTF-8; ``threads`` says how many to compute with (None:
-    :func:`textrnn.ops.sru.library.default_threads`) and changes no result; other texts change one by rounding at most.
+    :func:`textrnn.native.library.default_threads`) and changes no result; other texts change one by rounding at most.
     """
 
     def __init__(self, model: SavedModel, network: Network | None = None) -> None:

@@ -25,16 +25,13 @@ def normalize(x: Array, weight: Array, bias: Array, *, threads: int) -> Array:
     Raises:
         MemoryError: the C++ library wants more memory than there is.
     """
-    lib = library.load_native().library
-    if lib is None:
+    normed = np.empty_like(x)
+    if not library.is_available():
         centred = x - x.mean(axis=1, keepdims=True)
         scale = np.sqrt(np.square(centred).mean(axis=1, keepdims=True) + _NORM_EPSILON)
-        normed: Array = centred / scale * weight + bias
-        return normed
-    normed = np.empty_like(x)
-    addresses = [library.address(array) for array in (x, None, normed, weight, bias)]
-    problem = library.NORMED.pack(*addresses, *[0] * 5, *x.shape, 4, 4, 0, 1.0, float(_NORM_EPSILON))
-    library.check(lib.textrnn_layer_norm(problem, threads), refused="the layer norm was refused")
+        normed[...] = centred / scale * weight + bias
+    else:
+        library.layer_norm(x, normed, gain=weight, bias=bias, epsilon=float(_NORM_EPSILON), threads=threads)
     return normed
 
 
@@ -48,23 +45,19 @@ def pool(h: Array, offsets: Index, how: str, *, w: Array | None, bidirectional: 
     if how == "last":
         half = h.shape[1] // 2 if bidirectional else h.shape[1]
         return np.concatenate([h[offsets[1:] - 1, :half], h[offsets[:-1], half:]], axis=1)
-    lib = library.load_native().library
-    if lib is None:
+    if not library.is_available():
         if how == "attention":
             assert w is not None
             return _attend(h, offsets, w)
         pools = {"max": _find_largest, "mean": _find_mean}
         return np.concatenate([pools[part](h, offsets) for part in how.split("+")], axis=1)
-    (N, D), B = h.shape, len(offsets) - 1
-    parts = {part: np.empty((B, D), np.float32) for part in how.split("+")}
-    place = np.empty((B, D), np.int32) if "max" in parts else None
+    shape = (len(offsets) - 1, h.shape[1])
+    parts = {part: np.empty(shape, np.float32) for part in how.split("+")}
     if "attention" in parts:
-        addresses = [library.address(array) for array in (h, w, offsets)]
-        status = lib.textrnn_attend(*addresses, N, B, D, library.address(parts["attention"]), None, threads)
+        library.attend(h, w, offsets, pooled=parts["attention"], threads=threads)
     else:
-        addresses = [library.address(array) for array in (parts.get("max"), place, parts.get("mean"))]
-        status = lib.textrnn_pool_rows(4, library.address(h), library.address(offsets), N, B, D, *addresses, threads)
-    library.check(status, refused=f"offsets should rise by 1 at least from 0 to the {N} rows of h")
+        place = np.empty(shape, np.int32) if "max" in parts else None
+        library.pool_rows(h, offsets, largest=parts.get("max"), place=place, mean=parts.get("mean"), threads=threads)
     return np.concatenate([*parts.values()], axis=1)
 
 

@@ -98,7 +98,7 @@ def contest(
 def rivals(device: torch.device, precision: str) -> dict[str, Contestant]:
     """Return torch's LSTM and GRU, the products of our layers, and these by torch if our library computes ours."""
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    ours = device.type == "cpu" and library.takes(dtype)
+    ours = device.type == "cpu" and library.supports_dtype(dtype)
     by_torch = {"products by torch": _products(_multiply_by_torch)} if ours else {}
     return {FLOOR: _products(multiply), **by_torch, **PEERS}
 

@@ -13,7 +13,7 @@ from textrnn.cli.terminal import write_data
 from textrnn.data.cache import find_cache_folder, measure_cache
 from textrnn.files import shipped
 from textrnn.inference import Precision
-from textrnn.native.library import multiplies
+from textrnn.native.library import gemm_dtypes
 from textrnn.ops.sru.backends import choose_backend, list_backends
 
 _PACKAGES = (
@@ -48,7 +48,7 @@ def doctor_command() -> None:
     chosen = next(backend for backend in backends if backend.name == choose_backend("auto"))
     lines.append(f"{'SRU backend':<14} {chosen.name}: {chosen.reason}")
     lines += [f"{'':<14} not {b.name}: {b.reason}" for b in backends if not b.available]
-    products = " and ".join(sorted(multiplies(), reverse=True))
+    products = " and ".join(sorted(gemm_dtypes(), reverse=True))
     theirs = "by torch and numpy; the C++ library has products for AVX-512, where it is compiled"
     lines.append(f"{'products':<14} {f'{products} by the C++ library' if products else theirs}")
     lacks = {precision: unavailable(precision) for precision in get_args(Precision)}
