@@ -349,7 +349,7 @@ _SRU_FORWARD = _Function(
     states (N, K, D) float32 out optional
     final (B, K, D) float32 out
     """,
-    refused="offsets should rise from 0 to the number of tokens, rows be rows of u, and x be given for 3 blocks only",
+    refused="offsets should rise from 0 to the number of tokens, rows be rows of u, and x be given for 3 blocks",
 )
 _SRU_BACKWARD = _Function(
     "sru_backward",
@@ -361,7 +361,7 @@ _SRU_BACKWARD = _Function(
     dv (K, 2, D) float32 out
     db (K, 2, D) float32 out
     """,
-    refused="offsets should rise from 0 to the number of rows of u, and x be given for 3 blocks only",
+    refused="offsets should rise from 0 to the number of rows of u, and x be given for 3 blocks",
 )
 
 

@@ -14,7 +14,8 @@ namespace {
 
 // With wrong offsets or rows the kernels would read and write out of bounds.
 bool is_valid(const SruArgs& p) {
-  if ((p.G != 3 && p.G != 4) || (p.G == 3) != (p.x != nullptr)) return false;
+  if (p.G != 3 && p.G != 4) return false;
+  if (p.G == 3 && !p.x && p.R > 0) return false;
   if (!are_offsets(p.offsets, p.N, p.B)) return false;
   return p.rows ? are_indices(p.rows, p.N, p.R) : p.R == p.N;
 }
