@@ -50,8 +50,7 @@ def test_equals_torch(
     network = Classifier(len(tokenizer), 3, **config.model.model_dump()).eval()
     network.import_weights(model.weights)
     batch = pack(tokenizer.encode_all(TEXTS, max_length=40))
-    with torch.no_grad():
-        logits = network(torch.from_numpy(batch.ids), torch.from_numpy(batch.offsets))
+    logits = torch.from_numpy(network.predict_logits(batch))
     wanted = torch.log_softmax(logits / model.temperature, dim=1).numpy()
     np.testing.assert_allclose(Engine(model).predict_log_probabilities(TEXTS), wanted, rtol=0, atol=TOLERANCE)
 

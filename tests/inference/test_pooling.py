@@ -14,6 +14,7 @@ from textrnn.inference import pooling
 from textrnn.inference.pooling import Array
 from textrnn.models.pooling import SequencePool
 from textrnn.native import library
+from textrnn.ops.batch_layout import BatchLayout
 from textrnn.ops.time_major import Index
 
 RAGGED = np.array([0, 1, 4, 90, 92, 93, 130], np.int64)
@@ -59,7 +60,7 @@ def test_pool_equals_the_layer_that_is_trained(how: str, bidirectional: bool, of
     if how == "attention":
         layer.w.data = torch.from_numpy(w).double()
     with torch.no_grad():
-        wanted = layer(torch.from_numpy(h).double(), torch.from_numpy(offsets)).numpy()
+        wanted = layer(torch.from_numpy(h).double(), BatchLayout(torch.from_numpy(offsets))).numpy()
     for threads in (1, 3):
         got = pooling.pool(h, offsets, how, w=w, bidirectional=bidirectional, threads=threads)
         assert (got.dtype, got.shape) == (np.float32, (len(offsets) - 1, layer.output_size))

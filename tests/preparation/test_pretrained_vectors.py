@@ -20,6 +20,7 @@ from textrnn.data.word_vectors import WordBlock, read_vectors
 from textrnn.errors import DataError, ModelError, StoppedError
 from textrnn.inference.engine import Engine
 from textrnn.models.classifier import Classifier
+from textrnn.ops.batch_layout import BatchLayout
 from textrnn.preparation import pretrained_vectors
 from textrnn.preparation.pretrained_vectors import FrozenRows, PieceVectors, load_vectors, match_words, standardize
 from textrnn.reporter import Reporter
@@ -265,7 +266,7 @@ def test_predictions_are_those_of_the_network_and_need_no_vectors(tmp_path: Path
     with torch.no_grad():
         for text in texts:
             ids = torch.tensor(saved.tokenizer.encode_ids(text), dtype=torch.int32)
-            scores = network(ids, torch.tensor([0, len(ids)])).numpy()
+            scores = network(ids, BatchLayout(torch.tensor([0, len(ids)]))).numpy()
             np.testing.assert_allclose(engine.predict_logits([text]), scores, atol=1e-5)
 
 

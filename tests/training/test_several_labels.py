@@ -112,7 +112,7 @@ def test_the_saved_model_is_the_network(tmp_path: Path) -> None:
     _, texts = read_sets(rows)
     batch = pack(model.tokenizer.encode_all(texts, max_length=512))
     with torch.no_grad():
-        logits = network(torch.from_numpy(batch.ids), torch.from_numpy(batch.offsets))
+        logits = torch.from_numpy(network.predict_logits(batch))
     wanted = (logits / model.temperature).sigmoid().numpy()
     found = Engine(model).predict(texts, threshold=0.0)
     for row, labels in zip(wanted, found, strict=True):
