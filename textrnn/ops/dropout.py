@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from textrnn.native import library
+from textrnn.native import nn_library
 from textrnn.ops.matmul import is_native
 
 
@@ -54,9 +54,9 @@ def _drop(x: Tensor, offsets: Tensor | None, drawn: tuple[float, int]) -> Tensor
     y = torch.empty_like(x)
     threads = torch.get_num_threads()
     if offsets is None:
-        library.dropout(x, y, keep=keep, key=key, threads=threads)
+        nn_library.dropout(x, y, keep=keep, key=key, threads=threads)
     else:
-        library.dropout_columns(x, offsets, y, keep=keep, key=key, threads=threads)
+        nn_library.dropout_columns(x, offsets, y, keep=keep, key=key, threads=threads)
     return y
 
 

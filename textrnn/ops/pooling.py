@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from textrnn.native import library
+from textrnn.native import nn_library
 from textrnn.ops.matmul import is_native
 
 
@@ -68,7 +68,7 @@ class _Attention(torch.autograd.Function):
         h, w, offsets = h.contiguous(), w.contiguous(), offsets.contiguous()
         (N, D), B = h.shape, offsets.shape[0] - 1
         pooled, weights = h.new_empty(B, D), h.new_empty(N)
-        library.attend(h, w, offsets, pooled=pooled, weights=weights, threads=torch.get_num_threads())
+        nn_library.attend(h, w, offsets, pooled=pooled, weights=weights, threads=torch.get_num_threads())
         ctx.save_for_backward(h, w, offsets, pooled, weights)
         return pooled
 
@@ -78,7 +78,7 @@ class _Attention(torch.autograd.Function):
         h, w, offsets, pooled, weights = ctx.saved_tensors
         dh, dw, threads = torch.empty_like(h), torch.empty_like(pooled), torch.get_num_threads()
         upstream = gradient.float().contiguous()
-        library.attend_back(
+        nn_library.attend_back(
             h, w, offsets, pooled=pooled, weights=weights, dpooled=upstream, dx=dh, dw=dw, threads=threads
         )
         return dh, dw.sum(dim=0), None
@@ -92,7 +92,7 @@ class _Pool(torch.autograd.Function):
         largest = torch.empty(B, D, dtype=torch.float32, device=h.device) if "max" in how else None
         place = torch.empty(B, D, dtype=torch.int32, device=h.device) if "max" in how else None
         mean = torch.empty(B, D, dtype=torch.float32, device=h.device) if "mean" in how else None
-        library.pool_rows(h, offsets, largest=largest, place=place, mean=mean, threads=torch.get_num_threads())
+        nn_library.pool_rows(h, offsets, largest=largest, place=place, mean=mean, threads=torch.get_num_threads())
         ctx.dtype, ctx.shape = h.dtype, h.shape
         ctx.save_for_backward(offsets, place)
         parts = [part for part in (largest, mean) if part is not None]
@@ -106,7 +106,7 @@ class _Pool(torch.autograd.Function):
         dlargest = None if place is None else gradient[:, :D].float().contiguous()
         dmean = gradient[:, -D:].float().contiguous() if place is None or gradient.shape[1] > D else None
         dh = torch.empty(ctx.shape, dtype=ctx.dtype, device=gradient.device)
-        library.pool_rows_back(
+        nn_library.pool_rows_back(
             offsets, dh, dlargest=dlargest, place=place, dmean=dmean, threads=torch.get_num_threads()
         )
         return dh, None, None
