@@ -83,8 +83,8 @@ def test_everyone_has_as_many_turns(precision: str) -> None:
     ("arguments", "message"),
     [
         (["--precision", "fp8"], "--precision fp8: there are fp32 and bf16"),
-        (["--device", "cuda"], "no CUDA device here"),
-        (["--device", "toaster"], "device toaster: there is no such device"),
+        (["--device", "cuda"], "no CUDA device found"),
+        (["--device", "toaster"], "device toaster: unknown device"),
         (["--seconds", "0"], "--seconds"),
     ],
 )

@@ -29,5 +29,5 @@ def test_a_device_that_is_not_there_is_refused(tokenizer: Tokenizer) -> None:
 
 def test_a_device_of_another_kind_is_refused(tokenizer: Tokenizer) -> None:
     model = make_model(tokenizer, make_config(model__hidden=8))
-    with pytest.raises(BackendError, match="device meta: textrnn computes on cpu, cuda and mps"):
+    with pytest.raises(BackendError, match="device meta: use cpu, cuda or mps"):
         TorchNetwork(model, "meta")

@@ -1,7 +1,7 @@
-// Calls the exported functions as library.py does, with a shape for every path through them, on buffers of the exact size.
-// `run` builds it with a sanitizer, which reports access out of bounds, undefined behavior and races. The driver itself
-// checks that every output is written whole, and that neither the number of threads, nor other calls, nor a fork changes a
-// bit of it. The tests in Python check the numbers.
+// Calls the exported functions as library.py does, with a shape for every path through them, on buffers of the exact
+// size. `run` builds it with a sanitizer, which reports access out of bounds, undefined behavior and races. The driver
+// itself checks that every output is written whole, and that neither the number of threads, nor other calls, nor a fork
+// changes a bit of it. The tests in Python check the numbers.
 #include "dispatch.h"
 #include "nn/nn_kernels.h"
 #include "ngrams/ngrams.h"

@@ -43,6 +43,7 @@ class Function:
         self._symbol, self._layout, self._refused = f"textrnn_{name}", Layout(description), refused
 
     def __call__(self, *values: Any, threads: int) -> None:
+        """Call it with the arrays and numbers of its layout, in order."""
         check_status(getattr(loaded(), self._symbol)(self._layout.pack(*values), threads), self._refused)
 
 

@@ -23,7 +23,7 @@ class ParameterState:
 
     @property
     def is_native(self) -> bool:
-        """Whether the C++ library can update it: float32 on the CPU."""
+        """Support by the C++ library, which updates float32 on the CPU."""
         tensors = (self.weight, self.mean, self.square)
         fit = all(t.is_cpu and t.dtype == torch.float32 and t.is_contiguous() for t in tensors)
         return fit and library.is_available()

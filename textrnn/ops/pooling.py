@@ -1,4 +1,4 @@
-"""From the rows of each packed sequence to one: the largest and the mean of each column, and the mean that attends."""
+"""Pooling of each packed sequence to one row: maximum, mean and attention."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def pool(h: Tensor, offsets: Tensor, how: str) -> Tensor:
     Args:
         h: (N, D).
         offsets: (B+1,) int64; no sequence is empty.
-        how: ``max``, ``mean`` or ``max+mean``. The gradient of a largest entry goes to the first that is as large
-            where the C++ library computes (float32 and bfloat16 on the CPU), to all in equal parts elsewhere.
+        how: ``max``, ``mean`` or ``max+mean``. Of equal largest entries the first gets the gradient if the C++ library
+            computes (float32 and bfloat16 on the CPU); elsewhere all share it.
 
     Returns:
-        (B, D), or (B, 2 * D) for ``max+mean``, in float32 where the C++ library computes, else in the dtype of ``h``.
+        (B, D), or (B, 2 * D) for ``max+mean``, in float32 if the C++ library computes, else in the dtype of ``h``.
 
     Raises:
-        ValueError: offsets that do not rise by 1 at least from 0 to N.
+        ValueError: offsets that do not rise from 0 to N, or an empty sequence.
     """
     if not is_native(h, offsets):
         parts = [torch.segment_reduce(h, part, offsets=offsets, unsafe=True) for part in how.split("+")]
@@ -35,7 +35,7 @@ def pool(h: Tensor, offsets: Tensor, how: str) -> Tensor:
 
 
 def attend(h: Tensor, w: Tensor, offsets: Tensor) -> Tensor:
-    """Return the mean of each sequence's rows, weighed by the softmax of their scores ``tanh(row) . w``.
+    """Return the mean of each sequence's rows, weighted by the softmax of the scores ``tanh(row) . w``.
 
     Args:
         h: (N, D).
@@ -43,11 +43,11 @@ def attend(h: Tensor, w: Tensor, offsets: Tensor) -> Tensor:
         offsets: (B+1,) int64; no sequence is empty.
 
     Returns:
-        (B, D), in float32 whatever autocast says: what is added up over a text would be lost in bfloat16. In float64
-        where ``h`` is.
+        (B, D), in float64 if ``h`` is, else in float32 whatever autocast says: bfloat16 is too coarse for sums over a
+        text.
 
     Raises:
-        ValueError: offsets that do not rise by 1 at least from 0 to N, or a ``w`` of another width.
+        ValueError: offsets that do not rise from 0 to N, an empty sequence, or a ``w`` of another width.
     """
     if h.dim() != 2 or w.shape != h.shape[1:]:
         raise ValueError(f"h should be (N, D) and w (D,), not {tuple(h.shape)} and {tuple(w.shape)}")
@@ -55,7 +55,7 @@ def attend(h: Tensor, w: Tensor, offsets: Tensor) -> Tensor:
     if w.dtype == torch.float32 and is_native(h, w, offsets):
         attended: Tensor = _Attention.apply(h, w, offsets)
         return attended
-    scores = (torch.tanh(h) * w).sum(dim=1, keepdim=True)  # not a product, which autocast would make in bfloat16
+    scores = (torch.tanh(h) * w).sum(dim=1, keepdim=True)  # a matrix product would be in bfloat16 under autocast
     top = torch.segment_reduce(scores.detach(), "max", offsets=offsets, unsafe=True)
     weights = torch.exp(scores - top.repeat_interleave(offsets.diff(), dim=0, output_size=len(h)))
     sums = [torch.segment_reduce(part, "sum", offsets=offsets, unsafe=True) for part in (weights * h, weights)]

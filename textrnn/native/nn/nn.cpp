@@ -30,7 +30,8 @@ std::vector<RowRange> split(const ParameterState* states, int64_t count) {
   for (const ParameterState* state = states; state != states + count; ++state) {
     const int64_t rows = state->rows ? state->R : state->R * state->D, D = state->rows ? state->D : 1;
     const int64_t step = std::max<int64_t>(1, kElements / std::max<int64_t>(1, D));
-    for (int64_t begin = 0; begin < rows; begin += step) ranges.push_back({state, D, begin, std::min(rows, begin + step)});
+    for (int64_t begin = 0; begin < rows; begin += step)
+      ranges.push_back({state, D, begin, std::min(rows, begin + step)});
   }
   return ranges;
 }
@@ -159,7 +160,8 @@ EXPORT int textrnn_squares(const ParameterState* states, int64_t count, double* 
     std::vector<double> sums(ranges.size());
     parallel_for(int64_t(ranges.size()), threads, [&](int64_t i) {
       const RowRange& range = ranges[size_t(i)];
-      sums[size_t(i)] = kernels.squares(range.of->gradient + range.begin * range.D, (range.end - range.begin) * range.D);
+      const float* const gradient = range.of->gradient + range.begin * range.D;
+      sums[size_t(i)] = kernels.squares(gradient, (range.end - range.begin) * range.D);
     });
     *sum = 0;
     for (const double part : sums) *sum += part;

@@ -5,8 +5,8 @@
 
 namespace textrnn {
 
-// Arguments of the exported functions, laid out as native/library.py declares them: sizes, then the bytes of elements that
-// are float32 (4) or bfloat16 (2), then fields. `offsets` (B+1,) bound the sequences.
+// Arguments of the exported functions, laid out as native/library.py declares them: sizes, then the bytes of elements
+// that are float32 (4) or bfloat16 (2), then fields. `offsets` (B+1,) bound the sequences.
 
 struct DropoutArgs {
   int64_t n, element;
@@ -25,8 +25,8 @@ struct DropoutColumnsArgs {
   uint64_t key;
 };
 
-// y = dropout of x (N, D), by columns of sequences if `offsets` is not null; n = (y - mean) * rstd * gain + bias. If y is
-// null, nothing is dropped. mean and rstd (N,) may be null.
+// y = dropout of x (N, D), by columns of sequences if `offsets` is not null; n = (y - mean) * rstd * gain + bias. If y
+// is null, nothing is dropped. mean and rstd (N,) may be null.
 struct LayerNormArgs {
   int64_t N, D, B, x_element, y_element;
   const void* x;
@@ -99,8 +99,8 @@ struct ParameterState {
   double decay;
 };
 
-// `scale` multiplies the gradients; `step` is the learning rate over the first bias correction, `root` one over the root
-// of the second.
+// `scale` multiplies the gradients; `step` is the learning rate over the first bias correction, `root` one over the
+// root of the second.
 struct AdamWRates {
   double lr;
   float scale, beta1, beta2, step, root, epsilon;
