@@ -25,7 +25,7 @@ def run(convert: Any) -> list[npt.NDArray[np.float32]]:
     out = {name: convert(array) for name, array in results.items()}
     x, w, offsets = convert(x), convert(w), convert(OFFSETS)
     nn_library.dropout(x, out["entries"], keep=0.5, key=3, threads=2)
-    nn_library.dropout_columns(x, offsets, out["columns"], keep=0.5, key=3, threads=2)
+    nn_library.dropout(x, out["columns"], keep=0.5, key=3, offsets=offsets, threads=2)
     nn_library.layer_norm(x, out["norm"], gain=w, bias=w, epsilon=1e-5, threads=2)
     place = convert(np.zeros((2, 7), np.int32))
     nn_library.pool_rows(x, offsets, largest=out["largest"], place=place, mean=out["mean"], threads=2)
@@ -44,7 +44,7 @@ def test_numpy_arrays_and_tensors_give_the_same_bits() -> None:
 def test_offsets_that_do_not_bound_the_rows_are_refused(offsets: list[int]) -> None:
     x, at = np.ones((5, 7), np.float32), np.array(offsets)
     with pytest.raises(ValueError, match="offsets should rise"):
-        nn_library.dropout_columns(x, at, x.copy(), keep=0.5, key=3, threads=1)
+        nn_library.dropout(x, x.copy(), keep=0.5, key=3, offsets=at, threads=1)
     with pytest.raises(ValueError, match="offsets should rise"):
         nn_library.layer_norm(
             x, x.copy(), gain=x[0], bias=x[0], epsilon=1e-5, y=x.copy(), offsets=at, keep=0.5, threads=1

@@ -33,7 +33,6 @@ int textrnn_sru_forward(const textrnn::Problem* p, int threads);
 int textrnn_sru_backward(const textrnn::Problem* p, int threads);
 int textrnn_rnn(const textrnn::RnnArgs* args, int threads);
 int textrnn_dropout(const textrnn::DropoutArgs* args, int threads);
-int textrnn_dropout_columns(const textrnn::DropoutColumnsArgs* args, int threads);
 int textrnn_pool_rows(const textrnn::PoolArgs* args, int threads);
 int textrnn_pool_rows_back(const textrnn::PoolBackArgs* args, int threads);
 int textrnn_attend(const textrnn::AttendArgs* args, int threads);
@@ -63,9 +62,9 @@ namespace {
   std::_Exit(1);
 }
 
-constexpr unsigned kSeconds = 300;  // longer means that something waits for ever
+constexpr unsigned kSeconds = 300;  // longer means a deadlock
 
-// What may be left out.
+// Optional buffers.
 enum : unsigned { kC0 = 1, kMask = 2, kDh = 4, kDfinal = 8, kDc0 = 16, kAll = 31 };
 
 struct Case {
@@ -81,7 +80,7 @@ struct Case {
   }
 };
 
-// Bytes, and none behind them: where no sanitizer watches the heap, they end at a page that may not be touched.
+// Bytes with nothing after them: without a sanitizer they end at an inaccessible page.
 class Buffer {
  public:
   Buffer() = default;
@@ -165,7 +164,7 @@ struct Inputs {
   }
 };
 
-// Outputs in new memory, so that each call's ends are watched.
+// Outputs in new memory, so that writes past their ends are seen.
 struct Outputs {
   int64_t element;
   Buffer h, states, final, du, dx, dv, db, dc0;
@@ -201,7 +200,7 @@ struct Outputs {
   }
 };
 
-// The bits of everything that the two passes give; without `backward` those of h and final alone.
+// The bits of all results of both passes; without `backward` of h and final alone.
 std::string compute(const Inputs& inputs, int threads, bool backward = true) {
   const Outputs outputs(inputs, backward);
   textrnn::Problem p = inputs.problem();
@@ -255,7 +254,7 @@ int64_t check_sigmoid() {
   return calls;
 }
 
-// The bits of a product; `across` says whose columns are adjacent rather than the rows: 1 of a, 2 of b.
+// The bits of a product; `across` selects matrices with contiguous columns: 1 is a, 2 is b.
 std::string multiply(const textrnn::GemmArgs& sizes, unsigned across, int threads) {
   textrnn::GemmArgs p = sizes;
   const Buffer a = draw(p.M * p.K, p.element), b = draw(p.K * p.N, p.element), c = draw(p.M * p.N, p.c_element);
@@ -298,7 +297,7 @@ int64_t check_products() {
   return calls + 1;
 }
 
-// The bits of a product with panels that hold anything.
+// The bits of a product with random panels.
 std::string multiply_prepacked(int64_t M, int64_t N, int64_t K, int64_t element, int threads) {
   const int64_t panels = (N + textrnn::kTileColumns - 1) / textrnn::kTileColumns, steps = (K * element + 3) / 4;
   const bool whole = element == 1;
@@ -347,7 +346,8 @@ std::string check_norm(const Buffer& x, int64_t element, int64_t wide, int64_t D
   std::memset(dn.as<char>(), 0x3c, dn.size());
   const int64_t B = bounds ? 4 : 0;
   const textrnn::LayerNormArgs args = {41, D, B, element, wide, x.as<void>(), bounds, y.as<void>(), n.as<void>(),
-                                       gain.as<float>(), bias.as<float>(), mean.as<float>(), rstd.as<float>(), 99, 0.7, 1e-5};
+                                       gain.as<float>(), bias.as<float>(), mean.as<float>(), rstd.as<float>(),
+                                       99, 0.7, 1e-5};
   EXPECT(textrnn_layer_norm(&args, threads) == 0, "layer_norm");
   const textrnn::LayerNormBackArgs back = {41, D, B, wide, element, y.as<void>(), bounds, gain.as<float>(),
                                            mean.as<float>(), rstd.as<float>(), dn.as<void>(), dn.as<void>(),
@@ -364,10 +364,10 @@ std::string run_nn(int64_t element, int64_t D, int threads) {
   const Buffer x = draw(41 * D, element), dlargest = draw(4 * D, 4), dmean = draw(4 * D, 4), gradient = draw(3 * D, 4);
   const Buffer long_x = draw(size, element), all = draw(size, 4), states = draw(41 * D, 4), w = draw(D, 4);
   const Buffer y(long_x.size()), masked(x.size()), largest(4 * D * 4), place(4 * D * 4), means(4 * D * 4), dx(x.size());
-  const textrnn::DropoutArgs drop = {size, element, long_x.as<void>(), y.as<void>(), 0.7, 99};
+  const textrnn::DropoutArgs drop = {size, 1, 0, element, long_x.as<void>(), nullptr, y.as<void>(), 0.7, 99};
   EXPECT(textrnn_dropout(&drop, threads) == 0, "dropout");
-  const textrnn::DropoutColumnsArgs columns = {41, D, 4, element, x.as<void>(), offsets, masked.as<void>(), 0.7, 99};
-  EXPECT(textrnn_dropout_columns(&columns, threads) == 0, "dropout_columns");
+  const textrnn::DropoutArgs columns = {41, D, 4, element, x.as<void>(), offsets, masked.as<void>(), 0.7, 99};
+  EXPECT(textrnn_dropout(&columns, threads) == 0, "dropout_columns");
   const textrnn::PoolArgs pool = {41, D, 4, element, x.as<void>(), offsets, largest.as<float>(), place.as<int32_t>(),
                                   means.as<float>()};
   EXPECT(textrnn_pool_rows(&pool, threads) == 0, "pool");
@@ -406,7 +406,8 @@ std::string run_nn(int64_t element, int64_t D, int threads) {
   for (const Buffer& part : others) std::memset(part.as<char>(), 0, part.size());
   const textrnn::ParameterState parameters[] = {
       {7, D, 3, some[0].as<float>(), some[1].as<float>(), some[2].as<float>(), gradient.as<float>(), rows, 0.1},
-      {size, 1, size, others[0].as<float>(), others[1].as<float>(), others[2].as<float>(), all.as<float>(), nullptr, 0.0}};
+      {size, 1, size, others[0].as<float>(), others[1].as<float>(), others[2].as<float>(), all.as<float>(), nullptr,
+       0.0}};
   const textrnn::AdamWRates rates = {0.1, 0.5f, 0.9f, 0.999f, 0.1f, 2.0f, 1e-8f};
   double squares = -1;
   EXPECT(textrnn_squares(parameters, 2, &squares, threads) == 0 && squares > 0, "squares");
@@ -428,8 +429,8 @@ int64_t check_nn() {
       EXPECT(textrnn_pool_rows(&pool, 1) == 2, "an empty sequence");
       const textrnn::AttendArgs attend = {41, D, 2, x.as<float>(), nullptr, empty, nullptr, nullptr};
       EXPECT(textrnn_attend(&attend, 1) == 2, "an empty sequence to attend to");
-      const textrnn::DropoutColumnsArgs columns = {41, D, 2, element, x.as<void>(), wrong, out.as<void>(), 0.7, 99};
-      EXPECT(textrnn_dropout_columns(&columns, 1) == 2, "offsets that fall");
+      const textrnn::DropoutArgs columns = {41, D, 2, element, x.as<void>(), wrong, out.as<void>(), 0.7, 99};
+      EXPECT(textrnn_dropout(&columns, 1) == 2, "offsets that fall");
       const textrnn::AddRowsArgs add = {1, D, 7, nullptr, far, nullptr};
       EXPECT(textrnn_add_rows(&add, 1) == 2, "a place outside the sums");
       const textrnn::ParameterState past = {7, D, 1, nullptr, nullptr, nullptr, nullptr, far, 0.0};
@@ -486,7 +487,7 @@ Buffer put(const std::vector<T>& values) {
   return buffer;
 }
 
-// Texts without pieces, of blanks alone, of one long word, and longer than the keys that are looked up together.
+// Texts without pieces, of spaces alone, of one long word, and longer than the keys that are looked up together.
 int64_t check_ngrams() {
   const Buffer codes = put<uint32_t>({0x2581, 'a', 'b', 0x2581, 0x1100ff, 'c', 0x2581, 'd', 'e', 'f', 'g', 'h', 'i', 'j'});
   const Buffer spelling = put<int64_t>({0, 0, 1, 3, 5, 7, 14});  // the first piece has none
@@ -527,7 +528,8 @@ int64_t check_ngrams() {
       const Buffer sorted = put(kept), slots = put(std::vector<uint64_t>(size_t(S))), logits(B * C * 4);
       const textrnn::NgramSlotsArgs fill = {F, S, sorted.as<uint32_t>(), slots.as<uint64_t>()};
       EXPECT(textrnn_ngram_slots(&fill, 1) == 0, "ngram_slots");
-      const Buffer values = put(std::vector<float>(size_t(F * (1 + C)), 0.5f)), bias = put(std::vector<float>(size_t(C), 2.0f));
+      const Buffer values = put(std::vector<float>(size_t(F * (1 + C)), 0.5f));
+      const Buffer bias = put(std::vector<float>(size_t(C), 2.0f));
       const textrnn::NgramLogitsArgs linear = {N, B, P, V, S, F, C, id.as<int32_t>(), offset.as<int64_t>(),
                                                codes.as<uint32_t>(), spelling.as<int64_t>(), slots.as<uint64_t>(),
                                                values.as<float>(), bias.as<float>(), logits.as<float>()};
@@ -566,7 +568,7 @@ int64_t check_refusals() {
   return calls + 2;
 }
 
-// Several threads call at once: one has the pool, the others do without.
+// Several threads call at once: one gets the pool, the others work alone.
 int64_t check_callers(int level) {
   EXPECT(textrnn_use_level(level) == 0, "use_level");
   const Inputs inputs({4, 2, 3, 100, {40, 0, 129, 7, 140}, kAll});
@@ -583,7 +585,7 @@ int64_t check_callers(int level) {
   return 2 + 4 * 3 * 2;
 }
 
-// A child process has none of the pool's threads.
+// A child process lacks the pool's threads.
 int64_t check_fork() {
 #if !defined(WITHOUT_FORK)  // the thread sanitizer does not follow the threads of a child
   const Inputs inputs({2, 2, 4, 100, {40, 0, 129, 7, 140}, kAll});

@@ -121,14 +121,8 @@ def check_status(status: int, refused: str) -> None:
 
 _RNN = Function(
     "rnn",
-    """
-    gates (R, K, G, D) float32
-    offsets (B+1,) int64
-    rows (N,) int32 optional
-    weight (K, G, D, D) float32
-    bias (K, G, D) float32
-    h (N, K, D) float32 out
-    """,
+    "gates (R, K, G, D) float32; offsets (B+1,) int64; rows (N,) int32 optional; weight (K, G, D, D) float32; "
+    "bias (K, G, D) float32; h (N, K, D) float32 out",
     refused="offsets should rise from 0 to the number of tokens, with no sequence empty, and rows be rows of gates",
 )
 
@@ -140,12 +134,7 @@ def rnn(gates: Any, offsets: Any, h: Any, *, rows: Any, weight: Any, bias: Any, 
 
 _GEMM = Function(
     "gemm",
-    """
-    a (M, K) T strided
-    b (K, N) T strided
-    c (M, N) U out strided
-    accumulate int64
-    """,
+    "a (M, K) T strided; b (K, N) T strided; c (M, N) U out strided; accumulate int64",
     refused="this processor has no product of these dtypes, or the rows of c are not contiguous",
 )
 
@@ -176,13 +165,7 @@ def supports_dtype(dtype: Any) -> bool:
 
 _GEMM_PREPACKED = Function(
     "gemm_prepacked",
-    """
-    x (M, K) float32
-    panels (P...) E
-    first (F,) int32
-    scales (F,) float32
-    c (M, N) float32 out
-    """,
+    "x (M, K) float32; panels (P...) E; first (F,) int32; scales (F,) float32; c (M, N) float32 out",
     refused="the panels are not for this processor",
 )
 
@@ -197,42 +180,18 @@ def lacks_prepacked(element: int) -> int:
     return int(loaded().textrnn_lacks_prepacked(element))
 
 
-_NGRAMS = """
-    ids (N,) int32
-    offsets (B+1,) int64
-    codes (P,) uint32
-    spelling (V+1,) int64
-"""
-_NGRAM_COUNTS = Function("ngram_counts", f"{_NGRAMS.rstrip()}\n    counts (B,) int64 out", refused=TEXTS_REFUSED)
-_NGRAM_KEYS = Function(
-    "ngram_keys",
-    f"""{_NGRAMS.rstrip()}
-    bounds (B+1,) int64
-    keys (K,) uint32 out
-    """,
-    refused=TEXTS_REFUSED,
-)
-_NGRAM_SLOTS = Function(
-    "ngram_slots",
-    """
-    keys (F,) uint32
-    slots (S,) uint64 out
-    """,
-    refused="too many keys share a place",
-)
+_NGRAMS = "ids (N,) int32; offsets (B+1,) int64; codes (P,) uint32; spelling (V+1,) int64; "
+_NGRAM_COUNTS = Function("ngram_counts", _NGRAMS + "counts (B,) int64 out", refused=TEXTS_REFUSED)
+_NGRAM_KEYS = Function("ngram_keys", _NGRAMS + "bounds (B+1,) int64; keys (K,) uint32 out", refused=TEXTS_REFUSED)
+_NGRAM_SLOTS = Function("ngram_slots", "keys (F,) uint32; slots (S,) uint64 out", refused="too many keys share a slot")
 _NGRAM_LOGITS = Function(
     "ngram_logits",
-    f"""{_NGRAMS.rstrip()}
-    slots (S,) uint64
-    values (F, C+1) float32
-    bias (C,) float32
-    logits (B, C) float32 out
-    """,
+    _NGRAMS + "slots (S,) uint64; values (F, C+1) float32; bias (C,) float32; logits (B, C) float32 out",
     refused=TEXTS_REFUSED,
 )
 
 
-def ngram_counts(ids: Any, offsets: Any, spelling: tuple[Any, Any], counts: Any, *, threads: int) -> None:
+def ngram_counts(ids: Any, offsets: Any, spelling: tuple[Any, Any], *, counts: Any, threads: int) -> None:
     """Write the number of n-grams of each text; :mod:`textrnn.models.ngram.features` defines them."""
     _NGRAM_COUNTS(ids, offsets, *spelling, counts, threads=threads)
 

@@ -17,59 +17,25 @@ _OFFSETS_REFUSED = "offsets should rise from 0 to the number of rows"
 
 _DROPOUT = Function(
     "dropout",
-    """
-    x (n...) T
-    y (n...) T out
-    keep double
-    key uint64
-    """,
-)
-
-
-def dropout(x: Any, y: Any, *, keep: float, key: int, threads: int) -> None:
-    """Write ``x / keep`` to ``y``, or 0 for the share ``1 - keep`` of the entries that ``key`` draws.
-
-    The random number of an entry is a hash of ``key`` and its index: calling it on gradients drops the same entries.
-    """
-    _DROPOUT(x, y, keep, key, threads=threads)
-
-
-_DROPOUT_COLUMNS = Function(
-    "dropout_columns",
-    """
-    x (N, D) T
-    offsets (B+1,) int64
-    y (N, D) T out
-    keep double
-    key uint64
-    """,
+    "x (N, D...) T; offsets (B+1,) int64 optional; y (N, D...) T out; keep double; key uint64",
     refused=_OFFSETS_REFUSED,
 )
 
 
-def dropout_columns(x: Any, offsets: Any, y: Any, *, keep: float, key: int, threads: int) -> None:
-    """Write the dropout of ``x`` to ``y``, with the same columns dropped in all rows of a sequence.
+def dropout(x: Any, y: Any, *, keep: float, key: int, offsets: Any = None, threads: int) -> None:
+    """Write ``x / keep`` to ``y``, or 0 for the share ``1 - keep`` of the entries that ``key`` draws.
 
-    The random number of a column is a hash of ``key``, the sequence and the column.
+    An entry's random number is a hash of ``key`` and its index: the same call on gradients drops the same entries. With
+    ``offsets`` of sequences it is a hash of ``key``, the sequence and the column: a sequence has one mask for all rows.
     """
-    _DROPOUT_COLUMNS(x, offsets, y, keep, key, threads=threads)
+    _DROPOUT(x, offsets, y, keep, key, threads=threads)
 
 
 _LAYER_NORM = Function(
     "layer_norm",
-    """
-    x (N, D) T
-    offsets (B+1,) int64 optional
-    y (N, D) U out optional
-    n (N, D) U out
-    gain (D,) float32
-    bias (D,) float32
-    mean (N,) float32 out optional
-    rstd (N,) float32 out optional
-    key uint64
-    keep double
-    epsilon double
-    """,
+    "x (N, D) T; offsets (B+1,) int64 optional; y (N, D) U out optional; n (N, D) U out; gain (D,) float32; "
+    "bias (D,) float32; mean (N,) float32 out optional; rstd (N,) float32 out optional; key uint64; "
+    "keep double; epsilon double",
     refused=_OFFSETS_REFUSED,
 )
 
@@ -91,29 +57,17 @@ def layer_norm(
 ) -> None:
     """Write to ``y`` the dropout of ``x``, and to ``n`` the layer norm of each row of that.
 
-    ``offsets`` has columns of sequences dropped, as :func:`dropout_columns`; without it entries are, as
-    :func:`dropout`. Without ``y`` nothing is dropped. ``mean`` and ``rstd`` get the statistics that
-    :func:`layer_norm_back` reads.
+    ``keep``, ``key`` and ``offsets`` are those of :func:`dropout`. Without ``y`` nothing is dropped. ``mean`` and
+    ``rstd`` get the statistics that :func:`layer_norm_back` reads.
     """
     _LAYER_NORM(x, offsets, y, n, gain, bias, mean, rstd, key, keep, epsilon, threads=threads)
 
 
 _LAYER_NORM_BACK = Function(
     "layer_norm_back",
-    """
-    y (N, D) U
-    offsets (B+1,) int64 optional
-    gain (D,) float32
-    mean (N,) float32
-    rstd (N,) float32
-    dy (N, D) U optional
-    dn (N, D) U
-    dx (N, D) T out
-    dgain (D,) float32 out
-    dbias (D,) float32 out
-    key uint64
-    keep double
-    """,
+    "y (N, D) U; offsets (B+1,) int64 optional; gain (D,) float32; mean (N,) float32; rstd (N,) float32; "
+    "dy (N, D) U optional; dn (N, D) U; dx (N, D) T out; dgain (D,) float32 out; dbias (D,) float32 out; "
+    "key uint64; keep double",
     refused=_OFFSETS_REFUSED,
 )
 
@@ -140,13 +94,8 @@ def layer_norm_back(
 
 _POOL_ROWS = Function(
     "pool_rows",
-    """
-    x (N, D) T
-    offsets (B+1,) int64
-    largest (B, D) float32 out optional
-    place (B, D) int32 out optional
-    mean (B, D) float32 out optional
-    """,
+    "x (N, D) T; offsets (B+1,) int64; largest (B, D) float32 out optional; place (B, D) int32 out optional; "
+    "mean (B, D) float32 out optional",
     refused=EMPTY_REFUSED,
 )
 
@@ -158,13 +107,8 @@ def pool_rows(x: Any, offsets: Any, *, largest: Any, place: Any, mean: Any, thre
 
 _POOL_ROWS_BACK = Function(
     "pool_rows_back",
-    """
-    dlargest (B, D) float32 optional
-    place (B, D) int32 optional
-    dmean (B, D) float32 optional
-    offsets (B+1,) int64
-    dx (N, D) T out
-    """,
+    "dlargest (B, D) float32 optional; place (B, D) int32 optional; dmean (B, D) float32 optional; "
+    "offsets (B+1,) int64; dx (N, D) T out",
     refused=EMPTY_REFUSED,
 )
 
@@ -176,13 +120,8 @@ def pool_rows_back(offsets: Any, dx: Any, *, dlargest: Any, place: Any, dmean: A
 
 _ATTEND = Function(
     "attend",
-    """
-    x (N, D) float32
-    w (D,) float32
-    offsets (B+1,) int64
-    pooled (B, D) float32 out
-    weights (N,) float32 out optional
-    """,
+    "x (N, D) float32; w (D,) float32; offsets (B+1,) int64; pooled (B, D) float32 out; "
+    "weights (N,) float32 out optional",
     refused=EMPTY_REFUSED,
 )
 
@@ -194,16 +133,8 @@ def attend(x: Any, w: Any, offsets: Any, *, pooled: Any, weights: Any = None, th
 
 _ATTEND_BACK = Function(
     "attend_back",
-    """
-    x (N, D) float32
-    w (D,) float32
-    offsets (B+1,) int64
-    pooled (B, D) float32
-    weights (N,) float32
-    dpooled (B, D) float32
-    dx (N, D) float32 out
-    dw (B, D) float32 out
-    """,
+    "x (N, D) float32; w (D,) float32; offsets (B+1,) int64; pooled (B, D) float32; weights (N,) float32; "
+    "dpooled (B, D) float32; dx (N, D) float32 out; dw (B, D) float32 out",
     refused=EMPTY_REFUSED,
 )
 
@@ -217,11 +148,7 @@ def attend_back(
 
 _ADD_ROWS = Function(
     "add_rows",
-    """
-    x (N, D) float32
-    places (N,) int64
-    sums (R, D) float32 out
-    """,
+    "x (N, D) float32; places (N,) int64; sums (R, D) float32 out",
     refused="places should be among the rows",
 )
 
@@ -232,14 +159,8 @@ def add_rows(x: Any, places: Any, sums: Any, *, threads: int) -> None:
 
 
 _PARAMETER = Layout(
-    """
-    weight (V, D...) float32 out
-    mean (V, D...) float32 out
-    square (V, D...) float32 out
-    gradient (R, D...) float32
-    rows (R,) int64 optional
-    decay double
-    """
+    "weight (V, D...) float32 out; mean (V, D...) float32 out; square (V, D...) float32 out; "
+    "gradient (R, D...) float32; rows (R,) int64 optional; decay double"
 )
 _RATES = struct.Struct("@d6f")  # AdamWRates of nn_kernels.h
 

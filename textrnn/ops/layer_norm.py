@@ -38,9 +38,9 @@ def dropout_layer_norm(
         shapes = tuple(gain.shape), tuple(bias.shape)
         raise ValueError(f"x should be (N, D), gain and bias (D,), not {tuple(x.shape)}, {shapes[0]} and {shapes[1]}")
     dtype = torch.get_autocast_dtype("cpu") if x.is_cpu and torch.is_autocast_enabled("cpu") else x.dtype
-    both = all(t.dtype == torch.float32 for t in (gain, bias))
-    extra = () if offsets is None else (offsets,)
-    if not both or not is_native(x, gain, bias, *extra) or dtype_name(dtype) not in library.DTYPES:
+    tensors = (x, gain, bias) if offsets is None else (x, gain, bias, offsets)
+    is_fused = gain.dtype == bias.dtype == torch.float32 and is_native(*tensors) and dtype_name(dtype) in library.DTYPES
+    if not is_fused or (p == 0 and not _has_gradient(x, gain, bias)):
         y = dropout(x, p) if offsets is None else dropout_columns(x, p, offsets)
         return y, functional.layer_norm(y, (y.shape[1],), gain, bias, epsilon)
     key = draw_key() if p else 0
@@ -48,6 +48,10 @@ def dropout_layer_norm(
         x, gain, bias, offsets if p else None, (1 - p, epsilon, key), dtype
     )
     return result
+
+
+def _has_gradient(*tensors: Tensor) -> bool:
+    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
 
 
 class _LayerNorm(torch.autograd.Function):

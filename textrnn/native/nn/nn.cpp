@@ -52,6 +52,17 @@ int run(const Body& body) {
   }
 }
 
+// Calls a kernel for runs of `rows` rows.
+template <class Args>
+int for_rows(const Args& args, int64_t rows, int threads, void (*NnKernels::*kernel)(const Args&, int64_t, int64_t)) {
+  if (args.offsets && !are_offsets(args.offsets, args.N, args.B)) return kInvalidArgument;
+  return run([&](const NnKernels& kernels) {
+    parallel_for(divide_up(args.N, rows), threads,
+                 [&](int64_t i) { (kernels.*kernel)(args, i * rows, std::min(args.N, (i + 1) * rows)); });
+    return kOk;
+  });
+}
+
 template <class Args>
 int for_sequences(const Args& args, int threads, void (*NnKernels::*kernel)(const Args&, int64_t)) {
   if (!are_offsets(args.offsets, args.N, args.B, 1)) return kInvalidArgument;
@@ -67,32 +78,12 @@ int for_sequences(const Args& args, int threads, void (*NnKernels::*kernel)(cons
 using namespace textrnn;
 
 EXPORT int textrnn_dropout(const DropoutArgs* args, int threads) {
-  return run([&](const NnKernels& kernels) {
-    parallel_for(divide_up(args->n, kElements), threads, [&](int64_t i) {
-      kernels.dropout(*args, i * kElements, std::min(args->n, (i + 1) * kElements));
-    });
-    return kOk;
-  });
-}
-
-EXPORT int textrnn_dropout_columns(const DropoutColumnsArgs* args, int threads) {
-  if (!are_offsets(args->offsets, args->N, args->B)) return kInvalidArgument;
-  return run([&](const NnKernels& kernels) {
-    parallel_for(divide_up(args->N, kRows), threads, [&](int64_t i) {
-      kernels.dropout_columns(*args, i * kRows, std::min(args->N, (i + 1) * kRows));
-    });
-    return kOk;
-  });
+  const int64_t rows = std::max<int64_t>(1, kElements / std::max<int64_t>(1, args->D));
+  return for_rows(*args, rows, threads, &NnKernels::dropout);
 }
 
 EXPORT int textrnn_layer_norm(const LayerNormArgs* args, int threads) {
-  if (args->offsets && !are_offsets(args->offsets, args->N, args->B)) return kInvalidArgument;
-  return run([&](const NnKernels& kernels) {
-    parallel_for(divide_up(args->N, kRows), threads, [&](int64_t i) {
-      kernels.layer_norm(*args, i * kRows, std::min(args->N, (i + 1) * kRows));
-    });
-    return kOk;
-  });
+  return for_rows(*args, kRows, threads, &NnKernels::layer_norm);
 }
 
 EXPORT int textrnn_layer_norm_back(const LayerNormBackArgs* args, int threads) {

@@ -81,24 +81,17 @@ class MaskIndex {
 };
 
 template <class T>
-void drop_columns(const DropoutColumnsArgs& args, int64_t begin, int64_t end) {
-  MaskIndex mask(args.offsets, args.B, begin);
+void dropout_rows(const DropoutArgs& args, int64_t begin, int64_t end) {
   const int64_t D = args.D;
-  for (int64_t r = begin; r < end; ++r)
-    drop(static_cast<const T*>(args.x) + r * D, static_cast<T*>(args.y) + r * D, mask.at(r) * D, D, float(args.keep),
-         args.key);
+  const T* const x = static_cast<const T*>(args.x);
+  T* const y = static_cast<T*>(args.y);
+  if (!args.offsets) return drop(x + begin * D, y + begin * D, begin * D, (end - begin) * D, float(args.keep), args.key);
+  MaskIndex mask(args.offsets, args.B, begin);
+  for (int64_t r = begin; r < end; ++r) drop(x + r * D, y + r * D, mask.at(r) * D, D, float(args.keep), args.key);
 }
 
 void dropout(const DropoutArgs& args, int64_t begin, int64_t end) {
-  const auto of = [&](const auto* x, auto* y) {
-    drop(x + begin, y + begin, begin, end - begin, float(args.keep), args.key);
-  };
-  if (args.element == 4) return of(static_cast<const float*>(args.x), static_cast<float*>(args.y));
-  of(static_cast<const BFloat16*>(args.x), static_cast<BFloat16*>(args.y));
-}
-
-void dropout_columns(const DropoutColumnsArgs& args, int64_t begin, int64_t end) {
-  args.element == 4 ? drop_columns<float>(args, begin, end) : drop_columns<BFloat16>(args, begin, end);
+  args.element == 4 ? dropout_rows<float>(args, begin, end) : dropout_rows<BFloat16>(args, begin, end);
 }
 
 template <class T>
@@ -360,6 +353,6 @@ void adamw(float* RESTRICT weight, float* RESTRICT mean, float* RESTRICT square,
 
 extern const NnKernels TEXTRNN_SYMBOL(nn_, TEXTRNN_LEVEL);
 const NnKernels TEXTRNN_SYMBOL(nn_, TEXTRNN_LEVEL) = {
-    dropout, dropout_columns, layer_norm, layer_norm_back, pool, pool_back, attend, attend_back, add, squares, adamw};
+    dropout, layer_norm, layer_norm_back, pool, pool_back, attend, attend_back, add, squares, adamw};
 
 }  // namespace textrnn
