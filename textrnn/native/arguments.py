@@ -40,11 +40,11 @@ class _Field:
 class Layout:
     """A C struct that is packed from arrays and numbers, after checks of the arrays.
 
-    The description lists the fields, separated by ``;`` or line ends: ``name (shape) dtype`` for a numpy array or torch
-    CPU tensor, and ``name type`` for a number. A shape is made of sizes (``N``), of sizes and a constant (``B+1``) and of
-    constants; a last ``D...`` stands for the product of all remaining dimensions. ``T``, ``U`` and ``E`` are dtypes that
-    vary. After the dtype, ``out`` marks an array that is written, ``optional`` one that may be None, and ``strided`` a
-    matrix that need not be contiguous.
+    The description lists the fields, separated by ``;`` or line ends: ``name (shape) dtype`` for a numpy array or
+    torch CPU tensor, and ``name type`` for a number. A shape is made of sizes (``N``), of sizes and a constant
+    (``B+1``) and of constants; a last ``D...`` stands for the product of all remaining dimensions. ``T``, ``U`` and
+    ``E`` are dtypes that vary. After the dtype, ``out`` marks an array that is written, ``optional`` one that may
+    be None, and ``strided`` a matrix that need not be contiguous.
 
     The struct holds an int64 for each size, in order of appearance (0 if only absent arrays have it), the element
     bytes of each dtype that varies (int64), then the fields: a pointer for an array, and two int64, the strides in
