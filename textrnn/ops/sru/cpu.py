@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from textrnn.native import library
+from textrnn.native import sru_library
 from textrnn.ops.sru.inputs import SruInputs
 
 
@@ -18,7 +18,7 @@ def forward(inputs: SruInputs, *, save: bool) -> tuple[Tensor, Tensor, Tensor]:
     N, K, _, D = u.shape
     h = torch.empty(N, K, D, dtype=u.dtype)
     states, final = torch.empty(N if save else 0, K, D), torch.empty(len(inputs.layout), K, D)
-    library.sru_forward(
+    sru_library.sru_forward(
         u,
         inputs.x,
         inputs.layout.offsets,
@@ -44,7 +44,7 @@ def backward(
     u, x = inputs.u, inputs.x
     du, dx = torch.empty_like(u) if du is None else du, None if x is None else torch.empty_like(x)
     dv, db = torch.empty_like(inputs.v), torch.empty_like(inputs.b)
-    library.sru_backward(
+    sru_library.sru_backward(
         u,
         x,
         inputs.layout.offsets,
