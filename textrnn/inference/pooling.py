@@ -56,12 +56,10 @@ def pool(h: Array, offsets: Index, how: str, *, w: Array | None, bidirectional: 
     shape = (len(offsets) - 1, h.shape[1])
     parts = {part: np.empty(shape, np.float32) for part in how.split("+")}
     if "attention" in parts:
-        nn_nn_library.attend(h, w, offsets, pooled=parts["attention"], threads=threads)
+        nn_library.attend(h, w, offsets, pooled=parts["attention"], threads=threads)
     else:
         place = np.empty(shape, np.int32) if "max" in parts else None
-        nn_nn_library.pool_rows(
-            h, offsets, largest=parts.get("max"), place=place, mean=parts.get("mean"), threads=threads
-        )
+        nn_library.pool_rows(h, offsets, largest=parts.get("max"), place=place, mean=parts.get("mean"), threads=threads)
     return np.concatenate([*parts.values()], axis=1)
 
 
