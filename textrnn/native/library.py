@@ -1,4 +1,4 @@
-"""The only door to the C++ library: loading it, and one Python function for each of its functions.
+"""The only door to the C++ library, with :mod:`textrnn.native.nn_library`: a Python function for each C++ function.
 
 The library has a plain C interface and is called through ctypes, which needs neither Python's headers nor torch's and
 releases the interpreter's lock. Every function takes numpy arrays and torch CPU tensors alike; nothing here imports
@@ -14,9 +14,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-import struct
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,11 +29,11 @@ DTYPES = {"float32": 4, "bfloat16": 2}
 
 _ENDING = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 _OUT_OF_MEMORY = 1  # of enum Status in dispatch.h
-_OFFSETS = "offsets should rise from 0 to the number of rows, with no sequence empty"
+EMPTY_REFUSED = "offsets should rise from 0 to the number of rows, with no sequence empty"
 TEXTS_REFUSED = "offsets should rise from 0 to the number of ids, and ids be of the spelling's vocabulary"
 
 
-class _Function:
+class Function:
     """A function ``int textrnn_NAME(const Args*, int threads)`` of the library.
 
     ``refused`` is the message of the ``ValueError`` when the C++ code refuses the values in the arrays.
@@ -45,7 +43,8 @@ class _Function:
         self._symbol, self._layout, self._refused = f"textrnn_{name}", Layout(description), refused
 
     def __call__(self, *values: Any, threads: int) -> None:
-        _check(getattr(_loaded(), self._symbol)(self._layout.pack(*values), threads), self._refused)
+        """Call it with the arrays and numbers of its layout, in order."""
+        check_status(getattr(loaded(), self._symbol)(self._layout.pack(*values), threads), self._refused)
 
 
 @dataclass(frozen=True)
@@ -102,265 +101,35 @@ def default_threads() -> int:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _loaded() -> ctypes.CDLL:
+def loaded() -> ctypes.CDLL:
+    """Return the library, or raise BackendError with the reason why it is not available."""
     native = load_native()
     if native.library is None:
         raise BackendError(f"the C++ library is not available: {native.reason}")
     return native.library
 
 
-def _check(status: int, refused: str) -> None:
+def check_status(status: int, refused: str) -> None:
+    """Raise the error that the ``status`` of a call means; ``refused`` is the message of a ValueError."""
     if status == _OUT_OF_MEMORY:
         raise MemoryError
     if status:
         raise ValueError(refused)
 
 
-_DROPOUT = _Function(
-    "dropout",
-    """
-    x (n...) T
-    y (n...) T out
-    keep double
-    key uint64
-    """,
+_SRU = (
+    "u (R, K, G, D) T; x (R, K, D) T optional; offsets (B+1,) int64; rows (N,) int32 optional; v (K, 2, D) float32; "
+    "b (K, 2, D) float32; c0 (B, K, D) float32 optional; alpha double; "
 )
-
-
-def dropout(x: Any, y: Any, *, keep: float, key: int, threads: int) -> None:
-    """Write ``x / keep`` to ``y``, or 0 for the share ``1 - keep`` of the entries that ``key`` draws.
-
-    The random number of an entry is a hash of ``key`` and its index: calling it on gradients drops the same entries.
-    """
-    _DROPOUT(x, y, keep, key, threads=threads)
-
-
-_DROPOUT_COLUMNS = _Function(
-    "dropout_columns",
-    """
-    x (N, D) T
-    offsets (B+1,) int64
-    y (N, D) T out
-    keep double
-    key uint64
-    """,
-    refused=_OFFSETS,
-)
-
-
-def dropout_columns(x: Any, offsets: Any, y: Any, *, keep: float, key: int, threads: int) -> None:
-    """Write the dropout of ``x`` to ``y``, with the same columns dropped in all rows of a sequence.
-
-    The random number of a column is a hash of ``key``, the sequence and the column.
-    """
-    _DROPOUT_COLUMNS(x, offsets, y, keep, key, threads=threads)
-
-
-_LAYER_NORM = _Function(
-    "layer_norm",
-    """
-    x (N, D) T
-    offsets (B+1,) int64 optional
-    y (N, D) U out optional
-    n (N, D) U out
-    gain (D,) float32
-    bias (D,) float32
-    mean (N,) float32 out optional
-    rstd (N,) float32 out optional
-    key uint64
-    keep double
-    epsilon double
-    """,
-    refused=_OFFSETS,
-)
-
-
-def layer_norm(
-    x: Any,
-    n: Any,
-    *,
-    gain: Any,
-    bias: Any,
-    epsilon: float,
-    threads: int,
-    keep: float = 1.0,
-    key: int = 0,
-    offsets: Any = None,
-    y: Any = None,
-    mean: Any = None,
-    rstd: Any = None,
-) -> None:
-    """Write to ``y`` the dropout of ``x``, and to ``n`` the layer norm of each row of that.
-
-    ``offsets`` has columns of sequences dropped, as :func:`dropout_columns`; without it entries are, as
-    :func:`dropout`. Without ``y`` nothing is dropped. ``mean`` and ``rstd`` get the statistics that
-    :func:`layer_norm_back` reads.
-    """
-    _LAYER_NORM(x, offsets, y, n, gain, bias, mean, rstd, key, keep, epsilon, threads=threads)
-
-
-_LAYER_NORM_BACK = _Function(
-    "layer_norm_back",
-    """
-    y (N, D) U
-    offsets (B+1,) int64 optional
-    gain (D,) float32
-    mean (N,) float32
-    rstd (N,) float32
-    dy (N, D) U optional
-    dn (N, D) U
-    dx (N, D) T out
-    dgain (D,) float32 out
-    dbias (D,) float32 out
-    key uint64
-    keep double
-    """,
-    refused=_OFFSETS,
-)
-
-
-def layer_norm_back(
-    y: Any,
-    dx: Any,
-    *,
-    gain: Any,
-    mean: Any,
-    rstd: Any,
-    dy: Any,
-    dn: Any,
-    dgain: Any,
-    dbias: Any,
-    keep: float,
-    key: int,
-    offsets: Any,
-    threads: int,
-) -> None:
-    """Write the gradients of :func:`layer_norm`; ``y`` is its output, or its ``x`` if nothing was dropped."""
-    _LAYER_NORM_BACK(y, offsets, gain, mean, rstd, dy, dn, dx, dgain, dbias, key, keep, threads=threads)
-
-
-_POOL_ROWS = _Function(
-    "pool_rows",
-    """
-    x (N, D) T
-    offsets (B+1,) int64
-    largest (B, D) float32 out optional
-    place (B, D) int32 out optional
-    mean (B, D) float32 out optional
-    """,
-    refused=_OFFSETS,
-)
-
-
-def pool_rows(x: Any, offsets: Any, *, largest: Any, place: Any, mean: Any, threads: int) -> None:
-    """Write for each column of a sequence's rows the largest entry, the row that has it first, and the mean."""
-    _POOL_ROWS(x, offsets, largest, place, mean, threads=threads)
-
-
-_POOL_ROWS_BACK = _Function(
-    "pool_rows_back",
-    """
-    dlargest (B, D) float32 optional
-    place (B, D) int32 optional
-    dmean (B, D) float32 optional
-    offsets (B+1,) int64
-    dx (N, D) T out
-    """,
-    refused=_OFFSETS,
-)
-
-
-def pool_rows_back(offsets: Any, dx: Any, *, dlargest: Any, place: Any, dmean: Any, threads: int) -> None:
-    """Write the gradient of the ``x`` of :func:`pool_rows`."""
-    _POOL_ROWS_BACK(dlargest, place, dmean, offsets, dx, threads=threads)
-
-
-_ATTEND = _Function(
-    "attend",
-    """
-    x (N, D) float32
-    w (D,) float32
-    offsets (B+1,) int64
-    pooled (B, D) float32 out
-    weights (N,) float32 out optional
-    """,
-    refused=_OFFSETS,
-)
-
-
-def attend(x: Any, w: Any, offsets: Any, *, pooled: Any, weights: Any = None, threads: int) -> None:
-    """Write the mean of each sequence's rows, weighted by the softmax of ``w . tanh(row)``, and the weights."""
-    _ATTEND(x, w, offsets, pooled, weights, threads=threads)
-
-
-_ATTEND_BACK = _Function(
-    "attend_back",
-    """
-    x (N, D) float32
-    w (D,) float32
-    offsets (B+1,) int64
-    pooled (B, D) float32
-    weights (N,) float32
-    dpooled (B, D) float32
-    dx (N, D) float32 out
-    dw (B, D) float32 out
-    """,
-    refused=_OFFSETS,
-)
-
-
-def attend_back(
-    x: Any, w: Any, offsets: Any, *, pooled: Any, weights: Any, dpooled: Any, dx: Any, dw: Any, threads: int
-) -> None:
-    """Write the gradients of :func:`attend`; ``dw`` has a row for each sequence."""
-    _ATTEND_BACK(x, w, offsets, pooled, weights, dpooled, dx, dw, threads=threads)
-
-
-_ADD_ROWS = _Function(
-    "add_rows",
-    """
-    x (N, D) float32
-    places (N,) int64
-    sums (R, D) float32 out
-    """,
-    refused="places should be among the rows",
-)
-
-
-def add_rows(x: Any, places: Any, sums: Any, *, threads: int) -> None:
-    """Write to each row of ``sums`` the sum of the rows of ``x`` whose place it is, in their order."""
-    _ADD_ROWS(x, places, sums, threads=threads)
-
-
-_SRU = """
-    u (R, K, G, D) T
-    x (R, K, D) T optional
-    offsets (B+1,) int64
-    rows (N,) int32 optional
-    v (K, 2, D) float32
-    b (K, 2, D) float32
-    c0 (B, K, D) float32 optional
-    alpha double
-"""
-_SRU_FORWARD = _Function(
+_SRU_FORWARD = Function(
     "sru_forward",
-    f"""{_SRU.rstrip()}
-    h (N, K, D) T out
-    states (N, K, D) float32 out optional
-    final (B, K, D) float32 out
-    """,
+    f"{_SRU}h (N, K, D) T out; states (N, K, D) float32 out optional; final (B, K, D) float32 out",
     refused="offsets should rise from 0 to the number of tokens, rows be rows of u, and x be given for 3 blocks",
 )
-_SRU_BACKWARD = _Function(
+_SRU_BACKWARD = Function(
     "sru_backward",
-    f"""{_SRU.rstrip()}
-    states (N, K, D) float32
-    dh (N, K, D) T
-    du (N, K, G, D) T out
-    dx (N, K, D) T out optional
-    dv (K, 2, D) float32 out
-    db (K, 2, D) float32 out
-    """,
+    f"{_SRU}states (N, K, D) float32; dh (N, K, D) T; du (N, K, G, D) T out; dx (N, K, D) T out optional; "
+    "dv (K, 2, D) float32 out; db (K, 2, D) float32 out",
     refused="offsets should rise from 0 to the number of rows of u, and x be given for 3 blocks",
 )
 
@@ -408,16 +177,10 @@ def sru_backward(
     _SRU_BACKWARD(u, x, offsets, None, v, b, c0, alpha, states, dh, du, dx, dv, db, threads=threads)
 
 
-_RNN = _Function(
+_RNN = Function(
     "rnn",
-    """
-    gates (R, K, G, D) float32
-    offsets (B+1,) int64
-    rows (N,) int32 optional
-    weight (K, G, D, D) float32
-    bias (K, G, D) float32
-    h (N, K, D) float32 out
-    """,
+    "gates (R, K, G, D) float32; offsets (B+1,) int64; rows (N,) int32 optional; weight (K, G, D, D) float32; "
+    "bias (K, G, D) float32; h (N, K, D) float32 out",
     refused="offsets should rise from 0 to the number of tokens, with no sequence empty, and rows be rows of gates",
 )
 
@@ -427,14 +190,9 @@ def rnn(gates: Any, offsets: Any, h: Any, *, rows: Any, weight: Any, bias: Any, 
     _RNN(gates, offsets, rows, weight, bias, h, threads=threads)
 
 
-_GEMM = _Function(
+_GEMM = Function(
     "gemm",
-    """
-    a (M, K) T strided
-    b (K, N) T strided
-    c (M, N) U out strided
-    accumulate int64
-    """,
+    "a (M, K) T strided; b (K, N) T strided; c (M, N) U out strided; accumulate int64",
     refused="this processor has no product of these dtypes, or the rows of c are not contiguous",
 )
 
@@ -463,15 +221,9 @@ def supports_dtype(dtype: Any) -> bool:
     return dtype_name(dtype) in gemm_dtypes()
 
 
-_GEMM_PREPACKED = _Function(
+_GEMM_PREPACKED = Function(
     "gemm_prepacked",
-    """
-    x (M, K) float32
-    panels (P...) E
-    first (F,) int32
-    scales (F,) float32
-    c (M, N) float32 out
-    """,
+    "x (M, K) float32; panels (P...) E; first (F,) int32; scales (F,) float32; c (M, N) float32 out",
     refused="the panels are not for this processor",
 )
 
@@ -483,90 +235,21 @@ def gemm_prepacked(x: Any, c: Any, *, panels: Any, first: Any, scales: Any, thre
 
 def lacks_prepacked(element: int) -> int:
     """Return 1 if the processor, or 2 if the library, lacks :func:`gemm_prepacked` for ``element`` bytes, else 0."""
-    return int(_loaded().textrnn_lacks_prepacked(element))
+    return int(loaded().textrnn_lacks_prepacked(element))
 
 
-_PARAMETER = Layout(
-    """
-    weight (V, D...) float32 out
-    mean (V, D...) float32 out
-    square (V, D...) float32 out
-    gradient (R, D...) float32
-    rows (R,) int64 optional
-    decay double
-    """
-)
-_RATES = struct.Struct("@d6f")  # AdamWRates of nn_kernels.h
-
-
-def pack_parameters(parameters: Sequence[tuple[Any, Any, Any, Any, Any, float]]) -> bytes:
-    """Return what :func:`sum_of_squares` and :func:`adamw` read.
-
-    A parameter is ``(weight, mean, square, gradient, rows, decay)``: a tensor with its moments, its gradient and its
-    weight decay. With ``rows`` (R,) int64, distinct, the gradient (R, D) is of these rows of a matrix alone.
-    """
-    return b"".join(_PARAMETER.pack(*parameter) for parameter in parameters)
-
-
-def sum_of_squares(parameters: bytes, *, threads: int) -> float:
-    """Return the sum of the squares of all gradients of :func:`pack_parameters`."""
-    total = ctypes.c_double()
-    count = len(parameters) // _PARAMETER.size
-    _check(
-        _loaded().textrnn_squares(parameters, count, ctypes.byref(total), threads), "rows do not match their gradient"
-    )
-    return total.value
-
-
-def adamw(
-    parameters: bytes, *, lr: float, scale: float, betas: tuple[float, float], epsilon: float, steps: int, threads: int
-) -> None:
-    """Update parameters and moments by ``scale`` times their gradients in step ``steps`` (from 1).
-
-    AdamW (Loshchilov and Hutter 2019), as ``torch.optim.AdamW`` computes it.
-    """
-    beta1, beta2 = betas
-    rates = _RATES.pack(lr, scale, beta1, beta2, lr / (1 - beta1**steps), (1 - beta2**steps) ** -0.5, epsilon)
-    count = len(parameters) // _PARAMETER.size
-    _check(_loaded().textrnn_adamw(parameters, count, rates, threads), "rows should be among those of their matrix")
-
-
-_NGRAMS = """
-    ids (N,) int32
-    offsets (B+1,) int64
-    codes (P,) uint32
-    spelling (V+1,) int64
-"""
-_NGRAM_COUNTS = _Function("ngram_counts", f"{_NGRAMS.rstrip()}\n    counts (B,) int64 out", refused=TEXTS_REFUSED)
-_NGRAM_KEYS = _Function(
-    "ngram_keys",
-    f"""{_NGRAMS.rstrip()}
-    bounds (B+1,) int64
-    keys (K,) uint32 out
-    """,
-    refused=TEXTS_REFUSED,
-)
-_NGRAM_SLOTS = _Function(
-    "ngram_slots",
-    """
-    keys (F,) uint32
-    slots (S,) uint64 out
-    """,
-    refused="too many keys share a place",
-)
-_NGRAM_LOGITS = _Function(
+_NGRAMS = "ids (N,) int32; offsets (B+1,) int64; codes (P,) uint32; spelling (V+1,) int64; "
+_NGRAM_COUNTS = Function("ngram_counts", _NGRAMS + "counts (B,) int64 out", refused=TEXTS_REFUSED)
+_NGRAM_KEYS = Function("ngram_keys", _NGRAMS + "bounds (B+1,) int64; keys (K,) uint32 out", refused=TEXTS_REFUSED)
+_NGRAM_SLOTS = Function("ngram_slots", "keys (F,) uint32; slots (S,) uint64 out", refused="too many keys share a slot")
+_NGRAM_LOGITS = Function(
     "ngram_logits",
-    f"""{_NGRAMS.rstrip()}
-    slots (S,) uint64
-    values (F, C+1) float32
-    bias (C,) float32
-    logits (B, C) float32 out
-    """,
+    _NGRAMS + "slots (S,) uint64; values (F, C+1) float32; bias (C,) float32; logits (B, C) float32 out",
     refused=TEXTS_REFUSED,
 )
 
 
-def ngram_counts(ids: Any, offsets: Any, spelling: tuple[Any, Any], counts: Any, *, threads: int) -> None:
+def ngram_counts(ids: Any, offsets: Any, spelling: tuple[Any, Any], *, counts: Any, threads: int) -> None:
     """Write the number of n-grams of each text; :mod:`textrnn.models.ngram.features` defines them."""
     _NGRAM_COUNTS(ids, offsets, *spelling, counts, threads=threads)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from textrnn.native import library
+from textrnn.native import library, nn_library
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class ParameterState:
 
     @property
     def is_native(self) -> bool:
-        """Whether the C++ library can update it: float32 on the CPU."""
+        """Support by the C++ library, which updates float32 on the CPU."""
         tensors = (self.weight, self.mean, self.square)
         fit = all(t.is_cpu and t.dtype == torch.float32 and t.is_contiguous() for t in tensors)
         return fit and library.is_available()
@@ -39,13 +39,13 @@ class NativeStep:
 
     def __init__(self, gradients: Sequence[tuple[ParameterState, Tensor, Tensor | None]]) -> None:
         self._held = [(p, g.contiguous(), None if rows is None else rows.contiguous()) for p, g, rows in gradients]
-        self._parameters = library.pack_parameters(
+        self._parameters = nn_library.pack_parameters(
             [(p.weight, p.mean, p.square, g, rows, p.decay) for p, g, rows in self._held]
         )
 
     def norm(self) -> float:
         """Return the Euclidean norm of all gradients together."""
-        return math.sqrt(library.sum_of_squares(self._parameters, threads=torch.get_num_threads()))
+        return math.sqrt(nn_library.sum_of_squares(self._parameters, threads=torch.get_num_threads()))
 
     def move(self, *, lr: float, scale: float, betas: tuple[float, float], epsilon: float, steps: int) -> None:
         """Update all by ``scale`` times their gradients in step ``steps`` (from 1), as ``torch.optim.AdamW`` does.
@@ -54,4 +54,4 @@ class NativeStep:
             ValueError: rows outside their matrix.
         """
         rates = {"lr": lr, "scale": scale, "betas": betas, "epsilon": epsilon, "steps": steps}
-        library.adamw(self._parameters, **rates, threads=torch.get_num_threads())  # type: ignore[arg-type]
+        nn_library.adamw(self._parameters, **rates, threads=torch.get_num_threads())  # type: ignore[arg-type]

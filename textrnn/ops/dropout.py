@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from textrnn.native import library
+from textrnn.native import nn_library
 from textrnn.ops.matmul import is_native
 
 
@@ -36,10 +36,10 @@ def dropout_columns(x: Tensor, p: float, offsets: Tensor) -> Tensor:
         result: Tensor = _Dropout.apply(x, offsets.contiguous(), (1 - p, draw_key()))
         return result
     kept = torch.empty(len(offsets) - 1, x.shape[1], dtype=x.dtype, device=x.device).bernoulli_(1 - p)
-    return drop_masked(x, kept, 1 - p, offsets)
+    return drop_masked(x, kept, offsets, keep=1 - p)
 
 
-def drop_masked(x: Tensor, kept: Tensor, keep: float, offsets: Tensor) -> Tensor:
+def drop_masked(x: Tensor, kept: Tensor, offsets: Tensor, *, keep: float) -> Tensor:
     """Return ``x`` (N, D) times the mask ``kept`` (B, D) of each row's sequence, over ``keep``."""
     return x * (kept / keep).repeat_interleave(offsets.diff(), dim=0, output_size=len(x))
 
@@ -52,11 +52,7 @@ def draw_key() -> int:
 def _drop(x: Tensor, offsets: Tensor | None, drawn: tuple[float, int]) -> Tensor:
     x, (keep, key) = x.contiguous(), drawn
     y = torch.empty_like(x)
-    threads = torch.get_num_threads()
-    if offsets is None:
-        library.dropout(x, y, keep=keep, key=key, threads=threads)
-    else:
-        library.dropout_columns(x, offsets, y, keep=keep, key=key, threads=threads)
+    nn_library.dropout(x, y, keep=keep, key=key, offsets=offsets, threads=torch.get_num_threads())
     return y
 
 

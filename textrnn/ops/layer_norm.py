@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from textrnn.native import library
+from textrnn.native import library, nn_library
 from textrnn.native.arguments import dtype_name
 from textrnn.ops.dropout import draw_key, dropout, dropout_columns
 from textrnn.ops.matmul import is_native
@@ -38,9 +38,9 @@ def dropout_layer_norm(
         shapes = tuple(gain.shape), tuple(bias.shape)
         raise ValueError(f"x should be (N, D), gain and bias (D,), not {tuple(x.shape)}, {shapes[0]} and {shapes[1]}")
     dtype = torch.get_autocast_dtype("cpu") if x.is_cpu and torch.is_autocast_enabled("cpu") else x.dtype
-    both = all(t.dtype == torch.float32 for t in (gain, bias))
-    extra = () if offsets is None else (offsets,)
-    if not both or not is_native(x, gain, bias, *extra) or dtype_name(dtype) not in library.DTYPES:
+    tensors = (x, gain, bias) if offsets is None else (x, gain, bias, offsets)
+    is_fused = gain.dtype == bias.dtype == torch.float32 and is_native(*tensors) and dtype_name(dtype) in library.DTYPES
+    if not is_fused or (p == 0 and not _has_gradient(x, gain, bias)):
         y = dropout(x, p) if offsets is None else dropout_columns(x, p, offsets)
         return y, functional.layer_norm(y, (y.shape[1],), gain, bias, epsilon)
     key = draw_key() if p else 0
@@ -48,6 +48,10 @@ def dropout_layer_norm(
         x, gain, bias, offsets if p else None, (1 - p, epsilon, key), dtype
     )
     return result
+
+
+def _has_gradient(*tensors: Tensor) -> bool:
+    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
 
 
 class _LayerNorm(torch.autograd.Function):
@@ -68,7 +72,7 @@ class _LayerNorm(torch.autograd.Function):
         y = torch.empty(x.shape, dtype=dtype) if is_copied else x
         n = torch.empty(x.shape, dtype=dtype)
         mean, rstd = torch.empty(len(x)), torch.empty(len(x))
-        library.layer_norm(
+        nn_library.layer_norm(
             x, n, gain=gain, bias=bias, epsilon=epsilon, keep=ctx.keep, key=ctx.key, offsets=offsets,
             y=y if is_copied else None, mean=mean, rstd=rstd, threads=torch.get_num_threads(),
         )  # fmt: skip
@@ -84,7 +88,7 @@ class _LayerNorm(torch.autograd.Function):
         dn = torch.zeros_like(y) if dn is None else dn.contiguous()
         dy = None if dy is None else dy.contiguous()
         dx, dgain, dbias = torch.empty(y.shape, dtype=ctx.dtype), torch.empty_like(gain), torch.empty_like(gain)
-        library.layer_norm_back(
+        nn_library.layer_norm_back(
             y, dx, gain=gain, mean=mean, rstd=rstd, dy=dy, dn=dn, dgain=dgain, dbias=dbias, keep=ctx.keep, key=ctx.key,
             offsets=ctx.offsets, threads=torch.get_num_threads(),
         )  # fmt: skip

@@ -39,7 +39,7 @@ def multiply(a: Tensor, b: Tensor, *, dtype: torch.dtype | None = None, add_to: 
         add_to: (M, N) with contiguous rows; the product is added to it, and it is returned.
     """
     if is_direct(a, b, add_to) and a.is_cpu and library.supports_dtype(a.dtype):
-        return _multiply_natively(a, b, dtype or a.dtype, add_to)
+        return _multiply_natively(a, b, dtype=dtype or a.dtype, add_to=add_to)
     if torch.is_autocast_enabled(a.device.type):
         with torch.autocast(a.device.type, enabled=False):
             return multiply(a, b, dtype=dtype, add_to=add_to)
@@ -49,7 +49,7 @@ def multiply(a: Tensor, b: Tensor, *, dtype: torch.dtype | None = None, add_to: 
     return c if dtype is None else c.to(dtype)
 
 
-def _multiply_natively(a: Tensor, b: Tensor, dtype: torch.dtype, add_to: Tensor | None) -> Tensor:
+def _multiply_natively(a: Tensor, b: Tensor, *, dtype: torch.dtype, add_to: Tensor | None) -> Tensor:
     c = torch.empty(a.shape[0], b.shape[1], dtype=dtype, device=a.device) if add_to is None else add_to
     narrow = c.dtype != torch.float32 and a.shape[1] > _LONG
     wide = c.float() if narrow else c

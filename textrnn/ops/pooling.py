@@ -1,4 +1,4 @@
-"""From the rows of each packed sequence to one: the largest and the mean of each column, and the mean that attends."""
+"""Pooling of each packed sequence to one row: maximum, mean and attention."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from textrnn.native import library
+from textrnn.native import nn_library
 from textrnn.ops.matmul import is_native
 
 
@@ -18,14 +18,14 @@ def pool(h: Tensor, offsets: Tensor, how: str) -> Tensor:
     Args:
         h: (N, D).
         offsets: (B+1,) int64; no sequence is empty.
-        how: ``max``, ``mean`` or ``max+mean``. The gradient of a largest entry goes to the first that is as large
-            where the C++ library computes (float32 and bfloat16 on the CPU), to all in equal parts elsewhere.
+        how: ``max``, ``mean`` or ``max+mean``. Of equal largest entries the first gets the gradient if the C++ library
+            computes (float32 and bfloat16 on the CPU); elsewhere all share it.
 
     Returns:
-        (B, D), or (B, 2 * D) for ``max+mean``, in float32 where the C++ library computes, else in the dtype of ``h``.
+        (B, D), or (B, 2 * D) for ``max+mean``, in float32 if the C++ library computes, else in the dtype of ``h``.
 
     Raises:
-        ValueError: offsets that do not rise by 1 at least from 0 to N.
+        ValueError: offsets that do not rise from 0 to N, or an empty sequence.
     """
     if not is_native(h, offsets):
         parts = [torch.segment_reduce(h, part, offsets=offsets, unsafe=True) for part in how.split("+")]
@@ -35,7 +35,7 @@ def pool(h: Tensor, offsets: Tensor, how: str) -> Tensor:
 
 
 def attend(h: Tensor, w: Tensor, offsets: Tensor) -> Tensor:
-    """Return the mean of each sequence's rows, weighed by the softmax of their scores ``tanh(row) . w``.
+    """Return the mean of each sequence's rows, weighted by the softmax of the scores ``tanh(row) . w``.
 
     Args:
         h: (N, D).
@@ -43,11 +43,11 @@ def attend(h: Tensor, w: Tensor, offsets: Tensor) -> Tensor:
         offsets: (B+1,) int64; no sequence is empty.
 
     Returns:
-        (B, D), in float32 whatever autocast says: what is added up over a text would be lost in bfloat16. In float64
-        where ``h`` is.
+        (B, D), in float64 if ``h`` is, else in float32 whatever autocast says: bfloat16 is too coarse for sums over a
+        text.
 
     Raises:
-        ValueError: offsets that do not rise by 1 at least from 0 to N, or a ``w`` of another width.
+        ValueError: offsets that do not rise from 0 to N, an empty sequence, or a ``w`` of another width.
     """
     if h.dim() != 2 or w.shape != h.shape[1:]:
         raise ValueError(f"h should be (N, D) and w (D,), not {tuple(h.shape)} and {tuple(w.shape)}")
@@ -55,7 +55,7 @@ def attend(h: Tensor, w: Tensor, offsets: Tensor) -> Tensor:
     if w.dtype == torch.float32 and is_native(h, w, offsets):
         attended: Tensor = _Attention.apply(h, w, offsets)
         return attended
-    scores = (torch.tanh(h) * w).sum(dim=1, keepdim=True)  # not a product, which autocast would make in bfloat16
+    scores = (torch.tanh(h) * w).sum(dim=1, keepdim=True)  # a matrix product would be in bfloat16 under autocast
     top = torch.segment_reduce(scores.detach(), "max", offsets=offsets, unsafe=True)
     weights = torch.exp(scores - top.repeat_interleave(offsets.diff(), dim=0, output_size=len(h)))
     sums = [torch.segment_reduce(part, "sum", offsets=offsets, unsafe=True) for part in (weights * h, weights)]
@@ -68,7 +68,7 @@ class _Attention(torch.autograd.Function):
         h, w, offsets = h.contiguous(), w.contiguous(), offsets.contiguous()
         (N, D), B = h.shape, offsets.shape[0] - 1
         pooled, weights = h.new_empty(B, D), h.new_empty(N)
-        library.attend(h, w, offsets, pooled=pooled, weights=weights, threads=torch.get_num_threads())
+        nn_library.attend(h, w, offsets, pooled=pooled, weights=weights, threads=torch.get_num_threads())
         ctx.save_for_backward(h, w, offsets, pooled, weights)
         return pooled
 
@@ -78,7 +78,7 @@ class _Attention(torch.autograd.Function):
         h, w, offsets, pooled, weights = ctx.saved_tensors
         dh, dw, threads = torch.empty_like(h), torch.empty_like(pooled), torch.get_num_threads()
         upstream = gradient.float().contiguous()
-        library.attend_back(
+        nn_library.attend_back(
             h, w, offsets, pooled=pooled, weights=weights, dpooled=upstream, dx=dh, dw=dw, threads=threads
         )
         return dh, dw.sum(dim=0), None
@@ -92,7 +92,7 @@ class _Pool(torch.autograd.Function):
         largest = torch.empty(B, D, dtype=torch.float32, device=h.device) if "max" in how else None
         place = torch.empty(B, D, dtype=torch.int32, device=h.device) if "max" in how else None
         mean = torch.empty(B, D, dtype=torch.float32, device=h.device) if "mean" in how else None
-        library.pool_rows(h, offsets, largest=largest, place=place, mean=mean, threads=torch.get_num_threads())
+        nn_library.pool_rows(h, offsets, largest=largest, place=place, mean=mean, threads=torch.get_num_threads())
         ctx.dtype, ctx.shape = h.dtype, h.shape
         ctx.save_for_backward(offsets, place)
         parts = [part for part in (largest, mean) if part is not None]
@@ -106,7 +106,7 @@ class _Pool(torch.autograd.Function):
         dlargest = None if place is None else gradient[:, :D].float().contiguous()
         dmean = gradient[:, -D:].float().contiguous() if place is None or gradient.shape[1] > D else None
         dh = torch.empty(ctx.shape, dtype=ctx.dtype, device=gradient.device)
-        library.pool_rows_back(
+        nn_library.pool_rows_back(
             offsets, dh, dlargest=dlargest, place=place, dmean=dmean, threads=torch.get_num_threads()
         )
         return dh, None, None

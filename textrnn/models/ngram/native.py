@@ -31,7 +31,7 @@ def hash_ngrams(
     threads = threads or library.default_threads()
     texts = _convert(ids, offsets, spelling)
     bounds, counts = np.zeros(len(offsets), np.int64), np.empty(max(0, len(offsets) - 1), np.int64)
-    library.ngram_counts(*texts, counts, threads=threads)
+    library.ngram_counts(*texts, counts=counts, threads=threads)
     np.cumsum(counts, out=bounds[1:])
     keys = np.empty(int(bounds[-1]), np.uint32)
     library.ngram_keys(*texts, bounds=bounds, keys=keys, threads=threads)

@@ -26,10 +26,10 @@ extern MultiplyPrepacked* const prepacked_avx512vnni;
 
 namespace {
 
-constexpr int64_t kChunk = 384;           // steps: a panel, or a strip and some of c, in the first-level cache
-constexpr int64_t kPanels = 12;           // at most
-constexpr int64_t kRows = 256;            // in a run of them, at least
-constexpr double kWorthAThread = 1 << 20;  // multiplications that take longer than waking a thread
+constexpr int64_t kChunk = 384;           // steps: a panel, or a strip and a part of c, fits the first-level cache
+constexpr int64_t kPanels = 12;           // of a part, at most
+constexpr int64_t kRows = 256;            // of a run, at least
+constexpr double kWorthAThread = 1 << 20;  // multiplications that take longer than to wake a thread
 
 const GemmKernels* find_gemm() {
 #if defined(TEXTRNN_X86)
@@ -73,12 +73,12 @@ PrepackedKernel prepacked_kernel(int64_t element) {
 
 int64_t divide_up(int64_t x, int64_t by) { return (x + by - 1) / by; }
 
-// Parts of similar size: a run of rows for each thread, in blocks of columns, so that a thread keeps the rows that it has
-// in the recurrence. Every run packs all of b again: if rows are too few for that to pay, or are not those of the
+// Parts of similar size: a run of rows for each thread, in blocks of columns, so that a thread keeps the rows that it
+// has in the recurrence. Every run packs all of b again: if rows are too few for that to pay, or are not those of the
 // recurrence (a is transposed then), columns are divided instead.
 std::vector<Part> share_out(const GemmArgs& p, int threads) {
   const int64_t steps = std::max<int64_t>(1, p.element == 4 ? p.K : divide_up(p.K, 2));
-  // sums that are rounded to 16 bits are not cut
+  // a sum that is rounded to 16 bits stays in one chunk
   const int64_t chunk = p.c_element == 2 ? steps : std::min(steps, kChunk);
   const int64_t panels = divide_up(p.N, kTileColumns), strips = divide_up(p.M, kTileRows);
   const int64_t most = std::clamp<int64_t>(kCache / (chunk * kStepBytes), 1, kPanels);
@@ -136,8 +136,8 @@ EXPORT int textrnn_gemm(const GemmArgs* p, int threads) try {
   return kOutOfMemory;
 }
 
-// 0 if textrnn_gemm_prepacked supports panels of this element, 1 if the processor lacks the instructions, 2 if they were
-// not compiled.
+// 0 if textrnn_gemm_prepacked supports panels of this element, 1 if the processor lacks the instructions, 2 if they
+// were not compiled.
 EXPORT int textrnn_lacks_prepacked(int64_t element) {
   const PrepackedKernel kernel = prepacked_kernel(element);
   return !kernel.multiply ? 2 : !kernel.is_supported ? 1 : 0;

@@ -12,9 +12,9 @@
 namespace textrnn {
 namespace {
 
-// As in features.py.
+// As in textrnn/models/ngram/features.py.
 constexpr int kLongest = 6, kShortestAcross = 3, kKinds = 3, kKindBits = 30;
-constexpr uint32_t kBlank = 0x2581, kAcross = 0x40000000u, kWords = 0x80000000u;
+constexpr uint32_t kSpace = 0x2581, kAcross = 0x40000000u, kWords = 0x80000000u;
 constexpr double kFactors[kKinds] = {1.0, 0.5, 1.0};  // as in table.py
 constexpr uint64_t kPower = 0xDAC8DC4917B45A3Du, kSalt = 0x39643AEB745FCB87u, kWordSalt = 0x2301531EA91AC263u;
 constexpr uint64_t kAcrossSalt = 0x6C1F2B9D4E83A705u;
@@ -46,7 +46,7 @@ INLINE uint32_t to_pair(uint64_t first, uint64_t second) {
   return kWords | to_key(first * kPairFirst + second * kPairSecond);
 }
 
-// The keys of the windows of up to `longest` code points that begin at `code`, of `shortest` at least.
+// Writes the keys of the windows of `shortest` to `longest` code points that begin at `code`; returns the end.
 template <int longest>
 INLINE uint32_t* put_windows(const uint32_t* code, int shortest, uint32_t* to) {
   uint64_t sum = 0, power = 1, salt = kSalt;
@@ -58,7 +58,7 @@ INLINE uint32_t* put_windows(const uint32_t* code, int shortest, uint32_t* to) {
   return to;
 }
 
-// Gives the keys of the word `code[1]` to `code[size - 2]`, which has a blank on both sides. Returns the word's hash.
+// Passes on the keys of the word `code[1]` to `code[size - 2]`, which has a space on both sides. Returns its hash.
 template <class Sink>
 uint64_t put_word(const uint32_t* code, int64_t size, uint64_t before, Sink& sink) {
   uint64_t hash = kWordSalt, power = 1;
@@ -68,7 +68,7 @@ uint64_t put_word(const uint32_t* code, int64_t size, uint64_t before, Sink& sin
   to[0] = kWords | uint32_t(hash >> (64 - kKindBits)), to[1] = to_pair(before, hash);
   sink.next = to + 2;
   for (int64_t i = 0; i + 1 < size; ++i) {
-    const int shortest = i ? 1 : 2;  // a blank alone says nothing
+    const int shortest = i ? 1 : 2;  // not a space alone
     to = sink.make_room();
     switch (size - i) {
       case 2: sink.next = put_windows<2>(code + i, shortest, to); break;
@@ -81,39 +81,40 @@ uint64_t put_word(const uint32_t* code, int64_t size, uint64_t before, Sink& sin
   return hash;
 }
 
-// Writes to `line` the words of a text with one blank between them, one before and one behind; nothing without words.
+// Writes to `line` the words of a text with a space before, between and after them; nothing without words.
 void spell(const Texts& texts, int64_t text, std::vector<uint32_t>& line) {
-  line.assign(1, kBlank);
+  line.assign(1, kSpace);
   for (int64_t i = texts.offsets[text]; i < texts.offsets[text + 1]; ++i) {
     const int64_t* const piece = texts.spelling + texts.ids[i];
     for (int64_t at = piece[0]; at < piece[1]; ++at)
-      if (texts.codes[at] != kBlank || line.back() != kBlank) line.push_back(texts.codes[at]);
+      if (texts.codes[at] != kSpace || line.back() != kSpace) line.push_back(texts.codes[at]);
   }
   if (line.size() == 1)
     line.clear();
-  else if (line.back() != kBlank)
-    line.push_back(kBlank);
+  else if (line.back() != kSpace)
+    line.push_back(kSpace);
 }
 
-// Calls `of_word(codes, size)` for each word of a line, with a blank on both sides.
+// Calls of_word(codes, size) for each word of a line, with the spaces on both sides.
 template <class OfWord>
 void walk(const std::vector<uint32_t>& line, const OfWord& of_word) {
   int64_t start = 0;
   for (int64_t i = 1; i < int64_t(line.size()); ++i) {
-    if (line[size_t(i)] != kBlank) continue;
+    if (line[size_t(i)] != kSpace) continue;
     of_word(line.data() + start, i - start + 1);
     start = i;
   }
 }
 
-// Calls `of_place(codes, shortest, longest)` for each place of a line where windows across words begin.
+// Calls of_place(codes, shortest, longest) for each place of a line where windows across words begin.
 template <class OfPlace>
 void walk_across(const std::vector<uint32_t>& line, const OfPlace& of_place) {
   const int64_t size = int64_t(line.size());
-  for (int64_t i = 0, blank = 0; i < size; ++i) {  // `blank`: the first one behind i
-    if (blank <= i)
-      for (blank = i + 1; blank < size && line[size_t(blank)] != kBlank;) ++blank;
-    const int64_t shortest = std::max<int64_t>(blank - i + 2, kShortestAcross), longest = std::min<int64_t>(size - i, kLongest);
+  for (int64_t i = 0, space = 0; i < size; ++i) {  // `space`: the first one after i
+    if (space <= i)
+      for (space = i + 1; space < size && line[size_t(space)] != kSpace;) ++space;
+    const int64_t shortest = std::max<int64_t>(space - i + 2, kShortestAcross);
+    const int64_t longest = std::min<int64_t>(size - i, kLongest);
     if (shortest <= longest) of_place(line.data() + i, int(shortest), int(longest));
   }
 }
@@ -136,13 +137,13 @@ void put_text(const Texts& texts, int64_t text, std::vector<uint32_t>& line, Sin
   });
 }
 
-// Where keys go that are wanted: there is room.
+// Writes keys to memory that has room for all.
 struct Output {
   uint32_t* next;
   uint32_t* make_room() { return next; }
 };
 
-// Looks keys up, many together so that the memory's latency is not waited for, and adds up what they stand for.
+// Looks keys up, many at a time to hide the latency of memory, and adds up their values.
 class Sums {
  public:
   Sums(const NgramLogitsArgs& linear) : linear_(linear), width_(linear.C + 1), sums_(size_t(kKinds * width_)) {}
@@ -199,7 +200,7 @@ class Sums {
 
   const NgramLogitsArgs& linear_;
   const int64_t width_;
-  std::vector<double> sums_;  // (kKinds, 1+C): of characters, of those across words, of words
+  std::vector<double> sums_;  // (kKinds, 1+C): characters, characters across words, words
   uint32_t keys_[kKeys];
   uint64_t found_[kKeys];
 };
@@ -211,7 +212,7 @@ void count_ngrams(const Texts& texts, int64_t first, int64_t last, int64_t* coun
     spell(texts, text, line);
     walk(line, [&](const uint32_t*, int64_t size) {
       const int64_t longest = std::min<int64_t>(kLongest, size);
-      count += longest * size - longest * (longest - 1) / 2;  // windows, of which two are blanks: a word and a pair more
+      count += longest * size - longest * (longest - 1) / 2;  // two windows are spaces; the word and a pair come on top
     });
     walk_across(line, [&](const uint32_t*, int shortest, int longest) { count += longest - shortest + 1; });
     counts[text] = count + !line.empty();

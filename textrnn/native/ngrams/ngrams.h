@@ -1,5 +1,5 @@
-// The n-grams of packed texts and a linear model over them. textrnn/models/ngram/features.py and table.py define both; the
-// results are equal to the bit.
+// The n-grams of packed texts and a linear model over them. textrnn/models/ngram/features.py and table.py define both;
+// the results are equal to the bit.
 #pragma once
 
 #include <cstdint>

@@ -30,7 +30,8 @@ std::vector<RowRange> split(const ParameterState* states, int64_t count) {
   for (const ParameterState* state = states; state != states + count; ++state) {
     const int64_t rows = state->rows ? state->R : state->R * state->D, D = state->rows ? state->D : 1;
     const int64_t step = std::max<int64_t>(1, kElements / std::max<int64_t>(1, D));
-    for (int64_t begin = 0; begin < rows; begin += step) ranges.push_back({state, D, begin, std::min(rows, begin + step)});
+    for (int64_t begin = 0; begin < rows; begin += step)
+      ranges.push_back({state, D, begin, std::min(rows, begin + step)});
   }
   return ranges;
 }
@@ -51,6 +52,17 @@ int run(const Body& body) {
   }
 }
 
+// Calls a kernel for runs of `rows` rows.
+template <class Args>
+int for_rows(const Args& args, int64_t rows, int threads, void (*NnKernels::*kernel)(const Args&, int64_t, int64_t)) {
+  if (args.offsets && !are_offsets(args.offsets, args.N, args.B)) return kInvalidArgument;
+  return run([&](const NnKernels& kernels) {
+    parallel_for(divide_up(args.N, rows), threads,
+                 [&](int64_t i) { (kernels.*kernel)(args, i * rows, std::min(args.N, (i + 1) * rows)); });
+    return kOk;
+  });
+}
+
 template <class Args>
 int for_sequences(const Args& args, int threads, void (*NnKernels::*kernel)(const Args&, int64_t)) {
   if (!are_offsets(args.offsets, args.N, args.B, 1)) return kInvalidArgument;
@@ -66,32 +78,12 @@ int for_sequences(const Args& args, int threads, void (*NnKernels::*kernel)(cons
 using namespace textrnn;
 
 EXPORT int textrnn_dropout(const DropoutArgs* args, int threads) {
-  return run([&](const NnKernels& kernels) {
-    parallel_for(divide_up(args->n, kElements), threads, [&](int64_t i) {
-      kernels.dropout(*args, i * kElements, std::min(args->n, (i + 1) * kElements));
-    });
-    return kOk;
-  });
-}
-
-EXPORT int textrnn_dropout_columns(const DropoutColumnsArgs* args, int threads) {
-  if (!are_offsets(args->offsets, args->N, args->B)) return kInvalidArgument;
-  return run([&](const NnKernels& kernels) {
-    parallel_for(divide_up(args->N, kRows), threads, [&](int64_t i) {
-      kernels.dropout_columns(*args, i * kRows, std::min(args->N, (i + 1) * kRows));
-    });
-    return kOk;
-  });
+  const int64_t rows = std::max<int64_t>(1, kElements / std::max<int64_t>(1, args->D));
+  return for_rows(*args, rows, threads, &NnKernels::dropout);
 }
 
 EXPORT int textrnn_layer_norm(const LayerNormArgs* args, int threads) {
-  if (args->offsets && !are_offsets(args->offsets, args->N, args->B)) return kInvalidArgument;
-  return run([&](const NnKernels& kernels) {
-    parallel_for(divide_up(args->N, kRows), threads, [&](int64_t i) {
-      kernels.layer_norm(*args, i * kRows, std::min(args->N, (i + 1) * kRows));
-    });
-    return kOk;
-  });
+  return for_rows(*args, kRows, threads, &NnKernels::layer_norm);
 }
 
 EXPORT int textrnn_layer_norm_back(const LayerNormBackArgs* args, int threads) {
@@ -159,7 +151,8 @@ EXPORT int textrnn_squares(const ParameterState* states, int64_t count, double* 
     std::vector<double> sums(ranges.size());
     parallel_for(int64_t(ranges.size()), threads, [&](int64_t i) {
       const RowRange& range = ranges[size_t(i)];
-      sums[size_t(i)] = kernels.squares(range.of->gradient + range.begin * range.D, (range.end - range.begin) * range.D);
+      const float* const gradient = range.of->gradient + range.begin * range.D;
+      sums[size_t(i)] = kernels.squares(gradient, (range.end - range.begin) * range.D);
     });
     *sum = 0;
     for (const double part : sums) *sum += part;

@@ -13,8 +13,8 @@
 namespace textrnn {
 namespace {
 
-// A 32-bit hash (C. Wellons, "Prospecting for Hash Functions", 2018, "lowbias32") of a counter under two keys. The random
-// number of a place is a function of the place and the key, so the backward pass draws it again.
+// A 32-bit hash (C. Wellons, "Prospecting for Hash Functions", 2018, "lowbias32") of a counter under two keys. The
+// random number of a place is a function of the place and the key, so the backward pass draws it again.
 INLINE uint32_t mix(uint32_t counter, uint32_t first, uint32_t second) {
   uint32_t bits = counter * 0x9e3779b9u + first;
   bits ^= bits >> 16;
@@ -81,24 +81,17 @@ class MaskIndex {
 };
 
 template <class T>
-void drop_columns(const DropoutColumnsArgs& args, int64_t begin, int64_t end) {
-  MaskIndex mask(args.offsets, args.B, begin);
+void dropout_rows(const DropoutArgs& args, int64_t begin, int64_t end) {
   const int64_t D = args.D;
-  for (int64_t r = begin; r < end; ++r)
-    drop(static_cast<const T*>(args.x) + r * D, static_cast<T*>(args.y) + r * D, mask.at(r) * D, D, float(args.keep),
-         args.key);
+  const T* const x = static_cast<const T*>(args.x);
+  T* const y = static_cast<T*>(args.y);
+  if (!args.offsets) return drop(x + begin * D, y + begin * D, begin * D, (end - begin) * D, float(args.keep), args.key);
+  MaskIndex mask(args.offsets, args.B, begin);
+  for (int64_t r = begin; r < end; ++r) drop(x + r * D, y + r * D, mask.at(r) * D, D, float(args.keep), args.key);
 }
 
 void dropout(const DropoutArgs& args, int64_t begin, int64_t end) {
-  const auto of = [&](const auto* x, auto* y) {
-    drop(x + begin, y + begin, begin, end - begin, float(args.keep), args.key);
-  };
-  if (args.element == 4) return of(static_cast<const float*>(args.x), static_cast<float*>(args.y));
-  of(static_cast<const BFloat16*>(args.x), static_cast<BFloat16*>(args.y));
-}
-
-void dropout_columns(const DropoutColumnsArgs& args, int64_t begin, int64_t end) {
-  args.element == 4 ? drop_columns<float>(args, begin, end) : drop_columns<BFloat16>(args, begin, end);
+  args.element == 4 ? dropout_rows<float>(args, begin, end) : dropout_rows<BFloat16>(args, begin, end);
 }
 
 template <class T>
@@ -163,7 +156,8 @@ template <class T>
 void pool_back_of(const PoolBackArgs& args, int64_t i) {
   const int64_t D = args.D, length = args.offsets[i + 1] - args.offsets[i];
   const auto row = [=](auto* matrix) { return matrix ? matrix + i * D : nullptr; };
-  spread(row(args.dlargest), row(args.place), row(args.dmean), length, D, static_cast<T*>(args.dx) + args.offsets[i] * D);
+  T* const dx = static_cast<T*>(args.dx) + args.offsets[i] * D;
+  spread(row(args.dlargest), row(args.place), row(args.dmean), length, D, dx);
 }
 
 void pool_back(const PoolBackArgs& args, int64_t i) {
@@ -172,7 +166,7 @@ void pool_back(const PoolBackArgs& args, int64_t i) {
 
 constexpr int64_t kLanes = 32;
 
-// The sum of term(i) for 0 <= i < n, in lanes that a compiler turns into vectors.
+// The sum of term(i) for 0 <= i < n, in lanes that a compiler vectorizes.
 template <class Term>
 INLINE float add_up(int64_t n, const Term& term) {
   float lanes[kLanes] = {};
@@ -187,14 +181,14 @@ INLINE float add_up(int64_t n, const Term& term) {
   return lanes[0];
 }
 
-// exp(-x) for x >= 0; as small as exp(-80) beyond.
-INLINE float fall(float x) {
+// exp(-x) for x >= 0, and exp(-80) beyond 80.
+INLINE float decay_exp(float x) {
   const Exponential e = exponential<127>(x > 80.0f ? 80.0f : x);  // keeps NaN
   return (1.0f + e.rest) * e.power;
 }
 
-// The softmax is made in one pass: what was added up is scaled down wherever a row has a higher score than all before it
-// (M. Milakov and N. Gimelshein, "Online normalizer calculation for softmax", 2018).
+// The softmax takes one pass: a row with a higher score than all before it scales the sums down (M. Milakov and N.
+// Gimelshein, "Online normalizer calculation for softmax", 2018).
 void attend(const AttendArgs& args, int64_t sequence) {
   const int64_t begin = args.offsets[sequence], length = args.offsets[sequence + 1] - begin, D = args.D;
   const float* const x = args.x + begin * D;
@@ -212,7 +206,7 @@ void attend(const AttendArgs& args, int64_t sequence) {
       continue;
     }
     const bool is_higher = score > top;
-    const float less = fall(is_higher ? score - top : top - score);
+    const float less = decay_exp(is_higher ? score - top : top - score);
     const float before = is_higher ? less : 1.0f, here = is_higher ? 1.0f : less;
     VECTORISE
     for (int64_t i = 0; i < D; ++i) pooled[i] = before * pooled[i] + here * row[i];
@@ -222,7 +216,7 @@ void attend(const AttendArgs& args, int64_t sequence) {
   const float share = 1.0f / total;
   for (int64_t i = 0; i < D; ++i) pooled[i] *= share;
   if (weights)
-    for (int64_t t = 0; t < length; ++t) weights[t] = share * fall(top - weights[t]);
+    for (int64_t t = 0; t < length; ++t) weights[t] = share * decay_exp(top - weights[t]);
 }
 
 // With a row's weight a and g = dpooled, the gradient of its score is a * (g . row - g . pooled).
@@ -279,10 +273,11 @@ void layer_norm_rows(const LayerNormArgs& args, int64_t begin, int64_t end) {
   }
 }
 
-// With xhat = (y - mean) * rstd and g = dn * gain, the gradient of y is rstd * (g - mean of g - xhat * mean of g * xhat)
-// (Ba et al. 2016, differentiated).
+// With xhat = (y - mean) * rstd and g = dn * gain, the gradient of y is rstd * (g - mean of g - xhat * mean of g *
+// xhat) (Ba et al. 2016, differentiated).
 template <class X, class Y>
-void layer_norm_rows_back(const LayerNormBackArgs& args, int64_t begin, int64_t end, float* RESTRICT dgain, float* RESTRICT dbias) {
+void layer_norm_rows_back(const LayerNormBackArgs& args, int64_t begin, int64_t end, float* RESTRICT dgain,
+                          float* RESTRICT dbias) {
   const int64_t D = args.D;
   const float share = 1.0f / float(D);
   const float* RESTRICT gain = args.gain;
@@ -358,6 +353,6 @@ void adamw(float* RESTRICT weight, float* RESTRICT mean, float* RESTRICT square,
 
 extern const NnKernels TEXTRNN_SYMBOL(nn_, TEXTRNN_LEVEL);
 const NnKernels TEXTRNN_SYMBOL(nn_, TEXTRNN_LEVEL) = {
-    dropout, dropout_columns, layer_norm, layer_norm_back, pool, pool_back, attend, attend_back, add, squares, adamw};
+    dropout, layer_norm, layer_norm_back, pool, pool_back, attend, attend_back, add, squares, adamw};
 
 }  // namespace textrnn

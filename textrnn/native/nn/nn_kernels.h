@@ -5,28 +5,21 @@
 
 namespace textrnn {
 
-// Arguments of the exported functions, laid out as native/library.py declares them: sizes, then the bytes of elements that
-// are float32 (4) or bfloat16 (2), then fields. `offsets` (B+1,) bound the sequences.
+// Arguments of the exported functions, laid out as native/library.py declares them: sizes, then the bytes of elements
+// that are float32 (4) or bfloat16 (2), then fields. `offsets` (B+1,) bound the sequences.
 
+// y = dropout of x (N, D): of the same columns in all rows of a sequence, or of entries if `offsets` is null.
 struct DropoutArgs {
-  int64_t n, element;
-  const void* x;
-  void* y;
-  double keep;
-  uint64_t key;
-};
-
-struct DropoutColumnsArgs {
   int64_t N, D, B, element;
-  const void* x;  // (N, D)
+  const void* x;
   const int64_t* offsets;
   void* y;
   double keep;
   uint64_t key;
 };
 
-// y = dropout of x (N, D), by columns of sequences if `offsets` is not null; n = (y - mean) * rstd * gain + bias. If y is
-// null, nothing is dropped. mean and rstd (N,) may be null.
+// y = dropout of x (N, D) as above; n = (y - mean) * rstd * gain + bias. If y
+// is null, nothing is dropped. mean and rstd (N,) may be null.
 struct LayerNormArgs {
   int64_t N, D, B, x_element, y_element;
   const void* x;
@@ -99,8 +92,8 @@ struct ParameterState {
   double decay;
 };
 
-// `scale` multiplies the gradients; `step` is the learning rate over the first bias correction, `root` one over the root
-// of the second.
+// `scale` multiplies the gradients; `step` is the learning rate over the first bias correction, `root` one over the
+// root of the second.
 struct AdamWRates {
   double lr;
   float scale, beta1, beta2, step, root, epsilon;
@@ -108,10 +101,8 @@ struct AdamWRates {
 
 // Kernels, compiled once for each instruction set. Each call writes a part that no other call touches.
 struct NnKernels {
-  // For entries begin <= i < end.
-  void (*dropout)(const DropoutArgs& args, int64_t begin, int64_t end);
   // For rows begin <= r < end, as the two after it.
-  void (*dropout_columns)(const DropoutColumnsArgs& args, int64_t begin, int64_t end);
+  void (*dropout)(const DropoutArgs& args, int64_t begin, int64_t end);
   void (*layer_norm)(const LayerNormArgs& args, int64_t begin, int64_t end);
   // Adds the rows' parts to dgain and dbias, both (D,).
   void (*layer_norm_back)(const LayerNormBackArgs& args, int64_t begin, int64_t end, float* dgain, float* dbias);

@@ -5,7 +5,7 @@
 
 namespace textrnn {
 
-constexpr int64_t kGroup = 32;  // sequences that a task walks at once, at most: their states stay in the first-level cache
+constexpr int64_t kGroup = 32;  // sequences of a task, at most: their states fit the first-level cache
 
 // Arguments of textrnn_rnn, laid out as native/library.py declares them; G is 3 for GRU and 4 for LSTM.
 struct RnnArgs {
@@ -18,7 +18,7 @@ struct RnnArgs {
   float* h;                // (N, K, D)
 };
 
-// A part of the work that no other part touches: sequences, longest first, in one direction.
+// A task: sequences, longest first, in one direction. No two tasks write the same states.
 struct Group {
   const int64_t* sequences;
   int64_t count, k;
@@ -26,8 +26,8 @@ struct Group {
   float* scratch;
 };
 
-// The arithmetic, compiled once for each instruction set. `wide` columns are computed at once; panels and scratch are
-// aligned to 64 bytes.
+// Kernels, compiled once for each instruction set. They compute `wide` columns at once; panels and scratch are aligned
+// to 64 bytes.
 struct RnnKernels {
   int64_t wide;
   void (*pack)(const RnnArgs&, int64_t k, float* panels);
@@ -36,7 +36,7 @@ struct RnnKernels {
 
 inline int64_t blocks_of(const RnnArgs& p, const RnnKernels& rnn) { return (p.D + rnn.wide - 1) / rnn.wide; }
 
-// Floats of a direction's weights and biases as `pack` writes them, and those that a task needs, each a multiple of 16.
+// Floats of a direction's panels, and of a task's scratch, each a multiple of 16.
 inline int64_t panel_floats(const RnnArgs& p, const RnnKernels& rnn) {
   return (blocks_of(p, rnn) * (p.D + 1) * p.G * rnn.wide + 15) / 16 * 16;
 }
