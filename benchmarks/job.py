@@ -1,73 +1,57 @@
-"""What the default settings give: accuracy, training time and prediction speed of SRU and GRU on real sets.
+"""Accuracy, training time and prediction speed of SRU and GRU with default settings.
 
     TEXTRNN_TEST_DATA=FOLDER python benchmarks/job.py [NAME ...]
 
-FOLDER holds NAME/train.tsv, valid.tsv and test.tsv (label<TAB>text); without names: trec and chatbot_ko. Everything
-is done by the installed command, as a user would. Prints a table for docs/results/benchmarks.md; GRU is SRU's peer in the run.
+FOLDER holds NAME/train.tsv, valid.tsv and test.tsv (label<TAB>text). Everything runs as the installed command.
+Prints the first table of docs/results/benchmarks.md.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Mapping
+from itertools import cycle, islice
 from pathlib import Path
+
+from process import read_texts, run_textrnn, write_lines
 
 CELLS = ("sru", "gru")
 PREDICTED_LINES = 20_000
 
 
-def run(
-    *arguments: object, cwd: Path, stdin: bytes = b"", environment: Mapping[str, str] | None = None
-) -> tuple[bytes, float]:
-    """Run textrnn, with ``environment`` on top of this process's; return its stdout and the seconds it took."""
-    start = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-m", "textrnn", *map(str, arguments)],
-        cwd=cwd,
-        input=stdin,
-        capture_output=True,
-        check=False,
-        env={**os.environ, **(environment or {})},
-    )
-    if done.returncode != 0:
-        sys.exit(done.stderr.decode())
-    return done.stdout, time.monotonic() - start
-
-
-def measure(data: Path, cell: str, folder: Path) -> str:
+def measure_cell(data: Path, cell: str, folder: Path) -> str:
     """Train, evaluate and predict; return a row of the table."""
     out = folder / f"{data.name}-{cell}"
     files = ("--train", data / "train.tsv", "--valid", data / "valid.tsv")
-    _, training = run("train", "--cell", cell, *files, "--out", out, cwd=folder)
-    scores = json.loads(run("evaluate", "-m", out, data / "test.tsv", "--json", cwd=folder)[0])
-    texts = [line.split("\t", 1)[1] for line in (data / "test.tsv").read_text(encoding="utf-8").split("\n")[:-1]]
-    many = "".join(f"{texts[i % len(texts)]}\n" for i in range(PREDICTED_LINES)).encode()
-    _, one = run("predict", "-m", out, cwd=folder, stdin=texts[0].encode())
-    _, all_lines = run("predict", "-m", out, cwd=folder, stdin=many)
-    speed = PREDICTED_LINES / max(all_lines - one, 1e-9)
-    epochs = len((out / "metrics.jsonl").read_text().splitlines())
+    training = run_textrnn("train", "--cell", cell, *files, "--out", out, cwd=folder)
+    metrics = json.loads(run_textrnn("evaluate", "-m", out, data / "test.tsv", "--json", cwd=folder).stdout)
+    texts = read_texts(data / "test.tsv")
+    one, many = (
+        run_textrnn("predict", "-m", out, stdin=write_lines(folder / "texts.txt", list(islice(cycle(texts), count))))
+        for count in (1, PREDICTED_LINES)
+    )
+    speed = PREDICTED_LINES / max(many.seconds - one.seconds, 1e-9)
+    epochs = len((out / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
     return (
-        f"| {data.name} | {cell.upper()} | {100 * scores['accuracy']:.1f} | {100 * scores['macro_f1']:.1f} "
-        f"| {epochs} | {training:.0f} | {one:.2f} | {speed:,.0f} |"
+        f"| {data.name} | {cell.upper()} | {100 * metrics['accuracy']:.1f} | {100 * metrics['macro_f1']:.1f} "
+        f"| {epochs} | {training.seconds:.0f} | {one.seconds:.2f} | {speed:,.0f} |"
     )
 
 
 def main() -> None:
     """Print the table."""
-    folder = os.environ.get("TEXTRNN_TEST_DATA")
-    if not folder:
-        sys.exit("set TEXTRNN_TEST_DATA to a folder of sets")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", default=["trec", "chatbot_ko"], metavar="NAME")
+    options = parser.parse_args()
+    data = os.environ.get("TEXTRNN_TEST_DATA") or parser.error("set TEXTRNN_TEST_DATA to a folder of data sets")
     print("| set | cell | test accuracy % | macro F1 % | epochs | training s | one line s | lines/s |")
     print("|---|---|---|---|---|---|---|---|")
-    with tempfile.TemporaryDirectory() as place:
-        for name in sys.argv[1:] or ("trec", "chatbot_ko"):
+    with tempfile.TemporaryDirectory() as folder:
+        for name in options.names:
             for cell in CELLS:
-                print(measure(Path(folder).resolve() / name, cell, Path(place)), flush=True)
+                print(measure_cell(Path(data).resolve() / name, cell, Path(folder)), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,16 @@
-"""What training on a large file needs: memory, time to the first step, and the rate at which text is encoded.
+"""Memory, time to the first step and rate of encoding when training on a large file.
 
     python benchmarks/memory.py [--megabytes 1000] [--steps 200]
 
-Writes a labelled file of that size, words drawn with a seed by their frequency as in a language, trains on it with the
-installed command twice (the second time from the cache), and prints the largest resident memory of the whole process,
-the seconds to its first step, and the tokens a second of reading, encoding and writing together, beside those of
-SentencePiece's own multi-threaded encode of the same texts held in memory (its peer in the run), in turns.
+writes a labelled file of random words with the frequencies of a natural language and trains on it twice, the second
+time from the cache. Prints the peak resident memory of the whole process, the seconds to its first step, and the
+tokens per second of reading, encoding and writing, compared with SentencePiece's own multi-threaded encoding of the
+same texts from memory.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import sentencepiece
+from process import measure, read_texts
 
 from textrnn.config import DataConfig
 from textrnn.data.cache import Cache
@@ -30,19 +29,17 @@ from textrnn.tokenization.tokenizer import Tokenizer
 WORDS = 200_000
 CLASSES = 8
 TURNS = 3
-ENCODED_MEGABYTES = 200  # of the file, for the rates: SentencePiece's own way holds it and its ids in memory
+ENCODED_MEGABYTES = 200  # for the rates: SentencePiece holds texts and ids in memory
 WATCH = """
-import json, sys, time
-from textrnn.reporter import Reporter
-from textrnn.cli import progress
-class Watch(progress.PlainReporter):
-    seen = False
-    def step(self, *arguments, **keywords):
-        if not Watch.seen:
-            Watch.seen = True
-            peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]
-            print("first step", time.time(), peak, file=sys.stderr, flush=True)
-progress.make_reporter = Watch
+import sys, time
+from textrnn.cli.progress import PlainReporter
+
+def step(self, *arguments, **keywords):
+    del PlainReporter.step
+    peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]
+    print("first step", time.time(), peak, file=sys.stderr, flush=True)
+
+PlainReporter.step = step
 sys.argv = ["textrnn", *sys.argv[1:]]
 from textrnn.__main__ import main
 main()
@@ -75,26 +72,13 @@ def write_text(path: Path, megabytes: int) -> None:
 
 
 def train(data: Path, folder: Path, steps: int) -> tuple[float, int, int]:
-    """Train for ``steps`` steps; return seconds to the first one, and the peak memory in KiB then and at the end."""
-    environment = os.environ | {"XDG_CACHE_HOME": str(folder / "cache")}
+    """Train; return the seconds to the first step, and the peak memory in bytes then and at the end."""
     arguments = ["train", "--train", data, "--out", folder / "run", "--overwrite", "--epochs", "1"]
     arguments += ["--batch-size", "32", "--set", f"train.max_steps={steps}", "--set", "data.valid_share=0.0001"]
     start = time.time()
-    with subprocess.Popen(
-        [sys.executable, "-c", WATCH, *map(str, arguments)],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stderr is not None
-        said = process.stderr.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        sys.exit(said)
-    words = next(line for line in said.splitlines() if line.startswith("first step")).split()
-    return float(words[2]) - start, int(words[3]), usage.ru_maxrss
+    measured = measure([sys.executable, "-c", WATCH, *arguments], environment={"XDG_CACHE_HOME": str(folder / "cache")})
+    words = next(line for line in measured.stderr.splitlines() if line.startswith("first step")).split()
+    return float(words[2]) - start, int(words[3]) * 1024, measured.peak
 
 
 def take_first(source: Path, target: Path, megabytes: int) -> None:
@@ -104,30 +88,30 @@ def take_first(source: Path, target: Path, megabytes: int) -> None:
     target.write_bytes(data[: data.rfind(b"\n") + 1])
 
 
-class Watch:
-    """Takes time: of the clock, and of the processors, which other programs on the machine do not change."""
+class Stopwatch:
+    """Wall time and processor time; the latter is independent of other programs on the machine."""
 
     def __init__(self) -> None:
         self.start = time.perf_counter(), time.process_time()
 
     def rate(self, tokens: int) -> np.ndarray:
-        """Return the tokens a second of the clock, and of one processor."""
+        """Return tokens per second of wall time and of processor time."""
         return tokens / (np.array([time.perf_counter(), time.process_time()]) - self.start)
 
 
 def measure_rates(data: Path, tokenizer: Tokenizer, folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rates (turns, 2) of SentencePiece's own encode, and of reading, encoding and writing."""
+    """Return the rates (turns, 2) of SentencePiece's own encoding, and of reading, encoding and writing."""
     processor = sentencepiece.SentencePieceProcessor(model_proto=tokenizer.model)
     theirs, ours = [], []
     for turn in range(TURNS):
-        texts = [line.split("\t", 1)[1] for line in data.read_text(encoding="utf-8").split("\n")[:-1]]
-        watch = Watch()
+        texts = read_texts(data)
+        watch = Stopwatch()
         tokens = sum(map(len, processor.encode(texts, num_threads=count_threads())))
         theirs.append(watch.rate(tokens))
         del texts
         store = Cache.open(str(folder / f"rate-{turn}"), print)
         file = LabelledFile(str(data), DataConfig(), store)
-        watch = Watch()
+        watch = Stopwatch()
         corpus = load_tokens(
             file,
             lambda block: tokenizer.encode_packed(block, max_length=10**6),
@@ -146,34 +130,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megabytes", type=int, default=1000)
     parser.add_argument("--steps", type=int, default=200)
-    wanted = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         data = folder / "data.tsv"
-        write_text(data, wanted.megabytes)
+        write_text(data, options.megabytes)
         with data.open("rb") as file:
             lines = sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
         print(f"file: {data.stat().st_size / 1e6:,.0f} MB, {lines:,} lines", flush=True)
-        time.sleep(3)  # a file that has just been written is not trusted to stay as it is
+        time.sleep(3)  # the digest of a file that has just changed is not cached
         for name in ("first", "second"):
-            seconds, before, peak = train(data, folder, wanted.steps)
+            seconds, before, peak = train(data, folder, options.steps)
             print(
                 f"{name} run: {seconds:.1f} s to the first step, peak resident memory "
-                f"{peak / 1024:,.0f} MiB ({before / 1024:,.0f} MiB by the first step)",
+                f"{peak / 2**20:,.0f} MiB ({before / 2**20:,.0f} MiB by the first step)",
                 flush=True,
             )
         models = list((folder / "cache" / "textrnn").glob("tokenizer-*/tokenizer.model"))
         take_first(data, folder / "part.tsv", ENCODED_MEGABYTES)
         theirs, ours = measure_rates(folder / "part.tsv", Tokenizer.read(models[0]), folder)
-        print(f"| {count_threads()} threads | tokens/s | tokens/s of one processor |\n|---|---|---|")
-        ways = ("SentencePiece, a list in memory", theirs), ("read, encode and write", ours), ("ratio", ours / theirs)
-        for name, rates in ways:
-            wall, processor = np.median(rates, axis=0)
-            print(
-                f"| {name} | {wall:,.2f} | {processor:,.2f} |"
-                if name == "ratio"
-                else f"| {name} | {wall:,.0f} | {processor:,.0f} |"
-            )
+        print(f"| {count_threads()} threads | tokens/s | tokens/s of processor time |\n|---|---|---|")
+        rows = ("SentencePiece, a list in memory", theirs), ("read, encode and write", ours), ("ratio", ours / theirs)
+        for name, rates in rows:
+            digits = 2 if name == "ratio" else 0
+            print(f"| {name} | {' | '.join(f'{rate:,.{digits}f}' for rate in np.median(rates, axis=0))} |")
 
 
 if __name__ == "__main__":

@@ -1,19 +1,16 @@
-"""Does `textrnn predict` stand beside fastText in a pipe? Whole processes, start to end, beside the peers' own.
+"""Time and memory of `textrnn predict` in a pipe, compared with fastText and a linear SVM.
 
     TEXTRNN_TEST_DATA=FOLDER python benchmarks/predict.py [--model RUN] [--repeats 5] [--gigabyte] [--json FILE]
 
-Trains on FOLDER/mr with default settings (--model RUN, an SRU, is taken in its place), and fastText with bigrams and
-a linear SVM on TF-IDF as baselines.py tunes them; fastText with the number of buckets that is its default, to which the
-bounds are held, and with a tenth of them. Then processes run in turns, with one line of the training text and
-with all of it six times (51,180 lines): the installed command in float32 and in each --precision that it has, and for
-the peers a Python process that loads the model and labels the lines of stdin (peer.py). fastText's wheel has no
-command, so Python and the import are a part of its process; the times without the import are given as well. The SVM's
-model is pickled by joblib. In the same turns *the floor*: the matrix products of all layers but the first, in
-float32, and SentencePiece's encoding alone, both of all the lines and with the threads of the command.
+Trains on FOLDER/mr with default settings (or uses --model RUN, an SRU), fastText with bigrams and a linear SVM on
+TF-IDF (baselines.py). Whole processes then run in turns, with one line of the training set and with six copies of
+it (51,180 lines): the installed command in float32 and each other --precision, and for the baselines a Python
+process that loads the model and labels the lines of stdin (peer.py). *The floor* is measured in the same turns: the
+matrix products of all layers but the first in float32, and SentencePiece's encoding, on all lines with the threads
+of the command.
 
-Prints what was measured and then the bounds with the figures (bounds.py); ratios are medians of those within a turn.
-Labels and probabilities of each precision are compared with float32's on mr's test text. --gigabyte adds the largest
-memory of `predict` on 1 GB of drawn words, which takes minutes. --json keeps all figures, of each turn.
+Prints the figures and the targets (bounds.py). Labels and probabilities of each precision are compared with those
+of float32 on mr's test set. --gigabyte adds the peak memory on 1 GB of random words, which takes minutes.
 """
 
 from __future__ import annotations
@@ -22,7 +19,6 @@ import argparse
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -35,82 +31,67 @@ import joblib
 import memory
 import numpy as np
 import sentencepiece
-from baselines import has_fasttext, rank, train_fasttexts, train_svms
+from baselines import choose, has_fasttext, train_fasttext, train_svm
 from bounds import ENCODING, FASTTEXT, HELP, OURS, PRECISIONS, PRODUCTS, SVM, Turns, report
-from job import run
-from process import measure
+from process import measure, read_texts, run_textrnn, write_lines
 
 from textrnn.files import write_text
+from textrnn.inference.linear import unavailable
 from textrnn.native import library
 from textrnn.serialization.model_file import SavedModel, find_model, load_model
 
-TIMES = 6  # the training text is labelled so often
-ROWS = 8192  # of a product
-FASTTEXTS = {FASTTEXT: 2_000_000, f"{FASTTEXT} of a tenth of the buckets": 200_000}  # the first is its own default
+COPIES = 6  # of the training set
+ROWS = 8192  # of a matrix product
+FASTTEXT_BUCKETS = {FASTTEXT: 2_000_000, f"{FASTTEXT}, 200,000 buckets": 200_000}  # the first is fastText's default
 PEER = Path(__file__).with_name("peer.py")
 
 Job = Callable[[], dict[str, float]]
 
 
-# what is compared
+# the contestants
 
 
 def find_command() -> str:
     """Return the installed command of this environment."""
-    beside = Path(sys.executable).with_name("textrnn")
-    found = str(beside) if beside.exists() else shutil.which("textrnn")
-    return found or sys.exit("the textrnn command is not installed: pip install .")
-
-
-def list_precisions(command: str) -> list[str]:
-    """Return the precisions that ``textrnn predict`` has beside float32."""
-    done = subprocess.run([command, "predict", "--help"], capture_output=True, text=True, check=True)
-    if "--precision" not in done.stdout:
-        print("precisions are left out: this textrnn predict has no --precision", file=sys.stderr)
-        return []
-    return [name for name in PRECISIONS if name in done.stdout]
+    installed = Path(sys.executable).with_name("textrnn")
+    path = str(installed) if installed.exists() else shutil.which("textrnn")
+    return path or sys.exit("the textrnn command is not installed: pip install .")
 
 
 def train_ours(data: Path, folder: Path) -> Path:
-    files = ("--train", data / "train.tsv", "--valid", data / "valid.tsv")
-    run("train", *files, "--out", folder / "run", cwd=folder, environment={"XDG_CACHE_HOME": str(folder / "cache")})
+    """Train with default settings and an empty cache; return the run folder."""
+    files = ("--train", data / "train.tsv", "--valid", data / "valid.tsv", "--out", folder / "run")
+    run_textrnn("train", *files, cwd=folder, environment={"XDG_CACHE_HOME": str(folder / "cache")})
     return folder / "run"
 
 
 def build_peers(data: Path, folder: Path) -> tuple[dict[str, list[object]], dict[str, dict[str, float]]]:
-    """Train the peers; return the command of each, and its accuracy on test and the bytes of its model."""
+    """Train the baselines; return the command of each, and its test accuracy and the size of its model in bytes."""
     commands: dict[str, list[object]] = {}
-    known = {}
-    for name, buckets in FASTTEXTS.items() if has_fasttext() else ():
+    figures = {}
+    for name, buckets in FASTTEXT_BUCKETS.items() if has_fasttext() else ():
         path = folder / f"{buckets}.bin"
-        candidate, model = max(train_fasttexts(data, 1, words=(2,), buckets=buckets), key=lambda found: rank(found[0]))
-        model.save_model(str(path))
+        best = choose(train_fasttext(data, 1, ngrams=(2,), buckets=buckets))
+        best.model.save_model(str(path))
         commands[name] = [sys.executable, PEER, "fasttext", path]
-        known[name] = {"accuracy": candidate.test, "bytes": path.stat().st_size}
-    if not commands:
-        print("fastText is left out: it is not installed (pip install 'textrnn[peers]')", file=sys.stderr)
+        figures[name] = {"accuracy": best.test, "bytes": path.stat().st_size}
     path = folder / "svm.joblib"
-    candidate, model = max(train_svms(data), key=lambda found: rank(found[0]))
-    joblib.dump(model, path)
+    best = choose(train_svm(data))
+    joblib.dump(best.model, path)
     commands[SVM] = [sys.executable, PEER, "sklearn", path]
-    known[SVM] = {"accuracy": candidate.test, "bytes": path.stat().st_size}
-    return commands, known
+    figures[SVM] = {"accuracy": best.test, "bytes": path.stat().st_size}
+    return commands, figures
 
 
-def read_texts(path: Path) -> list[str]:
-    return [line.split("\t", 1)[1] for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
-
-
-def predict_all(command: Sequence[object], texts: Sequence[str]) -> list[dict[str, float]]:
-    """Return all labels of each text with their probabilities, likeliest first."""
-    stdin = "".join(f"{text}\n" for text in texts).encode()
-    done = subprocess.run([*map(str, command)], input=stdin, stdout=subprocess.PIPE, check=True)
-    rows = [line.split("\t") for line in done.stdout.decode().split("\n")[:-1]]
+def predict_all(command: Sequence[object], texts: Path) -> list[dict[str, float]]:
+    """Return the probabilities of all labels for each text, most probable first."""
+    output = measure(command, stdin=texts, capture=True).stdout.decode()
+    rows = [line.split("\t") for line in output.split("\n")[:-1]]
     return [dict(zip(row[::2], map(float, row[1::2]), strict=True)) for row in rows]
 
 
 def compare(theirs: Sequence[Mapping[str, float]], ours: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Return the share of the texts with the same likeliest label, and the largest change of a probability."""
+    """Return the share of texts with the same label, and the largest change of a probability."""
     pairs = list(zip(theirs, ours, strict=True))
     same = sum(next(iter(a)) == next(iter(b)) for a, b in pairs)
     change = max(abs(a[label] - b[label]) for a, b in pairs for label in a)
@@ -121,26 +102,26 @@ def compare(theirs: Sequence[Mapping[str, float]], ours: Sequence[Mapping[str, f
 
 
 class Floor:
-    """What no prediction with this model, of its precision, can go without."""
+    """The work that no prediction with this model can avoid in float32."""
 
     def __init__(self, model: SavedModel, texts: Sequence[str]) -> None:
         layers = [model.weights[f"layers.{number}.weight"] for number in range(1, model.config.model.layers)]
         self._weights = [np.ascontiguousarray(weight) for weight in layers]
         self._processor = sentencepiece.SentencePieceProcessor(model_proto=model.tokenizer.model)
         self._texts, self._threads = list(texts), library.default_threads()
-        arrays = hasattr(self._processor, "EncodeAsNumpy")  # newer versions give them, faster than lists
+        arrays = hasattr(self._processor, "EncodeAsNumpy")  # newer versions return them, faster than lists
         self._out_type = "numpy" if arrays else int
         self.pieces = sum(map(len, self._encode()))
 
     def _encode(self) -> list[Any]:
         return self._processor.encode(self._texts, num_threads=self._threads, out_type=self._out_type)
 
-    def take_products(self) -> dict[str, float]:
+    def measure_products(self) -> dict[str, float]:
         seconds = 0.0
         for weight in self._weights:
             x = np.zeros((ROWS, len(weight)), np.float32)
             c = np.empty((ROWS, weight.shape[1]), np.float32)
-            multiply(x, weight, c, threads=self._threads)  # which touches the memory
+            multiply(x, weight, c, threads=self._threads)  # warm up
             start = time.perf_counter()
             for done in range(0, self.pieces, ROWS):
                 rows = min(ROWS, self.pieces - done)
@@ -148,31 +129,32 @@ class Floor:
             seconds += time.perf_counter() - start
         return {"seconds": seconds}
 
-    def take_encoding(self) -> dict[str, float]:
+    def measure_encoding(self) -> dict[str, float]:
         start = time.perf_counter()
         self._encode()
         return {"seconds": time.perf_counter() - start}
 
 
 def multiply(a: np.ndarray, b: np.ndarray, c: np.ndarray, *, threads: int) -> None:
-    if library.takes(a.dtype):
-        library.multiply(a, b, c, threads=threads)
+    if library.supports_dtype(a.dtype):
+        library.gemm(a, b, c, threads=threads)
     else:
         np.matmul(a, b, out=c)
 
 
-# taking turns
+# the turns
 
 
-def take_process(command: Sequence[object], stdin: Path) -> dict[str, float]:
-    """Return the figures of a process, with those that it prints itself."""
+def measure_process(command: Sequence[object], stdin: Path | None = None) -> dict[str, float]:
+    """Return the figures of a process, including those that it prints itself."""
     measured = measure(command, stdin=stdin)
     last = measured.stderr.strip().rsplit("\n", 1)[-1]
-    more = json.loads(last) if last.startswith("{") else {}
-    return {"seconds": measured.seconds, "peak": float(measured.peak), **more}
+    printed = json.loads(last) if last.startswith("{") else {}
+    return {"seconds": measured.seconds, "peak": float(measured.peak), **printed}
 
 
-def take_turns(jobs: Mapping[str, Job], repeats: int) -> Turns:
+def run_turns(jobs: Mapping[str, Job], repeats: int) -> Turns:
+    """Return the figures of each job in each turn."""
     turns: Turns = {name: [] for name in jobs}
     for number in range(repeats):
         for name, job in jobs.items():
@@ -182,36 +164,36 @@ def take_turns(jobs: Mapping[str, Job], repeats: int) -> Turns:
 
 
 def list_jobs(commands: Mapping[str, Sequence[object]], inputs: Mapping[str, Path], floor: Floor) -> dict[str, Job]:
-    """Return what is measured in a turn: every command on one line and on many, the help, and the floor."""
+    """Return the jobs of a turn: every command on one line and on many, the help, and the floor."""
     jobs: dict[str, Job] = {}
     for name, command in commands.items():
         for size, path in inputs.items():
-            jobs[f"{name}, {size}"] = partial(take_process, command, path)
-    jobs[HELP] = partial(take_process, [find_command(), "--help"], Path(os.devnull))
-    return jobs | {PRODUCTS: floor.take_products, ENCODING: floor.take_encoding}
+            jobs[f"{name}, {size}"] = partial(measure_process, command, path)
+    jobs[HELP] = partial(measure_process, [find_command(), "--help"])
+    return jobs | {PRODUCTS: floor.measure_products, ENCODING: floor.measure_encoding}
 
 
 def measure_gigabyte(command: Sequence[object], folder: Path) -> dict[str, float]:
+    """Return the figures of a process on 1 GB of random words."""
     path = folder / "gigabyte.txt"
     memory.write_text(path, 1000)
-    return take_process(command, path)
+    return measure_process(command, path)
 
 
 def main() -> None:
+    """Measure and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, metavar="RUN", help="take this model in place of training one")
+    parser.add_argument("--model", type=Path, metavar="RUN", help="use this model instead of training one")
     parser.add_argument("--repeats", type=int, default=5, metavar="N")
-    parser.add_argument("--gigabyte", action="store_true", help="measure the memory on 1 GB of text as well")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures here")
+    parser.add_argument("--gigabyte", action="store_true", help="also measure the memory on 1 GB of text")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures of each turn to FILE")
     options = parser.parse_args()
-    source = os.environ.get("TEXTRNN_TEST_DATA")
-    if not source:
-        sys.exit("TEXTRNN_TEST_DATA names no folder of real text")
-    with tempfile.TemporaryDirectory() as place:
-        found = measure_all(Path(source).resolve() / "mr", Path(place), options)
+    data = os.environ.get("TEXTRNN_TEST_DATA") or parser.error("set TEXTRNN_TEST_DATA to a folder of data sets")
+    with tempfile.TemporaryDirectory() as folder:
+        figures = measure_all(Path(data).resolve() / "mr", Path(folder), options)
     if options.json is not None:
-        write_text(options.json, json.dumps(found, ensure_ascii=False, indent=1) + "\n")
-    print("\n".join(report(found)))
+        write_text(options.json, json.dumps(figures, ensure_ascii=False, indent=1) + "\n")
+    print("\n".join(report(figures)))
 
 
 def measure_all(data: Path, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
@@ -219,24 +201,28 @@ def measure_all(data: Path, folder: Path, options: argparse.Namespace) -> dict[s
     path = find_model(options.model.resolve() if options.model else train_ours(data, folder))
     model = load_model(path)
     if model.config.model.cell != "sru":
-        sys.exit(f"{path}: is no SRU, of whose products the floor is made")
+        sys.exit(f"{path}: not an SRU; the floor is defined by the products of an SRU")
     ours = [find_command(), "predict", "-m", path]
-    precisions = list_precisions(find_command())
     peers, models = build_peers(data, folder)
-    accuracy = json.loads(run("evaluate", "-m", path, data / "test.tsv", "--json", cwd=folder)[0])["accuracy"]
-    models = {OURS: {"accuracy": accuracy, "bytes": path.stat().st_size}, **models}
-    test, train = read_texts(data / "test.tsv"), read_texts(data / "train.tsv")
-    every = [*ours, "--top-k", len(model.labels)]
-    plain = predict_all(every, test)
-    changes = {name: compare(plain, predict_all([*every, "--precision", name], test)) for name in precisions}
-    inputs = {"one": folder / "one.txt", "many": folder / "many.txt"}
-    write_text(inputs["one"], train[0] + "\n")
-    write_text(inputs["many"], "".join(f"{text}\n" for text in train * TIMES))
-    floor = Floor(model, train * TIMES)
-    commands = {OURS: ours, **{f"{OURS} {name}": [*ours, "--precision", name] for name in precisions}, **peers}
-    turns = take_turns(list_jobs(commands, inputs, floor), options.repeats)
+    metrics = json.loads(run_textrnn("evaluate", "-m", path, data / "test.tsv", "--json").stdout)
+    models = {OURS: {"accuracy": metrics["accuracy"], "bytes": path.stat().st_size}, **models}
+    test, train = write_lines(folder / "test.txt", read_texts(data / "test.tsv")), read_texts(data / "train.tsv")
+    all_labels = [*ours, "--top-k", len(model.labels)]
+    plain = predict_all(all_labels, test)
+    changes = {
+        name: compare(plain, predict_all([*all_labels, "--precision", name], test))
+        for name in PRECISIONS
+        if not unavailable(name)
+    }
+    inputs = {
+        "one": write_lines(folder / "one.txt", train[:1]),
+        "many": write_lines(folder / "many.txt", train * COPIES),
+    }
+    floor = Floor(model, train * COPIES)
+    commands = {OURS: ours, **{f"{OURS} {name}": [*ours, "--precision", name] for name in changes}, **peers}
+    turns = run_turns(list_jobs(commands, inputs, floor), options.repeats)
     return {
-        "lines": len(train) * TIMES,
+        "lines": len(train) * COPIES,
         "pieces": floor.pieces,
         "threads": library.default_threads(),
         "processes": list(commands),

@@ -1,4 +1,4 @@
-"""Measuring a whole process: its seconds, and the largest resident memory that it had."""
+"""Running a process to its end and measuring its time and memory."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# A process begins with the peak memory of the one that started it: the one between is small, whatever this one holds.
-_BETWEEN = """
+# A process inherits the peak memory of its parent, so a small process between the two starts it.
+_LAUNCHER = """
 import json, os, subprocess, sys, time
 start = time.perf_counter()
 process = subprocess.Popen(sys.argv[2:])
@@ -26,29 +26,60 @@ with open(sys.argv[1], "w") as file:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a process took: ``seconds``, ``peak`` bytes of resident memory; and what it wrote to ``stderr``."""
+    """A finished process: seconds, peak resident memory in bytes, and its output (stdout only if captured)."""
 
     seconds: float
     peak: int
+    stdout: bytes
     stderr: str
 
 
-def measure(command: Sequence[object], *, stdin: Path, environment: Mapping[str, str] | None = None) -> Measured:
-    """Run ``command`` on the file ``stdin``, its output going nowhere; end this program where it fails."""
-    with tempfile.TemporaryDirectory() as place, stdin.open("rb") as lines:
-        report = Path(place, "report")
+def measure(
+    command: Sequence[object],
+    *,
+    stdin: Path | None = None,
+    capture: bool = False,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Measured:
+    """Run ``command``, with ``environment`` added to this process's; exit with its message if it fails."""
+    with tempfile.TemporaryDirectory() as folder, (stdin or Path(os.devnull)).open("rb") as lines:
+        report = Path(folder, "report")
         done = subprocess.run(
-            [sys.executable, "-I", "-S", "-c", _BETWEEN, str(report), *map(str, command)],
+            [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(report), *map(str, command)],
             stdin=lines,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if capture else subprocess.DEVNULL,
             stderr=subprocess.PIPE,
+            cwd=cwd,
             env={**os.environ, **(environment or {})},
             check=False,
         )
-        said = done.stderr.decode(errors="replace")
+        stderr = done.stderr.decode(errors="replace")
         if done.returncode != 0:
-            sys.exit(said)
-        found = json.loads(report.read_text(encoding="utf-8"))
-    if found["status"] != 0:
-        sys.exit(f"{said}{command[0]} ended with status {found['status']}")
-    return Measured(found["seconds"], found["peak"], said)
+            sys.exit(stderr)
+        result = json.loads(report.read_text(encoding="utf-8"))
+    if result["status"] != 0:
+        sys.exit(f"{stderr}{command[0]} failed with status {result['status']}")
+    return Measured(result["seconds"], result["peak"], done.stdout or b"", stderr)
+
+
+def run_textrnn(
+    *arguments: object,
+    stdin: Path | None = None,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Measured:
+    """Run ``textrnn ARGUMENTS`` and capture its stdout."""
+    command = [sys.executable, "-m", "textrnn", *arguments]
+    return measure(command, stdin=stdin, capture=True, cwd=cwd, environment=environment)
+
+
+def read_texts(path: Path) -> list[str]:
+    """Return the texts of a file of ``label<TAB>text``."""
+    return [line.split("\t", 1)[1] for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+
+
+def write_lines(path: Path, texts: Sequence[str]) -> Path:
+    """Write a text per line; return the path."""
+    path.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
+    return path

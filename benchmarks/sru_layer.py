@@ -1,11 +1,11 @@
-"""Two stacked SRU layers against torch's LSTM and GRU, the `sru` package, and their own matrix products alone.
+"""Two stacked SRU layers compared with torch's LSTM and GRU, the package `sru`, and their own matrix products.
 
     python benchmarks/sru_layer.py [--seconds 1] [--device cpu] [--keep-memory]
 
-prints Markdown tables, float32 first, then bfloat16 autocast for all sides: milliseconds, medians of runs in turns,
-and how many times longer than ours each takes, the median of the ratios within a turn. The package `sru` 2.6.0 is
-compared where it is installed (`pip install 'textrnn[peers]'`), in tables of its own that come last: once it is
-imported, which compiles it, small parallel operations in the process take longer, ours and torch's alike.
+prints Markdown tables for float32, then for bfloat16 autocast: milliseconds, medians over turns, and the time
+relative to our SRU, the median of the ratios within a turn. The package `sru` 2.6.0 is compared last, if it is
+installed (`pip install 'textrnn[peers]'`): importing it compiles it and slows down small parallel operations in the
+process.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ from textrnn.native.malloc import keep_freed_memory
 
 
 def load_peer() -> Contestant | None:
+    """Return the package `sru` as a contestant, or None if it does not work here."""
     try:
-        import sru  # noqa: PLC0415 - it compiles itself
+        import sru  # noqa: PLC0415 - importing compiles it
     except Exception as error:
         print(f"the package sru is left out: {type(error).__name__}: {error}", file=sys.stderr)
         return None
@@ -44,7 +45,7 @@ def load_peer() -> Contestant | None:
         x = torch.randn(shape.T, shape.B, shape.D, device=device)
         passes = passes_of(lambda x: stack(x)[0], list(stack.parameters()), x)
         if precision == "bf16" and device.type == "cpu":
-            return {"training": passes["training"]}  # its C++, which inference runs, takes float32 only
+            return {"training": passes["training"]}  # its C++ for inference supports float32 only
         stack_in_evaluation = sru.SRU(shape.D, shape.D, num_layers=LAYERS).to(device).eval()
         passes["inference"] = passes_of(lambda x: stack_in_evaluation(x)[0], [], x)["inference"]
         return passes
@@ -53,20 +54,24 @@ def load_peer() -> Contestant | None:
 
 
 def print_table(timings: list[Timing]) -> None:
+    """Print the timings as a Markdown table."""
     for line in tabulate(timings):
         print("| " + " | ".join(line) + " |")
         if line[0].startswith("(T"):
             print("|" + "---|" * len(line))
     if FLOOR in timings[0].turns:
-        print("\nour whole layers as a multiple of their products alone: ", end="")
+        print("\nour layers relative to their products alone: ", end="")
         print(", ".join(f"{t.shape} {t.which} {1 / t.ratio(FLOOR):.2f}" for t in timings[len(PASSES) :]))
 
 
 def main() -> None:
+    """Print the tables, those of the package `sru` last."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=1.0, help="for each contestant, shape and pass")
+    parser.add_argument("--seconds", type=float, default=1.0, help="per contestant, shape and pass")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--keep-memory", action="store_true", help="for all contestants, as textrnn's commands do")
+    parser.add_argument(
+        "--keep-memory", action="store_true", help="make glibc keep freed memory, as textrnn's commands do"
+    )
     options = parser.parse_args()
     if options.keep_memory:
         keep_freed_memory()
@@ -78,6 +83,7 @@ def main() -> None:
 
 
 def run(device: torch.device, seconds: float, against: dict[str, Contestant] | None) -> None:
+    """Print a table for each precision."""
     for precision in ("fp32", "bf16"):
         print(f"\n{describe(device, precision)}\n")
         print_table(list(contest(SHAPES, device=device, precision=precision, seconds=seconds, against=against)))

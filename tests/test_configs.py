@@ -1,4 +1,4 @@
-"""Every YAML in configs/ is a valid config, opens with its command, and trains."""
+"""Every YAML file in configs/ is a valid config, starts with its command, and trains."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ TINY = ("model.hidden=4", "train.epochs=1", "train.batch_size=256", "model.embed
 FEWER = {"--kfold": "2", "--seeds": "2", "--trials": "1"}
 
 
-def test_there_is_one_for_each_set_and_cell() -> None:
+def test_each_data_set_and_cell_has_a_config() -> None:
     names = {path.name for path in CONFIGS if path.parent == FOLDER}
     assert {f"{name}-{cell}.yaml" for name in SETS for cell in ("sru", "gru")} | {"starter.yaml", *OTHERS} == names
 
 
-def test_the_config_that_is_looked_over_opens_with_its_command(textrnn: Run) -> None:
+def test_data_check_config_starts_with_its_command(textrnn: Run) -> None:
     first = CHECK.read_text(encoding="utf-8").splitlines()[0]
     assert first == "# textrnn data check --config configs/data-check.yaml"
     assert textrnn("data", "check", "--config", CHECK).returncode == 0
 
 
-def test_the_starter_holds_every_key_with_its_default() -> None:
+def test_starter_has_every_key_with_its_default() -> None:
     starter = FOLDER / "starter.yaml"
     assert load_config(starter) == Config()
     text = starter.read_text(encoding="utf-8")
@@ -43,7 +43,7 @@ def test_the_starter_holds_every_key_with_its_default() -> None:
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
-def test_it_opens_with_its_command_and_trains(path: Path, textrnn: Run, tmp_path: Path) -> None:
+def test_config_starts_with_its_command_and_trains(path: Path, textrnn: Run, tmp_path: Path) -> None:
     words = read_command(path)
     name = "textrnn.yaml" if path.name == "starter.yaml" else f"configs/{path.relative_to(FOLDER).as_posix()}"
     assert words[1] == name
@@ -65,7 +65,7 @@ def test_it_opens_with_its_command_and_trains(path: Path, textrnn: Run, tmp_path
     run_smaller(words, path, data, textrnn)
 
 
-def test_the_space_opens_with_its_command_and_is_searched(textrnn: Run) -> None:
+def test_search_space_starts_with_its_command_and_is_searched(textrnn: Run) -> None:
     words = read_command(SPACE)
     assert words[1:] == ["configs/starter.yaml", "--trials", "20", "--space", "configs/space.yaml"]
     run_smaller(
@@ -82,7 +82,7 @@ def read_command(path: Path) -> list[str]:
 
 
 def run_smaller(words: list[str], path: Path, settings: list[str], textrnn: Run) -> None:
-    """Run the command with the config at ``path``, with other data and a tiny network, and with fewer runs."""
+    """Run the command with the config at ``path``, other settings, a tiny network and fewer runs."""
     if words[0] == "tune":
         pytest.importorskip("optuna", reason="the extra tune is not installed")
     rest = [FEWER.get(flag, word) for flag, word in zip(words[1:], words[2:], strict=False)]

@@ -60,7 +60,7 @@ def test_pooling_equals_the_torch_layer(how: str, bidirectional: bool, offsets: 
     if how == "attention":
         layer.w.data = torch.from_numpy(w).double()
     with torch.no_grad():
-        expected = layer(torch.from_numpy(h).double(), BatchLayout.of(offsets, torch.device("cpu"))).numpy()
+        expected = layer(torch.from_numpy(h).double(), BatchLayout(torch.from_numpy(offsets))).numpy()
     for threads in (1, 3):
         got = pooling.pool(h, offsets, how, w=w, bidirectional=bidirectional, threads=threads)
         assert (got.dtype, got.shape) == (np.float32, (len(offsets) - 1, layer.output_size))
@@ -72,7 +72,7 @@ def test_pooling_equals_the_torch_layer(how: str, bidirectional: bool, offsets: 
 def test_wrong_offsets_are_refused(offsets: list[int]) -> None:
     for how in ("max", "mean", "max+mean", "attention"):
         w = draw(3) if how == "attention" else None
-        with pytest.raises(ValueError, match="offsets should rise by at least 1 from 0 to the 7 rows of h"):
+        with pytest.raises(ValueError, match="offsets should rise"):
             pooling.pool(draw(7, 3), np.array(offsets, np.int64), how, w=w, bidirectional=False, threads=1)
 
 

@@ -28,8 +28,8 @@ int textrnn_interface();
 const char* textrnn_pool();
 const char* textrnn_level(int i);
 int textrnn_use_level(int i);
-int textrnn_sru_forward(const textrnn::SruArgs* p, int threads);
-int textrnn_sru_backward(const textrnn::SruArgs* p, int threads);
+int textrnn_sru_forward(const textrnn::SruForwardArgs* p, int threads);
+int textrnn_sru_backward(const textrnn::SruBackwardArgs* p, int threads);
 int textrnn_multiplies();
 int textrnn_rnn(const textrnn::RnnArgs* p, int threads);
 int textrnn_dropout(int64_t element, const void* x, void* y, int64_t n, double keep, uint64_t key, int threads);
@@ -152,12 +152,13 @@ struct Inputs {
     dh = draw(N * row, is.element);
   }
 
-  textrnn::SruArgs problem() const {
-    textrnn::SruArgs p{};
+  template <class Args>
+  Args args() const {
+    Args p{};
     p.N = p.R = N, p.B = B, p.K = is.K, p.G = is.G, p.D = is.D, p.element = is.element, p.alpha = 1.7;
     p.offsets = offsets.as<int64_t>();
     p.u = u.as<void>(), p.x = x.as<void>(), p.v = v.as<float>(), p.b = b.as<float>();
-    p.c0 = c0.as<float>(), p.dh = dh.as<void>();
+    p.c0 = c0.as<float>();
     return p;
   }
 };
@@ -176,9 +177,16 @@ struct Outputs {
     if (from.is.G == 3) dx = Buffer(N * row * element);
   }
 
-  void put_into(textrnn::SruArgs& p) const {
+  textrnn::SruForwardArgs forward(const Inputs& inputs) const {
+    auto p = inputs.args<textrnn::SruForwardArgs>();
     p.h = h.as<void>(), p.states = states.as<float>(), p.final = final.as<float>();
+    return p;
+  }
+  textrnn::SruBackwardArgs backward(const Inputs& inputs) const {
+    auto p = inputs.args<textrnn::SruBackwardArgs>();
+    p.states = states.as<float>(), p.dh = inputs.dh.as<void>();
     p.du = du.as<void>(), p.dx = dx.as<void>(), p.dv = dv.as<float>(), p.db = db.as<float>();
+    return p;
   }
 
   bool has_nan() const {
@@ -200,10 +208,10 @@ struct Outputs {
 // The bits of everything that the two passes give; without `backward` those of h and final alone.
 std::string compute(const Inputs& inputs, int threads, bool backward = true) {
   const Outputs outputs(inputs, backward);
-  textrnn::SruArgs p = inputs.problem();
-  outputs.put_into(p);
-  EXPECT(textrnn_sru_forward(&p, threads) == 0, inputs.is.name());
-  EXPECT(!backward || textrnn_sru_backward(&p, threads) == 0, inputs.is.name());
+  const auto args = outputs.forward(inputs);
+  EXPECT(textrnn_sru_forward(&args, threads) == 0, inputs.is.name());
+  const auto back = outputs.backward(inputs);
+  EXPECT(!backward || textrnn_sru_backward(&back, threads) == 0, inputs.is.name());
   EXPECT(!outputs.has_nan(), inputs.is.name() + ", threads " + std::to_string(threads));
   return outputs.bits();
 }
@@ -500,16 +508,16 @@ int64_t check_ngrams() {
 int64_t check_refusals() {
   const Inputs inputs({4, 1, 4, 7, {2, 1}, false});
   const Outputs outputs(inputs, true);
-  textrnn::SruArgs p = inputs.problem();
-  outputs.put_into(p);
+  auto forward = outputs.forward(inputs);
+  auto backward = outputs.backward(inputs);
   int64_t calls = 0;
   for (const std::vector<int64_t>& wrong : {std::vector<int64_t>{0, 2, 4}, {1, 2, 3}, {0, 4, 3}, {0, -1, 3}}) {
     std::memcpy(inputs.offsets.as<char>(), wrong.data(), 3 * sizeof(int64_t));
-    EXPECT(textrnn_sru_forward(&p, 2) == 2 && textrnn_sru_backward(&p, 2) == 2, "wrong offsets");
+    EXPECT(textrnn_sru_forward(&forward, 2) == 2 && textrnn_sru_backward(&backward, 2) == 2, "wrong offsets");
     calls += 2;
   }
-  p.element = 8;
-  EXPECT(textrnn_sru_forward(&p, 2) == 2 && textrnn_sru_backward(&p, 2) == 2, "an element of 8 bytes");
+  forward.G = backward.G = 3;
+  EXPECT(textrnn_sru_forward(&forward, 2) == 2 && textrnn_sru_backward(&backward, 2) == 2, "no x");
   return calls + 2;
 }
 

@@ -25,16 +25,13 @@ def layer_norm(x: Array, weight: Array, bias: Array, *, threads: int) -> Array:
     Raises:
         MemoryError: the C++ library cannot allocate memory.
     """
-    lib = library.load_native().library
-    if lib is None:
+    normed = np.empty_like(x)
+    if library.is_available():
+        library.layer_norm(x, normed, gain=weight, bias=bias, epsilon=float(_NORM_EPSILON), threads=threads)
+    else:
         centered = x - x.mean(axis=1, keepdims=True)
         scale = np.sqrt(np.square(centered).mean(axis=1, keepdims=True) + _NORM_EPSILON)
-        normed: Array = centered / scale * weight + bias
-        return normed
-    normed = np.empty_like(x)
-    addresses = [library.address(array) for array in (x, None, normed, weight, bias)]
-    problem = library.NORMED.pack(*addresses, *[0] * 5, *x.shape, 4, 4, 0, 1.0, float(_NORM_EPSILON))
-    library.check(lib.textrnn_layer_norm(problem, threads), refused="the layer norm was refused")
+        normed[...] = centered / scale * weight + bias
     return normed
 
 
@@ -48,8 +45,7 @@ def pool(h: Array, offsets: Index, how: str, *, w: Array | None, bidirectional: 
     if how == "last":
         half = h.shape[1] // 2 if bidirectional else h.shape[1]
         return np.concatenate([h[offsets[1:] - 1, :half], h[offsets[:-1], half:]], axis=1)
-    lib = library.load_native().library
-    if lib is None:
+    if not library.is_available():
         if how == "attention":
             assert w is not None
             return _attend(h, offsets, w)
@@ -57,16 +53,13 @@ def pool(h: Array, offsets: Index, how: str, *, w: Array | None, bidirectional: 
         sums: Array = np.add.reduceat(h, starts)
         pools = {"max": np.maximum.reduceat(h, starts), "mean": sums / lengths}
         return np.concatenate([pools[part] for part in how.split("+")], axis=1)
-    (N, D), B = h.shape, len(offsets) - 1
-    parts = {part: np.empty((B, D), np.float32) for part in how.split("+")}
-    place = np.empty((B, D), np.int32) if "max" in parts else None
+    shape = (len(offsets) - 1, h.shape[1])
+    parts = {part: np.empty(shape, np.float32) for part in how.split("+")}
     if "attention" in parts:
-        addresses = [library.address(array) for array in (h, w, offsets)]
-        status = lib.textrnn_attend(*addresses, N, B, D, library.address(parts["attention"]), None, threads)
+        library.attend(h, w, offsets, pooled=parts["attention"], threads=threads)
     else:
-        addresses = [library.address(array) for array in (parts.get("max"), place, parts.get("mean"))]
-        status = lib.textrnn_pool_rows(4, library.address(h), library.address(offsets), N, B, D, *addresses, threads)
-    library.check(status, refused=f"offsets should rise by at least 1 from 0 to the {N} rows of h")
+        place = np.empty(shape, np.int32) if "max" in parts else None
+        library.pool_rows(h, offsets, largest=parts.get("max"), place=place, mean=parts.get("mean"), threads=threads)
     return np.concatenate([*parts.values()], axis=1)
 
 

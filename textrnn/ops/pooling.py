@@ -9,10 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from textrnn.native import library
-from textrnn.ops.matmul import native_element
-from textrnn.ops.native_call import call
-
-_REFUSED = "offsets should rise by 1 at least from 0 to the number of rows"
+from textrnn.ops.matmul import is_native
 
 
 def pool(h: Tensor, offsets: Tensor, how: str) -> Tensor:
@@ -30,7 +27,7 @@ def pool(h: Tensor, offsets: Tensor, how: str) -> Tensor:
     Raises:
         ValueError: offsets that do not rise by 1 at least from 0 to N.
     """
-    if not native_element(h, offsets):
+    if not is_native(h, offsets):
         parts = [torch.segment_reduce(h, part, offsets=offsets, unsafe=True) for part in how.split("+")]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
     result: Tensor = _Pool.apply(h, offsets, how)
@@ -55,7 +52,7 @@ def attend(h: Tensor, w: Tensor, offsets: Tensor) -> Tensor:
     if h.dim() != 2 or w.shape != h.shape[1:]:
         raise ValueError(f"h should be (N, D) and w (D,), not {tuple(h.shape)} and {tuple(w.shape)}")
     h = h if h.dtype == torch.float64 else h.float()
-    if w.dtype == torch.float32 and native_element(h, w, offsets):
+    if w.dtype == torch.float32 and is_native(h, w, offsets):
         attended: Tensor = _Attention.apply(h, w, offsets)
         return attended
     scores = (torch.tanh(h) * w).sum(dim=1, keepdim=True)  # not a product, which autocast would make in bfloat16
@@ -71,7 +68,7 @@ class _Attention(torch.autograd.Function):
         h, w, offsets = h.contiguous(), w.contiguous(), offsets.contiguous()
         (N, D), B = h.shape, offsets.shape[0] - 1
         pooled, weights = h.new_empty(B, D), h.new_empty(N)
-        call("attend", h, w, offsets, N, B, D, pooled, weights, refused=_REFUSED)
+        library.attend(h, w, offsets, pooled=pooled, weights=weights, threads=torch.get_num_threads())
         ctx.save_for_backward(h, w, offsets, pooled, weights)
         return pooled
 
@@ -79,10 +76,11 @@ class _Attention(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         h, w, offsets, pooled, weights = ctx.saved_tensors
-        (N, D), B = h.shape, offsets.shape[0] - 1
-        dh, dw = h.new_empty(N, D), h.new_empty(B, D)
+        dh, dw, threads = torch.empty_like(h), torch.empty_like(pooled), torch.get_num_threads()
         upstream = gradient.float().contiguous()
-        call("attend_back", h, w, pooled, weights, upstream, offsets, N, B, D, dh, dw, refused=_REFUSED)
+        library.attend_back(
+            h, w, offsets, pooled=pooled, weights=weights, dpooled=upstream, dx=dh, dw=dw, threads=threads
+        )
         return dh, dw.sum(dim=0), None
 
 
@@ -90,11 +88,11 @@ class _Pool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, h: Tensor, offsets: Tensor, how: str) -> Tensor:
         h, offsets = h.contiguous(), offsets.contiguous()
-        (N, D), B = h.shape, offsets.shape[0] - 1
+        B, D = offsets.shape[0] - 1, h.shape[1]
         largest = torch.empty(B, D, dtype=torch.float32, device=h.device) if "max" in how else None
         place = torch.empty(B, D, dtype=torch.int32, device=h.device) if "max" in how else None
         mean = torch.empty(B, D, dtype=torch.float32, device=h.device) if "mean" in how else None
-        call("pool_rows", library.element_of(h.dtype), h, offsets, N, B, D, largest, place, mean, refused=_REFUSED)
+        library.pool_rows(h, offsets, largest=largest, place=place, mean=mean, threads=torch.get_num_threads())
         ctx.dtype, ctx.shape = h.dtype, h.shape
         ctx.save_for_backward(offsets, place)
         parts = [part for part in (largest, mean) if part is not None]
@@ -104,20 +102,11 @@ class _Pool(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         offsets, place = ctx.saved_tensors
-        N, D = ctx.shape
+        D = ctx.shape[1]
         dlargest = None if place is None else gradient[:, :D].float().contiguous()
         dmean = gradient[:, -D:].float().contiguous() if place is None or gradient.shape[1] > D else None
         dh = torch.empty(ctx.shape, dtype=ctx.dtype, device=gradient.device)
-        sizes = (N, offsets.shape[0] - 1, D)
-        call(
-            "pool_rows_back",
-            library.element_of(ctx.dtype),
-            dlargest,
-            place,
-            dmean,
-            offsets,
-            *sizes,
-            dh,
-            refused=_REFUSED,
+        library.pool_rows_back(
+            offsets, dh, dlargest=dlargest, place=place, dmean=dmean, threads=torch.get_num_threads()
         )
         return dh, None, None

@@ -115,7 +115,7 @@ def test_texts_do_not_depend_on_one_another(library: bool) -> None:
     ],
 )
 def test_offsets_and_ids_out_of_range_are_refused(library: bool, ids: list[int], offsets: list[int]) -> None:
-    with pytest.raises(ValueError, match="offsets should rise from 0"):
+    with pytest.raises(ValueError, match="offsets should"):
         hash_ngrams(np.array(ids, np.int32), np.array(offsets, np.int64), make_spelling(), library=library)
 
 

@@ -1,9 +1,9 @@
 // Products of matrices with AVX-512, after Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication",
 // ACM TOMS 34(3), 2008: b is copied to panels that the second-level cache holds, and a tile of c stays in registers
 // while a strip of a meets a panel. An entry of c is one sum over K, in chunks of fixed length, in the order of K: it
-// depends neither on the other rows and columns nor on how the work is shared out. This file is compiled once for each
-// instruction set, named by TEXTRNN_LEVEL, for float32 alone where TEXTRNN_ELEMENT is 4 and for bfloat16 too where it is
-// 2, and uses nothing of the standard library, as kernels.cpp.
+// depends neither on the other rows and columns nor on the division among threads. This file is compiled once for each
+// instruction set, named by TEXTRNN_LEVEL, with bfloat16 if TEXTRNN_ELEMENT is 2, and uses nothing of the standard
+// library.
 #include "gemm/gemm.h"
 
 #include <immintrin.h>
@@ -151,7 +151,7 @@ Strip pack_strip(const Corner<T>& from, int64_t rows, int64_t steps, char* to) {
 }
 
 template <class T, class C>
-void multiply(const Product& p, const Part& part, char* scratch) {
+void multiply(const GemmArgs& p, const Part& part, char* scratch) {
   const int64_t width = part.last_column - part.column;
   char* const strip = scratch + (width + kTileColumns - 1) / kTileColumns * kStepBytes * part.chunk;
   const T *a = static_cast<const T*>(p.a), *b = static_cast<const T*>(p.b);
@@ -185,19 +185,19 @@ void multiply(const Product& p, const Part& part, char* scratch) {
   }
 }
 
-void of_float(const Product& p, const Part& part, char* scratch) { multiply<float, float>(p, part, scratch); }
+void of_float(const GemmArgs& p, const Part& part, char* scratch) { multiply<float, float>(p, part, scratch); }
 
 #if TEXTRNN_ELEMENT == 2
-void of_bfloat16(const Product& p, const Part& part, char* scratch) {
+void of_bfloat16(const GemmArgs& p, const Part& part, char* scratch) {
   p.c_element == 4 ? multiply<BFloat16, float>(p, part, scratch) : multiply<BFloat16, BFloat16>(p, part, scratch);
 }
 #else
-constexpr void (*of_bfloat16)(const Product&, const Part&, char*) = nullptr;
+constexpr void (*of_bfloat16)(const GemmArgs&, const Part&, char*) = nullptr;
 #endif
 
 }  // namespace
 
-extern const Products TEXTRNN_SYMBOL(products_, TEXTRNN_LEVEL);
-const Products TEXTRNN_SYMBOL(products_, TEXTRNN_LEVEL) = {of_float, of_bfloat16};
+extern const GemmKernels TEXTRNN_SYMBOL(gemm_, TEXTRNN_LEVEL);
+const GemmKernels TEXTRNN_SYMBOL(gemm_, TEXTRNN_LEVEL) = {of_float, of_bfloat16};
 
 }  // namespace textrnn

@@ -22,6 +22,14 @@ constexpr uint64_t kPairFirst = 0x7BF7B06DBE1E1B5Du, kPairSecond = 0x434AF8C5F54
 constexpr uint64_t kBegin = 0xD450D8653459D86Bu, kEnd = 0x9AB21290D1EB8FE7u;
 constexpr uint64_t kMixFirst = 0x5EF3F4DCCCA7B2C1u, kMixSecond = 0x3C8C17F82B5C3331u;
 
+struct Texts {
+  int64_t N, B, P, V;
+  const int32_t* ids;
+  const int64_t* offsets;
+  const uint32_t* codes;
+  const int64_t* spelling;
+};
+
 INLINE uint64_t mix(uint64_t x) {
   x = (x ^ (x >> 30)) * kMixFirst;
   x = (x ^ (x >> 27)) * kMixSecond;
@@ -137,7 +145,7 @@ struct Output {
 // Looks keys up, many together so that the memory's latency is not waited for, and adds up what they stand for.
 class Sums {
  public:
-  Sums(const Linear& linear) : linear_(linear), width_(linear.C + 1), sums_(size_t(kKinds * width_)) {}
+  Sums(const NgramLogitsArgs& linear) : linear_(linear), width_(linear.C + 1), sums_(size_t(kKinds * width_)) {}
 
   uint32_t* next = keys_;
   uint32_t* make_room() {
@@ -145,8 +153,8 @@ class Sums {
     return next;
   }
 
-  // Write the scores (C,) of the text whose keys came, and begin with another.
-  void finish(float* scores) {
+  // Writes the logits (C,) of the text whose keys came, and starts the next text.
+  void finish(float* logits) {
     flush();
     double norms[kKinds];
     for (int kind = 0; kind < kKinds; ++kind) {
@@ -154,10 +162,10 @@ class Sums {
       norms[kind] = square > 0 ? std::sqrt(square) : 1;
     }
     for (int64_t i = 0; i < linear_.C; ++i) {
-      double score = double(linear_.bias[i]);
+      double logit = double(linear_.bias[i]);
       for (int kind = kKinds - 1; kind >= 0; --kind)
-        score += kFactors[kind] * (sums_[size_t(kind * width_ + i + 1)] / norms[kind]);
-      scores[i] = float(score);
+        logit += kFactors[kind] * (sums_[size_t(kind * width_ + i + 1)] / norms[kind]);
+      logits[i] = float(logit);
     }
     std::fill(sums_.begin(), sums_.end(), 0.0);
   }
@@ -189,28 +197,12 @@ class Sums {
     }
   }
 
-  const Linear& linear_;
+  const NgramLogitsArgs& linear_;
   const int64_t width_;
   std::vector<double> sums_;  // (kKinds, 1+C): of characters, of those across words, of words
   uint32_t keys_[kKeys];
   uint64_t found_[kKeys];
 };
-
-bool are_sound(const Texts& t) {
-  return are_offsets(t.offsets, t.N, t.B) && are_offsets(t.spelling, t.P, t.V) && are_indices(t.ids, t.N, t.V);
-}
-
-bool fill_slots(const uint32_t* keys, int64_t F, uint64_t* slots, int64_t S) {
-  constexpr int kFar = 1000;
-  const uint64_t mask = uint64_t(S) - 1;
-  for (int64_t row = 0; row < F; ++row) {
-    uint64_t at = keys[row] & mask;
-    for (int far = 0; slots[at]; at = (at + 1) & mask)
-      if (++far == kFar) return false;
-    slots[at] = uint64_t(keys[row]) << 32 | uint64_t(row + 1);
-  }
-  return true;
-}
 
 void count_ngrams(const Texts& texts, int64_t first, int64_t last, int64_t* counts) {
   std::vector<uint32_t> line;
@@ -234,22 +226,30 @@ void hash_ngrams(const Texts& texts, int64_t first, int64_t last, const int64_t*
   }
 }
 
-void score_ngrams(const Texts& texts, int64_t first, int64_t last, const Linear& linear, float* scores) {
+void write_logits(const Texts& texts, int64_t first, int64_t last, const NgramLogitsArgs& args) {
   std::vector<uint32_t> line;
-  Sums sums(linear);
+  Sums sums(args);
   for (int64_t text = first; text < last; ++text) {
     put_text(texts, text, line, sums);
-    sums.finish(scores + text * linear.C);
+    sums.finish(args.logits + text * args.C);
   }
 }
 
-// work(first, last) for runs of the texts.
-template <class Work>
-int for_texts(const Texts& texts, int threads, const Work& work) try {
+// The batch of texts that all arguments begin with.
+template <class Args>
+Texts texts_of(const Args& args) {
+  return {args.N, args.B, args.P, args.V, args.ids, args.offsets, args.codes, args.spelling};
+}
+
+// Calls work(texts, first, last) for runs of the texts.
+template <class Args, class Work>
+int for_texts(const Args& args, int threads, const Work& work) try {
   constexpr int64_t kTexts = 16;  // of a task
-  if (!are_sound(texts)) return kInvalidArgument;
-  parallel_for((texts.B + kTexts - 1) / kTexts, threads,
-               [&](int64_t i) { work(i * kTexts, std::min(texts.B, (i + 1) * kTexts)); });
+  const Texts t = texts_of(args);
+  if (!are_offsets(t.offsets, t.N, t.B) || !are_offsets(t.spelling, t.P, t.V) || !are_indices(t.ids, t.N, t.V))
+    return kInvalidArgument;
+  parallel_for((t.B + kTexts - 1) / kTexts, threads,
+               [&](int64_t i) { work(t, i * kTexts, std::min(t.B, (i + 1) * kTexts)); });
   return kOk;
 } catch (...) {
   return kOutOfMemory;
@@ -258,27 +258,36 @@ int for_texts(const Texts& texts, int threads, const Work& work) try {
 }  // namespace
 }  // namespace textrnn
 
-// The n-grams of each text: counts (B,).
-EXPORT int textrnn_ngram_counts(const textrnn::Texts* texts, int64_t* counts, int threads) {
-  return textrnn::for_texts(*texts, threads, [=](int64_t first, int64_t last) {
-    textrnn::count_ngrams(*texts, first, last, counts);
+using namespace textrnn;
+
+EXPORT int textrnn_ngram_counts(const NgramCountsArgs* args, int threads) {
+  return for_texts(*args, threads, [=](const Texts& texts, int64_t first, int64_t last) {
+    count_ngrams(texts, first, last, args->counts);
   });
 }
 
-// Their keys; bounds (B+1,) are the sums of the counts.
-EXPORT int textrnn_ngram_keys(const textrnn::Texts* texts, const int64_t* bounds, uint32_t* keys, int threads) {
-  return textrnn::for_texts(*texts, threads, [=](int64_t first, int64_t last) {
-    textrnn::hash_ngrams(*texts, first, last, bounds, keys);
+EXPORT int textrnn_ngram_keys(const NgramKeysArgs* args, int threads) {
+  if (!are_offsets(args->bounds, args->K, args->B)) return kInvalidArgument;
+  return for_texts(*args, threads, [=](const Texts& texts, int64_t first, int64_t last) {
+    hash_ngrams(texts, first, last, args->bounds, args->keys);
   });
 }
 
-// Fills slots (S,), which are all 0. Refuses keys that crowd, as hashes do not.
-EXPORT int textrnn_ngram_slots(const uint32_t* keys, int64_t F, uint64_t* slots, int64_t S) {
-  return textrnn::fill_slots(keys, F, slots, S) ? textrnn::kOk : textrnn::kInvalidArgument;
+// Refuses keys that crowd: hashes do not.
+EXPORT int textrnn_ngram_slots(const NgramSlotsArgs* args, int) {
+  constexpr int kFar = 1000;
+  const uint64_t mask = uint64_t(args->S) - 1;
+  for (int64_t row = 0; row < args->F; ++row) {
+    uint64_t at = args->keys[row] & mask;
+    for (int far = 0; args->slots[at]; at = (at + 1) & mask)
+      if (++far == kFar) return kInvalidArgument;
+    args->slots[at] = uint64_t(args->keys[row]) << 32 | uint64_t(row + 1);
+  }
+  return kOk;
 }
 
-EXPORT int textrnn_ngram_scores(const textrnn::Texts* texts, const textrnn::Linear* linear, float* scores, int threads) {
-  return textrnn::for_texts(*texts, threads, [=](int64_t first, int64_t last) {
-    textrnn::score_ngrams(*texts, first, last, *linear, scores);
+EXPORT int textrnn_ngram_logits(const NgramLogitsArgs* args, int threads) {
+  return for_texts(*args, threads, [=](const Texts& texts, int64_t first, int64_t last) {
+    write_logits(texts, first, last, *args);
   });
 }

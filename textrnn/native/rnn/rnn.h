@@ -7,12 +7,11 @@ namespace textrnn {
 
 constexpr int64_t kGroup = 32;  // sequences that a task walks at once, at most: their states stay in the first-level cache
 
-// What one call works on; G is 3 for GRU and 4 for LSTM. The layout is repeated in rnn.py; raise kInterface when it
-// changes.
+// Arguments of textrnn_rnn, laid out as native/library.py declares them; G is 3 for GRU and 4 for LSTM.
 struct RnnArgs {
-  int64_t N, B, K, G, D, R;
-  const int64_t* offsets;  // (B+1,)
+  int64_t R, K, G, D, B, N;
   const float* gates;      // (R, K, G, D)
+  const int64_t* offsets;  // (B+1,)
   const int32_t* rows;     // (N,) the row of `gates` of each token; null: its own
   const float* weight;     // (K, G, D, D)
   const float* bias;       // (K, G, D)

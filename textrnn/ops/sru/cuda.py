@@ -209,7 +209,7 @@ def backward_kernel(
             dz_r = (c - highway) * r * dhighway
             slope = (c_prev - u0) * f * (1.0 - f)
             slope = tl.where(j < left, slope, 0.0)  # past the beginning nothing may reach the sums; g is 0 there
-            dc += g * r
+            dc = tl.fma(g, r, dc)
             dz_f = dc * slope
             dv_f = tl.fma(dz_f, c_prev, dv_f)
             dv_r = tl.fma(dz_r, c_prev, dv_r)

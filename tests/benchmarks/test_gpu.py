@@ -1,4 +1,4 @@
-"""benchmarks/gpu.py where there is no GPU: the kernels run in Triton's interpreter."""
+"""benchmarks/gpu.py without a GPU: the kernels run in Triton's interpreter."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("triton")
 
-SCRIPT = Path(__file__).resolve().parent.parent / "benchmarks" / "gpu.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "gpu.py"
 BROKEN = """
 import sys
 sys.path.insert(0, {folder!r})

@@ -1,0 +1,112 @@
+"""The benchmarks start, and those of whole commands run on forty texts."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import joblib
+import pytest
+
+from samples import write_rows
+
+FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
+HAS_FASTTEXT = importlib.util.find_spec("fasttext") is not None
+SCRIPTS = ("accuracy", "data", "gpu", "job", "memory", "predict", "sru_layer", "training")
+
+sys.path.insert(0, str(FOLDER))
+
+import baselines  # noqa: E402
+import bounds  # noqa: E402
+import process  # noqa: E402
+
+sys.path.remove(str(FOLDER))
+
+
+@pytest.fixture
+def sets(tmp_path: Path) -> Path:
+    """A folder with the data set mr, forty texts per part."""
+    (tmp_path / "mr").mkdir()
+    for part in ("train", "valid", "test"):
+        write_rows(tmp_path / "mr" / f"{part}.tsv")
+    return tmp_path
+
+
+def run_script(name: str, *arguments: object, data: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"TEXTRNN_TEST_DATA": str(data or ""), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(FOLDER / f"{name}.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_script_starts(name: str) -> None:
+    done = run_script(name, "--help")
+    assert done.returncode == 0, done.stderr
+
+
+def test_accuracy_resumes_with_the_same_data_only(sets: Path) -> None:
+    arguments = ("--seeds", 1, "--cells", "sru", "--json", sets / "results.json")
+    done = run_script("accuracy", *arguments, data=sets)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((sets / "results.json").read_text(encoding="utf-8"))["results"]
+    names = ["fastText", "SVM", "SRU"] if HAS_FASTTEXT else ["SVM", "SRU"]
+    assert [result["row"] for result in results] == names
+    assert all(result["accuracy"] > 0.9 for result in results)
+    assert f"| SRU | {100 * results[-1]['accuracy']:.2f} |" in done.stdout
+
+    again = run_script("accuracy", *arguments, data=sets)
+    assert again.stdout == done.stdout
+    assert again.stderr.count("(stored)") == len(names)
+    with (sets / "mr" / "train.tsv").open("a", encoding="utf-8") as file:
+        file.write("tea\tone more\n")
+    assert "the set mr has changed" in run_script("accuracy", *arguments, data=sets).stderr
+
+
+def test_predict_measures_every_process(sets: Path, trained: Path, tmp_path: Path) -> None:
+    path = tmp_path / "figures.json"
+    done = run_script("predict", "--model", trained / "runs/small", "--repeats", 1, "--json", path, data=sets)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(path.read_text(encoding="utf-8"))
+    assert figures["lines"] == 240
+    assert figures["models"]["textrnn"]["accuracy"] == 1.0
+    assert {"textrnn, one", "SVM, many", "--help", "products of the floor"} <= figures["turns"].keys()
+    assert ("fastText, many" in figures["turns"]) == HAS_FASTTEXT
+    assert all(turn["seconds"] > 0 for turns in figures["turns"].values() for turn in turns)
+
+
+def test_median_ratio_is_taken_within_a_turn() -> None:
+    assert bounds.median_ratio([10, 12], [2, 3]) == 4.5
+    assert bounds.median_ratio([10, 12], []) is None
+
+
+def test_baselines_are_chosen_on_validation_with_ties_in_their_favor() -> None:
+    candidates = [baselines.Candidate(v, t, {"C": n}) for n, (v, t) in enumerate([(0.8, 0.9), (0.9, 0.7), (0.9, 0.8)])]
+    assert baselines.choose(candidates).settings == {"C": 2}
+
+
+def test_peer_labels_every_line(sets: Path) -> None:
+    joblib.dump(baselines.choose(baselines.train_svm(sets / "mr")).model, sets / "svm.joblib")
+    command = [sys.executable, str(FOLDER / "peer.py"), "sklearn", str(sets / "svm.joblib")]
+    stdin = "green tea\nblack coffee\r with milk\n\u2028black coffee\ngreen tea".encode()
+    done = subprocess.run(command, input=stdin, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout.decode().split("\n")[:-1] == ["tea", "coffee", "coffee", "tea"]
+    assert json.loads(done.stderr.splitlines()[-1])["import_seconds"] > 0
+
+
+def test_peak_memory_excludes_the_parent_process() -> None:
+    held = b"x" * 300_000_000  # a forked process would inherit this as its peak
+    small, large = (
+        process.measure([sys.executable, "-S", "-c", f"x = b'x' * {size}"]).peak for size in (1, 100_000_000)
+    )
+    assert small < 100_000_000 < large < 200_000_000 < len(held)
+
+
+def test_failed_process_ends_the_benchmark_with_its_message() -> None:
+    code = "import sys; print('no such model', file=sys.stderr); sys.exit(3)"
+    with pytest.raises(SystemExit, match=r"(?s)no such model.*status 3"):
+        process.measure([sys.executable, "-c", code])
