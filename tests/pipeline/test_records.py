@@ -109,7 +109,7 @@ FAULTS = [
     ("a.jsonl", b'{"text": null}\n', "text", 0, r"a\.jsonl:1: 'text' is not a string or an integer$"),
     ("a.txt", b"words\nmore\n", "text", 0, r"a\.txt:1: cannot tell the format .*; say --input-format tsv\|csv\|jsonl$"),
     ("a.txt", b"a\rb,text\n", "text", 0, r"a\.txt:1: cannot tell the format .*; say --input-format tsv\|csv\|jsonl$"),
-    ("a.jsonl.gz", DAMAGED, "text", 1, r"a\.jsonl\.gz: the compressed data is damaged"),
+    ("a.jsonl.gz", DAMAGED, "text", 1, r"a\.jsonl\.gz: compressed data is damaged"),
 ]  # fmt: skip
 
 
