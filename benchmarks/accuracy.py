@@ -30,7 +30,6 @@ from job import CELLS
 from process import run_textrnn
 
 import textrnn
-from textrnn.data.word_vectors import list_files
 from textrnn.files import write_text
 
 FASTTEXT, SVM, VECTORS = "fastText", "SVM", "SRU + vectors"
@@ -63,6 +62,13 @@ def list_contestants(cells: Sequence[str], vectors: Path | None) -> dict[str, Tr
     if vectors is not None:
         contestants[VECTORS] = partial(train_network, cell="sru", vectors=vectors)
     return contestants
+
+
+def list_vector_files(path: Path | None) -> list[Path]:
+    """Return the files of word vectors: the file and, for NumPy arrays, its vocabulary."""
+    if path is None:
+        return []
+    return [path, path.with_suffix(".vocab")] if path.suffix == ".npy" else [path]
 
 
 def is_english(data: Path) -> bool:
@@ -247,7 +253,7 @@ def parse() -> argparse.Namespace:
     options.cells = options.cells.split(",")
     options.vectors = options.vectors and options.vectors.resolve()
     needed = [data / f"{part}.tsv" for data in options.sets for part in PARTS]
-    needed += map(Path, list_files(str(options.vectors)) if options.vectors else ())
+    needed += list_vector_files(options.vectors)
     if missing := [str(path) for path in needed if not path.is_file()]:
         parser.error(f"{missing[0]}: no such file")
     if not names:
@@ -261,7 +267,7 @@ def main() -> None:
     sources = {"textrnn's code": digest_code()}
     sources |= {f"the set {data.name}": digest(data / f"{part}.tsv" for part in PARTS) for data in options.sets}
     if options.vectors:
-        sources["the vectors"] = digest(map(Path, list_files(str(options.vectors))))
+        sources["the vectors"] = digest(list_vector_files(options.vectors))
     record = Record(options.json, sources)
     contestants = list_contestants(options.cells, options.vectors)
     runs = plan(contestants, options.sets, options.seeds)

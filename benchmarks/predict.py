@@ -36,7 +36,7 @@ from bounds import ENCODING, FASTTEXT, HELP, OURS, PRECISIONS, PRODUCTS, SVM, Tu
 from process import measure, read_texts, run_textrnn, write_lines
 
 from textrnn.files import write_text
-from textrnn.inference.linear import unavailable
+from textrnn.inference.linear import missing_support
 from textrnn.native import library
 from textrnn.serialization.model_file import SavedModel, find_model, load_model
 
@@ -212,7 +212,7 @@ def measure_all(data: Path, folder: Path, options: argparse.Namespace) -> dict[s
     changes = {
         name: compare(plain, predict_all([*all_labels, "--precision", name], test))
         for name in PRECISIONS
-        if not unavailable(name)
+        if not missing_support(name)
     }
     inputs = {
         "one": write_lines(folder / "one.txt", train[:1]),
