@@ -1,4 +1,4 @@
-"""The SRU kernels on a CUDA device: are they right, how fast are the layers, how close to the memory's speed are they.
+"""The SRU kernels on a CUDA device: parity with the reference, speed of the layers, and share of the memory bandwidth.
 
     python benchmarks/gpu.py [--small] [--seconds 0.2] [--only parity layers kernels] [--tf32]
 
@@ -7,12 +7,12 @@ prints Markdown tables:
 - parity: the backend cuda against the reference in float64, outputs and gradients: the largest error relative to the
   largest entry of each tensor; whether two runs and all configurations of the kernels give the same bits;
 - layers: two stacked SRU layers against cuDNN's LSTM and GRU, float32 and bfloat16 autocast;
-- kernels: the recurrence alone, with the ordering of the sequences and the sums over them, and its share of the
-  bandwidth with which the device copies a large tensor.
+- kernels: the recurrence alone, with the sums over the sequences, and its share of the bandwidth with which the device
+  copies a large tensor.
 
-The exit status is 1 if something is wrong or fails for another reason than a lack of memory. Without a GPU the kernels
-run in Triton's interpreter on tiny shapes: parity is checked, no speed is measured. The whole takes a while, since all
-kernels are compiled in all configurations; --small is for a first look.
+The exit status is 1 if a check fails, or a measurement fails for another reason than a lack of memory. Without a GPU
+the kernels run in Triton's interpreter on tiny shapes, for parity only. A full run compiles all kernels in all
+configurations and takes a while; --small is for a first look.
 """
 
 from __future__ import annotations
@@ -31,10 +31,14 @@ from functools import partial
 from itertools import product
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from textrnn.data.batch import make_offsets
 from textrnn.models.layer_benchmark import OURS, PASSES, PEERS, Shape, contest, geometric_mean
+from textrnn.ops.batch_layout import BatchLayout
+from textrnn.ops.sru.inputs import SruInputs
 from textrnn.ops.sru.recurrence import sru_recurrence
 
 PARTS = ("parity", "layers", "kernels")
@@ -44,29 +48,29 @@ SPEEDLESS = "interpreter: no speed is measured"
 
 # what computing in float32 costs, relative to the largest entry of a tensor: the gates' exponential and reciprocal are
 # the device's own, 1e-7 off; errors of earlier steps fade; dv and db are sums over all steps, some of which cancel
-ARITHMETIC = dict.fromkeys(("h", "final", "du", "dx", "dc0"), 1e-5) | dict.fromkeys(("dv", "db"), 3e-5)
+ARITHMETIC = dict.fromkeys(("h", "final", "du", "dx"), 1e-5) | dict.fromkeys(("dv", "db"), 3e-5)
 STORED_AS_U = {"h", "du", "dx"}
 ROUNDING = {"float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 
 
 @dataclass(frozen=True)
 class Case:
-    """What parity is checked on; ``extras``: initial states, a dropout mask, and gradients of the final states."""
+    """A case of the parity check, with initial states or without."""
 
     dtype: str
     K: int
     G: int
     D: int
     lengths: tuple[int, ...]
-    extras: bool = True
+    with_c0: bool = True
 
     def __str__(self) -> str:
-        return f"{self.dtype} | {self.K} | {self.G} | {self.D} | {'yes' if self.extras else 'no'}"
+        return f"{self.dtype} | {self.K} | {self.G} | {self.D} | {'yes' if self.with_c0 else 'no'}"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run where."""
+    """The cases and shapes of a run, and its device."""
 
     device: torch.device
     interpreted: bool
@@ -76,20 +80,20 @@ class Plan:
 
 
 def plan(*, small: bool, seconds: float) -> Plan:
-    """Return what to run on this machine, and prepare the kernels for its device or the interpreter."""
+    """Return the plan for this machine, and select its GPU or the interpreter for the kernels."""
     if importlib.util.find_spec("triton") is None:
         sys.exit("the package triton is not installed; torch's CUDA builds for Linux bring it")
     interpreted = not torch.cuda.is_available()
     if interpreted:
         os.environ["TRITON_INTERPRET"] = "1"  # read when the kernels are defined, which is not yet
         cases = [Case(dtype, K, G, 7, (3, 0, 5, 1)) for dtype, (K, G) in product(DTYPES, ((1, 3), (2, 4)))]
-        cases += [Case("float32", 2, 3, 130, (2, 0, 1)), Case("float32", 1, 3, 16, (4, 2), extras=False)]
+        cases += [Case("float32", 2, 3, 130, (2, 0, 1)), Case("float32", 1, 3, 16, (4, 2), with_c0=False)]
         return Plan(torch.device("cpu"), True, cases, [Shape(4, 2, 8)], 0.01)
     os.environ.pop("TRITON_INTERPRET", None)
     ragged = (3, 0, 257, 64, 1, 0, 31, 130, 2)
     widths = (7, 512) if small else (7, 128, 513)
     cases = [Case(*of, ragged) for of in product(DTYPES, (1, 2), (3, 4), widths)]
-    cases += [Case(dtype, 1, 3, 128, ragged, extras=False) for dtype in DTYPES]
+    cases += [Case(dtype, 1, 3, 128, ragged, with_c0=False) for dtype in DTYPES]
     if not small:
         cases += [Case(dtype, 2, 3, D, ragged) for dtype, D in product(DTYPES, (1, 1000))]
     sizes = ((32, 512), (1, 32), (128, 512)) if small else ((32, 128, 512, 1024), (1, 32, 128, 512), (128, 512, 1024))
@@ -119,8 +123,8 @@ def describe(chosen: Plan, *, tf32: bool) -> None:
 # parity
 
 
-def draw(case: Case, device: torch.device) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Return the arguments of the recurrence, and the gradients of its outputs."""
+def draw(case: Case, device: torch.device) -> tuple[dict[str, Any], Tensor]:
+    """Return the arguments of the recurrence, and the gradient of its output."""
     N, B, (K, G, D) = sum(case.lengths), len(case.lengths), (case.K, case.G, case.D)
     generator = torch.Generator().manual_seed(N + 10 * D + G)
 
@@ -131,52 +135,41 @@ def draw(case: Case, device: torch.device) -> tuple[dict[str, Any], dict[str, Te
     inputs = {
         "u": normal(N, K, G, D, dtype=dtype),
         "x": normal(N, K, D, dtype=dtype) if G == 3 else None,
-        "offsets": torch.tensor([0, *case.lengths], device=device).cumsum(0),
+        "layout": BatchLayout.of(make_offsets(np.array(case.lengths)), device),
         "v": normal(K, 2, D) / 2,  # below 1: rounding does not grow from step to step
         "b": normal(K, 2, D),
         "alpha": 1.7,
-        "c0": normal(B, K, D) if case.extras else None,
-        "mask": (normal(B, K, D) > -0.5) / 0.7 if case.extras else None,
+        "c0": normal(B, K, D) if case.with_c0 else None,
     }
-    outputs = {"h": normal(N, K, D, dtype=dtype)} | ({"final": normal(B, K, D)} if case.extras else {})
-    return inputs, outputs
+    return inputs, normal(N, K, D, dtype=dtype)
 
 
-def run(inputs: Mapping[str, Any], upstream: Mapping[str, Tensor], *, backend: str) -> dict[str, Tensor]:
+def run(inputs: Mapping[str, Any], dh: Tensor, *, backend: str) -> dict[str, Tensor]:
     """Return the outputs and the gradients of a backend."""
-    names = [name for name in ("u", "x", "v", "b", "c0") if inputs[name] is not None]
+    names = [name for name in ("u", "x", "v", "b") if inputs[name] is not None]
     leaves = {name: inputs[name].detach().clone().requires_grad_() for name in names}
     h, final = sru_recurrence(**{**inputs, **leaves}, backend=backend)
-    outputs = {"h": h, "final": final}
-    gradients = torch.autograd.grad(
-        [outputs[name] for name in upstream], list(leaves.values()), [upstream[name] for name in upstream]
-    )
-    results = {name: value.detach() for name, value in outputs.items()}
-    return results | {f"d{name}": gradient for name, gradient in zip(names, gradients, strict=True)}
+    gradients = torch.autograd.grad(h, list(leaves.values()), dh)
+    named = {f"d{name}": gradient for name, gradient in zip(names, gradients, strict=True)}
+    return {"h": h.detach(), "final": final} | named
 
 
-def run_exactly(inputs: Mapping[str, Any], upstream: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the same of the reference in float64."""
-
-    def double(values: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            name: value.double() if isinstance(value, Tensor) and value.is_floating_point() else value
-            for name, value in values.items()
-        }
-
-    return run(double(inputs), double(upstream), backend="reference")
+def run_exactly(inputs: Mapping[str, Any], dh: Tensor) -> dict[str, Tensor]:
+    """Return the outputs and the gradients of the reference in float64."""
+    doubles = {name: value.double() if isinstance(value, Tensor) else value for name, value in inputs.items()}
+    return run(doubles, dh.double(), backend="reference")
 
 
-def run_everywhere(inputs: Mapping[str, Any], upstream: Mapping[str, Tensor]) -> Iterable[dict[str, Tensor]]:
-    """Yield what the kernels give a second time, and then in each of their configurations."""
-    yield run(inputs, upstream, backend="cuda")
+def run_everywhere(inputs: Mapping[str, Any], dh: Tensor) -> Iterable[dict[str, Tensor]]:
+    """Yield the results of a second run of the kernels, and of each of their configurations."""
+    yield run(inputs, dh, backend="cuda")
     module = kernels()
     tuned = module._tuned_forward, module._tuned_backward
     try:
         for forward, backward in zip(module.FORWARD_CONFIGS, module.BACKWARD_CONFIGS, strict=True):
             module._tuned_forward = module.tune(module.forward_kernel, [forward])
             module._tuned_backward = module.tune(module.backward_kernel, [backward])
-            yield run(inputs, upstream, backend="cuda")
+            yield run(inputs, dh, backend="cuda")
     finally:
         module._tuned_forward, module._tuned_backward = tuned
 
@@ -190,23 +183,23 @@ def errors_of(got: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[s
 
 
 def allowed(name: str, case: Case, *, interpreted: bool) -> float:
-    """Return how large a tensor's error may be."""
+    """Return the tolerance of a tensor's error."""
     dtype = case.dtype if name in STORED_AS_U else "float32"
     cut = 2 if interpreted and dtype == "bfloat16" else 1  # the interpreter cuts off where a device rounds
     return ARITHMETIC[name] + cut * ROUNDING[dtype]
 
 
 def check_parity(chosen: Plan) -> bool:
-    """Print a line for each case; return whether all is right."""
+    """Print a line for each case; return whether all pass."""
     wrong = 0
-    print("\n| dtype | K | G | D | c0, mask | " + " | ".join(ARITHMETIC) + " | same bits | parity |")
+    print("\n| dtype | K | G | D | c0 | " + " | ".join(ARITHMETIC) + " | same bits | parity |")
     print("|" + "---|" * (7 + len(ARITHMETIC)))
     for case in chosen.cases:
-        inputs, upstream = draw(case, chosen.device)
-        got = run(inputs, upstream, backend="cuda")
-        errors = errors_of(got, run_exactly(inputs, upstream))
+        inputs, dh = draw(case, chosen.device)
+        got = run(inputs, dh, backend="cuda")
+        errors = errors_of(got, run_exactly(inputs, dh))
         right = all(error <= allowed(name, case, interpreted=chosen.interpreted) for name, error in errors.items())
-        same = all(torch.equal(again[name], got[name]) for again in run_everywhere(inputs, upstream) for name in got)
+        same = all(torch.equal(again[name], got[name]) for again in run_everywhere(inputs, dh) for name in got)
         cells = [f"{errors[name]:.1e}" if name in errors else "" for name in ARITHMETIC]
         wrong += not (right and same)
         verdict = f"{'yes' if same else 'NO'} | {'pass' if right and same else 'FAIL'}"
@@ -219,7 +212,7 @@ def check_parity(chosen: Plan) -> bool:
 
 
 def attempt(name: str, measure: Callable[[], str], left_out: dict[str, str]) -> None:
-    """Print the row that ``measure`` returns; where it fails, note why and go on."""
+    """Print the row that ``measure`` returns; if it fails, record the reason and continue."""
     try:
         print(measure(), flush=True)
     except RuntimeError as error:
@@ -236,7 +229,7 @@ def lacks_memory(error: RuntimeError) -> bool:
 
 
 def report_left_out(left_out: Mapping[str, str]) -> bool:
-    """Say what is missing in a table and why; return whether it is for lack of memory alone."""
+    """Print the measurements missing in a table; return whether all failed for lack of memory."""
     short = [name for name, reason in left_out.items() if reason == "memory"]
     if short:
         print(f"\nleft out, needs more memory: {', '.join(short)}")
@@ -247,16 +240,16 @@ def report_left_out(left_out: Mapping[str, str]) -> bool:
 
 
 def forget_tuning() -> None:
-    """Let the next call choose the configuration anew: a choice for one batch of a layer serves all later ones."""
+    """Forget the chosen configurations, which a layer's first batch chooses for all later ones."""
     for tuned in (kernels()._tuned_forward, kernels()._tuned_backward):
         tuned.cache.clear()
 
 
 def time_layers(chosen: Plan) -> bool:
-    """Print a line for each shape and precision; return whether nothing failed."""
+    """Print a line for each shape and precision; return whether all succeeded."""
     ratios: dict[tuple[str, str, str], list[float]] = {}
     left_out: dict[str, str] = {}
-    print("\ntwo stacked layers, milliseconds, and how many times longer than SRU's the others take" + note(chosen))
+    print("\ntwo stacked layers, milliseconds, and the time of the others relative to SRU" + note(chosen))
     columns = [f"{which}: {OURS} ms | LSTM ms | LSTM x | GRU ms | GRU x" for which in PASSES]
     print(f"\n| T | B | D | precision | {' | '.join(columns)} |")
     print("|" + "---|" * (4 + 5 * len(PASSES)))
@@ -281,7 +274,7 @@ def time_layers(chosen: Plan) -> bool:
 
 
 def time_kernels(chosen: Plan) -> bool:
-    """Print a line for each shape and dtype; return whether nothing failed."""
+    """Print a line for each shape and dtype; return whether all succeeded."""
     bandwidth = copy_bandwidth(chosen)
     left_out: dict[str, str] = {}
     print("\nthe recurrence alone, one direction, 3 blocks: forward (states saved) and backward" + note(chosen))
@@ -311,19 +304,19 @@ def time_kernels(chosen: Plan) -> bool:
 def recurrence_steps(
     shape: Shape, dtype: torch.dtype, device: torch.device
 ) -> Iterable[tuple[Callable[[], object], int]]:
-    """Yield the forward and the backward pass, each with the bytes that it has to read and write at least."""
+    """Yield the forward and the backward pass, each with the bytes that it must read and write."""
     N, B, D = shape.B * shape.T, shape.B, shape.D
     u, x = torch.randn(N, 1, 3, D, device=device, dtype=dtype), torch.randn(N, 1, D, device=device, dtype=dtype)
-    offsets = torch.arange(0, N + 1, shape.T, device=device)
+    layout = BatchLayout.of(np.arange(0, N + 1, shape.T), device)
     v, b = torch.randn(1, 2, D, device=device) / 2, torch.randn(1, 2, D, device=device)
-    rest: dict[str, Any] = {"v": v, "b": b, "alpha": 1.7, "c0": None, "mask": None}
+    inputs = SruInputs(u, x, layout, v, b, 1.7, None)
     module = kernels()
-    h, states, final = module.forward(u, x, offsets, save=True, **rest)
-    small = bytes_of(v, b, offsets)
-    yield lambda: module.forward(u, x, offsets, save=True, **rest), bytes_of(u, x, h, states, final) + small
-    per_sequence = 2 * 4 * B * 2 * D  # the shares of the gradients of v and b
+    h, states, final = module.forward(inputs, save=True)
+    small = bytes_of(v, b, layout.offsets)
+    yield lambda: module.forward(inputs, save=True), bytes_of(u, x, h, states, final) + small
+    per_sequence = 2 * 4 * B * 2 * D  # each sequence's part of the gradients of v and b
     yield (
-        lambda: module.backward(h, None, u=u, x=x, offsets=offsets, states=states, **rest),
+        lambda: module.backward(inputs, states, h),
         2 * bytes_of(u, x) + bytes_of(h, states) + per_sequence + small,
     )
 
@@ -333,7 +326,7 @@ def bytes_of(*tensors: Tensor) -> int:
 
 
 def copy_bandwidth(chosen: Plan) -> float:
-    """Return the bytes read and written in a second while a tensor that no cache holds is copied."""
+    """Return the bytes per second read and written by a copy of a tensor too large for any cache."""
     entries = 2**16 if chosen.interpreted else min(2**28, torch.cuda.mem_get_info(chosen.device)[0] // 16)
     source = torch.zeros(entries, device=chosen.device)
     target = torch.empty_like(source)
@@ -341,7 +334,7 @@ def copy_bandwidth(chosen: Plan) -> float:
 
 
 def time_step(step: Callable[[], object], chosen: Plan) -> float:
-    """Return the seconds of a step: the median of some groups of calls, by the device's own clock where it has one."""
+    """Return the seconds of a step: the median over groups of calls, by the device's clock if it has one."""
     for _ in range(1 if chosen.interpreted else 5):
         step()
     repeats = 1 if chosen.interpreted else max(1, round(chosen.seconds / 10 / max(time_group(step, chosen, 3), 1e-7)))

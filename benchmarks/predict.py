@@ -136,8 +136,8 @@ class Floor:
 
 
 def multiply(a: np.ndarray, b: np.ndarray, c: np.ndarray, *, threads: int) -> None:
-    if library.takes(a.dtype):
-        library.multiply(a, b, c, threads=threads)
+    if library.supports_dtype(a.dtype):
+        library.gemm(a, b, c, threads=threads)
     else:
         np.matmul(a, b, out=c)
 

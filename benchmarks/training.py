@@ -30,8 +30,9 @@ from textrnn.data.batch import PackedBatch
 from textrnn.data.sampler import bucket_batches
 from textrnn.models.classifier import Classifier
 from textrnn.native.malloc import keep_freed_memory
+from textrnn.ops.batch_layout import BatchLayout
 from textrnn.ops.device import make_repeatable, resolve_device
-from textrnn.ops.dropout import drop_columns
+from textrnn.ops.dropout import dropout_columns
 from textrnn.ops.matmul import multiply
 from textrnn.preparation.dataset import Dataset, load_dataset
 from textrnn.reporter import Reporter
@@ -93,11 +94,11 @@ class PeerLayers(nn.Module):
         self.rnn = kind(256, 128, num_layers=2, bidirectional=True, dropout=0.5, layer_norm=True)
         self.output_size = 256
 
-    def forward(self, x: Tensor, offsets: Tensor, p: float, *, variational: bool) -> Tensor:
-        x = drop_columns(x, p, offsets) if variational else nn.functional.dropout(x, p)
-        texts = x.split(offsets.diff().tolist())
+    def forward(self, x: Tensor, layout: BatchLayout, p: float, *, variational: bool) -> Tensor:
+        x = dropout_columns(x, p, layout.offsets) if variational else nn.functional.dropout(x, p)
+        texts = x.split(np.diff(layout.host_offsets).tolist())
         padded = nn.utils.rnn.pad_sequence(list(texts))
-        lengths = offsets.diff()
+        lengths = layout.offsets.diff()
         rows = torch.arange(len(padded), device=x.device)[:, None]
         h, _ = self.rnn(padded, mask_pad=rows >= lengths)
         return h.transpose(0, 1)[(rows < lengths).T]

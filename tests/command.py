@@ -59,11 +59,10 @@ def run_command(
 
 def start_command(*arguments: str, cwd: Path, processes: int = 1) -> subprocess.Popen[bytes]:
     """Start ``textrnn ARGUMENTS`` in ``cwd``, with pipes; torchrun starts several ``processes`` that train together."""
-    command: list[str | Path] = [find_command(), *arguments]
+    command = [find_command(), *arguments]
     if processes > 1:
-        torchrun = Path(find_command()).with_name("torchrun")
-        options = ("--standalone", f"--nproc-per-node={processes}", "--max-restarts=2")
-        command = [torchrun, *options, "-m", "textrnn", *arguments]
+        torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--max-restarts=2")
+        command = [*torchrun, f"--nproc-per-node={processes}", "-m", "textrnn", *arguments]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=cwd, env=environment, stdin=pipe, stdout=pipe, stderr=pipe)

@@ -101,8 +101,8 @@ def test_the_written_file_is_measured(model: SavedModel, tmp_path: Path, storage
     for measured, found in ((step.before, before), (step.after, after)):
         right = [LABELS[row.argmax()] == example.label for row, example in zip(found, EXAMPLES, strict=True)]
         assert measured.evaluation.correct == sum(right)
-        said = [row[LABELS.index(example.label)] for row, example in zip(found, EXAMPLES, strict=True)]
-        assert measured.evaluation.loss == pytest.approx(-np.log(said).mean(), rel=1e-5)
+        probabilities = [row[LABELS.index(example.label)] for row, example in zip(found, EXAMPLES, strict=True)]
+        assert measured.evaluation.loss == pytest.approx(-np.log(probabilities).mean(), rel=1e-5)
     assert step.loss_rise == step.after.evaluation.loss - step.before.evaluation.loss  # type: ignore[operator]
     assert model.ngrams is not None
     assert step.before.ngrams == len(model.ngrams.keys)
@@ -200,11 +200,11 @@ def test_a_rising_loss_is_reported_if_milder_steps_are_not_smaller(
 def test_a_drop_equal_to_the_limit_is_accepted(model: SavedModel, tmp_path: Path) -> None:
     path = tmp_path / "small.safetensors"
     path.write_bytes(make_compressor(model, tmp_path).compress("int8", 0.005).content)
-    said = [
+    correct = [
         found[0].label == example.label
         for found, example in zip(Engine.load(path).predict(SENTENCES), EXAMPLES, strict=True)
     ]
-    right, wrong = (EXAMPLES[said.index(value)] for value in (True, False))
+    right, wrong = (EXAMPLES[correct.index(value)] for value in (True, False))
     examples = [right] * 7 + [wrong] * 3
     compressor = make_compressor(model, tmp_path, examples)
     assert compressor.compress("int8", 0.005).drop > 30  # only by rounding of 1.0 - 0.7

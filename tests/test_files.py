@@ -1,4 +1,4 @@
-"""Writing whole files or none, keeping what was there, and finding the shipped files."""
+"""Atomic writes, compression, backups, and the shipped files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_the_content_appears_when_the_block_ends(tmp_path: Path) -> None:
+def test_the_file_appears_when_the_block_ends(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "model.bin"
     with atomic_write(path) as file:
         file.write(b"one\r\n")
@@ -41,7 +41,7 @@ def test_the_content_appears_when_the_block_ends(tmp_path: Path) -> None:
     assert names(path.parent) == ["model.bin"]
 
 
-def test_the_old_content_stands_until_the_block_ends(tmp_path: Path) -> None:
+def test_the_old_content_stays_until_the_block_ends(tmp_path: Path) -> None:
     path = tmp_path / "model.bin"
     path.write_bytes(b"a long old content")
     with atomic_write(path) as file:
@@ -49,7 +49,9 @@ def test_the_old_content_stands_until_the_block_ends(tmp_path: Path) -> None:
         file.flush()
         assert path.read_bytes() == b"a long old content"
         beside = [tmp_path / name for name in names(tmp_path) if name != "model.bin"]
-        assert [part.read_bytes() for part in beside] == [b"new"]  # the same folder: a rename cannot cross disks
+        assert [part.read_bytes() for part in beside] == [
+            b"new"
+        ]  # in the same folder: a rename cannot cross file systems
     assert path.read_bytes() == b"new"
     assert names(tmp_path) == ["model.bin"]
 
@@ -73,9 +75,7 @@ def test_the_bytes_are_on_disk_before_the_rename(tmp_path: Path, monkeypatch: py
 
 @pytest.mark.parametrize("error", [ValueError, OSError, KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize("old", [None, b"old"])
-def test_an_exception_leaves_everything_as_it_was(
-    tmp_path: Path, error: type[BaseException], old: bytes | None
-) -> None:
+def test_an_exception_leaves_the_old_file(tmp_path: Path, error: type[BaseException], old: bytes | None) -> None:
     path = tmp_path / "model.bin"
     if old is not None:
         path.write_bytes(old)
@@ -92,13 +92,13 @@ def test_an_exception_leaves_everything_as_it_was(
     assert old is None or path.read_bytes() == old
 
 
-def test_a_full_disk_names_the_file(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_for_the_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"No space left on device: '.*model.bin'"), atomic_write(tmp_path / "model.bin"):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert names(tmp_path) == []
 
 
-def test_no_temporary_file_stays_when_the_rename_fails(tmp_path: Path) -> None:
+def test_a_failed_rename_leaves_no_temporary_file(tmp_path: Path) -> None:
     folder = tmp_path / "taken"
     folder.mkdir()
     with pytest.raises(OSError, match="taken"), atomic_write(folder) as file:
@@ -107,7 +107,7 @@ def test_no_temporary_file_stays_when_the_rename_fails(tmp_path: Path) -> None:
     assert folder.is_dir()
 
 
-def test_a_new_file_has_the_rights_that_the_umask_gives(tmp_path: Path, umask: int) -> None:
+def test_a_new_file_has_the_permissions_of_the_umask(tmp_path: Path, umask: int) -> None:
     path = tmp_path / "file"
     write_text(path, "x")
     assert path.stat().st_mode & 0o777 == 0o666 & ~umask
@@ -116,13 +116,13 @@ def test_a_new_file_has_the_rights_that_the_umask_gives(tmp_path: Path, umask: i
 
 
 @pytest.mark.parametrize("text", ["", "a\r\nb\rc\n", "주문 😀\u2028\n", "no end"])
-def test_text_is_written_as_utf8_as_it_stands(tmp_path: Path, text: str) -> None:
+def test_text_is_written_unchanged_as_utf8(tmp_path: Path, text: str) -> None:
     path = tmp_path / "new" / "text.txt"
     write_text(path, text)
     assert path.read_bytes() == text.encode("utf-8")
 
 
-def test_text_that_is_not_utf8_leaves_the_old_text(tmp_path: Path) -> None:
+def test_text_that_cannot_be_encoded_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "text.txt"
     path.write_bytes(b"old")
     with pytest.raises(UnicodeEncodeError):
@@ -131,16 +131,11 @@ def test_text_that_is_not_utf8_leaves_the_old_text(tmp_path: Path) -> None:
     assert names(tmp_path) == ["text.txt"]
 
 
-def test_nothing_is_kept_where_nothing_is(tmp_path: Path) -> None:
-    assert keep_previous(tmp_path / "model", tmp_path / "vocab") == []
-    assert names(tmp_path) == []
-
-
 @pytest.mark.parametrize(
     ("taken", "number"),
     [([], 1), (["model.1"], 2), (["model.1", "model.2", "model.3"], 4), (["model.2"], 1), (["model.01", "model.x"], 1)],
 )
-def test_the_previous_gets_the_first_free_number(tmp_path: Path, taken: list[str], number: int) -> None:
+def test_the_previous_file_gets_the_first_free_number(tmp_path: Path, taken: list[str], number: int) -> None:
     for name in [*taken, "model"]:
         (tmp_path / name).write_text(name)
     ((path, kept),) = keep_previous(tmp_path / "model")
@@ -150,24 +145,15 @@ def test_the_previous_gets_the_first_free_number(tmp_path: Path, taken: list[str
     assert not (tmp_path / "model").exists()
 
 
-def test_what_belongs_together_gets_one_number(tmp_path: Path) -> None:
+def test_files_that_belong_together_get_the_same_number(tmp_path: Path) -> None:
+    pair = tmp_path / "m.model", tmp_path / "m.vocab"
+    assert keep_previous(*pair) == []
     for name in ("m.model", "m.vocab", "m.model.1", "m.vocab.2"):
         (tmp_path / name).write_text(name)
-    pair = tmp_path / "m.model", tmp_path / "m.vocab"
     assert keep_previous(*pair) == [(path, path.with_name(f"{path.name}.3")) for path in pair]
 
 
-def test_each_of_several_is_kept_with_its_extension(tmp_path: Path) -> None:
-    path = tmp_path / "model.safetensors"
-    for turn in range(1, 12):
-        path.write_text(str(turn))
-        assert keep_previous(path) == [(path, tmp_path / f"model.safetensors.{turn}")]
-    assert [(tmp_path / f"model.safetensors.{turn}").read_text() for turn in range(1, 12)] == [
-        str(turn) for turn in range(1, 12)
-    ]
-
-
-def test_a_folder_is_kept_with_what_it_holds(tmp_path: Path) -> None:
+def test_a_folder_is_kept_with_its_content(tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
     (run / "log").write_text("x")
@@ -177,8 +163,8 @@ def test_a_folder_is_kept_with_what_it_holds(tmp_path: Path) -> None:
     assert not run.exists()
 
 
-def test_the_shipped_config_and_data_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)  # they do not hang on the current folder
+def test_the_shipped_config_and_data_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # whatever the current folder
     assert load_config(shipped("starter.yaml")).data.train
     assert any(path.stat().st_size for path in shipped("demo").rglob("*") if path.is_file())
 
@@ -192,7 +178,7 @@ UNPACK: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("name", UNPACK)
-def test_the_suffix_says_how_it_is_compressed(tmp_path: Path, name: str) -> None:
+def test_the_suffix_selects_the_compression(tmp_path: Path, name: str) -> None:
     content = [b"one\n" * 10_000, b"two\n"]
     for _ in range(2):
         with compressed_write(tmp_path / name) as file:
@@ -214,7 +200,7 @@ def test_the_suffix_says_how_it_is_compressed(tmp_path: Path, name: str) -> None
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
-def test_what_is_no_file_is_written_to_as_it_stands(tmp_path: Path) -> None:
+def test_a_pipe_is_written_directly(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.gz")
     reader = os.open(tmp_path / "pipe.gz", os.O_RDONLY | os.O_NONBLOCK)
     try:
@@ -226,7 +212,7 @@ def test_what_is_no_file_is_written_to_as_it_stands(tmp_path: Path) -> None:
         os.close(reader)
 
 
-def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path: Path) -> None:
+def test_a_link_stays_and_its_target_is_written(tmp_path: Path) -> None:
     (tmp_path / "real.txt").write_bytes(b"before")
     (tmp_path / "link.txt").symlink_to("real.txt")
     with compressed_write(tmp_path / "link.txt") as file:
@@ -235,8 +221,8 @@ def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path: Path) -> None:
     assert (tmp_path / "real.txt").read_bytes() == b"after"
 
 
-@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="there is no /dev/stdout")
-def test_standard_output_by_its_name_is_appended_to(tmp_path: Path) -> None:
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="the system has no /dev/stdout")
+def test_dev_stdout_is_appended_to(tmp_path: Path) -> None:
     code = "from pathlib import Path; from textrnn.files import compressed_write\n"
     code += "with compressed_write(Path('/dev/stdout')) as file: file.write(b'more')"
     (tmp_path / "log").write_bytes(b"before, ")
@@ -247,7 +233,7 @@ def test_standard_output_by_its_name_is_appended_to(tmp_path: Path) -> None:
     assert done.stdout == b"more"
 
 
-def test_compressed_files_are_the_same_bytes_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compressed_files_have_reproducible_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     contents = []
     for now in (1e9, 2e9):
         monkeypatch.setattr("gzip.time.time", lambda now=now: now)

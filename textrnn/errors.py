@@ -1,8 +1,4 @@
-"""The exceptions that this package raises for faults that a user can mend.
-
-Each message is one line that says what is wrong, where, and what to do. Only the command line turns them into
-exit codes.
-"""
+"""Exceptions for faults that a user can fix. Each message is one line: what happened, where, and what to do."""
 
 from __future__ import annotations
 
@@ -10,11 +6,11 @@ from collections.abc import Sequence
 
 
 class TextrnnError(Exception):
-    """Any fault that a user can mend."""
+    """A fault that a user can fix."""
 
 
 class ConfigError(TextrnnError):
-    """Faults in a config file, ``--set`` or a flag; ``faults`` holds one line for each."""
+    """Faults in a config file, ``--set`` or a flag; ``faults`` has one line for each."""
 
     def __init__(self, faults: str | Sequence[str]) -> None:
         self.faults = [faults] if isinstance(faults, str) else list(faults)
@@ -22,7 +18,7 @@ class ConfigError(TextrnnError):
 
 
 class DataError(TextrnnError):
-    """A fault in a data file, at ``line_number`` (counted from 1) where one is known."""
+    """A fault in a data file, at ``line_number`` (from 1; None: the whole file)."""
 
     def __init__(self, path: object, line_number: int | None, reason: str) -> None:
         self.path, self.line_number, self.reason = path, line_number, reason
@@ -31,7 +27,7 @@ class DataError(TextrnnError):
 
 
 class DivergedError(DataError):
-    """A run whose loss is no longer finite."""
+    """A training run whose loss is not finite."""
 
 
 class TokenizerError(TextrnnError):
@@ -39,7 +35,7 @@ class TokenizerError(TextrnnError):
 
 
 class ModelError(TextrnnError):
-    """A model file that cannot be found, read or trusted."""
+    """A model file that is missing, unreadable or damaged."""
 
     def __init__(self, path: object, reason: str) -> None:
         self.path, self.reason = path, reason
@@ -47,15 +43,15 @@ class ModelError(TextrnnError):
 
 
 class BackendError(TextrnnError):
-    """A device or kernel that was asked for and is not there."""
+    """A requested device or kernel that is not available."""
 
 
 class OutOfMemoryError(BackendError):
-    """A run that wants more memory than there is."""
+    """A run that needs more memory than is available."""
 
 
 class StoppedError(TextrnnError):
-    """A run that the signal ``number`` ended; the message says how to go on with it."""
+    """A run that was stopped by the signal ``number``; the message says how to resume it."""
 
     def __init__(self, number: int, message: str) -> None:
         self.number = number
@@ -63,12 +59,12 @@ class StoppedError(TextrnnError):
 
 
 class OtherRankError(TextrnnError):
-    """Of several processes that train together another has failed, which has said why; this is number ``rank``."""
+    """The end of rank ``rank`` of a distributed run because another rank, which reports the reason, has failed."""
 
     def __init__(self, rank: int) -> None:
-        super().__init__(f"process {rank}: ends, for another has failed or was stopped")
+        super().__init__(f"process {rank}: stops because another process failed or was stopped")
 
 
-def pluralize(count: int, one: str, several: str) -> str:
-    """Return ``count`` and what it counts, as in ``1 text comes`` and ``2,000 texts come``."""
-    return f"{count:,} {one if count == 1 else several}"
+def pluralize(count: int, one: str, many: str) -> str:
+    """Return ``count`` with its noun, such as ``1 text`` and ``2,000 texts``."""
+    return f"{count:,} {one if count == 1 else many}"

@@ -1,4 +1,4 @@
-"""Writing files so that nothing is lost: a temporary name, a flush, a rename; and the shipped files."""
+"""Atomic writes, backups of previous files, and the files shipped with the package."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import gzip
 import lzma
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import zstandard
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """Open a temporary file beside ``path`` for writing; it becomes ``path`` when the block ends without an error.
+    """Open a temporary file beside ``path`` for writing; rename it to ``path`` if the block ends without an error.
 
-    The bytes are on disk before the rename, so ``path`` holds the old content or the new, never a part.
-    The folder of ``path`` is made when it does not exist.
+    The bytes are on disk before the rename: ``path`` has the old content or the new, never a part. A missing folder is
+    created.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    except OSError as error:  # it would name the temporary file
+    except OSError as error:  # its message names the temporary file
         raise OSError(error.errno, error.strerror, str(path)) from None
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -40,51 +40,44 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
+_COMPRESSORS: dict[str, Callable[[BinaryIO], AbstractContextManager[Any]]] = {
+    ".gz": lambda file: gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0),  # reproducible bytes
+    ".xz": lambda file: lzma.LZMAFile(file, "wb"),  # noqa: SIM115 - the caller closes it
+    ".zst": lambda file: zstandard.ZstdCompressor().stream_writer(file, closefd=False),
+}
+
+
 @contextmanager
 def compressed_write(path: Path) -> Iterator[BinaryIO]:
-    """Open ``path`` for writing as :func:`atomic_write` does; what is written is compressed for .gz, .xz and .zst.
+    """Open ``path`` for atomic writing, compressed if it ends in .gz, .xz or .zst.
 
-    What is no file, as a named pipe, and everything in ``/dev`` is written to as it stands; of a link the file that it
-    leads to is written.
+    Named pipes and paths in ``/dev`` are written to directly; a symbolic link stays, and its target is written.
     """
     special = path.exists() and (not path.is_file() or path.is_relative_to("/dev"))
-    with path.open("ab") if special else atomic_write(path.resolve() if path.is_symlink() else path) as file:
-        suffix = path.suffix.lower()
-        if suffix == ".gz":
-            with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as content:  # the same bytes each time
-                yield cast("BinaryIO", content)
-        elif suffix == ".xz":
-            with lzma.LZMAFile(file, "wb") as content:
-                yield cast("BinaryIO", content)
-        elif suffix == ".zst":
-            with zstandard.ZstdCompressor().stream_writer(file, closefd=False) as content:
-                yield cast("BinaryIO", content)
-        else:
-            yield file
+    target = path.resolve() if path.is_symlink() else path
+    compress = _COMPRESSORS.get(path.suffix.lower(), nullcontext)
+    with path.open("ab") if special else atomic_write(target) as file, compress(file) as content:
+        yield cast("BinaryIO", content)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` as UTF-8 to ``path``, atomically; bytes that were not UTF-8 stay."""
+    """Write ``text`` as UTF-8 to ``path`` atomically; surrogate escapes become the original bytes."""
     with atomic_write(path) as file:
         file.write(text.encode("utf-8", errors="surrogateescape"))
 
 
 def keep_previous(*paths: Path) -> list[tuple[Path, Path]]:
-    """Move what stands at ``paths`` to ``path.N``, with the first ``N`` that is free for all; return (path, path.N)."""
+    """Rename existing ``paths`` to ``path.N`` with the first ``N`` free for all of them; return (path, path.N)."""
     number = 1
     while any(path.with_name(f"{path.name}.{number}").exists() for path in paths):
         number += 1
-    moved = []
-    for path in paths:
-        if path.exists():
-            moved.append((path, path.rename(path.with_name(f"{path.name}.{number}"))))
-    return moved
+    return [(path, path.rename(path.with_name(f"{path.name}.{number}"))) for path in paths if path.exists()]
 
 
 def shipped(name: str) -> Path:
     """Return the path of a shipped file or folder: ``demo``, ``starter.yaml`` or ``space.yaml``.
 
-    An installed wheel holds them inside the package; a checkout (or an editable install) at their own places.
+    A wheel has them inside the package; a checkout or an editable install has them in ``data`` and ``configs``.
     """
     package = Path(__file__).resolve().parent
     installed = package / "shipped" / ("demo" if name == "demo" else f"configs/{name}")
@@ -93,7 +86,7 @@ def shipped(name: str) -> Path:
 
 
 def read_umask() -> int:
-    """Return the permissions that new files of this process do not get."""
+    """Return the umask of this process."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textrnn.cli.data_report import format_report
 from textrnn.data.check import CheckedFile, Report
-from textrnn.data.check.findings import Finding, Findings
+from textrnn.data.check.findings import KINDS, Finding, Findings
 from textrnn.errors import DataError
 
 
@@ -48,7 +48,7 @@ def test_tables_come_first_then_faults_then_warnings() -> None:
         "",
         "warnings",
         "",
-        "cut: texts that are truncated (9 of 10 in a.tsv, the first 1):",
+        f"cut: {KINDS['cut']} (9 of 10 in a.tsv, the first 1):",
         "a.tsv:7: 900 pieces, truncated to 512",
         "",
         "some were not compared",

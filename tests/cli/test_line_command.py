@@ -18,14 +18,14 @@ from samples import DRINKS
 from textrnn.cli.line_command import LineCommand
 from textrnn.errors import DataError, StoppedError
 from textrnn.pipeline.records import Record
-from textrnn.pipeline.writers import Output
+from textrnn.pipeline.writers import OutputChunk
 
 
-def stop_at_y(records: Sequence[Record], threads: int) -> Output:
+def stop_at_y(records: Sequence[Record], threads: int) -> OutputChunk:
     """Simulate Ctrl-C during prediction."""
     if records[-1].raw == b"y":
         raise KeyboardInterrupt
-    return Output(b"".join(record.raw[:1] + b"\n" for record in records), len(records), len(records))
+    return OutputChunk(b"".join(record.raw[:1] + b"\n" for record in records), len(records), len(records))
 
 
 @pytest.mark.parametrize(("field", "what"), [(None, "line"), ("1", "record")])

@@ -1,45 +1,20 @@
-"""The configuration: what a file and overrides give, and the line that each fault gets."""
+"""Loading a config from a file and overrides, and the place of each fault."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import pytest
-import yaml
-from pydantic import ValidationError
 
-from textrnn.config import Config, Override, dump_yaml, load_config, parse_override, parse_overrides
+from exp_yaml import faults_of, load
+from textrnn.config import Config, Override, load_config, parse_override
 from textrnn.errors import ConfigError
 
-SECTIONS = (
-    "the sections are data, tokenizer, embedding, model, ngrams, train, each with its keys "
-    "('textrnn config schema' lists them)"
-)
-
-
-@pytest.fixture(autouse=True)
-def _work_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
-def load(text: str | bytes, *sets: str) -> Config:
-    path = Path("exp.yaml")
-    path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8"))
-    return load_config(path, overrides=[parse_override(item) for item in sets])
-
-
-def faults_of(text: str | bytes, *sets: str) -> list[str]:
-    with pytest.raises(ConfigError) as caught:
-        load(text, *sets)
-    assert str(caught.value) == "\n".join(caught.value.faults)
-    return caught.value.faults
+SECTIONS = "the sections are data, tokenizer, embedding, model, ngrams, train; 'textrnn config schema' lists their keys"
 
 
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        # unknown keys, with what was probably meant
+        # unknown keys, with a suggestion
         ("model:\n  hiden: 3\n", "exp.yaml:2: model.hiden: unknown key, did you mean 'hidden'?"),
         ("modle: {}\n", "exp.yaml:1: modle: unknown key, did you mean 'model'?"),
         ("train:\n  lr: 1\n  hidden: 3\n", "exp.yaml:3: train.hidden: unknown key, did you mean 'model.hidden'?"),
@@ -54,13 +29,13 @@ def faults_of(text: str | bytes, *sets: str) -> list[str]:
         ("# a comment\ntrain:\n  lr: fast\n", "exp.yaml:3: train.lr: should be a valid number, not 'fast'"),
         ("train: {lr: '0.1'}\n", "exp.yaml:1: train.lr: should be a valid number, not '0.1'"),
         ("train:\n  epochs: 3.0\n", "exp.yaml:2: train.epochs: should be a valid integer, not 3.0"),
-        ("train:\n  seed: true\n", "exp.yaml:2: train.seed: should be a valid integer, not True"),
-        ("train:\n  lr:\n", "exp.yaml:2: train.lr: should be a valid number, not None"),
+        ("train:\n  seed: true\n", "exp.yaml:2: train.seed: should be a valid integer, not true"),
+        ("train:\n  lr:\n", "exp.yaml:2: train.lr: should be a valid number, not null"),
         ("data: {train: 7}\n", "exp.yaml:1: data.train: should be a valid string, not 7"),
         ("model: {bidirectional: 1}\n", "exp.yaml:1: model.bidirectional: should be a valid boolean, not 1"),
         ("model: {cell: rnn}\n", "exp.yaml:1: model.cell: should be 'gru', 'sru' or 'lstm', not 'rnn'"),
-        ("data: {}\nmodel: 3\n", "exp.yaml:2: model: should hold keys, not 3"),
-        ("model: [1, 2]\n", "exp.yaml:1: model: should hold keys, not [1, 2]"),
+        ("data: {}\nmodel: 3\n", "exp.yaml:2: model: should be a section with keys, not 3"),
+        ("model: [1, 2]\n", "exp.yaml:1: model: should be a section with keys, not [1, 2]"),
         ("7: x\n", "exp.yaml:1: 7: Keys should be strings, not 7"),
         # impossible values
         ("train:\n  lr: 0\n", "exp.yaml:2: train.lr: should be greater than 0, not 0"),
@@ -71,15 +46,15 @@ def faults_of(text: str | bytes, *sets: str) -> list[str]:
         ("train: {batch_size: 0}\n", "exp.yaml:1: train.batch_size: should be greater than or equal to 1, not 0"),
         (
             "train: {class_weights: {a: 0}}\n",
-            "exp.yaml:1: train.class_weights: should be balanced, or a number above 0 by label, as in {spam: 2.0}, "
+            "exp.yaml:1: train.class_weights: should be balanced, or a positive weight per label, such as {spam: 2.0}, "
             "not {'a': 0}",
         ),
         ("ngrams: {share: 1.5}\n", "exp.yaml:1: ngrams.share: should be auto, or a number from 0 to 1, not 1.5"),
         ("ngrams: {share: -0.1}\n", "exp.yaml:1: ngrams.share: should be auto, or a number from 0 to 1, not -0.1"),
         ("ngrams: {share: .nan}\n", "exp.yaml:1: ngrams.share: should be auto, or a number from 0 to 1, not nan"),
         ("ngrams: {share: some}\n", "exp.yaml:1: ngrams.share: should be auto, or a number from 0 to 1, not 'some'"),
-        ("ngrams: {share: true}\n", "exp.yaml:1: ngrams.share: should be auto, or a number from 0 to 1, not True"),
-        ("ngrams:\n  share:\n", "exp.yaml:2: ngrams.share: should be auto, or a number from 0 to 1, not None"),
+        ("ngrams: {share: true}\n", "exp.yaml:1: ngrams.share: should be auto, or a number from 0 to 1, not true"),
+        ("ngrams:\n  share:\n", "exp.yaml:2: ngrams.share: should be auto, or a number from 0 to 1, not null"),
         ("ngrams: {penalty: 0}\n", "exp.yaml:1: ngrams.penalty: should be greater than 0, not 0"),
         ("ngrams: {shares: 1}\n", "exp.yaml:1: ngrams.shares: unknown key, did you mean 'share'?"),
         ("train: {clip_norm: 0.0}\n", "exp.yaml:1: train.clip_norm: should be greater than 0, not 0.0"),
@@ -101,25 +76,25 @@ def faults_of(text: str | bytes, *sets: str) -> list[str]:
         ),
         (
             "data:\n  format: tsv\n  valid: v.tsv\n",
-            "exp.yaml:3: data.valid: given without data.train; name the training text too",
+            "exp.yaml:3: data.valid: needs data.train; name the training set too",
         ),
-        # a long value is cut
+        # a long value is shortened
         (f"train: {{lr: {'x' * 50}}}\n", f"exp.yaml:1: train.lr: should be a valid number, not '{'x' * 36}..."),
         (f"train: {{lr: {'x' * 38}}}\n", f"exp.yaml:1: train.lr: should be a valid number, not '{'x' * 38}'"),
-        # no tree of keys at all
-        ("- a\n", f"exp.yaml: holds no keys; {SECTIONS}"),
-        ("just words\n", f"exp.yaml: holds no keys; {SECTIONS}"),
+        # not a tree of keys
+        ("- a\n", f"exp.yaml: contains no keys; {SECTIONS}"),
+        ("just words\n", f"exp.yaml: contains no keys; {SECTIONS}"),
         ("a: 1\nb: [1\n", "exp.yaml:3: not YAML: expected ',' or ']', but got '<stream end>'"),
         ("a: 1\n\tb: 2\n", "exp.yaml:2: not YAML: found character '\\t' that cannot start any token"),
         ("a: 1\n---\nb: 2\n", "exp.yaml:2: not YAML: but found another document"),
         ("\n? [a]\n: b\n", "exp.yaml:2: not YAML: found unhashable key"),
-        (b"\xff\xfed\x00", "exp.yaml: not a YAML file (it is not UTF-8 text)"),
+        (b"\xff\xfed\x00", "exp.yaml: not a YAML file, because it is not UTF-8 text"),
         # written twice
         ("model: {}\ntrain: {}\nmodel: {}\n", "exp.yaml:3: model: written twice; keep one"),
         ("train:\n  lr: 1\n  seed: 1\n  lr: 1\n", "exp.yaml:4: train.lr: written twice; keep one"),
     ],
 )
-def test_a_fault_names_line_key_and_cure(text: str | bytes, fault: str) -> None:
+def test_a_fault_names_its_line_and_key(text: str | bytes, fault: str) -> None:
     assert faults_of(text) == [fault]
 
 
@@ -127,11 +102,7 @@ def test_a_fault_names_line_key_and_cure(text: str | bytes, fault: str) -> None:
     ("override", "fault"),
     [
         ("train.lrr=2", "--set train.lrr=2: train.lrr: unknown key, did you mean 'lr'?"),
-        ("train.lr=", "--set train.lr=: train.lr: should be a valid number, not None"),
-        (
-            "ngrams.share=1.5",
-            "--set ngrams.share=1.5: ngrams.share: should be auto, or a number from 0 to 1, not 1.5",
-        ),
+        ("train.lr=", "--set train.lr=: train.lr: should be a valid number, not null"),
         (
             "ngrams.share=some",
             "--set ngrams.share=some: ngrams.share: should be auto, or a number from 0 to 1, not 'some'",
@@ -139,10 +110,7 @@ def test_a_fault_names_line_key_and_cure(text: str | bytes, fault: str) -> None:
         ("train.lr=-1", "--set train.lr=-1: train.lr: should be greater than 0, not -1"),
         ("data.train=3", "--set data.train=3: data.train: should be a valid string, not 3"),
         ("train.lr={a: 1}", "--set train.lr={a: 1}: train.lr: should be a valid number, not {'a': 1}"),
-        (
-            "data.valid=v.tsv",
-            "--set data.valid=v.tsv: data.valid: given without data.train; name the training text too",
-        ),
+        ("data.valid=v.tsv", "--set data.valid=v.tsv: data.valid: needs data.train; name the training set too"),
         ("trian.lr=3", f"--set trian.lr=3: trian.lr: not a key; {SECTIONS}"),
         ("train=3", f"--set train=3: train: not a key; {SECTIONS}"),
         ("train.=3", f"--set train.=3: train.: not a key; {SECTIONS}"),
@@ -157,14 +125,14 @@ def test_a_fault_of_an_override_names_the_flag(override: str, fault: str) -> Non
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("train.lr", "--set train.lr: write it as path.to.key=value, as in --set train.lr=0.001"),
-        ("=3", "--set =3: write it as path.to.key=value, as in --set train.lr=0.001"),
-        (" =3", "--set  =3: write it as path.to.key=value, as in --set train.lr=0.001"),
+        ("train.lr", "--set train.lr: write SECTION.KEY=VALUE, such as --set train.lr=0.001"),
+        ("=3", "--set =3: write SECTION.KEY=VALUE, such as --set train.lr=0.001"),
+        (" =3", "--set  =3: write SECTION.KEY=VALUE, such as --set train.lr=0.001"),
         (
             "data.text=a: b: c",
-            "--set data.text=a: b: c: the value is not YAML; quote it, as in --set 'data.text=\"a: b\"'",
+            "--set data.text=a: b: c: the value is not YAML; quote it, such as --set 'data.text=\"a: b\"'",
         ),
-        ("data.text=[a", "--set data.text=[a: the value is not YAML; quote it, as in --set 'data.text=\"a: b\"'"),
+        ("data.text=[a", "--set data.text=[a: the value is not YAML; quote it, such as --set 'data.text=\"a: b\"'"),
     ],
 )
 def test_a_malformed_override_is_refused(text: str, fault: str) -> None:
@@ -173,7 +141,7 @@ def test_a_malformed_override_is_refused(text: str, fault: str) -> None:
     assert caught.value.faults == [fault]
 
 
-def test_all_faults_come_at_once() -> None:
+def test_all_faults_are_reported_at_once() -> None:
     text = "model:\n  hiden: 3\n  layers: 0\ntrain:\n  lr: fast\nmodle: {}\n"
     assert sorted(faults_of(text, "train.epochs=0", "nowhere=1")) == [
         f"--set nowhere=1: nowhere: not a key; {SECTIONS}",
@@ -185,59 +153,16 @@ def test_all_faults_come_at_once() -> None:
     ]
 
 
-def test_a_fault_between_two_keys_comes_with_the_others() -> None:
+def test_a_conflict_of_two_keys_is_reported_with_the_others() -> None:
     assert sorted(faults_of("data:\n  valid: v.tsv\ntrain:\n  lr: 0\n")) == [
-        "exp.yaml:2: data.valid: given without data.train; name the training text too",
+        "exp.yaml:2: data.valid: needs data.train; name the training set too",
         "exp.yaml:4: train.lr: should be greater than 0, not 0",
     ]
 
 
-def test_all_keys_written_twice_come_at_once() -> None:
-    text = "train:\n  lr: 1\n  lr: 2\nmodel:\n  layers: 1\n  hidden: 1\n  layers: 1\n  layers: 1\n"
-    assert faults_of(text) == [
-        "exp.yaml:3: train.lr: written twice; keep one",
-        "exp.yaml:7: model.layers: written twice; keep one",
-        "exp.yaml:8: model.layers: written twice; keep one",
-    ]
-
-
-def test_the_same_name_in_two_sections_is_not_written_twice() -> None:
-    config = load(
-        "data:\n  train: a.tsv\n  test: model\ntokenizer:\n  model: m\nmodel:\n  layers: 1\ntrain:\n  lr: 1\n"
-    )
-    assert (config.data.train, config.tokenizer.model, config.model.layers) == ("a.tsv", "m", 1)
-
-
-@pytest.mark.parametrize(
-    ("text", "start"),
-    [
-        ("data: {}\ntrain:\n  lr: 2024-13-45\n", "exp.yaml:3: "),  # looks like a date, and is none
-        ("train: {lr: !!int abc}\n", "exp.yaml:1: "),
-        (f"train: {{seed: {'9' * 5000}}}\n", "exp.yaml:1: "),
-        ("model: &m {hidden: *m}\n", "exp.yaml:1: "),  # a tree that holds itself
-    ],
-)
-def test_yaml_that_python_cannot_hold_is_a_fault_of_the_file(text: str, start: str) -> None:
-    faults = faults_of(text)
-    assert [fault[: len(start)] for fault in faults] == [start]
-
-
-def test_an_override_that_python_cannot_hold_is_a_fault_of_the_flag() -> None:
+def test_an_override_that_python_cannot_represent_is_a_fault() -> None:
     with pytest.raises(ConfigError, match=r"^--set train\.lr=2024-13-45: "):
         parse_override("train.lr=2024-13-45")
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("none.yaml", "none.yaml: no such config file; 'textrnn init' writes one to start from"),
-        (".", ".: a folder, not a config file"),
-    ],
-)
-def test_a_file_that_cannot_be_read(name: str, message: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        load_config(Path(name))
-    assert caught.value.faults == [message]
 
 
 def test_without_a_file_a_fault_names_the_origin_of_the_value() -> None:
@@ -250,74 +175,16 @@ def test_without_a_file_a_fault_names_the_origin_of_the_value() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "model:\ntrain:\n  # lr: 1\n", "{}\n"])
-def test_what_says_nothing_gives_the_defaults(text: str) -> None:
+def test_an_empty_file_gives_the_defaults(text: str) -> None:
     assert load(text) == Config()
 
 
-def test_an_override_fills_a_section_without_keys() -> None:
+def test_an_override_fills_an_empty_section() -> None:
     config = load("model:\n", "model.hidden=7")
     assert config == Config.model_validate({"model": {"hidden": 7}})
 
 
-@pytest.mark.parametrize(
-    ("written", "value"),
-    [
-        ("1e-3", 0.001),
-        ("1E-3", 0.001),
-        ("1e3", 1000.0),
-        ("+2.5e+1", 25.0),
-        (".5e1", 5.0),
-        ("2.e-1", 0.2),
-        ("1_0e1", 100.0),
-        ("1.0e-3", 0.001),
-        ("3", 3.0),
-    ],
-)
-def test_numbers_are_numbers_in_file_and_override(written: str, value: float) -> None:
-    assert load(f"train:\n  lr: {written}\n").train.lr == value
-    assert load("", f"train.lr={written}").train.lr == value
-
-
-@pytest.mark.parametrize("text", ["e3", "1e", "1e-", "e-3x", "v1e3", "1e3.tsv", "1-e3"])
-def test_what_only_resembles_a_number_stays_text(text: str) -> None:
-    assert load(f"data:\n  train: {text}\n").data.train == text
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("tokenizer.vocab_size", 2),
-        ("model.layers", 1),
-        ("model.layers", 64),
-        ("model.dropout", 0),
-        ("model.dropout", 0.999),
-        ("model.highway_bias", -20),
-        ("ngrams.share", 0),
-        ("ngrams.share", 1),
-        ("ngrams.share", "auto"),
-        ("train.r_drop", 0),
-        ("train.ema", 0),
-        ("train.seed", 0),
-        ("train.seed", 2**32 - 1),
-        ("train.weight_decay", 0),
-        ("train.warmup", 0),
-        ("train.device", "cuda:13"),
-        ("train.device", "mps"),
-        ("data.valid_share", 0.999),
-        ("data.max_length", 1),
-    ],
-)
-def test_the_last_possible_values_are_taken(key: str, value: object) -> None:
-    config = load_config(overrides=[Override(key, value, "here")])
-    section, name = key.split(".")
-    assert getattr(getattr(config, section), name) == value
-
-
-def test_a_byte_order_mark_is_no_part_of_the_first_key() -> None:
-    assert load(b"\xef\xbb\xbftrain:\r\n  lr: 1\r\n").train.lr == 1.0
-
-
-def test_later_beats_earlier_and_the_rest_stays() -> None:
+def test_later_overrides_take_precedence() -> None:
     text = "train:\n  lr: 0.1\n  epochs: 3\n  seed: 1\n"
     config = load(text, "train.lr=0.2", "train.seed=5", "train.lr=0.3")
     expected = Config.model_validate({"train": {"lr": 0.3, "epochs": 3, "seed": 5}})
@@ -330,16 +197,18 @@ def test_the_fault_names_the_last_override() -> None:
     ]
 
 
-def test_an_override_mends_a_fault_of_the_file() -> None:
+def test_an_override_can_fix_a_fault_of_the_file() -> None:
     assert load("train:\n  lr: fast\n", "train.lr=0.1").train.lr == 0.1
 
 
-def test_an_override_can_take_a_value_away() -> None:
+def test_an_override_can_unset_a_value() -> None:
     assert load("data:\n  train: a.tsv\n  valid: v.tsv\n", "data.valid=null").data.valid is None
 
 
-def test_an_override_does_not_hide_a_section_that_is_none() -> None:
-    assert faults_of("train: {}\nmodel: 3\n", "model.hidden=4") == ["exp.yaml:2: model: should hold keys, not 3"]
+def test_an_override_does_not_hide_a_section_of_the_wrong_type() -> None:
+    assert faults_of("train: {}\nmodel: 3\n", "model.hidden=4") == [
+        "exp.yaml:2: model: should be a section with keys, not 3"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -356,167 +225,88 @@ def test_an_override_is_a_key_and_yaml(text: str, key: str, value: object) -> No
     assert parse_override(text) == Override(key, value, f"--set {text}")
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        *("yes", "null", "~", "true", "12", "007", "0x10", "1.5", "1e3", "1_0e5", "-1E-3", "2020-01-01", "=", "<<"),
-        *("a: b", "#x", "- x", "[", "'", '"', "a\\nb", "  padded  ", "a\nb\n", "a\r\nb", "\t", "!x", "&a", "*a", "%"),
-        *("주문 목록", "😀", "a\u2028b", "é\x85x", "\ufeffx", "a\x00b", "x" * 300 + " " + "y" * 300),
-    ],
-)
-def test_any_text_survives_the_way_through_yaml(value: str) -> None:
-    overrides = [Override(f"data.{key}", value, "here") for key in ("train", "valid", "label", "text")]
-    config = load_config(overrides=overrides)
-    assert config.data.label == value
-    assert load(dump_yaml(config)) == config
+SIZES = "cannot be combined with train.batch_size; remove one of them, or use --set train.batch_size=null"
+SEPARATOR = "needs data.multi_label=true; set that too, or remove the separator"
+VECTORS = "needs embedding.vectors; name a file of word vectors too"
+NO_SAMPLES = "cannot sample; use a unigram or bpe tokenizer"
+NO_WORDS = "accepts no new words; remove this key"
+HOLDS_OUT = "holds out its own validation set; remove data.valid (exp.yaml:3), or use --set data.valid=null"
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("text", "sets", "fault"),
     [
-        {},
-        {"train": {"lr": 1e-05, "weight_decay": 1e-300, "clip_norm": 1e22, "seed": 2**32 - 1}},
-        {"train": {"lr": 0.1 + 0.2, "device": "cuda:3", "metric": "macro_f1"}},
-        {"model": {"bidirectional": False, "dropout": 0, "pooling": "max+mean", "highway_bias": -3}},
-        {"tokenizer": {"model": "a b/주문.model", "model_type": "bpe"}, "data": {"train": "a.tsv", "valid": "b.tsv"}},
+        ("train:\n  batch_size: 8\n  batch_tokens: 512\n", "", f"exp.yaml:3: train.batch_tokens: {SIZES}"),
+        (
+            "train:\n  batch_size: 8\n",
+            "train.batch_tokens=9",
+            f"--set train.batch_tokens=9: train.batch_tokens: {SIZES}",
+        ),
+        ("data:\n  train: a\n  valid: b\n", "data.fold=2/5", f"--set data.fold=2/5: data.fold: {HOLDS_OUT}"),
+        ('data:\n  label_separator: "|"\n', "", f"exp.yaml:2: data.label_separator: {SEPARATOR}"),
+        ("", "data.label_separator=|", f"--set data.label_separator=|: data.label_separator: {SEPARATOR}"),
+        ("", "embedding.freeze=true", f"--set embedding.freeze=true: embedding.freeze: {VECTORS}"),
+        ("", "embedding.words=5", f"--set embedding.words=5: embedding.words: {VECTORS}"),
+        (
+            "embedding: {vectors: v.txt, words: 5}\ntokenizer: {model: m.model}\n",
+            "",
+            f"exp.yaml:1: embedding.words: the tokenizer of tokenizer.model {NO_WORDS}",
+        ),
+        (
+            "embedding: {vectors: v.txt, words: 5}\n",
+            "tokenizer.model_type=bpe",
+            f"exp.yaml:1: embedding.words: a bpe tokenizer {NO_WORDS}",
+        ),
+        (
+            "tokenizer: {model_type: char}\n",
+            "tokenizer.alpha=0.1",
+            f"--set tokenizer.alpha=0.1: tokenizer.alpha: a char tokenizer {NO_SAMPLES}",
+        ),
     ],
 )
-def test_dumped_and_loaded_is_the_same(changes: dict[str, Any]) -> None:
-    config = Config.model_validate(changes)
-    text = dump_yaml(config)
-    assert load(text) == config
-    assert dump_yaml(load(text)) == text
+def test_keys_that_exclude_or_need_each_other(text: str, sets: str, fault: str) -> None:
+    assert faults_of(text, *sets.split()) == [fault]
 
 
-def test_a_dump_is_readable_and_in_order() -> None:
-    text = dump_yaml(Config.model_validate({"data": {"train": "주문.tsv"}}))
-    assert text.startswith("data:\n  train: 주문.tsv\n  valid: null\n")
-    assert list(yaml.safe_load(text)) == ["data", "tokenizer", "embedding", "model", "ngrams", "train"]
-
-
-def test_two_sizes_of_a_batch_are_one_too_many(tmp_path: Path) -> None:
-    path = tmp_path / "c.yaml"
-    path.write_text("train:\n  batch_size: 8\n  batch_tokens: 512\n")
-    message = (
-        "train.batch_tokens: given together with train.batch_size; "
-        "leave one of them null, as in --set train.batch_size=null"
-    )
-    with pytest.raises(ConfigError) as caught:
-        load_config(path)
-    assert caught.value.faults == [f"{path}:3: {message}"]
-    overrides = [Override("train.batch_tokens", 512, "--set train.batch_tokens=512")]
-    path.write_text("train:\n  batch_size: 8\n")
-    with pytest.raises(ConfigError) as caught:
-        load_config(path, overrides=overrides)
-    assert caught.value.faults == [f"--set train.batch_tokens=512: {message}"]
-    path.write_text("train:\n  batch_size: null\n")
-    assert load_config(path, overrides=overrides).train.batch_tokens == 512
-
-
-@pytest.mark.parametrize(("section", "key", "value"), [("train", "lr", 1.0), ("data", "label", "x")])
-def test_a_config_cannot_be_changed(section: str, key: str, value: object) -> None:
-    config = Config()
-    with pytest.raises(ValidationError):
-        setattr(getattr(config, section), key, value)
-    assert config == Config()
-
-
-def test_nothing_is_frozen_without_vectors() -> None:
-    with pytest.raises(ConfigError, match=r"embedding\.freeze: given without embedding\.vectors; name the file"):
-        load_config(overrides=parse_overrides(["embedding.freeze=true"]))
-    assert load_config(overrides=parse_overrides(["embedding.freeze=true", "embedding.vectors=v.txt"])).embedding.freeze
+@pytest.mark.parametrize(
+    "sets",
+    [
+        ["train.batch_size=null", "train.batch_tokens=9"],
+        ["data.train=a", "data.valid=null", "data.fold=2/5"],
+        ["embedding.words=0"],
+        ["embedding.words=20000", "tokenizer.model_type=char"],
+        ["embedding.vectors=v.txt", "embedding.freeze=true", "embedding.words=5", "tokenizer.model_type=word"],
+        ["tokenizer.alpha=0.1", "tokenizer.model_type=word", "tokenizer.model=m.model"],  # a model of unknown type
+    ],
+)
+def test_keys_that_can_be_combined(sets: list[str]) -> None:
+    assert load("", *sets) != Config()
 
 
 @pytest.mark.parametrize(
     ("fold", "message"),
     [
-        ("6/5", "there is no part 6 of 5 parts"),
-        ("1/1", "there is no part 1 of 1 parts"),
-        ("0/5", "should be K/N, which holds out the K-th of N parts"),
+        ("6/5", "there is no fold 6 of 5"),
+        ("1/1", "there is no fold 1 of 1"),
+        ("0/5", "should be K/N, such as 2/5"),
         ("half", "should be K/N"),
         (2, "should be a valid string"),
     ],
 )
-def test_a_fold_that_is_none_is_told(fold: object, message: str) -> None:
-    with pytest.raises(ConfigError) as told:
-        load_config(overrides=[Override("data.fold", fold, f"--set data.fold={fold}")])
-    assert [message in fault for fault in told.value.faults] == [True]
-    assert told.value.faults[0].startswith(f"--set data.fold={fold}: data.fold: ")
+def test_an_invalid_fold_is_a_fault(fold: object, message: str) -> None:
+    (fault,) = faults_of("", f"data.fold={fold}")
+    assert fault.startswith(f"--set data.fold={fold}: data.fold: ")
+    assert message in fault
 
 
-def test_a_fold_goes_without_valid() -> None:
-    valid = [Override("data.train", "a", "--train a"), Override("data.valid", "b", "--valid b")]
-    fold = Override("data.fold", "2/5", "--kfold 5")
-    with pytest.raises(ConfigError, match=r"^--kfold 5: holds out its own valid text; leave out --valid b$"):
-        load_config(overrides=[*valid, fold])
-    file = "data:\n  train: a\n  valid: b\n"
-    assert faults_of(file, "data.fold=2/5") == [
-        "--set data.fold=2/5: data.fold: holds out its own valid text; leave out data.valid (exp.yaml:3), or "
-        "--set data.valid=null"
-    ]
-    assert load_config(overrides=[*valid, Override("data.valid", None, ""), fold]).data.fold == "2/5"
-
-
-def test_several_labels_are_judged_by_micro_f1_unless_it_is_said() -> None:
-    assert load("").train.metric == "loss"
-    assert load("data:\n  multi_label: true\n").train.metric == "micro_f1"
-    assert load("", "data.multi_label=true", "train.lr=0.1").train.metric == "micro_f1"
-    assert load("", "data.multi_label=true", "train.metric=accuracy").train.metric == "accuracy"
-    config = load("", "data.multi_label=true")
-    assert load(dump_yaml(config)) == config
-
-
-def test_the_share_of_the_ngrams_is_fitted_or_a_number() -> None:
-    assert load("").ngrams.share == "auto"
-    assert load("", "ngrams.share=0.3").ngrams.share == 0.3
-    assert load("ngrams:\n  share: 0.3\n", "ngrams.share=auto").ngrams.share == "auto"
-    whole = load("ngrams:\n  share: 1\n")
-    assert isinstance(whole.ngrams.share, float)
-    for config in (load(""), whole, load("", "ngrams.share=0.3")):
-        assert load(dump_yaml(config)) == config
+def test_a_flag_is_named_without_its_key() -> None:
+    overrides = [Override("data.train", "a", "--train a"), Override("data.valid", "b", "--valid b")]
+    with pytest.raises(ConfigError, match=r"^--kfold 5: holds out its own validation set; remove --valid b$"):
+        load_config(overrides=[*overrides, Override("data.fold", "2/5", "--kfold 5")])
 
 
 @pytest.mark.parametrize("separator", ["|", ">", ",", "&", ";", " | ", "/"])
-def test_a_separator_need_not_be_quoted_for_yaml(separator: str) -> None:
+def test_a_separator_needs_no_quotes(separator: str) -> None:
     value = f'"{separator}"' if separator.strip() != separator else separator
     config = load("", "data.multi_label=true", f"data.label_separator={value}")
     assert config.data.label_separator == separator
-
-
-def test_a_separator_without_several_labels_is_a_fault() -> None:
-    reason = "data.label_separator: given without data.multi_label=true; say that too, or leave it out"
-    assert faults_of('data:\n  label_separator: "|"\n') == [f"exp.yaml:2: {reason}"]
-    assert faults_of("", "data.label_separator=|") == [f"--set data.label_separator=|: {reason}"]
-
-
-@pytest.mark.parametrize("kind", ["char", "word"])
-def test_pieces_that_cannot_be_drawn_are_a_fault(kind: str) -> None:
-    reason = f"tokenizer.alpha: a {kind} tokenizer cannot draw pieces; unigram and bpe can"
-    settings = [f"tokenizer.model_type={kind}", "tokenizer.alpha=0.1"]
-    assert faults_of("", *settings) == [f"--set tokenizer.alpha=0.1: {reason}"]
-    assert load("", *settings, "tokenizer.model=other.model").tokenizer.alpha == 0.1  # which may be of another kind
-
-
-def test_no_words_are_asked_for_without_vectors() -> None:
-    with pytest.raises(
-        ConfigError, match=r"--set embedding\.words=5: embedding\.words: given without embedding\.vectors"
-    ):
-        load_config(overrides=parse_overrides(["embedding.words=5"]))
-    assert load_config(overrides=parse_overrides(["embedding.words=0"])).embedding.words == 0
-    assert load_config(overrides=parse_overrides(["embedding.words=5", "embedding.vectors=v.txt"])).embedding.words == 5
-
-
-@pytest.mark.parametrize(
-    ("tokenizer", "what"),
-    [
-        ("model=m.model", "a tokenizer that is given"),
-        ("model_type=bpe", "a bpe tokenizer"),
-        ("model_type=char", "a char"),
-    ],
-)
-def test_no_words_are_asked_for_of_a_tokenizer_that_gets_none(tokenizer: str, what: str) -> None:
-    settings = ["embedding.vectors=v.txt", f"tokenizer.{tokenizer}"]
-    assert load_config(overrides=parse_overrides(settings)).embedding.words == 20_000
-    with pytest.raises(ConfigError, match=rf"--set embedding\.words=5: embedding\.words: {what}"):
-        load_config(overrides=parse_overrides([*settings, "embedding.words=5"]))
-    assert load_config(overrides=parse_overrides([*settings[:1], "tokenizer.model_type=word", "embedding.words=5"]))

@@ -162,7 +162,7 @@ def test_labels_are_numbered_in_order_of_appearance() -> None:
     assert table.classify(Block([b"b", b"a", b"b"], [b""] * 3, range(1, 4))).tolist() == [0, 1, 0]
     classes = table.classify(Block(["다".encode(), b"a"], [b""] * 2, [7, 9]))
     assert (classes.tolist(), classes.dtype) == ([2, 1], np.int32)
-    assert table.to_dict() == {"labels": ["b", "a", "다"], "counts": [2, 2, 1], "first_lines": [1, 2, 7]}
+    assert (table.labels, table.counts, table.first_lines) == (["b", "a", "다"], [2, 2, 1], [1, 2, 7])
 
 
 SETS = {

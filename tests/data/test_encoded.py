@@ -116,17 +116,21 @@ def test_the_cache_can_be_deleted_while_in_use(rows: Path, cache: Cache, tokeniz
     assert corpus.select(np.arange(len(ROWS))).ids.tolist() == expected
 
 
-WRITER = """
+SCRIPT = """
 import sys, time
 from functools import partial
 from pathlib import Path
 import numpy as np
 from textrnn.config import DataConfig
-from textrnn.data.encoded import load_tokens
-from textrnn.data.source import LabelledFile
+from textrnn.data import encoded
 from textrnn.data.cache import Cache
-rows, folder, model = sys.argv[1:]
+from textrnn.data.encoded import load_tokens
+from textrnn.data.sampler import bucket_batches
+from textrnn.data.source import LabelledFile
 from textrnn.tokenization.tokenizer import Tokenizer
+encoded._MAPPED_BYTES = 4 << 20
+encoded.count_threads = lambda: 2  # memory grows with the number of threads
+rows, folder, model, goal = sys.argv[1:]
 tokenizer = Tokenizer.read(Path(model))
 while not Path(rows).exists():  # all start at once
     time.sleep(0.001)
@@ -134,14 +138,19 @@ cache = Cache(Path(folder))
 file = LabelledFile(rows, DataConfig(), cache)
 encode = partial(tokenizer.encode_packed, max_length=99)
 corpus = load_tokens(file, encode, cache, name="n", vocab_size=60, classes=np.arange(len(file.labels)))
-print(len(corpus), corpus.tokens, int(corpus.ids.sum()))
+if goal == "ids":
+    print(len(corpus), corpus.tokens, int(corpus.ids.sum()))
+else:
+    for batch in bucket_batches(corpus, 16, np.random.default_rng(0)):
+        pass
+    print(len(corpus), next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
 """
 
 
 def test_several_processes_write_the_same_entry(rows: Path, cache: Cache, tokenizer: Tokenizer, tmp_path: Path) -> None:
     (tmp_path / "t.model").write_bytes(tokenizer.model)
     late = tmp_path / "late.tsv"
-    arguments = [sys.executable, "-c", WRITER, str(late), str(cache.folder), str(tmp_path / "t.model")]
+    arguments = [sys.executable, "-c", SCRIPT, str(late), str(cache.folder), str(tmp_path / "t.model"), "ids"]
     writers = [subprocess.Popen(arguments, stdout=subprocess.PIPE) for _ in range(4)]
     rows.rename(late)
     printed = {writer.communicate(timeout=60)[0] for writer in writers}
@@ -150,32 +159,6 @@ def test_several_processes_write_the_same_entry(rows: Path, cache: Cache, tokeni
     assert printed == {f"{len(ROWS)} {expected.tokens} {int(expected.ids.sum())}\n".encode()}
     kinds = sorted(path.name.split("-")[0] for path in cache.folder.iterdir() if path.name != "files")
     assert kinds == ["CACHEDIR.TAG", "rows", "tokens"]
-
-
-MEASURED = """
-import sys
-from functools import partial
-from pathlib import Path
-import numpy as np
-from textrnn.config import DataConfig
-from textrnn.data import encoded
-from textrnn.data.sampler import bucket_batches
-from textrnn.data.encoded import load_tokens
-from textrnn.data.source import LabelledFile
-from textrnn.data.cache import Cache
-from textrnn.tokenization.tokenizer import Tokenizer
-encoded._MAPPED_BYTES = 4 << 20
-encoded.count_threads = lambda: 2  # memory grows with the number of threads
-rows, folder, model = sys.argv[1:]
-tokenizer = Tokenizer.read(Path(model))
-cache = Cache(Path(folder))
-file = LabelledFile(rows, DataConfig(), cache)
-encode = partial(tokenizer.encode_packed, max_length=99)
-corpus = load_tokens(file, encode, cache, name="n", vocab_size=60, classes=np.arange(len(file.labels)))
-for batch in bucket_batches(corpus, 16, np.random.default_rng(0)):
-    pass
-print(len(corpus), next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
-"""
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not report peak memory")
@@ -187,7 +170,7 @@ def test_memory_does_not_grow_with_the_file(cache: Cache, tokenizer: Tokenizer, 
         with path.open("wb") as file:
             for _ in range(megabytes):
                 file.write(b"a\tthe kettle boils in two minutes and my parcel is late again\n" * 16_000)
-        arguments = [sys.executable, "-c", MEASURED, str(path), str(cache.folder), str(tmp_path / "t.model")]
+        arguments = [sys.executable, "-c", SCRIPT, str(path), str(cache.folder), str(tmp_path / "t.model"), "memory"]
         done = subprocess.run(arguments, capture_output=True, check=True)
         rows, peak = map(int, done.stdout.split())
         assert rows == megabytes * 16_000

@@ -123,8 +123,7 @@ def test_an_extension_does_not_make_a_file_compressed(tmp_path: Path, kind: str)
 
 @pytest.mark.parametrize("kind", COMPRESS)
 @pytest.mark.parametrize(
-    "parts",
-    [(b"a\nb", b"c\nd\n"), (b"", b"a\nbc\nd\n"), (b"a\nbc\n", b"", b"d\n"), (b"a\nbc\nd", b"")],
+    "parts", [(b"a\nb", b"c\nd\n"), (b"", b"a\nbc\nd\n"), (b"a\nbc\n", b"", b"d\n"), (b"a\nbc\nd", b"")]
 )
 def test_concatenated_compressed_files_are_one_text(tmp_path: Path, kind: str, parts: tuple[bytes, ...]) -> None:
     content = b"".join(COMPRESS[kind](part) for part in parts)
@@ -282,8 +281,7 @@ def test_checking_a_named_pipe_reads_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "message"),
-    [("none.txt", "no such file"), (".", "is a folder; name a file"), ("file/x", "no such file")],
+    ("name", "message"), [("none.txt", "no such file"), (".", "is a folder; name a file"), ("file/x", "no such file")]
 )
 def test_a_file_that_cannot_be_opened_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, message: str

@@ -13,7 +13,7 @@ import pytest
 import zstandard
 
 from textrnn.data.cache import Cache
-from textrnn.data.word_vectors import check_files, digest_files, read_vectors
+from textrnn.data.word_vectors import check_vectors, digest_vectors, read_vectors
 from textrnn.errors import DataError
 
 WORDS = ["the", "kettle", "주문", "!", "Boils"]
@@ -154,32 +154,32 @@ def test_damaged_arrays_and_vocabularies(tmp_path: Path) -> None:
 
 def test_missing_files_and_pipes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"words\.txt: no such file"):
-        check_files(str(tmp_path / "words.txt"))
+        check_vectors(str(tmp_path / "words.txt"))
     np.save(tmp_path / "words.npy", VALUES)
     with pytest.raises(DataError, match=r"words\.vocab: no such file"):
-        check_files(str(tmp_path / "words.npy"))
+        check_vectors(str(tmp_path / "words.npy"))
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(DataError, match="pipe: is a pipe"):
-        check_files(str(tmp_path / "pipe"))
+        check_vectors(str(tmp_path / "pipe"))
 
 
 def test_the_digest_depends_on_the_content(tmp_path: Path, cache: Cache) -> None:
     one, other = (write(tmp_path / f"{name}.txt", GLOVE) for name in "ab")
-    first = digest_files(str(one), cache)
-    assert digest_files(str(other), cache) == first
+    first = digest_vectors(str(one), cache)
+    assert digest_vectors(str(other), cache) == first
     write(other, GLOVE.replace(" 0.25", " 0.26"))
-    assert digest_files(str(other), cache) != first
+    assert digest_vectors(str(other), cache) != first
     np.save(tmp_path / "words.npy", VALUES)
     write(tmp_path / "words.vocab", "\n".join(WORDS))
-    both = digest_files(str(tmp_path / "words.npy"), cache)
+    both = digest_vectors(str(tmp_path / "words.npy"), cache)
     write(tmp_path / "words.vocab", "\n".join(WORDS[::-1]))
-    again = digest_files(str(tmp_path / "words.npy"), cache)
+    again = digest_vectors(str(tmp_path / "words.npy"), cache)
     assert (both[0] == again[0], both[1] == again[1]) == (True, False)
 
 
 def test_a_digest_is_kept_in_the_cache(tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "words.txt", GLOVE)
     monkeypatch.setattr("textrnn.data.word_vectors.SETTLED_NS", -(10**12))
-    first = digest_files(str(path), cache)
+    first = digest_vectors(str(path), cache)
     assert cache.get_digest(path) == first[0]
-    assert digest_files(str(path), cache) == first
+    assert digest_vectors(str(path), cache) == first

@@ -89,6 +89,7 @@ CASES = [
     train_on("d.tsv", "tea\ta\n배송\t언제\n".encode("cp949"), "d.tsv:2: UTF-8"),
     train_on("d.tsv.bz2", bz2.compress(ROWS), "d.tsv.bz2: bzip2"),
     train_on("d.tsv.gz", gzip.compress(ROWS)[:-9], "d.tsv.gz: damaged"),
+    train("broken vectors", DATA, "words.txt:2: 2", "--vectors words.txt", words_txt=b"tea 1 2 3\ncoffee 1 2\n"),
     # tokenizers
     train("missing tokenizer", DATA, "gone.model: spm-train", "--tokenizer gone.model"),
     train("tokenizer that is none", DATA, "t.model: SentencePiece", "--tokenizer t.model", t_model=b"no"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from command import MULTI_LABEL, SMALL, Run, run_command, start_command
+from command import MULTI_LABEL, SMALL, Run, start_command
 from samples import write_sets
 from textrnn.serialization.model_file import load_model
 
@@ -78,10 +78,10 @@ def test_faults(command: str, status: int, message: str, folder: Path, invoke: R
     assert message in done.stderr.decode()
 
 
-def test_two_processes_train_as_one(tmp_path: Path) -> None:
+def test_two_processes_train_as_one(tmp_path: Path, invoke: Run) -> None:
     write_sets(tmp_path / "rows.tsv", 100)
     rest = ("train", "--train", "rows.tsv", *SMALL, *MULTI_LABEL, "--epochs", "2", "--set", "model.dropout=0")
-    done = run_command(*rest, "--out", "one", cwd=tmp_path)
+    done = invoke(*rest, "--out", "one")
     assert done.returncode == 0, done.stderr.decode()
     process = start_command(*rest, "--out", "two", cwd=tmp_path, processes=2)
     stdout, stderr = process.communicate(timeout=300)

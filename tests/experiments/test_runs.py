@@ -1,91 +1,66 @@
-"""Several runs from one config: what they leave, that they can be stopped, and that nothing else is touched."""
+"""Experiments: the files they leave, their results, and resuming them."""
 
 from __future__ import annotations
 
 import json
 import signal
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from samples import make_config, write_rows
-from textrnn.config import Config, load_config
+from samples import MULTI_LABEL, Recorder, read_metrics, small_config
+from textrnn.config import load_config
 from textrnn.errors import ConfigError, DataError, ModelError, StoppedError
-from textrnn.experiments import runs as module
-from textrnn.experiments.runs import resume_study, run_study
-from textrnn.experiments.variations import Study
-from textrnn.reporter import Reporter
+from textrnn.experiments.runs import resume_experiment, run_experiment
+from textrnn.experiments.variations import CrossValidation, SeedRuns
 from textrnn.serialization.latest_run import find_latest, is_experiment
 from textrnn.tokenization.tokenizer import Tokenizer
 from textrnn.training.train import train
 
-
-@pytest.fixture(autouse=True)
-def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    write_rows(Path("rows.tsv"))
-
-
-def small(**values: object) -> Config:
-    network = {"tokenizer__vocab_size": 80, "model__hidden": 4, "model__embedding": 8, "train__batch_size": 4}
-    return make_config(**{"data__train": "rows.tsv", "train__epochs": 2, "train__lr": 0.01} | network | values)
+pytestmark = pytest.mark.usefixtures("rows")
+OUT = Path("out")
+FILES = ["study.json", "summary.json"]
+tiny_config = partial(small_config, "rows.tsv", model__hidden=4, model__embedding=8, train__epochs=2)
 
 
-class Stopping(Reporter):
-    """Sends a signal after some steps."""
-
-    def __init__(self, steps: int, number: signal.Signals = signal.SIGTERM) -> None:
-        self.left, self.number = steps, number
-        self.notes: list[str] = []
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
-
-    def step(self, epoch: int, loss: float, tokens_per_second: float) -> None:
-        self.left -= 1
-        if self.left == 0:
-            signal.raise_signal(self.number)
-
-
-def contents(folder: Path) -> dict[str, bytes]:
+def read_files(folder: Path) -> dict[str, bytes]:
     names = ("model.safetensors", "config.yaml", "summary.json")
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.name in names}
 
 
-def test_folds_are_runs_of_their_own_and_the_best_is_the_latest() -> None:
-    found = run_study(Study("fold", 3, small(data__test="rows.tsv"), "textrnn train x"), Path("out"))
-    assert sorted(path.name for path in Path("out").iterdir()) == ["fold-1", "fold-2", "fold-3", *FILES]
-    summary = json.loads(Path("out/summary.json").read_text())
-    assert summary == found.to_dict()
-    assert set(summary["valid"]) == {"accuracy", "micro_f1", "macro_f1", "weighted_f1", "loss"}
-    assert (summary["kind"], summary["metric"], list(summary["runs"])) == (
-        "fold",
-        "loss",
-        ["fold-1", "fold-2", "fold-3"],
-    )
+def list_names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_each_fold_is_a_run_and_the_best_becomes_the_latest() -> None:
+    summary = run_experiment(CrossValidation(tiny_config(data__test="rows.tsv"), 3, "textrnn train x"), OUT)
+    folds = ["fold-1", "fold-2", "fold-3"]
+    assert list_names(OUT) == [*folds, *FILES]
+    written = json.loads((OUT / "summary.json").read_text())
+    assert written == asdict(summary)
+    assert set(written["valid"]) == {"accuracy", "micro_f1", "macro_f1", "weighted_f1", "loss"}
+    assert (written["kind"], written["metric"], list(written["runs"])) == ("fold", "loss", folds)
     accuracies, losses = [], []
-    for name, run in summary["runs"].items():
-        records = [json.loads(line) for line in Path("out", name, "metrics.jsonl").read_text().splitlines()]
+    for name, run in written["runs"].items():
+        records = read_metrics(OUT / name)
         best = next(record for record in reversed(records) if record["best"])
         assert (run["epoch"], run["valid"]["accuracy"]) == (best["epoch"], best["accuracy"])
         accuracies.append(best["accuracy"])
         assert best["valid_loss"] == min(record["valid_loss"] for record in records)
         losses.append(best["valid_loss"])
-        assert set(run["test"]) == set(summary["valid"]) - {"micro_f1"}  # of one label a text it is the accuracy
-        assert Path("out", name, "command.txt").read_text() == "textrnn train x\n"
-    assert summary["valid"]["accuracy"]["mean"] == pytest.approx(sum(accuracies) / 3)
-    assert summary["runs"][found.best]["valid"]["loss"] == min(losses)
-    assert find_latest() == Path("out") / found.best
+        assert set(run["test"]) == set(written["valid"]) - {"micro_f1"}  # equals the accuracy
+        assert (OUT / name / "command.txt").read_text() == "textrnn train x\n"
+    assert written["valid"]["accuracy"]["mean"] == pytest.approx(sum(accuracies) / 3)
+    assert written["runs"][summary.best]["valid"]["loss"] == min(losses)
+    assert find_latest() == OUT / summary.best
 
 
-FILES = ["study.json", "summary.json"]
-
-
-def test_a_fold_has_the_bytes_of_the_run_that_its_config_gives() -> None:
-    run_study(Study("fold", 2, small(model__dropout=0.3)), Path("out"))
-    train(load_config(Path("out/fold-2/config.yaml")), Path("single"))
-    for name in ("model.safetensors", "config.yaml"):
-        assert Path("single", name).read_bytes() == Path("out/fold-2", name).read_bytes()
+def test_a_fold_equals_a_single_run_of_its_config() -> None:
+    run_experiment(CrossValidation(tiny_config(model__dropout=0.3), 2), OUT)
+    train(load_config(OUT / "fold-2" / "config.yaml"), Path("single"))
+    assert read_files(Path("single")) == read_files(OUT / "fold-2")
 
 
 def test_the_text_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,120 +71,115 @@ def test_the_text_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
         return encode(self, texts, **options)
 
     monkeypatch.setattr(Tokenizer, "encode_packed", count)
-    run_study(Study("fold", 3, small(train__epochs=1, data__cache="cache")), Path("out"))
+    run_experiment(CrossValidation(tiny_config(train__epochs=1, data__cache="cache"), 3), OUT)
     assert sum(calls) == 40
 
 
-def test_seeds_differ() -> None:
-    found = run_study(Study("seed", 2, small(train__seed=5)), Path("out"))
-    assert list(found.runs) == ["seed-5", "seed-6"]
-    assert found.runs["seed-5"].valid["loss"] != found.runs["seed-6"].valid["loss"]
-    train(small(train__seed=6), Path("single"))
-    assert Path("single/model.safetensors").read_bytes() == Path("out/seed-6/model.safetensors").read_bytes()
+def test_seeds_give_different_runs() -> None:
+    summary = run_experiment(SeedRuns(tiny_config(train__seed=5), 2), OUT)
+    assert list(summary.runs) == ["seed-5", "seed-6"]
+    assert summary.runs["seed-5"].valid["loss"] != summary.runs["seed-6"].valid["loss"]
+    train(tiny_config(train__seed=6), Path("single"))
+    assert read_files(Path("single")) == read_files(OUT / "seed-6")
 
 
-@pytest.mark.parametrize("steps", [3, 18])  # within the first run, and within the second
-def test_a_stopped_study_ends_as_one_that_was_not(steps: int) -> None:
-    wanted = Study("fold", 3, small(model__dropout=0.3))
-    run_study(wanted, Path("whole"))
-    done = (steps - 1) // 14
-    with pytest.raises(StoppedError, match=rf"^{done} of 3 runs are done; go on with: textrnn train --resume parts$"):
-        run_study(wanted, Path("parts"), reporter=Stopping(steps))
-    assert is_experiment(Path("parts"))
-    assert not Path("parts/summary.json").exists()
-    again = Stopping(10)
+@pytest.mark.parametrize("step", [3, 18])  # in the first run, and in the second
+def test_a_resumed_experiment_ends_like_an_uninterrupted_one(step: int) -> None:
+    experiment, parts, whole = CrossValidation(tiny_config(model__dropout=0.3), 3), Path("parts"), Path("whole")
+    run_experiment(experiment, whole)
+    done = (step - 1) // 14
+    with pytest.raises(StoppedError, match=rf"^{done} of 3 runs are done; resume with: textrnn train --resume parts$"):
+        run_experiment(experiment, parts, reporter=Recorder(step))
+    assert is_experiment(parts)
+    assert not (parts / "summary.json").exists()
+    recorder = Recorder(10)
     with pytest.raises(StoppedError):
-        resume_study(Path("parts"), reporter=again)
-    assert next(note for note in again.notes if ", run " in note) == f"fold-{done + 1}, run {done + 1} of 3"
-    assert any(note.startswith("going on in epoch") for note in again.notes)
-    (Path("parts/fold-3")).mkdir(exist_ok=True)
-    Path("parts/fold-3/metrics.jsonl").write_text("of a run that was killed")
-    resume_study(Path("parts"), wanted=wanted)
-    assert contents(Path("parts")) == contents(Path("whole"))
-    assert resume_study(Path("parts"), reporter=Stopping(1)) == resume_study(Path("whole"))  # nothing is left to do
+        resume_experiment(parts, reporter=recorder)
+    assert next(note for note in recorder.notes if ", run " in note) == f"fold-{done + 1}, run {done + 1} of 3"
+    assert any(note.startswith("resuming in epoch") for note in recorder.notes)
+    (parts / "fold-3").mkdir(exist_ok=True)
+    (parts / "fold-3" / "metrics.jsonl").write_text("of a run that was killed")
+    resume_experiment(parts, expected=experiment)
+    assert read_files(parts) == read_files(whole)
+    assert resume_experiment(parts, reporter=Recorder(1)) == resume_experiment(whole)  # nothing is left to do
 
 
-def test_a_second_signal_is_told_how_to_go_on_too() -> None:
-    class Impatient(Stopping):
+def test_a_second_signal_also_reports_how_to_resume() -> None:
+    class Impatient(Recorder):
         def step(self, epoch: int, loss: float, tokens_per_second: float) -> None:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
-    shown = Impatient(1)
+    recorder = Impatient()
     with pytest.raises(KeyboardInterrupt):
-        run_study(Study("fold", 2, small()), Path("out"), reporter=shown)
-    assert "0 of 2 runs are done; go on with: textrnn train --resume out" in shown.notes
+        run_experiment(CrossValidation(tiny_config(), 2), OUT, reporter=recorder)
+    assert "0 of 2 runs are done; resume with: textrnn train --resume out" in recorder.notes
 
 
-def test_another_study_is_not_gone_on_with() -> None:
-    run_study(Study("fold", 2, small(train__epochs=1)), Path("out"))
-    for other in (Study("fold", 3, small(train__epochs=1)), Study("fold", 2, small(train__epochs=2))):
-        with pytest.raises(ConfigError, match="--resume out: holds a study of other settings"):
-            resume_study(Path("out"), wanted=other)
+def test_another_experiment_is_not_resumed() -> None:
+    config = tiny_config(train__epochs=1)
+    run_experiment(CrossValidation(config, 2), OUT)
+    for other in (CrossValidation(config, 3), SeedRuns(config, 2), CrossValidation(tiny_config(), 2)):
+        with pytest.raises(ConfigError, match="--resume out"):
+            resume_experiment(OUT, expected=other)
     with pytest.raises(ModelError, match=r"gone: holds no study\.json"):
-        resume_study(Path("gone"))
+        resume_experiment(Path("gone"))
     for broken in ("{", "[]", "{}", '{"format_version": 9}'):
-        Path("out/study.json").write_text(broken)
-        with pytest.raises(ModelError, match=r"study\.json: not the record of a study, or damaged"):
-            resume_study(Path("out"))
+        (OUT / "study.json").write_text(broken)
+        with pytest.raises(ModelError, match=r"study\.json"):
+            resume_experiment(OUT)
 
 
-def test_an_earlier_study_is_kept_until_the_text_is_read() -> None:
-    wanted = Study("seed", 1, small(train__epochs=1))
-    run_study(wanted, Path("out"))
+def test_an_earlier_experiment_moves_once_the_data_are_read() -> None:
+    experiment = SeedRuns(tiny_config(train__epochs=1), 1)
+    run_experiment(experiment, OUT)
     with pytest.raises(DataError, match=r"gone\.tsv"):
-        run_study(Study("seed", 1, small(data__train="gone.tsv")), Path("out"), overwrite=True)
-    shown = Stopping(999)
-    run_study(wanted, Path("out"), reporter=shown)
-    assert "an earlier study was in out; it is kept as out.1" in shown.notes
-    run_study(Study("fold", 2, small(train__epochs=1)), Path("out"), overwrite=True)
-    assert sorted(path.name for path in Path("out").iterdir()) == ["fold-1", "fold-2", *FILES]
-    assert contents(Path("out.1"))
+        run_experiment(SeedRuns(tiny_config(data__train="gone.tsv"), 1), OUT, overwrite=True)
+    recorder = Recorder()
+    run_experiment(experiment, OUT, reporter=recorder)
+    assert "moved the earlier experiment in out to out.1" in recorder.notes
+    run_experiment(CrossValidation(tiny_config(train__epochs=1), 2), OUT, overwrite=True)
+    assert list_names(OUT) == ["fold-1", "fold-2", *FILES]
     assert not Path("out.2").exists()
+    before = read_files(OUT)
+    with pytest.raises(ConfigError, match=r"train\.class_weights"):
+        run_experiment(SeedRuns(tiny_config(train__class_weights={"typo": 2.0}), 2), OUT, overwrite=True)
+    assert read_files(Path("out.2")) == before  # a late fault deletes nothing
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_other_things_in_the_folder_are_left_alone(overwrite: bool) -> None:
-    Path("out").mkdir()
-    Path("out/thesis.txt").write_text("mine")
-    for out, fault in (("out", "holds thesis.txt"), ("rows.tsv", "a file"), (".", "a folder of its own")):
+def test_other_files_in_the_folder_are_refused(overwrite: bool) -> None:
+    OUT.mkdir()
+    (OUT / "thesis.txt").write_text("mine")
+    Path("run/fold-1").mkdir(parents=True)
+    for out, fault in (
+        ("out", "holds thesis.txt"),
+        ("rows.tsv", "a file"),
+        (".", "of its own"),
+        ("run", "holds fold-1"),
+    ):
         with pytest.raises(ConfigError, match=fault):
-            run_study(Study("seed", 1, small()), Path(out), overwrite=overwrite)
-    Path("run").mkdir()
-    Path("run/fold-1").mkdir()
-    with pytest.raises(ConfigError, match="holds fold-1, no part of a study"):
-        run_study(Study("seed", 1, small()), Path("run"), overwrite=overwrite)
+            run_experiment(SeedRuns(tiny_config(), 1), Path(out), overwrite=overwrite)
 
 
-def test_folds_without_texts_are_told_before_anything_is_trained() -> None:
-    with pytest.raises(DataError, match="too few texts to hold some out"):
-        run_study(Study("fold", 41, small()), Path("out"))
-    assert not Path("out").exists()
+def test_an_empty_fold_is_found_before_anything_is_trained() -> None:
+    with pytest.raises(DataError, match="too few texts"):
+        run_experiment(CrossValidation(tiny_config(), 41), OUT)
+    assert not OUT.exists()
 
 
-def test_a_pointer_that_cannot_be_written_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_: Path) -> None:
-        raise OSError(13, "Permission denied")
-
-    monkeypatch.setattr(module, "point_to", fail)
-    shown = Stopping(999)
-    run_study(Study("seed", 1, small(train__epochs=1)), Path("out"), reporter=shown)
-    assert any("name this run with -m out/seed-42" in note for note in shown.notes)
+def test_a_pointer_that_cannot_be_written_is_reported() -> None:
+    Path("runs").write_text("a file")
+    recorder = Recorder()
+    run_experiment(SeedRuns(tiny_config(train__epochs=1), 1), OUT, reporter=recorder)
+    assert any("name this run with -m out/seed-42" in note for note in recorder.notes)
 
 
-def test_texts_with_several_labels() -> None:
-    rows = [f"{'hot|tea' if i % 2 else 'coffee'}\t{'green tea' if i % 2 else 'black coffee'} {i}\n" for i in range(40)]
-    Path("sets.tsv").write_text("".join(rows))
-    several = {"data__multi_label": True, "data__label_separator": "|", "train__metric": "micro_f1"}
-    config = small(data__train="sets.tsv", data__test="sets.tsv", train__epochs=6, **several)
-    found = run_study(Study("fold", 2, config), Path("out"))
-    assert found.test is not None
-    assert found.test["micro_f1"].mean > 0.9
-    assert found.valid["micro_f1"].mean > 0.9
-
-
-def test_a_fault_that_comes_late_takes_nothing_along() -> None:
-    run_study(Study("seed", 1, small(train__epochs=1)), Path("out"))
-    before = contents(Path("out"))
-    with pytest.raises(ConfigError, match=r"train\.class_weights"):
-        run_study(Study("seed", 2, small(train__class_weights={"typo": 2.0})), Path("out"), overwrite=True)
-    assert contents(Path("out.1")) == before
+def test_multi_label_data() -> None:
+    lines = [f"{'hot|tea' if i % 2 else 'coffee'}\t{'green tea' if i % 2 else 'black coffee'} {i}\n" for i in range(40)]
+    Path("sets.tsv").write_text("".join(lines))
+    values = {"data__train": "sets.tsv", "data__test": "sets.tsv", "train__epochs": 6, "train__metric": "micro_f1"}
+    summary = run_experiment(CrossValidation(tiny_config(**values, **MULTI_LABEL), 2), OUT)
+    assert summary.test is not None
+    assert summary.test["micro_f1"].mean > 0.9
+    assert summary.valid["micro_f1"].mean > 0.9

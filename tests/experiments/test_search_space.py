@@ -1,4 +1,4 @@
-"""The search space: what it may hold, and how its faults are told."""
+"""The search space: its content and its faults."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ model.bidirectional: {choices: [true, false]}
     ]
 
 
-def test_whole_bounds_of_a_fraction_are_no_whole_numbers(tmp_path: Path) -> None:
+def test_integer_bounds_of_a_real_key_stay_real(tmp_path: Path) -> None:
     assert read(tmp_path, "train.clip_norm: {low: 1, high: 3}") == [Range("train.clip_norm", 1, 3)]
 
 
-def test_the_space_that_is_taken_unless_another_is_named() -> None:
+def test_the_default_space_contains_the_default_values() -> None:
     space = read_space(shipped("space.yaml"), None)
     assert {part.key for part in space} >= {"train.lr", "model.dropout", "model.hidden", "model.layers"}
-    for part in space:  # the defaults are among what is tried
+    for part in space:
         section, _, name = part.key.partition(".")
         value = getattr(getattr(Config(), section), name)
         assert value in part.values if isinstance(part, Choice) else part.low <= value <= part.high
@@ -69,49 +69,49 @@ def test_the_space_that_is_taken_unless_another_is_named() -> None:
         ("train.lr: {low: 0.1, high: 0.2, log: 1}", "train.lr: log should be true or false, not 1"),
         ("model.dropout: {low: 0, high: 0.5, log: true}", "model.dropout: with log, low should be above 0, not 0"),
         ("model.hidden: {choices: []}", "model.hidden: choices should be a list of values, not []"),
-        ("model.hidden: {choices: [1, 2, 1]}", "model.hidden: 1 stands twice among the choices"),
+        ("model.hidden: {choices: [1, 2, 1]}", "model.hidden: 1 is listed twice in choices"),
         ("model.hidden: {choices: [[1]]}", "model.hidden: choices should be plain values, not [1]"),
-        ("model.hidden: {choices: [1], low: 1}", "model.hidden: choices stand alone"),
-        ("train.seed: {low: 1, high: 9}", "train.seed: trials are compared by it; set it in the config"),
-        ("data.valid: {choices: [a, b]}", "data.valid: trials are compared by it; set it in the config"),
+        ("model.hidden: {choices: [1], low: 1}", "model.hidden: choices cannot be combined"),
+        ("train.seed: {low: 1, high: 9}", "train.seed: must be the same in all trials"),
+        ("data.valid: {choices: [a, b]}", "data.valid: must be the same in all trials"),
     ],
 )
-def test_faults_are_told_with_their_line(line: str, fault: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError) as told:
+def test_faults_name_their_line(line: str, fault: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
         read(tmp_path, f"\nmodel.embedding: {{low: 8, high: 16}}\n{line}\n")
-    assert told.value.faults[0].startswith(f"{tmp_path}/space.yaml:3: {fault}")
-    assert len(told.value.faults) <= 2  # low and high may both be wrong
+    assert caught.value.faults[0].startswith(f"{tmp_path}/space.yaml:3: {fault}")
+    assert len(caught.value.faults) <= 2  # low and high may both be wrong
 
 
-def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError) as told:
+def test_all_faults_are_reported_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
         read(tmp_path, "model.layers: {low: -2, high: 0}\nmodel.layers: {low: 1, high: 2}\nmodel.x: 1\n")
-    assert [fault.split("space.yaml")[1].split(":")[1] for fault in told.value.faults] == ["2", "2", "2", "3"]
+    assert [fault.split("space.yaml")[1].split(":")[1] for fault in caught.value.faults] == ["2", "2", "2", "3"]
 
 
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("- a", "holds no keys"),
+        ("- a", "contains no keys"),
         ("a: [", "not YAML"),
-        ("", "names no key; write such as 'model.layers: {low: 1, high: 3}'"),
+        ("", "has no keys; add lines such as 'model.layers: {low: 1, high: 3}'"),
         (
             "train.batch_size: {choices: [8]}\ntrain.batch_tokens: {choices: [99]}",
-            "train.batch_tokens: given together with train.batch_size",
+            "train.batch_tokens: cannot be combined with train.batch_size",
         ),
     ],
 )
-def test_a_file_that_is_no_space(text: str, fault: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError) as told:
+def test_a_file_without_a_search_space_is_refused(text: str, fault: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
         read(tmp_path, text)
-    assert fault in str(told.value)
-    with pytest.raises(ConfigError, match=r"gone\.yaml: no such file; it should hold the search space"):
+    assert fault in str(caught.value)
+    with pytest.raises(ConfigError, match=r"gone\.yaml: no such file"):
         read_space(tmp_path / "gone.yaml", None)
 
 
-def test_the_values_are_checked_within_the_config(tmp_path: Path) -> None:
+def test_values_are_checked_with_the_config(tmp_path: Path) -> None:
     given = [Override("train.batch_tokens", 99, "--set train.batch_tokens=99")]
-    with pytest.raises(ConfigError, match=r"train\.batch_tokens: given together with train\.batch_size"):
+    with pytest.raises(ConfigError, match=r"train\.batch_tokens: cannot be combined with train\.batch_size"):
         read(tmp_path, "train.batch_size: {choices: [8, 16]}", overrides=given)
-    with pytest.raises(ConfigError, match=r"^--set a=b"):  # the config's own fault is told alone
+    with pytest.raises(ConfigError, match=r"^--set a=b"):  # a fault of the config itself is reported alone
         read(tmp_path, "train.batch_size: {choices: [x]}", overrides=[Override("a", 1, "--set a=b")])

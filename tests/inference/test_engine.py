@@ -49,8 +49,7 @@ def test_equals_torch(
     network = Classifier(len(tokenizer), 3, **config.model.model_dump()).eval()
     network.import_weights(model.weights)
     batch = pack(tokenizer.encode_all(TEXTS, max_length=40))
-    with torch.no_grad():
-        logits = network(torch.from_numpy(batch.ids), torch.from_numpy(batch.offsets))
+    logits = torch.from_numpy(network.predict_logits(batch))
     expected = torch.log_softmax(logits / model.temperature, dim=1).numpy()
     np.testing.assert_allclose(Engine(model).predict_log_probabilities(TEXTS), expected, rtol=0, atol=TOLERANCE)
 
@@ -63,10 +62,6 @@ def test_predict_returns_the_likeliest_first(tokenizer: Tokenizer) -> None:
         assert [p.probability for p in found] == pytest.approx(sorted(row, reverse=True)[:2])
         assert found[0].label == engine.labels[int(row.argmax())]
     assert all(len(found) == 3 for found in engine.predict(TEXTS, top_k=9))
-
-
-def test_no_texts_give_no_predictions(tokenizer: Tokenizer) -> None:
-    assert Engine(make_model(tokenizer, make_config(model__hidden=8))).predict([]) == []
 
 
 def make_multi_label(tokenizer: Tokenizer, **values: object) -> Engine:

@@ -7,12 +7,13 @@ import pytest
 
 from samples import make_config
 from textrnn.inference.layers import Packing, make_layer
+from textrnn.native import library
 from textrnn.ops import rnn_forward
 
 TOLERANCE = 2e-6  # states are below 1: float32 rounding, in another order of additions
 
 
-@pytest.mark.skipif(not rnn_forward.is_available(), reason="the library was not compiled")
+@pytest.mark.skipif(not library.is_available(), reason="the library was not compiled")
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("by_rows", [False, True])
@@ -38,7 +39,7 @@ def test_numpy_equals_the_library(
     offsets = np.array([0, 3, 4, 21, 23])
     rows = rng.integers(0, 7, 23).astype(np.int32) if by_rows else None
     x = rng.standard_normal((7 if by_rows else 23, 9)).astype(np.float32)
-    got = layer.run(x, Packing(offsets, rows), threads=1)
-    monkeypatch.setattr(rnn_forward, "is_available", lambda: False)
-    expected = layer.run(x, Packing(offsets, rows), threads=1)
+    got = layer.forward(x, Packing(offsets, rows), threads=1)
+    monkeypatch.setattr(library, "is_available", lambda: False)
+    expected = layer.forward(x, Packing(offsets, rows), threads=1)
     np.testing.assert_allclose(got, expected, rtol=0, atol=TOLERANCE)

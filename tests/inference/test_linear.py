@@ -205,7 +205,7 @@ def test_wrong_shapes_and_dtypes_are_refused(precision: Precision) -> None:
 def test_an_unsupported_precision_is_refused_with_the_reason(lack: int, monkeypatch: pytest.MonkeyPatch) -> None:
     class Library:
         @staticmethod
-        def textrnn_lacks_packed(element: int) -> int:
+        def textrnn_lacks_prepacked(element: int) -> int:
             return lack
 
     monkeypatch.setattr(library, "load_native", lambda: library.Native(Library(), ""))  # type: ignore[arg-type]
@@ -220,7 +220,7 @@ def test_an_unsupported_precision_is_refused_with_the_reason(lack: int, monkeypa
 
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library, "load_native", lambda: library.Native(None, "it was not compiled"))
-    assert missing_support("int8") == "the C++ library is not there: it was not compiled"
+    assert missing_support("int8") == "the C++ library is not available: it was not compiled"
     check_numpy_multiplies()
 
 

@@ -43,7 +43,7 @@ def test_the_table_gives_the_same_logits(
     network = NumpyNetwork(model)
     last = forward_often(network, batch, pieces=len(tokenizer))[-1]
     assert network._table is not None
-    if library.takes(np.dtype(np.float32)):  # the bits of an entry do not depend on other rows
+    if library.supports_dtype(np.dtype(np.float32)):  # the bits of an entry do not depend on other rows
         np.testing.assert_array_equal(first, last)
     np.testing.assert_allclose(first, last, rtol=0, atol=1e-6)
 
@@ -78,7 +78,7 @@ def test_numpy_equals_the_library(
     model, batch = make(tokenizer, cell, embedding, layer_norm)
     expected = NumpyNetwork(model).forward(batch, threads=2)
     monkeypatch.setattr(library, "load_native", lambda: library.Native(None, "it was not compiled"))
-    monkeypatch.setattr(library, "takes", lambda dtype: False)
+    monkeypatch.setattr(library, "supports_dtype", lambda dtype: False)
     for logits in forward_often(NumpyNetwork(model), batch, pieces=len(tokenizer)):
         np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5)
 

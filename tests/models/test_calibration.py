@@ -143,10 +143,10 @@ def test_the_ece_of_an_example_computed_by_hand() -> None:
     # 0.59, all correct: |0.57 - 1|; bin 5 (0.267 to 0.333): 0.3, wrong: 0.3; the twelve others are empty
     probabilities = np.array([0.9, 0.92, 0.55, 0.57, 0.59, 0.3])
     right = np.array([True, False, True, True, True, False])
-    wanted = 2 / 6 * 0.41 + 3 / 6 * 0.43 + 1 / 6 * 0.3
-    assert expected_calibration_error(probabilities, right) == pytest.approx(wanted)
+    value = 2 / 6 * 0.41 + 3 / 6 * 0.43 + 1 / 6 * 0.3
+    assert expected_calibration_error(probabilities, right) == pytest.approx(value)
     order = [4, 0, 5, 1, 3, 2]
-    assert expected_calibration_error(probabilities[order], right[order]) == pytest.approx(wanted)
+    assert expected_calibration_error(probabilities[order], right[order]) == pytest.approx(value)
 
 
 def test_the_bounds_of_bins() -> None:
@@ -172,16 +172,6 @@ def test_the_fitted_temperature_lowers_the_ece() -> None:
         errors.append(expected_calibration_error(p.max(axis=1), p.argmax(axis=1) == true))
     assert errors[0] > 0.1
     assert errors[1] < 0.01
-
-
-def test_probabilities_are_those_of_the_divided_logits() -> None:
-    logits, _ = draw(50, multi_label=False)
-    found = to_log_probabilities(logits, 2.5, multi_label=False)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(np.exp(found), softmax(logits / np.float32(2.5)), rtol=1e-5)
-    found = to_log_probabilities(logits, 2.5, multi_label=True)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(np.exp(found), 1 / (1 + np.exp(-logits.astype(np.float64) / 2.5)), rtol=1e-5)
 
 
 @pytest.mark.parametrize("multi_label", [False, True])
@@ -223,12 +213,12 @@ def test_the_share_is_one_half_without_information() -> None:
 def test_the_share_ignores_unknown_classes_and_block_size(monkeypatch: pytest.MonkeyPatch) -> None:
     logits, true = draw(500, multi_label=False)
     other = np.random.default_rng(4).normal(size=logits.shape).astype(np.float32) + logits / 2
-    wanted = fit_share(logits, other, true)
+    value = fit_share(logits, other, true)
     strangers = np.concatenate([true, np.full(40, -1)])
     more = [np.concatenate([part, part[:40] * 5]) for part in (logits, other)]
-    assert fit_share(*more, strangers) == pytest.approx(wanted, rel=1e-6)
+    assert fit_share(*more, strangers) == pytest.approx(value, rel=1e-6)
     monkeypatch.setattr(calibration, "_BLOCK", 64)
-    assert fit_share(logits, other, true) == pytest.approx(wanted, rel=1e-6)
+    assert fit_share(logits, other, true) == pytest.approx(value, rel=1e-6)
 
 
 def test_logits_that_separate_all_texts_have_a_share() -> None:

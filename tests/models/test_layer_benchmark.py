@@ -1,4 +1,4 @@
-"""The contest between SRU and the others: what it runs and how it counts, not how fast anything is."""
+"""The layer benchmark: its contestants, turns and ratios, without any speed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from textrnn.native import library
 SMALL = Shape(3, 2, 8)
 
 
-def test_a_ratio_is_that_within_a_turn() -> None:
+def test_a_ratio_compares_times_within_a_turn() -> None:
     timing = Timing(SMALL, "training", {OURS: [1.0, 10.0, 2.0], "LSTM": [3.0, 30.0, 8.0]})
     assert timing.ratio("LSTM") == 3.0  # the medians would give 4
     assert timing.milliseconds("LSTM") == 8.0
@@ -36,7 +36,7 @@ def test_geometric_mean() -> None:
     assert geometric_mean([1.0, 4.0, 16.0]) == pytest.approx(4.0)
 
 
-def test_a_table_leaves_out_what_did_not_run() -> None:
+def test_a_table_marks_passes_that_did_not_run() -> None:
     timings = [
         Timing(SMALL, "inference", {OURS: [1.0], "peer": [4.0]}),
         Timing(Shape(5, 2, 8), "inference", {OURS: [2.0], "peer": [2.0]}),
@@ -53,7 +53,7 @@ def test_a_table_leaves_out_what_did_not_run() -> None:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_everyone_has_as_many_turns(precision: str) -> None:
+def test_all_contestants_have_the_same_number_of_turns(precision: str) -> None:
     seen: list[torch.dtype] = []
 
     def prepare(shape: Shape, device: torch.device, precision: str) -> dict[str, object]:
@@ -82,13 +82,13 @@ def test_everyone_has_as_many_turns(precision: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--precision", "fp8"], "--precision fp8: there are fp32 and bf16"),
-        (["--device", "cuda"], "no CUDA device here"),
-        (["--device", "toaster"], "device toaster: there is no such device"),
+        (["--precision", "fp8"], "--precision"),
+        (["--device", "cuda"], "CUDA"),
+        (["--device", "toaster"], "toaster"),
         (["--seconds", "0"], "--seconds"),
     ],
 )
-def test_a_wrong_command_is_refused(arguments: list[str], message: str, textrnn: Run) -> None:
+def test_wrong_options_are_refused(arguments: list[str], message: str, textrnn: Run) -> None:
     done = textrnn("bench", *arguments)
     assert done.returncode == 2
     assert message in done.stderr.decode()
@@ -102,7 +102,7 @@ def test_the_command_prints_the_table(monkeypatch: pytest.MonkeyPatch, capsys: p
     lines = out.splitlines()
     assert lines[0].endswith("LSTM x  GRU x")
     assert "products x" in lines[0]
-    assert ("products by torch" in lines[0]) == library.takes(torch.float32)
+    assert ("products by torch" in lines[0]) == library.supports_dtype(torch.float32)
     assert [line[:9] for line in lines[1:3]] == ["(3, 2, 8)"] * 2
     assert [line.split()[:3] for line in lines[3:]] == [["geometric", "mean", which] for which in PASSES]
     assert "SRU backend" in err

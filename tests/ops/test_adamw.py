@@ -8,7 +8,7 @@ import torch
 from textrnn.native import library
 from textrnn.ops.adamw import NativeStep, ParameterState
 
-pytestmark = pytest.mark.skipif(library.load_native().library is None, reason="the library was not compiled")
+pytestmark = pytest.mark.skipif(not library.is_available(), reason="the library was not compiled")
 RATES = {"lr": 0.01, "scale": 0.5, "betas": (0.9, 0.999), "epsilon": 1e-8, "steps": 3}
 
 
@@ -52,7 +52,7 @@ def test_moves_the_rows_and_no_others_and_whole_tensors() -> None:
     assert found[0] == found[1] == pytest.approx(float(norm), rel=1e-6)
 
 
-def test_refuses_rows_that_are_not_there() -> None:
+def test_refuses_rows_outside_the_matrix() -> None:
     for wrong in ([50], [-1]):
         with pytest.raises(ValueError, match="rows"):
             NativeStep([(draw(50, 3), torch.randn(1, 3), torch.tensor(wrong))]).move(**RATES)

@@ -15,7 +15,7 @@ def test_without_a_gpu_auto_is_the_cpu() -> None:
 
 @pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:999"])
 def test_a_device_that_is_not_there_is_refused(name: str) -> None:
-    with pytest.raises(BackendError, match=f"device {name}: no CUDA device here; use --device cpu"):
+    with pytest.raises(BackendError, match=f"device {name}: no CUDA device found; use --device cpu"):
         resolve_device(name)
 
 

@@ -1,4 +1,4 @@
-"""Dropout and layer norm in one pass: the same as torch's norm of what dropout leaves, and its gradients."""
+"""Dropout and layer norm in one pass equal torch's layer norm of the dropout, with its gradients."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from textrnn.native import library
-from textrnn.ops.dropout import dropout
+from textrnn.ops.dropout import dropout, dropout_columns
 from textrnn.ops.layer_norm import dropout_layer_norm
 
-pytestmark = pytest.mark.skipif(library.load_native().library is None, reason="the library was not compiled")
+pytestmark = pytest.mark.skipif(not library.is_available(), reason="the library was not compiled")
 
 
 def draw(N: int, D: int, dtype: torch.dtype = torch.float32) -> list[Tensor]:
@@ -22,15 +22,17 @@ def draw(N: int, D: int, dtype: torch.dtype = torch.float32) -> list[Tensor]:
 
 @pytest.mark.parametrize("D", [1, 3, 32, 100, 256, 515])
 @pytest.mark.parametrize("N", [1, 63, 64, 200])
-def test_equals_both_after_one_another(N: int, D: int) -> None:
-    results = []
-    for together in (True, False):
+@pytest.mark.parametrize("how", ["entries", "columns", "none"])
+def test_equals_torch_s_norm_of_the_dropout(N: int, D: int, how: str) -> None:
+    results, p = [], 0.0 if how == "none" else 0.4
+    offsets = torch.tensor([0, 0, N // 2, N]) if how == "columns" else None
+    for is_fused in (True, False):
         x, gain, bias = draw(N, D)
         torch.manual_seed(7)
-        if together:
-            y, n = dropout_layer_norm(x, 0.4, gain=gain, bias=bias, epsilon=1e-5)
+        if is_fused:
+            y, n = dropout_layer_norm(x, p, gain=gain, bias=bias, epsilon=1e-5, offsets=offsets)
         else:
-            y = dropout(x, 0.4)
+            y = dropout(x, p) if offsets is None else dropout_columns(x, p, offsets)
             n = functional.layer_norm(y.double(), (D,), gain.double(), bias.double(), 1e-5)
         weights = [torch.cos(torch.arange(N * D) * k).view(N, D) for k in (0.3, 0.7)]
         gradients = torch.autograd.grad((y * weights[0]).sum() + (n * weights[1]).sum(), (x, gain, bias))
@@ -42,16 +44,17 @@ def test_equals_both_after_one_another(N: int, D: int) -> None:
         )
 
 
+@pytest.mark.parametrize("p", [0.0, 0.4])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_under_autocast_both_are_in_its_dtype(dtype: torch.dtype) -> None:
+def test_under_autocast_both_are_in_its_dtype(dtype: torch.dtype, p: float) -> None:
     x, gain, bias = draw(70, 96, dtype)
     torch.manual_seed(7)
     with torch.autocast("cpu", torch.bfloat16):
-        y, n = dropout_layer_norm(x, 0.4, gain=gain, bias=bias, epsilon=1e-5)
+        y, n = dropout_layer_norm(x, p, gain=gain, bias=bias, epsilon=1e-5)
     assert y.dtype == n.dtype == torch.bfloat16
     torch.manual_seed(7)
     wide = x.detach().float().requires_grad_()
-    dropped = dropout(wide, 0.4)
+    dropped = dropout(wide, p)
     exact = functional.layer_norm(dropped, (96,), gain, bias, 1e-5)
     torch.testing.assert_close(y.float(), dropped, rtol=1e-2, atol=1e-2)
     torch.testing.assert_close(n.float(), exact, rtol=2e-2, atol=5e-2)
@@ -79,7 +82,7 @@ def test_threads_do_not_matter() -> None:
         assert all(map(torch.equal, results[0], other))
 
 
-def test_a_gradient_of_one_of_both_alone() -> None:
+def test_the_gradient_of_one_output_alone() -> None:
     for index in (0, 1):
         x, gain, bias = draw(5, 8)
         torch.manual_seed(7)

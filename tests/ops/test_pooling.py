@@ -61,7 +61,7 @@ def test_attention_equals_the_formula(dtype: torch.dtype, D: int, scale: float) 
 @pytest.mark.parametrize("T", [63, 257, 700])
 def test_attention_over_long_sequences(way: str, dtype: torch.dtype, T: int, monkeypatch: pytest.MonkeyPatch) -> None:
     if way == "torch":
-        monkeypatch.setattr(pooling, "native_element", lambda *tensors: 0)
+        monkeypatch.setattr(pooling, "is_native", lambda *tensors: False)
     torch.manual_seed(T)
     h, w = (torch.randn(T, 16) + 1).to(dtype), torch.randn(16)
     with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
@@ -97,7 +97,7 @@ def test_what_is_no_number_shows(row: int) -> None:
 @pytest.mark.parametrize("offsets", [[0, 0, 3], [0, 2], [1, 3], [0, 4], [0, 2, 1, 3]], ids=str)
 def test_wrong_offsets_are_refused(offsets: list[int]) -> None:
     for refused in (lambda h, at: pool(h, at, "max+mean"), lambda h, at: attend(h, torch.ones(2), at)):
-        with pytest.raises(ValueError, match="offsets should rise by 1 at least"):
+        with pytest.raises(ValueError, match="offsets should rise"):
             refused(torch.zeros(3, 2), torch.tensor(offsets))
 
 

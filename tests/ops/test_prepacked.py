@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from textrnn.native import library
 from textrnn.ops import prepacked
 from textrnn.ops.prepacked import ELEMENTS, Array
 
@@ -21,8 +20,8 @@ def draw(*shape: int, seed: int = 0) -> Array:
 
 def unpack(panels: prepacked.PrepackedWeight) -> npt.NDArray[Any]:
     """Return the units as a matrix again, with what is packed past its end."""
-    count, steps, columns, depth = panels.held[0].shape
-    return panels.held[0].transpose(1, 3, 0, 2).reshape(steps * depth, count * columns)
+    count, steps, columns, depth = panels.panels.shape
+    return panels.panels.transpose(1, 3, 0, 2).reshape(steps * depth, count * columns)
 
 
 def here(dtype: str) -> Any:
@@ -41,8 +40,7 @@ def test_units_are_padded_with_zeros_and_aligned(dtype: str, K: int, N: int) -> 
     assert matrix.shape == (-(-K // depth) * depth, -(-N // 32) * 32)
     assert not matrix[K:].any()
     assert not matrix[:, N:].any()
-    assert panels.addresses == tuple(map(library.address, panels.held))
-    assert panels.addresses[0] % 64 == 0
+    assert panels.panels.ctypes.data % 64 == 0
 
 
 def test_float32_is_packed_as_it_is() -> None:
@@ -58,7 +56,7 @@ def test_the_largest_numbers_stay_finite_in_bfloat16() -> None:
 def test_int8_has_the_sum_and_the_step_of_each_column() -> None:
     weight = np.array([[127, 0.5, 0], [-3, -1, 0]], np.float32)
     panels = prepacked.pack(weight, "int8")
-    numbers, (_, first, scales) = unpack(panels), panels.held
+    numbers, first, scales = unpack(panels), panels.first, panels.scales
     assert numbers[:2, :3].tolist() == [[127, 64, 0], [-3, -127, 0]]
     assert first[:4].tolist() == [-128 * 124, -128 * -63, 0, 0]
     np.testing.assert_allclose(scales[:4], [1, 1 / 127, 0, 0], rtol=1e-7)
@@ -70,7 +68,7 @@ def test_int8_takes_no_more_rows_than_its_sums_hold() -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_fewer_threads_than_one_are_one(dtype: str) -> None:
+def test_fewer_threads_than_one_count_as_one(dtype: str) -> None:
     code = (  # in a process of its own, which a division by zero would end
         "import numpy as np; from textrnn.ops import prepacked; x = np.eye(30, 8, dtype=np.float32); "
         f"panels = prepacked.pack(np.arange(40, dtype=np.float32).reshape(8, 5), {dtype!r}); "
@@ -78,18 +76,3 @@ def test_fewer_threads_than_one_are_one(dtype: str) -> None:
         "assert results[0].any() and all(np.array_equal(results[0], result) for result in results)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-@pytest.mark.parametrize(("status", "error"), [(1, MemoryError), (2, ValueError)])
-def test_what_the_library_has_not_written_goes_no_further(
-    monkeypatch: pytest.MonkeyPatch, status: int, error: type[Exception]
-) -> None:
-    class Library:
-        @staticmethod
-        def textrnn_multiply_packed(product: bytes, threads: int) -> int:
-            return status
-
-    failing: Any = Library()
-    monkeypatch.setattr(library, "load_native", lambda: library.Native(failing, ""))
-    with pytest.raises(error):
-        prepacked.multiply(draw(3, 8), prepacked.pack(draw(8, 4), "float32"), threads=1)

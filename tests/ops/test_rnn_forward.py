@@ -207,24 +207,19 @@ def test_no_sequences() -> None:
     ("change", "message"),
     [
         ({"cell": "sru"}, "cell should be one of gru, lstm"),
-        ({"offsets": np.array([0, 2, 2, 5])}, "offsets should rise by 1 at least from 0 to the 5 tokens"),
-        ({"offsets": np.array([0, 4, 2, 5])}, "offsets should rise"),
+        ({"offsets": np.array([0, 2, 2, 5])}, "offsets should rise from 0"),
         ({"offsets": np.array([1, 2, 5])}, "offsets should rise"),
         ({"offsets": np.array([0, 2, 6])}, "offsets should rise"),
-        ({"offsets": np.array([0, 2, 4])}, "offsets should rise"),
-        ({"offsets": np.array([], np.int64)}, "one entry at least"),
-        ({"offsets": np.array([0, 2, 5], np.int32)}, "offsets should be int64"),
-        ({"rows": np.array([0, 1, 2, 3, 40], np.int32)}, "rows be of the 5 of gates"),
-        ({"rows": np.array([0, 1, 2, 3, -1], np.int32)}, "rows be of the 5 of gates"),
-        ({"rows": np.array([0, 1, 2, 3, 4])}, "rows should be int32"),
-        ({"rows": np.array([0, 1, 2, 3], np.int32)}, "to the 4 tokens"),
+        ({"offsets": np.array([], np.int64)}, "offsets should be"),
+        ({"rows": np.array([0, 1, 2, 3, 40], np.int32)}, "rows of gates"),
+        ({"rows": np.array([0, 1, 2, 3, -1], np.int32)}, "rows of gates"),
+        ({"rows": np.array([0, 1, 2, 3], np.int32)}, "number of tokens"),
         ({"gates": np.zeros((5, 12), np.float32)}, "three dimensions"),
-        ({"gates": np.zeros((5, 2, 8), np.float32)}, "gates should be float32 of shape"),
-        ({"gates": np.zeros((5, 2, 9))}, "gates should be float32"),
-        ({"gates": np.zeros((5, 4, 9), np.float32)[:, ::2]}, "and contiguous"),
-        ({"gates": np.zeros((5, 3, 9), np.float32)}, "1 or 2 directions"),
-        ({"weight_hh": np.zeros((2, 9, 4), np.float32)}, "of shape"),
-        ({"weight_hh": np.zeros((2, 0, 0), np.float32)}, "1 column at least"),
+        ({"gates": np.zeros((5, 2, 8), np.float32)}, "do not fit gru"),
+        ({"gates": np.zeros((5, 4, 9), np.float32)[:, ::2]}, "contiguous"),
+        ({"gates": np.zeros((5, 3, 9), np.float32)}, "do not fit gru"),
+        ({"weight_hh": np.zeros((2, 9, 4), np.float32)}, "do not fit gru"),
+        ({"weight_hh": np.zeros((2, 0, 0), np.float32)}, "do not fit gru"),
         ({"bias_hh": np.zeros((1, 9), np.float32)}, "bias_hh should be"),
     ],
     ids=str,
@@ -239,6 +234,6 @@ def test_what_does_not_fit_is_refused(change: dict[str, Any], message: str) -> N
 
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library, "load_native", lambda: library.Native(None, "it was not compiled"))
-    assert not rnn_forward.is_available()
+    assert not library.is_available()
     with pytest.raises(BackendError, match="it was not compiled"):
         Inputs("gru", [2], D=3).run()

@@ -1,4 +1,4 @@
-"""Results come in order, as soon as they are there, from all workers, and little is held."""
+"""Results are ordered and immediate, all workers compute, and memory is bounded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from textrnn.pipeline.ordered_pool import _AHEAD, _CHUNK_BYTES, _ITEM_BYTES, run_in_order
 
-SECONDS = 60  # what hangs fails after so long; nothing else takes it
+SECONDS = 60  # a test that hangs fails after this time
 LARGE = _CHUNK_BYTES - _ITEM_BYTES  # the size of an item that fills a chunk
 
 Emit = Callable[[Sequence[int]], None]
@@ -30,7 +30,7 @@ def run(read: Callable[[Emit], None], compute: Callable[[list[int], int], object
 
 @pytest.mark.parametrize("jobs", [1, 2, 7])
 @pytest.mark.parametrize("size", [0, 1000, LARGE, 10 * LARGE])
-def test_everything_comes_once_and_in_order(jobs: int, size: int) -> None:
+def test_every_item_is_computed_once_and_in_order(jobs: int, size: int) -> None:
     rows = list(range(3000 if size < LARGE else 60))
     blocks = [rows[start : start + 17] for start in range(0, len(rows), 17)]
     chunks = list(run(give(*blocks), lambda chunk, threads: chunk, size=size, jobs=jobs))
@@ -39,19 +39,19 @@ def test_everything_comes_once_and_in_order(jobs: int, size: int) -> None:
     assert max(map(len, chunks)) <= most
 
 
-def test_nothing_gives_nothing() -> None:
+def test_no_items_give_no_results() -> None:
     assert list(run(give(), lambda chunk, threads: chunk)) == []
     assert list(run(give([]), lambda chunk, threads: chunk)) == []
 
 
-def test_one_that_comes_alone_is_computed_by_the_caller_with_all_threads() -> None:
+def test_a_single_chunk_is_computed_by_the_caller_with_all_threads() -> None:
     def compute(chunk: list[int], threads: int) -> tuple[str, int]:
         return threading.current_thread().name, threads
 
     before = threading.active_count()
     here = threading.current_thread().name
     assert list(run(give([1]), compute, jobs=3)) == [(here, 3)]
-    assert threading.active_count() <= before + 1  # the reader may be on its way out; there were no workers
+    assert threading.active_count() <= before + 1  # the reader may still be ending; there are no workers
     names, threads = zip(*run(give([1] * 4), compute, size=LARGE, jobs=3), strict=True)
     assert here not in names[:3]
     assert set(threads[:3]) == {1}
@@ -67,7 +67,7 @@ def test_workers_compute_at_the_same_time() -> None:
     assert list(run(give(range(6)), compute, size=LARGE, jobs=3)) == list(range(6))
 
 
-def test_a_later_one_that_is_done_first_waits_for_its_turn() -> None:
+def test_a_later_result_waits_for_an_earlier_one() -> None:
     later_done = threading.Event()
 
     def compute(chunk: list[int], threads: int) -> int:
@@ -82,14 +82,14 @@ def test_a_later_one_that_is_done_first_waits_for_its_turn() -> None:
 
 @pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize("at_once", [1, 3])
-def test_results_come_before_more_is_read(jobs: int, at_once: int) -> None:
+def test_results_are_returned_before_more_is_read(jobs: int, at_once: int) -> None:
     answered = threading.Semaphore(0)
 
     def read(emit: Emit) -> None:
         for start in range(0, 30, at_once):
             emit(range(start, start + at_once))
             for _ in range(at_once):
-                assert answered.acquire(timeout=SECONDS), "the result waits for more input"
+                assert answered.acquire(timeout=SECONDS), "the result waited for more input"
 
     count = 0
     for row in run(read, lambda chunk, threads: chunk[0], size=LARGE, jobs=jobs):
@@ -99,7 +99,7 @@ def test_results_come_before_more_is_read(jobs: int, at_once: int) -> None:
     assert count == 30
 
 
-def test_what_comes_while_all_compute_is_one_chunk() -> None:
+def test_items_that_arrive_while_workers_are_busy_form_one_chunk() -> None:
     arrived, read_all = threading.Event(), threading.Event()
 
     def read(emit: Emit) -> None:
@@ -119,7 +119,7 @@ def test_what_comes_while_all_compute_is_one_chunk() -> None:
 
 
 @pytest.mark.parametrize("jobs", [1, 4])
-def test_little_is_held_however_slow_the_caller_is(jobs: int) -> None:
+def test_a_slow_caller_limits_the_items_in_memory(jobs: int) -> None:
     given = 0
 
     def read(emit: Emit) -> None:
@@ -135,7 +135,7 @@ def test_little_is_held_however_slow_the_caller_is(jobs: int) -> None:
     assert most <= 2 * _AHEAD * jobs + 2
 
 
-def test_a_fault_in_reading_comes_after_the_results_before_it() -> None:
+def test_an_error_in_reading_follows_the_earlier_results() -> None:
     def read(emit: Emit) -> None:
         emit([1, 2, 3])
         raise OSError("gone")
@@ -147,7 +147,7 @@ def test_a_fault_in_reading_comes_after_the_results_before_it() -> None:
 
 
 @pytest.mark.parametrize("bad", [0, 5])
-def test_a_fault_in_computing_comes_in_its_turn(bad: int) -> None:
+def test_an_error_in_computing_follows_the_earlier_results(bad: int) -> None:
     def compute(chunk: list[int], threads: int) -> int:
         if chunk[0] == bad:
             raise ValueError(f"chunk {bad}")

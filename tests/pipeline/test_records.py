@@ -1,4 +1,4 @@
-"""Records are found in lines and tables, byte for byte, as soon as they are there; faults are told with their line."""
+"""Records of lines and tables keep their bytes and are emitted at once; faults are reported with their line."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_lines_keep_their_bytes(tmp_path: Path) -> None:
 CASES: list[tuple[str, bytes, str, list[tuple[bytes, str | None]]]] = [
     ("a.tsv", b"1\tone\r\n\t\n2\t\xff\tx", "2", [(b"1\tone\r", "one"), (b"\t", ""), (b"2\t\xff\tx", "\ufffd")]),
     ("a.tsv", b"id\ttext\n1\tone\n", "text", [(b"id\ttext", None), (b"1\tone", "one")]),
-    ("told by a tab", b"\xef\xbb\xbftext\tid\none\t1\n", "text", [(b"text\tid", None), (b"one\t1", "one")]),
+    ("reported by a tab", b"\xef\xbb\xbftext\tid\none\t1\n", "text", [(b"text\tid", None), (b"one\t1", "one")]),
     (
         "a.csv",
         b'id,text\r\n1,"a ""b"",\r\nc"\r\n\n2,x y,more\n3,"\xff \0"',
@@ -50,7 +50,7 @@ CASES: list[tuple[str, bytes, str, list[tuple[bytes, str | None]]]] = [
             (b'3,"\xff \0"', "\ufffd \0"),
         ],
     ),
-    ("told by a column", b'id,"text"\n1,one\n', "text", [(b'id,"text"', None), (b"1,one", "one")]),
+    ("reported by a column", b'id,"text"\n1,one\n', "text", [(b'id,"text"', None), (b"1,one", "one")]),
     ("a.csv", "1,한\n2,글\n".encode(), "2", [("1,한".encode(), "한"), ("2,글".encode(), "글")]),
     (
         "a.jsonl",
@@ -58,35 +58,35 @@ CASES: list[tuple[str, bytes, str, list[tuple[bytes, str | None]]]] = [
         "text",
         [(b'{"id": 1.00, "text": "a\\nb"}\r', "a b"), (b' {"text": 7}', "7"), (b'{"text": "\xff"}', "\ufffd")],
     ),
-    ("told by a brace", b'\n{"3": "three"}\n', "3", [(b'{"3": "three"}', "three")]),
+    ("reported by a brace", b'\n{"3": "three"}\n', "3", [(b'{"3": "three"}', "three")]),
 ]
 
 
-@pytest.mark.parametrize(("name", "content", "field", "wanted"), CASES)
+@pytest.mark.parametrize(("name", "content", "field", "expected"), CASES)
 @pytest.mark.parametrize("compressed", [False, True])
-def test_a_field_is_found(
-    name: str, content: bytes, field: str, wanted: list[tuple[bytes, str | None]], compressed: bool, tmp_path: Path
+def test_the_field_of_a_table_is_the_text(
+    name: str, content: bytes, field: str, expected: list[tuple[bytes, str | None]], compressed: bool, tmp_path: Path
 ) -> None:
     path = write(tmp_path, gzip.compress(content) if compressed else content, name + (".gz" if compressed else ""))
-    assert [record[:2] for record in read([path], field=field)] == wanted
+    assert [record[:2] for record in read([path], field=field)] == expected
 
 
 @pytest.mark.parametrize("format_", ["tsv", "csv", "jsonl"])
-def test_the_format_can_be_said(format_: RecordFormat, tmp_path: Path) -> None:
+def test_the_format_can_be_set(format_: RecordFormat, tmp_path: Path) -> None:
     content = {"tsv": b"a,b\ttext\n1\tx\n", "csv": b"text,a\tb\nx,1\n", "jsonl": b'{"text": "x"}\n'}[format_]
     path = write(tmp_path, content, "data.txt.csv" if format_ != "csv" else "data.tsv")
     found = read([path], field="text", format=format_)
     assert (found[-1].text, found[-1].format) == ("x", format_)
 
 
-def test_the_header_comes_once(tmp_path: Path) -> None:
+def test_the_header_is_emitted_once(tmp_path: Path) -> None:
     one = write(tmp_path, b"id\ttext\n1\tone\n", "1.tsv")
     two = write(tmp_path, b"id\ttext\n2\ttwo\n", "2.tsv")
     empty = write(tmp_path, b"", "empty.tsv")
     assert [record.text for record in read([empty, one, two], field="text")] == [None, "one", "two"]
 
 
-def test_names_that_are_taken_get_a_prefix(tmp_path: Path) -> None:
+def test_names_in_use_get_a_prefix(tmp_path: Path) -> None:
     assert find_prefix(["text", "labels"]) == ""
     assert find_prefix(["text", "top"]) == "predicted_"
     assert find_prefix({"label": 1, "predicted_probability": 2}) == "predicted_predicted_"
@@ -96,25 +96,25 @@ def test_names_that_are_taken_get_a_prefix(tmp_path: Path) -> None:
     assert [record.prefix for record in read([rows], field="text")] == ["", "predicted_"]
 
 
-DAMAGED = gzip.compress(b'{"text": "x"}\n', mtime=0)[:-4]  # a test's name says it, and has to be the same each time
+DAMAGED = gzip.compress(b'{"text": "x"}\n', mtime=0)[:-4]  # part of the name of a test, so it must not change
 FAULTS = [
-    ("a.tsv", b"a\tx\nb\n", "2", 1, r"a\.tsv:2: 1 column where the text is in column 2$"),
-    ("a.tsv", b"id\ttext\na\tx\n\n", "text", 2, r"a\.tsv:3: 1 column where the text is in column 2, 'text'$"),
-    ("a.tsv", b"id\twords\n", "text", 0, r"a\.tsv:1: no column 'text' \(the header has id, words\); .*"),
+    ("a.tsv", b"a\tx\nb\n", "2", 1, r"a\.tsv:2: has 1 column, but the text is in column 2$"),
+    ("a.tsv", b"id\ttext\na\tx\n\n", "text", 2, r"a\.tsv:3: has 1 column, but the text is in column 2, 'text'$"),
+    ("a.tsv", b"id\twords\n", "text", 0, r"a\.tsv:1: no column 'text'; .*: id, words$"),
     ("a.csv", b'text,n\n"a\nb",1\nx,"2\n', "text", 2, r"a\.csv:4: not CSV: .*"),
-    ("a.csv", b"id,text\n1,x\n2\n", "text", 2, r"a\.csv:3: 1 column where the text is in column 2, 'text'$"),
+    ("a.csv", b"id,text\n1,x\n2\n", "text", 2, r"a\.csv:3: has 1 column, but the text is in column 2, 'text'$"),
     ("a.jsonl", b'{"text": "x"}\n{"text"\n', "text", 1, r"a\.jsonl:2: not JSON: .*"),
     ("a.jsonl", b'{"text": "x"}\n[1]\n', "text", 1, r"a\.jsonl:2: not a JSON object; .*\{\"text\": \"\.\.\.\"\}$"),
-    ("a.jsonl", b'{"text": "x"}\n{"t": 1}\n', "text", 1, r"a\.jsonl:2: no key 'text' \(the keys are t\); .*"),
+    ("a.jsonl", b'{"text": "x"}\n{"t": 1}\n', "text", 1, r"a\.jsonl:2: no key 'text'; .*: t$"),
     ("a.jsonl", b'{"text": null}\n', "text", 0, r"a\.jsonl:1: 'text' is not a string or an integer$"),
-    ("a.txt", b"words\nmore\n", "text", 0, r"a\.txt:1: cannot tell the format .*; say --input-format tsv\|csv\|jsonl$"),
-    ("a.txt", b"a\rb,text\n", "text", 0, r"a\.txt:1: cannot tell the format .*; say --input-format tsv\|csv\|jsonl$"),
-    ("a.jsonl.gz", DAMAGED, "text", 1, r"a\.jsonl\.gz: the compressed data is damaged"),
+    ("a.txt", b"words\nmore\n", "text", 0, r"a\.txt:1: .*set --input-format tsv\|csv\|jsonl$"),
+    ("a.txt", b"a\rb,text\n", "text", 0, r"a\.txt:1: .*set --input-format tsv\|csv\|jsonl$"),
+    ("a.jsonl.gz", DAMAGED, "text", 1, r"a\.jsonl\.gz: .*damaged"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "content", "field", "before", "message"), FAULTS)
-def test_faults_are_told_after_the_records_before_them(
+def test_faults_are_reported_after_the_earlier_records(
     name: str, content: bytes, field: str, before: int, message: str, tmp_path: Path
 ) -> None:
     found: list[Record] = []
@@ -126,11 +126,13 @@ def test_faults_are_told_after_the_records_before_them(
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("b.tsv", b"text\tid\none\t1\n", r"b\.tsv:1: not the header of the files before it; label them one by one"),
-        ("b.jsonl", b'{"text": "x"}\n', r"b\.jsonl:1: jsonl, but .*a\.tsv is tsv; label them one by one"),
+        ("b.tsv", b"text\tid\none\t1\n", r"b\.tsv:1: the header differs"),
+        ("b.jsonl", b'{"text": "x"}\n', r"b\.jsonl:1: jsonl, but .*a\.tsv is tsv"),
     ],
 )
-def test_files_that_do_not_go_together(name: str, content: bytes, message: str, tmp_path: Path) -> None:
+def test_files_with_different_headers_or_formats_are_refused(
+    name: str, content: bytes, message: str, tmp_path: Path
+) -> None:
     first = write(tmp_path, b"id\ttext\n1\tone\n", "a.tsv")
     with pytest.raises(DataError, match=message):
         read([first, write(tmp_path, content, name)], field="text")
@@ -144,10 +146,10 @@ def test_files_that_do_not_go_together(name: str, content: bytes, message: str, 
         ("jsonl", [[b'{"text": "a"}\n'], [b'{"text": "b"}\n\n'], [b"\n", b'{"text": "c"}\n']]),
     ],
 )
-def test_records_are_handed_out_before_more_is_waited_for(format_: RecordFormat, groups: list[list[bytes]]) -> None:
+def test_records_are_emitted_before_waiting_for_more_input(format_: RecordFormat, groups: list[list[bytes]]) -> None:
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb"), os.fdopen(writing, "wb", buffering=0) as writer:
-        guard = threading.Timer(60, writer.close)  # a record that is held back would be waited for without end
+        guard = threading.Timer(60, writer.close)  # otherwise a missing record would block forever
         guard.start()
         found: list[Record] = []
 
@@ -171,11 +173,11 @@ def test_records_are_handed_out_before_more_is_waited_for(format_: RecordFormat,
     assert len(found) == (4 if format_ == "csv" else 3)
 
 
-def test_the_bytes_that_were_read_are_told(tmp_path: Path) -> None:
+def test_the_bytes_read_are_reported(tmp_path: Path) -> None:
     content = b"".join(b"line %d\n" % number for number in range(200_000))
     paths = [write(tmp_path, gzip.compress(content), "a.gz"), write(tmp_path, content, "b")]
-    told: list[int] = []
-    read(paths, watch=told.append)
-    assert told == sorted(told)
-    assert told[-1] == sum(path.stat().st_size for path in paths)
-    assert len(set(told)) > 5
+    reported: list[int] = []
+    read(paths, watch=reported.append)
+    assert reported == sorted(reported)
+    assert reported[-1] == sum(path.stat().st_size for path in paths)
+    assert len(set(reported)) > 5

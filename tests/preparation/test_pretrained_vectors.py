@@ -17,6 +17,7 @@ from textrnn.data.word_vectors import WordBlock, read_vectors
 from textrnn.errors import DataError, ModelError, StoppedError
 from textrnn.inference.engine import Engine
 from textrnn.models.classifier import Classifier
+from textrnn.ops.batch_layout import BatchLayout
 from textrnn.preparation import pretrained_vectors
 from textrnn.preparation.pretrained_vectors import FrozenRows, PieceVectors, load_vectors, match_words, standardize
 from textrnn.serialization.model_file import MODEL_NAME, load_model
@@ -226,7 +227,7 @@ def test_prediction_needs_no_vectors_and_equals_the_network(rows: Path) -> None:
         for line in rows.read_text().splitlines():
             text = line.partition("\t")[2]
             ids = torch.tensor(saved.tokenizer.encode_ids(text), dtype=torch.int32)
-            logits = network(ids, torch.tensor([0, len(ids)])).numpy()
+            logits = network(ids, BatchLayout(torch.tensor([0, len(ids)]))).numpy()
             np.testing.assert_allclose(engine.predict_logits([text]), logits, atol=1e-5)
 
 

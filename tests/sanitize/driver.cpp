@@ -1,7 +1,7 @@
-// Calls the C++ of the SRU recurrence as cpu.py does, over every shape that takes another way through it, on buffers of
-// exactly the size that they need. `run` builds it with a sanitizer, which reports what is out of bounds, undefined or
-// a race. What it looks at by itself: every output is written whole, and neither the number of threads, nor what else
-// runs, nor a fork changes a bit of it. What the numbers should be is tests/ops/sru/test_op.py's to say.
+// Calls the exported functions as library.py does, with a shape for every path through them, on buffers of the exact
+// size. `run` builds it with a sanitizer, which reports access out of bounds, undefined behavior and races. The driver
+// itself checks that every output is written whole, and that neither the number of threads, nor other calls, nor a fork
+// changes a bit of it. The tests in Python check the numbers.
 #include "dispatch.h"
 #include "nn/nn_kernels.h"
 #include "ngrams/ngrams.h"
@@ -28,31 +28,27 @@ int textrnn_interface();
 const char* textrnn_pool();
 const char* textrnn_level(int i);
 int textrnn_use_level(int i);
-int textrnn_sru_forward(const textrnn::SruArgs* p, int threads);
-int textrnn_sru_backward(const textrnn::SruArgs* p, int threads);
-int textrnn_multiplies();
-int textrnn_rnn(const textrnn::RnnArgs* p, int threads);
-int textrnn_dropout(int64_t element, const void* x, void* y, int64_t n, double keep, uint64_t key, int threads);
-int textrnn_pool_rows(int64_t element, const void* x, const int64_t* offsets, int64_t N, int64_t B, int64_t D,
-                      float* largest, int32_t* place, float* mean, int threads);
-int textrnn_pool_rows_back(int64_t element, const float* dlargest, const int32_t* place, const float* dmean,
-                           const int64_t* offsets, int64_t N, int64_t B, int64_t D, void* dx, int threads);
-int textrnn_attend(const float* x, const float* w, const int64_t* offsets, int64_t N, int64_t B, int64_t D, float* pooled,
-                   float* weights, int threads);
-int textrnn_attend_back(const float* x, const float* w, const float* pooled, const float* weights, const float* dpooled,
-                        const int64_t* offsets, int64_t N, int64_t B, int64_t D, float* dx, float* dw, int threads);
-int textrnn_layer_norm(const textrnn::LayerNormArgs* normed, int threads);
-int textrnn_layer_norm_back(const textrnn::LayerNormArgs* normed, float* dgain, float* dbias, int threads);
-int textrnn_add_rows(const float* x, const int64_t* places, int64_t N, int64_t R, int64_t D, float* sums, int threads);
-int textrnn_squares(const textrnn::ParameterState* parts, int64_t count, double* sum, int threads);
-int textrnn_adamw(const textrnn::ParameterState* parts, int64_t count, const textrnn::AdamWRates* rates, int threads);
-int textrnn_multiply(const textrnn::Product* p, int threads);
-int textrnn_lacks_packed(int64_t element);
-int textrnn_multiply_packed(const textrnn::PackedProduct* p, int threads);
-int textrnn_ngram_counts(const textrnn::Texts* texts, int64_t* counts, int threads);
-int textrnn_ngram_keys(const textrnn::Texts* texts, const int64_t* bounds, uint32_t* keys, int threads);
-int textrnn_ngram_slots(const uint32_t* keys, int64_t F, uint64_t* slots, int64_t S);
-int textrnn_ngram_scores(const textrnn::Texts* texts, const textrnn::Linear* linear, float* scores, int threads);
+int textrnn_sru_forward(const textrnn::SruForwardArgs* p, int threads);
+int textrnn_sru_backward(const textrnn::SruBackwardArgs* p, int threads);
+int textrnn_rnn(const textrnn::RnnArgs* args, int threads);
+int textrnn_dropout(const textrnn::DropoutArgs* args, int threads);
+int textrnn_pool_rows(const textrnn::PoolArgs* args, int threads);
+int textrnn_pool_rows_back(const textrnn::PoolBackArgs* args, int threads);
+int textrnn_attend(const textrnn::AttendArgs* args, int threads);
+int textrnn_attend_back(const textrnn::AttendBackArgs* args, int threads);
+int textrnn_layer_norm(const textrnn::LayerNormArgs* args, int threads);
+int textrnn_layer_norm_back(const textrnn::LayerNormBackArgs* args, int threads);
+int textrnn_add_rows(const textrnn::AddRowsArgs* args, int threads);
+int textrnn_squares(const textrnn::ParameterState* states, int64_t count, double* sum, int threads);
+int textrnn_adamw(const textrnn::ParameterState* states, int64_t count, const textrnn::AdamWRates* rates, int threads);
+int textrnn_gemm_dtypes();
+int textrnn_gemm(const textrnn::GemmArgs* args, int threads);
+int textrnn_lacks_prepacked(int64_t element);
+int textrnn_gemm_prepacked(const textrnn::GemmPrepackedArgs* args, int threads);
+int textrnn_ngram_counts(const textrnn::NgramCountsArgs* args, int threads);
+int textrnn_ngram_keys(const textrnn::NgramKeysArgs* args, int threads);
+int textrnn_ngram_slots(const textrnn::NgramSlotsArgs* args, int threads);
+int textrnn_ngram_logits(const textrnn::NgramLogitsArgs* args, int threads);
 }
 
 namespace {
@@ -65,7 +61,7 @@ namespace {
   std::_Exit(1);
 }
 
-constexpr unsigned kSeconds = 300;  // longer means that something waits for ever
+constexpr unsigned kSeconds = 300;  // longer means a deadlock
 
 struct Case {
   int64_t element, K, G, D;
@@ -80,7 +76,7 @@ struct Case {
   }
 };
 
-// Bytes, and none behind them: where no sanitizer watches the heap, they end at a page that may not be touched.
+// Bytes with nothing after them: without a sanitizer they end at an inaccessible page.
 class Buffer {
  public:
   Buffer() = default;
@@ -152,17 +148,18 @@ struct Inputs {
     dh = draw(N * row, is.element);
   }
 
-  textrnn::SruArgs problem() const {
-    textrnn::SruArgs p{};
+  template <class Args>
+  Args args() const {
+    Args p{};
     p.N = p.R = N, p.B = B, p.K = is.K, p.G = is.G, p.D = is.D, p.element = is.element, p.alpha = 1.7;
     p.offsets = offsets.as<int64_t>();
     p.u = u.as<void>(), p.x = x.as<void>(), p.v = v.as<float>(), p.b = b.as<float>();
-    p.c0 = c0.as<float>(), p.dh = dh.as<void>();
+    p.c0 = c0.as<float>();
     return p;
   }
 };
 
-// Outputs in new memory, so that each call's ends are watched.
+// Outputs in new memory, so that writes past their ends are seen.
 struct Outputs {
   int64_t element;
   Buffer h, states, final, du, dx, dv, db;
@@ -176,9 +173,16 @@ struct Outputs {
     if (from.is.G == 3) dx = Buffer(N * row * element);
   }
 
-  void put_into(textrnn::SruArgs& p) const {
+  textrnn::SruForwardArgs forward(const Inputs& inputs) const {
+    auto p = inputs.args<textrnn::SruForwardArgs>();
     p.h = h.as<void>(), p.states = states.as<float>(), p.final = final.as<float>();
+    return p;
+  }
+  textrnn::SruBackwardArgs backward(const Inputs& inputs) const {
+    auto p = inputs.args<textrnn::SruBackwardArgs>();
+    p.states = states.as<float>(), p.dh = inputs.dh.as<void>();
     p.du = du.as<void>(), p.dx = dx.as<void>(), p.dv = dv.as<float>(), p.db = db.as<float>();
+    return p;
   }
 
   bool has_nan() const {
@@ -197,13 +201,13 @@ struct Outputs {
   }
 };
 
-// The bits of everything that the two passes give; without `backward` those of h and final alone.
+// The bits of all results of both passes; without `backward` of h and final alone.
 std::string compute(const Inputs& inputs, int threads, bool backward = true) {
   const Outputs outputs(inputs, backward);
-  textrnn::SruArgs p = inputs.problem();
-  outputs.put_into(p);
-  EXPECT(textrnn_sru_forward(&p, threads) == 0, inputs.is.name());
-  EXPECT(!backward || textrnn_sru_backward(&p, threads) == 0, inputs.is.name());
+  const auto args = outputs.forward(inputs);
+  EXPECT(textrnn_sru_forward(&args, threads) == 0, inputs.is.name());
+  const auto back = outputs.backward(inputs);
+  EXPECT(!backward || textrnn_sru_backward(&back, threads) == 0, inputs.is.name());
   EXPECT(!outputs.has_nan(), inputs.is.name() + ", threads " + std::to_string(threads));
   return outputs.bits();
 }
@@ -232,23 +236,23 @@ int64_t check_shapes() {
   return calls;
 }
 
-// The bits of a product; `across` says whose columns are adjacent rather than the rows: 1 of a, 2 of b.
-std::string multiply(const textrnn::Product& sizes, unsigned across, int threads) {
-  textrnn::Product p = sizes;
+// The bits of a product; `across` selects matrices with contiguous columns: 1 is a, 2 is b.
+std::string multiply(const textrnn::GemmArgs& sizes, unsigned across, int threads) {
+  textrnn::GemmArgs p = sizes;
   const Buffer a = draw(p.M * p.K, p.element), b = draw(p.K * p.N, p.element), c = draw(p.M * p.N, p.c_element);
-  p.a = a.as<void>(), p.b = b.as<void>(), p.c = c.as<void>(), p.c_row = p.N;
+  p.a = a.as<void>(), p.b = b.as<void>(), p.c = c.as<void>(), p.c_row = p.N, p.c_column = 1;
   p.a_row = across & 1 ? 1 : p.K, p.a_column = across & 1 ? p.M : 1;
   p.b_row = across & 2 ? 1 : p.N, p.b_column = across & 2 ? p.K : 1;
   if (!p.accumulate) std::memset(c.as<char>(), 0xff, c.size());
   const std::string where = std::to_string(p.M) + " " + std::to_string(p.N) + " " + std::to_string(p.K) + " across " +
                             std::to_string(across) + ", element " + std::to_string(p.element);
-  EXPECT(textrnn_multiply(&p, threads) == 0, where);
+  EXPECT(textrnn_gemm(&p, threads) == 0, where);
   EXPECT(!has_nan(c, p.c_element), where);
   return std::string(c.as<char>(), c.size());
 }
 
 int64_t check_products() {
-  const int can = textrnn_multiplies();
+  const int can = textrnn_gemm_dtypes();
   int64_t calls = 0;
   const int64_t sizes[][3] = {{1, 1, 1},    {1, 33, 5},    {13, 16, 1},   {14, 32, 2},   {15, 17, 3},     {29, 100, 129},
                               {0, 3, 2},    {3, 0, 2},     {5, 4, 0},     {100, 49, 77}, {300, 70, 900},  {1030, 40, 33},
@@ -259,7 +263,7 @@ int64_t check_products() {
         for (const int64_t accumulate : {0, 1})
           for (unsigned across = 0; across < 4; ++across) {
             if (!(can & element) || (element == 4 && c_element == 2)) continue;
-            textrnn::Product p{};
+            textrnn::GemmArgs p{};
             p.M = M, p.N = N, p.K = K, p.element = element, p.c_element = c_element, p.accumulate = accumulate;
             const uint32_t state = drawn;
             const std::string alone = multiply(p, across, 1);
@@ -269,130 +273,152 @@ int64_t check_products() {
             }
             calls += 3;
           }
-  textrnn::Product p{};
+  textrnn::GemmArgs p{};
   p.element = p.c_element = 8;
-  EXPECT(textrnn_multiply(&p, 1) == 2, "a product of elements of 8 bytes");
+  EXPECT(textrnn_gemm(&p, 1) == 2, "a product of elements of 8 bytes");
   return calls + 1;
 }
 
-// The bits of a product with panels that hold anything.
-std::string multiply_packed(int64_t M, int64_t N, int64_t K, int64_t element, int threads) {
+// The bits of a product with random panels.
+std::string multiply_prepacked(int64_t M, int64_t N, int64_t K, int64_t element, int threads) {
   const int64_t panels = (N + textrnn::kTileColumns - 1) / textrnn::kTileColumns, steps = (K * element + 3) / 4;
   const bool whole = element == 1;
   const Buffer x = draw(M * K, 4), c(M * N * 4);
   const Buffer units = draw(panels * steps * textrnn::kStepBytes / (whole ? 2 : element), whole ? 2 : element);
   const Buffer begin = draw(whole ? panels * textrnn::kTileColumns : 0, 4);
   const Buffer scales = draw(whole ? panels * textrnn::kTileColumns : 0, 4);
-  textrnn::PackedProduct p{M, N, K, element};
+  const int64_t width = panels * textrnn::kTileColumns, depth = 4 / element;
+  textrnn::GemmPrepackedArgs p{M, K, width * steps * depth, whole ? width : 0, N, element};
   p.x = x.as<float>(), p.panels = units.as<char>(), p.first = begin.as<int32_t>(), p.scales = scales.as<float>();
   p.c = c.as<float>();
   const std::string where = std::to_string(M) + " " + std::to_string(N) + " " + std::to_string(K) + " packed, element " +
                             std::to_string(element);
-  EXPECT(textrnn_multiply_packed(&p, threads) == 0, where);
+  EXPECT(textrnn_gemm_prepacked(&p, threads) == 0, where);
   EXPECT(!has_nan(c, 4), where);
   return std::string(c.as<char>(), c.size());
 }
 
-int64_t check_packed_products() {
+int64_t check_prepacked_products() {
   int64_t calls = 0;
   const int64_t sizes[][3] = {{1, 1, 1},     {2, 33, 5},  {13, 16, 3}, {14, 32, 64}, {15, 17, 65}, {29, 100, 129},
                               {0, 3, 2},     {3, 0, 2},   {5, 4, 0},   {64, 64, 16}, {224, 31, 2}, {230, 70, 390},
                               {1030, 40, 33}, {3, 700, 900}, {40, 500, 385}};
   for (const auto& [M, N, K] : sizes)
     for (const int64_t element : {4, 2, 1}) {
-      if (textrnn_lacks_packed(element)) continue;
+      if (textrnn_lacks_prepacked(element)) continue;
       const uint32_t state = drawn;
-      const std::string alone = multiply_packed(M, N, K, element, 1);
+      const std::string alone = multiply_prepacked(M, N, K, element, 1);
       for (const int threads : {2, 4}) {
         drawn = state;  // the same numbers
-        EXPECT(multiply_packed(M, N, K, element, threads) == alone, "a packed product's bits");
+        EXPECT(multiply_prepacked(M, N, K, element, threads) == alone, "a packed product's bits");
       }
       calls += 3;
     }
-  textrnn::PackedProduct p{1, 1, 1, 8};
-  EXPECT(textrnn_lacks_packed(8) == 2 && textrnn_multiply_packed(&p, 1) == 2, "panels of elements of 8 bytes");
+  textrnn::GemmPrepackedArgs p{1, 1, 64, 0, 1, 8};
+  EXPECT(textrnn_lacks_prepacked(8) == 2 && textrnn_gemm_prepacked(&p, 1) == 2, "panels of elements of 8 bytes");
   return calls + 1;
 }
 
 std::string bits_of(const Buffer& buffer) { return std::string(buffer.as<char>(), buffer.size()); }
 
-// What goes on beside the recurrence: the same bits for any number of threads, nothing out of bounds.
+// The bits of dropout and layer norm, forward and backward.
+std::string check_norm(const Buffer& x, int64_t element, int64_t wide, int64_t D, const int64_t* bounds, int threads) {
+  const Buffer gain = draw(D, 4), bias = draw(D, 4), y(41 * D * wide), n(41 * D * wide), mean(41 * 4), rstd(41 * 4);
+  const Buffer dn(41 * D * wide), dx(x.size()), dgain(D * 4), dbias(D * 4);
+  std::memset(dn.as<char>(), 0x3c, dn.size());
+  const int64_t B = bounds ? 4 : 0;
+  const textrnn::LayerNormArgs args = {41, D, B, element, wide, x.as<void>(), bounds, y.as<void>(), n.as<void>(),
+                                       gain.as<float>(), bias.as<float>(), mean.as<float>(), rstd.as<float>(),
+                                       99, 0.7, 1e-5};
+  EXPECT(textrnn_layer_norm(&args, threads) == 0, "layer_norm");
+  const textrnn::LayerNormBackArgs back = {41, D, B, wide, element, y.as<void>(), bounds, gain.as<float>(),
+                                           mean.as<float>(), rstd.as<float>(), dn.as<void>(), dn.as<void>(),
+                                           dx.as<void>(), dgain.as<float>(), dbias.as<float>(), 99, 0.7};
+  EXPECT(textrnn_layer_norm_back(&back, threads) == 0, "layer_norm_back");
+  EXPECT(!has_nan(n, wide) && !has_nan(dx, element) && !has_nan(dgain, 4), "layer_norm: something was not written");
+  return bits_of(y) + bits_of(n) + bits_of(dx) + bits_of(dgain) + bits_of(dbias);
+}
+
+// The bits of everything in nn/ for one shape.
+std::string run_nn(int64_t element, int64_t D, int threads) {
+  drawn = uint32_t(D);
+  const int64_t offsets[] = {0, 1, 4, 40, 41}, rows[] = {0, 6, 3}, places[] = {4, 0, 4}, size = 40000 + D;
+  const Buffer x = draw(41 * D, element), dlargest = draw(4 * D, 4), dmean = draw(4 * D, 4), gradient = draw(3 * D, 4);
+  const Buffer long_x = draw(size, element), all = draw(size, 4), states = draw(41 * D, 4), w = draw(D, 4);
+  const Buffer y(long_x.size()), masked(x.size()), largest(4 * D * 4), place(4 * D * 4), means(4 * D * 4), dx(x.size());
+  const textrnn::DropoutArgs drop = {size, 1, 0, element, long_x.as<void>(), nullptr, y.as<void>(), 0.7, 99};
+  EXPECT(textrnn_dropout(&drop, threads) == 0, "dropout");
+  const textrnn::DropoutArgs columns = {41, D, 4, element, x.as<void>(), offsets, masked.as<void>(), 0.7, 99};
+  EXPECT(textrnn_dropout(&columns, threads) == 0, "dropout_columns");
+  const textrnn::PoolArgs pool = {41, D, 4, element, x.as<void>(), offsets, largest.as<float>(), place.as<int32_t>(),
+                                  means.as<float>()};
+  EXPECT(textrnn_pool_rows(&pool, threads) == 0, "pool");
+  const textrnn::PoolBackArgs pool_back = {4, D, 41, element, dlargest.as<float>(), place.as<int32_t>(),
+                                           dmean.as<float>(), offsets, dx.as<void>()};
+  EXPECT(textrnn_pool_rows_back(&pool_back, threads) == 0, "pool_back");
+  EXPECT(!has_nan(y, element) && !has_nan(masked, element) && !has_nan(dx, element) && !has_nan(means, 4),
+         "nn: something was not written");
+  std::string bits = bits_of(y) + bits_of(masked) + bits_of(largest) + bits_of(place) + bits_of(means) + bits_of(dx);
+  for (const int64_t wide : {4, 2})
+    for (const int64_t* const bounds : {static_cast<const int64_t*>(nullptr), offsets})
+      bits += check_norm(x, element, wide, D, bounds, threads);
+
+  const Buffer pooled(4 * D * 4), weights(41 * 4), dstates(41 * D * 4), dw(4 * D * 4), alone(4 * D * 4);
+  textrnn::AttendArgs attend = {41, D, 4, states.as<float>(), w.as<float>(), offsets, pooled.as<float>(),
+                                weights.as<float>()};
+  EXPECT(textrnn_attend(&attend, threads) == 0, "attend");
+  const textrnn::AttendBackArgs attend_back = {41, D, 4, states.as<float>(), w.as<float>(), offsets, pooled.as<float>(),
+                                               weights.as<float>(), dmean.as<float>(), dstates.as<float>(),
+                                               dw.as<float>()};
+  EXPECT(textrnn_attend_back(&attend_back, threads) == 0, "attend_back");
+  EXPECT(!has_nan(pooled, 4) && !has_nan(weights, 4) && !has_nan(dstates, 4) && !has_nan(dw, 4),
+         "attend: something was not written");
+  attend.pooled = alone.as<float>(), attend.weights = nullptr;
+  EXPECT(textrnn_attend(&attend, threads) == 0 && bits_of(alone) == bits_of(pooled), "attend without its weights");
+  bits += bits_of(pooled) + bits_of(weights) + bits_of(dstates) + bits_of(dw);
+
+  const Buffer sums(5 * D * 4);
+  const textrnn::AddRowsArgs add = {3, D, 5, gradient.as<float>(), places, sums.as<float>()};
+  EXPECT(textrnn_add_rows(&add, threads) == 0, "add_rows");
+  bits += bits_of(sums);
+
+  const Buffer some[] = {draw(7 * D, 4), draw(7 * D, 4), Buffer(7 * D * 4)};
+  const Buffer others[] = {Buffer(size * 4), Buffer(size * 4), Buffer(size * 4)};
+  std::memset(some[2].as<char>(), 0, some[2].size());
+  for (const Buffer& part : others) std::memset(part.as<char>(), 0, part.size());
+  const textrnn::ParameterState parameters[] = {
+      {7, D, 3, some[0].as<float>(), some[1].as<float>(), some[2].as<float>(), gradient.as<float>(), rows, 0.1},
+      {size, 1, size, others[0].as<float>(), others[1].as<float>(), others[2].as<float>(), all.as<float>(), nullptr,
+       0.0}};
+  const textrnn::AdamWRates rates = {0.1, 0.5f, 0.9f, 0.999f, 0.1f, 2.0f, 1e-8f};
+  double squares = -1;
+  EXPECT(textrnn_squares(parameters, 2, &squares, threads) == 0 && squares > 0, "squares");
+  EXPECT(textrnn_adamw(parameters, 2, &rates, threads) == 0, "adamw");
+  for (const Buffer& part : some) bits += bits_of(part);
+  for (const Buffer& part : others) bits += bits_of(part);
+  return bits + std::string(reinterpret_cast<const char*>(&squares), sizeof squares);
+}
+
+// The kernels of nn/: the same bits for any number of threads, nothing out of bounds.
 int64_t check_nn() {
   int64_t calls = 0;
-  const int64_t offsets[] = {0, 1, 4, 40, 41}, rows[] = {0, 6, 3}, places[] = {4, 0, 4};
-  const textrnn::AdamWRates rates = {0.5f, 0.9f, 0.999f, 0.1f, 2.0f, 1e-8f};
   for (const int64_t element : {4, 2})
     for (const int64_t D : {1, 7, 64, 130}) {
-      const Buffer x = draw(41 * D, element), dlargest = draw(4 * D, 4), dmean = draw(4 * D, 4), gradient = draw(3 * D, 4);
-      const Buffer weight = draw(7 * D, 4), mean = draw(7 * D, 4), long_x = draw(40000 + D, element), all = draw(40000 + D, 4);
-      const Buffer states = draw(41 * D, 4);
-      std::string before;
-      for (const int threads : {1, 3}) {
-        const Buffer y(long_x.size()), largest(4 * D * 4), place(4 * D * 4), means(4 * D * 4), dx(x.size());
-        EXPECT(textrnn_dropout(element, long_x.as<void>(), y.as<void>(), 40000 + D, 0.7, 99, threads) == 0, "dropout");
-        EXPECT(textrnn_pool_rows(element, x.as<void>(), offsets, 41, 4, D, largest.as<float>(), place.as<int32_t>(),
-                                 means.as<float>(), threads) == 0,
-               "pool");
-        EXPECT(textrnn_pool_rows_back(element, dlargest.as<float>(), place.as<int32_t>(), dmean.as<float>(), offsets, 41, 4,
-                                      D, dx.as<void>(), threads) == 0,
-               "pool_back");
-        const Buffer moved[] = {Buffer(7 * D * 4), Buffer(7 * D * 4), Buffer(7 * D * 4)};
-        std::memcpy(moved[0].as<char>(), weight.as<char>(), weight.size());
-        std::memcpy(moved[1].as<char>(), mean.as<char>(), mean.size());
-        std::memset(moved[2].as<char>(), 0, moved[2].size());
-        const Buffer others[] = {Buffer(all.size()), Buffer(all.size()), Buffer(all.size())};
-        for (const Buffer& part : others) std::memset(part.as<char>(), 0, part.size());
-        const textrnn::ParameterState parts[] = {
-            {moved[0].as<float>(), moved[1].as<float>(), moved[2].as<float>(), gradient.as<float>(), rows, 3, 7, D, 0.99},
-            {others[0].as<float>(), others[1].as<float>(), others[2].as<float>(), all.as<float>(), nullptr, 40000 + D, 0, 1, 1.0}};
-        double squares = -1;
-        std::string more;
-        EXPECT(textrnn_squares(parts, 2, &squares, threads) == 0 && squares > 0, "squares");
-        EXPECT(textrnn_adamw(parts, 2, &rates, threads) == 0, "adamw");
-        for (const int64_t wide : {4, 2}) {
-          const Buffer dropped(41 * D * wide), n(41 * D * wide), mean_of(41 * 4), rstd(41 * 4), dn(41 * D * wide);
-          std::memset(dn.as<char>(), 0x3c, dn.size());
-          const Buffer back(x.size()), dgain(D * 4), dbias(D * 4);
-          const textrnn::LayerNormArgs normed = {x.as<void>(), dropped.as<void>(), n.as<void>(), weight.as<float>(), mean.as<float>(),
-                                          mean_of.as<float>(), rstd.as<float>(), dn.as<void>(),
-                                          dn.as<void>(), back.as<void>(), 41, D, element, wide, 99, 0.7, 1e-5};
-          EXPECT(textrnn_layer_norm(&normed, threads) == 0, "normalise");
-          EXPECT(textrnn_layer_norm_back(&normed, dgain.as<float>(), dbias.as<float>(), threads) == 0, "normalise_back");
-          EXPECT(!has_nan(n, wide) && !has_nan(back, element) && !has_nan(dgain, 4), "normalise: something was not written");
-          more += bits_of(dropped) + bits_of(n) + bits_of(back) + bits_of(dgain) + bits_of(dbias);
-        }
-        const Buffer attended(4 * D * 4), shares(41 * 4), sums(5 * D * 4);
-        const Buffer dstates(41 * D * 4), dw(4 * D * 4);
-        EXPECT(textrnn_attend(states.as<float>(), mean.as<float>(), offsets, 41, 4, D, attended.as<float>(),
-                              shares.as<float>(), threads) == 0,
-               "attend");
-        EXPECT(textrnn_attend_back(states.as<float>(), mean.as<float>(), attended.as<float>(), shares.as<float>(),
-                                   dmean.as<float>(), offsets, 41, 4, D, dstates.as<float>(), dw.as<float>(), threads) == 0,
-               "attend_back");
-        EXPECT(!has_nan(attended, 4) && !has_nan(shares, 4) && !has_nan(dstates, 4) && !has_nan(dw, 4),
-               "attend: something was not written");
-        const Buffer alone(4 * D * 4);
-        EXPECT(textrnn_attend(states.as<float>(), mean.as<float>(), offsets, 41, 4, D, alone.as<float>(), nullptr, threads) == 0 &&
-                   bits_of(alone) == bits_of(attended),
-               "attend without its weights");
-        more += bits_of(shares) + bits_of(dstates) + bits_of(dw);
-        more += bits_of(attended);
-        EXPECT(textrnn_add_rows(gradient.as<float>(), places, 3, 5, D, sums.as<float>(), threads) == 0, "add_rows");
-        std::string bits = more + bits_of(sums) + bits_of(y) + bits_of(largest) + bits_of(place) + bits_of(means) + bits_of(dx);
-        for (const Buffer& part : moved) bits += bits_of(part);
-        for (const Buffer& part : others) bits += bits_of(part);
-        bits += std::string(reinterpret_cast<const char*>(&squares), sizeof squares);
-        EXPECT(!has_nan(y, element) && !has_nan(dx, element) && !has_nan(means, 4), "beside: something was not written");
-        EXPECT(before.empty() || bits == before, "beside: the bits");
-        before = bits, calls += 12;
-      }
-      const int64_t empty[] = {0, 0, 41}, far[] = {7};
-      EXPECT(textrnn_pool_rows(element, x.as<void>(), empty, 41, 2, D, nullptr, nullptr, nullptr, 1) == 2, "an empty one");
-      EXPECT(textrnn_attend(x.as<float>(), nullptr, empty, 41, 2, D, nullptr, nullptr, 1) == 2, "an empty one to attend to");
-      EXPECT(textrnn_add_rows(nullptr, far, 1, 7, D, nullptr, 1) == 2, "a place that is not there");
-      const textrnn::ParameterState past = {nullptr, nullptr, nullptr, nullptr, far, 1, 7, D, 1.0};
-      EXPECT(textrnn_adamw(&past, 1, &rates, 1) == 2, "a row that is not there");
-      calls += 3;
+      EXPECT(run_nn(element, D, 1) == run_nn(element, D, 3), "nn: the bits");
+      const Buffer x = draw(41 * D, element), out(x.size());
+      const int64_t empty[] = {0, 0, 41}, wrong[] = {0, 42, 41}, far[] = {7};
+      const textrnn::PoolArgs pool = {41, D, 2, element, x.as<void>(), empty, nullptr, nullptr, nullptr};
+      EXPECT(textrnn_pool_rows(&pool, 1) == 2, "an empty sequence");
+      const textrnn::AttendArgs attend = {41, D, 2, x.as<float>(), nullptr, empty, nullptr, nullptr};
+      EXPECT(textrnn_attend(&attend, 1) == 2, "an empty sequence to attend to");
+      const textrnn::DropoutArgs columns = {41, D, 2, element, x.as<void>(), wrong, out.as<void>(), 0.7, 99};
+      EXPECT(textrnn_dropout(&columns, 1) == 2, "offsets that fall");
+      const textrnn::AddRowsArgs add = {1, D, 7, nullptr, far, nullptr};
+      EXPECT(textrnn_add_rows(&add, 1) == 2, "a place outside the sums");
+      const textrnn::ParameterState past = {7, D, 1, nullptr, nullptr, nullptr, nullptr, far, 0.0};
+      const textrnn::AdamWRates rates{};
+      EXPECT(textrnn_adamw(&past, 1, &rates, 1) == 2, "a row outside its matrix");
+      calls += 45;
     }
   return calls;
 }
@@ -412,8 +438,8 @@ int64_t check_rnn() {
           const Buffer gates = draw(N * K * G * D, 4), bias = draw(K * G * D, 4), weight = draw(K * G * D * D, 4);
           const Buffer rows(N * 4);
           for (int64_t i = 0; i < N; ++i) rows.as<int32_t>()[i] = int32_t(i);
-          textrnn::RnnArgs p{N, B, K, G, D, N, offsets.as<int64_t>(), gates.as<float>(), nullptr, weight.as<float>(),
-                               bias.as<float>(), nullptr};
+          textrnn::RnnArgs p{N, K, G, D, B, N, gates.as<float>(), offsets.as<int64_t>(), nullptr, weight.as<float>(),
+                             bias.as<float>(), nullptr};
           const std::string where = "rnn: G " + std::to_string(G) + ", D " + std::to_string(D);
           std::string before;
           for (const int threads : {1, 2, 4})
@@ -443,7 +469,7 @@ Buffer put(const std::vector<T>& values) {
   return buffer;
 }
 
-// Texts without pieces, of blanks alone, of one long word, and longer than the keys that are looked up together.
+// Texts without pieces, of spaces alone, of one long word, and longer than the keys that are looked up together.
 int64_t check_ngrams() {
   const Buffer codes = put<uint32_t>({0x2581, 'a', 'b', 0x2581, 0x1100ff, 'c', 0x2581, 'd', 'e', 'f', 'g', 'h', 'i', 'j'});
   const Buffer spelling = put<int64_t>({0, 0, 1, 3, 5, 7, 14});  // the first piece has none
@@ -456,18 +482,24 @@ int64_t check_ngrams() {
     offsets.push_back(int64_t(ids.size()));
   }
   const Buffer id = put(ids), offset = put(offsets);
-  textrnn::Texts texts{int64_t(ids.size()), int64_t(offsets.size()) - 1, 6, 14, id.as<int32_t>(), offset.as<int64_t>(),
-                       codes.as<uint32_t>(), spelling.as<int64_t>()};
+  const int64_t N = int64_t(ids.size()), B = int64_t(offsets.size()) - 1, P = 14, V = 6;
+  const auto count = [&](const Buffer& counts, int threads) {
+    const textrnn::NgramCountsArgs args = {N, B, P, V, id.as<int32_t>(), offset.as<int64_t>(), codes.as<uint32_t>(),
+                                           spelling.as<int64_t>(), counts.as<int64_t>()};
+    return textrnn_ngram_counts(&args, threads);
+  };
   int64_t calls = 0;
   std::string before;
   for (const int threads : {1, 2, 4}) {
-    const Buffer counts(texts.B * 8), bounds((texts.B + 1) * 8);
-    EXPECT(textrnn_ngram_counts(&texts, counts.as<int64_t>(), threads) == 0, "ngram_counts");
+    const Buffer counts(B * 8), bounds((B + 1) * 8);
+    EXPECT(count(counts, threads) == 0, "ngram_counts");
     bounds.as<int64_t>()[0] = 0;
-    for (int64_t i = 0; i < texts.B; ++i) bounds.as<int64_t>()[i + 1] = bounds.as<int64_t>()[i] + counts.as<int64_t>()[i];
-    const int64_t K = bounds.as<int64_t>()[texts.B];
+    for (int64_t i = 0; i < B; ++i) bounds.as<int64_t>()[i + 1] = bounds.as<int64_t>()[i] + counts.as<int64_t>()[i];
+    const int64_t K = bounds.as<int64_t>()[B];
     const Buffer keys(K * 4);
-    EXPECT(textrnn_ngram_keys(&texts, bounds.as<int64_t>(), keys.as<uint32_t>(), threads) == 0, "ngram_keys");
+    const textrnn::NgramKeysArgs hash = {N, B, P, V, K, id.as<int32_t>(), offset.as<int64_t>(), codes.as<uint32_t>(),
+                                         spelling.as<int64_t>(), bounds.as<int64_t>(), keys.as<uint32_t>()};
+    EXPECT(textrnn_ngram_keys(&hash, threads) == 0, "ngram_keys");
     std::string bits = bits_of(bounds) + bits_of(keys);
     std::vector<uint32_t> kept;  // every third
     for (int64_t i = 0; i < K; i += 3) kept.push_back(keys.as<uint32_t>()[i]);
@@ -475,45 +507,50 @@ int64_t check_ngrams() {
     kept.erase(std::unique(kept.begin(), kept.end()), kept.end());
     for (const int64_t C : {1, 2, 5}) {
       const int64_t F = int64_t(kept.size()), S = 1 << 12;
-      const Buffer sorted = put(kept), slots = put(std::vector<uint64_t>(size_t(S))), scores(texts.B * C * 4);
-      EXPECT(textrnn_ngram_slots(sorted.as<uint32_t>(), F, slots.as<uint64_t>(), S) == 0, "ngram_slots");
-      const Buffer values = put(std::vector<float>(size_t(F * (1 + C)), 0.5f)), bias = put(std::vector<float>(size_t(C), 2.0f));
-      const textrnn::Linear linear{F, C, S, slots.as<uint64_t>(), values.as<float>(), bias.as<float>()};
-      EXPECT(textrnn_ngram_scores(&texts, &linear, scores.as<float>(), threads) == 0, "ngram_scores");
-      EXPECT(!has_nan(scores, 4) && scores.as<float>()[0] == 2.0f && scores.as<float>()[6 * C] > 2.0f, "ngram_scores");
-      bits += bits_of(scores), calls += 2;
+      const Buffer sorted = put(kept), slots = put(std::vector<uint64_t>(size_t(S))), logits(B * C * 4);
+      const textrnn::NgramSlotsArgs fill = {F, S, sorted.as<uint32_t>(), slots.as<uint64_t>()};
+      EXPECT(textrnn_ngram_slots(&fill, 1) == 0, "ngram_slots");
+      const Buffer values = put(std::vector<float>(size_t(F * (1 + C)), 0.5f));
+      const Buffer bias = put(std::vector<float>(size_t(C), 2.0f));
+      const textrnn::NgramLogitsArgs linear = {N, B, P, V, S, F, C, id.as<int32_t>(), offset.as<int64_t>(),
+                                               codes.as<uint32_t>(), spelling.as<int64_t>(), slots.as<uint64_t>(),
+                                               values.as<float>(), bias.as<float>(), logits.as<float>()};
+      EXPECT(textrnn_ngram_logits(&linear, threads) == 0, "ngram_logits");
+      EXPECT(!has_nan(logits, 4) && logits.as<float>()[0] == 2.0f && logits.as<float>()[6 * C] > 2.0f, "ngram_logits");
+      bits += bits_of(logits), calls += 2;
     }
     EXPECT(before.empty() || bits == before, "n-grams: the bits");
     before = bits, calls += 2;
   }
   const Buffer alike(4000 * 4), slots = put(std::vector<uint64_t>(1 << 14));
   for (int64_t i = 0; i < 4000; ++i) alike.as<uint32_t>()[i] = uint32_t(i) << 20;
-  EXPECT(textrnn_ngram_slots(alike.as<uint32_t>(), 4000, slots.as<uint64_t>(), 1 << 14) == 2, "keys at one place");
-  const Buffer counts(texts.B * 8);
+  const textrnn::NgramSlotsArgs crowd = {4000, 1 << 14, alike.as<uint32_t>(), slots.as<uint64_t>()};
+  EXPECT(textrnn_ngram_slots(&crowd, 1) == 2, "keys that crowd");
+  const Buffer counts(B * 8);
   id.as<int32_t>()[5] = 6;
-  EXPECT(textrnn_ngram_counts(&texts, counts.as<int64_t>(), 2) == 2, "an id that is not there");
+  EXPECT(count(counts, 2) == 2, "an id outside the vocabulary");
   id.as<int32_t>()[5] = 0, offset.as<int64_t>()[3] = -1;
-  EXPECT(textrnn_ngram_counts(&texts, counts.as<int64_t>(), 2) == 2, "offsets that fall");
+  EXPECT(count(counts, 2) == 2, "offsets that fall");
   return calls + 3;
 }
 
 int64_t check_refusals() {
   const Inputs inputs({4, 1, 4, 7, {2, 1}, false});
   const Outputs outputs(inputs, true);
-  textrnn::SruArgs p = inputs.problem();
-  outputs.put_into(p);
+  auto forward = outputs.forward(inputs);
+  auto backward = outputs.backward(inputs);
   int64_t calls = 0;
   for (const std::vector<int64_t>& wrong : {std::vector<int64_t>{0, 2, 4}, {1, 2, 3}, {0, 4, 3}, {0, -1, 3}}) {
     std::memcpy(inputs.offsets.as<char>(), wrong.data(), 3 * sizeof(int64_t));
-    EXPECT(textrnn_sru_forward(&p, 2) == 2 && textrnn_sru_backward(&p, 2) == 2, "wrong offsets");
+    EXPECT(textrnn_sru_forward(&forward, 2) == 2 && textrnn_sru_backward(&backward, 2) == 2, "wrong offsets");
     calls += 2;
   }
-  p.element = 8;
-  EXPECT(textrnn_sru_forward(&p, 2) == 2 && textrnn_sru_backward(&p, 2) == 2, "an element of 8 bytes");
+  forward.G = backward.G = 3;
+  EXPECT(textrnn_sru_forward(&forward, 2) == 2 && textrnn_sru_backward(&backward, 2) == 2, "no x");
   return calls + 2;
 }
 
-// Several threads call at once: one has the pool, the others do without.
+// Several threads call at once: one gets the pool, the others work alone.
 int64_t check_callers(int level) {
   EXPECT(textrnn_use_level(level) == 0, "use_level");
   const Inputs inputs({4, 2, 3, 100, {40, 0, 129, 7, 140}, true});
@@ -530,7 +567,7 @@ int64_t check_callers(int level) {
   return 2 + 4 * 3 * 2;
 }
 
-// A child process has none of the pool's threads.
+// A child process lacks the pool's threads.
 int64_t check_fork() {
 #if !defined(WITHOUT_FORK)  // the thread sanitizer does not follow the threads of a child
   const Inputs inputs({2, 2, 4, 100, {40, 0, 129, 7, 140}, true});
@@ -562,6 +599,6 @@ int main() {
     calls += check_callers(level) + check_shapes() + check_nn() + check_rnn();
     levels += std::string(" ") + name;
   }
-  calls += check_products() + check_packed_products() + check_ngrams() + check_refusals() + check_fork();
+  calls += check_products() + check_prepacked_products() + check_ngrams() + check_refusals() + check_fork();
   std::printf("%lld calls with%s\n", static_cast<long long>(calls), levels.c_str());
 }

@@ -1,4 +1,4 @@
-"""The run folder: what is in it, and that nothing else is ever touched."""
+"""The run folder: its files, earlier runs, and other files that must not be touched."""
 
 from __future__ import annotations
 
@@ -7,24 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from samples import make_config, make_model
+from samples import make_config, make_model, make_record
 from textrnn.config import load_config
 from textrnn.errors import ConfigError, ModelError
-from textrnn.reporter import EpochRecord
 from textrnn.serialization.checkpoint import Checkpoint
 from textrnn.serialization.latest_run import CHECKPOINT_NAME
 from textrnn.serialization.model_file import SavedModel, load_model
-from textrnn.serialization.run_folder import Run, default_folder, find_checkpoint
+from textrnn.serialization.run_folder import RunFolder, default_folder, find_checkpoint
 from textrnn.tokenization.tokenizer import Tokenizer
 
 CONFIG = make_config(model__hidden=4, model__embedding=6)
-
-
-def make_record(epoch: int) -> EpochRecord:
-    rest = dict.fromkeys(
-        ("loss", "valid_loss", "network_loss", "accuracy", "micro_f1", "macro_f1", "weighted_f1", "lr", "seconds"), 0.5
-    )
-    return EpochRecord(epoch=epoch, step=epoch, tokens_per_second=1.0, best=True, **rest)
 
 
 @pytest.fixture
@@ -46,16 +38,16 @@ def test_the_default_folder_is_named_after_the_data(train: str, name: str) -> No
 
 
 def test_nothing_is_written_before_the_first_model(tmp_path: Path, model: SavedModel) -> None:
-    run = Run(tmp_path / "run", command="textrnn train 'a b'")
+    run = RunFolder(tmp_path / "run", command="textrnn train 'a b'")
     assert list(tmp_path.iterdir()) == []
     assert run.claim(CONFIG) is None
     run.write(make_record(1), model)
-    assert load_config(run.folder / "config.yaml") == CONFIG
-    assert (run.folder / "command.txt").read_text() == "textrnn train 'a b'\n"
+    assert load_config(run.path / "config.yaml") == CONFIG
+    assert (run.path / "command.txt").read_text() == "textrnn train 'a b'\n"
     assert run.claim(CONFIG) is None
     run.write(make_record(2), None)
-    assert len((run.folder / "metrics.jsonl").read_text().splitlines()) == 2
-    assert load_model(run.folder).config == CONFIG
+    assert len((run.path / "metrics.jsonl").read_text().splitlines()) == 2
+    assert load_model(run.path).config == CONFIG
 
 
 @pytest.mark.parametrize("name", ["thesis.txt", "train.tsv", ".git"])
@@ -64,14 +56,14 @@ def test_a_folder_with_other_files_is_refused(name: str, overwrite: bool, tmp_pa
     (tmp_path / "config.yaml").write_text("mine")
     (tmp_path / name).write_text("mine")
     with pytest.raises(ConfigError, match=f"holds {name}, no part of a run"):
-        Run(tmp_path, overwrite=overwrite)
+        RunFolder(tmp_path, overwrite=overwrite)
 
 
 def test_the_current_folder_can_be_the_run(tmp_path: Path, model: SavedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     for kept in (None, tmp_path / "here.1"):
-        run = Run(Path())
+        run = RunFolder(Path())
         assert run.claim(CONFIG) == kept
         run.write(make_record(1), model)
     assert load_model(tmp_path / "here.1").labels == load_model(Path()).labels
@@ -79,7 +71,7 @@ def test_the_current_folder_can_be_the_run(tmp_path: Path, model: SavedModel, mo
 
 def test_earlier_runs_are_numbered(tmp_path: Path, model: SavedModel) -> None:
     for number in range(3):
-        run = Run(tmp_path / "run", command=str(number))
+        run = RunFolder(tmp_path / "run", command=str(number))
         run.claim(CONFIG)
         run.write(make_record(1), model)
     assert (tmp_path / "run" / "command.txt").read_text() == "2\n"
@@ -87,45 +79,45 @@ def test_earlier_runs_are_numbered(tmp_path: Path, model: SavedModel) -> None:
     assert (tmp_path / "run.2" / "command.txt").read_text() == "1\n"
 
 
-def test_of_two_runs_in_one_folder_the_first_stops(tmp_path: Path, model: SavedModel) -> None:
-    first = Run(tmp_path / "run", command="first")
-    second = Run(tmp_path / "run", command="second")
+def test_the_first_of_two_runs_in_one_folder_stops(tmp_path: Path, model: SavedModel) -> None:
+    first = RunFolder(tmp_path / "run", command="first")
+    second = RunFolder(tmp_path / "run", command="second")
     first.claim(CONFIG)
     first.write(make_record(1), model)
     assert second.claim(CONFIG) == tmp_path / "run.1"
     second.write(make_record(1), model)
-    with pytest.raises(ConfigError, match="another run has taken this folder"):
+    with pytest.raises(ConfigError, match="another run"):
         first.claim(CONFIG)
     assert (tmp_path / "run.1" / "command.txt").read_text() == "first\n"
     assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 1
 
 
-def test_an_interrupted_run_is_opened_again_where_its_checkpoint_was(tmp_path: Path, model: SavedModel) -> None:
-    run = Run(tmp_path / "run", command="first")
+def test_an_interrupted_run_continues_after_its_checkpoint(tmp_path: Path, model: SavedModel) -> None:
+    run = RunFolder(tmp_path / "run", command="first")
     run.claim(CONFIG)
     run.write_checkpoint(Checkpoint({"a": torch.ones(2)}, {"n": 1}))
     for epoch in (1, 2):
-        run.write(make_record(epoch), model)  # the second came after the checkpoint
-    (run.folder / ".model.safetensors.x1.tmp").write_bytes(b"cut short")
-    checkpoint = find_checkpoint(run.folder)
+        run.write(make_record(epoch), model)  # the checkpoint is from before the second
+    (run.path / ".model.safetensors.x1.tmp").write_bytes(b"cut short")
+    checkpoint = find_checkpoint(run.path)
     assert (checkpoint.state, checkpoint.tensors["a"].tolist()) == ({"n": 1}, [1, 1])
-    again = Run(run.folder, resumes=[make_record(1)])
-    assert len((run.folder / "metrics.jsonl").read_text().splitlines()) == 2  # nothing yet
+    again = RunFolder(run.path, resumes=[make_record(1)])
+    assert len((run.path / "metrics.jsonl").read_text().splitlines()) == 2  # unchanged so far
     again.reopen(CONFIG)
-    assert len((run.folder / "metrics.jsonl").read_text().splitlines()) == 1
+    assert len((run.path / "metrics.jsonl").read_text().splitlines()) == 1
     assert again.claim(CONFIG) is None
-    assert not list(run.folder.glob(".*.tmp"))
-    again.finish()
-    with pytest.raises(ModelError, match="has come to its end"):
-        find_checkpoint(run.folder)
+    assert not list(run.path.glob(".*.tmp"))
+    again.remove_checkpoint()
+    with pytest.raises(ModelError, match="the run is finished"):
+        find_checkpoint(run.path)
     with pytest.raises(ModelError, match=f"holds no {CHECKPOINT_NAME}"):
         find_checkpoint(tmp_path)
     with pytest.raises(ModelError, match="no such folder"):
         find_checkpoint(tmp_path / "nowhere")
 
 
-def test_what_a_killed_process_left_is_no_fault(tmp_path: Path, model: SavedModel) -> None:
+def test_temporary_files_of_a_killed_process_are_ignored(tmp_path: Path, model: SavedModel) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / ".checkpoint.safetensors.abc.tmp").write_bytes(b"cut short")
-    run = Run(tmp_path / "run")
-    assert run.claim(CONFIG) is None  # no earlier run
+    run = RunFolder(tmp_path / "run")
+    assert run.claim(CONFIG) is None  # there is no earlier run

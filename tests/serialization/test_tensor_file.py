@@ -96,17 +96,6 @@ def test_tensors_are_read_only_views_of_the_mapped_file(tmp_path: Path) -> None:
     assert tensors["b"].tolist() == TENSORS["b"].tolist()
 
 
-def test_replacing_the_file_leaves_the_views_unchanged(tmp_path: Path) -> None:
-    path, other = tmp_path / "tensors", tmp_path / "other"
-    path.write_bytes(format_tensors({"x": np.zeros(5000, np.float32)}, {}))
-    other.write_bytes(format_tensors({"x": np.ones(5000, np.float32)}, {}))
-    content = map_file(path)
-    before = read_tensors(content, read_header(content))["x"]
-    other.replace(path)
-    assert not before.any()
-    assert read(path.read_bytes())["x"].all()
-
-
 def test_misaligned_tensors_are_copied() -> None:
     for shift in range(1, 8):
         head = json.dumps({"x": entry()}).encode() + b" " * shift

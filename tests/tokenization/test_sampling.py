@@ -1,4 +1,4 @@
-"""Drawing pieces anew: what SentencePiece draws, always the same for the same seed, others from epoch to epoch."""
+"""Subword sampling: the distribution of SentencePiece, fixed by the seed, different in each epoch."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def encode(tokenizer: Tokenizer) -> PackedBatch:
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
-def test_the_text_stays_and_the_pieces_change_with_the_key(kind: str) -> None:
+def test_the_key_changes_the_pieces_and_not_the_text(kind: str) -> None:
     tokenizer = make(kind)
     assert tokenizer.kind == kind
     batch = encode(tokenizer)
@@ -54,7 +54,7 @@ def test_the_text_stays_and_the_pieces_change_with_the_key(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
-def test_another_process_draws_the_same(kind: str, tmp_path: Path) -> None:
+def test_another_process_draws_the_same_pieces(kind: str, tmp_path: Path) -> None:
     tokenizer = make(kind)
     (tmp_path / "t.model").write_bytes(tokenizer.model)
     code = f"""
@@ -68,16 +68,16 @@ batch = pack(tokenizer.encode_all({TEXTS!r}, max_length=200))
 print(SegmentSampler(tokenizer, alpha={ALPHA[kind]}, seed=5).resample(batch, [2, 7], max_length=500).ids.tolist())
 """
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "t.model")], capture_output=True, check=True)
-    mine = SegmentSampler(tokenizer, alpha=ALPHA[kind], seed=5).resample(encode(tokenizer), [2, 7], max_length=500)
-    assert done.stdout.decode().strip() == str(mine.ids.tolist())
+    ours = SegmentSampler(tokenizer, alpha=ALPHA[kind], seed=5).resample(encode(tokenizer), [2, 7], max_length=500)
+    assert done.stdout.decode().strip() == str(ours.ids.tolist())
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
-def test_draws_as_often_as_sentencepiece(kind: str) -> None:
+def test_the_distribution_is_that_of_sentencepiece(kind: str) -> None:
     tokenizer = make(kind)
     word, draws = "minutes", 4000
     batch = pack(tokenizer.encode_all([word], max_length=99))
-    mine = Counter(
+    ours = Counter(
         SegmentSampler(tokenizer, alpha=ALPHA[kind], seed=seed).resample(batch, [0], max_length=99).ids.tobytes()
         for seed in range(draws // 4)
     )
@@ -87,10 +87,10 @@ def test_draws_as_often_as_sentencepiece(kind: str) -> None:
     )
     for pieces, count in theirs.most_common(4):
         share = count / draws
-        assert mine[pieces] / (draws // 4) == pytest.approx(share, abs=5 * (share / (draws // 4)) ** 0.5)
+        assert ours[pieces] / (draws // 4) == pytest.approx(share, abs=5 * (share / (draws // 4)) ** 0.5)
 
 
-def test_no_strength_leaves_a_bpe_text_as_it_was_and_texts_are_cut() -> None:
+def test_alpha_0_keeps_bpe_pieces_and_texts_are_truncated() -> None:
     tokenizer = make("bpe")
     batch = encode(tokenizer)
     assert (
@@ -98,13 +98,13 @@ def test_no_strength_leaves_a_bpe_text_as_it_was_and_texts_are_cut() -> None:
         == batch.ids.tolist()
     )
     cut = SegmentSampler(tokenizer, alpha=0.9, seed=1).resample(batch, [0], max_length=7)
-    whole = SegmentSampler(tokenizer, alpha=0.9, seed=1).resample(batch, [0], max_length=500)
-    assert cut.lengths.tolist() == np.minimum(whole.lengths, 7).tolist()
-    assert cut.ids[:7].tolist() == whole.ids[:7].tolist()
+    full = SegmentSampler(tokenizer, alpha=0.9, seed=1).resample(batch, [0], max_length=500)
+    assert cut.lengths.tolist() == np.minimum(full.lengths, 7).tolist()
+    assert cut.ids[:7].tolist() == full.ids[:7].tolist()
 
 
 @pytest.mark.parametrize("kind", ["char", "word"])
-def test_a_tokenizer_with_one_way_of_writing_a_text_is_refused(kind: str) -> None:
+def test_char_and_word_tokenizers_are_refused(kind: str) -> None:
     tokenizer = train_tokenizer(LINES, model_type=kind, vocab_size=60, hard_vocab_limit=False).tokenizer
-    with pytest.raises(ConfigError, match=r"tokenizer.alpha: a word or char tokenizer cannot draw pieces"):
+    with pytest.raises(ConfigError, match=r"tokenizer.alpha: a word or char tokenizer cannot sample"):
         SegmentSampler(tokenizer, alpha=0.1, seed=1)

@@ -1,4 +1,4 @@
-"""Words as pieces: which ones are chosen, and that a tokenizer takes each of them whole and changes nothing else."""
+"""Added words: the choice, and that each becomes one piece and nothing else changes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def small(request: pytest.FixtureRequest) -> Tokenizer:
     return train_tokenizer(lines, model_type=request.param, hard_vocab_limit=False).tokenizer
 
 
-def test_each_is_one_piece_and_the_others_stay(small: Tokenizer) -> None:
+def test_each_word_becomes_one_piece_and_the_others_stay(small: Tokenizer) -> None:
     words = missing(small, WORDS)
     assert len(words) >= 8
     extended = extend(small, words)
@@ -50,27 +50,27 @@ def test_each_is_one_piece_and_the_others_stay(small: Tokenizer) -> None:
     assert [extended.encode_ids(word) for word in rest] == [small.encode_ids(word) for word in rest]
 
 
-def test_the_order_of_words_changes_their_ids_alone(small: Tokenizer) -> None:
+def test_the_order_of_words_changes_only_their_ids(small: Tokenizer) -> None:
     words = missing(small, WORDS)
     one, other = extend(small, words), extend(small, words[::-1])
     text = "refundeds refundable their theirs kettlesful"
     assert one.encode_pieces(text) == other.encode_pieces(text)
     if one.kind == "unigram":
-        assert one.encode_pieces("refundeds")[0] == "\u2581refunded"  # the longest that it begins with
+        assert one.encode_pieces("refundeds")[0] == "\u2581refunded"  # the longest prefix
 
 
-def test_a_word_can_still_be_split_at_random(tokenizer: Tokenizer) -> None:
+def test_an_added_word_can_still_be_sampled(tokenizer: Tokenizer) -> None:
     extended = extend(tokenizer, ["kettleboils"])
     drawn = {tuple(extended.sample("kettleboils", ids=False, nbest_size=-1, alpha=0.3)) for _ in range(100)}
     assert ("\u2581kettleboils",) in drawn
     assert len(drawn) > 1
 
 
-def test_no_words_leave_the_model_as_it_is(tokenizer: Tokenizer) -> None:
+def test_adding_no_words_keeps_the_model(tokenizer: Tokenizer) -> None:
     assert add_words(tokenizer, []) == tokenizer.model
 
 
-def test_words_are_counted_whole_and_up_to_what_is_no_letter(tokenizer: Tokenizer) -> None:
+def test_words_are_counted_whole_and_by_their_letters(tokenizer: Tokenizer) -> None:
     texts = ["a refund, please", "Refund? don't", "\uff52efund now\u3000now (refund)"]
     counts = count_words([[text.encode() for text in texts[:1]], [text.encode() for text in texts[1:]]], tokenizer)
     assert counts == {
@@ -83,19 +83,19 @@ def choose(words: list[list[str]], counts: dict[str, int], tokenizer: Tokenizer,
     return choose_words([block(*part) for part in words], counts, tokenizer, limit=limit)
 
 
-def test_words_of_the_text_come_first_by_their_count(tokenizer: Tokenizer) -> None:
+def test_frequent_words_of_the_text_come_first(tokenizer: Tokenizer) -> None:
     counts = {"Later": 2, "sooner": 5, "LATER": 1, "never": 9, "later": 3, "early": 2}
     file = [["of", "and", "early"], ["later", "sooner", "or"]]
     text = ["sooner", "later", "Later", "early", "LATER"]
     assert choose(file, counts, tokenizer) == [*text, "of", "and", "or"]
-    # half of them at most, where the file has others
+    # at most half of them, if the file has others
     assert choose(file, counts, tokenizer, limit=4) == ["sooner", "later", "of", "and"]
     assert choose(file, counts, tokenizer, limit=7) == ["sooner", "later", "Later", "of", "and", "early", "or"]
     assert choose([["later"]], counts, tokenizer, limit=7) == ["later", "Later", "LATER"]
     assert choose(file, counts, tokenizer, limit=0) == []
 
 
-def test_only_useful_words_are_taken(tokenizer: Tokenizer) -> None:
+def test_only_useful_words_are_chosen(tokenizer: Tokenizer) -> None:
     known = next(word for word in tokenizer.list_words().values() if word.isalpha())
     odd = ["<unk>", "</s>", "[PAD]", ",", "...", "1990", "", "\uff52efund", "a\u2581b", "\u00bd", known]
     good = ["refund", "don't", "mp3", "u.s.", "Refund", "été", "refund"]
@@ -103,13 +103,13 @@ def test_only_useful_words_are_taken(tokenizer: Tokenizer) -> None:
     assert choose([odd, good], dict.fromkeys([*odd, *good], 1), tokenizer) == sorted(set(good))
 
 
-def test_a_file_of_another_language_gives_none(tokenizer: Tokenizer) -> None:
+def test_no_words_are_chosen_from_another_language(tokenizer: Tokenizer) -> None:
     assert choose([["кофе", "чай"]], {"tea": 3}, tokenizer) == []
     known = next(word for word in tokenizer.list_words().values() if word.isalpha())
     assert choose([["кофе", known]], {known: 3}, tokenizer) == ["кофе"]
 
 
-def test_what_sentencepiece_would_refuse_is_passed_over(tokenizer: Tokenizer) -> None:
+def test_words_that_sentencepiece_refuses_are_skipped(tokenizer: Tokenizer) -> None:
     odd = ["re\0fund", "o" * 8000, "parcels"]
     chosen = choose_words([block("parcel", *odd)], {"parcel": 1}, tokenizer, limit=10)
     assert "parcels" in chosen

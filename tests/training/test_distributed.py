@@ -30,7 +30,7 @@ def test_torchruns_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, str(value))
     group = ProcessGroup.from_environment()
-    assert (group.rank, group.size, group.local_rank, group.was_restarted, group.is_main) == (5, 8, 1, True, False)
+    assert (group.rank, group.size, group.local_rank, group.restarts, group.is_main) == (5, 8, 1, 2, False)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The mean of the weights against a plain computation over all rows in every step."""
+"""The weight average against its definition over all rows in every step."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def step(embedding: torch.Tensor, network: dict[str, torch.Tensor], average: EMA
     average.update(number)
 
 
-def test_equals_the_plain_mean() -> None:
+def test_the_average_equals_its_definition() -> None:
     embedding, network = make()
     average = EMA(embedding, network, 0.8)
     means = [embedding.double(), network["w"].double()]
@@ -35,7 +35,7 @@ def test_equals_the_plain_mean() -> None:
             torch.testing.assert_close(others["w"].double(), means[1], rtol=1e-5, atol=1e-6)
 
 
-def test_the_state_comes_back() -> None:
+def test_an_imported_state_continues_like_the_original() -> None:
     one, other = make(), make()
     averages = [EMA(*parts, 0.9) for parts in (one, other)]
     for number in range(1, 8):

@@ -1,4 +1,4 @@
-"""A step of training: the rows of the embedding that it reads, the scale of float16's gradients, R-Drop's two draws."""
+"""A training step: the rows of the embedding that it reads, the loss scale of float16, and R-Drop."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import torch
 from samples import make_config
 from textrnn.data.batch import PackedBatch
 from textrnn.models.classifier import Classifier
+from textrnn.ops.batch_layout import BatchLayout
 from textrnn.training.distributed import ProcessGroup
 from textrnn.training.loss import TextLoss
 from textrnn.training.train_step import LossModule, TrainStep, find_rows
 
 
-@pytest.mark.parametrize("V", [40, 4000])  # a table of the vocabulary, or a sort
-def test_finds_the_rows_that_are_read(V: int) -> None:
+@pytest.mark.parametrize("V", [40, 4000])  # by a table of the vocabulary, or by a sort
+def test_find_rows_returns_the_distinct_ids(V: int) -> None:
     ids = np.random.default_rng(1).integers(0, 40, 100).astype(np.int32)
     rows, places = find_rows(ids, V)
     assert rows.tolist() == sorted(set(ids.tolist()))
@@ -36,7 +37,7 @@ def make_batch() -> PackedBatch:
     return PackedBatch(np.arange(5, dtype=np.int32), np.array([0, 2, 5]), np.array([0, 1]))
 
 
-def test_gradients_that_are_not_finite_move_nothing() -> None:
+def test_a_step_with_infinite_gradients_changes_nothing() -> None:
     train_step = make_train_step()
     with torch.no_grad():
         train_step.model.head.weight[0, 0] = math.inf
@@ -45,7 +46,7 @@ def test_gradients_that_are_not_finite_move_nothing() -> None:
     assert all(map(torch.equal, before, train_step.model.state_dict().values()))
 
 
-def test_the_scale_of_the_loss_changes_no_step_and_falls_where_it_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_loss_scale_changes_no_step_and_falls_on_overflow(monkeypatch: pytest.MonkeyPatch) -> None:
     plain, scaled = make_train_step(), make_train_step()
     monkeypatch.setattr(scaled, "config", scaled.config.model_copy(update={"precision": "fp16"}))
     monkeypatch.setattr(TrainStep, "_autocast", lambda _: torch.autocast("cpu", enabled=False))
@@ -55,7 +56,7 @@ def test_the_scale_of_the_loss_changes_no_step_and_falls_where_it_is_too_large(m
     assert (scaled.scale, scaled.steady) == (2.0**16, 1)
     for mine, theirs in zip(plain.model.parameters(), scaled.model.parameters(), strict=True):
         torch.testing.assert_close(mine, theirs)
-    scaled.scale = 2.0**127 * 1.9  # times a gradient of more than one: infinite
+    scaled.scale = 2.0**127 * 1.9  # overflows with a gradient above one
     before = [value.clone() for value in scaled.model.parameters()]
     for _ in range(100):
         loss = scaled.step(make_batch(), lr=0.1)
@@ -74,8 +75,7 @@ def test_the_scale_of_the_loss_changes_no_step_and_falls_where_it_is_too_large(m
 def test_embedding_dropout_drops_whole_rows_in_training() -> None:
     train_step = make_train_step(train__embedding_dropout=0.5, train__r_drop=0)
     seen: list[torch.Tensor] = []
-    score = train_step.model.forward_embedded
-    train_step.model.forward_embedded = lambda x, offsets: seen.append(x.detach()) or score(x, offsets)  # type: ignore[assignment]
+    train_step.model.layers[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
     rows = train_step.model.embedding.weight[:5].clone()
     for _ in range(20):
         train_step.step(make_batch(), lr=0.0)
@@ -86,13 +86,13 @@ def test_embedding_dropout_drops_whole_rows_in_training() -> None:
     assert 0.3 < float(share) < 0.7
 
 
-SEVERAL = torch.tensor([[1.0, 0.0], [1.0, 1.0], [-1.0, -1.0]])  # the last text does not count
+MULTI_HOT = torch.tensor([[1.0, 0.0], [1.0, 1.0], [-1.0, -1.0]])  # the last text has no label
 CLASSES = torch.tensor([1, 0, -1])
-each_kind = pytest.mark.parametrize("targets", [CLASSES, SEVERAL], ids=["classes", "labels"])
+each_kind = pytest.mark.parametrize("targets", [CLASSES, MULTI_HOT], ids=["classes", "labels"])
 
 
 class Draws:
-    """A scorer, with what it gives to a small batch and the scores (B, C) that the network gave in the way."""
+    """A LossModule on a small batch, and the logits of its network."""
 
     def __init__(self, targets: torch.Tensor, *, dropout: float, r_drop: float, **settings: object) -> None:
         self.targets = targets
@@ -100,21 +100,18 @@ class Draws:
         config = make_config(model__hidden=4, model__embedding=6, model__dropout=dropout, **settings)
         self.model = Classifier(20, 2, **config.model.model_dump())
         self.text_loss = TextLoss(config.train, labels="ab", counts=[1, 1], texts=2 if targets.dim() == 2 else None)
-        self.scorer = LossModule(self.model, self.text_loss, embedding_dropout=0.0, r_drop=r_drop)
+        self.module = LossModule(self.model, self.text_loss, embedding_dropout=0.0, r_drop=r_drop)
+        self.twice = bool(r_drop)
         self.logits: list[torch.Tensor] = []
-        score = self.model.forward_embedded
+        self.model.head.register_forward_hook(lambda *of: self.logits.append(of[-1]))
 
-        def look(x: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
-            self.logits.append(score(x, offsets))
-            return self.logits[-1]
-
-        self.model.forward_embedded = look  # type: ignore[assignment]
-
-    def run(self, seed: int = 3) -> torch.Tensor:
-        torch.manual_seed(seed)
+    def run(self) -> torch.Tensor:
+        torch.manual_seed(3)
         places, offsets = torch.tensor([0, 3, 1, 2, 4, 4, 0]), torch.tensor([0, 3, 4, 7])
-        table: torch.Tensor = self.model.embedding.weight[:5]
-        loss: torch.Tensor = self.scorer(table, places, offsets, self.targets)
+        if self.twice:
+            places, offsets = places.repeat(2), torch.cat([offsets, offsets[1:] + 7])
+        table = self.model.embedding.weight[:5]
+        loss: torch.Tensor = self.module(table, places, layout=BatchLayout(offsets), targets=self.targets)
         return loss
 
     def gradients(self) -> list[torch.Tensor]:
@@ -124,45 +121,44 @@ class Draws:
 
 
 @each_kind
-def test_r_drop_is_the_mean_of_two_draws_and_how_far_they_are_apart(targets: torch.Tensor) -> None:
+def test_r_drop_adds_the_divergence_to_the_mean_of_two_losses(targets: torch.Tensor) -> None:
     draws = Draws(targets, dropout=0.5, r_drop=3.0, train__label_smoothing=0.1)
     loss = draws.run()
-    (logits,) = draws.logits  # both at once
+    (logits,) = draws.logits  # both in one pass
     assert logits.shape == (6, 2)
     first, second = logits[:3], logits[3:]
-    assert ((first - second).abs().amax(dim=1) > 1e-3).all()  # other values are dropped
+    assert ((first - second).abs().amax(dim=1) > 1e-3).all()  # dropout differs
     mean = (draws.text_loss(first, targets) + draws.text_loss(second, targets)) / 2
-    apart = draws.text_loss.divergence(first, second, targets)
-    assert apart.item() > 0
-    torch.testing.assert_close(loss, mean + 3.0 * apart / 2)
-    weaker = Draws(targets, dropout=0.5, r_drop=1.0, train__label_smoothing=0.1).run()  # the same draws
-    torch.testing.assert_close(loss - weaker, apart)
+    divergence = draws.text_loss.divergence(first, second, targets)
+    assert divergence.item() > 0
+    torch.testing.assert_close(loss, mean + 3.0 * divergence / 2)
+    weaker = Draws(targets, dropout=0.5, r_drop=1.0, train__label_smoothing=0.1).run()  # with the same dropout
+    torch.testing.assert_close(loss - weaker, divergence)
 
 
 @each_kind
-def test_without_dropout_both_draws_are_one(targets: torch.Tensor) -> None:
+def test_r_drop_without_dropout_changes_nothing(targets: torch.Tensor) -> None:
     plain, twice = (Draws(targets, dropout=0.0, r_drop=r_drop) for r_drop in (0.0, 3.0))
     torch.testing.assert_close(twice.run(), plain.run())
     assert [len(logits) for logits in (*plain.logits, *twice.logits)] == [3, 6]
     torch.testing.assert_close(twice.logits[0][:3], twice.logits[0][3:])
-    found, wanted = twice.gradients(), plain.gradients()
-    assert len(found) == len(wanted) > 5
-    for mine, theirs in zip(found, wanted, strict=True):
+    gradients, expected = twice.gradients(), plain.gradients()
+    assert len(gradients) == len(expected) > 5
+    for mine, theirs in zip(gradients, expected, strict=True):
         torch.testing.assert_close(mine, theirs)
 
 
 @each_kind
-def test_a_stronger_r_drop_brings_two_draws_together(targets: torch.Tensor) -> None:
-    """Its gradient is that of the distance: a step along it makes the same two draws less far apart."""
+def test_a_step_along_the_gradient_of_r_drop_lowers_the_divergence(targets: torch.Tensor) -> None:
     draws = Draws(targets, dropout=0.5, r_drop=2.0)
     strong = draws.gradients()
-    apart = draws.text_loss.divergence(*draws.logits[-1].chunk(2), targets)
+    before = draws.text_loss.divergence(*draws.logits[-1].chunk(2), targets)
     weak = Draws(targets, dropout=0.5, r_drop=1.0).gradients()
     with torch.no_grad():
         for value, more, less in zip(draws.model.parameters(), strong, weak, strict=True):
             value.sub_(0.01 * (more - less))
     draws.run()
-    assert draws.text_loss.divergence(*draws.logits[-1].chunk(2), targets).item() < apart.item()
+    assert draws.text_loss.divergence(*draws.logits[-1].chunk(2), targets).item() < before.item()
 
 
 def make_larger_batch(texts: int) -> PackedBatch:
@@ -171,28 +167,28 @@ def make_larger_batch(texts: int) -> PackedBatch:
     return PackedBatch(rng.integers(0, 20, offsets[-1]).astype(np.int32), offsets, np.arange(texts) % 2)
 
 
-def move(train_step: TrainStep, *, steps: int = 4, texts: int = 7) -> tuple[list[float], list[torch.Tensor]]:
+def run_steps(train_step: TrainStep, *, steps: int = 4, texts: int = 7) -> tuple[list[float], list[torch.Tensor]]:
     losses = []
     for _ in range(steps):
         losses.append(train_step.step(make_larger_batch(texts), lr=0.05))
-        torch.rand(3)  # what others draw meanwhile is of no matter
+        torch.rand(3)  # a step does not depend on the generator's state
     return losses, list(train_step.model.state_dict().values())
 
 
-def test_steps_of_two_draws_are_the_same_again() -> None:
+def test_steps_with_r_drop_are_reproducible() -> None:
     settings = {"model__dropout": 0.5, "train__r_drop": 1.0}
-    losses, weights = move(make_train_step(**settings))
-    again, others = move(make_train_step(**settings))
+    losses, weights = run_steps(make_train_step(**settings))
+    again, others = run_steps(make_train_step(**settings))
     assert losses == again
     assert all(map(torch.equal, weights, others))
-    assert move(make_train_step(**settings, train__seed=7))[0] != losses
-    assert move(make_train_step(**{**settings, "train__r_drop": 0.0}))[0] != losses
+    assert run_steps(make_train_step(**settings, train__seed=7))[0] != losses
+    assert run_steps(make_train_step(**{**settings, "train__r_drop": 0.0}))[0] != losses
 
 
-@pytest.mark.parametrize("texts", [7, 2])  # of two texts in three parts one part does not count
-def test_parts_of_a_step_of_two_draws_add_up_to_it(texts: int) -> None:
-    losses, weights = move(make_train_step(train__r_drop=2.0), texts=texts)
-    parts, others = move(make_train_step(train__r_drop=2.0, train__accumulate=3), texts=texts)
+@pytest.mark.parametrize("texts", [7, 2])  # two texts in three parts leave one part empty
+def test_accumulated_parts_of_a_step_with_r_drop_equal_one_step(texts: int) -> None:
+    losses, weights = run_steps(make_train_step(train__r_drop=2.0), texts=texts)
+    parts, others = run_steps(make_train_step(train__r_drop=2.0, train__accumulate=3), texts=texts)
     assert losses[0] != losses[-1]
     assert parts == pytest.approx(losses, rel=1e-5)
     for mine, theirs in zip(weights, others, strict=True):

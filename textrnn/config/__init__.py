@@ -1,4 +1,4 @@
-"""The configuration: one tree of pydantic models is the YAML file, the ``--set`` paths and a model's record."""
+"""The configuration: one tree of pydantic models for YAML files, ``--set`` paths and model files."""
 
 from textrnn.config.load import Override, dump_yaml, load_config, parse_override, parse_overrides
 from textrnn.config.schema import (

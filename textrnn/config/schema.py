@@ -1,4 +1,4 @@
-"""The sections of a config, with every key, its type, default and meaning."""
+"""The sections of a config: every key with its type, default, bounds and description."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ Cell = Literal["gru", "sru", "lstm"]
 Pooling = Literal["last", "max", "mean", "max+mean", "attention"]
 DataFormat = Literal["auto", "tsv", "csv", "jsonl", "fasttext"]
 ModelType = Literal["unigram", "bpe", "char", "word"]
-Precision = Literal["fp32", "bf16", "fp16"]
 Schedule = Literal["linear", "cosine", "constant", "one-cycle"]
 Metric = Literal["accuracy", "micro_f1", "macro_f1", "weighted_f1", "loss"]
 
 FOLD = r"^[1-9]\d{0,3}/[1-9]\d{0,3}$"
 
 DEMO = "demo"
-"""As ``data.train``: the demo data that ships with the package."""
+"""The value of ``data.train`` for the demo data that ships with the package."""
 
 
 class Section(BaseModel):
@@ -26,189 +25,181 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
+def _read_precision(value: Any) -> Any:
+    return "fp32" if value == "float32" else value
+
+
 def _check_class_weights(value: Any) -> Any:
     known = value is None or value == "balanced"
     if not known and not (
         isinstance(value, dict)
         and all(isinstance(weight, int | float) and 0 < weight < float("inf") for weight in value.values())
     ):
-        raise ValueError("should be balanced, or a number above 0 by label, as in {spam: 2.0}")
+        raise ValueError("should be balanced, or a positive weight per label, such as {spam: 2.0}")
     return value if known else {str(label): float(weight) for label, weight in value.items()}
 
 
 def _check_share(value: Any) -> Any:
-    # a union's own check would tell of each of its kinds
+    # pydantic's own check of a union would report a fault for each of its types
     if value != "auto" and (isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1):
         raise ValueError("should be auto, or a number from 0 to 1")
     return value
 
 
+Precision = Annotated[Literal["fp32", "bf16", "fp16"], BeforeValidator(_read_precision)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Rate = Annotated[float, Field(ge=0, lt=1)]
+Name = Annotated[str, Field(min_length=1)]
 Share = Annotated[Annotated[float, Field(ge=0, le=1)] | Literal["auto"], BeforeValidator(_check_share)]
 ClassWeights = Annotated[Literal["balanced"] | dict[str, float] | None, BeforeValidator(_check_class_weights)]
 
 
 class DataConfig(Section):
-    """Where the labelled text is, and how it is written."""
+    """The labelled text and its format."""
 
-    train: str = Field(DEMO, min_length=1, description="labelled training text; 'demo' is the shipped demo data")
-    valid: str | None = Field(None, description="labelled text to stop on; null: a part of train is held out")
-    test: str | None = Field(None, description="labelled text to score the finished model on")
-    format: DataFormat = Field("auto", description="auto goes by the file's extension and first line")
-    label: str = Field("label", min_length=1, description="the column that holds the label (CSV, JSON Lines)")
-    text: str = Field("text", min_length=1, description="the column that holds the text (CSV, JSON Lines)")
-    multi_label: bool = Field(False, description="a text may have several labels, or none")
-    label_separator: str | None = Field(
-        None, min_length=1, description="what stands between a text's labels; null: each stands for itself"
+    train: Name = Field(DEMO, description="training set; 'demo' is the data that ships with textrnn")
+    valid: str | None = Field(None, description="validation set; null holds out a part of train")
+    test: str | None = Field(None, description="test set for the finished model; null evaluates nothing")
+    format: DataFormat = Field("auto", description="file format; auto detects it by extension and first line")
+    label: Name = Field("label", description="column of the label (CSV, JSON Lines)")
+    text: Name = Field("text", description="column of the text (CSV, JSON Lines)")
+    multi_label: bool = Field(False, description="texts can have several labels, or none")
+    label_separator: Name | None = Field(
+        None, description="separator between the labels of a text; null reads the field as one label"
     )
-    valid_share: float = Field(0.1, gt=0, lt=1, description="share of train that is held out without data.valid")
+    valid_share: float = Field(0.1, gt=0, lt=1, description="share of train that is held out if data.valid is null")
     fold: str | None = Field(
         None,
         pattern=FOLD,
-        description="K/N, which holds out the K-th of N parts of train (--kfold N trains on each); null: valid_share",
+        description="K/N holds out the K-th of N folds instead of valid_share (--kfold N trains on each fold)",
     )
-    max_length: int = Field(512, ge=1, le=1_000_000, description="pieces of a text that are read; the rest is left out")
-    cache: str | None = Field(
-        None, min_length=1, description="folder that keeps encoded text; null: textrnn in the user's cache folder"
+    max_length: Count = Field(512, description="maximum tokens per text; longer texts are truncated")
+    cache: Name | None = Field(
+        None, description="folder for encoded text; null is 'textrnn' in the user's cache folder"
     )
 
 
 class TokenizerConfig(Section):
-    """The SentencePiece model: one that exists, or one that is trained on the training text."""
+    """The SentencePiece tokenizer: an existing one, or one trained on the training set."""
 
-    model: str | None = Field(None, description="a SentencePiece .model file; null: train one")
+    model: str | None = Field(None, description="SentencePiece .model file; null trains one")
     vocab_size: int = Field(
         4000,
         ge=2,
         le=10_000_000,
-        description="pieces at most, without those of embedding.words; fewer when the text is too small for them",
+        description="maximum vocabulary size without the words of embedding.words; less for small training sets",
     )
-    model_type: ModelType = Field("unigram", description="the kind of tokenizer that is trained")
+    model_type: ModelType = Field("unigram", description="type of the trained tokenizer")
     alpha: float | None = Field(
         None,
         ge=0,
         le=1,
-        description="draw a text's pieces anew in each epoch: unigram's smoothing (0.1 to 0.5; less is more varied), "
-        "bpe's share of merges left out (0.1); null: always the same",
+        description="subword sampling, which draws new tokens for each text in each epoch: smoothing for unigram "
+        "(0.1 to 0.5; lower values vary more), share of skipped merges for bpe (0.1); null turns it off",
     )
 
 
 class EmbeddingConfig(Section):
-    """What the pieces' vectors begin with."""
+    """Initial values of the embedding."""
 
-    vectors: str | None = Field(
+    vectors: Name | None = Field(
         None,
-        min_length=1,
-        description="pretrained word vectors (GloVe, .vec, .npy) for the pieces that are words; null: none",
+        description="file of pretrained word vectors (GloVe, .vec, .npy) for tokens that are words; null uses none",
     )
     words: int = Field(
         20_000,
         ge=0,
         le=1_000_000,
-        description="words of them that a tokenizer trained in the run gets as pieces, at most: those of the training "
-        "text, then the file's first; 0: none; unigram and word tokenizers alone",
+        description="maximum words of that file that are added to a trained unigram or word tokenizer: words of the "
+        "training set, then the first of the file; 0 adds none",
     )
-    freeze: bool = Field(False, description="leave the pretrained part of the vectors as it is")
+    freeze: bool = Field(False, description="do not train the pretrained vectors")
 
 
 class ModelConfig(Section):
     """The network."""
 
-    cell: Cell = Field("sru", description="the recurrent cell")
-    layers: int = Field(2, ge=1, le=64, description="recurrent layers")
-    hidden: int = Field(128, ge=1, le=65536, description="width of a layer, per direction")
+    cell: Cell = Field("sru", description="recurrent cell")
+    layers: int = Field(2, ge=1, le=64, description="number of recurrent layers")
+    hidden: int = Field(128, ge=1, le=65536, description="hidden size per layer and direction")
     embedding: int = Field(
-        256, ge=1, le=65536, description="width of a piece's vector; with embedding.vectors theirs, and this at most"
+        256, ge=1, le=65536, description="embedding size; with embedding.vectors the size of the vectors, up to this"
     )
     bidirectional: bool = Field(True, description="read each text in both directions")
-    pooling: Pooling = Field("attention", description="how the states of a text become one vector")
-    dropout: float = Field(0.5, ge=0, lt=1, description="on embeddings, between layers and before the last product")
-    variational_dropout: bool = Field(
-        True, description="drop the same columns in all steps of a text, in place of others in each"
-    )
-    layer_norm: bool = Field(True, description="normalise the input of each recurrent layer")
+    pooling: Pooling = Field("attention", description="reduction of a text's hidden states to one vector")
+    dropout: Rate = Field(0.5, description="dropout rate of embeddings, between layers and before the output layer")
+    variational_dropout: bool = Field(True, description="use one dropout mask for all steps of a text")
+    layer_norm: bool = Field(True, description="normalize the input of each recurrent layer")
     highway_bias: float = Field(
-        0.0, ge=-20, le=20, description="SRU: initial bias of the reset gate; below 0 for deep stacks"
+        0.0, ge=-20, le=20, description="SRU: initial bias of the reset gate; below 0 for deep networks"
     )
 
 
 class NgramConfig(Section):
-    """A linear branch over n-grams of words and characters, beside the network."""
+    """The linear model over word and character n-grams, which is combined with the network."""
 
     share: Share = Field(
-        "auto", description="of the scores; auto: fitted on valid; 0: the network alone, without the branch"
+        "auto", description="weight of the n-gram model; auto fits it on the validation set, 0 trains no n-gram model"
     )
-    penalty: float = Field(0.1, gt=0, le=1e6, description="of its squared weights, against the sum of the losses")
+    penalty: float = Field(0.1, gt=0, le=1e6, description="L2 penalty on its weights, relative to the summed loss")
 
 
 class TrainConfig(Section):
-    """The optimisation."""
+    """Training."""
 
-    epochs: int | None = Field(
-        None,
-        ge=1,
-        le=1_000_000,
-        description="passes over the training text, at most; null: 12, and up to 30 to make 2,600 steps",
+    epochs: Count | None = Field(
+        None, description="maximum epochs; null is 12, and up to 30 if these have fewer than 2,600 steps"
     )
-    batch_size: int | None = Field(
-        None,
-        ge=1,
-        le=1_000_000,
-        description="texts in a step; null: 64, but 32, 16 or 8 where an epoch would have fewer than 75 steps",
+    batch_size: Count | None = Field(
+        None, description="texts per step; null is 64, or 32, 16 or 8 if an epoch would have fewer than 75 steps"
     )
     batch_tokens: int | None = Field(
-        None, ge=1, le=1_000_000_000, description="pieces in a step at most, in place of a number of texts"
+        None, ge=1, le=1_000_000_000, description="maximum tokens per step, instead of batch_size"
     )
     max_steps: int | None = Field(
-        None, ge=1, le=1_000_000_000_000, description="steps at most; the last epoch ends early; null: as epochs say"
+        None, ge=1, le=1_000_000_000_000, description="maximum steps; null sets no limit besides epochs"
     )
-    accumulate: int = Field(
-        1, ge=1, le=1_000_000, description="parts in which a step's batch is computed, one after the other: less memory"
-    )
-    precision: Precision = Field("fp32", description="fp32, or by autocast bf16, or fp16 (CUDA only)")
+    accumulate: Count = Field(1, description="parts of a step's batch that are computed in turn, to use less memory")
+    precision: Precision = Field("fp32", description="fp32, or mixed precision with bf16 or fp16 (CUDA only)")
     compile: bool = Field(False, description="compile the network with torch.compile")
-    lr: float = Field(0.003, gt=0, description="highest learning rate of AdamW")
-    weight_decay: float = Field(0.01, ge=0, description="AdamW's decoupled weight decay")
-    schedule: Schedule = Field("linear", description="how the rate goes on after it has risen")
-    warmup: float = Field(0.05, ge=0, lt=1, description="share of all steps in which the rate rises")
-    clip_norm: float = Field(1.0, gt=0, description="largest norm of all gradients together")
+    lr: float = Field(0.003, gt=0, description="peak learning rate of AdamW")
+    weight_decay: float = Field(0.01, ge=0, description="decoupled weight decay of AdamW")
+    schedule: Schedule = Field("linear", description="learning rate schedule after the warmup")
+    warmup: Rate = Field(0.05, description="share of all steps in which the learning rate rises")
+    clip_norm: float = Field(1.0, gt=0, description="maximum norm of all gradients together")
     class_weights: ClassWeights = Field(
-        None, description="balanced, or a weight by label (others have 1): how much an error on its texts counts"
+        None, description="loss weights: balanced, or a weight per label (1 for labels left out); null weighs equally"
     )
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target that all classes have together")
+    label_smoothing: Rate = Field(0.0, description="share of the target that is spread evenly over all labels")
     focal_gamma: float = Field(
-        0.0, ge=0, le=10, description="above 0: texts that are right already count less (focal loss; 2 is usual)"
+        0.0, ge=0, le=10, description="focal loss: how much correct texts lose weight (2 is usual); 0 turns it off"
     )
-    word_dropout: float = Field(0.0, ge=0, lt=1, description="share of the pieces that are read as unknown in training")
-    embedding_dropout: float = Field(
-        0.0, ge=0, lt=1, description="share of the vocabulary whose vectors are dropped, wherever they stand in a batch"
-    )
+    word_dropout: Rate = Field(0.0, description="share of tokens replaced by the unknown token")
+    embedding_dropout: Rate = Field(0.0, description="share of the vocabulary whose embeddings are dropped in a step")
     r_drop: float = Field(
-        1.0, ge=0, le=100, description="how much a text's scores by two draws of dropout should agree (R-Drop); 0: not"
+        1.0, ge=0, le=100, description="weight of R-Drop: agreement between two dropout masks; 0 turns it off"
     )
-    ema: float = Field(
-        0.995, ge=0, lt=1, description="decay of a running mean of the weights, which is judged and saved; 0: none"
+    ema: Rate = Field(
+        0.995, description="decay of the weight average (EMA) that is validated and saved; 0 turns it off"
     )
-    patience: int = Field(
-        5,
-        ge=1,
-        le=1_000_000,
-        description="epochs in which neither the metric nor a loss on valid is better, before training stops",
+    patience: Count = Field(
+        5, description="early stopping: epochs without a better metric or loss on the validation set"
     )
     checkpoint_minutes: float = Field(
-        10.0, ge=0, description="minutes between checkpoints, which --resume goes on from; 0: one after each step"
+        10.0, ge=0, description="minutes between checkpoints for --resume; 0 writes one after each step"
     )
     metric: Metric = Field(
-        "loss", description="what valid is judged by; the best weights are kept; micro_f1 with data.multi_label"
+        "loss", description="validation metric that selects the best epoch; micro_f1 with data.multi_label"
     )
-    tensorboard: bool = Field(False, description="write events for TensorBoard into the run folder")
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(42, description="fixes everything that is drawn at random")
+    tensorboard: bool = Field(False, description="write TensorBoard events into the run folder")
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(42, description="seed of all random numbers")
     device: str = Field(
         "auto", pattern=r"^(auto|cpu|mps|cuda(:\d{1,3})?)$", description="auto, cpu, cuda, cuda:N or mps"
     )
 
 
 class Config(Section):
-    """Everything that decides what a training run gives."""
+    """Everything that determines the result of a training run."""
 
     data: DataConfig = DataConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()
@@ -219,8 +210,8 @@ class Config(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _judge_sets_by_f1(cls, tree: Any) -> Any:
-        """With several labels a text the metric is micro_f1 where none is said."""
+    def _set_default_metric(cls, tree: Any) -> Any:
+        """Use micro_f1 as the default metric of multi-label data."""
         data, train = (tree.get(name, {}) if isinstance(tree, dict) else None for name in ("data", "train"))
         if not isinstance(data, dict) or data.get("multi_label") is not True or not isinstance(train, dict):
             return tree
@@ -234,5 +225,5 @@ def split_fold(fold: str) -> tuple[int, int]:
 
 
 def list_sections() -> str:
-    """Return the end of a message about a key that is none."""
-    return f"the sections are {', '.join(Config.model_fields)}, each with its keys ('textrnn config schema' lists them)"
+    """Return the hint for a message about an unknown key."""
+    return f"the sections are {', '.join(Config.model_fields)}; 'textrnn config schema' lists their keys"

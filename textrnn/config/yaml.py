@@ -1,4 +1,4 @@
-"""YAML as configs are written in it: where each key stands, and numbers as everyone writes them."""
+"""YAML with the line of each key, and with numbers such as 1e-3."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import yaml
 from textrnn.config.schema import list_sections
 from textrnn.errors import ConfigError
 
-NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)  # dates and numbers out of range are ValueErrors
+NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)  # ValueError: dates and numbers out of range
 
 
 class Loader(yaml.SafeLoader):
-    """YAML 1.1 but for numbers: 1e-3 is a number here, as everyone who writes it expects."""
+    """YAML 1.1, except that 1e-3 is a number, as in YAML 1.2."""
 
 
 class _Dumper(yaml.SafeDumper):
@@ -25,9 +25,7 @@ class _Dumper(yaml.SafeDumper):
 
 for _class in (Loader, _Dumper):
     _class.add_implicit_resolver(
-        "tag:yaml.org,2002:float",
-        re.compile(r"^[-+]?(\d[\d_]*\.?\d*|\.\d+)[eE][-+]?\d+$"),
-        list("-+.0123456789"),
+        "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d[\d_]*\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
     )
 
 
@@ -40,26 +38,26 @@ _Dumper.add_representer(str, _represent_text)
 
 
 def parse_yaml(text: str) -> Any:
-    """Return the value that ``text`` is in YAML; raises one of NOT_YAML where it is none."""
+    """Return the value of the YAML in ``text``; raises one of NOT_YAML."""
     return yaml.load(text, Loader)  # a SafeLoader
 
 
 def format_yaml(tree: Any) -> str:
-    """Return ``tree`` as YAML that :func:`parse_yaml` reads back to the same."""
+    """Return ``tree`` as YAML that :func:`parse_yaml` reads back unchanged."""
     return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, str], list[str]]:
-    """Return the tree in the file at ``path``, where each key stands, and the faults of keys that stand twice.
+    """Return the tree in the file at ``path``, the ``path:line`` of each key, and the faults of repeated keys.
 
     Raises:
-        ConfigError: the file cannot be read, or holds no keys.
+        ConfigError: the file cannot be read, or contains no keys.
     """
     tree, node = _parse_yaml(path)
     if tree is None:
         return {}, {}, []
     if not isinstance(tree, dict):
-        raise ConfigError(f"{path}: holds no keys; {list_sections()}{_hint_at_data(path)}")
+        raise ConfigError(f"{path}: contains no keys; {list_sections()}{_hint_at_data(path)}")
     origins: dict[str, str] = {}
     faults = []
     for key, line in _walk(node, ""):
@@ -76,13 +74,13 @@ def _parse_yaml(path: Path) -> tuple[Any, Any]:
         node = yaml.compose(text, Loader)
         return yaml.load(text, Loader), node  # a SafeLoader
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such config file; 'textrnn init' writes one to start from") from None
+        raise ConfigError(f"{path}: no such config file; create one with 'textrnn init'") from None
     except IsADirectoryError:
-        raise ConfigError(f"{path}: a folder, not a config file") from None
+        raise ConfigError(f"{path}: is a folder, not a config file") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not a YAML file (it is not UTF-8 text)") from None
+        raise ConfigError(f"{path}: not a YAML file, because it is not UTF-8 text") from None
     except NOT_YAML as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else _find_bad_value(node)
@@ -92,11 +90,11 @@ def _parse_yaml(path: Path) -> tuple[Any, Any]:
 
 
 def _hint_at_data(path: Path) -> str:
-    return "" if path.suffix in (".yaml", ".yml") else " (labelled text is named with --train)"
+    return "" if path.suffix in (".yaml", ".yml") else " (name labelled text with --train)"
 
 
 def _find_bad_value(node: Any) -> int | None:
-    """Return the line of the first value that YAML allows and Python cannot hold, such as a date that is none."""
+    """Return the line of the first value that is valid YAML but not a Python value, such as 2024-13-45."""
     if isinstance(node, yaml.ScalarNode):
         try:
             Loader("").construct_object(node)
@@ -112,5 +110,5 @@ def _walk(node: Any, prefix: str) -> Iterator[tuple[str, int]]:
         for key_node, value_node in node.value:
             key = f"{prefix}{key_node.value}"
             yield key, key_node.start_mark.line + 1
-            if not prefix:  # sections hold keys, and keys hold values
+            if not prefix:  # sections contain keys, and keys contain values
                 yield from _walk(value_node, f"{key}.")

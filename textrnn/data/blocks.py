@@ -48,7 +48,7 @@ class LabelTable:
     def __init__(self) -> None:
         self._index: dict[bytes, int] = {}
         self._counts: npt.NDArray[np.int64] = np.zeros(0, np.int64)
-        self._first_lines: list[int] = []
+        self.first_lines: list[int] = []
 
     def classify(self, block: Block) -> npt.NDArray[np.int32]:
         """Return the index of each label of ``block``, and count the labels."""
@@ -57,7 +57,7 @@ class LabelTable:
             for label, number in zip(block.labels, block.line_numbers, strict=True):
                 if label not in self._index:
                     self._index[label] = len(self._index)
-                    self._first_lines.append(number)
+                    self.first_lines.append(number)
             classes = self._look_up(block.labels)
         counts = np.bincount(classes, minlength=len(self._index))
         counts[: len(self._counts)] += self._counts
@@ -67,19 +67,21 @@ class LabelTable:
     def _look_up(self, labels: Sequence[bytes]) -> npt.NDArray[np.int32]:
         return np.fromiter(map(self._index.get, labels, repeat(-1)), np.int32, len(labels))
 
-    def to_dict(self) -> dict[str, list[str] | list[int]]:
-        """Return the table as JSON values."""
-        return {
-            "labels": [label.decode("utf-8") for label in self._index],
-            "counts": self._counts.tolist(),
-            "first_lines": self._first_lines,
-        }
+    @property
+    def labels(self) -> list[str]:
+        """The labels (several of one text are joined)."""
+        return [label.decode("utf-8") for label in self._index]
+
+    @property
+    def counts(self) -> list[int]:
+        """The number of texts with each label."""
+        return [int(count) for count in self._counts]
 
 
 def parse_blocks(
     path: str, chunks: Iterable[bytes], config: DataConfig, *, on_fault: OnFault = refuse
 ) -> Iterator[Block]:
-    """Yield the examples of ``chunks`` of whole lines in blocks: the same as ``read_examples``, but faster.
+    """Yield the examples of :func:`textrnn.data.formats.read_examples` in blocks, faster; ``chunks`` end at line ends.
 
     Raises:
         DataError: at the first fault, with its line, unless ``on_fault`` returns; there is no example.

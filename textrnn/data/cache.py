@@ -179,7 +179,7 @@ class Cache:
                 path.unlink()
 
 
-class Draft:
+class Draft(contextlib.AbstractContextManager["Draft"]):
     """Files being written, for a new entry or for temporary use. Closing removes them unless they were committed."""
 
     def __init__(self, cache: Cache) -> None:
@@ -188,9 +188,6 @@ class Draft:
         self._checksums: dict[str, int] = {}
         with cache.explain_errors():
             self.folder = Path(tempfile.mkdtemp(dir=cache.folder, prefix=_DRAFT))
-
-    def __enter__(self) -> Draft:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

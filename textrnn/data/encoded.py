@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,9 @@ from textrnn.data.source import LabelledFile
 Encoded = tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]
 Encode = Callable[["list[bytes]"], Encoded]
 """Takes texts in UTF-8; returns their ids end to end (N,) int32 and the length of each (B,) int64."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _MAX_THREADS = 16  # more only wait for the interpreter's lock
 _CHUNK_ROWS = 1 << 20  # rows per step: bounds the temporary memory
@@ -58,22 +61,22 @@ def _write_tokens(draft: Draft, blocks: Iterable[list[bytes]], encode: Encode, *
     """Write ids and offsets of the texts, whatever blocks the texts come in; return the metadata."""
     end = 0
     draft.write("offsets", np.zeros(1, "<i8").data)
-    for ids, lengths in _encode_in_parallel(blocks, encode):
+    for ids, lengths in map_in_threads(encode, blocks):
         draft.write("ids", ids.astype(dtype, copy=False).data)
         draft.write("offsets", (end + np.cumsum(lengths)).astype("<i8", copy=False).data)
         end += len(ids)
     return {"tokens": end, "dtype": dtype}
 
 
-def _encode_in_parallel(blocks: Iterable[list[bytes]], encode: Encode) -> Iterator[Encoded]:
-    """Yield the encoded blocks in order; later blocks are read while earlier ones are encoded."""
+def map_in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Yield ``function(item)`` for each item in order; the next items are read in the meantime."""
     threads = count_threads()
-    waiting: deque[Future[Encoded]] = deque()
+    waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
-            for texts in blocks:
-                waiting.append(pool.submit(encode, texts))
-                if len(waiting) > 2 * threads + 2:  # enough that no thread idles behind a slow block
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > 2 * threads + 2:  # enough that no thread idles behind a slow item
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
@@ -83,7 +86,7 @@ def _encode_in_parallel(blocks: Iterable[list[bytes]], encode: Encode) -> Iterat
 
 
 def count_threads() -> int:
-    """Return the number of encoding threads: one for each core that this process may use, up to 16."""
+    """Return one thread for each core that this process may use, up to 16."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, _MAX_THREADS)
 

@@ -112,13 +112,13 @@ def read_blocks(
             yield _clean([last], start, keep_returns)
 
 
-def read_chunks(file: BinaryIO, size: int) -> Iterator[bytes]:
+def read_chunks(file: BinaryIO, size: int, *, keep_mark: bool = False) -> Iterator[bytes]:
     """Yield the content of ``file`` in chunks of about ``size`` bytes, cut at line ends.
 
-    The ``\\n`` between two chunks and a byte-order mark at the start are removed; ``\\r`` stays.
+    The ``\\n`` between two chunks and (unless ``keep_mark``) a byte-order mark at the start are removed; ``\\r`` stays.
     """
     parts: list[bytes] = []  # of an incomplete line
-    start = True
+    start = not keep_mark
     while data := file.read(size):
         end = data.rfind(b"\n")
         if end < 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from hashlib import blake2b
 from itertools import compress
 from pathlib import Path
@@ -23,7 +24,7 @@ Progress = Callable[[str, int, "int | None"], None]
 _CHUNK_BYTES = 1 << 20
 
 
-class LabelledFile:
+class LabelledFile(AbstractContextManager["LabelledFile"]):
     """The examples of one file. The first pass notes each row's label and size, and spools the texts of a pipe.
 
     ``labels`` are in order of appearance (several labels of one text are one entry, joined by tabs), with their
@@ -55,9 +56,6 @@ class LabelledFile:
     def __len__(self) -> int:
         return len(self.classes)
 
-    def __enter__(self) -> LabelledFile:
-        return self
-
     def __exit__(self, *_: object) -> None:
         self.close()
 
@@ -88,16 +86,9 @@ class LabelledFile:
 
     def _read_spool(self, path: Path) -> Iterator[list[bytes]]:
         with path.open("rb") as file:
-            total = path.stat().st_size
-            parts: list[bytes] = []
-            while data := file.read(_CHUNK_BYTES):
-                *texts, rest = data.split(b"\n")
-                parts.append(texts[0] if texts else rest)
-                if texts:
-                    texts[0] = b"".join(parts)
-                    parts = [rest]
-                    yield texts
-                self._report(file.tell(), total)
+            for chunk in read_chunks(file, _CHUNK_BYTES, keep_mark=True):
+                yield chunk.split(b"\n")
+                self._report(file.tell(), path.stat().st_size)
 
     def _read_blocks(self, digest: Callable[[bytes], None] | None = None) -> Iterator[Block]:
         with open_raw(self.path) as (raw, content):
@@ -160,4 +151,5 @@ class LabelledFile:
             key = self._make_key(hasher.hexdigest())
             if self._stat and max(self._stat[1:3]) < started - SETTLED_NS:
                 self._cache.put_digest(Path(self.path), self._stat, hasher.hexdigest())
-            return draft.commit("rows", key, {**table.to_dict(), "key": key})
+            columns = {"labels": table.labels, "counts": table.counts, "first_lines": table.first_lines}
+            return draft.commit("rows", key, {**columns, "key": key})

@@ -80,7 +80,7 @@ def split_file(
             raise file_changed(path)
         for other in stale:
             other.unlink(missing_ok=True)
-    labels = [" + ".join(split_labels(str(joined))) or "none" for joined in table.to_dict()["labels"]]
+    labels = [" + ".join(split_labels(joined)) or "none" for joined in table.labels]
     counts = {}
     for part in parts:
         found = np.bincount(classes[part_of == PARTS.index(part)], minlength=len(labels))
@@ -90,10 +90,9 @@ def split_file(
 
 def _stratify(table: LabelTable) -> npt.NDArray[np.int32]:
     """Return the stratum of each entry of ``table``, the same as for the validation set of training."""
-    entries = table.to_dict()
     index = LabelSetIndex()
-    classes = index.encode([str(joined) for joined in entries["labels"]])
-    return make_strata(classes, [int(count) for count in entries["counts"]], index.label_sets).astype(np.int32)
+    classes = index.encode(table.labels)
+    return make_strata(classes, table.counts, index.label_sets).astype(np.int32)
 
 
 def draw_parts(

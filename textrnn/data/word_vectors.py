@@ -83,11 +83,11 @@ def read_vectors(path: str) -> Iterator[WordBlock]:
     Raises:
         DataError: the file cannot be read, or has another format; with its line.
     """
-    check_files(path)
+    check_vectors(path)
     yield from _read_array(path) if _is_array(path) else _read_text(path)
 
 
-def check_files(path: str) -> None:
+def check_vectors(path: str) -> None:
     """Check that the files of :func:`read_vectors` exist and can be read twice; raises DataError."""
     for name in _list_files(path):
         check_readable(name)
@@ -95,7 +95,7 @@ def check_files(path: str) -> None:
             raise DataError(name, None, "is a pipe and would be read twice; save the vectors to a file")
 
 
-def digest_files(path: str, cache: Cache) -> list[str]:
+def digest_vectors(path: str, cache: Cache) -> list[str]:
     """Return the digest of the content of each file that :func:`read_vectors` reads; ``cache`` keeps it."""
     return [cache.get_digest(Path(name)) or _digest(Path(name), cache) for name in _list_files(path)]
 

@@ -14,6 +14,7 @@ from sklearn.metrics import precision_recall_fscore_support
 from textrnn.data.formats import Example
 from textrnn.data.labels import MultiLabelSet, split_labels
 from textrnn.evaluation.metrics import add_empty_column, average_f1
+from textrnn.evaluation.single_label import ClassScore
 from textrnn.inference.engine import Engine
 from textrnn.inference.pooling import Array
 from textrnn.models.calibration import expected_calibration_error
@@ -23,17 +24,9 @@ Matrix = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class LabelScore:
-    """Precision, recall and F1 of one label, in [0, 1], the number of texts with it, and its threshold.
+class LabelScore(ClassScore):
+    """The scores of one label and its ``threshold`` (None: the model does not know the label)."""
 
-    ``threshold`` is None if the model does not know the label.
-    """
-
-    label: str
-    precision: float
-    recall: float
-    f1: float
-    support: int
     threshold: float | None
 
 

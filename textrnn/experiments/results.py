@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from textrnn.evaluation.labeled_text import evaluate_file
 from textrnn.inference.engine import Engine
@@ -47,10 +46,6 @@ class Summary:
     valid: dict[str, Spread]
     test: dict[str, Spread] | None
     runs: dict[str, Result]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return this as plain values for JSON."""
-        return asdict(self)
 
 
 def collect(outcome: Outcome) -> Result:

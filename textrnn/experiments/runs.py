@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 import shutil
 from dataclasses import asdict
@@ -18,14 +17,14 @@ from textrnn.files import keep_previous, write_text
 from textrnn.ops.device import resolve_device
 from textrnn.preparation.dataset import load_dataset
 from textrnn.reporter import ProgressOnly, Reporter
-from textrnn.serialization.latest_run import CHECKPOINT_NAME, EXPERIMENT_NAME, is_experiment, make_latest
+from textrnn.serialization.latest_run import CHECKPOINT_NAME, EXPERIMENT_NAME, make_latest
 from textrnn.serialization.run_folder import check_folder
 from textrnn.training.train import Outcome, reporting, resume, train
 
 SUMMARY_NAME = "summary.json"
 FORMAT_VERSION = 1
 
-_OWN = re.compile(r"study\.json|summary\.json|(fold|seed)-\d+|\.(study|summary)\.json\..*\.tmp")
+_OWN = r"study\.json|summary\.json|(fold|seed)-\d+|\.(study|summary)\.json\..*\.tmp"
 
 
 def run_experiment(
@@ -43,7 +42,9 @@ def run_experiment(
     """
     reporter = reporter or Reporter()
     experiment.check()
-    _check_out(out)
+    if out.name in ("", ".."):
+        raise ConfigError(f"--out {out}: an experiment needs a folder of its own; name a new one")
+    check_folder(out, flag="--out", kind="an experiment", own=_OWN, required=EXPERIMENT_NAME)
     resolve_device(experiment.config.train.device)
     # report faults of the data before anything moves; if any fold is empty, the last one is
     with reporting(ProgressOnly(reporter)) as progress:
@@ -100,7 +101,7 @@ def _train_all(experiment: Experiment, out: Path, results: dict[str, Result], *,
             raise
         _write_state(out, experiment, results)
     summary = summarize(experiment.kind, experiment.config.train.metric, results)
-    write_text(out / SUMMARY_NAME, json.dumps(summary.to_dict(), indent=2) + "\n")
+    write_text(out / SUMMARY_NAME, json.dumps(asdict(summary), indent=2) + "\n")
     make_latest(out / summary.best, reporter)
     return summary
 
@@ -110,17 +111,6 @@ def _train_one(config: Config, folder: Path, command: str, *, reporter: Reporter
     if (folder / CHECKPOINT_NAME).exists():
         return resume(folder, reporter=reporter, is_latest=False)
     return train(config, folder, command=command, overwrite=True, reporter=reporter, is_latest=False)
-
-
-def _check_out(out: Path) -> None:
-    check_folder(out, flag="--out")
-    if out.name in ("", ".."):
-        raise ConfigError(f"--out {out}: an experiment needs a folder of its own; name a new one")
-    names = [path.name for path in out.iterdir()] if out.exists() else []
-    others = [name for name in names if not _OWN.fullmatch(name)]
-    if others or (names and not is_experiment(out)):
-        named = min(others or names)
-        raise ConfigError(f"--out {out}: holds {named}, no part of an experiment; name an empty or a new folder")
 
 
 def _write_state(out: Path, experiment: Experiment, results: dict[str, Result]) -> None:

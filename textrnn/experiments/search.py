@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 DATABASE_NAME, BEST_NAME, TRIALS_NAME = "study.db", "best.yaml", "trials"
 NAME = "textrnn"  # of the Optuna study in the database
 
-_OWN = re.compile(rf"{re.escape(DATABASE_NAME)}(-\w+)?|\.?{re.escape(BEST_NAME)}(\..*\.tmp)?|{TRIALS_NAME}")
+_OWN = rf"{re.escape(DATABASE_NAME)}(-\w+)?|\.?{re.escape(BEST_NAME)}(\..*\.tmp)?|{TRIALS_NAME}"
 _RANDOM_TRIALS = 8  # before the sampler learns from results
 _UNPRUNED_TRIALS = 4
 _UNPRUNED_EPOCHS = 2  # of each trial
@@ -69,12 +69,6 @@ def default_search_folder(config: Config) -> Path:
     return single.with_name(f"{single.name}-tune")
 
 
-def check_optuna() -> None:
-    """Raise ConfigError if Optuna is not installed."""
-    if find_spec("optuna") is None:
-        raise ConfigError("tune: the package optuna is not installed; pip install optuna")
-
-
 def tune(
     config: Config,
     space: Sequence[Dimension],
@@ -96,7 +90,8 @@ def tune(
         DataError: the data are unusable, or no trial finished.
         StoppedError: a signal ended the search.
     """
-    check_optuna()
+    if find_spec("optuna") is None:
+        raise ConfigError("tune: the package optuna is not installed; pip install optuna")
     reporter = reporter or Reporter()
     search = Search(config, space, out, reporter=reporter)
     try:
@@ -117,7 +112,7 @@ class Search:
         self.config, self.space, self.out, self.reporter = config, space, out, reporter
         self.metric = config.train.metric
         check_repeatable(config, "tune")
-        _check_out(out)
+        check_folder(out, flag="--out", kind="a search", own=_OWN, required=DATABASE_NAME)
         resolve_device(config.train.device)
         with reporting(ProgressOnly(reporter) if (out / DATABASE_NAME).exists() else reporter) as loading:
             load_dataset(config, loading)
@@ -247,15 +242,6 @@ def _suggest(trial: optuna.trial.Trial, dimension: Dimension) -> Any:
     if dimension.whole:
         return trial.suggest_int(dimension.key, int(dimension.low), int(dimension.high), log=dimension.log)
     return trial.suggest_float(dimension.key, dimension.low, dimension.high, log=dimension.log)
-
-
-def _check_out(out: Path) -> None:
-    check_folder(out, flag="--out")
-    names = [path.name for path in out.iterdir()] if out.exists() else []
-    if others := [name for name in names if not _OWN.fullmatch(name)]:
-        raise ConfigError(f"--out {out}: holds {min(others)}, no part of a search; name an empty or a new folder")
-    if names and DATABASE_NAME not in names:
-        raise ConfigError(f"--out {out}: holds no {DATABASE_NAME}, so no search; name an empty or a new folder")
 
 
 def _open_study(out: Path, metric: str, content: dict[str, Any]) -> optuna.Study:

@@ -1,7 +1,7 @@
 """The recurrent layers of :mod:`textrnn.models` for prediction, equal to the torch layers in evaluation mode.
 
 A layer is a projection of each row and a recurrence over the projections. In the first layer, the projection depends on
-the piece alone, so :meth:`Layer.run` accepts a table with the projections of all pieces.
+the piece alone, so :meth:`Layer.forward` accepts a table with the projections of all pieces.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ import numpy.typing as npt
 from textrnn.config import ModelConfig
 from textrnn.inference import Precision
 from textrnn.inference.linear import Linear
-from textrnn.inference.pooling import Array, normalize, sigmoid
-from textrnn.native import library
+from textrnn.inference.pooling import Array, layer_norm, sigmoid
+from textrnn.native import library, sru_library
 from textrnn.ops import rnn_forward
-from textrnn.ops.sru import cpu
 from textrnn.ops.time_major import Index, reverse_rows, time_major
 
 Ids = npt.NDArray[np.int32]
@@ -67,10 +66,10 @@ class Layer(ABC):
 
     def project(self, x: Array, *, threads: int) -> Array:
         """Return the projections (N, directions * blocks * hidden) of rows ``x`` (N, D)."""
-        normed = x if self._norm is None else normalize(x, *self._norm, threads=threads)
+        normed = x if self._norm is None else layer_norm(x, *self._norm, threads=threads)
         return self._linear(normed, threads=threads)
 
-    def run(self, x: Array, packing: Packing, *, projected: Array | None = None, threads: int) -> Array:
+    def forward(self, x: Array, packing: Packing, *, projected: Array | None = None, threads: int) -> Array:
         """Return the states (N, directions * hidden) for ``x`` (N, D); ``projected`` saves computing its projections.
 
         If the packing has rows, ``x`` (V, D) and ``projected`` are tables.
@@ -97,17 +96,20 @@ class SRU(Layer):
         N, B = int(packing.offsets[-1]), len(packing.offsets) - 1
         u = projected.reshape(len(projected), K, -1, D)
         h = np.empty((N, K, D), np.float32)
-        if library.load_native().library is None:
+        if not library.is_available():
             self._recur_numpy(packing.look_up(u), packing.look_up(x), packing, h=h)
             return h.reshape(N, K * D)
-        G = u.shape[2]
-        cpu.run(
-            "forward",
-            sizes=(N, B, K, G, D),
+        sru_library.sru_forward(
+            u,
+            x.reshape(-1, K, D) if u.shape[2] == 3 else None,
+            packing.offsets,
+            rows=packing.rows,
+            v=self._v,
+            b=self._b,
             alpha=float(self._alpha),
+            h=h,
+            final=np.empty((B, K, D), np.float32),
             threads=threads,
-            **{"offsets": packing.offsets, "rows": packing.rows, "u": u, "x": x if G == 3 else None},
-            **{"v": self._v, "b": self._b, "h": h, "final": np.empty((B, K, D), np.float32)},
         )
         return h.reshape(N, K * D)
 
@@ -158,7 +160,7 @@ class RNN(Layer):
         del x
         K, width, D = self._weight_hh.shape
         gates = projected.reshape(-1, K, width)
-        if rnn_forward.is_available():
+        if library.is_available():
             weights = {"weight_hh": self._weight_hh, "bias_hh": self._bias_hh}
             return rnn_forward.run(self._cell, gates, packing.offsets, rows=packing.rows, **weights, threads=threads)
         gates = packing.look_up(gates)

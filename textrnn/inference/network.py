@@ -58,12 +58,12 @@ class NumpyNetwork:
         table = self._project_vocabulary(len(batch.ids), threads)
         packing = Packing(batch.offsets)
         if table is None:
-            x = self._layers[0].run(self._embedding[batch.ids], packing, threads=threads)
+            x = self._layers[0].forward(self._embedding[batch.ids], packing, threads=threads)
         else:
             by_piece = Packing(batch.offsets, np.ascontiguousarray(batch.ids))
-            x = self._layers[0].run(self._embedding, by_piece, projected=table, threads=threads)
+            x = self._layers[0].forward(self._embedding, by_piece, projected=table, threads=threads)
         for layer in self._layers[1:]:
-            x = layer.run(x, packing, threads=threads)
+            x = layer.forward(x, packing, threads=threads)
         w, both = self._weights.get("pool.w"), self._config.bidirectional
         pooled = pool(x, batch.offsets, self._config.pooling, w=w, bidirectional=both, threads=threads)
         logits: Array = pooled @ self._weights["head.weight"].T + self._weights["head.bias"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from textrnn.native import library
+from textrnn.native import library, nn_library
 from textrnn.ops.time_major import Index
 
 Array = npt.NDArray[np.float32]
@@ -19,22 +19,19 @@ def sigmoid(x: Array) -> Array:
     return half
 
 
-def normalize(x: Array, weight: Array, bias: Array, *, threads: int) -> Array:
+def layer_norm(x: Array, weight: Array, bias: Array, *, threads: int) -> Array:
     """Return the layer norm of each row of ``x`` (N, D), C-contiguous (Ba, Kiros and Hinton, arXiv 1607.06450).
 
     Raises:
         MemoryError: the C++ library cannot allocate memory.
     """
-    lib = library.load_native().library
-    if lib is None:
+    normed = np.empty_like(x)
+    if library.is_available():
+        nn_library.layer_norm(x, normed, gain=weight, bias=bias, epsilon=float(_NORM_EPSILON), threads=threads)
+    else:
         centered = x - x.mean(axis=1, keepdims=True)
         scale = np.sqrt(np.square(centered).mean(axis=1, keepdims=True) + _NORM_EPSILON)
-        normed: Array = centered / scale * weight + bias
-        return normed
-    normed = np.empty_like(x)
-    addresses = [library.address(array) for array in (x, None, normed, weight, bias)]
-    problem = library.NORMED.pack(*addresses, *[0] * 5, *x.shape, 4, 4, 0, 1.0, float(_NORM_EPSILON))
-    library.check(lib.textrnn_layer_norm(problem, threads), refused="the layer norm was refused")
+        normed[...] = centered / scale * weight + bias
     return normed
 
 
@@ -48,24 +45,21 @@ def pool(h: Array, offsets: Index, how: str, *, w: Array | None, bidirectional: 
     if how == "last":
         half = h.shape[1] // 2 if bidirectional else h.shape[1]
         return np.concatenate([h[offsets[1:] - 1, :half], h[offsets[:-1], half:]], axis=1)
-    lib = library.load_native().library
-    if lib is None:
+    if not library.is_available():
         if how == "attention":
             assert w is not None
             return _attend(h, offsets, w)
         starts, lengths = offsets[:-1], np.diff(offsets).astype(np.float32)[:, None]
-        pools = {"max": np.maximum.reduceat(h, starts), "mean": np.add.reduceat(h, starts) / lengths}
+        sums: Array = np.add.reduceat(h, starts)
+        pools = {"max": np.maximum.reduceat(h, starts), "mean": sums / lengths}
         return np.concatenate([pools[part] for part in how.split("+")], axis=1)
-    (N, D), B = h.shape, len(offsets) - 1
-    parts = {part: np.empty((B, D), np.float32) for part in how.split("+")}
-    place = np.empty((B, D), np.int32) if "max" in parts else None
+    shape = (len(offsets) - 1, h.shape[1])
+    parts = {part: np.empty(shape, np.float32) for part in how.split("+")}
     if "attention" in parts:
-        addresses = [library.address(array) for array in (h, w, offsets)]
-        status = lib.textrnn_attend(*addresses, N, B, D, library.address(parts["attention"]), None, threads)
+        nn_library.attend(h, w, offsets, pooled=parts["attention"], threads=threads)
     else:
-        addresses = [library.address(array) for array in (parts.get("max"), place, parts.get("mean"))]
-        status = lib.textrnn_pool_rows(4, library.address(h), library.address(offsets), N, B, D, *addresses, threads)
-    library.check(status, refused=f"offsets should rise by at least 1 from 0 to the {N} rows of h")
+        place = np.empty(shape, np.int32) if "max" in parts else None
+        nn_library.pool_rows(h, offsets, largest=parts.get("max"), place=place, mean=parts.get("mean"), threads=threads)
     return np.concatenate([*parts.values()], axis=1)
 
 
@@ -73,5 +67,6 @@ def _attend(h: Array, offsets: Index, w: Array) -> Array:
     scores, starts = (np.tanh(h) @ w)[:, None], offsets[:-1]
     largest = np.maximum.reduceat(scores, starts)
     weights: Array = np.exp(scores - np.repeat(largest, np.diff(offsets), axis=0))
-    pooled: Array = np.add.reduceat(weights * h, starts) / np.add.reduceat(weights, starts)
-    return pooled
+    weighted: Array = np.add.reduceat(weights * h, starts)
+    totals: Array = np.add.reduceat(weights, starts)
+    return weighted / totals

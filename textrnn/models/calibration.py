@@ -88,8 +88,9 @@ def fit_share(first: Logits, second: Logits, true: Targets) -> float:
         value, gradient = _measure_loss([first, second], true, factors=factors, smoothing=1 / (n + 2))
         return value / len(true), gradient / len(true)  # a mean, so that tolerances suit any number of texts
 
-    options = {"ftol": 1e-14, "gtol": 1e-8}
-    a, b = minimize(loss, [0.5, 0.5], jac=True, method="L-BFGS-B", bounds=[(0, None)] * 2, options=options).x
+    start, bounds = np.array([0.5, 0.5]), [(0.0, None), (0.0, None)]
+    options: Any = {"ftol": 1e-14, "gtol": 1e-8}
+    a, b = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
     return float(b / (a + b)) if a + b > 0 else 0.5
 
 

@@ -1,4 +1,4 @@
-"""Weights that the package ``sru`` trained, in this package's SRU layers."""
+"""Import of weights that the package ``sru`` trained."""
 
 from __future__ import annotations
 
@@ -28,22 +28,21 @@ def from_sru_state_dict(
 ) -> nn.ModuleList:
     """Return the layers of an ``sru.SRU`` (package ``sru``, version 2.6.0) as layers of this package.
 
-    Each layer's output, rows ``(N, width)`` with ``offsets``, is the next one's input. Over the same sequences, padded
-    there and packed here, the last output is that of ``sru.SRU`` in evaluation mode, but for rounding. Every parameter
-    is a copy, with the device and dtype of its layer's ``weight``, and requires gradients.
+    Each layer's output (N, width) is the next one's input. For the same sequences, padded there and packed here, the
+    last output equals that of ``sru.SRU`` in evaluation mode up to rounding. Every parameter is a copy, with the device
+    and dtype of its layer's ``weight``, and requires gradients.
 
-    A state dict does not say how its model was built. ``bidirectional``, ``has_skip_term``, ``use_tanh`` and
-    ``normalize_after`` are the arguments of ``sru.SRU``, with its defaults except for the first, which has none because
-    a wrong one would go unnoticed. Its other arguments show in the state dict or do not change what a trained model
-    computes in evaluation mode. What follows from them:
+    A state dict does not contain the arguments of its model. ``bidirectional``, ``has_skip_term``, ``use_tanh`` and
+    ``normalize_after`` are arguments of ``sru.SRU``, with its defaults; ``bidirectional`` has none, because a wrong
+    value would go unnoticed. The others show in the state dict or do not affect evaluation mode:
 
     - ``rescale`` and ``highway_bias``: the buffer ``scale_x`` becomes ``alpha``, which here is an attribute and not
-      part of a layer's ``state_dict()``. ``highway_bias`` serves ``reset_parameters`` alone and stays 0.
-    - ``projection_size`` and ``proj_input_to_hidden_first``: the products of matrices are multiplied out. The outputs
-      are the same; training goes on with the whole matrix.
-    - ``layer_norm``: normalises what the product reads, there as here.
-    - ``has_skip_term=False``: ``alpha`` is 0, or the highway's block of ``weight`` is, which further training moves.
-    - ``v1``: ``weight_c`` is 0; there it is not trained.
+      part of ``state_dict()``. ``highway_bias`` matters to ``reset_parameters`` only and stays 0.
+    - ``projection_size`` and ``proj_input_to_hidden_first``: the matrices are multiplied. The outputs are the same;
+      further training updates the product.
+    - ``layer_norm``: normalizes the input of the product, as here.
+    - ``has_skip_term=False``: ``alpha`` is 0, or the highway's block of ``weight``, which further training changes.
+    - ``v1``: ``weight_c`` is 0; the package does not train it.
     - ``dropout``, ``rnn_dropout``: not in these layers.
 
     Args:
@@ -52,7 +51,7 @@ def from_sru_state_dict(
             ``bias`` (2 * K * D,); ``scale_x`` (1,); with layer norm, ``layer_norm.weight`` and ``layer_norm.bias``
             (in,); optionally ``input_to_hidden.weight`` (K * D, input_size).
         bidirectional: whether K is 2.
-        prefix: of the keys that belong to the ``sru.SRU``, such as ``"encoder.rnn."``; other keys are not looked at.
+        prefix: of the keys of the ``sru.SRU``, such as ``"encoder.rnn."``; other keys are ignored.
         has_skip_term: whether there is a highway.
         use_tanh: only False can be loaded.
         normalize_after: only False can be loaded.
@@ -61,14 +60,16 @@ def from_sru_state_dict(
         The layers, :class:`textrnn.models.sru.SRU`, first to last.
 
     Raises:
-        ModelError: a key that is missing, unknown, not a floating-point tensor or of another shape, or an option that
-            these layers cannot express (``use_tanh``, ``normalize_after``, ``custom_m``, and
-            ``proj_input_to_hidden_first`` together with ``layer_norm``); it names the key or the option.
+        ModelError: a key is missing or unknown, or its value no floating-point tensor of the right shape; or these
+            layers do not support an option (``use_tanh``, ``normalize_after``, ``custom_m``, and
+            ``proj_input_to_hidden_first`` together with ``layer_norm``). The error names the key or the option.
     """
     if use_tanh:
         raise ModelError("use_tanh", "these layers have no activation; only use_tanh=False can be loaded")
     if normalize_after:
-        raise ModelError("normalize_after", "these layers normalise their input; only False can be loaded")
+        raise ModelError(
+            "normalize_after", "these layers normalize their input; only normalize_after=False can be loaded"
+        )
     entries, first = _entries(state_dict, prefix)
     layers = nn.ModuleList()
     width = None
@@ -84,7 +85,7 @@ def from_sru_state_dict(
 
 
 def _entries(state_dict: Mapping[str, Tensor], prefix: str) -> tuple[list[dict[str, Tensor]], Tensor | None]:
-    """Return the tensors of each layer by their names in it, and those of ``input_to_hidden``."""
+    """Return the tensors of each layer by name, and that of ``input_to_hidden``."""
     found: dict[int, dict[str, Tensor]] = {}
     first = None
     for key, value in state_dict.items():
@@ -92,9 +93,9 @@ def _entries(state_dict: Mapping[str, Tensor], prefix: str) -> tuple[list[dict[s
             continue
         match = _LAYER_KEY.fullmatch(key[len(prefix) :])
         if match and match[2].startswith("custom_m."):
-            raise ModelError(key, "a custom_m module computes the product; these layers have a matrix only")
+            raise ModelError(key, "a custom_m module computes the product; these layers have only a matrix")
         if not (match and match[2] in _NAMES) and key[len(prefix) :] != _INPUT_KEY:
-            raise ModelError(key, "no key of sru.SRU 2.6.0; 'prefix' chooses those of one module in a larger model")
+            raise ModelError(key, "no key of sru.SRU 2.6.0; set prefix to select one module of a larger model")
         if not isinstance(value, Tensor) or not value.is_floating_point():
             raise ModelError(key, "should be a tensor of floating-point numbers")
         if match:
@@ -112,7 +113,7 @@ def _entries(state_dict: Mapping[str, Tensor], prefix: str) -> tuple[list[dict[s
 
 @dataclass
 class _Source:
-    """One layer as ``sru`` stores it, and its key up to the tensors' names."""
+    """One layer as ``sru`` stores it, and the prefix of its keys."""
 
     entry: dict[str, Tensor]
     key: str
@@ -132,40 +133,44 @@ class _Source:
         return self.output_size // self.directions
 
     def check(self, width: int | None) -> None:
-        """Hold the shapes to each other, and the input to ``width``, the layer's before, where there is one."""
+        """Check that the shapes agree, and that the input has the ``width`` of the previous layer, if any."""
         for name, dimensions in (("weight_c", 1), ("weight", 2), ("weight_proj", 2)):
             shape = tuple(self.entry[name].shape) if name in self.entry else (1,) * dimensions
             if len(shape) != dimensions or 0 in shape:
                 raise ModelError(self.key + name, f"should have {dimensions} dimensions, none of them 0, not {shape}")
         count = self.entry["weight_c"].numel()
         if count % (2 * self.directions):
-            raise ModelError(f"{self.key}weight_c", f"{count} numbers are no multiple of {2 * self.directions}")
+            raise ModelError(
+                f"{self.key}weight_c", f"{count} numbers, which is not a multiple of {2 * self.directions}"
+            )
         if width is not None and self.input_size != width:
             name = "weight_proj" if "weight_proj" in self.entry else "weight"
-            raise ModelError(self.key + name, f"reads {self.input_size} columns, but the layer before gives {width}")
+            raise ModelError(self.key + name, f"reads {self.input_size} columns, but the previous layer gives {width}")
         G = 4 if self.has_skip_term and self.input_size != self.output_size else 3
         rows = self.entry["weight_proj"].shape[1] if "weight_proj" in self.entry else self.input_size
-        self._hold("weight", (rows, G * self.output_size), "has_skip_term" if G == 4 or not self.has_skip_term else "")
-        self._hold("bias", (count,), "")
-        self._hold("scale_x", (1,), "")
+        self._check_shape(
+            "weight", (rows, G * self.output_size), "has_skip_term" if G == 4 or not self.has_skip_term else ""
+        )
+        self._check_shape("bias", (count,), "")
+        self._check_shape("scale_x", (1,), "")
         if "layer_norm.weight" in self.entry or "layer_norm.bias" in self.entry:
-            self._hold("layer_norm.weight", (self.input_size,), "normalize_after")
-            self._hold("layer_norm.bias", (self.input_size,), "normalize_after")
+            self._check_shape("layer_norm.weight", (self.input_size,), "normalize_after")
+            self._check_shape("layer_norm.bias", (self.input_size,), "normalize_after")
 
-    def _hold(self, name: str, wanted: tuple[int, ...], option: str) -> None:
+    def _check_shape(self, name: str, expected: tuple[int, ...], option: str) -> None:
         if name not in self.entry:
             raise ModelError(self.key + name, "missing from the state dict")
         shape = tuple(self.entry[name].shape)
-        if shape != wanted:
+        if shape != expected:
             hint = f"; was it trained with another {option}?" if option else ""
-            raise ModelError(self.key + name, f"should be {wanted}, not {shape}{hint}")
+            raise ModelError(self.key + name, f"should be {expected}, not {shape}{hint}")
 
     @property
     def alpha(self) -> float:
         return self.entry["scale_x"].item() if self.has_skip_term else 0.0
 
     def blocks(self) -> Tensor:
-        """Return the matrix (in, K, G, D) in float64 on the CPU: a product of two is rounded once."""
+        """Return the matrix (in, K, G, D) in float64 on the CPU, so that a product of two is rounded once."""
         weight = self.entry["weight"].detach().cpu().double()
         if "weight_proj" in self.entry:
             weight = self.entry["weight_proj"].detach().cpu().double() @ weight
@@ -175,7 +180,7 @@ class _Source:
         return torch.cat([blocks, torch.zeros_like(blocks[:, :, :1])], dim=2)
 
     def layer(self, blocks: Tensor) -> SRU:
-        """Return the layer whose matrix is ``blocks`` (in, K, G, D)."""
+        """Return the layer with the matrix ``blocks`` (in, K, G, D)."""
         normed = "layer_norm.weight" in self.entry
         layer = SRU(len(blocks), self.hidden_size, bidirectional=self.directions == 2, layer_norm=normed)
         layer.to(device=self.entry["weight"].device, dtype=self.entry["weight"].dtype)
@@ -191,11 +196,10 @@ class _Source:
 
 
 def _fold_input(blocks: Tensor, first: Tensor, *, source: _Source, key: str) -> Tensor:
-    """Return the four blocks (input_size, K, 4, D) of a layer that reads what ``first`` (K * D, input_size) reads."""
+    """Return the four blocks (input_size, K, 4, D) of the layer with ``first`` (K * D, input_size) multiplied in."""
     if "layer_norm.weight" in source.entry:
         raise ModelError(
-            key,
-            "proj_input_to_hidden_first with layer_norm cannot be loaded; leave this key out and apply it to the input",
+            key, "proj_input_to_hidden_first with layer_norm is unsupported; remove this key and apply it to the input"
         )
     width = source.output_size
     if first.dim() != 2 or first.shape[0] != width or first.shape[1] == width or source.input_size != width:

@@ -1,4 +1,4 @@
-"""What a stack of SRU layers costs beside LSTM and GRU, and beside its own matrix products alone."""
+"""A benchmark of SRU layers against LSTM and GRU, and against their own matrix products."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from textrnn.models.sru import SRU
 from textrnn.native import library
+from textrnn.ops.batch_layout import BatchLayout
 from textrnn.ops.matmul import multiply
 from textrnn.ops.sru.backends import choose_backend
 
@@ -24,7 +26,7 @@ PASSES = ("inference", "training")
 
 @dataclass(frozen=True)
 class Shape:
-    """A batch of ``B`` sequences of ``T`` steps, ``D`` wide; the sequences of a batch are equally long."""
+    """A batch of ``B`` sequences of ``T`` steps each, ``D`` wide."""
 
     T: int
     B: int
@@ -37,25 +39,25 @@ class Shape:
 SHAPES = (Shape(32, 1, 128), Shape(32, 32, 128), Shape(64, 32, 256), Shape(128, 32, 512), Shape(256, 8, 512))
 
 Step = Callable[[], object]
-Contestant = Callable[[Shape, torch.device, str], Mapping[str, Step]]  # of a shape, a device and a precision
+Contestant = Callable[[Shape, torch.device, str], Mapping[str, Step]]  # (shape, device, precision) to steps by pass
 
 
 @dataclass(frozen=True)
 class Timing:
-    """What each contestant took in each of the turns, in milliseconds, for one shape and one pass."""
+    """Milliseconds of each contestant in each turn, for one shape and one pass."""
 
     shape: Shape
     which: str
     turns: Mapping[str, list[float]]
 
     def milliseconds(self, name: str) -> float:
-        """Return the median of what ``name`` took."""
+        """Return the median time of ``name``."""
         return statistics.median(self.turns[name])
 
     def ratio(self, name: str) -> float:
-        """Return how many times longer than ours ``name`` takes: the median of the ratios within a turn.
+        """Return the median over the turns of the time of ``name`` relative to ours.
 
-        What else the machine does slows down all of a turn alike.
+        Other load on the machine slows all contestants of a turn alike.
         """
         return statistics.median(x / ours for x, ours in zip(self.turns[name], self.turns[OURS], strict=True))
 
@@ -68,19 +70,18 @@ def contest(
     seconds: float = 1.0,
     against: Mapping[str, Contestant] | None = None,
 ) -> Iterable[Timing]:
-    """Time two stacked layers of each kind, in turns, so that what else the machine does falls on all alike.
+    """Time two stacked layers of each kind, in turns.
 
     Args:
-        shapes: what to run on.
-        device: where.
-        precision: ``fp32``, or ``bf16`` for autocast to bfloat16 for everyone.
-        seconds: how long to time each contestant in each pass, about.
-        against: who runs beside our SRU, by name; :func:`rivals` unless it is given. Any of them may have no step for a
-            pass.
+        shapes: the batches.
+        device: the device of all contestants.
+        precision: ``fp32``, or ``bf16`` for autocast to bfloat16.
+        seconds: approximate time for each contestant in each pass.
+        against: the contestants besides our SRU, by name; by default :func:`rivals`. They may lack a pass.
 
     Yields:
         for each shape the timing of inference (no gradients) and of training (forward, and backward to the input and
-        the weights; no optimiser).
+        the weights, without the optimizer).
     """
     others = rivals(device, precision) if against is None else against
     contestants: dict[str, Contestant] = {OURS: _sru, **others}
@@ -95,15 +96,15 @@ def contest(
 
 
 def rivals(device: torch.device, precision: str) -> dict[str, Contestant]:
-    """Return torch's LSTM and GRU, the products of our layers, and the same by torch where that is something else."""
+    """Return torch's LSTM and GRU, the products of our layers, and these by torch if our library computes ours."""
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    ours = device.type == "cpu" and library.takes(dtype)
+    ours = device.type == "cpu" and library.supports_dtype(dtype)
     by_torch = {"products by torch": _products(_multiply_by_torch)} if ours else {}
     return {FLOOR: _products(multiply), **by_torch, **PEERS}
 
 
 def describe(device: torch.device, precision: str) -> str:
-    """Return where and how a contest runs: precision, device, threads and the backend of SRU."""
+    """Describe a benchmark run: precision, device, threads and SRU backend."""
     dtype = "bfloat16" if precision == "bf16" else "float32"
     count = torch.get_num_threads()
     threads = f", {count} thread{'s' if count > 1 else ''}" if device.type == "cpu" else ""
@@ -111,7 +112,7 @@ def describe(device: torch.device, precision: str) -> str:
 
 
 def tabulate(timings: list[Timing]) -> list[list[str]]:
-    """Return the lines of a table: its head, each timing with milliseconds and ratios, the geometric means."""
+    """Return the rows of a table: the header, each timing with milliseconds and ratios, the geometric means."""
     names = list(dict.fromkeys(name for timing in timings for name in timing.turns))
     others = [name for name in names if name != OURS]
     lines = [["(T, B, D)", "pass", *(f"{name} ms" for name in names), *(f"{name} x" for name in others)]]
@@ -133,7 +134,7 @@ def geometric_mean(values: Iterable[float]) -> float:
 
 
 def passes_of(forward: Callable[[Tensor], Tensor], parameters: list[Tensor], x: Tensor) -> dict[str, Step]:
-    """Return the two passes of ``forward``, a function of ``x`` with ``parameters``."""
+    """Return an inference and a training step of ``forward``, a function of ``x`` with ``parameters``."""
     leaf = x.detach().clone().requires_grad_()
 
     def infer() -> Tensor:
@@ -149,11 +150,11 @@ def passes_of(forward: Callable[[Tensor], Tensor], parameters: list[Tensor], x: 
 
 def _sru(shape: Shape, device: torch.device, _: str) -> dict[str, Step]:
     stack = nn.ModuleList([SRU(shape.D, shape.D) for _ in range(LAYERS)]).to(device)
-    offsets = torch.arange(0, shape.B * shape.T + 1, shape.T, device=device)
+    layout = BatchLayout.of(np.arange(0, shape.B * shape.T + 1, shape.T), device)
 
     def forward(x: Tensor) -> Tensor:
         for layer in stack:
-            x = layer(x, offsets)
+            x = layer(x, layout)
         return x
 
     return passes_of(forward, list(stack.parameters()), torch.randn(shape.B * shape.T, shape.D, device=device))
@@ -164,7 +165,7 @@ def _multiply_by_torch(a: Tensor, b: Tensor, *, dtype: torch.dtype) -> Tensor:
 
 
 def _products(multiply: Callable[..., Tensor]) -> Contestant:
-    """The products of our layers and nothing else, of factors in their dtype: the least that they can take."""
+    """Return the matrix products of our layers alone: a lower bound of their time."""
 
     def prepare(shape: Shape, device: torch.device, precision: str) -> dict[str, Step]:
         N, D = shape.B * shape.T, shape.D
@@ -219,7 +220,7 @@ def _take_turns(steps: Mapping[str, Step], device: torch.device, seconds: float)
 
 
 def _time(step: Step, device: torch.device, repeats: int, *, warm: bool = False) -> float:
-    """Return the seconds of one ``step``; the first few calls of all are not what the others are."""
+    """Return the seconds of one ``step``, after three warm-up calls if ``warm``."""
     for _ in range(3 if warm else 0):
         step()
     _wait(device)

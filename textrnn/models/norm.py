@@ -1,23 +1,21 @@
-"""What stands before a recurrent layer: dropout, and a norm if it has one."""
+"""Dropout and layer normalization before a recurrent layer."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
-from textrnn.ops.dropout import drop_columns, dropout
+from textrnn.ops.dropout import dropout, dropout_columns
 from textrnn.ops.layer_norm import dropout_layer_norm
 
 
 def dropout_norm(
     norm: nn.LayerNorm | None, x: Tensor, p: float, *, variational: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """Return what dropout of a share ``p`` leaves of ``x`` (N, D), and that by ``norm``; twice the same without one.
+    """Return the dropout of ``x`` (N, D), and the ``norm`` of that, or twice the same without a norm.
 
-    ``variational``, the offsets of the sequences, has the same columns dropped in all rows of one.
+    ``variational`` is None, or the offsets of the sequences, which then lose the same columns in all of their rows.
     """
-    if variational is not None:
-        x, p = drop_columns(x, p, variational), 0.0
-    if norm is None:
-        x = dropout(x, p)
-        return x, x
-    return dropout_layer_norm(x, p, gain=norm.weight, bias=norm.bias, epsilon=norm.eps)
+    if norm is not None:
+        return dropout_layer_norm(x, p, gain=norm.weight, bias=norm.bias, epsilon=norm.eps, offsets=variational)
+    x = dropout(x, p) if variational is None else dropout_columns(x, p, variational)
+    return x, x

@@ -1,5 +1,5 @@
-// Version of the C interface, and choice of the instruction set. Each folder exports its own functions; library.py calls
-// them through ctypes, which releases the interpreter's lock.
+// Version of the C interface, and choice of the instruction set. Each folder exports its own functions; library.py
+// calls them through ctypes, which releases the interpreter's lock.
 #include <atomic>
 #include <vector>
 

@@ -1,4 +1,4 @@
-// What compilers call differently.
+// Differences between compilers.
 #pragma once
 
 #if defined(_WIN32)

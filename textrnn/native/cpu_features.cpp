@@ -21,10 +21,10 @@ bool has_avx512() {
   if (!has_avx2() || (_xgetbv(0) & 0xe6) != 0xe6) return false;
   int info[4];
   __cpuidex(info, 7, 0);
-  const int wanted = (1 << 16) | (1 << 17) | (1 << 30) | int(1u << 31);  // f, dq, bw, vl
-  return (info[1] & wanted) == wanted;
+  const int needed = (1 << 16) | (1 << 17) | (1 << 30) | int(1u << 31);  // f, dq, bw, vl
+  return (info[1] & needed) == needed;
 }
-bool has_bfloat16() { return false; }  // these are not compiled there
+bool has_bfloat16() { return false; }  // their kernels are not compiled by MSVC
 bool has_amx() { return false; }
 bool has_int8() { return false; }
 #else

@@ -1,7 +1,12 @@
-"""The C++ library, called on buffers of numpy and torch alike; imports no torch.
+"""The only door to the C++ library, with :mod:`textrnn.native.nn_library`: a Python function for each C++ function.
 
-The library has a plain C interface and is called through ctypes: it needs neither Python's headers nor torch's, one
-build serves every Python, and the interpreter's lock is released while it runs.
+The library has a plain C interface and is called through ctypes, which needs neither Python's headers nor torch's and
+releases the interpreter's lock. Every function takes numpy arrays and torch CPU tensors alike; nothing here imports
+torch. Arguments are described once, as a :class:`textrnn.native.arguments.Layout`, and checked against it.
+
+All functions raise ``ValueError`` for an argument that does not fit its layout or that the C++ code refuses,
+``BackendError`` if the library is not available, and ``MemoryError``. Results do not depend on ``threads``, the
+largest number of threads to use.
 """
 
 from __future__ import annotations
@@ -9,34 +14,49 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-import struct
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import textrnn.native
+from textrnn.errors import BackendError
+from textrnn.native.arguments import Layout, dtype_name
 
 INTERFACE = 9  # kInterface of dispatch.h
-DTYPES = {"float32": 4, "bfloat16": 2}  # bytes an element
+DTYPES = {"float32": 4, "bfloat16": 2}
+"""The dtypes that the kernels compute on, and the bytes of an element."""
 
 _ENDING = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
+_OUT_OF_MEMORY = 1  # of enum Status in dispatch.h
+EMPTY_REFUSED = "offsets should rise from 0 to the number of rows, with no sequence empty"
+TEXTS_REFUSED = "offsets should rise from 0 to the number of ids, and ids be of the spelling's vocabulary"
 
 
-_PRODUCT = struct.Struct("@3qP2qP2qPq3q")  # of product.h
-NORMED = struct.Struct("@10P4qQ2d")  # of beside.h
+class Function:
+    """A function ``int textrnn_NAME(const Args*, int threads)`` of the library.
+
+    ``refused`` is the message of the ``ValueError`` when the C++ code refuses the values in the arrays.
+    """
+
+    def __init__(self, name: str, description: str, *, refused: str = "") -> None:
+        self._symbol, self._layout, self._refused = f"textrnn_{name}", Layout(description), refused
+
+    def __call__(self, *values: Any, threads: int) -> None:
+        """Call it with the arrays and numbers of its layout, in order."""
+        check_status(getattr(loaded(), self._symbol)(self._layout.pack(*values), threads), self._refused)
 
 
 @dataclass(frozen=True)
 class Native:
-    """The loaded library, or the reason why there is none."""
+    """The loaded library, or the reason why it is not available."""
 
     library: ctypes.CDLL | None
     reason: str
 
     @property
     def levels(self) -> list[str]:
-        """The instruction sets that the library has and this processor runs, the fastest last."""
+        """The instruction sets that the library was compiled for and this processor supports, the fastest last."""
         names: list[str] = []
         while self.library is not None and (name := self.library.textrnn_level(len(names))):
             names.append(name.decode())
@@ -47,159 +67,145 @@ class Native:
 def load_native() -> Native:
     """Load the library once; never raises."""
     folders = list(textrnn.native.__path__)  # two in an editable install: the source's and the built files'
-    found = [path for folder in folders if (path := Path(folder) / f"_native{_ENDING}").is_file()]
-    if not found:
+    paths = [path for folder in folders if (path := Path(folder) / f"_native{_ENDING}").is_file()]
+    if not paths:
         return Native(
             None,
             "it was not compiled when textrnn was installed; install a C++ compiler, then reinstall with pip's options "
             "--force-reinstall --no-deps --no-cache-dir",
         )
     try:
-        library = ctypes.CDLL(str(found[0]))
-        library.textrnn_interface.restype = ctypes.c_int
+        library = ctypes.CDLL(str(paths[0]))
         if library.textrnn_interface() != INTERFACE:
-            return Native(None, f"{found[0]} belongs to another version of textrnn; reinstall")
+            return Native(None, f"{paths[0]} belongs to another version of textrnn; reinstall")
     except (OSError, AttributeError) as error:
-        return Native(None, f"{found[0]} cannot be loaded: {error}; reinstall")
+        return Native(None, f"{paths[0]} cannot be loaded: {error}; reinstall")
     library.textrnn_level.restype = library.textrnn_pool.restype = ctypes.c_char_p
-    for name in ("sru_forward", "sru_backward", "multiply", "multiply_packed", "rnn"):
-        function = getattr(library, f"textrnn_{name}")
-        function.argtypes = (ctypes.c_char_p, ctypes.c_int)
-        function.restype = ctypes.c_int
-    library.textrnn_lacks_packed.argtypes = (ctypes.c_int64,)
-    pointer, number = ctypes.c_void_p, ctypes.c_int64
-    library.textrnn_dropout.argtypes = (
-        number,
-        pointer,
-        pointer,
-        number,
-        ctypes.c_double,
-        ctypes.c_uint64,
-        ctypes.c_int,
-    )
-    library.textrnn_pool_rows.argtypes = (number, pointer, pointer, *[number] * 3, *[pointer] * 3, ctypes.c_int)
-    library.textrnn_pool_rows_back.argtypes = (number, *[pointer] * 4, *[number] * 3, pointer, ctypes.c_int)
-    library.textrnn_attend.argtypes = (*[pointer] * 3, *[number] * 3, *[pointer] * 2, ctypes.c_int)
-    library.textrnn_attend_back.argtypes = (*[pointer] * 6, *[number] * 3, *[pointer] * 2, ctypes.c_int)
-    library.textrnn_layer_norm.argtypes = (ctypes.c_char_p, ctypes.c_int)
-    library.textrnn_layer_norm_back.argtypes = (ctypes.c_char_p, pointer, pointer, ctypes.c_int)
-    library.textrnn_add_rows.argtypes = (pointer, pointer, *[number] * 3, pointer, ctypes.c_int)
-    library.textrnn_squares.argtypes = (ctypes.c_char_p, number, pointer, ctypes.c_int)
-    library.textrnn_adamw.argtypes = (ctypes.c_char_p, number, ctypes.c_char_p, ctypes.c_int)
-    library.textrnn_ngram_counts.argtypes = (ctypes.c_char_p, pointer, ctypes.c_int)
-    library.textrnn_ngram_keys.argtypes = (ctypes.c_char_p, pointer, pointer, ctypes.c_int)
-    library.textrnn_ngram_slots.argtypes = (pointer, number, pointer, number)
-    library.textrnn_ngram_scores.argtypes = (ctypes.c_char_p, ctypes.c_char_p, pointer, ctypes.c_int)
+    library.textrnn_lacks_prepacked.argtypes = (ctypes.c_int64,)
+    library.textrnn_squares.argtypes = (ctypes.c_char_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int)
+    library.textrnn_adamw.argtypes = (ctypes.c_char_p, ctypes.c_int64, ctypes.c_char_p, ctypes.c_int)
     native = Native(library, "")
     return Native(library, f"C++ with {native.levels[-1]} instructions")
 
 
-def check(status: int, *, refused: str) -> None:
-    """Raise what the ``status`` means that a function of the library returned; 0 means nothing.
-
-    Raises:
-        MemoryError: the library wants more memory than there is.
-        ValueError: it refuses an argument; ``refused`` is the message.
-    """
-    if status == 1:
-        raise MemoryError
-    if status:
-        raise ValueError(refused)
+def is_available() -> bool:
+    """Return whether the library is loaded."""
+    return load_native().library is not None
 
 
 def default_threads() -> int:
-    """Return how many threads to use where torch does not say: OMP_NUM_THREADS, else the processors at hand."""
+    """Return the number of threads if torch does not set it: OMP_NUM_THREADS, else the processors available."""
     try:
         return max(1, int(os.environ["OMP_NUM_THREADS"].split(",")[0]))
     except (KeyError, ValueError):
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def loaded() -> ctypes.CDLL:
+    """Return the library, or raise BackendError with the reason why it is not available."""
+    native = load_native()
+    if native.library is None:
+        raise BackendError(f"the C++ library is not available: {native.reason}")
+    return native.library
+
+
+def check_status(status: int, refused: str) -> None:
+    """Raise the error that the ``status`` of a call means; ``refused`` is the message of a ValueError."""
+    if status == _OUT_OF_MEMORY:
+        raise MemoryError
+    if status:
+        raise ValueError(refused)
+
+
+_RNN = Function(
+    "rnn",
+    "gates (R, K, G, D) float32; offsets (B+1,) int64; rows (N,) int32 optional; weight (K, G, D, D) float32; "
+    "bias (K, G, D) float32; h (N, K, D) float32 out",
+    refused="offsets should rise from 0 to the number of tokens, with no sequence empty, and rows be rows of gates",
+)
+
+
+def rnn(gates: Any, offsets: Any, h: Any, *, rows: Any, weight: Any, bias: Any, threads: int) -> None:
+    """Write the states of GRU (G = 3) or LSTM (G = 4); :mod:`textrnn.ops.rnn_forward` has the equations."""
+    _RNN(gates, offsets, rows, weight, bias, h, threads=threads)
+
+
+_GEMM = Function(
+    "gemm",
+    "a (M, K) T strided; b (K, N) T strided; c (M, N) U out strided; accumulate int64",
+    refused="this processor has no product of these dtypes, or the rows of c are not contiguous",
+)
+
+
+def gemm(a: Any, b: Any, c: Any, *, accumulate: bool = False, threads: int) -> None:
+    """Write ``a @ b`` to ``c``, or add it there.
+
+    An entry of ``c`` is the same sum in the same order whatever the other rows and columns are, in float32; subnormal
+    numbers in bfloat16 count as zero. ``a`` and ``b`` have the same dtype, of :func:`gemm_dtypes`, and any strides:
+    contiguous rows or columns are fastest. ``c`` has that dtype or float32, and contiguous rows.
+    """
+    _GEMM(a, b, c, accumulate, threads=threads)
+
+
 @functools.cache
-def multiplies() -> frozenset[str]:
-    """Return the dtypes that :func:`multiply` takes here; none where the processor has no AVX-512."""
+def gemm_dtypes() -> frozenset[str]:
+    """Return the dtypes that :func:`gemm` supports here; none if the processor lacks AVX-512."""
     library = load_native().library
-    bits = 0 if library is None else library.textrnn_multiplies()
+    bits = 0 if library is None else library.textrnn_gemm_dtypes()
     return frozenset(name for name, size in DTYPES.items() if bits & size)
 
 
 @functools.cache
-def element_of(dtype: Any) -> int:
-    """Return the bytes of an element of ``dtype``, numpy's or torch's; 0 where the library does not know it."""
-    return DTYPES.get(dtype_name(dtype), 0)
+def supports_dtype(dtype: Any) -> bool:
+    """Return whether :func:`gemm` supports ``dtype``, numpy's or torch's, here."""
+    return dtype_name(dtype) in gemm_dtypes()
 
 
-@functools.cache
-def takes(dtype: Any) -> bool:
-    """Return whether :func:`multiply` takes matrices of ``dtype``, numpy's or torch's, here."""
-    return dtype_name(dtype) in multiplies()
+_GEMM_PREPACKED = Function(
+    "gemm_prepacked",
+    "x (M, K) float32; panels (P...) E; first (F,) int32; scales (F,) float32; c (M, N) float32 out",
+    refused="the panels are not for this processor",
+)
 
 
-def multiply(a: Any, b: Any, c: Any, *, accumulate: bool = False, threads: int) -> None:
-    """Write ``a @ b`` to ``c``, or add it there.
-
-    An entry of ``c`` is the same sum in the same order whatever the other rows and columns and ``threads`` are, in
-    float32; numbers of bfloat16 that are subnormal count as zero. The matrices are numpy arrays or torch CPU tensors.
-
-    Args:
-        a: (M, K), of a dtype that :func:`multiplies` names, any strides; fastest where rows or columns are contiguous.
-        b: (K, N), of the same dtype, any strides.
-        c: (M, N), of that dtype or float32; its rows are contiguous.
-        accumulate: add to ``c``.
-        threads: how many to use at most.
-
-    Raises:
-        ValueError: dtypes, shapes or devices that do not fit, or a ``c`` that may not be written to.
-        MemoryError: no memory for the copies of parts of ``a`` and ``b``.
-    """
-    if len(a.shape) != 2 or len(b.shape) != 2 or len(c.shape) != 2:
-        raise ValueError("a, b and c should be matrices")
-    (M, K), N = a.shape, b.shape[1]
-    wide, out = dtype_name(a.dtype), dtype_name(c.dtype)
-    if not takes(a.dtype) or b.dtype != a.dtype or out not in (wide, "float32"):
-        raise ValueError(f"no product of {wide} and {dtype_name(b.dtype)} in {out} here")
-    (c_row, c_column), c_address = _strides(c, written=True)
-    if b.shape[0] != K or c.shape != (M, N) or (c_column != 1 and N > 1):
-        raise ValueError(f"shapes or strides do not fit: {tuple(a.shape)} times {tuple(b.shape)} to {tuple(c.shape)}")
-    (a_strides, a_address), (b_strides, b_address) = _strides(a), _strides(b)
-    product = _PRODUCT.pack(
-        *(M, N, K, a_address, *a_strides, b_address, *b_strides, c_address, c_row),
-        *(DTYPES[wide], DTYPES[out], accumulate),
-    )
-    library = load_native().library
-    if library is not None and library.textrnn_multiply(product, threads):
-        raise MemoryError
+def gemm_prepacked(x: Any, c: Any, *, panels: Any, first: Any, scales: Any, threads: int) -> None:
+    """Write the product of ``x`` and a prepacked weight to ``c``; :mod:`textrnn.ops.prepacked` has the layout."""
+    _GEMM_PREPACKED(x, panels, first, scales, c, threads=threads)
 
 
-def address(array: Any) -> int:
-    """Return where the memory of a C-contiguous numpy array is, and 0 for None.
-
-    Raises:
-        ValueError: it lies otherwise.
-    """
-    if array is None:
-        return 0
-    if not array.flags.c_contiguous:
-        raise ValueError("an array should be C-contiguous")
-    return int(array.__array_interface__["data"][0])
+def lacks_prepacked(element: int) -> int:
+    """Return 1 if the processor, or 2 if the library, lacks :func:`gemm_prepacked` for ``element`` bytes, else 0."""
+    return int(loaded().textrnn_lacks_prepacked(element))
 
 
-def _strides(matrix: Any, *, written: bool = False) -> tuple[tuple[int, int], int]:
-    """Return the strides in elements, and the address."""
-    if hasattr(matrix, "data_ptr"):
-        if not matrix.is_cpu:
-            raise ValueError(f"a matrix is on {matrix.device}, not on the CPU")
-        return matrix.stride(), matrix.data_ptr()
-    size = matrix.itemsize
-    if written and not matrix.flags.writeable:
-        raise ValueError("c may not be written to")
-    row, column = matrix.strides
-    if row % size or column % size:
-        raise ValueError(f"strides {matrix.strides} are no multiples of {size} bytes")
-    return (row // size, column // size), matrix.__array_interface__["data"][0]
+_NGRAMS = "ids (N,) int32; offsets (B+1,) int64; codes (P,) uint32; spelling (V+1,) int64; "
+_NGRAM_COUNTS = Function("ngram_counts", _NGRAMS + "counts (B,) int64 out", refused=TEXTS_REFUSED)
+_NGRAM_KEYS = Function("ngram_keys", _NGRAMS + "bounds (B+1,) int64; keys (K,) uint32 out", refused=TEXTS_REFUSED)
+_NGRAM_SLOTS = Function("ngram_slots", "keys (F,) uint32; slots (S,) uint64 out", refused="too many keys share a slot")
+_NGRAM_LOGITS = Function(
+    "ngram_logits",
+    _NGRAMS + "slots (S,) uint64; values (F, C+1) float32; bias (C,) float32; logits (B, C) float32 out",
+    refused=TEXTS_REFUSED,
+)
 
 
-@functools.cache
-def dtype_name(dtype: Any) -> str:
-    """Return the name of a dtype of numpy or torch."""
-    return str(dtype).removeprefix("torch.")
+def ngram_counts(ids: Any, offsets: Any, spelling: tuple[Any, Any], *, counts: Any, threads: int) -> None:
+    """Write the number of n-grams of each text; :mod:`textrnn.models.ngram.features` defines them."""
+    _NGRAM_COUNTS(ids, offsets, *spelling, counts, threads=threads)
+
+
+def ngram_keys(ids: Any, offsets: Any, spelling: tuple[Any, Any], *, bounds: Any, keys: Any, threads: int) -> None:
+    """Write the keys of the n-grams of all texts; ``bounds`` are the cumulative counts, from 0."""
+    _NGRAM_KEYS(ids, offsets, *spelling, bounds, keys, threads=threads)
+
+
+def ngram_slots(keys: Any, slots: Any) -> None:
+    """Fill the hash table ``slots``, all 0 before, whose size is a power of two, with ``keys``."""
+    _NGRAM_SLOTS(keys, slots, threads=1)
+
+
+def ngram_logits(
+    ids: Any, offsets: Any, spelling: tuple[Any, Any], *, table: tuple[Any, Any, Any], logits: Any, threads: int
+) -> None:
+    """Write the logits of the linear model ``table``: slots, values and bias."""
+    _NGRAM_LOGITS(ids, offsets, *spelling, *table, logits, threads=threads)

@@ -1,4 +1,4 @@
-"""What becomes of memory that a program has freed."""
+"""Reuse of freed memory by glibc."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ _LARGE = (1 << 30, 32 << 20)  # older versions of glibc take no more than the se
 
 
 def keep_freed_memory() -> None:
-    """Have glibc keep large blocks that are freed for the next ones, for the whole process.
+    """Make glibc reuse large freed blocks, in the whole process.
 
-    Otherwise it hands blocks of megabytes back to the system, and a batch spends its time on having them filled with
-    zeros again: up to half of the time of a small layer. For programs to call, not for libraries; does nothing where
-    the C library is another one.
+    By default it returns blocks of megabytes to the system, and a batch waits for zeroed ones: up to half of the time
+    of a small layer. Programs call it, libraries do not. It does nothing with another C library.
     """
     if not sys.platform.startswith("linux"):
         return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl lacks it
     for parameter in (_MMAP_THRESHOLD, _TRIM_THRESHOLD):
         for size in _LARGE:
             if mallopt is None or mallopt(parameter, size):
@@ -26,9 +25,9 @@ def keep_freed_memory() -> None:
 
 
 def give_back_freed_memory() -> None:
-    """Have glibc hand back what the process has freed; does nothing where the C library is another one.
+    """Make glibc return freed memory to the system; do nothing with another C library.
 
-    A process that keeps freed blocks for the next ones would keep those of reading and encoding to its end.
+    After :func:`keep_freed_memory` a process would hold the memory of reading and encoding until it ends.
     """
     if sys.platform.startswith("linux") and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
         trim(0)

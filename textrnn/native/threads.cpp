@@ -20,7 +20,7 @@
 namespace textrnn {
 namespace {
 
-// GNU OpenMP's entry point, a stable interface of its library: a team of `threads` calls `body(context)`.
+// GNU OpenMP's entry point, a stable interface: a team of `threads` calls body(context).
 using Parallel = void (*)(void (*body)(void*), void* context, unsigned threads, unsigned flags);
 
 struct OpenMP {
@@ -33,7 +33,7 @@ int find_runtime(dl_phdr_info* info, size_t, void* found) {
   auto& path = *static_cast<std::string*>(found);
   const std::string name = info->dlpi_name;
   if (name.find("libgomp") == std::string::npos) return 0;
-  if (path.empty() || name.find("/torch") != std::string::npos) path = name;  // others bring copies too
+  if (path.empty() || name.find("/torch") != std::string::npos) path = name;  // other packages load copies too
   return 0;
 }
 
@@ -98,7 +98,7 @@ class Pool {
   uint64_t round_ = 0;
 };
 
-// Never destroyed: its threads wait until the process ends, and after a fork they are not there to be joined.
+// Never destroyed: its threads wait until the process ends, and a forked child does not have them to join.
 struct Shared {
   Pool* pool = new Pool;
   std::mutex* in_use = new std::mutex;
@@ -108,7 +108,7 @@ Shared& shared() {
   static Shared* const shared = [] {
     static Shared* made = new Shared;
 #if !defined(_WIN32)
-    pthread_atfork(nullptr, nullptr, [] { *made = Shared(); });  // a child starts with a new pool
+    pthread_atfork(nullptr, nullptr, [] { *made = Shared(); });  // a child needs a new pool
 #endif
     return made;
   }();
@@ -121,7 +121,7 @@ void run_on(int threads, void (*body)(void*), void* context) {
   if (threads <= 1) return body(context);
   if (const Parallel parallel = openmp().parallel) return parallel(body, context, unsigned(threads), 0);
   std::unique_lock<std::mutex> lock(*shared().in_use, std::try_to_lock);
-  if (!lock.owns_lock()) return body(context);  // another thread has the pool: the work is done either way
+  if (!lock.owns_lock()) return body(context);  // another thread uses the pool: this one works alone
   shared().pool->run(threads, body, context);
 }
 

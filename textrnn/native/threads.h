@@ -39,8 +39,8 @@ class TaskQueue {
 };
 
 // Calls body(context) on `threads` threads, the calling one among them, and returns when all have finished. Uses the
-// threads of the OpenMP runtime that the process has loaded (torch's), since two pools would compete for the processors;
-// without one, a pool of this library.
+// threads of the OpenMP runtime that the process has loaded (torch's), since two pools would compete for the
+// processors; without one, a pool of this library.
 void run_on(int threads, void (*body)(void*), void* context);
 
 // The number, from 0, of the current thread of run_on; a thread keeps its number from call to call.

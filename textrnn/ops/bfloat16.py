@@ -1,4 +1,4 @@
-"""Rounding float32 to bfloat16, which numpy has not: the upper half of a float32."""
+"""Rounding to bfloat16, the upper half of a float32, which numpy lacks."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ _LARGEST = np.array(0x7F7F0000, np.uint32).view(np.float32)  # finite in bfloat1
 
 
 def to_bfloat16(array: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
-    """Return the bits of the nearest bfloat16 of each number; of two that are as near, the even one.
+    """Return the bits of the nearest bfloat16 of each number, ties to even.
 
-    What lies beyond the largest number that is finite in bfloat16, infinity too, becomes that number: a weight that is
-    finite stays so.
+    Numbers beyond the largest finite bfloat16, infinity included, become that one: a finite weight stays finite.
     """
     bits = np.ascontiguousarray(array.clip(-_LARGEST, _LARGEST)).view(np.uint32)
     return ((bits + (0x7FFF + (bits >> 16 & 1))) >> 16).astype(np.uint16)

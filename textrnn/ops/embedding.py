@@ -1,4 +1,4 @@
-"""Rows of a matrix by their places, whose gradients are added up without a pass over other memory."""
+"""Selection of rows of a matrix, with a fast gradient."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from textrnn.ops.matmul import native_element
-from textrnn.ops.native_call import call
+from textrnn.native import nn_library
+from textrnn.ops.matmul import is_native
 
 
 def take_rows(table: Tensor, places: Tensor) -> Tensor:
-    """Return the rows ``places`` (N,) int64 of ``table`` (R, D), as ``torch.nn.functional.embedding`` does.
+    """Return the rows ``places`` (N,) int64 of ``table`` (R, D).
 
-    Where the C++ library computes the gradients of a row are added up in the order of their places, by all threads.
+    The definition is ``torch.nn.functional.embedding``. The C++ library adds up the gradients of a row in the order of
+    ``places``, on all threads.
 
     Raises:
-        IndexError: a place that is not there.
+        IndexError: a place outside ``table``.
     """
     if (
         table.dtype != torch.float32
         or places.dtype != torch.int64
-        or not native_element(table, places)
+        or not is_native(table, places)
         or not table.requires_grad
     ):
         return functional.embedding(places, table)
@@ -44,5 +45,5 @@ class _Rows(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (places,) = ctx.saved_tensors
         gradient, sums = gradient.contiguous(), torch.empty(ctx.shape)
-        call("add_rows", gradient, places, len(places), *ctx.shape, sums, refused="places should be among the rows")
+        nn_library.add_rows(gradient, places, sums, threads=torch.get_num_threads())
         return sums, None

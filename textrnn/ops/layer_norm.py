@@ -1,4 +1,4 @@
-"""Dropout and then layer normalisation in one pass over the rows: what stands before each recurrent layer."""
+"""Dropout followed by layer normalization, in one pass over the rows."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from textrnn.native import library
-from textrnn.ops.dropout import dropout
-from textrnn.ops.matmul import native_element
-from textrnn.ops.native_call import call
+from textrnn.native import library, nn_library
+from textrnn.native.arguments import dtype_name
+from textrnn.ops.dropout import draw_key, dropout, dropout_columns
+from textrnn.ops.matmul import is_native
 
 
-def dropout_layer_norm(x: Tensor, p: float, *, gain: Tensor, bias: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
-    """Return what dropout leaves of ``x``, and the layer norm of that.
-
-    In one pass where the C++ library computes; under autocast both results are in autocast's dtype then.
+def dropout_layer_norm(
+    x: Tensor, p: float, *, gain: Tensor, bias: Tensor, epsilon: float, offsets: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return the dropout of ``x``, and the layer norm of that; under autocast of the CPU both in autocast's dtype.
 
     Args:
         x: (N, D).
-        p: the share that is dropped; the rest is scaled by 1 / (1 - p).
+        p: the share that is dropped; the rest is divided by ``1 - p``.
         gain: (D,), float32.
         bias: (D,), float32.
-        epsilon: what is added to the variance (Ba et al. 2016).
+        epsilon: added to the variance (Ba et al. 2016).
+        offsets: (B+1,) int64; drops columns of sequences, as :func:`textrnn.ops.dropout.dropout_columns`.
 
     Returns:
         Both (N, D).
@@ -37,30 +38,45 @@ def dropout_layer_norm(x: Tensor, p: float, *, gain: Tensor, bias: Tensor, epsil
         shapes = tuple(gain.shape), tuple(bias.shape)
         raise ValueError(f"x should be (N, D), gain and bias (D,), not {tuple(x.shape)}, {shapes[0]} and {shapes[1]}")
     dtype = torch.get_autocast_dtype("cpu") if x.is_cpu and torch.is_autocast_enabled("cpu") else x.dtype
-    both = all(t.dtype == torch.float32 for t in (gain, bias))
-    if p == 0 or not both or not native_element(x, gain, bias) or not library.element_of(dtype):
-        y = dropout(x, p)
+    tensors = (x, gain, bias) if offsets is None else (x, gain, bias, offsets)
+    is_fused = gain.dtype == bias.dtype == torch.float32 and is_native(*tensors) and dtype_name(dtype) in library.DTYPES
+    if not is_fused or (p == 0 and not _has_gradient(x, gain, bias)):
+        y = dropout(x, p) if offsets is None else dropout_columns(x, p, offsets)
         return y, functional.layer_norm(y, (y.shape[1],), gain, bias, epsilon)
-    key = int(torch.randint(2**63 - 1, ()))
-    result: tuple[Tensor, Tensor] = _Normalised.apply(x, gain, bias, (1 - p, epsilon, key), dtype)
+    key = draw_key() if p else 0
+    result: tuple[Tensor, Tensor] = _LayerNorm.apply(
+        x, gain, bias, offsets if p else None, (1 - p, epsilon, key), dtype
+    )
     return result
 
 
-class _Normalised(torch.autograd.Function):
+def _has_gradient(*tensors: Tensor) -> bool:
+    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+
+
+class _LayerNorm(torch.autograd.Function):
     @staticmethod
     def forward(  # noqa: PLR0917 - torch passes them so
-        ctx: Any, x: Tensor, gain: Tensor, bias: Tensor, drawn: tuple[float, float, int], dtype: torch.dtype
+        ctx: Any,
+        x: Tensor,
+        gain: Tensor,
+        bias: Tensor,
+        offsets: Tensor | None,
+        drawn: tuple[float, float, int],
+        dtype: torch.dtype,
     ) -> tuple[Tensor, Tensor]:
-        keep, epsilon, key = drawn
+        ctx.keep, epsilon, ctx.key = drawn
         x, gain, bias = x.contiguous(), gain.contiguous(), bias.contiguous()
-        y, n = (torch.empty(x.shape, dtype=dtype) for _ in range(2))
-        mean, rstd = (torch.empty(len(x)) for _ in range(2))
-        packed = library.NORMED.pack(
-            *_addresses(x, y, n, gain, bias, mean, rstd, None, None, None),
-            *(*x.shape, library.element_of(x.dtype), library.element_of(dtype), key, keep, epsilon),
-        )
-        call("layer_norm", packed)
-        ctx.keep, ctx.key, ctx.dtype = keep, key, x.dtype
+        offsets = None if offsets is None else offsets.contiguous()
+        is_copied = ctx.keep < 1 or x.dtype != dtype
+        y = torch.empty(x.shape, dtype=dtype) if is_copied else x
+        n = torch.empty(x.shape, dtype=dtype)
+        mean, rstd = torch.empty(len(x)), torch.empty(len(x))
+        nn_library.layer_norm(
+            x, n, gain=gain, bias=bias, epsilon=epsilon, keep=ctx.keep, key=ctx.key, offsets=offsets,
+            y=y if is_copied else None, mean=mean, rstd=rstd, threads=torch.get_num_threads(),
+        )  # fmt: skip
+        ctx.dtype, ctx.offsets = x.dtype, offsets
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(y, gain, mean, rstd)
         return y, n
@@ -72,13 +88,8 @@ class _Normalised(torch.autograd.Function):
         dn = torch.zeros_like(y) if dn is None else dn.contiguous()
         dy = None if dy is None else dy.contiguous()
         dx, dgain, dbias = torch.empty(y.shape, dtype=ctx.dtype), torch.empty_like(gain), torch.empty_like(gain)
-        packed = library.NORMED.pack(
-            *_addresses(None, y, None, gain, None, mean, rstd, dy, dn, dx),
-            *(*y.shape, library.element_of(ctx.dtype), library.element_of(y.dtype), ctx.key, ctx.keep, 0.0),
-        )
-        call("layer_norm_back", packed, dgain, dbias)
-        return dx, dgain, dbias, None, None
-
-
-def _addresses(*tensors: Tensor | None) -> list[int]:
-    return [0 if tensor is None else tensor.data_ptr() for tensor in tensors]
+        nn_library.layer_norm_back(
+            y, dx, gain=gain, mean=mean, rstd=rstd, dy=dy, dn=dn, dgain=dgain, dbias=dbias, keep=ctx.keep, key=ctx.key,
+            offsets=ctx.offsets, threads=torch.get_num_threads(),
+        )  # fmt: skip
+        return dx, dgain, dbias, None, None, None

@@ -1,4 +1,4 @@
-"""From the rows of each packed sequence to one: the largest and the mean of each column, and the mean that attends."""
+"""Pooling of each packed sequence to one row: maximum, mean and attention."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from textrnn.native import library
-from textrnn.ops.matmul import native_element
-from textrnn.ops.native_call import call
-
-_REFUSED = "offsets should rise by 1 at least from 0 to the number of rows"
+from textrnn.native import nn_library
+from textrnn.ops.matmul import is_native
 
 
 def pool(h: Tensor, offsets: Tensor, how: str) -> Tensor:
@@ -21,16 +18,16 @@ def pool(h: Tensor, offsets: Tensor, how: str) -> Tensor:
     Args:
         h: (N, D).
         offsets: (B+1,) int64; no sequence is empty.
-        how: ``max``, ``mean`` or ``max+mean``. The gradient of a largest entry goes to the first that is as large
-            where the C++ library computes (float32 and bfloat16 on the CPU), to all in equal parts elsewhere.
+        how: ``max``, ``mean`` or ``max+mean``. Of equal largest entries the first gets the gradient if the C++ library
+            computes (float32 and bfloat16 on the CPU); elsewhere all share it.
 
     Returns:
-        (B, D), or (B, 2 * D) for ``max+mean``, in float32 where the C++ library computes, else in the dtype of ``h``.
+        (B, D), or (B, 2 * D) for ``max+mean``, in float32 if the C++ library computes, else in the dtype of ``h``.
 
     Raises:
-        ValueError: offsets that do not rise by 1 at least from 0 to N.
+        ValueError: offsets that do not rise from 0 to N, or an empty sequence.
     """
-    if not native_element(h, offsets):
+    if not is_native(h, offsets):
         parts = [torch.segment_reduce(h, part, offsets=offsets, unsafe=True) for part in how.split("+")]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
     result: Tensor = _Pool.apply(h, offsets, how)
@@ -38,7 +35,7 @@ def pool(h: Tensor, offsets: Tensor, how: str) -> Tensor:
 
 
 def attend(h: Tensor, w: Tensor, offsets: Tensor) -> Tensor:
-    """Return the mean of each sequence's rows, weighed by the softmax of their scores ``tanh(row) . w``.
+    """Return the mean of each sequence's rows, weighted by the softmax of the scores ``tanh(row) . w``.
 
     Args:
         h: (N, D).
@@ -46,19 +43,19 @@ def attend(h: Tensor, w: Tensor, offsets: Tensor) -> Tensor:
         offsets: (B+1,) int64; no sequence is empty.
 
     Returns:
-        (B, D), in float32 whatever autocast says: what is added up over a text would be lost in bfloat16. In float64
-        where ``h`` is.
+        (B, D), in float64 if ``h`` is, else in float32 whatever autocast says: bfloat16 is too coarse for sums over a
+        text.
 
     Raises:
-        ValueError: offsets that do not rise by 1 at least from 0 to N, or a ``w`` of another width.
+        ValueError: offsets that do not rise from 0 to N, an empty sequence, or a ``w`` of another width.
     """
     if h.dim() != 2 or w.shape != h.shape[1:]:
         raise ValueError(f"h should be (N, D) and w (D,), not {tuple(h.shape)} and {tuple(w.shape)}")
     h = h if h.dtype == torch.float64 else h.float()
-    if w.dtype == torch.float32 and native_element(h, w, offsets):
+    if w.dtype == torch.float32 and is_native(h, w, offsets):
         attended: Tensor = _Attention.apply(h, w, offsets)
         return attended
-    scores = (torch.tanh(h) * w).sum(dim=1, keepdim=True)  # not a product, which autocast would make in bfloat16
+    scores = (torch.tanh(h) * w).sum(dim=1, keepdim=True)  # a matrix product would be in bfloat16 under autocast
     top = torch.segment_reduce(scores.detach(), "max", offsets=offsets, unsafe=True)
     weights = torch.exp(scores - top.repeat_interleave(offsets.diff(), dim=0, output_size=len(h)))
     sums = [torch.segment_reduce(part, "sum", offsets=offsets, unsafe=True) for part in (weights * h, weights)]
@@ -71,7 +68,7 @@ class _Attention(torch.autograd.Function):
         h, w, offsets = h.contiguous(), w.contiguous(), offsets.contiguous()
         (N, D), B = h.shape, offsets.shape[0] - 1
         pooled, weights = h.new_empty(B, D), h.new_empty(N)
-        call("attend", h, w, offsets, N, B, D, pooled, weights, refused=_REFUSED)
+        nn_library.attend(h, w, offsets, pooled=pooled, weights=weights, threads=torch.get_num_threads())
         ctx.save_for_backward(h, w, offsets, pooled, weights)
         return pooled
 
@@ -79,10 +76,11 @@ class _Attention(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         h, w, offsets, pooled, weights = ctx.saved_tensors
-        (N, D), B = h.shape, offsets.shape[0] - 1
-        dh, dw = h.new_empty(N, D), h.new_empty(B, D)
+        dh, dw, threads = torch.empty_like(h), torch.empty_like(pooled), torch.get_num_threads()
         upstream = gradient.float().contiguous()
-        call("attend_back", h, w, pooled, weights, upstream, offsets, N, B, D, dh, dw, refused=_REFUSED)
+        nn_library.attend_back(
+            h, w, offsets, pooled=pooled, weights=weights, dpooled=upstream, dx=dh, dw=dw, threads=threads
+        )
         return dh, dw.sum(dim=0), None
 
 
@@ -90,11 +88,11 @@ class _Pool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, h: Tensor, offsets: Tensor, how: str) -> Tensor:
         h, offsets = h.contiguous(), offsets.contiguous()
-        (N, D), B = h.shape, offsets.shape[0] - 1
+        B, D = offsets.shape[0] - 1, h.shape[1]
         largest = torch.empty(B, D, dtype=torch.float32, device=h.device) if "max" in how else None
         place = torch.empty(B, D, dtype=torch.int32, device=h.device) if "max" in how else None
         mean = torch.empty(B, D, dtype=torch.float32, device=h.device) if "mean" in how else None
-        call("pool_rows", library.element_of(h.dtype), h, offsets, N, B, D, largest, place, mean, refused=_REFUSED)
+        nn_library.pool_rows(h, offsets, largest=largest, place=place, mean=mean, threads=torch.get_num_threads())
         ctx.dtype, ctx.shape = h.dtype, h.shape
         ctx.save_for_backward(offsets, place)
         parts = [part for part in (largest, mean) if part is not None]
@@ -104,20 +102,11 @@ class _Pool(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         offsets, place = ctx.saved_tensors
-        N, D = ctx.shape
+        D = ctx.shape[1]
         dlargest = None if place is None else gradient[:, :D].float().contiguous()
         dmean = gradient[:, -D:].float().contiguous() if place is None or gradient.shape[1] > D else None
         dh = torch.empty(ctx.shape, dtype=ctx.dtype, device=gradient.device)
-        sizes = (N, offsets.shape[0] - 1, D)
-        call(
-            "pool_rows_back",
-            library.element_of(ctx.dtype),
-            dlargest,
-            place,
-            dmean,
-            offsets,
-            *sizes,
-            dh,
-            refused=_REFUSED,
+        nn_library.pool_rows_back(
+            offsets, dh, dlargest=dlargest, place=place, dmean=dmean, threads=torch.get_num_threads()
         )
         return dh, None, None

@@ -1,11 +1,10 @@
-"""Products of float32 rows with a matrix that is packed once for the C++ library, in float32, bfloat16 or int8.
+"""Products of float32 rows with a weight that is prepacked for the C++ library, in float32, bfloat16 or int8.
 
-numpy and ctypes alone: prediction uses it, and loads no torch. ``native/packed.cpp`` says how it computes.
+Prediction uses it; it imports no torch. ``native/gemm/gemm_prepacked.cpp`` describes the computation.
 """
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,36 +16,36 @@ from textrnn.ops.bfloat16 import to_bfloat16
 
 Array = npt.NDArray[np.float32]
 
-ELEMENTS = {"float32": 4, "bfloat16": 2, "int8": 1}  # bytes
+ELEMENTS = {"float32": 4, "bfloat16": 2, "int8": 1}
+"""Bytes of an element."""
 LONGEST = 1 << 17  # terms of a sum of int8, each 127 * 127 at most, that 32 bits hold
 
 _INSTRUCTIONS = {"float32": "AVX-512", "bfloat16": "AVX-512 BF16", "int8": "AVX-512 VNNI"}
-_COLUMNS = 32  # kTileColumns of product.h
+_COLUMNS = 32  # kTileColumns of gemm.h
 _ALIGNMENT = 64
-_PRODUCT = struct.Struct("@4q5P")  # PackedProduct of product.h
 
 
 def missing_isa(dtype: str) -> str | None:
-    """Return in a line why there are no products with panels of ``dtype``, a key of ELEMENTS, here; None: there are."""
+    """Return in a line why weights of ``dtype``, a key of ELEMENTS, cannot be multiplied; None if they can."""
     native = library.load_native()
     if native.library is None:
-        return f"the C++ library is not there: {native.reason}"
-    lack = native.library.textrnn_lacks_packed(ELEMENTS[dtype])
+        return f"the C++ library is not available: {native.reason}"
+    lack = library.lacks_prepacked(ELEMENTS[dtype])
     where = {1: "this processor lacks them", 2: "the C++ library was compiled without them"}
     return f"it needs {_INSTRUCTIONS[dtype]} instructions, and {where[lack]}" if lack else None
 
 
 @dataclass(frozen=True)
 class PrepackedWeight:
-    """A matrix (K, N) as :func:`multiply` reads it.
+    """A weight (K, N) as :func:`multiply` reads it; see GemmPrepackedArgs of gemm.h.
 
-    ``held`` are the arrays at ``addresses``: the units and, in int8 alone, where sums begin and what 1 stands for.
+    ``first`` and ``scales`` are empty but in int8: where sums begin, and the value of 1 in each column.
     """
 
     shape: tuple[int, int]
-    element: int
-    addresses: tuple[int, int, int]
-    held: tuple[npt.NDArray[Any], ...]
+    panels: npt.NDArray[Any]
+    first: npt.NDArray[np.int32]
+    scales: Array
 
 
 def pack(weight: Array, dtype: str) -> PrepackedWeight:
@@ -75,32 +74,26 @@ def pack(weight: Array, dtype: str) -> PrepackedWeight:
     steps = -(-K // depth)
     padded = np.zeros((steps * depth, width), rounded.dtype)
     padded[:K, :N] = rounded
-    units = _align(padded.reshape(steps, depth, width // _COLUMNS, _COLUMNS).transpose(2, 0, 3, 1))
-    held = (units, first, scales)
-    return PrepackedWeight(
-        (K, N), ELEMENTS[dtype], (library.address(units), library.address(first), library.address(scales)), held
-    )
+    panels = _align(padded.reshape(steps, depth, width // _COLUMNS, _COLUMNS).transpose(2, 0, 3, 1))
+    return PrepackedWeight((K, N), panels, first, scales)
 
 
-def multiply(x: Array, panels: PrepackedWeight, *, threads: int) -> Array:
-    """Return the product (M, N) float32 of ``x`` (M, K) float32, C-contiguous, and what was packed.
+def multiply(x: Array, weight: PrepackedWeight, *, threads: int) -> Array:
+    """Return the product (M, N) float32 of ``x`` (M, K) float32, C-contiguous, and a prepacked weight.
 
-    Rows are rounded to the panels' dtype: to bfloat16, where subnormal numbers count as zero, or to multiples of the
-    row's largest magnitude / 127 in int8, where a row below 2**-120 counts as zeros and the result of a row that is not
-    finite is NaN. An entry is the same to the bit whatever the other rows and columns and ``threads`` are, how many to
-    use at most; below 1 is 1.
+    Rows are rounded to the weight's dtype: to bfloat16, where subnormal numbers count as zero, or in int8 to multiples
+    of the row's largest magnitude / 127. In int8 a row below 2**-120 counts as zeros, and the result of a row that is
+    not finite is NaN. An entry is equal to the bit whatever the other rows and columns and ``threads`` are; ``threads``
+    below 1 counts as 1.
 
     Raises:
-        ValueError: another dtype, shape or layout of ``x``, or panels that this processor does not multiply.
+        ValueError: another dtype, shape or layout of ``x``, or a weight that this processor does not multiply.
         MemoryError: no memory for the converted rows.
     """
-    K, N = panels.shape
+    K, N = weight.shape
     check_rows(x, K)
-    lib = library.load_native().library
-    assert lib is not None
     c = np.empty((len(x), N), np.float32)
-    product = _PRODUCT.pack(len(x), N, K, panels.element, library.address(x), *panels.addresses, library.address(c))
-    library.check(lib.textrnn_multiply_packed(product, threads), refused="the panels are not for this processor")
+    library.gemm_prepacked(x, c, panels=weight.panels, first=weight.first, scales=weight.scales, threads=threads)
     return c
 
 
@@ -115,14 +108,14 @@ def check_weight(weight: Array) -> None:
 def check_rows(x: Array, K: int) -> None:
     """Raise ValueError unless ``x`` is (M, K) float32 and C-contiguous."""
     if x.dtype != np.float32 or x.ndim != 2 or x.shape[1] != K or not x.flags.c_contiguous:
-        layout = "" if x.flags.c_contiguous else ", in another order"
-        raise ValueError(f"x should be (M, {K}) float32 in C's order, not {x.shape} {x.dtype}{layout}")
+        layout = "" if x.flags.c_contiguous else ", not contiguous"
+        raise ValueError(f"x should be (M, {K}) float32 C-contiguous, not {x.shape} {x.dtype}{layout}")
 
 
 def _align(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return a contiguous copy at an address that is a multiple of _ALIGNMENT."""
     memory = np.empty(array.nbytes + _ALIGNMENT, np.uint8)
-    start = -library.address(memory) % _ALIGNMENT
+    start = -memory.ctypes.data % _ALIGNMENT
     copy = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
     copy[...] = array
     return copy

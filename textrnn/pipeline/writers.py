@@ -1,4 +1,4 @@
-"""From records to what is printed of them: with their labels, or those alone that have a label."""
+"""Output of prediction: records with their labels, or only the records that have a label."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from textrnn.inference.explain import explain
 from textrnn.pipeline.ordered_pool import run_in_order
 from textrnn.pipeline.records import NAMES, Record, RecordReader
 
-SEPARATOR = "|"  # between labels, where the training text had none of its own
+SEPARATOR = "|"  # between labels, if the training set used none
 
 
-class Output(NamedTuple):
-    """What a chunk of records gives: ``data`` is whole lines; of ``records`` (without headers) ``kept`` are in it."""
+class OutputChunk(NamedTuple):
+    """Output of a chunk: ``data`` in complete lines, the number of ``records`` without headers, and those ``kept``."""
 
     data: bytes
     records: int
@@ -27,34 +27,36 @@ class Output(NamedTuple):
 
 
 class Worker(Protocol):
-    """What turns a chunk of records into output; called by several threads at once."""
+    """Turns a chunk of records into output; threads call it concurrently."""
 
-    def __call__(self, records: Sequence[Record], threads: int) -> Output:
+    def __call__(self, records: Sequence[Record], threads: int) -> OutputChunk:
         """Return the output of ``records``, computed with ``threads`` threads."""
 
 
-def process(reader: RecordReader, paths: Iterable[str], worker: Worker, *, jobs: int) -> Generator[Output, None, None]:
-    """Yield the output of ``worker`` for all records of ``paths``, in their order, as they come.
+def process(
+    reader: RecordReader, paths: Iterable[str], worker: Worker, *, jobs: int
+) -> Generator[OutputChunk, None, None]:
+    """Yield the output of ``worker`` for all records of ``paths``, in order, as soon as they arrive.
 
-    Memory does not grow with the input. ``jobs`` is how many chunks are computed at once.
+    Memory does not grow with the input. ``jobs`` chunks are computed at once.
 
     Raises:
-        DataError: a fault in a file, after the output of what stands before it.
+        DataError: a fault in a file, after the output of all earlier records.
     """
     return run_in_order(lambda emit: reader.read(paths, emit), worker, size=attrgetter("size"), jobs=jobs)
 
 
 @dataclass(frozen=True)
-class Labeller:
-    """Puts labels to records; ``top_k`` and ``threshold`` are those of :meth:`Engine.predict`.
+class Labeler:
+    """Writes the predicted labels of records; ``top_k`` and ``threshold`` are those of :meth:`Engine.predict`.
 
-    Lines become what ``output`` says, with the line behind it where ``with_text`` is set. Records of tables stay as
-    they are but for the columns or keys that are put in front: the label with ``output="label"``, else the probability
-    too. A label that is less likely than ``min_prob`` gives way to ``unknown_label``; for models of one label a text.
-    With ``explain`` an object of JSON tells what each part of the text does (:mod:`textrnn.inference.explain`).
+    A line of text gives a line in the format ``output``; ``with_text`` appends the text. A record of a table keeps its
+    format and gets the label in front, and unless ``output="label"`` the probability, as columns or keys. Labels of
+    a single-label model with a probability below ``min_prob`` are replaced by ``unknown_label``. ``explain`` adds the
+    effect of each part of the text to JSON (:mod:`textrnn.inference.explain`).
 
     Raises:
-        ConfigError: ``explain`` where the output is not JSON.
+        ConfigError: ``explain`` is set, and the output is not JSON.
     """
 
     engine: Engine
@@ -66,87 +68,84 @@ class Labeller:
     unknown_label: str = "unknown"
     explain: bool = False
 
-    def __call__(self, records: Sequence[Record], threads: int) -> Output:
+    def __call__(self, records: Sequence[Record], threads: int) -> OutputChunk:
         """Return a line for each of ``records``."""
         if self.explain and (table := next((r.format for r in records if r.format in {"tsv", "csv"}), None)):
-            raise ConfigError(f"--explain: tells of words in JSON, and the input is {table.upper()}; leave it out")
-        found = _predict(self.engine, records, top_k=self.top_k, threshold=self.threshold, threads=threads)
+            raise ConfigError(f"--explain: writes JSON, but the input is {table.upper()}; leave it out")
+        results = _predict(self.engine, records, top_k=self.top_k, threshold=self.threshold, threads=threads)
         lines = [
             self._format_header(record) if predictions is None else self._format(record, predictions, threads)
-            for record, predictions in zip(records, found, strict=True)
+            for record, predictions in zip(records, results, strict=True)
         ]
         count = sum(record.text is not None for record in records)
-        return Output(b"".join(lines), count, count)
-
-    def _doubt(self, found: list[Prediction]) -> list[Prediction]:
-        if found and found[0].probability < self.min_prob:
-            return [replace(found[0], label=self.unknown_label), *found[1:]]
-        return found
+        return OutputChunk(b"".join(lines), count, count)
 
     def _format(self, record: Record, predictions: list[Prediction], threads: int) -> bytes:
         """Return the output line of ``record``, with its end."""
-        found = self._doubt(predictions)
+        shown = predictions
+        if shown and shown[0].probability < self.min_prob:
+            shown = [replace(shown[0], label=self.unknown_label), *shown[1:]]
         if record.format == "jsonl" or (record.format == "line" and self.output == "jsonl"):
-            row = self._make_row(found, record.prefix)
+            row = self._make_row(shown, record.prefix)
             if self.explain:
                 row |= self._explain(record, predictions, threads)
             if record.format == "jsonl":
-                return _put_in_front(row, record.raw)
+                return _prepend_keys(row, record.raw)
             if self.with_text:
                 row["text"] = record.text
             return json.dumps(row, ensure_ascii=False).encode() + b"\n"
-        fields = [field for pair in self._make_pairs(found) for field in pair]
+        fields = [field for pair in self._make_pairs(shown) for field in pair]
         if record.format == "csv":
             return ",".join(map(_quote, fields)).encode() + b"," + record.raw + b"\n"
         line = "\t".join(fields).encode()
         return line + b"\t" + record.raw + b"\n" if self.with_text or record.format == "tsv" else line + b"\n"
 
-    def _explain(self, record: Record, found: list[Prediction], threads: int) -> dict[str, object]:
+    def _explain(self, record: Record, predictions: list[Prediction], threads: int) -> dict[str, object]:
         assert record.text is not None  # headers have no predictions
-        labels = [p.label for p in found] if self._gives_sets else found[0].label
+        labels = [p.label for p in predictions] if self._is_multi_label else predictions[0].label
         parts = explain(self.engine, record.text, labels, threads=threads).to_dict()
         return {record.prefix + name: value for name, value in parts.items()}
 
     def _format_header(self, record: Record) -> bytes:
         names = [record.prefix + name for name in NAMES[: 1 if self.output == "label" else 2]]
-        count = 1 if self._gives_sets else min(self.top_k or 1, len(self.engine.labels))
-        numbered = [name if place == 1 else f"{name}_{place}" for place in range(1, count + 1) for name in names]
-        divider = b"," if record.format == "csv" else b"\t"
-        return divider.join([*map(str.encode, numbered), record.raw]) + b"\n"
+        count = 1 if self._is_multi_label else min(self.top_k or 1, len(self.engine.labels))
+        columns = [name if rank == 1 else f"{name}_{rank}" for rank in range(1, count + 1) for name in names]
+        delimiter = b"," if record.format == "csv" else b"\t"
+        return delimiter.join([*map(str.encode, columns), record.raw]) + b"\n"
 
     @property
-    def _gives_sets(self) -> bool:
+    def _is_multi_label(self) -> bool:
         return self.engine.thresholds is not None
 
-    def _make_pairs(self, found: list[Prediction]) -> list[tuple[str, ...]]:
-        """Return labels with probabilities, as they are printed; a set is one pair, whatever it holds."""
-        pairs = [(p.label, f"{p.probability:.6f}") for p in found]
-        if self._gives_sets:
+    def _make_pairs(self, predictions: list[Prediction]) -> list[tuple[str, ...]]:
+        """Return the printed labels and probabilities; a multi-label prediction is one pair."""
+        pairs = [(p.label, f"{p.probability:.6f}") for p in predictions]
+        if self._is_multi_label:
             separator = self.engine.separator or SEPARATOR
             pairs = [(separator.join(label for label, _ in pairs), separator.join(number for _, number in pairs))]
         return [pair[:1] for pair in pairs] if self.output == "label" else list(pairs)
 
-    def _make_row(self, found: list[Prediction], prefix: str) -> dict[str, object]:
-        """Return the prediction as an object of JSON, its keys with ``prefix``."""
+    def _make_row(self, predictions: list[Prediction], prefix: str) -> dict[str, object]:
+        """Return the prediction as a JSON object; keys begin with ``prefix``."""
         label, probability, top, _ = (prefix + name for name in NAMES)
-        pairs = [{"label": p.label, "probability": round(p.probability, 6)} for p in found]
+        pairs = [{"label": p.label, "probability": round(p.probability, 6)} for p in predictions]
         row: dict[str, object] = (
             {name: [pair[key] for pair in pairs] for name, key in ((label, "label"), (probability, "probability"))}
-            if self._gives_sets
+            if self._is_multi_label
             else {label: pairs[0]["label"], probability: pairs[0]["probability"]}
         )
         if self.output == "label":
             del row[probability]
-        elif not self._gives_sets and (self.top_k or 1) > 1:
+        elif not self._is_multi_label and (self.top_k or 1) > 1:
             row[top] = pairs
         return row
 
 
 @dataclass(frozen=True)
 class LabelFilter:
-    """Keeps the records, as they stand, that are given one of ``labels`` with a probability of ``min_prob`` at least.
+    """Keeps the records, unchanged, whose prediction contains one of ``labels`` with at least ``min_prob``.
 
-    With ``invert`` it keeps the others. Headers are kept, and counted nowhere. ``threshold`` is that of
+    ``invert`` keeps the others. Headers are always kept and never counted. ``threshold`` is that of
     :meth:`Engine.predict`.
     """
 
@@ -156,20 +155,20 @@ class LabelFilter:
     threshold: float | None = None
     invert: bool = False
 
-    def __call__(self, records: Sequence[Record], threads: int) -> Output:
-        """Return those of ``records`` that are kept."""
-        found = _predict(self.engine, records, top_k=None, threshold=self.threshold, threads=threads)
-        passed = [
+    def __call__(self, records: Sequence[Record], threads: int) -> OutputChunk:
+        """Return the kept ``records``."""
+        results = _predict(self.engine, records, top_k=None, threshold=self.threshold, threads=threads)
+        kept = [
             record
-            for record, predictions in zip(records, found, strict=True)
-            if predictions is None or self._passes(predictions) != self.invert
+            for record, predictions in zip(records, results, strict=True)
+            if predictions is None or self._matches(predictions) != self.invert
         ]
         headers = sum(record.text is None for record in records)
-        data = b"".join(record.raw + b"\n" for record in passed)
-        return Output(data, len(records) - headers, len(passed) - headers)
+        data = b"".join(record.raw + b"\n" for record in kept)
+        return OutputChunk(data, len(records) - headers, len(kept) - headers)
 
-    def _passes(self, found: list[Prediction]) -> bool:
-        return any(p.label in self.labels and p.probability >= self.min_prob for p in found)
+    def _matches(self, predictions: list[Prediction]) -> bool:
+        return any(p.label in self.labels and p.probability >= self.min_prob for p in predictions)
 
 
 def _predict(
@@ -177,16 +176,16 @@ def _predict(
 ) -> Iterator[list[Prediction] | None]:
     """Yield the predictions of each record, None for a header."""
     texts = [record.text for record in records if record.text is not None]
-    found = iter(engine.predict(texts, top_k=top_k, threshold=threshold, threads=threads) if texts else ())
-    return (None if record.text is None else next(found) for record in records)
+    results = iter(engine.predict(texts, top_k=top_k, threshold=threshold, threads=threads) if texts else ())
+    return (None if record.text is None else next(results) for record in records)
 
 
-def _put_in_front(row: dict[str, object], raw: bytes) -> bytes:
-    """Return the object ``raw``, which has keys, with those of ``row`` before them; the rest stays byte for byte."""
+def _prepend_keys(row: dict[str, object], raw: bytes) -> bytes:
+    """Return the non-empty JSON object ``raw`` with the keys of ``row`` in front; the rest is unchanged."""
     before, brace, rest = raw.partition(b"{")
     return before + brace + json.dumps(row, ensure_ascii=False)[1:-1].encode() + b", " + rest + b"\n"
 
 
 def _quote(field: str) -> str:
-    """Return ``field``, which has no line end, as a field of CSV."""
+    """Return ``field``, which contains no newline, as a CSV field."""
     return '"' + field.replace('"', '""') + '"' if '"' in field or "," in field else field

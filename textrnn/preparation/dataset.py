@@ -20,7 +20,7 @@ from textrnn.data.io import STDIN, check_readable, is_pipe
 from textrnn.data.labels import MultiLabelSet, make_strata, split_labels
 from textrnn.data.source import LabelledFile
 from textrnn.data.split import hold_out, hold_out_fold
-from textrnn.data.word_vectors import check_files
+from textrnn.data.word_vectors import check_vectors
 from textrnn.errors import ConfigError, DataError, pluralize
 from textrnn.files import shipped
 from textrnn.native.malloc import give_back_freed_memory
@@ -81,7 +81,7 @@ def load_dataset(config: Config, reporter: Reporter) -> Dataset:
     if config.tokenizer.model is not None:
         Tokenizer.read(Path(config.tokenizer.model))  # report a wrong path before reading the data
     if config.embedding.vectors is not None:
-        check_files(config.embedding.vectors)
+        check_vectors(config.embedding.vectors)
     cache = Cache.open(config.data.cache, reporter.note)
     with ExitStack() as stack:
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 
@@ -13,19 +12,6 @@ from textrnn.data.labels import LabelSetIndex, MultiLabelSet, find_label_set_fau
 from textrnn.data.source import LabelledFile
 from textrnn.errors import DataError
 from textrnn.serialization.model_file import make_labels
-
-
-class LabelEncoder(Protocol):
-    """The labels of the training set, and the classes that they give to any file."""
-
-    labels: tuple[str, ...]
-
-    def encode(self, table: Sequence[str]) -> Classes:
-        """Return the class of each entry of a file's table of labels; -1 for a label that is not in ``labels``."""
-
-    @property
-    def label_sets(self) -> MultiLabelSet | None:
-        """The sets of labels of all files so far, in the order of their classes; None for single-label data."""
 
 
 class SingleLabelEncoder:
@@ -73,6 +59,9 @@ class MultiLabelEncoder:
     def label_sets(self) -> MultiLabelSet:
         """The sets of labels of all files so far, in the order of their classes."""
         return self._numbers.label_sets
+
+
+LabelEncoder = SingleLabelEncoder | MultiLabelEncoder
 
 
 def make_label_encoder(train: LabelledFile, config: DataConfig) -> LabelEncoder:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from textrnn.data.cache import Cache, make_key
 from textrnn.data.encoded import Corpus
-from textrnn.data.word_vectors import Vectors, WordBlock, check_files, digest_files, read_vectors
+from textrnn.data.word_vectors import Vectors, WordBlock, check_vectors, digest_vectors, read_vectors
 from textrnn.errors import DataError
 from textrnn.tokenization.tokenizer import Tokenizer
 
@@ -71,8 +71,8 @@ def load_vectors(path: str, tokenizer: Tokenizer, cache: Cache, *, width: int) -
     Raises:
         DataError: the file is unusable, or no piece is a word of it.
     """
-    check_files(path)
-    key = make_key("vectors", digest_files(path, cache), tokenizer.fingerprint, width)
+    check_vectors(path)
+    key = make_key("vectors", digest_vectors(path, cache), tokenizer.fingerprint, width)
     entry = cache.get("vectors", key)
     if entry is None:
         pieces, vectors, words = match_words(read_vectors(path), tokenizer.list_words())

@@ -24,13 +24,9 @@ _BLOCK_IDS = 1 << 21  # their ids, which take 28 bytes each
 class TextStatistics:
     """Counts of texts. Texts count as duplicates if their first ``max_length`` tokens match.
 
-    Attributes:
-        again: training texts that repeat an earlier one.
-        other_label: those of them with a label that no equal text before has.
-        valid: texts of the validation set that are in the training set too.
-        test: texts of the test set that are in the training set too.
-        empty: texts of all sets without tokens, or with a single unknown one; they count nowhere else.
-        full: texts of all sets with ``max_length`` tokens or more.
+    ``again`` training texts repeat an earlier one, ``other_label`` of them with a label that no equal text before has.
+    ``valid`` and ``test`` texts of these sets are in the training set too. In all sets together, ``empty`` texts have
+    no token or a single unknown one, and count nowhere else; ``full`` texts have ``max_length`` tokens or more.
     """
 
     again: int

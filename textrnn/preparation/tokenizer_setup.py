@@ -16,7 +16,7 @@ from textrnn.config import Config
 from textrnn.data.batch import Rows
 from textrnn.data.cache import Cache, Entry, make_key
 from textrnn.data.source import LabelledFile
-from textrnn.data.word_vectors import check_files, digest_files, read_vectors
+from textrnn.data.word_vectors import check_vectors, digest_vectors, read_vectors
 from textrnn.errors import pluralize
 from textrnn.native.malloc import give_back_freed_memory
 from textrnn.tokenization.spm_trainer import train_tokenizer
@@ -30,10 +30,10 @@ _FILE = "tokenizer.model"
 
 
 def fit_tokenizer(config: Config, train: LabelledFile, kept: Rows | None, *, cache: Cache) -> tuple[Tokenizer, str]:
-    """Return the tokenizer of ``config``, trained on the rows ``kept`` of ``train`` (None: all) unless it is a file.
+    """Return the tokenizer of ``config``, and one line about it.
 
-    A large training set is sampled with the seed. A trained tokenizer is extended by up to ``embedding.words`` words of
-    ``embedding.vectors``. Also returns one line for the user.
+    Unless it is a file, it is trained on the rows ``kept`` of ``train`` (None: all), or on a sample of them, and
+    extended by up to ``embedding.words`` words of ``embedding.vectors``.
 
     Raises:
         TokenizerError: the tokenizer cannot be read or trained.
@@ -84,8 +84,8 @@ def _extend(
     """Return ``tokenizer``, cached under ``key``, extended by words of the word vectors."""
     path, limit = config.embedding.vectors, config.embedding.words
     assert path is not None
-    check_files(path)
-    key = make_key("tokenizer", key, digest_files(path, cache), limit)
+    check_vectors(path)
+    key = make_key("tokenizer", key, digest_vectors(path, cache), limit)
     entry = cache.get("tokenizer", key)
     if entry is None:
         rows, _ = _sample(train.sizes, kept, config.train.seed)
@@ -108,15 +108,7 @@ def _describe(tokenizer: Tokenizer, meta: dict[str, int], *, model_type: str, te
 
 
 def _sample(sizes: npt.NDArray[np.int32], kept: Rows | None, seed: int) -> tuple[npt.NDArray[np.bool_] | None, int]:
-    """Choose the rows to train on.
-
-    Args:
-        sizes: the length of each text in bytes (B,) int32.
-        kept: the rows of the training set; None for all.
-
-    Returns:
-        A mask (B,) bool, or None for all rows, and the number of rows.
-    """
+    """Sample the rows ``kept`` (None: all) of texts of ``sizes`` (B,) bytes: a mask (B,), None for all, and a count."""
     if kept is None and len(sizes) <= _SAMPLE_TEXTS and sizes.sum(dtype=np.int64) <= _SAMPLE_BYTES:
         return None, len(sizes)
     mask = np.ones(len(sizes), np.bool_) if kept is None else np.zeros(len(sizes), np.bool_)

@@ -25,6 +25,8 @@ from textrnn.tokenization.tokenizer import Tokenizer
 _FLOAT32, _QUANTIZED = 3, 4  # format versions: float32 tensors only, and with bfloat16 or int8 tensors
 MODEL_NAME = "model.safetensors"
 
+_TEMPERATURES = (float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max))  # logits are divided in float32
+
 _TOKENIZER = "tokenizer"
 _NGRAMS = "ngrams."  # prefix of the tensors of the n-gram model
 _NGRAM_FIELDS = tuple(field.name for field in fields(NgramTable))
@@ -147,9 +149,9 @@ def parse_model(content: Content, *, name: object) -> SavedModel:
         config = Config.model_validate(header["config"])
         tokenizer = Tokenizer(tensors.pop(_TOKENIZER).tobytes(), name="its tokenizer")
         thresholds = _read_thresholds(header["thresholds"], len(labels)) if "thresholds" in header else None
-        temperature = _read_temperature(header["temperature"])
+        temperature = _read_number("the temperature", header["temperature"], _TEMPERATURES)
         ngrams = _take_ngrams(tensors, classes=len(labels))
-        share = 0.0 if ngrams is None else _read_share(header["ngram_share"])
+        share = 0.0 if ngrams is None else _read_number("the share of the n-grams", header["ngram_share"], (0, 1))
     except (KeyError, TypeError, ValueError, TokenizerError) as error:
         raise ModelError(name, f"damaged: {str(error).splitlines()[0]}") from None
     model = SavedModel(
@@ -219,16 +221,13 @@ def _read_labels(labels: Any) -> list[str]:
 def _read_thresholds(thresholds: Any, classes: int) -> tuple[float, ...]:
     if not isinstance(thresholds, list) or len(thresholds) != classes:
         raise TypeError("the number of thresholds differs from the number of labels")
-    if not all(isinstance(threshold, float) and 0 <= threshold <= 1 for threshold in thresholds):
-        raise TypeError("a threshold is not a number from 0.0 to 1.0")
-    return tuple(thresholds)
+    return tuple(_read_number("a threshold", threshold, (0, 1)) for threshold in thresholds)
 
 
-def _read_temperature(temperature: Any) -> float:
-    limits = np.finfo(np.float32)  # logits are divided by it in float32
-    if not isinstance(temperature, float) or not float(limits.tiny) <= temperature <= float(limits.max):
-        raise TypeError("the temperature is not a positive float32")
-    return temperature
+def _read_number(name: str, value: Any, bounds: tuple[float, float]) -> float:
+    if not isinstance(value, float) or not bounds[0] <= value <= bounds[1]:
+        raise TypeError(f"{name} is not a number from {bounds[0]:g} to {bounds[1]:g}")
+    return value
 
 
 def _take_ngrams(tensors: dict[str, npt.NDArray[Any]], *, classes: int) -> NgramTable | None:
@@ -242,12 +241,6 @@ def _take_ngrams(tensors: dict[str, npt.NDArray[Any]], *, classes: int) -> Ngram
     if len(table.bias) != classes:
         raise TypeError(f"the n-gram model has {len(table.bias)} labels, not {classes}")
     return table
-
-
-def _read_share(share: Any) -> float:
-    if not isinstance(share, float) or not 0 <= share <= 1:
-        raise TypeError("the share of the n-grams is not a number from 0.0 to 1.0")
-    return share
 
 
 def make_labels(labels: Sequence[str]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
@@ -25,7 +26,8 @@ METRICS_NAME = "metrics.jsonl"
 COMMAND_NAME = "command.txt"
 EVENTS_NAME = "tensorboard"
 
-_NAMES = {MODEL_NAME, CONFIG_NAME, METRICS_NAME, COMMAND_NAME, CHECKPOINT_NAME, EVENTS_NAME}
+_NAMES = "|".join(map(re.escape, (MODEL_NAME, CONFIG_NAME, METRICS_NAME, COMMAND_NAME, CHECKPOINT_NAME, EVENTS_NAME)))
+_TEMPORARY = rf"\.({_NAMES})\..*\.tmp"  # an atomic write whose process was killed
 
 
 def default_folder(config: Config) -> Path:
@@ -63,14 +65,15 @@ class RunFolder:
         self.path, self._command, self._overwrite, self._resumes = path, command, overwrite, resumes
         self.is_latest, self.has_model = is_latest, bool(resumes)
         self._mark: tuple[int, int] | None = None  # identifies our config.yaml: the folder is still ours
-        check_folder(path, flag="--out" if resumes is None else "--resume")
-        if resumes is None and (others := set(_list_names(path)) - _NAMES):
-            raise ConfigError(f"--out {path}: holds {min(others)}, no part of a run; name an empty or a new folder")
+        if resumes is None:
+            check_folder(path, flag="--out", kind="a run", own=f"{_NAMES}|{_TEMPORARY}")
+        else:
+            check_folder(path, flag="--resume")
 
     def reopen(self, config: Config) -> None:
         """Claim the folder of the resumed run, and remove the metrics of epochs after its checkpoint."""
         for path in self.path.iterdir():
-            if _is_temporary(path):
+            if re.fullmatch(_TEMPORARY, path.name):
                 path.unlink(missing_ok=True)
         write_text(self.path / METRICS_NAME, "".join(map(_format, self._resumes or ())))
         self._write_config(config)
@@ -117,11 +120,13 @@ class RunFolder:
         (self.path / CHECKPOINT_NAME).unlink(missing_ok=True)
 
 
-def check_folder(folder: Path, *, flag: str) -> None:
-    """Check that ``folder``, the value of ``flag``, is a writable folder or can become one.
+def check_folder(folder: Path, *, flag: str, kind: str = "", own: str = "(?s).*", required: str = "") -> None:
+    """Check that ``folder``, the value of ``flag``, is writable or can be created, and empty or of this ``kind``.
+
+    The names of all its files must match the pattern ``own``, and one must be ``required``.
 
     Raises:
-        ConfigError: it is a file, the path of the pointer to the latest run, or not writable.
+        ConfigError: it is a file, the path of the pointer to the latest run, not writable, or has other content.
     """
     if folder.resolve() == POINTER.resolve():
         raise ConfigError(f"{flag} {folder}: reserved for the pointer to the latest run; name another folder")
@@ -130,6 +135,12 @@ def check_folder(folder: Path, *, flag: str) -> None:
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not os.access(existing, os.W_OK):
         raise ConfigError(f"{flag} {folder}: {existing} cannot be written to; name another folder")
+    names = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    others = [name for name in names if not re.fullmatch(own, name)]
+    if others or (names and required and required not in names):
+        raise ConfigError(
+            f"{flag} {folder}: holds {(others or names)[0]}, no part of {kind}; name an empty or a new folder"
+        )
 
 
 def find_checkpoint(folder: Path) -> Checkpoint:
@@ -154,20 +165,10 @@ def _format(record: EpochRecord) -> str:
     return json.dumps(asdict(record)) + "\n"
 
 
-def _is_temporary(path: Path) -> bool:
-    """Return True for the temporary file of an atomic write whose process was killed."""
-    return path.suffix == ".tmp" and any(path.name.startswith(f".{name}.") for name in _NAMES)
-
-
-def _list_names(folder: Path) -> list[str]:
-    """Return the names of the files in ``folder``, sorted, except temporary ones."""
-    return sorted(path.name for path in folder.iterdir() if not _is_temporary(path)) if folder.is_dir() else []
-
-
 def _move_run(folder: Path) -> Path | None:
     """Move the files of an earlier run to a new folder next to ``folder``, and return it; None without files."""
-    names = _list_names(folder)
-    if not names:
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    if not (names := [name for name in names if not re.fullmatch(_TEMPORARY, name)]):
         return None
     base = folder if folder.name else folder.resolve()
     for number in count(1):

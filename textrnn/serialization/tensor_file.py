@@ -1,4 +1,4 @@
-"""Reading and writing safetensors files: named tensors and text metadata.
+"""Safetensors files: named tensors and text metadata.
 
 The files are compatible with the package ``safetensors``, which copies each tensor. Here tensors are views of the
 memory-mapped file: loading is immediate, and processes share the pages.

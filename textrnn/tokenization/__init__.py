@@ -1,1 +1,1 @@
-"""SentencePiece tokenizers."""
+"""SentencePiece tokenizers: training, encoding, subword sampling, and added words."""

@@ -1,4 +1,4 @@
-"""Drawing the pieces of a text anew: subword regularization for unigram tokenizers, BPE dropout for BPE."""
+"""Subword sampling: subword regularization for unigram tokenizers, BPE-dropout for BPE."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import numpy.typing as npt
 
 from textrnn.data.batch import PackedBatch, make_offsets
 from textrnn.errors import ConfigError
-from textrnn.tokenization.tokenizer import Tokenizer
+from textrnn.tokenization.tokenizer import META, Tokenizer
 
-_LONGEST = 16  # pieces that are drawn together: a word, or a part of a text without blanks
-_POOL = 64  # ways of writing one of them, at most
-_KEPT = 200_000  # of them that are remembered, and a twentieth of the lattices, which take some KB each
+_MAX_PIECES = 16  # per word; longer words, and text without spaces, are split into parts
+_VARIANTS = 64  # segmentations drawn per word, at most
+_CACHED = 200_000  # drawn words, and a twentieth as many lattices, which take a few KB each
 
 Pieces = tuple[int, ...]
 
@@ -26,37 +26,38 @@ Pieces = tuple[int, ...]
 class SegmentSampler:
     """Draws segmentations of encoded texts, word by word.
 
-    A unigram tokenizer's are drawn with probability proportional to ``exp(alpha * sum of the pieces' scores)`` from all
-    that a word has, by forward filtering and backward sampling (Kudo 2018, with l unbounded). A BPE tokenizer leaves
-    out each merge with probability ``alpha`` (Provilkov et al. 2020). Words are told by the pieces that begin with a
-    blank; one that holds an unknown piece stays as it is. SentencePiece's own sampling cannot be seeded from process to
-    process; here what is drawn is a function of the seed, the word and the key.
+    Unigram: each segmentation of a word has a probability proportional to ``exp(alpha * sum of the piece scores)``,
+    drawn by forward filtering and backward sampling (Kudo, "Subword Regularization", ACL 2018, with l = infinity).
+    BPE: each merge is skipped with probability ``alpha`` (Provilkov, Emelianenko, Voita, "BPE-Dropout", ACL 2020).
+
+    Words start at pieces that start with a space. A word with an unknown piece is not resampled. SentencePiece's own
+    sampling cannot be seeded across processes; this one depends only on the seed, the word and the key.
 
     Raises:
-        ConfigError: the tokenizer has one segmentation of a text only.
+        ConfigError: the tokenizer has a single segmentation of each text.
     """
 
     def __init__(self, tokenizer: Tokenizer, *, alpha: float, seed: int) -> None:
         kind = tokenizer.kind
         if kind not in ("unigram", "bpe"):
-            raise ConfigError(f"tokenizer.alpha: a {kind} tokenizer cannot draw pieces; unigram and bpe can")
+            raise ConfigError(f"tokenizer.alpha: a {kind} tokenizer cannot sample; use a unigram or bpe tokenizer")
         self._alpha, self._seed = alpha, seed
         self._draw_word = self._draw_unigram if kind == "unigram" else self._draw_bpe
         self._texts = tokenizer.list_pieces()
         scores = tokenizer.list_scores()
-        self._scores = {piece: (number, scores[number]) for number, piece in self._texts.items()}
-        self._longest = max(map(len, self._scores), default=0)
-        self._begins = np.zeros(len(tokenizer), np.bool_)
-        self._begins[[number for number, piece in self._texts.items() if piece.startswith("\u2581")]] = True
-        self._draw = lru_cache(_KEPT)(self._draw_anew)
-        self._filter = lru_cache(_KEPT // 20)(self._filter_forward)
+        self._pieces = {piece: (number, scores[number]) for number, piece in self._texts.items()}
+        self._longest = max(map(len, self._pieces), default=0)
+        self._starts_word = np.zeros(len(tokenizer), np.bool_)
+        self._starts_word[[number for number, piece in self._texts.items() if piece.startswith(META)]] = True
+        self._draw = lru_cache(_CACHED)(self._draw_uncached)
+        self._filter = lru_cache(_CACHED // 20)(self._filter_forward)
 
     def resample(self, batch: PackedBatch, key: list[int], *, max_length: int) -> PackedBatch:
-        """Return ``batch`` in other pieces, each text cut to ``max_length``; the same ``key``, the same pieces."""
+        """Return ``batch`` in other pieces, each text truncated to ``max_length``; ``key`` fixes the result."""
         starts = self._find_words(batch)
         rng = np.random.default_rng([self._seed, *key])
         data, bounds = batch.ids.tobytes(), [*(4 * starts).tolist(), 4 * len(batch.ids)]
-        numbers = rng.integers(0, _POOL, len(starts)).tolist()
+        numbers = rng.integers(0, _VARIANTS, len(starts)).tolist()
         words = [self._draw(data[bounds[i] : bounds[i + 1]], number) for i, number in enumerate(numbers)]
         sizes = np.fromiter(map(len, words), np.int64, len(words))
         ids = np.fromiter(chain.from_iterable(words), np.int32, int(sizes.sum()))
@@ -67,17 +68,17 @@ class SegmentSampler:
         return PackedBatch(ids, make_offsets(lengths), batch.classes)
 
     def _find_words(self, batch: PackedBatch) -> npt.NDArray[np.int64]:
-        """Return where the words of all texts begin, and where long ones are cut."""
-        flags = self._begins[batch.ids]
+        """Return the positions where words of all texts, and parts of long words, start."""
+        flags = self._starts_word[batch.ids]
         flags[batch.offsets[:-1]] = True
         starts = np.flatnonzero(flags)
         sizes = np.diff(starts, append=len(flags))
-        if sizes.max() > _LONGEST:
+        if sizes.max() > _MAX_PIECES:
             within = np.arange(len(flags)) - np.repeat(starts, sizes)
-            starts = np.flatnonzero(flags | (within % _LONGEST == 0))
+            starts = np.flatnonzero(flags | (within % _MAX_PIECES == 0))
         return starts.astype(np.int64)
 
-    def _draw_anew(self, word: bytes, number: int) -> Pieces:
+    def _draw_uncached(self, word: bytes, number: int) -> Pieces:
         pieces = tuple(np.frombuffer(word, np.int32).tolist())
         if not all(piece in self._texts for piece in pieces):
             return pieces
@@ -86,32 +87,32 @@ class SegmentSampler:
         return self._draw_word("".join(self._texts[piece] for piece in pieces), rng) or pieces
 
     def _filter_forward(self, text: str) -> list[list[tuple[float, int, int]]]:
-        """Return for each end in ``text`` the pieces that end there: the logarithm of the sum over all ways through it,
-        where it starts, and its number."""
-        found: list[list[tuple[float, int, int]]] = [[]]
+        """Return the pieces that end at each position of ``text``: the log of the summed weight of all segmentations
+        that end with the piece, its start, and its id."""
+        lattice: list[list[tuple[float, int, int]]] = [[]]
         totals = [0.0]
         for end in range(1, len(text) + 1):
-            ways = []
+            edges = []
             for start in range(max(0, end - self._longest), end):
-                entry = self._scores.get(text[start:end])
+                entry = self._pieces.get(text[start:end])
                 if entry is not None and totals[start] > -math.inf:
-                    ways.append((totals[start] + self._alpha * entry[1], start, entry[0]))
-            top = max((way[0] for way in ways), default=-math.inf)
-            totals.append(top + math.log(sum(math.exp(way[0] - top) for way in ways)) if ways else top)
-            found.append(ways)
-        return found
+                    edges.append((totals[start] + self._alpha * entry[1], start, entry[0]))
+            top = max((edge[0] for edge in edges), default=-math.inf)
+            totals.append(top + math.log(sum(math.exp(edge[0] - top) for edge in edges)) if edges else top)
+            lattice.append(edges)
+        return lattice
 
     def _draw_unigram(self, text: str, rng: random.Random) -> Pieces:
-        found = self._filter(text)
+        lattice = self._filter(text)
         end, pieces = len(text), []
         while end:
-            ways = found[end]
-            if not ways:
+            edges = lattice[end]
+            if not edges:
                 return ()
-            top = max(way[0] for way in ways)
-            (way,) = rng.choices(ways, [math.exp(way[0] - top) for way in ways])
-            pieces.append(way[2])
-            end = way[1]
+            top = max(edge[0] for edge in edges)
+            (edge,) = rng.choices(edges, [math.exp(edge[0] - top) for edge in edges])
+            pieces.append(edge[2])
+            end = edge[1]
         return tuple(reversed(pieces))
 
     def _draw_bpe(self, text: str, rng: random.Random) -> Pieces:
@@ -122,7 +123,7 @@ class SegmentSampler:
 
         def offer(left: int) -> None:
             right = after[left]
-            if right >= 0 and (entry := self._scores.get(parts[left] + parts[right])) is not None:
+            if right >= 0 and (entry := self._pieces.get(parts[left] + parts[right])) is not None:
                 heapq.heappush(queue, (-entry[1], left, right, parts[left] + parts[right]))
 
         for left in range(len(parts) - 1):
@@ -130,7 +131,7 @@ class SegmentSampler:
         while queue:
             _, left, right, merged = heapq.heappop(queue)
             if not parts[left] or after[left] != right or parts[left] + parts[right] != merged:
-                continue  # one of them has become a part of another since
+                continue  # an earlier merge has changed one of the two
             if rng.random() < self._alpha:
                 continue
             parts[left], parts[right] = merged, ""
@@ -140,5 +141,5 @@ class SegmentSampler:
             offer(left)
             if before[left] >= 0:
                 offer(before[left])
-        pieces = [self._scores.get(part) for part in parts if part]
+        pieces = [self._pieces.get(part) for part in parts if part]
         return () if None in pieces else tuple(entry[0] for entry in pieces if entry is not None)

@@ -1,4 +1,4 @@
-"""Train SentencePiece models on lines of text."""
+"""Training of SentencePiece models on lines of text."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ from textrnn.tokenization.tokenizer import Tokenizer
 
 DEFAULT_VOCAB_SIZE = 8000
 MAX_LINE_BYTES = 4192
-"""SentencePiece's own limit (``max_sentence_length``): longer lines are passed over."""
+"""SentencePiece's default of ``max_sentence_length``; it skips longer lines."""
 SAMPLE_LINES = 5_000_000
-"""Of a corpus with more lines than this, so many are drawn unless ``sample_lines`` says otherwise."""
+"""Larger corpora are sampled down to this number of lines by default."""
 
-
-_RESERVED = "\u2585".encode()  # SentencePiece keeps this character for itself and passes over lines that hold it
+_RESERVED = "\u2585".encode()  # SentencePiece reserves this character and skips lines that contain it
 _OWN_OPTIONS = {
     *("input", "model_prefix", "sentence_iterator", "model_writer", "model_type", "vocab_size", "hard_vocab_limit"),
     *("input_sentence_size", "shuffle_input_sentence", "minloglevel", "input_format"),
@@ -32,19 +31,19 @@ _OWN_OPTIONS = {
 
 
 class VocabularyError(TokenizerError):
-    """A text that cannot give the vocabulary that was asked for; ``largest`` is what it can give."""
+    """A text too small for the requested vocabulary; ``largest`` is the largest size that it allows."""
 
-    def __init__(self, asked: int, largest: int) -> None:
-        self.asked, self.largest = asked, largest
-        super().__init__(f"this text cannot give {asked} pieces; it can give {largest}")
+    def __init__(self, requested: int, largest: int) -> None:
+        self.requested, self.largest = requested, largest
+        super().__init__(f"the text allows at most {largest} pieces, not {requested}")
 
 
 @dataclass(frozen=True)
 class TrainedTokenizer:
-    """A trained model with what was read to make it.
+    """A trained model and the number of lines that it was trained on.
 
-    Of ``lines``, ``too_long`` have more than ``max_bytes`` bytes, ``unusable`` hold NUL or U+2585, and ``used`` of the
-    ``usable`` ones (not blank) were trained on.
+    Of ``lines``, ``too_long`` exceed ``max_bytes`` bytes and ``unusable`` contain NUL or U+2585. ``usable`` are the
+    remaining lines that are not blank; ``used`` of them were trained on.
     """
 
     model: bytes
@@ -57,7 +56,7 @@ class TrainedTokenizer:
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        """The model, ready to use."""
+        """The model as a tokenizer."""
         return Tokenizer(self.model, name="the trained tokenizer")
 
 
@@ -75,23 +74,23 @@ def train_tokenizer(
 ) -> TrainedTokenizer:
     """Train a SentencePiece model on ``lines`` (UTF-8, without line ends).
 
-    Above ``sample_lines`` (0: no bound) so many lines are used: drawn with ``seed``, or the first ones without
-    ``shuffle``. ``options`` are further options of SentencePiece's trainer in its own names. With
-    ``hard_vocab_limit=False`` a text too small for ``vocab_size`` gives as many pieces as it can. The same lines and
+    Larger corpora are sampled down to ``sample_lines`` lines (0: no limit), drawn with ``seed``, or the first ones
+    without ``shuffle``. ``options`` are further options of SentencePiece's trainer, under its names. With
+    ``hard_vocab_limit=False`` a text too small for ``vocab_size`` gets as many pieces as it allows. The same lines and
     arguments give the same bytes.
 
     Raises:
-        VocabularyError: the text cannot give ``vocab_size`` pieces.
-        TokenizerError: no line can be used, or the vocabulary is too small.
-        ConfigError: SentencePiece does not know an option, or it is of another type.
+        VocabularyError: the text is too small for ``vocab_size`` pieces.
+        TokenizerError: no line is usable, or the vocabulary is too small for the characters.
+        ConfigError: an option is unknown to SentencePiece, or has the wrong type.
     """
     settings = {"max_sentence_length": MAX_LINE_BYTES, **(options or {})}
-    if taken := _OWN_OPTIONS & settings.keys():
-        raise ConfigError(f"{min(taken)}: is set by a flag of its own, or by textrnn itself")
+    if reserved := _OWN_OPTIONS & settings.keys():
+        raise ConfigError(f"{min(reserved)}: not a free option; textrnn or one of its flags sets it")
     feed = _Feed(lines, max_bytes=_to_int(settings["max_sentence_length"]))
     texts = iter(feed)
     if sample_lines:
-        texts = iter(_draw(texts, sample_lines, seed)) if shuffle else islice(texts, sample_lines)
+        texts = iter(_sample(texts, sample_lines, seed)) if shuffle else islice(texts, sample_lines)
     writer = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
@@ -107,27 +106,22 @@ def train_tokenizer(
         if feed.error is not None:
             raise feed.error from None
         raise _explain(str(error), feed, vocab_size) from None
-    used = min(feed.usable, sample_lines or feed.usable)
-    return TrainedTokenizer(
-        writer.getvalue(),
-        lines=feed.lines,
-        too_long=feed.too_long,
-        max_bytes=feed.max_bytes,
-        unusable=feed.unusable,
-        usable=feed.usable,
-        used=used,
-    )
+    counts = {name: getattr(feed, name) for name in ("lines", "too_long", "max_bytes", "unusable", "usable")}
+    return TrainedTokenizer(writer.getvalue(), **counts, used=min(feed.usable, sample_lines or feed.usable))
 
 
 def _to_int(value: object) -> int:
     try:
         return int(str(value))
     except ValueError:
-        raise ConfigError(f"max_sentence_length: should be a whole number, not {value}") from None
+        raise ConfigError(f"max_sentence_length: should be an integer, not {value}") from None
 
 
-def _draw(texts: Iterator[bytes], size: int, seed: int) -> list[bytes]:
-    """Draw ``size`` of ``texts``, however many come (Li 1994, algorithm L), or all where they are fewer."""
+def _sample(texts: Iterator[bytes], size: int, seed: int) -> list[bytes]:
+    """Return ``size`` random texts, or all if there are fewer.
+
+    Algorithm L of Li, "Reservoir-sampling algorithms of time complexity O(n(1+log(N/n)))", 1994.
+    """
     rng = random.Random(seed)
     drawn = list(islice(texts, size))
     weight = 1.0
@@ -142,7 +136,7 @@ def _draw(texts: Iterator[bytes], size: int, seed: int) -> list[bytes]:
 
 
 class _Feed:
-    """Lines for SentencePiece, counted; the fault of a line's source survives the way through C++."""
+    """The usable lines, with counts; keeps the error of its source, which SentencePiece's C++ would lose."""
 
     def __init__(self, lines: Iterable[bytes], *, max_bytes: int) -> None:
         self._source, self.max_bytes = lines, max_bytes
@@ -167,22 +161,22 @@ class _Feed:
 
 def _explain(message: str, feed: _Feed, vocab_size: int) -> TextrnnError:
     if feed.usable == 0:
-        reason = "every line is blank" if feed.lines else "there is no line"
+        reason = "all lines are blank" if feed.lines else "the input is empty"
         if feed.too_long or feed.unusable:
-            reason = f"{feed.too_long} lines are too long and {feed.unusable} hold NUL or U+2585"
+            reason = f"no usable line ({feed.too_long} too long, {feed.unusable} with NUL or U+2585)"
         return TokenizerError(f"no text to train a tokenizer on: {reason}")
     if found := re.search(r"Vocabulary size too high \((\d+)\)\D+(\d+)", message):
         return VocabularyError(vocab_size, int(found[2]))
     if found := re.search(r"smaller than required_chars\. (\d+) vs (\d+)", message):
         return TokenizerError(
-            f"a vocabulary of {vocab_size} is smaller than the {found[2]} characters that it has to hold; "
-            f"ask for more than {found[2]} pieces, or have spm-train take a lower --character-coverage"
+            f"{vocab_size} pieces are too few for the {found[2]} characters of the text; "
+            f"use more than {found[2]} pieces, or spm-train with a lower --character-coverage"
         )
     if "all_chars_count" in message or "sentences_.empty()" in message:
-        return TokenizerError("no text to train a tokenizer on: nothing is left of it after normalisation")
+        return TokenizerError("no text to train a tokenizer on: normalization leaves nothing of it")
     if found := re.search(r'unknown field name "([^"]*)"', message):
         return ConfigError(f"{found[1]}: SentencePiece has no such option")
     if found := re.search(r'cannot parse "([^"]*)" as (\w+)', message):
-        return ConfigError(f"SentencePiece: '{found[1]}' is not of the type {found[2]}")
+        return ConfigError(f"SentencePiece: '{found[1]}' is not a value of type {found[2]}")
     detail = re.sub(r"^[A-Z_a-z]+: (\S+\.cc\(\d+\) )?", "", message).strip()
     return TokenizerError(f"SentencePiece: {detail}")

@@ -1,4 +1,4 @@
-"""Words of a vectors file as pieces of a tokenizer: which of them are worth it, and how a trained model gets them."""
+"""Added pieces: choosing words of a vectors file, and adding them to a trained SentencePiece model."""
 
 from __future__ import annotations
 
@@ -8,109 +8,100 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from textrnn.data.word_vectors import WordBlock
-from textrnn.tokenization.tokenizer import Tokenizer
+from textrnn.tokenization.tokenizer import META, Tokenizer
 
 TYPES = ("unigram", "word")
-"""The kinds of tokenizer that take words in. BPE reaches a piece by its merges only, and char has no words."""
+"""The model types that accept new words. BPE reaches pieces only through merges, and char has no words."""
 
-_META = "\u2581"  # SentencePiece writes a blank so
-_START = re.compile(r"\w+")
-_MARK = re.compile(r"<.*>|\[.*\]")  # <unk>, </s>, [PAD]: no words of a text
-_LONGEST = 100  # characters of a word: SentencePiece refuses pieces that are much longer
-_MARGIN = 0.01  # above the best split, for each character
+_LETTERS = re.compile(r"\w+")
+_SPECIAL = re.compile(r"<.*>|\[.*\]")  # <unk>, </s>, [PAD]
+_MAX_CHARACTERS = 100  # SentencePiece refuses pieces that are much longer
+_MARGIN = 0.01  # score above the best split, per character
 
 
 def count_words(texts: Iterable[list[bytes]], tokenizer: Tokenizer) -> Counter[str]:
-    """Count what could be a piece at the beginning of a word: what lies between blanks, and the letters that begin it.
+    """Count the words of texts in UTF-8, normalized, and also the letters that a word starts with.
 
-    Of ``refund,`` that is the whole and ``refund``. They are counted as ``tokenizer`` normalises them; the texts are
-    in UTF-8.
+    ``refund,`` counts as ``refund,`` and as ``refund``: either could be a piece.
     """
-    whole = Counter(word for batch in texts for text in batch for word in text.decode(errors="replace").split())
+    words = Counter(word for batch in texts for text in batch for word in text.decode(errors="replace").split())
     counts: Counter[str] = Counter()
-    for word, count in whole.items():
+    for word, count in words.items():
         normal = tokenizer.normalize(word)
         counts[normal] += count
-        if (start := _START.match(normal)) and start[0] != normal:
-            counts[start[0]] += count
+        if (letters := _LETTERS.match(normal)) and letters[0] != normal:
+            counts[letters[0]] += count
     return counts
 
 
 def choose_words(
     blocks: Iterable[WordBlock], counts: Mapping[str, int], tokenizer: Tokenizer, *, limit: int
 ) -> list[str]:
-    """Return at most ``limit`` words of ``blocks`` that are no pieces of ``tokenizer`` and would be useful ones.
+    """Return at most ``limit`` words of ``blocks`` that would be useful new pieces of ``tokenizer``.
 
-    Half of them at most are words of the text, the most frequent by ``counts``: as they stand, if the file has them so
-    or in lower case. The others are the file's first: published files are sorted by frequency. Where these are too few,
-    more of the text follow. All have a letter, and the normalisation leaves them as they are. There are none where the
-    text has no word of the file, which must be of another language.
+    Up to half of them are the most frequent words of the text by ``counts``, if the file has them, possibly in lower
+    case. The rest are the first words of the file, since published files are sorted by frequency, and then more words
+    of the text. All contain a letter and are normalized. If the file has no word of the text, it is of another
+    language, and the result is empty.
     """
-    wanted: dict[bytes, list[str]] = {}
+    spellings: dict[bytes, list[str]] = {}
     for word in counts:
         for form in {word, word.lower()}:
-            wanted.setdefault(form.encode(), []).append(word)
+            spellings.setdefault(form.encode(), []).append(word)
     of_text: dict[str, None] = {}
     of_file: dict[str, None] = {}
-    is_new, meets = _News(tokenizer), False
+    pieces = set(tokenizer.list_pieces().values())
+
+    def is_useful(word: str) -> bool:
+        return (
+            any(map(str.isalpha, word))
+            and META + word not in pieces
+            and not _SPECIAL.fullmatch(word)
+            and len(word) <= _MAX_CHARACTERS
+            and "\0" not in word
+            and tokenizer.normalize(word) == word
+        )
+
+    same_language = False
     for block in blocks:
-        for found in block.words:
-            if words := wanted.pop(found, None):
-                meets = True
-                of_text.update(dict.fromkeys(filter(is_new, words)))
-            if len(of_file) < limit and is_new(word := found.decode()):
+        for data in block.words:
+            if words := spellings.pop(data, None):
+                same_language = True
+                of_text.update(dict.fromkeys(filter(is_useful, words)))
+            if len(of_file) < limit and is_useful(word := data.decode()):
                 of_file[word] = None
-    if not meets:
+    if not same_language:
         return []
     ranked = sorted(of_text, key=lambda word: (-counts[word], word))
     half = limit // 2
     return [*dict.fromkeys([*ranked[:half], *of_file, *ranked[half:]])][:limit]
 
 
-class _News:
-    """Whether a word would be a useful piece that ``tokenizer`` has not."""
-
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self._normalize, self._pieces = tokenizer.normalize, set(tokenizer.list_pieces().values())
-
-    def __call__(self, word: str) -> bool:
-        return (
-            any(map(str.isalpha, word))
-            and _META + word not in self._pieces
-            and not _MARK.fullmatch(word)
-            and len(word) <= _LONGEST
-            and "\0" not in word
-            and self._normalize(word) == word
-        )
-
-
 def add_words(tokenizer: Tokenizer, words: Iterable[str]) -> bytes:
-    """Return the model of ``tokenizer`` with a piece U+2581 + word for each of ``words``, none of which it has.
+    """Return the model of ``tokenizer`` with a new piece U+2581 + word for each of ``words``.
 
-    The pieces that it has keep their ids and scores. A word's score is a little more than that of its best split
-    (0.01 for each character), so that the word is one piece, whatever others are added: of two that a text begins with,
-    the longer one has more. SentencePiece's trainer would not do: a unigram model takes no substring for a piece that
-    only one word of its text holds, however frequent.
+    Existing pieces keep their ids and scores. A word scores 0.01 per character more than its best split, so it becomes
+    one piece, and the longest of several words wins. SentencePiece's trainer cannot do that: its unigram model never
+    makes a piece of a substring that occurs in one word only, however frequent.
     """
     scores = tokenizer.list_scores()
-    unknown = min(scores.values(), default=0.0) - 10.0  # as SentencePiece counts what has no piece
+    unknown = min(scores.values(), default=0.0) - 10.0  # SentencePiece's score of the unknown piece
     entries = []
     for word in words:
         best = sum(scores.get(piece, unknown) for piece in tokenizer.encode_ids(word))
-        entries.append(_write_piece(_META + word, best + _MARGIN * len(word)))
-    # a message of Protocol Buffers is extended by what is written behind it: ModelProto's pieces are its field 1
+        entries.append(_encode_piece(META + word, best + _MARGIN * len(word)))
+    # appending to a serialized protocol buffer adds to its repeated fields; pieces are field 1 of ModelProto
     return tokenizer.model + b"".join(entries)
 
 
-def _write_piece(piece: str, score: float) -> bytes:
-    """Return field 1 of SentencePiece's ModelProto, a piece with its fields 1, the text, and 2, the score."""
+def _encode_piece(piece: str, score: float) -> bytes:
+    """Return field 1 of SentencePiece's ModelProto: a piece with field 1, the text, and field 2, the score."""
     text = piece.encode()
-    body = b"\x0a" + bytes(_write_number(len(text))) + text + b"\x15" + struct.pack("<f", score)
-    return b"\x0a" + bytes(_write_number(len(body))) + body
+    body = b"\x0a" + bytes(_encode_varint(len(text))) + text + b"\x15" + struct.pack("<f", score)
+    return b"\x0a" + bytes(_encode_varint(len(body))) + body
 
 
-def _write_number(number: int) -> Iterator[int]:
-    """Yield ``number`` as a varint: seven bits a byte, the lowest first, the top bit set in all but the last."""
+def _encode_varint(number: int) -> Iterator[int]:
     while number > 127:
         yield number & 127 | 128
         number >>= 7

@@ -19,7 +19,7 @@ _VARIABLES = (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"), ("TORCHEL
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """The rank of this process, and the size of its group. Only rank 0 writes files and reports."""
+    """The rank of this process, the size of its group, and how often torchrun restarted it. Only rank 0 reports."""
 
     rank: int = 0
     size: int = 1
@@ -30,11 +30,6 @@ class ProcessGroup:
     def from_environment(cls) -> ProcessGroup:
         """Read the environment variables of torchrun; without them return a single process."""
         return cls(*(int(os.environ.get(name, default)) for name, default in _VARIABLES))
-
-    @property
-    def was_restarted(self) -> bool:
-        """True if torchrun restarted the processes after one of them died."""
-        return self.restarts > 0
 
     @property
     def is_main(self) -> bool:

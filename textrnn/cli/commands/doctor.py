@@ -14,7 +14,7 @@ from textrnn.cli.terminal import write_data
 from textrnn.data.cache import find_cache_folder, measure_cache
 from textrnn.files import shipped
 from textrnn.inference import Precision
-from textrnn.native.library import multiplies
+from textrnn.native.library import gemm_dtypes
 from textrnn.ops.sru.backends import choose_backend, list_backends
 
 _PACKAGES = (
@@ -73,7 +73,7 @@ def _list_backends() -> Iterator[tuple[str, str]]:
     chosen = choose_backend("auto")
     yield from (("SRU backend", f"{backend.name}: {backend.reason}") for backend in backends if backend.name == chosen)
     yield from (("", f"not {backend.name}: {backend.reason}") for backend in backends if not backend.available)
-    if dtypes := multiplies():
+    if dtypes := gemm_dtypes():
         yield "products", f"{' and '.join(sorted(dtypes, reverse=True))} by the C++ library"
     else:
         yield "products", "by torch and numpy; the C++ library has its own on CPUs with AVX-512"

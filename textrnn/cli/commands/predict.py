@@ -71,7 +71,7 @@ def predict_command(
       textrnn predict --min-prob 0.6 --unknown-label other < mails.txt
       textrnn predict --format jsonl --explain < mails.txt
     """
-    from textrnn.pipeline.writers import Labeller
+    from textrnn.pipeline.writers import Labeler
 
     command = LineCommand(files=files, field=field, input_format=input_format, output=output, jobs=jobs)
     if field is not None:
@@ -83,7 +83,7 @@ def predict_command(
     if min_prob is not None and engine.thresholds is not None:
         raise ConfigError(f"--min-prob {min_prob}: the model is multi-label; use --threshold instead")
     command.run(
-        Labeller(
+        Labeler(
             engine,
             top_k=top_k,
             threshold=threshold,

@@ -177,7 +177,8 @@ def _suggest_vocab_size(paths: list[str]) -> Iterator[None]:
         raise DataError(
             ",".join(paths),
             None,
-            f"too small for {error.asked:,} pieces; use --vocab-size {error.largest} or less, or --no-hard-vocab-limit",
+            f"too small for {error.requested:,} pieces; use --vocab-size {error.largest} or less, "
+            "or --no-hard-vocab-limit",
         ) from None
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -17,7 +15,7 @@ from textrnn.config import DataConfig
 from textrnn.data.blocks import Block, LabelTable, parse_blocks
 from textrnn.data.check.findings import Finding, Findings
 from textrnn.data.check.minhash import Signatures, hash_texts, minhash, normalize
-from textrnn.data.encoded import count_threads
+from textrnn.data.encoded import map_in_threads
 from textrnn.data.io import open_bytes, read_chunks
 from textrnn.data.labels import split_labels
 from textrnn.errors import DataError
@@ -123,19 +121,17 @@ def scan(
     except DataError as fault:  # of the whole file, or of the place where it is truncated
         findings.refuse(fault)
     spool.flush()
-    rows, sets = Rows.join(parts), [str(joined) for joined in table.to_dict()["labels"]]
+    rows = Rows.join(parts)
     offsets = np.append(0, np.cumsum(rows.sizes))
-    return Scan(path, role, *_count_labels(table), sets=sets, rows=rows, offsets=offsets, spool=spool)
+    return Scan(path, role, *_count_labels(table), sets=table.labels, rows=rows, offsets=offsets, spool=spool)
 
 
 def _count_labels(table: LabelTable) -> tuple[list[str], list[int], list[int]]:
     """Return the labels, their number of texts and their first lines; each label of a set counts."""
-    entries = table.to_dict()
     counts: dict[str, int] = {}
     lines: dict[str, int] = {}
-    numbers = (map(int, entries[key]) for key in ("counts", "first_lines"))
-    for joined, count, line in zip(entries["labels"], *numbers, strict=True):
-        for label in split_labels(str(joined)):
+    for joined, count, line in zip(table.labels, table.counts, table.first_lines, strict=True):
+        for label in split_labels(joined):
             counts[label] = counts.get(label, 0) + count
             lines.setdefault(label, line)
     return list(counts), list(counts.values()), list(lines.values())
@@ -145,16 +141,9 @@ def _read_blocks(
     path: str, config: DataConfig, findings: Findings, *, count_pieces: CountPieces
 ) -> Iterator[tuple[Block, tuple[Integers, Integers]]]:
     """Yield the file's blocks with the pieces of their texts, which other threads count in advance."""
-    waiting: deque[tuple[Block, Future[tuple[Integers, Integers]]]] = deque()
-    with open_bytes(path) as file, ThreadPoolExecutor(count_threads()) as pool:
-        for block in parse_blocks(path, read_chunks(file, _CHUNK_BYTES), config, on_fault=findings.refuse):
-            waiting.append((block, pool.submit(count_pieces, list(block.texts))))
-            if len(waiting) > count_threads() + 1:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        while waiting:
-            first, future = waiting.popleft()
-            yield first, future.result()
+    with open_bytes(path) as file:
+        blocks = parse_blocks(path, read_chunks(file, _CHUNK_BYTES), config, on_fault=findings.refuse)
+        yield from map_in_threads(lambda block: (block, count_pieces(block.texts)), blocks)
 
 
 def _no_pieces(texts: list[bytes]) -> tuple[Integers, Integers]:

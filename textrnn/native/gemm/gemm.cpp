@@ -1,4 +1,4 @@
-// Shares a product of matrices out among threads.
+// Entry points of matrix products, and their division among threads.
 #include "gemm/gemm.h"
 
 #include <algorithm>
@@ -7,77 +7,78 @@
 
 #include "compiler.h"
 #include "cpu_features.h"
+#include "dispatch.h"
 #include "threads.h"
 
 namespace textrnn {
 
 #if defined(TEXTRNN_X86)
-extern const Products products_avx512;
-extern MultiplyPacked* const packed_avx512;
+extern const GemmKernels gemm_avx512;
+extern MultiplyPrepacked* const prepacked_avx512;
 #if defined(TEXTRNN_BFLOAT16)
-extern const Products products_avx512bf16;
-extern MultiplyPacked* const packed_avx512bf16;
+extern const GemmKernels gemm_avx512bf16;
+extern MultiplyPrepacked* const prepacked_avx512bf16;
 #endif
 #if defined(TEXTRNN_INT8)
-extern MultiplyPacked* const packed_avx512vnni;
+extern MultiplyPrepacked* const prepacked_avx512vnni;
 #endif
 #endif
 
 namespace {
 
-constexpr int64_t kChunk = 384;           // steps: a panel, or a strip and some of c, in the first-level cache
-constexpr int64_t kPanels = 12;           // at most
-constexpr int64_t kRows = 256;            // in a run of them, at least
-constexpr double kWorthAThread = 1 << 20;  // multiplications that take longer than waking a thread
+constexpr int64_t kChunk = 384;           // steps: a panel, or a strip and a part of c, fits the first-level cache
+constexpr int64_t kPanels = 12;           // of a part, at most
+constexpr int64_t kRows = 256;            // of a run, at least
+constexpr double kWorthAThread = 1 << 20;  // multiplications that take longer than to wake a thread
 
-const Products* find_products() {
+const GemmKernels* find_gemm() {
 #if defined(TEXTRNN_X86)
 #if defined(TEXTRNN_BFLOAT16)
-  if (has_bfloat16() && !has_amx()) return &products_avx512bf16;
+  if (has_bfloat16() && !has_amx()) return &gemm_avx512bf16;
 #endif
-  if (has_avx512()) return &products_avx512;
+  if (has_avx512()) return &gemm_avx512;
 #endif
   return nullptr;
 }
 
-const Products* products() {
-  static const Products* const found = find_products();
-  return found;
+const GemmKernels* gemm_kernels() {
+  static const GemmKernels* const kernels = find_gemm();
+  return kernels;
 }
 
-// What multiplies by panels of an element.
-struct Packed {
-  bool has;                  // this processor has the instructions
-  MultiplyPacked* multiply;  // null: this library does not
+// Kernel for panels of an element.
+struct PrepackedKernel {
+  bool is_supported;            // by this processor
+  MultiplyPrepacked* multiply;  // null: not compiled
 };
 
-Packed find_packed([[maybe_unused]] int64_t element) {
+PrepackedKernel find_prepacked([[maybe_unused]] int64_t element) {
 #if defined(TEXTRNN_X86)
-  if (element == 4) return {has_avx512(), packed_avx512};
+  if (element == 4) return {has_avx512(), prepacked_avx512};
 #if defined(TEXTRNN_BFLOAT16)
-  if (element == 2) return {has_bfloat16(), packed_avx512bf16};
+  if (element == 2) return {has_bfloat16(), prepacked_avx512bf16};
 #endif
 #if defined(TEXTRNN_INT8)
-  if (element == 1) return {has_int8(), packed_avx512vnni};
+  if (element == 1) return {has_int8(), prepacked_avx512vnni};
 #endif
 #endif
   return {false, nullptr};
 }
 
-Packed packed_of(int64_t element) {
+PrepackedKernel prepacked_kernel(int64_t element) {
   // asked once: under a hypervisor an answer takes microseconds
-  static const Packed of_1 = find_packed(1), of_2 = find_packed(2), of_4 = find_packed(4);
-  return element == 1 ? of_1 : element == 2 ? of_2 : element == 4 ? of_4 : Packed{false, nullptr};
+  static const PrepackedKernel of_1 = find_prepacked(1), of_2 = find_prepacked(2), of_4 = find_prepacked(4);
+  return element == 1 ? of_1 : element == 2 ? of_2 : element == 4 ? of_4 : PrepackedKernel{false, nullptr};
 }
 
 int64_t divide_up(int64_t x, int64_t by) { return (x + by - 1) / by; }
 
-// Parts of about the same size: a run of rows for each thread, in blocks of columns. So a thread works on the rows that
-// it works on in the recurrence. Every run of rows packs all of b for itself: where rows are too few for that to pay,
-// and where they are not those of the recurrence (a is transposed then), columns are shared out.
-std::vector<Part> share_out(const Product& p, int threads) {
+// Parts of similar size: a run of rows for each thread, in blocks of columns, so that a thread keeps the rows that it
+// has in the recurrence. Every run packs all of b again: if rows are too few for that to pay, or are not those of the
+// recurrence (a is transposed then), columns are divided instead.
+std::vector<Part> share_out(const GemmArgs& p, int threads) {
   const int64_t steps = std::max<int64_t>(1, p.element == 4 ? p.K : divide_up(p.K, 2));
-  // sums that are rounded to 16 bits are not cut
+  // a sum that is rounded to 16 bits stays in one chunk
   const int64_t chunk = p.c_element == 2 ? steps : std::min(steps, kChunk);
   const int64_t panels = divide_up(p.N, kTileColumns), strips = divide_up(p.M, kTileRows);
   const int64_t most = std::clamp<int64_t>(kCache / (chunk * kStepBytes), 1, kPanels);
@@ -93,59 +94,66 @@ std::vector<Part> share_out(const Product& p, int threads) {
   return parts;
 }
 
-// How many threads a product is worth, of `threads`: one at least.
-int worth(int64_t M, int64_t N, int64_t K, int threads) {
+// The number of threads, up to `threads`, that a product occupies.
+int useful_threads(int64_t M, int64_t N, int64_t K, int threads) {
   return int(std::min<double>(std::max(1, threads), 1 + double(M) * double(N) * double(K) / kWorthAThread));
+}
+
+bool is_sound(const GemmArgs& p, const GemmKernels& kernels) {
+  const bool is_float = p.element == 4 && p.c_element == 4;
+  const bool is_bfloat16 = p.element == 2 && kernels.of_bfloat16 && (p.c_element == 4 || p.c_element == 2);
+  return (is_float || is_bfloat16) && (p.c_column == 1 || p.N <= 1);
+}
+
+bool is_sound(const GemmPrepackedArgs& p) {
+  const int64_t width = divide_up(p.N, kTileColumns) * kTileColumns, depth = 4 / p.element;
+  return p.elements == width * divide_up(p.K, depth) * depth && p.columns == (p.element == 1 ? width : 0);
 }
 
 }  // namespace
 }  // namespace textrnn
 
-// The bytes of the elements that textrnn_multiply takes on this processor: 0 (none), 4 (float32), or 6 (float32 and
-// bfloat16: 4 + 2).
-EXPORT int textrnn_multiplies() {
-  const textrnn::Products* found = textrnn::products();
-  return found ? (found->of_bfloat16 ? 6 : 4) : 0;
+using namespace textrnn;
+
+// The element bytes that textrnn_gemm supports on this processor, added up: 0, 4 (float32), or 6 (and bfloat16).
+EXPORT int textrnn_gemm_dtypes() {
+  const GemmKernels* kernels = gemm_kernels();
+  return kernels ? (kernels->of_bfloat16 ? 6 : 4) : 0;
 }
 
-// Returns 0, or 1 for want of memory, or 2 where the elements are not those that it takes.
-EXPORT int textrnn_multiply(const textrnn::Product* p, int threads) try {
-  const textrnn::Products* found = textrnn::products();
-  if (!found || (p->element == 4 ? p->c_element != 4 : p->element != 2 || !found->of_bfloat16)) return 2;
-  if (p->c_element != 4 && p->c_element != 2) return 2;
-  if (p->M <= 0 || p->N <= 0) return 0;
-  threads = textrnn::worth(p->M, p->N, p->K, threads);
-  const auto parts = textrnn::share_out(*p, threads);
-  const auto multiply = p->element == 4 ? found->of_float : found->of_bfloat16;
-  textrnn::parallel_for(int64_t(parts.size()), threads, [&](int64_t i) {
-    const textrnn::Part& part = parts[size_t(i)];
-    multiply(*p, part, textrnn::thread_scratch(size_t(textrnn::scratch_bytes(part))));
+EXPORT int textrnn_gemm(const GemmArgs* p, int threads) try {
+  const GemmKernels* kernels = gemm_kernels();
+  if (!kernels || !is_sound(*p, *kernels)) return kInvalidArgument;
+  if (p->M <= 0 || p->N <= 0) return kOk;
+  threads = useful_threads(p->M, p->N, p->K, threads);
+  const auto parts = share_out(*p, threads);
+  const auto multiply = p->element == 4 ? kernels->of_float : kernels->of_bfloat16;
+  parallel_for(int64_t(parts.size()), threads, [&](int64_t i) {
+    multiply(*p, parts[size_t(i)], thread_scratch(size_t(scratch_bytes(parts[size_t(i)]))));
   });
-  return 0;
+  return kOk;
 } catch (...) {
-  return 1;
+  return kOutOfMemory;
 }
 
-// Whether textrnn_multiply_packed takes panels of elements of so many bytes: 0 (yes), 1 (this processor lacks the
-// instructions) or 2 (the library was compiled without them).
-EXPORT int textrnn_lacks_packed(int64_t element) {
-  const textrnn::Packed found = textrnn::packed_of(element);
-  return !found.multiply ? 2 : !found.has ? 1 : 0;
+// 0 if textrnn_gemm_prepacked supports panels of this element, 1 if the processor lacks the instructions, 2 if they
+// were not compiled.
+EXPORT int textrnn_lacks_prepacked(int64_t element) {
+  const PrepackedKernel kernel = prepacked_kernel(element);
+  return !kernel.multiply ? 2 : !kernel.is_supported ? 1 : 0;
 }
 
-// Returns 0, or 1 for want of memory, or 2 where the elements are not those that it takes.
-EXPORT int textrnn_multiply_packed(const textrnn::PackedProduct* p, int threads) try {
-  const textrnn::Packed found = textrnn::packed_of(p->element);
-  if (!found.multiply || !found.has) return 2;
-  if (p->M <= 0 || p->N <= 0) return 0;
-  threads = textrnn::worth(p->M, p->N, p->K, threads);
-  const int64_t strips = textrnn::divide_up(p->M, textrnn::kTileRows);
-  const int64_t rows = std::min(textrnn::kPackedRows, textrnn::divide_up(strips, threads) * textrnn::kTileRows);
-  textrnn::parallel_for(textrnn::divide_up(p->M, rows), threads, [&](int64_t i) {
-    char* const scratch = textrnn::thread_scratch(size_t(textrnn::packed_bytes(*p)));
-    found.multiply(*p, i * rows, std::min((i + 1) * rows, p->M), scratch);
+EXPORT int textrnn_gemm_prepacked(const GemmPrepackedArgs* p, int threads) try {
+  const PrepackedKernel kernel = prepacked_kernel(p->element);
+  if (!kernel.multiply || !kernel.is_supported || !is_sound(*p)) return kInvalidArgument;
+  if (p->M <= 0 || p->N <= 0) return kOk;
+  threads = useful_threads(p->M, p->N, p->K, threads);
+  const int64_t strips = divide_up(p->M, kTileRows);
+  const int64_t rows = std::min(kPrepackedRows, divide_up(strips, threads) * kTileRows);
+  parallel_for(divide_up(p->M, rows), threads, [&](int64_t i) {
+    kernel.multiply(*p, i * rows, std::min((i + 1) * rows, p->M), thread_scratch(size_t(prepacked_bytes(*p))));
   });
-  return 0;
+  return kOk;
 } catch (...) {
-  return 1;
+  return kOutOfMemory;
 }

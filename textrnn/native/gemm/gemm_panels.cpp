@@ -1,9 +1,9 @@
 // Products of matrices with AVX-512, after Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication",
 // ACM TOMS 34(3), 2008: b is copied to panels that the second-level cache holds, and a tile of c stays in registers
 // while a strip of a meets a panel. An entry of c is one sum over K, in chunks of fixed length, in the order of K: it
-// depends neither on the other rows and columns nor on how the work is shared out. This file is compiled once for each
-// instruction set, named by TEXTRNN_LEVEL, for float32 alone where TEXTRNN_ELEMENT is 4 and for bfloat16 too where it is
-// 2, and uses nothing of the standard library, as kernels.cpp.
+// depends neither on the other rows and columns nor on the division among threads. This file is compiled once for each
+// instruction set, named by TEXTRNN_LEVEL, with bfloat16 if TEXTRNN_ELEMENT is 2, and uses nothing of the standard
+// library.
 #include "gemm/gemm.h"
 
 #include <immintrin.h>
@@ -51,7 +51,7 @@ INLINE void multiply_tile(int64_t steps, Strip a, Panel b, C* c, int64_t c_row, 
   }
 }
 
-// As many rows as a strip has, in tiles of R rows, then fewer.
+// All rows of a strip, in tiles of R rows, then in smaller ones.
 template <class T, class C, int R>
 void multiply_strip(int64_t rows, int64_t steps, Strip a, Panel b, C* c, int64_t c_row, int64_t width, bool add) {
   if (rows >= R) {
@@ -62,14 +62,14 @@ void multiply_strip(int64_t rows, int64_t steps, Strip a, Panel b, C* c, int64_t
     if (rows > 0) multiply_strip<T, C, (R > 8 ? 8 : R / 2)>(rows, steps, a, b, c, c_row, width, add);
 }
 
-// Elements of a matrix from its own `row` and `column` on; K is how many there are along the sum.
+// A block of a matrix; K is its size along the sum.
 template <class T>
 struct Corner {
   const T* at;
   int64_t along, across;  // strides: along the sum, and from row to row of a or column to column of b
   int64_t K;
 
-  // The unit of a step, with zero for what lies past the end of the sum.
+  // The unit of a step, with zeros past the end of the sum.
   uint32_t pick(int64_t step, int64_t i) const {
     uint32_t bits = 0;
     for (int64_t d = 0; d < kDepth<T>; ++d)
@@ -81,7 +81,7 @@ struct Corner {
   }
 };
 
-// The units of a step, of those neighbours across that `which` says.
+// The units of a step, for the neighbors across that `which` selects.
 INLINE __m512i pick_across(const Corner<float>& from, int64_t step, int64_t i, __mmask16 which) {
   return _mm512_maskz_loadu_epi32(which, from.at + step * from.along + i);
 }
@@ -92,7 +92,7 @@ INLINE __m512i pick_across(const Corner<BFloat16>& from, int64_t step, int64_t i
   return _mm512_or_si512(even, _mm512_slli_epi32(odd, 16));
 }
 
-// 16 units, adjacent along the sum, of each of 16 neighbours across: to one vector a step.
+// 16 units, adjacent along the sum, of each of 16 neighbors across: one vector a step.
 INLINE void transpose(const char* from, int64_t across, char* to, int64_t step) {
   __m512i x[16], y[16];
   UNROLL
@@ -123,8 +123,8 @@ INLINE void transpose(const char* from, int64_t across, char* to, int64_t step) 
 
 INLINE void put(char* to, uint32_t bits) { std::memcpy(to, &bits, sizeof bits); }
 
-// Half a panel: the units of each step of `count` neighbours across, 16 at most, kStepBytes apart. What the other
-// columns hold does not matter, but it is something.
+// Half a panel: the units of each step of `count` neighbors across, 16 at most, kStepBytes apart. The other columns are
+// written too, since a NaN there would be multiplied.
 template <class T>
 void pack_half(const Corner<T>& from, int64_t count, int64_t steps, char* to) {
   if (from.across == 1) {
@@ -151,12 +151,12 @@ Strip pack_strip(const Corner<T>& from, int64_t rows, int64_t steps, char* to) {
 }
 
 template <class T, class C>
-void multiply(const Product& p, const Part& part, char* scratch) {
+void multiply(const GemmArgs& p, const Part& part, char* scratch) {
   const int64_t width = part.last_column - part.column;
   char* const strip = scratch + (width + kTileColumns - 1) / kTileColumns * kStepBytes * part.chunk;
   const T *a = static_cast<const T*>(p.a), *b = static_cast<const T*>(p.b);
   C* const c = static_cast<C*>(p.c);
-  // few rows would not use what is packed often enough
+  // few rows would not repay the packing
   const bool direct = kDepth<T> == 1 && p.b_column == 1 && p.M <= 2 * kTileRows;
   for (int64_t k = 0; k < p.K || k == 0; k += part.chunk * kDepth<T>) {
     const int64_t K = smaller(part.chunk * kDepth<T>, p.K - k), steps = (K + kDepth<T> - 1) / kDepth<T>;
@@ -185,19 +185,19 @@ void multiply(const Product& p, const Part& part, char* scratch) {
   }
 }
 
-void of_float(const Product& p, const Part& part, char* scratch) { multiply<float, float>(p, part, scratch); }
+void of_float(const GemmArgs& p, const Part& part, char* scratch) { multiply<float, float>(p, part, scratch); }
 
 #if TEXTRNN_ELEMENT == 2
-void of_bfloat16(const Product& p, const Part& part, char* scratch) {
+void of_bfloat16(const GemmArgs& p, const Part& part, char* scratch) {
   p.c_element == 4 ? multiply<BFloat16, float>(p, part, scratch) : multiply<BFloat16, BFloat16>(p, part, scratch);
 }
 #else
-constexpr void (*of_bfloat16)(const Product&, const Part&, char*) = nullptr;
+constexpr void (*of_bfloat16)(const GemmArgs&, const Part&, char*) = nullptr;
 #endif
 
 }  // namespace
 
-extern const Products TEXTRNN_SYMBOL(products_, TEXTRNN_LEVEL);
-const Products TEXTRNN_SYMBOL(products_, TEXTRNN_LEVEL) = {of_float, of_bfloat16};
+extern const GemmKernels TEXTRNN_SYMBOL(gemm_, TEXTRNN_LEVEL);
+const GemmKernels TEXTRNN_SYMBOL(gemm_, TEXTRNN_LEVEL) = {of_float, of_bfloat16};
 
 }  // namespace textrnn

@@ -1,12 +1,12 @@
-// Products of float32 rows with a matrix that was packed once, in float32, bfloat16 or int8. Rows are converted by the
-// block, then a strip of them meets the panels that the cache holds, as in panels.cpp. An entry of c is one sum in the
-// order of K: it depends neither on the other rows and columns nor on how the work is shared out. This file is compiled once for each
-// element, of TEXTRNN_ELEMENT bytes, with the instructions that multiply it, and uses nothing of the standard library, as
-// kernels.cpp.
+// Products of float32 rows with a prepacked matrix in float32, bfloat16 or int8. Rows are converted in blocks, then a
+// strip of them meets the panels that the cache holds, as in gemm_panels.cpp. An entry of c is one sum in the order of
+// K: it depends neither on the other rows and columns nor on the division among threads. This file is compiled once for
+// each element, of TEXTRNN_ELEMENT bytes, with the instructions that multiply it, and uses nothing of the standard
+// library.
 //
-// In int8 a column of b is rounded to multiples of its largest entry / 127, and so is each row of x; their integers are
-// multiplied without error and the sum is scaled by both. The instruction wants one factor unsigned, so 128 is added to
-// those of x, and what that adds to a sum is in PackedProduct::first, where sums begin.
+// In int8 a column of b is rounded to multiples of its largest entry / 127, and so is each row of x; the sum of
+// products of integers is exact, and is scaled by both. The instruction takes one factor unsigned, so 128 is added to
+// those of x; sums begin at GemmPrepackedArgs::first, which takes the excess off again.
 #include <immintrin.h>
 
 #include <cstdint>
@@ -24,11 +24,10 @@ namespace {
 using Element = int8_t;
 using Sum = Integers;
 
-constexpr uint32_t kInfinity = 0x7f800000;  // and what is no number is above it
-constexpr float kLeast = 0x1p-120f;         // its reciprocal times 127 is finite; rows below it count as zeros
+constexpr uint32_t kInfinity = 0x7f800000;  // NaN is above it
+constexpr float kLeast = 0x1p-120f;         // 127 over it is finite; rows below it count as zeros
 
-// Writes the integers of a row, and returns what 1 stands for in it: what is no number if the row holds one that is not
-// finite.
+// Writes the integers of a row and returns the value of 1 in it, NaN if the row is not finite.
 INLINE float convert(const float* x, int64_t K, char* to) {
   __m512i highest = _mm512_setzero_si512();  // magnitudes are in the order of their bits
   for (int64_t k = 0; k < K; k += 16) {
@@ -46,9 +45,9 @@ INLINE float convert(const float* x, int64_t K, char* to) {
   return bits < kInfinity ? largest / 127.0f : float_of(kInfinity + 1);
 }
 
-INLINE Sum begin(const PackedProduct& p, int64_t column) { return (Sum)_mm512_loadu_si512(p.first + column); }
-INLINE __m512 end(const PackedProduct& p, int64_t column, float scale, Sum sum) {
-  // the row's last: weights are moderate, and so what is between overflows only where the result does
+INLINE Sum begin(const GemmPrepackedArgs& p, int64_t column) { return (Sum)_mm512_loadu_si512(p.first + column); }
+INLINE __m512 end(const GemmPrepackedArgs& p, int64_t column, float scale, Sum sum) {
+  // the row's scale last: weights are moderate, so that the intermediate overflows only if the result does
   const __m512 of_column = _mm512_mul_ps(_mm512_cvtepi32_ps((__m512i)sum), _mm512_loadu_ps(p.scales + column));
   return _mm512_mul_ps(of_column, _mm512_set1_ps(scale));
 }
@@ -57,8 +56,8 @@ INLINE __m512 end(const PackedProduct& p, int64_t column, float scale, Sum sum) 
 
 using Sum = __m512;
 
-INLINE Sum begin(const PackedProduct&, int64_t) { return _mm512_setzero_ps(); }
-INLINE __m512 end(const PackedProduct&, int64_t, float, Sum sum) { return sum; }
+INLINE Sum begin(const GemmPrepackedArgs&, int64_t) { return _mm512_setzero_ps(); }
+INLINE __m512 end(const GemmPrepackedArgs&, int64_t, float, Sum sum) { return sum; }
 
 #if TEXTRNN_ELEMENT == 2
 
@@ -88,12 +87,12 @@ struct Rows {
 };
 
 template <int R>
-INLINE void multiply_tile(const PackedProduct& p, int64_t steps, Rows rows, int64_t column, float* c) {
+INLINE void multiply_tile(const GemmPrepackedArgs& p, int64_t steps, Rows rows, int64_t column, float* c) {
   Sum sums[R][2];
   UNROLL
   for (int r = 0; r < R; ++r) sums[r][0] = begin(p, column), sums[r][1] = begin(p, column + kHalf);
   UNROLL
-  for (int r = 0; r < R; ++r) {  // c comes to the cache while its sums are made: a large one is not there
+  for (int r = 0; r < R; ++r) {  // fetches a large c while its sums are computed
     _mm_prefetch(reinterpret_cast<const char*>(c + r * p.N + column), _MM_HINT_T0);
     _mm_prefetch(reinterpret_cast<const char*>(c + r * p.N + column + kHalf), _MM_HINT_T0);
   }
@@ -107,23 +106,23 @@ INLINE void multiply_tile(const PackedProduct& p, int64_t steps, Rows rows, int6
   }
 }
 
-// A strip of `count` rows, R at most: a tile for each number, since the rows of a short text fill a strip or two.
+// A strip of `count` rows, R at most: a tile of each size, since a short text fills only a strip or two.
 template <int R>
-void multiply_strip(const PackedProduct& p, int64_t steps, Rows rows, int64_t count, int64_t column, float* c) {
+void multiply_strip(const GemmPrepackedArgs& p, int64_t steps, Rows rows, int64_t count, int64_t column, float* c) {
   if (count == R) return multiply_tile<R>(p, steps, rows, column, c);
   if constexpr (R > 1) multiply_strip<R - 1>(p, steps, rows, count, column, c);
 }
 
-void multiply(const PackedProduct& p, int64_t row, int64_t last_row, [[maybe_unused]] char* scratch) {
+void multiply(const GemmPrepackedArgs& p, int64_t row, int64_t last_row, [[maybe_unused]] char* scratch) {
   const int64_t steps = (p.K + kDepth<Element> - 1) / kDepth<Element>, count = last_row - row;
   Rows rows = {{reinterpret_cast<const char*>(p.x + row * p.K), p.K * 4, 4}, nullptr};
 #if TEXTRNN_ELEMENT < 4
-  const int64_t bytes = packed_row_bytes(p);
-  float* const scales = reinterpret_cast<float*>(scratch + kPackedRows * bytes);
+  const int64_t bytes = prepacked_row_bytes(p);
+  float* const scales = reinterpret_cast<float*>(scratch + kPrepackedRows * bytes);
   for (int64_t i = 0; i < count; ++i) scales[i] = convert(p.x + (row + i) * p.K, p.K, scratch + i * bytes);
   rows = {{scratch, bytes, 4}, scales};
 #endif
-  const int64_t strips = (count + kTileRows - 1) / kTileRows, height = (count + strips - 1) / strips;  // about the same
+  const int64_t strips = (count + kTileRows - 1) / kTileRows, height = (count + strips - 1) / strips;  // similar sizes
   const int64_t width = (kCache / (steps * kStepBytes + 1) + 1) * kTileColumns;
   for (int64_t from = 0; from < p.N; from += width)
     for (int64_t i = 0; i < count; i += height) {
@@ -135,7 +134,7 @@ void multiply(const PackedProduct& p, int64_t row, int64_t last_row, [[maybe_unu
 
 }  // namespace
 
-extern MultiplyPacked* const TEXTRNN_SYMBOL(packed_, TEXTRNN_LEVEL);
-MultiplyPacked* const TEXTRNN_SYMBOL(packed_, TEXTRNN_LEVEL) = multiply;
+extern MultiplyPrepacked* const TEXTRNN_SYMBOL(prepacked_, TEXTRNN_LEVEL);
+MultiplyPrepacked* const TEXTRNN_SYMBOL(prepacked_, TEXTRNN_LEVEL) = multiply;
 
 }  // namespace textrnn

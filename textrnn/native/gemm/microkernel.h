@@ -1,5 +1,5 @@
-// A tile of a product in registers, as panels.cpp and packed.cpp compute it. To be included by files that are compiled
-// for one AVX-512 instruction set: nothing here has external linkage.
+// A tile of a product in registers, for gemm_panels.cpp and gemm_prepacked.cpp. Files that are compiled for one AVX-512
+// instruction set include it: nothing here has external linkage.
 #pragma once
 
 #include <immintrin.h>
@@ -16,8 +16,7 @@ namespace {
 
 constexpr int64_t kHalf = kTileColumns / 2;
 
-// A step takes kDepth elements of K at once: what is multiplied is a unit of 4 bytes, one float, two bfloat16 or four
-// int8.
+// A step multiplies kDepth elements of K at once: a unit of 4 bytes is one float, two bfloat16 or four int8.
 template <class T>
 constexpr int64_t kDepth = 4 / int64_t(sizeof(T));
 
@@ -39,7 +38,7 @@ INLINE __m512 multiply_add(BFloat16, __m512i a, __m512i b, __m512 sum) {
 }
 #endif
 #if defined(__AVX512VNNI__)
-// Sums of 32 bits, which wrap around; a type of its own, since GCC leaves an array of __m512i in memory.
+// Sums of 32 bits. Not __m512i: GCC leaves an array of these in memory.
 using Integers = int32_t __attribute__((vector_size(64)));
 
 // a is unsigned
@@ -48,7 +47,7 @@ INLINE Integers multiply_add(int8_t, __m512i a, __m512i b, Integers sum) {
 }
 #endif
 
-// Where the units of a strip of a are, and those of a panel of b: how many bytes from one to the next.
+// The units of a strip of a and of a panel of b; strides in bytes.
 struct Strip {
   const char* at;
   int64_t row, step;

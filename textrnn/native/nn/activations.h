@@ -1,5 +1,5 @@
-// The logistic function and tanh, in steps that a compiler vectorises. To be included by files that are compiled for one
-// instruction set, as numbers.h.
+// The logistic function and tanh, in steps that a compiler vectorizes. Files that are compiled for one instruction set
+// include it, as float_types.h.
 #pragma once
 
 #include "compiler.h"
@@ -8,7 +8,7 @@
 namespace textrnn {
 namespace {
 
-// exp(-x) = (1 + rest) * 2^n, n whole; `power` is 2^n over 2^127, times 2^bias.
+// exp(-x) = (1 + rest) * 2^n with an integer n; `power` is 2^(n + bias - 127).
 struct Exponential {
   float rest, power;
 };
@@ -28,11 +28,11 @@ INLINE Exponential exponential(float x) {
   p = p * r - 0.1666652113199234f;
   p = p * r + 0.4999999403953552f;
   p = p * (r * r) - r;
-  return {p, float_of(bits_of(shifted) << 23)};  // the exponent of a float lies 127 above what it says
+  return {p, float_of(bits_of(shifted) << 23)};  // the exponent of a float is stored plus 127
 }
 
-// 1 / (1 + exp(-x)) within 4 units in the last place, subnormal results too: 2^-64 / (2^-64 + 2^-64 exp(-x)), since
-// exp(-x) itself may be too large.
+// 1 / (1 + exp(-x)) within 4 units in the last place, subnormal results included: 2^-64 / (2^-64 + 2^-64 exp(-x)),
+// since exp(-x) may overflow.
 INLINE float sigmoid(float x) {
   const float tiny = 5.421010862427522e-20f;
   x = -105.0f > x ? -105.0f : x;  // below, the result is zero; keeps NaN
@@ -41,10 +41,10 @@ INLINE float sigmoid(float x) {
   return tiny / (tiny + (e.rest + 1.0f) * e.power);
 }
 
-// tanh(x) within 4 units in the last place: -m / (m + 2), where m = exp(-2x) - 1 = 2^n rest + (2^n - 1), which loses
-// nothing near zero.
+// tanh(x) within 4 units in the last place: -m / (m + 2) with m = exp(-2x) - 1 = 2^n rest + (2^n - 1), which is
+// accurate near zero.
 INLINE float tanh_approx(float x) {
-  x = -10.0f > x ? -10.0f : x;  // there and beyond, the result is one; keeps NaN
+  x = -10.0f > x ? -10.0f : x;  // beyond, the result is one; keeps NaN
   x = 10.0f < x ? 10.0f : x;
   const Exponential e = exponential<127>(x + x);
   const float m = e.rest * e.power + (e.power - 1.0f);

@@ -1,5 +1,5 @@
-// float32 and bfloat16 as the kernels read and write them. To be included by files that are compiled for one
-// instruction set, inside their unnamed namespace's reach: nothing here has external linkage.
+// Reading and writing float32 and bfloat16. Files that are compiled for one instruction set include it: nothing here
+// has external linkage.
 #pragma once
 
 #include <cstdint>

@@ -19,184 +19,163 @@ constexpr int64_t kRows = 64;
 
 int64_t divide_up(int64_t x, int64_t by) { return (x + by - 1) / by; }
 
-// Rows of a parameter that a task updates.
+// Rows of D entries that a task updates: of a parameter without `rows`, single entries.
 struct RowRange {
   const ParameterState* of;
-  int64_t begin, end;
+  int64_t D, begin, end;
 };
 
 std::vector<RowRange> split(const ParameterState* states, int64_t count) {
   std::vector<RowRange> ranges;
   for (const ParameterState* state = states; state != states + count; ++state) {
-    const int64_t rows = std::max<int64_t>(1, kElements / std::max<int64_t>(1, state->D));
-    for (int64_t begin = 0; begin < state->R; begin += rows)
-      ranges.push_back({state, begin, std::min(state->R, begin + rows)});
+    const int64_t rows = state->rows ? state->R : state->R * state->D, D = state->rows ? state->D : 1;
+    const int64_t step = std::max<int64_t>(1, kElements / std::max<int64_t>(1, D));
+    for (int64_t begin = 0; begin < rows; begin += step)
+      ranges.push_back({state, D, begin, std::min(rows, begin + step)});
   }
   return ranges;
+}
+
+bool are_sound(const ParameterState* states, int64_t count) {
+  return std::all_of(states, states + count, [](const ParameterState& state) {
+    return state.rows ? are_indices(state.rows, state.R, state.V) : state.R == state.V;
+  });
+}
+
+// Status of a call of `body`, which throws std::bad_alloc if memory runs out.
+template <class Body>
+int run(const Body& body) {
+  try {
+    return body(*level().nn);
+  } catch (...) {
+    return kOutOfMemory;
+  }
+}
+
+// Calls a kernel for runs of `rows` rows.
+template <class Args>
+int for_rows(const Args& args, int64_t rows, int threads, void (*NnKernels::*kernel)(const Args&, int64_t, int64_t)) {
+  if (args.offsets && !are_offsets(args.offsets, args.N, args.B)) return kInvalidArgument;
+  return run([&](const NnKernels& kernels) {
+    parallel_for(divide_up(args.N, rows), threads,
+                 [&](int64_t i) { (kernels.*kernel)(args, i * rows, std::min(args.N, (i + 1) * rows)); });
+    return kOk;
+  });
+}
+
+template <class Args>
+int for_sequences(const Args& args, int threads, void (*NnKernels::*kernel)(const Args&, int64_t)) {
+  if (!are_offsets(args.offsets, args.N, args.B, 1)) return kInvalidArgument;
+  return run([&](const NnKernels& kernels) {
+    parallel_for(args.B, threads, [&](int64_t i) { (kernels.*kernel)(args, i); });
+    return kOk;
+  });
 }
 
 }  // namespace
 }  // namespace textrnn
 
-// nn_kernels.h describes the buffers.
-EXPORT int textrnn_dropout(int64_t element, const void* x, void* y, int64_t n, double keep, uint64_t key, int threads) try {
-  using namespace textrnn;
-  const NnKernels& kernels = *level().nn;
-  parallel_for(divide_up(n, kElements), threads, [&](int64_t i) {
-    kernels.dropout(element, x, y, i * kElements, std::min(n, (i + 1) * kElements), float(keep), key);
-  });
-  return kOk;
-} catch (...) {
-  return textrnn::kOutOfMemory;
+using namespace textrnn;
+
+EXPORT int textrnn_dropout(const DropoutArgs* args, int threads) {
+  const int64_t rows = std::max<int64_t>(1, kElements / std::max<int64_t>(1, args->D));
+  return for_rows(*args, rows, threads, &NnKernels::dropout);
 }
 
-EXPORT int textrnn_pool_rows(int64_t element, const void* x, const int64_t* offsets, int64_t N, int64_t B, int64_t D,
-                             float* largest, int32_t* place, float* mean, int threads) try {
-  using namespace textrnn;
-  if (!are_offsets(offsets, N, B, 1)) return kInvalidArgument;
-  const NnKernels& kernels = *level().nn;
-  parallel_for(B, threads, [&](int64_t i) {
-    const char* rows = static_cast<const char*>(x) + offsets[i] * D * element;
-    kernels.pool(element, rows, offsets[i + 1] - offsets[i], D, largest ? largest + i * D : nullptr,
-                 place ? place + i * D : nullptr, mean ? mean + i * D : nullptr);
-  });
-  return kOk;
-} catch (...) {
-  return textrnn::kOutOfMemory;
+EXPORT int textrnn_layer_norm(const LayerNormArgs* args, int threads) {
+  return for_rows(*args, kRows, threads, &NnKernels::layer_norm);
 }
 
-EXPORT int textrnn_pool_rows_back(int64_t element, const float* dlargest, const int32_t* place, const float* dmean,
-                                  const int64_t* offsets, int64_t N, int64_t B, int64_t D, void* dx, int threads) try {
-  using namespace textrnn;
-  if (!are_offsets(offsets, N, B, 1)) return kInvalidArgument;
-  const NnKernels& kernels = *level().nn;
-  parallel_for(B, threads, [&](int64_t i) {
-    char* rows = static_cast<char*>(dx) + offsets[i] * D * element;
-    kernels.pool_back(element, dlargest ? dlargest + i * D : nullptr, place ? place + i * D : nullptr,
-                      dmean ? dmean + i * D : nullptr, offsets[i + 1] - offsets[i], D, rows);
-  });
-  return kOk;
-} catch (...) {
-  return textrnn::kOutOfMemory;
-}
-
-EXPORT int textrnn_attend(const float* x, const float* w, const int64_t* offsets, int64_t N, int64_t B, int64_t D,
-                          float* pooled, float* weights, int threads) try {
-  using namespace textrnn;
-  if (!are_offsets(offsets, N, B, 1)) return kInvalidArgument;
-  const NnKernels& kernels = *level().nn;
-  parallel_for(B, threads, [&](int64_t i) {
-    const int64_t at = offsets[i], length = offsets[i + 1] - at;
-    kernels.attend(x + at * D, w, length, D, pooled + i * D, weights ? weights + at : nullptr);
-  });
-  return kOk;
-} catch (...) {
-  return textrnn::kOutOfMemory;
-}
-
-EXPORT int textrnn_attend_back(const float* x, const float* w, const float* pooled, const float* weights,
-                               const float* dpooled, const int64_t* offsets, int64_t N, int64_t B, int64_t D, float* dx,
-                               float* dw, int threads) try {
-  using namespace textrnn;
-  if (!are_offsets(offsets, N, B, 1)) return kInvalidArgument;
-  const NnKernels& kernels = *level().nn;
-  parallel_for(B, threads, [&](int64_t i) {
-    const int64_t at = offsets[i], row = i * D;
-    kernels.attend_back(x + at * D, w, offsets[i + 1] - at, D, pooled + row, weights + at, dpooled + row, dx + at * D,
-                        dw + row);
-  });
-  return kOk;
-} catch (...) {
-  return textrnn::kOutOfMemory;
-}
-
-EXPORT int textrnn_layer_norm(const textrnn::LayerNormArgs* args, int threads) try {
-  using namespace textrnn;
-  const NnKernels& kernels = *level().nn;
-  parallel_for(divide_up(args->N, kRows), threads, [&](int64_t i) {
-    kernels.layer_norm(*args, i * kRows, std::min(args->N, (i + 1) * kRows));
-  });
-  return kOk;
-} catch (...) {
-  return textrnn::kOutOfMemory;
-}
-
-// Writes dgain (D,) and dbias (D,) too.
-EXPORT int textrnn_layer_norm_back(const textrnn::LayerNormArgs* args, float* dgain, float* dbias, int threads) try {
-  using namespace textrnn;
-  const NnKernels& kernels = *level().nn;
-  const int64_t tasks = divide_up(args->N, kRows), D = args->D;
-  std::vector<float> sums(size_t(tasks * 2 * D));
-  parallel_for(tasks, threads, [&](int64_t i) {
-    float* const own = sums.data() + i * 2 * D;
-    kernels.layer_norm_back(*args, i * kRows, std::min(args->N, (i + 1) * kRows), own, own + D);
-  });
-  std::fill(dgain, dgain + D, 0.0f), std::fill(dbias, dbias + D, 0.0f);
-  for (int64_t i = 0; i < tasks; ++i) {
-    kernels.add(sums.data() + i * 2 * D, dgain, D);
-    kernels.add(sums.data() + (i * 2 + 1) * D, dbias, D);
-  }
-  return kOk;
-} catch (...) {
-  return textrnn::kOutOfMemory;
-}
-
-// sums (R, D): row r is the sum of the rows of x (N, D) whose place (N,) is r, in their order.
-EXPORT int textrnn_add_rows(const float* x, const int64_t* places, int64_t N, int64_t R, int64_t D, float* sums,
-                            int threads) try {
-  using namespace textrnn;
-  if (!are_indices(places, N, R)) return kInvalidArgument;
-  std::vector<int64_t> next(size_t(R + 2)), order(static_cast<size_t>(N));  // a counting sort of the places
-  for (int64_t i = 0; i < N; ++i) ++next[size_t(places[i] + 2)];
-  for (int64_t r = 2; r < R + 2; ++r) next[size_t(r)] += next[size_t(r - 1)];
-  for (int64_t i = 0; i < N; ++i) order[size_t(next[size_t(places[i] + 1)]++)] = i;
-  const NnKernels& kernels = *level().nn;
-  parallel_for(divide_up(R, kRows), threads, [&](int64_t task) {
-    for (int64_t r = task * kRows; r < std::min(R, (task + 1) * kRows); ++r) {
-      float* const sum = sums + r * D;
-      std::fill(sum, sum + D, 0.0f);
-      for (int64_t k = next[size_t(r)]; k < next[size_t(r + 1)]; ++k) kernels.add(x + order[size_t(k)] * D, sum, D);
+EXPORT int textrnn_layer_norm_back(const LayerNormBackArgs* args, int threads) {
+  if (args->offsets && !are_offsets(args->offsets, args->N, args->B)) return kInvalidArgument;
+  return run([&](const NnKernels& kernels) {
+    const int64_t tasks = divide_up(args->N, kRows), D = args->D;
+    std::vector<float> sums(size_t(tasks * 2 * D));
+    parallel_for(tasks, threads, [&](int64_t i) {
+      float* const own = sums.data() + i * 2 * D;
+      kernels.layer_norm_back(*args, i * kRows, std::min(args->N, (i + 1) * kRows), own, own + D);
+    });
+    std::fill(args->dgain, args->dgain + D, 0.0f), std::fill(args->dbias, args->dbias + D, 0.0f);
+    for (int64_t i = 0; i < tasks; ++i) {
+      kernels.add(sums.data() + i * 2 * D, args->dgain, D);
+      kernels.add(sums.data() + (i * 2 + 1) * D, args->dbias, D);
     }
+    return kOk;
   });
-  return kOk;
-} catch (...) {
-  return textrnn::kOutOfMemory;
+}
+
+EXPORT int textrnn_pool_rows(const PoolArgs* args, int threads) {
+  if (args->largest && !args->place) return kInvalidArgument;
+  return for_sequences(*args, threads, &NnKernels::pool);
+}
+
+EXPORT int textrnn_pool_rows_back(const PoolBackArgs* args, int threads) {
+  if (args->dlargest ? !args->place : !args->dmean) return kInvalidArgument;
+  return for_sequences(*args, threads, &NnKernels::pool_back);
+}
+
+EXPORT int textrnn_attend(const AttendArgs* args, int threads) {
+  return for_sequences(*args, threads, &NnKernels::attend);
+}
+
+EXPORT int textrnn_attend_back(const AttendBackArgs* args, int threads) {
+  return for_sequences(*args, threads, &NnKernels::attend_back);
+}
+
+EXPORT int textrnn_add_rows(const AddRowsArgs* args, int threads) {
+  const int64_t N = args->N, R = args->R, D = args->D;
+  const int64_t* const places = args->places;
+  if (!are_indices(places, N, R)) return kInvalidArgument;
+  return run([&](const NnKernels& kernels) {
+    std::vector<int64_t> next(size_t(R + 2)), order(static_cast<size_t>(N));  // a counting sort of the places
+    for (int64_t i = 0; i < N; ++i) ++next[size_t(places[i] + 2)];
+    for (int64_t r = 2; r < R + 2; ++r) next[size_t(r)] += next[size_t(r - 1)];
+    for (int64_t i = 0; i < N; ++i) order[size_t(next[size_t(places[i] + 1)]++)] = i;
+    parallel_for(divide_up(R, kRows), threads, [&](int64_t task) {
+      for (int64_t r = task * kRows; r < std::min(R, (task + 1) * kRows); ++r) {
+        float* const sum = args->sums + r * D;
+        std::fill(sum, sum + D, 0.0f);
+        for (int64_t k = next[size_t(r)]; k < next[size_t(r + 1)]; ++k)
+          kernels.add(args->x + order[size_t(k)] * D, sum, D);
+      }
+    });
+    return kOk;
+  });
 }
 
 // The sum of the squares of all gradients of `count` parameters.
-EXPORT int textrnn_squares(const textrnn::ParameterState* states, int64_t count, double* sum, int threads) try {
-  using namespace textrnn;
-  const NnKernels& kernels = *level().nn;
-  const auto ranges = split(states, count);
-  std::vector<double> sums(ranges.size());
-  parallel_for(int64_t(ranges.size()), threads, [&](int64_t i) {
-    const auto [of, begin, end] = ranges[size_t(i)];
-    sums[size_t(i)] = kernels.squares(of->gradient + begin * of->D, (end - begin) * of->D);
+EXPORT int textrnn_squares(const ParameterState* states, int64_t count, double* sum, int threads) {
+  if (!are_sound(states, count)) return kInvalidArgument;
+  return run([&](const NnKernels& kernels) {
+    const auto ranges = split(states, count);
+    std::vector<double> sums(ranges.size());
+    parallel_for(int64_t(ranges.size()), threads, [&](int64_t i) {
+      const RowRange& range = ranges[size_t(i)];
+      const float* const gradient = range.of->gradient + range.begin * range.D;
+      sums[size_t(i)] = kernels.squares(gradient, (range.end - range.begin) * range.D);
+    });
+    *sum = 0;
+    for (const double part : sums) *sum += part;
+    return kOk;
   });
-  *sum = 0;
-  for (const double part : sums) *sum += part;
-  return kOk;
-} catch (...) {
-  return textrnn::kOutOfMemory;
 }
 
-EXPORT int textrnn_adamw(const textrnn::ParameterState* states, int64_t count, const textrnn::AdamWRates* rates,
-                         int threads) try {
-  using namespace textrnn;
-  for (int64_t i = 0; i < count; ++i)
-    if (states[i].rows && !are_indices(states[i].rows, states[i].R, states[i].V)) return kInvalidArgument;
-  const NnKernels& kernels = *level().nn;
-  const auto ranges = split(states, count);
-  parallel_for(int64_t(ranges.size()), threads, [&](int64_t i) {
-    const ParameterState& p = *ranges[size_t(i)].of;
-    const int64_t begin = ranges[size_t(i)].begin, end = ranges[size_t(i)].end, D = p.D;
-    const auto update = [&](int64_t to, int64_t from, int64_t n) {
-      kernels.adamw(p.weight + to, p.mean + to, p.square + to, p.gradient + from, n, float(p.decay), *rates);
-    };
-    if (!p.rows) return update(begin * D, begin * D, (end - begin) * D);
-    for (int64_t r = begin; r < end; ++r) update(p.rows[r] * D, r * D, D);
+EXPORT int textrnn_adamw(const ParameterState* states, int64_t count, const AdamWRates* rates, int threads) {
+  if (!are_sound(states, count)) return kInvalidArgument;
+  return run([&](const NnKernels& kernels) {
+    const auto ranges = split(states, count);
+    parallel_for(int64_t(ranges.size()), threads, [&](int64_t i) {
+      const auto [of, D, begin, end] = ranges[size_t(i)];
+      const ParameterState& p = *of;
+      const float left = float(1.0 - rates->lr * p.decay);
+      if (!p.rows)
+        return kernels.adamw(p.weight + begin, p.mean + begin, p.square + begin, p.gradient + begin, end - begin, left,
+                             *rates);
+      for (int64_t r = begin; r < end; ++r) {
+        const int64_t to = p.rows[r] * D;
+        kernels.adamw(p.weight + to, p.mean + to, p.square + to, p.gradient + r * D, D, left, *rates);
+      }
+    });
+    return kOk;
   });
-  return kOk;
-} catch (...) {
-  return textrnn::kOutOfMemory;
 }

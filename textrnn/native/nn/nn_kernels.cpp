@@ -1,5 +1,5 @@
-// What a network computes beside its recurrent layers. This file is compiled once for each instruction set, named by
-// TEXTRNN_LEVEL, and uses nothing of the standard library, as kernels.cpp.
+// This file is compiled once for each instruction set, named by TEXTRNN_LEVEL. It uses nothing of the standard library,
+// whose inline functions the linker could take from another level's copy.
 #include "nn/nn_kernels.h"
 
 #include <math.h>
@@ -13,8 +13,8 @@
 namespace textrnn {
 namespace {
 
-// A hash of 32 bits (C. Wellons, "Prospecting for Hash Functions", 2018, "lowbias32") of a counter under two keys: a
-// number's bits depend on its place and the keys alone, so that nothing need be remembered to draw it again.
+// A 32-bit hash (C. Wellons, "Prospecting for Hash Functions", 2018, "lowbias32") of a counter under two keys. The
+// random number of a place is a function of the place and the key, so the backward pass draws it again.
 INLINE uint32_t mix(uint32_t counter, uint32_t first, uint32_t second) {
   uint32_t bits = counter * 0x9e3779b9u + first;
   bits ^= bits >> 16;
@@ -24,38 +24,74 @@ INLINE uint32_t mix(uint32_t counter, uint32_t first, uint32_t second) {
   return bits ^ (bits >> 16);
 }
 
-// Calls write(i, kept) for begin <= i < end, where kept says whether the random number of i lets it be.
+// Calls write(i, kept) for 0 <= i < n with the random number of place begin + i.
 template <class Write>
-INLINE void draw(int64_t begin, int64_t end, float keep, uint64_t key, const Write& write) {
+INLINE void draw(int64_t begin, int64_t n, float keep, uint64_t key, const Write& write) {
   const int32_t limit = int32_t(keep * 16777216.0f);  // of 24 bits
-  while (begin < end) {
-    const int64_t block = begin >> 32;  // a counter has 32 bits
-    const int64_t stop = (block + 1) << 32 < end ? (block + 1) << 32 : end;
+  for (int64_t from = 0; from < n;) {
+    const int64_t place = begin + from, block = place >> 32;  // a counter has 32 bits
+    const int64_t left = ((block + 1) << 32) - place, count = left < n - from ? left : n - from;
     const uint32_t first = uint32_t(key) + uint32_t(block) * 0x85ebca6bu, second = uint32_t(key >> 32);
-    const uint32_t start = uint32_t(begin);
-    const int64_t count = stop - begin, from = begin;
+    const uint32_t start = uint32_t(place);
     VECTORISE
     for (int64_t i = 0; i < count; ++i) write(from + i, int32_t(mix(start + uint32_t(i), first, second) >> 8) < limit);
-    begin = stop;
+    from += count;
   }
 }
 
+// y = dropout of x, both (n,), by the random numbers of places from `begin` on.
 template <class X, class Y>
-void drop(const X* RESTRICT x, Y* RESTRICT y, int64_t begin, int64_t end, float keep, uint64_t key) {
+void drop(const X* RESTRICT x, Y* RESTRICT y, int64_t begin, int64_t n, float keep, uint64_t key) {
   const float scale = 1.0f / keep;
-  draw(begin, end, keep, key, [=](int64_t i, bool kept) {
+  draw(begin, n, keep, key, [=](int64_t i, bool kept) {
     const float value = load(x[i]) * scale;
     store(y[i], kept ? value : 0.0f);
   });
 }
 
 template <class T>
-void drop_in_place(T* x, int64_t begin, int64_t end, float keep, uint64_t key) {
+void drop_in_place(T* x, int64_t begin, int64_t n, float keep, uint64_t key) {
   const float scale = 1.0f / keep;
-  draw(begin, end, keep, key, [=](int64_t i, bool kept) {
+  draw(begin, n, keep, key, [=](int64_t i, bool kept) {
     const float value = load(x[i]) * scale;
     store(x[i], kept ? value : 0.0f);
   });
+}
+
+// Index of the mask of rows that are visited in order: the row's sequence, so that its rows lose the same columns (Gal
+// and Ghahramani 2016), or the row itself if `offsets` is null.
+class MaskIndex {
+ public:
+  MaskIndex(const int64_t* offsets, int64_t B, int64_t row) : offsets_(offsets) {
+    int64_t end = offsets ? B : 0;
+    while (sequence_ + 1 < end) {
+      const int64_t middle = (sequence_ + end) / 2;
+      (offsets[middle] <= row ? sequence_ : end) = middle;
+    }
+  }
+  int64_t at(int64_t row) {
+    if (!offsets_) return row;
+    while (offsets_[sequence_ + 1] <= row) ++sequence_;
+    return sequence_;
+  }
+
+ private:
+  const int64_t* offsets_;
+  int64_t sequence_ = 0;
+};
+
+template <class T>
+void dropout_rows(const DropoutArgs& args, int64_t begin, int64_t end) {
+  const int64_t D = args.D;
+  const T* const x = static_cast<const T*>(args.x);
+  T* const y = static_cast<T*>(args.y);
+  if (!args.offsets) return drop(x + begin * D, y + begin * D, begin * D, (end - begin) * D, float(args.keep), args.key);
+  MaskIndex mask(args.offsets, args.B, begin);
+  for (int64_t r = begin; r < end; ++r) drop(x + r * D, y + r * D, mask.at(r) * D, D, float(args.keep), args.key);
+}
+
+void dropout(const DropoutArgs& args, int64_t begin, int64_t end) {
+  args.element == 4 ? dropout_rows<float>(args, begin, end) : dropout_rows<BFloat16>(args, begin, end);
 }
 
 template <class T>
@@ -106,31 +142,31 @@ void spread(const float* RESTRICT dlargest, const int32_t* RESTRICT place, const
   }
 }
 
-void dropout(int64_t element, const void* x, void* y, int64_t begin, int64_t end, float keep, uint64_t key) {
-  if (element == 4) return drop(static_cast<const float*>(x), static_cast<float*>(y), begin, end, keep, key);
-  drop(static_cast<const BFloat16*>(x), static_cast<BFloat16*>(y), begin, end, keep, key);
+template <class T>
+void pool_of(const PoolArgs& args, int64_t i) {
+  const int64_t D = args.D, length = args.offsets[i + 1] - args.offsets[i];
+  const T* const rows = static_cast<const T*>(args.x) + args.offsets[i] * D;
+  if (args.largest) find_largest(rows, length, D, args.largest + i * D, args.place + i * D);
+  if (args.mean) find_mean(rows, length, D, args.mean + i * D);
 }
+
+void pool(const PoolArgs& args, int64_t i) { args.element == 4 ? pool_of<float>(args, i) : pool_of<BFloat16>(args, i); }
 
 template <class T>
-void pool_of(const T* x, int64_t length, int64_t D, float* largest, int32_t* place, float* mean) {
-  if (largest) find_largest(x, length, D, largest, place);
-  if (mean) find_mean(x, length, D, mean);
+void pool_back_of(const PoolBackArgs& args, int64_t i) {
+  const int64_t D = args.D, length = args.offsets[i + 1] - args.offsets[i];
+  const auto row = [=](auto* matrix) { return matrix ? matrix + i * D : nullptr; };
+  T* const dx = static_cast<T*>(args.dx) + args.offsets[i] * D;
+  spread(row(args.dlargest), row(args.place), row(args.dmean), length, D, dx);
 }
 
-void pool(int64_t element, const void* x, int64_t length, int64_t D, float* largest, int32_t* place, float* mean) {
-  if (element == 4) return pool_of(static_cast<const float*>(x), length, D, largest, place, mean);
-  pool_of(static_cast<const BFloat16*>(x), length, D, largest, place, mean);
-}
-
-void pool_back(int64_t element, const float* dlargest, const int32_t* place, const float* dmean, int64_t length, int64_t D,
-               void* dx) {
-  if (element == 4) return spread(dlargest, place, dmean, length, D, static_cast<float*>(dx));
-  spread(dlargest, place, dmean, length, D, static_cast<BFloat16*>(dx));
+void pool_back(const PoolBackArgs& args, int64_t i) {
+  args.element == 4 ? pool_back_of<float>(args, i) : pool_back_of<BFloat16>(args, i);
 }
 
 constexpr int64_t kLanes = 32;
 
-// The sum of term(i) for 0 <= i < n, in lanes that a compiler turns into vectors.
+// The sum of term(i) for 0 <= i < n, in lanes that a compiler vectorizes.
 template <class Term>
 INLINE float add_up(int64_t n, const Term& term) {
   float lanes[kLanes] = {};
@@ -145,16 +181,20 @@ INLINE float add_up(int64_t n, const Term& term) {
   return lanes[0];
 }
 
-// exp(-x) for x >= 0; as small as exp(-80) beyond.
-INLINE float fall(float x) {
+// exp(-x) for x >= 0, and exp(-80) beyond 80.
+INLINE float decay_exp(float x) {
   const Exponential e = exponential<127>(x > 80.0f ? 80.0f : x);  // keeps NaN
   return (1.0f + e.rest) * e.power;
 }
 
-// The softmax is made in one pass: what was added up is scaled down wherever a row has a higher score than all before it
-// (M. Milakov and N. Gimelshein, "Online normalizer calculation for softmax", 2018).
-void attend(const float* x, const float* RESTRICT w, int64_t length, int64_t D, float* RESTRICT pooled,
-            float* RESTRICT weights) {
+// The softmax takes one pass: a row with a higher score than all before it scales the sums down (M. Milakov and N.
+// Gimelshein, "Online normalizer calculation for softmax", 2018).
+void attend(const AttendArgs& args, int64_t sequence) {
+  const int64_t begin = args.offsets[sequence], length = args.offsets[sequence + 1] - begin, D = args.D;
+  const float* const x = args.x + begin * D;
+  const float* RESTRICT w = args.w;
+  float* RESTRICT pooled = args.pooled + sequence * D;
+  float* RESTRICT weights = args.weights ? args.weights + begin : nullptr;
   float top = 0.0f, total = 0.0f;
   for (int64_t t = 0; t < length; ++t) {
     const float* RESTRICT row = x + t * D;
@@ -166,7 +206,7 @@ void attend(const float* x, const float* RESTRICT w, int64_t length, int64_t D, 
       continue;
     }
     const bool is_higher = score > top;
-    const float less = fall(is_higher ? score - top : top - score);
+    const float less = decay_exp(is_higher ? score - top : top - score);
     const float before = is_higher ? less : 1.0f, here = is_higher ? 1.0f : less;
     VECTORISE
     for (int64_t i = 0; i < D; ++i) pooled[i] = before * pooled[i] + here * row[i];
@@ -176,12 +216,19 @@ void attend(const float* x, const float* RESTRICT w, int64_t length, int64_t D, 
   const float share = 1.0f / total;
   for (int64_t i = 0; i < D; ++i) pooled[i] *= share;
   if (weights)
-    for (int64_t t = 0; t < length; ++t) weights[t] = share * fall(top - weights[t]);
+    for (int64_t t = 0; t < length; ++t) weights[t] = share * decay_exp(top - weights[t]);
 }
 
 // With a row's weight a and g = dpooled, the gradient of its score is a * (g . row - g . pooled).
-void attend_back(const float* x, const float* RESTRICT w, int64_t length, int64_t D, const float* RESTRICT pooled,
-                 const float* RESTRICT weights, const float* RESTRICT dpooled, float* dx, float* RESTRICT dw) {
+void attend_back(const AttendBackArgs& args, int64_t sequence) {
+  const int64_t begin = args.offsets[sequence], length = args.offsets[sequence + 1] - begin, D = args.D;
+  const float* const x = args.x + begin * D;
+  const float* RESTRICT w = args.w;
+  const float* RESTRICT pooled = args.pooled + sequence * D;
+  const float* RESTRICT weights = args.weights + begin;
+  const float* RESTRICT dpooled = args.dpooled + sequence * D;
+  float* const dx = args.dx + begin * D;
+  float* RESTRICT dw = args.dw + sequence * D;
   const float mean = add_up(D, [=](int64_t i) { return dpooled[i] * pooled[i]; });
   for (int64_t i = 0; i < D; ++i) dw[i] = 0.0f;
   for (int64_t t = 0; t < length; ++t) {
@@ -214,24 +261,27 @@ void layer_norm_rows(const LayerNormArgs& args, int64_t begin, int64_t end) {
     for (int64_t i = 0; i < D; ++i) store(n[i], (load(row[i]) - mean) * rstd * gain[i] + bias[i]);
     if (args.mean) args.mean[r] = mean, args.rstd[r] = rstd;
   };
+  MaskIndex mask(args.offsets, args.B, begin);
   for (int64_t r = begin; r < end; ++r) {
-    const X* const x = static_cast<const X*>(args.x);
+    const X* const x = static_cast<const X*>(args.x) + r * D;
     if (y) {
-      drop(x, y, r * D, (r + 1) * D, float(args.keep), args.key);
+      drop(x, y + r * D, mask.at(r) * D, D, float(args.keep), args.key);
       normalize_row(r, y + r * D);
     } else {
-      normalize_row(r, x + r * D);
+      normalize_row(r, x);
     }
   }
 }
 
-// With xhat = (y - mean) * rstd and g = dn * gain, the gradient of y is rstd * (g - mean of g - xhat * mean of g * xhat)
-// (Ba et al. 2016, differentiated).
+// With xhat = (y - mean) * rstd and g = dn * gain, the gradient of y is rstd * (g - mean of g - xhat * mean of g *
+// xhat) (Ba et al. 2016, differentiated).
 template <class X, class Y>
-void layer_norm_rows_back(const LayerNormArgs& args, int64_t begin, int64_t end, float* RESTRICT dgain, float* RESTRICT dbias) {
+void layer_norm_rows_back(const LayerNormBackArgs& args, int64_t begin, int64_t end, float* RESTRICT dgain,
+                          float* RESTRICT dbias) {
   const int64_t D = args.D;
   const float share = 1.0f / float(D);
   const float* RESTRICT gain = args.gain;
+  MaskIndex mask(args.offsets, args.B, begin);
   for (int64_t r = begin; r < end; ++r) {
     const Y* RESTRICT y = static_cast<const Y*>(args.y) + r * D;
     const Y* RESTRICT dn = static_cast<const Y*>(args.dn) + r * D;
@@ -256,7 +306,7 @@ void layer_norm_rows_back(const LayerNormArgs& args, int64_t begin, int64_t end,
       VECTORISE
       for (int64_t i = 0; i < D; ++i) store(dx[i], gradient(i));
     }
-    drop_in_place(static_cast<X*>(args.dx), r * D, (r + 1) * D, float(args.keep), args.key);
+    if (args.keep < 1.0) drop_in_place(static_cast<X*>(args.dx) + r * D, mask.at(r) * D, D, float(args.keep), args.key);
   }
 }
 
@@ -268,7 +318,7 @@ void layer_norm(const LayerNormArgs& args, int64_t begin, int64_t end) {
                         : layer_norm_rows<BFloat16, BFloat16>(args, begin, end);
 }
 
-void layer_norm_back(const LayerNormArgs& args, int64_t begin, int64_t end, float* dgain, float* dbias) {
+void layer_norm_back(const LayerNormBackArgs& args, int64_t begin, int64_t end, float* dgain, float* dbias) {
   if (args.x_element == 4)
     return args.y_element == 4 ? layer_norm_rows_back<float, float>(args, begin, end, dgain, dbias)
                                  : layer_norm_rows_back<float, BFloat16>(args, begin, end, dgain, dbias);
@@ -303,6 +353,6 @@ void adamw(float* RESTRICT weight, float* RESTRICT mean, float* RESTRICT square,
 
 extern const NnKernels TEXTRNN_SYMBOL(nn_, TEXTRNN_LEVEL);
 const NnKernels TEXTRNN_SYMBOL(nn_, TEXTRNN_LEVEL) = {
-    dropout, pool, pool_back, attend, attend_back, layer_norm, layer_norm_back, add, squares, adamw};
+    dropout, layer_norm, layer_norm_back, pool, pool_back, attend, attend_back, add, squares, adamw};
 
 }  // namespace textrnn

@@ -1,67 +1,121 @@
-// What a network computes beside its recurrent layers.
+// Kernels of a network's other layers: dropout, pooling, layer normalization, and the update by AdamW.
 #pragma once
 
 #include <cstdint>
 
 namespace textrnn {
 
-// AdamW's numbers for a step: what gradients are multiplied by, both betas, the step, one over the root of the second
-// bias correction, epsilon.
-struct AdamWRates {
-  float scale, beta1, beta2, step, root, epsilon;
-};
+// Arguments of the exported functions, laid out as native/library.py declares them: sizes, then the bytes of elements
+// that are float32 (4) or bfloat16 (2), then fields. `offsets` (B+1,) bound the sequences.
 
-// What AdamW moves: `rows` (R,) of a matrix (V, D) and of its moments by `gradient` (R, D), or, where it is null, all R
-// rows of a matrix (R, D). `decay` is what is left of a weight. Matches ops/adamw.py.
-struct ParameterState {
-  float *weight, *mean, *square;
-  const float* gradient;
-  const int64_t* rows;
-  int64_t R, V, D;
-  double decay;
-};
-
-// Dropout, then layer normalisation, of the rows of x (N, D): y is what dropout left of x, n = (y - mean) * rstd * gain +
-// bias. x has elements of x_element bytes, y, n and their gradients of y_element. Forward writes y, n, mean (N,) and rstd
-// (N,), of which y, where nothing is dropped, mean and rstd may be null; backward reads y, mean, rstd, dn and dy (may be null) and writes dx. Matches ops/layer_norm.py.
-struct LayerNormArgs {
+// y = dropout of x (N, D): of the same columns in all rows of a sequence, or of entries if `offsets` is null.
+struct DropoutArgs {
+  int64_t N, D, B, element;
   const void* x;
+  const int64_t* offsets;
+  void* y;
+  double keep;
+  uint64_t key;
+};
+
+// y = dropout of x (N, D) as above; n = (y - mean) * rstd * gain + bias. If y
+// is null, nothing is dropped. mean and rstd (N,) may be null.
+struct LayerNormArgs {
+  int64_t N, D, B, x_element, y_element;
+  const void* x;
+  const int64_t* offsets;
   void *y, *n;
-  const float *gain, *bias;
+  const float *gain, *bias;  // (D,)
   float *mean, *rstd;
-  const void *dy, *dn;
-  void* dx;
-  int64_t N, D, x_element, y_element;
   uint64_t key;
   double keep, epsilon;
 };
 
-// The arithmetic, compiled once for each instruction set. `element` is 4 for float32 and 2 for bfloat16, of x, y and
-// dx; everything else is float32. Each call works on a part that no other touches.
+struct LayerNormBackArgs {
+  int64_t N, D, B, y_element, x_element;
+  const void* y;
+  const int64_t* offsets;
+  const float *gain, *mean, *rstd;
+  const void *dy, *dn;  // dy may be null
+  void* dx;
+  float *dgain, *dbias;  // (D,)
+  uint64_t key;
+  double keep;
+};
+
+struct PoolArgs {
+  int64_t N, D, B, element;
+  const void* x;
+  const int64_t* offsets;
+  float* largest;  // (B, D), as the others; each may be null
+  int32_t* place;
+  float* mean;
+};
+
+struct PoolBackArgs {
+  int64_t B, D, N, element;
+  const float* dlargest;
+  const int32_t* place;
+  const float* dmean;
+  const int64_t* offsets;
+  void* dx;
+};
+
+struct AttendArgs {
+  int64_t N, D, B;
+  const float *x, *w;
+  const int64_t* offsets;
+  float *pooled, *weights;  // weights may be null
+};
+
+struct AttendBackArgs {
+  int64_t N, D, B;
+  const float *x, *w;
+  const int64_t* offsets;
+  const float *pooled, *weights, *dpooled;
+  float *dx, *dw;
+};
+
+struct AddRowsArgs {
+  int64_t N, D, R;
+  const float* x;
+  const int64_t* places;  // (N,)
+  float* sums;            // (R, D)
+};
+
+// Row `rows[r]` of a parameter (V, D) and of its moments has row r of the gradient (R, D); R is V if `rows` is null.
+struct ParameterState {
+  int64_t V, D, R;
+  float *weight, *mean, *square;
+  const float* gradient;
+  const int64_t* rows;
+  double decay;
+};
+
+// `scale` multiplies the gradients; `step` is the learning rate over the first bias correction, `root` one over the
+// root of the second.
+struct AdamWRates {
+  double lr;
+  float scale, beta1, beta2, step, root, epsilon;
+};
+
+// Kernels, compiled once for each instruction set. Each call writes a part that no other call touches.
 struct NnKernels {
-  // y[i] = x[i] / keep, or 0 where the random number of i, which `key` decides, says so; for begin <= i < end.
-  void (*dropout)(int64_t element, const void* x, void* y, int64_t begin, int64_t end, float keep, uint64_t key);
-  // Of the rows of a sequence, x (length, D): the largest of each column, where it stands first, and the mean; any of
-  // them may be null.
-  void (*pool)(int64_t element, const void* x, int64_t length, int64_t D, float* largest, int32_t* place, float* mean);
-  // The gradient dx (length, D) from those of the largest and of the mean, of which one may be null.
-  void (*pool_back)(int64_t element, const float* dlargest, const int32_t* place, const float* dmean, int64_t length,
-                    int64_t D, void* dx);
-  // The mean of the rows of a sequence, x (length, D), by weights (length,) that are the softmax of their scores
-  // w . tanh(row), w (D,). These may be null: not wanted.
-  void (*attend)(const float* x, const float* w, int64_t length, int64_t D, float* pooled, float* weights);
-  // The gradients dx (length, D) and dw (D,) that this sequence brings.
-  void (*attend_back)(const float* x, const float* w, int64_t length, int64_t D, const float* pooled, const float* weights,
-                      const float* dpooled, float* dx, float* dw);
-  // For the rows begin <= r < end.
+  // For rows begin <= r < end, as the two after it.
+  void (*dropout)(const DropoutArgs& args, int64_t begin, int64_t end);
   void (*layer_norm)(const LayerNormArgs& args, int64_t begin, int64_t end);
-  // Adds to dgain (D,) and dbias (D,) what those rows bring.
-  void (*layer_norm_back)(const LayerNormArgs& args, int64_t begin, int64_t end, float* dgain, float* dbias);
+  // Adds the rows' parts to dgain and dbias, both (D,).
+  void (*layer_norm_back)(const LayerNormBackArgs& args, int64_t begin, int64_t end, float* dgain, float* dbias);
+  // For one sequence, as the three after it.
+  void (*pool)(const PoolArgs& args, int64_t sequence);
+  void (*pool_back)(const PoolBackArgs& args, int64_t sequence);
+  void (*attend)(const AttendArgs& args, int64_t sequence);
+  void (*attend_back)(const AttendBackArgs& args, int64_t sequence);
   // Adds x to sum, both (n,).
   void (*add)(const float* x, float* sum, int64_t n);
   // The sum of the squares of x (n,).
   double (*squares)(const float* x, int64_t n);
-  // Moves weights and their moments, all (n,), by their gradient.
+  // Updates weights and their moments, all (n,), by their gradient.
   void (*adamw)(float* weight, float* mean, float* square, const float* gradient, int64_t n, float decay,
                 const AdamWRates& rates);
 };

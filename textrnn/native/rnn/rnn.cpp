@@ -1,12 +1,11 @@
-// GRU and LSTM: at each step a small product, of the states of a group of sequences and the recurrent weights, and then
-// the gates. This file is compiled once for each instruction set, named by TEXTRNN_LEVEL, and uses nothing of the
-// standard library, as kernels.cpp.
+// GRU and LSTM: each step is a small product, of the states of a group of sequences and the recurrent weights, then the
+// gates. This file is compiled once for each instruction set, named by TEXTRNN_LEVEL, and uses nothing of the standard
+// library.
 //
-// A block is kWide columns of all gates. The weights of a block are a panel: the biases, then for each column of the
-// state that is multiplied its factors, so that a tile, some sequences by one block, is summed in registers along
-// contiguous memory. States lie in blocks too, (blocks, group, kWide), so that a tile's rows are at fixed distances.
-// Columns past D are zero in panels and states. A sum begins at the bias and goes in the order of columns for any number
-// of sequences in a tile.
+// A block is kWide columns of all gates. Its weights form a panel: the biases, then the factors of each column of the
+// state. A tile, some sequences by one block, is summed in registers along this contiguous memory. States are stored as
+// (blocks, group, kWide), so that the rows of a tile are at fixed distances. Columns past D are zero in panels and
+// states. A sum begins at the bias and follows the order of columns, for any number of sequences in a tile.
 #include "rnn/rnn.h"
 
 #if defined(__AVX2__)
@@ -22,8 +21,8 @@
 namespace textrnn {
 namespace {
 
-// kWide floats, and sum + x * y, by one instruction where the processor has it: a compiler that is left to contract the
-// two may do so in some tiles and not in others.
+// kWide floats, and sum + x * y in one instruction if the processor has it. A compiler left to contract the two might
+// do so in some tiles only, and the sums would differ.
 #if defined(__AVX512F__)
 using Floats = __m512;
 INLINE Floats add_product(Floats sum, float x, Floats y) { return _mm512_fmadd_ps(_mm512_set1_ps(x), y, sum); }
@@ -44,9 +43,9 @@ INLINE Floats add_product(Floats sum, float x, Floats y) {
 #endif
 constexpr int kWide = sizeof(Floats) / sizeof(float);
 #if defined(__AVX512F__) || defined(__aarch64__)
-constexpr int kSums = 24;  // vectors of sums in a tile: with factors and states they fill 32 registers
+constexpr int kSums = 24;  // vectors of sums in a tile: with factors and states they use 32 registers
 #else
-constexpr int kSums = 12;  // or 16
+constexpr int kSums = 12;  // of 16 registers
 #endif
 template <int G>
 constexpr int kTile = kSums / G;  // sequences in a tile, at most
@@ -59,7 +58,7 @@ INLINE Floats load_wide(const float* from) {
 
 INLINE int64_t smaller(int64_t x, int64_t y) { return x < y ? x : y; }
 
-// sums (R, G, kWide) = biases + states W. `stride` is that from one block of the states to the next.
+// sums (R, G, kWide) = biases + states W. `stride` is the distance between blocks of the states.
 template <int G, int R>
 void multiply(const float* state, int64_t stride, const float* panel, int64_t D, float* sums) {
   Floats sum[R][G];
@@ -86,14 +85,14 @@ void multiply(const float* state, int64_t stride, const float* panel, int64_t D,
   std::memcpy(sums, sum, sizeof sum);
 }
 
-// For as many sequences as there are, R at most.
+// Multiplies `rows` sequences, R at most.
 template <int G, int R>
 INLINE void multiply_rows(int64_t rows, const float* state, int64_t stride, const float* panel, int64_t D, float* sums) {
   if (rows == R) return multiply<G, R>(state, stride, panel, D, sums);
   if constexpr (R > 1) multiply_rows<G, R - 1>(rows, state, stride, panel, D, sums);
 }
 
-// A block of one sequence: `outer` is W x + b of its gates, `step` from one to the next; `inner` the product's.
+// A block of one sequence: `outer` is W x + b of its gates, `step` apart; `inner` is the product.
 INLINE void step_gru(const float* RESTRICT outer, int64_t step, const float* RESTRICT inner,
                      const float* RESTRICT before, float* RESTRICT after) {
   VECTORISE
@@ -120,7 +119,7 @@ INLINE void step_lstm(const float* RESTRICT outer, int64_t step, const float* RE
   }
 }
 
-// Where the gates of each sequence of a group are at a step, and at the next, and where its state goes.
+// For each sequence of a group: its gates at this step and the next, and the output for its state.
 struct Step {
   const float *gates[kGroup], *coming[kGroup];
   float* h[kGroup];
@@ -144,7 +143,7 @@ struct Walk {
   }
   const float* gates(int64_t token) const { return p.gates + ((p.rows ? p.rows[token] : token) * p.K + group.k) * G * D; }
 
-  // The places of step t of the first `active` sequences.
+  // Points `step` to step t of the first `active` sequences.
   void find(int64_t t, int64_t active) {
     for (int64_t i = 0; i < active; ++i) {
       const int64_t here = token(i, t);
@@ -154,7 +153,7 @@ struct Walk {
     }
   }
 
-  // The gates of a tile, `rows` sequences from `first` on by the block that begins at column d.
+  // Applies the gates to a tile: `rows` sequences from `first` on, and the block that begins at column d.
   void finish(int64_t first, int64_t rows, int64_t d, const float* sums) {
     const int64_t width = smaller(kWide, D - d);
     float padded[G * kWide] = {};
@@ -172,7 +171,7 @@ struct Walk {
       else
         step_lstm(outer, apart, sums, cell + at, after + at);
       if (width == kWide)
-        std::memcpy(step.h[i] + d, after + at, kWide * sizeof(float));  // no call, which the vectors would not outlive
+        std::memcpy(step.h[i] + d, after + at, kWide * sizeof(float));  // a fixed size: a call would spill the vectors
       else
         std::memcpy(step.h[i] + d, after + at, size_t(width) * sizeof(float));
     }
@@ -210,10 +209,10 @@ void pack(const RnnArgs& p, int64_t k, float* panels) {
     for (int64_t g = 0; g < G; ++g)
       for (int64_t i = 0; i < kWide; ++i) {
         float* const to = panels + g * kWide + i;
-        const bool is_there = d + i < D;
+        const bool is_inside = d + i < D;
         const int64_t row = (k * G + g) * D + d + i;
-        to[0] = is_there ? p.bias[row] : 0.0f;
-        for (int64_t j = 0; j < D; ++j) to[(j + 1) * step] = is_there ? p.weight[row * D + j] : 0.0f;
+        to[0] = is_inside ? p.bias[row] : 0.0f;
+        for (int64_t j = 0; j < D; ++j) to[(j + 1) * step] = is_inside ? p.weight[row * D + j] : 0.0f;
       }
 }
 

@@ -5,21 +5,20 @@
 
 namespace textrnn {
 
-constexpr int64_t kGroup = 32;  // sequences that a task walks at once, at most: their states stay in the first-level cache
+constexpr int64_t kGroup = 32;  // sequences of a task, at most: their states fit the first-level cache
 
-// What one call works on; G is 3 for GRU and 4 for LSTM. The layout is repeated in rnn.py; raise kInterface when it
-// changes.
+// Arguments of textrnn_rnn, laid out as native/library.py declares them; G is 3 for GRU and 4 for LSTM.
 struct RnnArgs {
-  int64_t N, B, K, G, D, R;
-  const int64_t* offsets;  // (B+1,)
+  int64_t R, K, G, D, B, N;
   const float* gates;      // (R, K, G, D)
+  const int64_t* offsets;  // (B+1,)
   const int32_t* rows;     // (N,) the row of `gates` of each token; null: its own
   const float* weight;     // (K, G, D, D)
   const float* bias;       // (K, G, D)
   float* h;                // (N, K, D)
 };
 
-// A part of the work that no other part touches: sequences, longest first, in one direction.
+// A task: sequences, longest first, in one direction. No two tasks write the same states.
 struct Group {
   const int64_t* sequences;
   int64_t count, k;
@@ -27,8 +26,8 @@ struct Group {
   float* scratch;
 };
 
-// The arithmetic, compiled once for each instruction set. `wide` columns are computed at once; panels and scratch are
-// aligned to 64 bytes.
+// Kernels, compiled once for each instruction set. They compute `wide` columns at once; panels and scratch are aligned
+// to 64 bytes.
 struct RnnKernels {
   int64_t wide;
   void (*pack)(const RnnArgs&, int64_t k, float* panels);
@@ -37,7 +36,7 @@ struct RnnKernels {
 
 inline int64_t blocks_of(const RnnArgs& p, const RnnKernels& rnn) { return (p.D + rnn.wide - 1) / rnn.wide; }
 
-// Floats of a direction's weights and biases as `pack` writes them, and those that a task needs, each a multiple of 16.
+// Floats of a direction's panels, and of a task's scratch, each a multiple of 16.
 inline int64_t panel_floats(const RnnArgs& p, const RnnKernels& rnn) {
   return (blocks_of(p, rnn) * (p.D + 1) * p.G * rnn.wide + 15) / 16 * 16;
 }

@@ -13,8 +13,8 @@
 namespace textrnn {
 namespace {
 
-constexpr int64_t kFew = 8;                // sequences in a group, at least, where the work is cut for threads
-constexpr double kWorthAThread = 1 << 20;  // multiplications that take longer than waking a thread
+constexpr int64_t kFew = 8;                // sequences in a group, at least, if groups are split for threads
+constexpr double kWorthAThread = 1 << 20;  // multiplications that take longer than to wake a thread
 
 float* align(float* memory) {
   return memory + (64 - reinterpret_cast<uintptr_t>(memory) % 64) % 64 / sizeof(float);
@@ -37,7 +37,7 @@ void run_groups(const RnnArgs& p, const RnnKernels& rnn, int threads) {
   std::vector<float> memory(size_t(p.K * panel_floats(p, rnn) + 16));
   float* const panels = align(memory.data());
   std::vector<Group> groups;
-  for (int64_t k = 0; k < p.K; ++k) {  // outside, so that a thread has the same weights from task to task
+  for (int64_t k = 0; k < p.K; ++k) {  // the outer loop, so that a thread keeps its weights from task to task
     float* const own = panels + k * panel_floats(p, rnn);
     rnn.pack(p, k, own);
     for (int64_t i = 0; i < count; ++i) {

@@ -12,9 +12,10 @@
 namespace textrnn {
 namespace {
 
-// With wrong offsets the kernels would write out of bounds.
+// With wrong offsets or rows the kernels would read and write out of bounds.
 bool is_valid(const SruArgs& p) {
-  if (p.element != 4 && p.element != 2) return false;
+  if (p.G != 3 && p.G != 4) return false;
+  if (p.G == 3 && !p.x && p.R > 0) return false;
   if (!are_offsets(p.offsets, p.N, p.B)) return false;
   return p.rows ? are_indices(p.rows, p.N, p.R) : p.R == p.N;
 }
@@ -36,8 +37,9 @@ int64_t block_width(const SruArgs& p, int64_t parts, int threads) {
   return width;
 }
 
-void run(const SruArgs& p, void (*kernel)(const SruArgs&, const SruTask&), const std::vector<int64_t>& bounds,
-         float* sums, int threads) {
+template <class Args>
+void run(const Args& p, void (*kernel)(const Args&, const SruTask&), const std::vector<int64_t>& bounds, float* sums,
+         int threads) {
   std::vector<SruTask> tasks;
   const int64_t chunks = int64_t(bounds.size()) - 1, width = block_width(p, chunks * p.K, threads);
   for (int64_t chunk = 0; chunk < chunks; ++chunk)
@@ -48,7 +50,7 @@ void run(const SruArgs& p, void (*kernel)(const SruArgs&, const SruTask&), const
   parallel_for(int64_t(tasks.size()), threads, [&](int64_t i) { kernel(p, tasks[size_t(i)]); });
 }
 
-void add_sums(const SruArgs& p, const std::vector<float>& sums, int64_t chunks) {
+void add_sums(const SruBackwardArgs& p, const std::vector<float>& sums, int64_t chunks) {
   for (int64_t k = 0; k < p.K; ++k)
     for (int g = 0; g < 4; ++g) {  // forget and reset gate of v, then of b
       float* total = (g < 2 ? p.dv : p.db) + (k * 2 + g % 2) * p.D;
@@ -63,7 +65,7 @@ void add_sums(const SruArgs& p, const std::vector<float>& sums, int64_t chunks) 
 }  // namespace
 }  // namespace textrnn
 
-EXPORT int textrnn_sru_forward(const textrnn::SruArgs* p, int threads) try {
+EXPORT int textrnn_sru_forward(const textrnn::SruForwardArgs* p, int threads) try {
   if (!textrnn::is_valid(*p)) return textrnn::kInvalidArgument;
   textrnn::run(*p, textrnn::level().sru->forward, textrnn::split_sequences(*p), nullptr, threads);
   return textrnn::kOk;
@@ -71,8 +73,8 @@ EXPORT int textrnn_sru_forward(const textrnn::SruArgs* p, int threads) try {
   return textrnn::kOutOfMemory;
 }
 
-EXPORT int textrnn_sru_backward(const textrnn::SruArgs* p, int threads) try {
-  if (!textrnn::is_valid(*p) || p->rows) return textrnn::kInvalidArgument;
+EXPORT int textrnn_sru_backward(const textrnn::SruBackwardArgs* p, int threads) try {
+  if (!textrnn::is_valid(*p)) return textrnn::kInvalidArgument;
   const auto bounds = textrnn::split_sequences(*p);
   const int64_t chunks = int64_t(bounds.size()) - 1;
   std::vector<float> sums(size_t(chunks * p->K * 4 * p->D));

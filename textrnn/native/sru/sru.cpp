@@ -107,7 +107,7 @@ struct Places {
 };
 
 template <class T>
-void run_forward(const SruArgs& p, const SruTask& task) {
+void run_forward(const SruForwardArgs& p, const SruTask& task) {
   const Places<T> places{p, task};
   const int64_t n = places.n;
   float scratch[2][kBlock];
@@ -127,7 +127,7 @@ void run_forward(const SruArgs& p, const SruTask& task) {
 }
 
 template <class T>
-void run_backward(const SruArgs& p, const SruTask& task) {
+void run_backward(const SruBackwardArgs& p, const SruTask& task) {
   const Places<T> places{p, task};
   const int64_t n = places.n, D = p.D;
   float dc[kBlock], sums[4][kBlock] = {};
@@ -149,11 +149,11 @@ void run_backward(const SruArgs& p, const SruTask& task) {
   for (int g = 0; g < 4; ++g) std::memcpy(task.sums + g * D + task.begin, sums[g], size_t(n) * sizeof(float));
 }
 
-void forward(const SruArgs& p, const SruTask& task) {
+void forward(const SruForwardArgs& p, const SruTask& task) {
   p.element == 4 ? run_forward<float>(p, task) : run_forward<BFloat16>(p, task);
 }
 
-void backward(const SruArgs& p, const SruTask& task) {
+void backward(const SruBackwardArgs& p, const SruTask& task) {
   p.element == 4 ? run_backward<float>(p, task) : run_backward<BFloat16>(p, task);
 }
 

@@ -9,28 +9,34 @@ constexpr int kBlock = 512;       // columns of a task, at most: its state stays
 constexpr int kColumns = 64;      // tasks begin at a multiple of it, so a column always meets the same instructions
 constexpr int64_t kTokens = 128;  // tokens of a chunk of sequences, at least; see split_sequences
 
-// N tokens, B sequences, K directions, G blocks of u (3 or 4), D columns. library.py repeats the layout: raise
+// N tokens, B sequences, K directions, G blocks of u (3 or 4), D columns. library.py describes the layout: raise
 // kInterface when it changes.
 struct SruArgs {
-  int64_t N, B, K, G, D;
-  int64_t R;               // rows of u and x; N if `rows` is null
+  int64_t R, K, G, D, B, N;
   int64_t element;         // of u, x, h and their gradients: 4 for float32, 2 for bfloat16; the rest is float32
-  const int64_t* offsets;  // (B+1,)
-  const int32_t* rows;     // (N,) the row of u and x of each token; null: its own. For the forward pass only
   const void* u;           // (R, K, G, D)
-  const void* x;           // (R, K, D) if G is 3
+  const void* x;           // (R, K, D) if G is 3, else null
+  const int64_t* offsets;  // (B+1,)
+  const int32_t* rows;     // (N,) the row of u and x of each token; null: its own, and R is N
   const float* v;          // (K, 2, D)
   const float* b;          // (K, 2, D)
   const float* c0;         // (B, K, D) or null: zeros
   double alpha;
-  void* h;         // (N, K, D)
-  float* states;   // (N, K, D): c after each step, for the backward pass; null: the forward pass does not keep it
-  float* final;    // (B, K, D)
-  const void* dh;  // (N, K, D)
-  void* du;        // (N, K, G, D); may be u itself
-  void* dx;        // (N, K, D) if G is 3
-  float* dv;       // (K, 2, D)
-  float* db;       // (K, 2, D)
+};
+
+struct SruForwardArgs : SruArgs {
+  void* h;        // (N, K, D)
+  float* states;  // (N, K, D): c after each step, for the backward pass; null: not kept
+  float* final;   // (B, K, D)
+};
+
+struct SruBackwardArgs : SruArgs {
+  const float* states;  // (N, K, D)
+  const void* dh;       // (N, K, D)
+  void* du;             // (N, K, G, D); may be u itself
+  void* dx;             // (N, K, D) if G is 3
+  float* dv;            // (K, 2, D)
+  float* db;            // (K, 2, D)
 };
 
 // A part of the work that no other part touches: sequences, one direction, columns.
@@ -43,8 +49,8 @@ struct SruTask {
 
 // The arithmetic, compiled once for each instruction set.
 struct SruKernels {
-  void (*forward)(const SruArgs&, const SruTask&);
-  void (*backward)(const SruArgs&, const SruTask&);
+  void (*forward)(const SruForwardArgs&, const SruTask&);
+  void (*backward)(const SruBackwardArgs&, const SruTask&);
 };
 
 }  // namespace textrnn

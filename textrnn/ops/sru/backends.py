@@ -1,4 +1,4 @@
-"""Which backends of the SRU recurrence there are, and whether each can run here; imports no torch by itself."""
+"""The backends of the SRU recurrence, and their choice; imports no torch at module level."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from textrnn.native import library
 
 @dataclass(frozen=True)
 class Backend:
-    """A backend, and the reason why it runs or does not run here."""
+    """A backend, and the reason why it is or is not available."""
 
     name: str
     available: bool
@@ -22,19 +22,19 @@ class Backend:
 
 
 def choose_backend(name: str, *, device: str = "cpu", dtype: str = "float32") -> str:
-    """Return the backend that computes on ``device`` (its type) in ``dtype``: ``name``, or for ``auto`` the fastest.
+    """Return ``name``, or for ``auto`` the fastest backend on a ``device`` of this type in ``dtype``.
 
     Raises:
-        BackendError: it cannot run here or not on such tensors, or there is none of that name.
+        BackendError: no backend has this name, or it is not available, or not for the device or the dtype.
     """
     if name == "auto":
         return _choose_fastest(device, dtype)
     backends = {backend.name: backend for backend in list_backends()}
     if name not in backends:
-        raise BackendError(f"there is no SRU backend '{name}'; there are {', '.join(backends)}")
+        raise BackendError(f"unknown SRU backend '{name}'; choose from {', '.join(backends)}")
     if not backends[name].available:
         raise BackendError(f"SRU backend '{name}' is not available: {backends[name].reason}")
-    reason = _unfit(name, device, dtype)
+    reason = _unsupported(name, device, dtype)
     if reason:
         raise BackendError(f"SRU backend '{name}' {reason}")
     return name
@@ -53,22 +53,22 @@ def list_backends() -> list[Backend]:
 @functools.cache
 def _choose_fastest(device: str, dtype: str) -> str:
     names = [b.name for b in list_backends() if b.available and (b.name != "cuda" or _sees_gpu())]
-    return next(name for name in names if not _unfit(name, device, dtype))
+    return next(name for name in names if not _unsupported(name, device, dtype))
 
 
-def _unfit(name: str, device: str, dtype: str) -> str:
-    """Return why ``name`` does not compute on such tensors; empty where it does."""
+def _unsupported(name: str, device: str, dtype: str) -> str:
+    """Return why ``name`` does not support such tensors; empty if it does."""
     if name == "cpu" and (device != "cpu" or dtype not in library.DTYPES):
         return f"computes in float32 and bfloat16 on the CPU, not in {dtype} on {device}"
     if name == "cuda":
-        wanted = "cpu" if is_interpreted() and not _sees_gpu() else "cuda"
-        if device != wanted or dtype not in {"float32", "float16", "bfloat16"}:
+        required = "cpu" if is_interpreted() and not _sees_gpu() else "cuda"
+        if device != required or dtype not in {"float32", "float16", "bfloat16"}:
             return f"computes in float32, float16 and bfloat16 on CUDA devices, not in {dtype} on {device}"
     return ""
 
 
 def is_interpreted() -> bool:
-    """Return whether Triton is told to run its kernels in its interpreter: for tests, very slow, never by ``auto``."""
+    """Return whether Triton runs its kernels in its interpreter: for tests, very slow, never chosen by ``auto``."""
     return os.environ.get("TRITON_INTERPRET") == "1"
 
 

@@ -1,77 +1,63 @@
-"""The cpu backend: the C++ library, called on buffers of numpy and torch alike; imports no torch."""
+"""The cpu backend: the recurrence in C++, in float32 and bfloat16."""
 
 from __future__ import annotations
 
-import functools
-import struct
-from typing import Any
+import torch
+from torch import Tensor
 
-from textrnn.errors import BackendError
-from textrnn.native import library
-from textrnn.native.library import DTYPES, dtype_name
-
-# the buffers of ``Problem`` of problem.h in its order: first those before ``alpha``, then those after it
-_INPUTS = ("offsets", "rows", "u", "x", "v", "b", "c0")
-_OUTPUTS = ("h", "states", "final", "dh", "du", "dx", "dv", "db")
-_WRITTEN = frozenset(_OUTPUTS) - {"dh"}
-_PROBLEM = struct.Struct(f"@7q{len(_INPUTS)}Pd{len(_OUTPUTS)}P")
-_LIKE_U = frozenset({"u", "x", "h", "dh", "du", "dx"})
+from textrnn.native import sru_library
+from textrnn.ops.sru.inputs import SruInputs
 
 
-def run(name: str, *, sizes: tuple[int, int, int, int, int], alpha: float, threads: int, **buffers: Any) -> None:
-    """Run ``forward`` or ``backward`` over ``sizes`` (N, B, K, G, D).
+def forward(inputs: SruInputs, *, save: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Return ``h`` (N, K, D), the state after each step if ``save``, and the final states (B, K, D).
 
-    ``rows`` (N,) int32 has the row of ``u`` and ``x`` for each token, where they are tables; forward alone knows it.
-
-    ``buffers`` are the fields of ``Problem``, C-contiguous numpy arrays or torch CPU tensors, or None where it may be
-    null: ``offsets`` int64; ``u``, ``x``, ``h``, ``dh``, ``du``, ``dx`` all float32 or all bfloat16; the rest float32.
-    Outputs are written whole. The results do not depend on ``threads``.
-
-    Raises:
-        ValueError: a buffer of another dtype, layout or device, a read-only one that is to be written, or offsets that
-            do not rise from 0 to N, or rows that ``u`` and ``x`` do not have.
-        BackendError: the library is not there.
-        MemoryError: no memory for the partial sums.
+    The states (N, K, D), or (0, K, D) without ``save``, are float32, and so are the final ones.
     """
-    native = library.load_native()
-    if native.library is None:
-        raise BackendError(f"SRU backend 'cpu' is not available: {native.reason}")
-    wide = dtype_name(buffers["u"].dtype)
-    dtypes = _wanted_dtypes(wide)
-    addresses = {key: _address(key, buffer, dtypes[key]) for key, buffer in buffers.items() if buffer is not None}
-    problem = _PROBLEM.pack(
-        *sizes,
-        len(buffers["u"]) if "rows" in addresses else sizes[0],
-        DTYPES.get(wide, 0),
-        *[addresses.get(name, 0) for name in _INPUTS],
-        alpha,
-        *[addresses.get(name, 0) for name in _OUTPUTS],
+    u = inputs.u
+    N, K, _, D = u.shape
+    h = torch.empty(N, K, D, dtype=u.dtype)
+    states, final = torch.empty(N if save else 0, K, D), torch.empty(len(inputs.layout), K, D)
+    sru_library.sru_forward(
+        u,
+        inputs.x,
+        inputs.layout.offsets,
+        v=inputs.v,
+        b=inputs.b,
+        c0=inputs.c0,
+        alpha=inputs.alpha,
+        h=h,
+        states=states if save else None,
+        final=final,
+        threads=torch.get_num_threads(),
     )
-    function = native.library.textrnn_sru_forward if name == "forward" else native.library.textrnn_sru_backward
-    status = function(problem, threads)
-    if status == 1:
-        raise MemoryError
-    if status:
-        if wide not in DTYPES:
-            raise ValueError(f"u should be float32 or bfloat16, not {wide}")
-        raise ValueError(f"offsets should rise from 0 to the {sizes[0]} rows of u, and rows be some of its rows")
+    return h, states, final
 
 
-@functools.cache
-def _wanted_dtypes(like_u: str) -> dict[str, str]:
-    names = (*_INPUTS, *_OUTPUTS)
-    whole = {"offsets": "int64", "rows": "int32"}
-    return {name: like_u if name in _LIKE_U else whole.get(name, "float32") for name in names}
+def backward(
+    inputs: SruInputs, states: Tensor, dh: Tensor, *, du: Tensor | None = None
+) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
+    """Return the gradients of u, x, v and b from the ``states`` that :func:`forward` saved.
 
-
-def _address(name: str, buffer: Any, wanted: str) -> int:
-    if dtype_name(buffer.dtype) != wanted:
-        raise ValueError(f"{name} should be {wanted}, not {dtype_name(buffer.dtype)}")
-    pointer = getattr(buffer, "data_ptr", None)
-    if pointer is not None:
-        if buffer.is_contiguous() and buffer.is_cpu:
-            return int(pointer())
-        raise ValueError(f"{name} should be contiguous and on the CPU, not on {buffer.device}")
-    if not buffer.flags.c_contiguous or not (buffer.flags.writeable or name not in _WRITTEN):
-        raise ValueError(f"{name} should be contiguous, and what is written to not be read-only")
-    return int(buffer.__array_interface__["data"][0])
+    The gradient of u is written to ``du`` if it is given, which may be u itself.
+    """
+    u, x = inputs.u, inputs.x
+    du, dx = torch.empty_like(u) if du is None else du, None if x is None else torch.empty_like(x)
+    dv, db = torch.empty_like(inputs.v), torch.empty_like(inputs.b)
+    sru_library.sru_backward(
+        u,
+        x,
+        inputs.layout.offsets,
+        v=inputs.v,
+        b=inputs.b,
+        c0=inputs.c0,
+        alpha=inputs.alpha,
+        states=states,
+        dh=dh,
+        du=du,
+        dx=dx,
+        dv=dv,
+        db=db,
+        threads=torch.get_num_threads(),
+    )
+    return du, dx, dv, db

@@ -23,8 +23,8 @@ from textrnn.ops.sru.inputs import SruInputs
 
 @triton.jit
 def _sigmoid(a: tl.tensor) -> tl.tensor:
-    # the machine's own exponential and reciprocal: on the path that each step waits for, Triton's exp and division add
-    # ten instructions that deal with denormal numbers, which 1 + exp never is and adding 1 makes no use of
+    # the device's own exponential and reciprocal. Triton's exp and division take ten instructions more, on the path that
+    # each step waits for, to treat subnormal numbers: 1 + exp is never subnormal, and a subnormal exp does not change it
     power = a * -1.4426950408889634
     if INTERPRETED:
         return 1.0 / (1.0 + tl.exp2(power))
@@ -41,12 +41,12 @@ INTERPRETED = tl.constexpr(not isinstance(_sigmoid, triton.JITFunction))
 def _place(
     offsets: tl.tensor, order: tl.tensor, N: tl.tensor, K: tl.constexpr, D: tl.constexpr, BLOCK: tl.constexpr
 ) -> tl.tensor:
-    """Return what this program walks: sequence, direction, first row, length, step, columns and which of them exist."""
+    """Return the program's sequence, direction, first row, length, step, columns, and which of the columns exist."""
     blocks: tl.constexpr = (D + BLOCK - 1) // BLOCK
     program = tl.program_id(0)
     k = program // blocks % K
     i = tl.load(order + program // blocks // K)
-    # held within the tensors whatever the offsets say: reading elsewhere would end the process or worse
+    # clamped to the tensors: with wrong offsets the kernel would read and write out of bounds
     end = tl.minimum(tl.maximum(tl.load(offsets + i + 1), 0), N)
     start = tl.minimum(tl.maximum(tl.load(offsets + i), 0), end)
     first = tl.where(k == 0, start, end - 1)
@@ -108,7 +108,7 @@ def forward_kernel(
     ROWS: tl.constexpr,
     STAGES: tl.constexpr,
 ) -> None:
-    """Compute h, and the states where they are wanted."""
+    """Compute h and the final states, and the state after each step if SAVE."""
     i, k, first, length, step, columns, inside = _place(offsets, order, N, K, D, BLOCK)
     v_f, v_r = _load_pair(v, k, D, columns, inside)
     b_f, b_r = _load_pair(b, k, D, columns, inside)
@@ -121,7 +121,7 @@ def forward_kernel(
     step *= K
     for t in tl.range(0, length, ROWS, num_stages=STAGES):
         left = length - t
-        # all loads first: where they cannot run ahead of the loop they at least wait together
+        # all loads first: if they cannot run ahead of the loop, at least they wait together
         ahead: tl.tensor = ()
         for j in tl.static_range(ROWS):
             ahead = ahead + (_load_row(u, x, row + j * step, columns < tl.where(j < left, D, 0), columns, G, D),)  # noqa: RUF005
@@ -133,7 +133,9 @@ def forward_kernel(
                 highway *= alpha
             f, r = _gates(u1, u2, c, v_f, v_r, b_f, b_r)
             c = tl.fma(f, c - u0, u0)
-            last = tl.where(j < left, c, last)  # c itself runs on past the end: a choice in it would lengthen each step
+            last = tl.where(
+                j < left, c, last
+            )  # c itself continues past the end: a select in it would lengthen each step
             output = tl.fma(r, c - highway, highway)
             place = (row + j * step) * D + columns
             tl.store(h + place, output.to(h.dtype.element_ty), mask=columns < tl.where(j < left, D, 0))
@@ -205,18 +207,18 @@ def backward_kernel(
             c_prev = tl.where(j + 1 < left, c_prev, c_start)
             f, r = _gates(u1, u2, c_prev, v_f, v_r, b_f, b_r)
             c = tl.fma(f, c_prev - u0, u0)
-            dhighway = g * (1.0 - r)
+            dhighway = tl.fma(-g, r, g)
             dz_r = (c - highway) * r * dhighway
             slope = (c_prev - u0) * f * (1.0 - f)
-            slope = tl.where(j < left, slope, 0.0)  # past the beginning nothing may reach the sums; g is 0 there
-            dc += g * r
+            slope = tl.where(j < left, slope, 0.0)  # before the first row nothing may reach the sums; g is 0 there
+            dc = tl.fma(g, r, dc)
             dz_f = dc * slope
             dv_f = tl.fma(dz_f, c_prev, dv_f)
             dv_r = tl.fma(dz_r, c_prev, dv_r)
             db_f += dz_f
             db_r += dz_r
             du0 = dc * (1.0 - f)
-            # the state's whole factor in one product: dc waits for an addition and an fma, not for the gates
+            # the factor of the state as one product: dc waits for two fma, not for the gates
             dc = tl.fma(dc, tl.fma(slope, v_f, f), dz_r * v_r)
 
             here = row - j * step
@@ -253,9 +255,9 @@ BACKWARD_CONFIGS = [
 
 
 def tune(kernel: triton.JITFunction, configs: list[triton.Config]) -> triton.JITFunction:
-    """Return the kernel with the fastest configuration for a layer's shape; measured when the shape first occurs."""
-    # not by N and B: they change from batch to batch. The dtype belongs to the key by itself. The interpreter has no
-    # device to measure on.
+    """Return the kernel with the fastest configuration for a layer's shape, measured when the shape first occurs."""
+    # not by N and B, which change from batch to batch; Triton adds the dtypes to the key. The interpreter has no device
+    # to measure on.
     return triton.autotune(configs[:1] if INTERPRETED.value else configs, key=["G", "D"])(kernel)
 
 
@@ -275,7 +277,7 @@ def forward(inputs: SruInputs, *, save: bool) -> tuple[Tensor, Tensor, Tensor]:
     final = torch.empty(B, K, D, dtype=torch.float32, device=u.device)
     if h.numel() == 0:
         return h, states, final.zero_() if c0 is None else final.copy_(c0)
-    # an absent tensor's place is taken by one of the same dtype, which is not read: the tuning's key stays the same
+    # a tensor of the same dtype, which is not read, stands for an absent one, so that the key of the tuning is the same
     with torch.cuda.device(u.device if u.is_cuda else -1):
         _tuned_forward[_grid(B, K, D)](
             *(u, u if inputs.x is None else inputs.x, inputs.layout.offsets, _order(inputs.layout), v, inputs.b),
@@ -293,7 +295,7 @@ def backward(inputs: SruInputs, states: Tensor, dh: Tensor) -> tuple[Tensor, Ten
     dx = None if x is None else torch.empty_like(x)
     if u.numel() == 0:
         return du, dx, torch.zeros_like(v), torch.zeros_like(inputs.b)
-    # each sequence's own sums, added up afterwards in a fixed order: no atomics, the same bits every time
+    # sums of each sequence, added afterwards in a fixed order instead of by atomics: the same bits every time
     dv = torch.empty(B, K, 2, D, dtype=torch.float32, device=u.device)
     db = torch.empty_like(dv)
     with torch.cuda.device(u.device if u.is_cuda else -1):
@@ -306,12 +308,12 @@ def backward(inputs: SruInputs, states: Tensor, dh: Tensor) -> tuple[Tensor, Ten
 
 
 def _grid(B: int, K: int, D: int) -> Callable[[dict[str, int]], tuple[int]]:
-    # of one dimension: the others end at 65535
+    # one dimension: the others are limited to 65535
     return lambda config: (B * K * -(-D // config["BLOCK"]),)
 
 
 def _order(layout: BatchLayout) -> Tensor:
-    """Return the order in which the sequences start: the longest would otherwise end last and alone."""
+    """Return the order in which the sequences start: longest first, or the longest might end last and alone."""
     if layout.longest_first is not None:
         return layout.longest_first
     return layout.offsets.diff().argsort(descending=True, stable=True)

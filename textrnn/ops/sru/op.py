@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from textrnn.ops.matmul import is_direct
-from textrnn.ops.sru import cpu_backend
+from textrnn.ops.sru import cpu
 from textrnn.ops.sru.inputs import SruInputs
 
 _LIBRARY = torch.library.Library("textrnn", "DEF")
@@ -53,7 +53,7 @@ def backward(
 
 def _backend(name: str) -> ModuleType:
     # Triton takes a while to import
-    return importlib.import_module("textrnn.ops.sru.cuda") if name == "cuda" else cpu_backend
+    return importlib.import_module("textrnn.ops.sru.cuda") if name == "cuda" else cpu
 
 
 def _forward(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
@@ -74,7 +74,7 @@ def _run_backward(
 ) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
     dh = dh.contiguous().resolve_neg()
     if backend == "cpu":
-        return cpu_backend.backward(inputs, states, dh, du=inputs.u if overwrite else None)
+        return cpu.backward(inputs, states, dh, du=inputs.u if overwrite else None)
     result: tuple[Tensor, Tensor | None, Tensor, Tensor] = _backend(backend).backward(inputs, states, dh)
     return result
 
