@@ -13,7 +13,7 @@ import numpy.typing as npt
 from textrnn.data.batch import pack_ids
 from textrnn.data.formats import Example
 from textrnn.errors import ModelError
-from textrnn.evaluation.labeled_text import evaluate_examples
+from textrnn.evaluation.labelled_text import evaluate_examples
 from textrnn.evaluation.multi_label import MultiLabelEvaluation
 from textrnn.evaluation.single_label import Evaluation
 from textrnn.inference.engine import Engine

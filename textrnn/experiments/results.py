@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from textrnn.evaluation.labeled_text import evaluate_file
+from textrnn.evaluation.labelled_text import evaluate_file
 from textrnn.inference.engine import Engine
 from textrnn.reporter import EpochRecord
 from textrnn.training.train import Outcome

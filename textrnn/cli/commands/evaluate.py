@@ -42,7 +42,7 @@ def evaluate_command(
     engine = load_engine(path)
     check_threshold(engine, threshold)
     config = options.make_data_config(overrides, multi_label=engine.thresholds is not None, separator=engine.separator)
-    from textrnn.evaluation.labeled_text import evaluate_file
+    from textrnn.evaluation.labelled_text import evaluate_file
 
     evaluation = evaluate_file(engine, data, config, threshold=threshold)
     if model is None:

@@ -180,7 +180,7 @@ def _report(outcome: Outcome) -> None:
 
 
 def _evaluate(folder: Path, test: str, config: Config) -> None:
-    from textrnn.evaluation.labeled_text import evaluate_file
+    from textrnn.evaluation.labelled_text import evaluate_file
     from textrnn.evaluation.multi_label import MultiLabelEvaluation
     from textrnn.inference.engine import Engine
 

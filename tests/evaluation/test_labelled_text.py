@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from samples import SENTENCES, make_config, make_model
-from textrnn.evaluation.labeled_text import evaluate_file
+from textrnn.evaluation.labelled_text import evaluate_file
 from textrnn.evaluation.multi_label import MultiLabelEvaluation
 from textrnn.evaluation.single_label import Evaluation
 from textrnn.inference.engine import Engine
