@@ -54,7 +54,7 @@ INLINE void step_backward(const Row<T>& row, int64_t n, const T* RESTRICT dh, co
     const float u0 = load(p.u0[d]), previous = p.previous[d], vf = p.vf[d], vr = p.vr[d];
     const float f = sigmoid(load(p.u1[d]) + vf * previous + p.bf[d]);
     const float r = sigmoid(load(p.u2[d]) + vr * previous + p.br[d]);
-    const float out = load(dh[d]);  // after the gates: GCC would move out * r into their branches, where it is no fma
+    const float out = load(dh[d]);  // after the gates, or GCC moves out * r into their branches and forms no fma
     const float change = previous - u0;
     const float state = u0 + f * change;
     const float highway = p.alpha * load(p.highway[d]);
