@@ -51,9 +51,10 @@ INLINE void step_backward(const Row<T>& row, int64_t n, const T* RESTRICT dh, co
   const Gradients<T> g = to;
   VECTORISE
   for (int64_t d = 0; d < n; ++d) {
-    const float u0 = load(p.u0[d]), previous = p.previous[d], vf = p.vf[d], vr = p.vr[d], out = load(dh[d]);
+    const float u0 = load(p.u0[d]), previous = p.previous[d], vf = p.vf[d], vr = p.vr[d];
     const float f = sigmoid(load(p.u1[d]) + vf * previous + p.bf[d]);
     const float r = sigmoid(load(p.u2[d]) + vr * previous + p.br[d]);
+    const float out = load(dh[d]);  // after the gates, or GCC moves out * r into their branches and forms no fma
     const float change = previous - u0;
     const float state = u0 + f * change;
     const float highway = p.alpha * load(p.highway[d]);
