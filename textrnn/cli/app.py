@@ -78,7 +78,7 @@ def root(
       textrnn train --train train.tsv             train a classifier
       textrnn tune config.yaml --trials 30        search for better settings
       textrnn evaluate test.tsv                   evaluate the latest model
-      textrnn optimize -o small valid.tsv         make it smaller
+      textrnn optimize -o small.safetensors v.tsv make it smaller
       zcat crawl.txt.gz | textrnn predict         label each line
       textrnn filter --label refund < mails.txt   print the lines with a label
 
