@@ -88,6 +88,13 @@ def test_an_ignored_signal_stays_ignored(kind: type[FilterSignals | DeferredSign
     assert stops.received is None
 
 
+def test_training_records_sigterm_while_sigint_is_ignored() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with DeferredSignals() as signals:
+        signal.raise_signal(signal.SIGTERM)
+    assert signals.received == signal.SIGTERM
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_training_records_the_first_signal_and_the_second_acts(number: signal.Signals) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -20,8 +20,10 @@ SCRIPTS = ("accuracy", "data", "gpu", "job", "memory", "predict", "sru_layer", "
 
 sys.path.insert(0, str(FOLDER))
 
+import accuracy  # noqa: E402
 import baselines  # noqa: E402
 import bounds  # noqa: E402
+import predict  # noqa: E402
 import process  # noqa: E402
 
 sys.path.remove(str(FOLDER))
@@ -64,6 +66,41 @@ def test_accuracy_resumes_with_the_same_data_only(sets: Path) -> None:
     with (sets / "mr" / "train.tsv").open("a", encoding="utf-8") as file:
         file.write("tea\tone more\n")
     assert "the set mr has changed" in run_script("accuracy", *arguments, data=sets).stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("{}", "not a file of this benchmark"),
+        ('{"made_of": {"textrnn\'s code": "other"}, "results": []}', "textrnn's code has changed"),
+    ],
+)
+def test_results_of_other_code_are_refused(content: str, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text(content, encoding="utf-8")
+    with pytest.raises(SystemExit, match=reason):
+        accuracy.Record(tmp_path / "results.json", {"textrnn's code": "this"})
+
+
+def test_a_result_of_code_that_changed_meanwhile_is_discarded() -> None:
+    record = accuracy.Record(None, {"textrnn's code": "before the change"})
+    with pytest.raises(SystemExit, match="discarded"):
+        accuracy.fill(record, {"SRU": lambda *_: {"accuracy": 1.0, "seconds": 1.0}}, [("SRU", Path("mr"), 1)])
+    assert not record.results
+
+
+@pytest.mark.parametrize(
+    ("value", "minimum", "verdict"),
+    [(2.0, False, "yes"), (2.1, False, "NO"), (2.0, True, "yes"), (1.9, True, "NO"), (None, True, "not measured")],
+)
+def test_a_target_has_a_verdict(value: float | None, minimum: bool, verdict: str) -> None:
+    assert bounds.Target("seconds", value, 2, minimum=minimum).row.endswith(f"| {verdict} |")
+
+
+def test_predictions_are_compared_by_label_and_probability() -> None:
+    ours, theirs = [{"a": 0.7, "b": 0.3}, {"b": 0.6, "a": 0.4}], [{"a": 0.6, "b": 0.4}, {"a": 0.5, "b": 0.5}]
+    result = predict.compare(theirs, ours)
+    assert result["agreement"] == 0.5
+    assert result["largest change"] == pytest.approx(0.1)
 
 
 def test_predict_measures_every_process(sets: Path, trained: Path, tmp_path: Path) -> None:

@@ -258,6 +258,16 @@ HOLDS_OUT = "holds out its own validation set; remove data.valid (exp.yaml:3), o
             f"exp.yaml:1: embedding.words: a bpe tokenizer {NO_WORDS}",
         ),
         (
+            "embedding: {vectors: v.txt, words: 5}\n",
+            "tokenizer.model_type=char",
+            f"exp.yaml:1: embedding.words: a char tokenizer {NO_WORDS}",
+        ),
+        (
+            "tokenizer: {model_type: word}\n",
+            "tokenizer.alpha=0.1",
+            f"--set tokenizer.alpha=0.1: tokenizer.alpha: a word tokenizer {NO_SAMPLES}",
+        ),
+        (
             "tokenizer: {model_type: char}\n",
             "tokenizer.alpha=0.1",
             f"--set tokenizer.alpha=0.1: tokenizer.alpha: a char tokenizer {NO_SAMPLES}",
@@ -276,6 +286,8 @@ def test_keys_that_exclude_or_need_each_other(text: str, sets: str, fault: str) 
         ["embedding.words=0"],
         ["embedding.words=20000", "tokenizer.model_type=char"],
         ["embedding.vectors=v.txt", "embedding.freeze=true", "embedding.words=5", "tokenizer.model_type=word"],
+        ["embedding.vectors=v.txt", "tokenizer.model_type=bpe"],
+        ["embedding.vectors=v.txt", "tokenizer.model=m.model"],
         ["tokenizer.alpha=0.1", "tokenizer.model_type=word", "tokenizer.model=m.model"],  # a model of unknown type
     ],
 )

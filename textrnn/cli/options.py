@@ -38,7 +38,9 @@ PrecisionOption = Annotated[
 ]
 DeviceOption = Annotated[
     str,
-    typer.Option(metavar="DEVICE", help="cpu, auto, cuda, cuda:N or mps; all but cpu load torch, which takes over a second."),
+    typer.Option(
+        metavar="DEVICE", help="cpu, auto, cuda, cuda:N or mps; all but cpu load torch (over a second)."
+    ),
 ]
 FieldOption = Annotated[
     str | None,

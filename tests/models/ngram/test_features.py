@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -33,6 +35,14 @@ def test_the_keys_of_saved_models_never_change(library: bool) -> None:
         *(0x88FF574F, 0x9C5826DF, 0x1B7EF147, 0x22CC3948, 0x1903C05D, 0x3C3F5707),
         *(0x8B8ED4E9, 0x44FA3917, 0x44597429, 0x4A92A4A5, 0x4EA4A714),
     ]
+
+
+@everywhere
+def test_the_keys_of_long_words_unknown_pieces_and_bytes_never_change(library: bool) -> None:
+    texts = pack([[3, 17, 1, 14, 19], [5, 13, 16, 22, 8]])
+    keys = np.concatenate(keys_of(texts, library=library)).astype("<u4")
+    assert len(keys) == 100
+    assert sha256(keys.tobytes()).hexdigest() == "1924ec107e0fd4442591b938b0bcb30dbfffd82c8f57d761e80abb0dfbf3f43f"
 
 
 @everywhere
