@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from textrnn.native import library, nn_library
+from textrnn.native import functions, library
 
 
 @dataclass(frozen=True)
@@ -38,14 +39,17 @@ class NativeStep:
     """
 
     def __init__(self, gradients: Sequence[tuple[ParameterState, Tensor, Tensor | None]]) -> None:
-        self._held = [(p, g.contiguous(), None if rows is None else rows.contiguous()) for p, g, rows in gradients]
-        self._parameters = nn_library.pack_parameters(
-            [(p.weight, p.mean, p.square, g, rows, p.decay) for p, g, rows in self._held]
-        )
+        self._held = [
+            {**vars(p), "gradient": g.contiguous(), "rows": None if rows is None else rows.contiguous()}
+            for p, g, rows in gradients
+        ]
+        self._parameters = np.frombuffer(b"".join(map(functions.PARAMETER.pack, self._held)), np.uint8)
 
     def norm(self) -> float:
         """Return the Euclidean norm of all gradients together."""
-        return math.sqrt(nn_library.sum_of_squares(self._parameters, threads=torch.get_num_threads()))
+        total = np.empty(1)
+        functions.squares(parameters=self._parameters, total=total, threads=torch.get_num_threads())
+        return math.sqrt(total[0])
 
     def move(self, *, lr: float, scale: float, betas: tuple[float, float], epsilon: float, steps: int) -> None:
         """Update all by ``scale`` times their gradients in step ``steps`` (from 1), as ``torch.optim.AdamW`` does.
@@ -53,5 +57,15 @@ class NativeStep:
         Raises:
             ValueError: rows outside their matrix.
         """
-        rates = {"lr": lr, "scale": scale, "betas": betas, "epsilon": epsilon, "steps": steps}
-        nn_library.adamw(self._parameters, **rates, threads=torch.get_num_threads())  # type: ignore[arg-type]
+        beta1, beta2 = betas
+        functions.adamw(
+            parameters=self._parameters,
+            lr=lr,
+            scale=scale,
+            beta1=beta1,
+            beta2=beta2,
+            step=lr / (1 - beta1**steps),
+            root=(1 - beta2**steps) ** -0.5,
+            epsilon=epsilon,
+            threads=torch.get_num_threads(),
+        )

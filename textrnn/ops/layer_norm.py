@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from textrnn.native import library, nn_library
+from textrnn.native import functions, library
 from textrnn.native.arguments import dtype_name
 from textrnn.ops.dropout import draw_key, dropout, dropout_columns
 from textrnn.ops.matmul import is_native
@@ -72,8 +72,8 @@ class _LayerNorm(torch.autograd.Function):
         y = torch.empty(x.shape, dtype=dtype) if is_copied else x
         n = torch.empty(x.shape, dtype=dtype)
         mean, rstd = torch.empty(len(x)), torch.empty(len(x))
-        nn_library.layer_norm(
-            x, n, gain=gain, bias=bias, epsilon=epsilon, keep=ctx.keep, key=ctx.key, offsets=offsets,
+        functions.layer_norm(
+            x=x, n=n, gain=gain, bias=bias, epsilon=epsilon, keep=ctx.keep, key=ctx.key, offsets=offsets,
             y=y if is_copied else None, mean=mean, rstd=rstd, threads=torch.get_num_threads(),
         )  # fmt: skip
         ctx.dtype, ctx.offsets = x.dtype, offsets
@@ -88,8 +88,8 @@ class _LayerNorm(torch.autograd.Function):
         dn = torch.zeros_like(y) if dn is None else dn.contiguous()
         dy = None if dy is None else dy.contiguous()
         dx, dgain, dbias = torch.empty(y.shape, dtype=ctx.dtype), torch.empty_like(gain), torch.empty_like(gain)
-        nn_library.layer_norm_back(
-            y, dx, gain=gain, mean=mean, rstd=rstd, dy=dy, dn=dn, dgain=dgain, dbias=dbias, keep=ctx.keep, key=ctx.key,
-            offsets=ctx.offsets, threads=torch.get_num_threads(),
+        functions.layer_norm_back(
+            y=y, dx=dx, gain=gain, mean=mean, rstd=rstd, dy=dy, dn=dn, dgain=dgain, dbias=dbias, keep=ctx.keep,
+            key=ctx.key, offsets=ctx.offsets, threads=torch.get_num_threads(),
         )  # fmt: skip
         return dx, dgain, dbias, None, None, None

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from textrnn.native import library
+from textrnn.native import functions, library
 from textrnn.ops.bfloat16 import to_bfloat16
 
 Array = npt.NDArray[np.float32]
@@ -30,7 +30,7 @@ def missing_isa(dtype: str) -> str | None:
     native = library.load_native()
     if native.library is None:
         return f"the C++ library is not available: {native.reason}"
-    lack = library.lacks_prepacked(ELEMENTS[dtype])
+    lack = native.library.textrnn_lacks_prepacked(ELEMENTS[dtype])
     where = {1: "this processor lacks them", 2: "the C++ library was compiled without them"}
     return f"it needs {_INSTRUCTIONS[dtype]} instructions, and {where[lack]}" if lack else None
 
@@ -93,7 +93,7 @@ def multiply(x: Array, weight: PrepackedWeight, *, threads: int) -> Array:
     K, N = weight.shape
     check_rows(x, K)
     c = np.empty((len(x), N), np.float32)
-    library.gemm_prepacked(x, c, panels=weight.panels, first=weight.first, scales=weight.scales, threads=threads)
+    functions.gemm_prepacked(x=x, c=c, panels=weight.panels, first=weight.first, scales=weight.scales, threads=threads)
     return c
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from textrnn.native import library, sru_library
+from textrnn.native import functions, library
 from textrnn.ops.batch_layout import BatchLayout
 from textrnn.ops.sru.recurrence import sru_recurrence
 
@@ -258,7 +258,7 @@ def run_by_rows(rows: list[int]) -> np.ndarray:
     constants, h = np.full((1, 2, 4), 0.5, np.float32), np.empty((3, 1, 4), np.float32)
     options = {"v": constants, "b": constants, "alpha": 1.0, "final": np.empty((1, 1, 4), np.float32), "threads": 1}
     indices, x = np.array(rows, np.int32), table[:, :, 0].copy()
-    sru_library.sru_forward(table, x, np.array([0, 3]), rows=indices, h=h, **options)
+    functions.sru_forward(u=table, x=x, offsets=np.array([0, 3]), rows=indices, h=h, **options)
     return h
 
 

@@ -30,7 +30,7 @@ def make_inputs(lengths: list[int], *, G: int = 3, D: int = 16) -> dict[str, Any
     return inputs | {"x": x, "layout": layout, "alpha": 1.7, "c0": torch.randn(B, 2, D)}
 
 
-def test_second_derivatives_and_tangents_are_refused() -> None:
+def test_second_and_forward_mode_derivatives_are_refused() -> None:
     inputs = make_inputs([3, 4])
     h, _ = sru_recurrence(**inputs)
     (du,) = torch.autograd.grad(h.square().sum(), inputs["u"], create_graph=True)

@@ -99,6 +99,18 @@ struct AdamWRates {
   float scale, beta1, beta2, step, root, epsilon;
 };
 
+// Arguments of the functions over all parameters, which take `bytes` of ParameterState.
+struct SquaresArgs {
+  int64_t bytes;
+  const ParameterState* parameters;
+  double* total;
+};
+struct AdamWArgs {
+  int64_t bytes;
+  const ParameterState* parameters;
+  AdamWRates rates;
+};
+
 // Kernels, compiled once for each instruction set. Each call writes a part that no other call touches.
 struct NnKernels {
   // For rows begin <= r < end, as the two after it.
