@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
@@ -48,6 +48,19 @@ def dropout_layer_norm(
         x, gain, bias, offsets if p else None, (1 - p, epsilon, key), dtype
     )
     return result
+
+
+def dropout_norm(
+    norm: nn.LayerNorm | None, x: Tensor, p: float, *, variational: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Return the dropout of ``x`` (N, D), and the ``norm`` of that, or twice the same without a norm.
+
+    ``variational`` is None, or the offsets of the sequences, which then lose the same columns in all of their rows.
+    """
+    if norm is not None:
+        return dropout_layer_norm(x, p, gain=norm.weight, bias=norm.bias, epsilon=norm.eps, offsets=variational)
+    x = dropout(x, p) if variational is None else dropout_columns(x, p, variational)
+    return x, x
 
 
 def _has_gradient(*tensors: Tensor) -> bool:
