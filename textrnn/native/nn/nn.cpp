@@ -30,7 +30,8 @@ struct RowRange {
 template <class Body>
 int run(const Body& body) {
   try {
-    return body(*level().nn);
+    body(*level().nn);
+    return kOk;
   } catch (...) {
     return kOutOfMemory;
   }
@@ -51,7 +52,6 @@ int for_parameters(const Args& args, const Body& body) {
       for (int64_t begin = 0; begin < rows; begin += step) ranges.push_back({p, D, begin, std::min(rows, begin + step)});
     }
     body(kernels, ranges);
-    return kOk;
   });
 }
 
@@ -62,7 +62,6 @@ int for_rows(const Args& args, int64_t rows, int threads, void (*NnKernels::*ker
   return run([&](const NnKernels& kernels) {
     parallel_for(divide_up(args.N, rows), threads,
                  [&](int64_t i) { (kernels.*kernel)(args, i * rows, std::min(args.N, (i + 1) * rows)); });
-    return kOk;
   });
 }
 
@@ -71,7 +70,6 @@ int for_sequences(const Args& args, int threads, void (*NnKernels::*kernel)(cons
   if (!are_offsets(args.offsets, args.N, args.B, 1)) return kInvalidArgument;
   return run([&](const NnKernels& kernels) {
     parallel_for(args.B, threads, [&](int64_t i) { (kernels.*kernel)(args, i); });
-    return kOk;
   });
 }
 
@@ -103,7 +101,6 @@ EXPORT int textrnn_layer_norm_back(const LayerNormBackArgs* args, int threads) {
       kernels.add(sums.data() + i * 2 * D, args->dgain, D);
       kernels.add(sums.data() + (i * 2 + 1) * D, args->dbias, D);
     }
-    return kOk;
   });
 }
 
@@ -142,7 +139,6 @@ EXPORT int textrnn_add_rows(const AddRowsArgs* args, int threads) {
           kernels.add(args->x + order[size_t(k)] * D, sum, D);
       }
     });
-    return kOk;
   });
 }
 

@@ -5,7 +5,7 @@
 
 namespace textrnn {
 
-// Arguments of the exported functions, laid out as native/library.py declares them: sizes, then the bytes of elements
+// Arguments of the exported functions, laid out as native/functions.py declares them: sizes, then the bytes of elements
 // that are float32 (4) or bfloat16 (2), then fields. `offsets` (B+1,) bound the sequences.
 
 // y = dropout of x (N, D): of the same columns in all rows of a sequence, or of entries if `offsets` is null.

@@ -36,25 +36,14 @@ def sru_layer(
 
     Under autocast both are in autocast's dtype, the states in float32.
 
-    Args:
+    Args, besides those of the recurrence:
         x: (N, input_size), the rows of all sequences.
         weight: (input_size, K * G * D), by direction, then by block; G is 3 or 4.
-        layout: the B sequences, on the device of ``x``.
-        v: (K, 2, D), the weights of the state in the gates.
-        b: (K, 2, D), the biases of the gates.
-        alpha: the scale of the highway.
         highway: (N, K * D), the input of the highway if G is 3, often ``x`` itself; None if G is 4.
-        c0: (B, K, D), the initial states, which get no gradient.
-        backend: as for the recurrence.
 
     Returns:
-        ``h`` (N, K * D) in the dtype of the product, and the final states (B, K, D) in float32, without gradients.
-
-    Raises:
-        ValueError: shapes, dtypes or devices do not match, ``c0`` requires a gradient, or offsets do not rise from 0
-            to N.
-        BackendError: the backend is not available.
-        NotImplementedError: forward-mode derivatives.
+        ``h`` (N, K * D) in the dtype of the product, and the final states (B, K, D) in float32, without gradients. The
+        errors are those of the recurrence.
     """
     dtype = _choose_dtype(x, weight, highway)
     _check_shapes(x, weight, v=v, highway=highway)
