@@ -36,7 +36,7 @@ import torch
 from torch import Tensor
 
 from textrnn.data.batch import make_offsets
-from textrnn.models.layer_benchmark import OURS, PASSES, PEERS, Shape, contest, geometric_mean
+from textrnn.models.layer_benchmark import OURS, PASSES, PEERS, Shape, contest
 from textrnn.ops.batch_layout import BatchLayout
 from textrnn.ops.sru.inputs import SruInputs
 from textrnn.ops.sru.recurrence import sru_recurrence
@@ -268,8 +268,9 @@ def time_layers(chosen: Plan) -> bool:
     for shape, precision in product(chosen.shapes, PRECISIONS):
         attempt(f"{shape} {precision}", partial(measure, shape, precision), left_out)
     for precision in PRECISIONS:
-        means = [[f"{geometric_mean(ratios.get((precision, w, p), [math.nan])):.2f}" for p in PEERS] for w in PASSES]
-        print(f"| geometric mean | | | {precision} | {' | '.join(f'| | {lstm} | | {gru}' for lstm, gru in means)} |")
+        means = [[statistics.geometric_mean(ratios.get((precision, w, p), [math.nan])) for p in PEERS] for w in PASSES]
+        cells = " | ".join(f"| | {lstm:.2f} | | {gru:.2f}" for lstm, gru in means)
+        print(f"| geometric mean | | | {precision} | {cells} |")
     return report_left_out(left_out)
 
 

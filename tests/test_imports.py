@@ -30,8 +30,8 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation": {"config", "data", "inference", "models"},
     "preparation": {"config", "data", "errors", "files", "native", "reporter", "serialization", "tokenization"},
     "training": {
-        *("config", "data", "errors", "evaluation", "models", "ops", "preparation", "reporter", "serialization"),
-        *("signals", "tokenization"),
+        *("config", "data", "errors", "evaluation", "models", "native", "ops", "preparation", "reporter"),
+        *("serialization", "signals", "tokenization"),
     },
     "compression": {"data", "errors", "evaluation", "inference", "models", "serialization"},
     "experiments": {

@@ -32,7 +32,7 @@ SDIST = "import sys; from scikit_build_core.build import build_sdist; build_sdis
 INPUT = """
 import json, sys
 import numpy as np
-from textrnn.native import library, sru_library
+from textrnn.native import functions, library
 u = np.zeros((2, 1, 4, 3), np.float32)
 u[:, :, 0] = 1
 v = np.zeros((1, 2, 3), np.float32)
@@ -40,7 +40,7 @@ offsets = np.array([0, 2])
 """
 FORWARD = f"""{INPUT}
 h, final = np.empty((2, 1, 3), np.float32), np.empty((1, 1, 3), np.float32)
-sru_library.sru_forward(u, None, offsets, v=v, b=v, alpha=1.0, h=h, final=final, threads=2)
+functions.sru_forward(u=u, offsets=offsets, v=v, b=v, alpha=1.0, h=h, final=final, threads=2)
 assert "torch" not in sys.modules
 print(json.dumps([library.load_native().library._name, library.__file__, h.tolist(), final.tolist()]))
 """

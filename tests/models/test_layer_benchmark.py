@@ -16,7 +16,6 @@ from textrnn.models.layer_benchmark import (
     Shape,
     Timing,
     contest,
-    geometric_mean,
     passes_of,
     rivals,
     tabulate,
@@ -30,10 +29,6 @@ def test_a_ratio_compares_times_within_a_turn() -> None:
     timing = Timing(SMALL, "training", {OURS: [1.0, 10.0, 2.0], "LSTM": [3.0, 30.0, 8.0]})
     assert timing.ratio("LSTM") == 3.0  # the medians would give 4
     assert timing.milliseconds("LSTM") == 8.0
-
-
-def test_geometric_mean() -> None:
-    assert geometric_mean([1.0, 4.0, 16.0]) == pytest.approx(4.0)
 
 
 def test_a_table_marks_passes_that_did_not_run() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from textrnn.errors import BackendError
-from textrnn.native import library
+from textrnn.native import functions, library
 
 NATIVE = library.load_native()
 needs_library = pytest.mark.skipif(
@@ -29,14 +29,14 @@ def test_the_library_was_built() -> None:
 FORK = """
 import os, sys
 import numpy as np
-from textrnn.native import library, sru_library
+from textrnn.native import functions, library
 N, D = 4096, 256
 u = np.random.default_rng(1).standard_normal((N, 1, 4, D), np.float32)
 v = np.zeros((1, 2, D), np.float32)
 offsets = np.arange(0, N + 1, 64)
 def run():
     h, final = np.full((N, 1, D), np.nan, np.float32), np.empty((len(offsets) - 1, 1, D), np.float32)
-    sru_library.sru_forward(u, None, offsets, v=v, b=v, alpha=1.0, h=h, final=final, threads=3)
+    functions.sru_forward(u=u, offsets=offsets, v=v, b=v, alpha=1.0, h=h, final=final, threads=3)
     return h
 assert library.load_native().library.textrnn_pool() == b"own", "no OpenMP runtime is here"
 first = run()
@@ -80,7 +80,7 @@ def test_a_library_of_another_version_is_not_used(monkeypatch: pytest.MonkeyPatc
 
 def call() -> None:
     one = np.ones((1, 1), np.float32)
-    library.gemm(one, one, one.copy(), threads=1)
+    functions.gemm(a=one, b=one, c=one.copy(), threads=1)
 
 
 @pytest.mark.parametrize(("status", "error"), [(1, MemoryError), (2, ValueError)])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch.nn.utils.rnn import pack_sequence
 
 from samples import make_config
 from textrnn.data.batch import make_offsets, pack
@@ -22,14 +21,6 @@ def test_a_layout_from_the_host_equals_one_from_a_tensor() -> None:
     assert host.offsets.tolist() == tensor.host_offsets.tolist() == OFFSETS.tolist()
     for mine, theirs in zip(host.packed_order, tensor.packed_order, strict=True):
         assert torch.equal(mine, theirs)
-
-
-def test_the_packed_order_is_that_of_packed_sequence() -> None:
-    rows = [torch.arange(start, stop) for start, stop in zip(OFFSETS[:-1], OFFSETS[1:], strict=True)]
-    packed = pack_sequence(rows, enforce_sorted=False)
-    order, batch_sizes = BatchLayout.of(OFFSETS, torch.device("cpu")).packed_order
-    assert torch.equal(order, packed.data)
-    assert torch.equal(batch_sizes, packed.batch_sizes)
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])

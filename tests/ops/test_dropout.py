@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from textrnn.native import library, nn_library
+from textrnn.native import functions, library
 from textrnn.ops.dropout import drop_masked, dropout, dropout_columns
 
 needs_library = pytest.mark.skipif(not library.is_available(), reason="the library was not compiled")
@@ -77,8 +77,8 @@ def test_zero_drops_nothing_and_any_layout_works() -> None:
 @needs_library
 def test_the_upper_half_of_the_key_counts() -> None:
     x, y, z = torch.ones(64), torch.zeros(64), torch.zeros(64)
-    nn_library.dropout(x, y, keep=0.5, key=7, threads=1)
-    nn_library.dropout(x, z, keep=0.5, key=7 + (1 << 40), threads=1)
+    functions.dropout(x=x, y=y, keep=0.5, key=7, threads=1)
+    functions.dropout(x=x, y=z, keep=0.5, key=7 + (1 << 40), threads=1)
     assert not torch.equal(y, z)
 
 
@@ -104,7 +104,7 @@ def test_masks_of_sequences_are_independent_and_follow_the_key_alone() -> None:
     results = []
     for threads in (1, 3):
         y = torch.empty_like(x)
-        nn_library.dropout(x, y, keep=0.5, key=11, offsets=offsets, threads=threads)
+        functions.dropout(x=x, y=y, keep=0.5, key=11, offsets=offsets, threads=threads)
         results.append(y)
     assert torch.equal(*results)
     signs = results[0][::2] - 1  # a row for each sequence

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from textrnn.native import library
+from textrnn.native import functions, library
 from textrnn.ops.matmul import multiply
 
 OURS = [dtype for dtype in (torch.float32, torch.bfloat16) if library.supports_dtype(dtype)]
@@ -45,7 +45,7 @@ def test_equals_float64(size: tuple[int, int, int], dtype: torch.dtype) -> None:
             results = []
             for threads in (1, 2, 5):
                 c = before.clone() if accumulate else torch.full((M, N), float("nan"), dtype=out)
-                library.gemm(a, b, c, accumulate=accumulate, threads=threads)
+                functions.gemm(a=a, b=b, c=c, accumulate=accumulate, threads=threads)
                 results.append(c)
             error = (results[0].double() - wanted).abs()
             assert bool((error <= allowed + ROUNDING[out] * wanted.abs()).all())
@@ -71,7 +71,7 @@ def test_any_strides_and_any_array() -> None:
     rng = np.random.default_rng(1)
     a, b = rng.standard_normal((60, 40), np.float32)[::-2, 1::3], rng.standard_normal((13, 90), np.float32)[:, ::-2]
     c = np.full((30, 100), np.nan, np.float32)
-    library.gemm(a, b, c[:, 10:55], threads=2)
+    functions.gemm(a=a, b=b, c=c[:, 10:55], threads=2)
     np.testing.assert_allclose(c[:, 10:55], a.astype(np.float64) @ b, rtol=0, atol=1e-5)
     assert np.isnan(c[:, :10]).all()
     assert np.isnan(c[:, 55:]).all()
@@ -128,7 +128,7 @@ def test_matrices_that_do_not_fit_are_refused() -> None:
         ((odd, np.ones((1, 5), np.float32), c), "contiguous"),
     ]:
         with pytest.raises(ValueError, match=message):
-            library.gemm(*wrong, threads=1)
+            functions.gemm(**dict(zip("abc", wrong, strict=True)), threads=1)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64, torch.float16], ids=str)

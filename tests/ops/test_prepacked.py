@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 
 from textrnn.ops import prepacked
 from textrnn.ops.prepacked import ELEMENTS, Array
@@ -48,11 +49,6 @@ def test_float32_is_packed_as_it_is() -> None:
     np.testing.assert_array_equal(unpack(prepacked.pack(weight[:, ::2], "float32"))[:5, :20], weight[:, ::2])
 
 
-def test_the_largest_numbers_stay_finite_in_bfloat16() -> None:
-    bits = unpack(prepacked.pack(np.array([[3.4e38, -3.4e38, 1, -0.0]], np.float32), "bfloat16"))
-    assert bits[0, :4].tolist() == [0x7F7F, 0xFF7F, 0x3F80, 0x8000]
-
-
 def test_int8_has_the_sum_and_the_step_of_each_column() -> None:
     weight = np.array([[127, 0.5, 0], [-3, -1, 0]], np.float32)
     panels = prepacked.pack(weight, "int8")
@@ -76,3 +72,19 @@ def test_fewer_threads_than_one_count_as_one(dtype: str) -> None:
         "assert results[0].any() and all(np.array_equal(results[0], result) for result in results)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_bfloat16_rounds_as_torch_does() -> None:
+    bits = np.random.default_rng(5).integers(0, 2**32, 200_000, dtype=np.uint32)
+    numbers = np.concatenate([bits.view(np.float32), np.float32([0, -0.0, 1e-45, 3e-39, 1.00390625, 1.01171875])])
+    wanted = torch.from_numpy(numbers).bfloat16().view(torch.int16).numpy().view(np.uint16)
+    finite = wanted & 0x7F80 != 0x7F80
+    np.testing.assert_array_equal(prepacked.to_bfloat16(numbers[finite]), wanted[finite])
+    turned = numbers[finite][:60000].reshape(200, 300).T
+    np.testing.assert_array_equal(prepacked.to_bfloat16(turned), wanted[finite][:60000].reshape(200, 300).T)
+
+
+def test_the_largest_numbers_in_bfloat16_become_the_largest_that_is_finite() -> None:
+    largest = np.finfo(np.float32).max
+    found = prepacked.to_bfloat16(np.float32([largest, -largest, 3.4e38, np.inf]))
+    assert found.tolist() == [0x7F7F, 0xFF7F, 0x7F7F, 0x7F7F]

@@ -12,7 +12,6 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from textrnn.errors import BackendError
 from textrnn.native import library
 from textrnn.ops import rnn_forward
 from textrnn.ops.time_major import reverse_rows, time_major
@@ -85,14 +84,6 @@ def define(inputs: Inputs) -> Array:
 
 def sigmoid(x: Array) -> Array:
     return 1 / (1 + np.exp(-x))
-
-
-@pytest.fixture(params=NATIVE.levels or ["none"])
-def level(request: pytest.FixtureRequest) -> Iterator[str]:
-    assert NATIVE.library is not None, NATIVE.reason
-    NATIVE.library.textrnn_use_level(NATIVE.levels.index(request.param))
-    yield request.param
-    NATIVE.library.textrnn_use_level(len(NATIVE.levels) - 1)
 
 
 @pytest.mark.parametrize("cell", rnn_forward.GATES)
@@ -230,10 +221,3 @@ def test_what_does_not_fit_is_refused(change: dict[str, Any], message: str) -> N
     arguments = {**{name: getattr(inputs, name) for name in names}, "threads": 1, **change}
     with pytest.raises(ValueError, match=message):
         rnn_forward.run(**arguments)
-
-
-def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(library, "load_native", lambda: library.Native(None, "it was not compiled"))
-    assert not library.is_available()
-    with pytest.raises(BackendError, match="it was not compiled"):
-        Inputs("gru", [2], D=3).run()

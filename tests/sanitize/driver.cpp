@@ -39,8 +39,8 @@ int textrnn_attend_back(const textrnn::AttendBackArgs* args, int threads);
 int textrnn_layer_norm(const textrnn::LayerNormArgs* args, int threads);
 int textrnn_layer_norm_back(const textrnn::LayerNormBackArgs* args, int threads);
 int textrnn_add_rows(const textrnn::AddRowsArgs* args, int threads);
-int textrnn_squares(const textrnn::ParameterState* states, int64_t count, double* sum, int threads);
-int textrnn_adamw(const textrnn::ParameterState* states, int64_t count, const textrnn::AdamWRates* rates, int threads);
+int textrnn_squares(const textrnn::SquaresArgs* args, int threads);
+int textrnn_adamw(const textrnn::AdamWArgs* args, int threads);
 int textrnn_gemm_dtypes();
 int textrnn_gemm(const textrnn::GemmArgs* args, int threads);
 int textrnn_lacks_prepacked(int64_t element);
@@ -390,10 +390,11 @@ std::string run_nn(int64_t element, int64_t D, int threads) {
       {7, D, 3, some[0].as<float>(), some[1].as<float>(), some[2].as<float>(), gradient.as<float>(), rows, 0.1},
       {size, 1, size, others[0].as<float>(), others[1].as<float>(), others[2].as<float>(), all.as<float>(), nullptr,
        0.0}};
-  const textrnn::AdamWRates rates = {0.1, 0.5f, 0.9f, 0.999f, 0.1f, 2.0f, 1e-8f};
   double squares = -1;
-  EXPECT(textrnn_squares(parameters, 2, &squares, threads) == 0 && squares > 0, "squares");
-  EXPECT(textrnn_adamw(parameters, 2, &rates, threads) == 0, "adamw");
+  const textrnn::SquaresArgs sum = {sizeof parameters, parameters, &squares};
+  EXPECT(textrnn_squares(&sum, threads) == 0 && squares > 0, "squares");
+  const textrnn::AdamWArgs update = {sizeof parameters, parameters, {0.1, 0.5f, 0.9f, 0.999f, 0.1f, 2.0f, 1e-8f}};
+  EXPECT(textrnn_adamw(&update, threads) == 0, "adamw");
   for (const Buffer& part : some) bits += bits_of(part);
   for (const Buffer& part : others) bits += bits_of(part);
   return bits + std::string(reinterpret_cast<const char*>(&squares), sizeof squares);
@@ -416,8 +417,8 @@ int64_t check_nn() {
       const textrnn::AddRowsArgs add = {1, D, 7, nullptr, far, nullptr};
       EXPECT(textrnn_add_rows(&add, 1) == 2, "a place outside the sums");
       const textrnn::ParameterState past = {7, D, 1, nullptr, nullptr, nullptr, nullptr, far, 0.0};
-      const textrnn::AdamWRates rates{};
-      EXPECT(textrnn_adamw(&past, 1, &rates, 1) == 2, "a row outside its matrix");
+      const textrnn::AdamWArgs update = {sizeof past, &past, {}};
+      EXPECT(textrnn_adamw(&update, 1) == 2, "a row outside its matrix");
       calls += 45;
     }
   return calls;

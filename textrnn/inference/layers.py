@@ -18,7 +18,7 @@ from textrnn.config import ModelConfig
 from textrnn.inference import Precision
 from textrnn.inference.linear import Linear
 from textrnn.inference.pooling import Array, layer_norm, sigmoid
-from textrnn.native import library, sru_library
+from textrnn.native import functions, library
 from textrnn.ops import rnn_forward
 from textrnn.ops.time_major import Index, reverse_rows, time_major
 
@@ -99,10 +99,10 @@ class SRU(Layer):
         if not library.is_available():
             self._recur_numpy(packing.look_up(u), packing.look_up(x), packing, h=h)
             return h.reshape(N, K * D)
-        sru_library.sru_forward(
-            u,
-            x.reshape(-1, K, D) if u.shape[2] == 3 else None,
-            packing.offsets,
+        functions.sru_forward(
+            u=u,
+            x=x.reshape(-1, K, D) if u.shape[2] == 3 else None,
+            offsets=packing.offsets,
             rows=packing.rows,
             v=self._v,
             b=self._b,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from textrnn.native import library, nn_library
+from textrnn.native import functions, library
 from textrnn.ops.time_major import Index
 
 Array = npt.NDArray[np.float32]
@@ -27,7 +27,7 @@ def layer_norm(x: Array, weight: Array, bias: Array, *, threads: int) -> Array:
     """
     normed = np.empty_like(x)
     if library.is_available():
-        nn_library.layer_norm(x, normed, gain=weight, bias=bias, epsilon=float(_NORM_EPSILON), threads=threads)
+        functions.layer_norm(x=x, n=normed, gain=weight, bias=bias, epsilon=float(_NORM_EPSILON), threads=threads)
     else:
         centered = x - x.mean(axis=1, keepdims=True)
         scale = np.sqrt(np.square(centered).mean(axis=1, keepdims=True) + _NORM_EPSILON)
@@ -56,10 +56,11 @@ def pool(h: Array, offsets: Index, how: str, *, w: Array | None, bidirectional: 
     shape = (len(offsets) - 1, h.shape[1])
     parts = {part: np.empty(shape, np.float32) for part in how.split("+")}
     if "attention" in parts:
-        nn_library.attend(h, w, offsets, pooled=parts["attention"], threads=threads)
+        functions.attend(x=h, w=w, offsets=offsets, pooled=parts["attention"], threads=threads)
     else:
         place = np.empty(shape, np.int32) if "max" in parts else None
-        nn_library.pool_rows(h, offsets, largest=parts.get("max"), place=place, mean=parts.get("mean"), threads=threads)
+        pooled = {"largest": parts.get("max"), "place": place, "mean": parts.get("mean")}
+        functions.pool_rows(x=h, offsets=offsets, **pooled, threads=threads)
     return np.concatenate([*parts.values()], axis=1)
 
 

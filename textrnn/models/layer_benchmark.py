@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -124,13 +123,8 @@ def tabulate(timings: list[Timing]) -> list[list[str]]:
         lines.append(["geometric mean", which, *[""] * len(names)])
         for name in others:
             ratios = [timing.ratio(name) for timing in timings if timing.which == which and name in timing.turns]
-            lines[-1].append(f"{geometric_mean(ratios):.2f}" if ratios else "-")
+            lines[-1].append(f"{statistics.geometric_mean(ratios):.2f}" if ratios else "-")
     return lines
-
-
-def geometric_mean(values: Iterable[float]) -> float:
-    """Return the geometric mean of some positive numbers."""
-    return math.exp(statistics.fmean(math.log(value) for value in values))
 
 
 def passes_of(forward: Callable[[Tensor], Tensor], parameters: list[Tensor], x: Tensor) -> dict[str, Step]:

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from textrnn.models.norm import dropout_norm
 from textrnn.ops.batch_layout import BatchLayout
+from textrnn.ops.layer_norm import dropout_norm
 
 
 class PackedRNN(nn.Module):

@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from textrnn.models.norm import dropout_norm
 from textrnn.ops.batch_layout import BatchLayout
+from textrnn.ops.layer_norm import dropout_norm
 from textrnn.ops.sru.layer import sru_layer
 
 

@@ -6,6 +6,7 @@ import functools
 import math
 import re
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,7 @@ class _Field:
     is_output: bool
     is_optional: bool
     is_strided: bool
+    default: float | None
 
 
 class Layout:
@@ -44,7 +46,7 @@ class Layout:
     torch CPU tensor, and ``name type`` for a number. A shape is made of sizes (``N``), of sizes and a constant
     (``B+1``) and of constants; a last ``D...`` stands for the product of all remaining dimensions. ``T``, ``U`` and
     ``E`` are dtypes that vary. After the dtype, ``out`` marks an array that is written, ``optional`` one that may
-    be None, and ``strided`` a matrix that need not be contiguous.
+    be None, and ``strided`` a matrix that need not be contiguous. A number may have a default: ``name type = 0``.
 
     The struct holds an int64 for each size, in order of appearance (0 if only absent arrays have it), the element
     bytes of each dtype that varies (int64), then the fields: a pointer for an array, and two int64, the strides in
@@ -55,19 +57,15 @@ class Layout:
         self._sizes: list[str] = []
         self._variables: list[str] = []
         self._fields = tuple(self._parse(text) for text in re.split(r"[;\n]", description.strip()))
+        self._names = {field.name for field in self._fields}
         codes = [
             _NUMBERS[field.dtype] if field.dims is None else "Pqq" if field.is_strided else "P"
             for field in self._fields
         ]
         self._struct = struct.Struct(f"@{len(self._sizes) + len(self._variables)}q{''.join(codes)}")
 
-    @property
-    def size(self) -> int:
-        """Bytes of the struct."""
-        return self._struct.size
-
     def _parse(self, text: str) -> _Field:
-        match = re.fullmatch(r"\s*(\w+)\s+(?:\((.*?)\)\s+)?(\w+)((?: \w+)*)\s*", text)
+        match = re.fullmatch(r"\s*(\w+)\s+(?:\((.*?)\)\s+)?(\w+)((?: \w+)*)(?: = (\w+))?\s*", text)
         assert match is not None, text
         name, shape, dtype, marks = match[1], match[2], match[3], match[4].split()
         if dtype in _VARIABLES and dtype not in self._variables:
@@ -78,13 +76,14 @@ class Layout:
         return _Field(
             name,
             dims,
-            f"({shape}) {' or '.join(_VARIABLES.get(dtype, (dtype,)))}",
+            f"({shape}) {' or '.join(_VARIABLES.get(dtype, (dtype,)))}" if shape is not None else dtype,
             flat="..." in (shape or ""),
             dtype=dtype,
             variable=self._variables.index(dtype) if dtype in _VARIABLES else -1,
             is_output="out" in marks,
             is_optional="optional" in marks,
             is_strided="strided" in marks,
+            default=int(match[5]) if match[5] else None,
         )
 
     def _parse_dim(self, text: str) -> tuple[int, int]:
@@ -95,27 +94,30 @@ class Layout:
             self._sizes.append(size)
         return self._sizes.index(size), int(constant or 0)
 
-    def pack(self, *values: Any) -> bytes:
-        """Return the struct for ``values``, in the order of the fields; the arrays must outlive its use.
+    def pack(self, arguments: Mapping[str, Any]) -> bytes:
+        """Return the struct for ``arguments`` by the names of the fields; the arrays must outlive its use.
 
         Raises:
-            ValueError: an array of another shape, dtype, device or layout, a read-only output, or a None that is
-                not optional.
+            ValueError: an array of another shape, dtype, device or layout, a read-only output, or no value for a field
+                that is not optional and has no default.
+            TypeError: a name that no field has.
         """
+        if not arguments.keys() <= self._names:
+            raise TypeError(f"unknown arguments: {', '.join(sorted(arguments.keys() - self._names))}")
         sizes: list[int | None] = [None] * len(self._sizes)
         elements = [0] * len(self._variables)
         packed: list[Any] = []
-        for field, value in zip(self._fields, values, strict=True):
-            if field.dims is None:
-                packed.append(value)
-                continue
+        for field in self._fields:
+            value = arguments.get(field.name, field.default)
             if value is None:
                 if not field.is_optional:
                     raise ValueError(f"{field.name} should be {field.text}, not None")
                 packed += (0, 0, 0) if field.is_strided else (0,)
-                continue
-            self._check(field, value, sizes=sizes, elements=elements)
-            packed += _locate(field, value)
+            elif field.dims is None:
+                packed.append(value)
+            else:
+                self._check(field, value, sizes=sizes, elements=elements)
+                packed += _locate(field, value)
         return self._struct.pack(*[size or 0 for size in sizes], *elements, *packed)
 
     def _check(self, field: _Field, array: Any, *, sizes: list[int | None], elements: list[int]) -> None:

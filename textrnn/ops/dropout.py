@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from textrnn.native import nn_library
+from textrnn.native import functions
 from textrnn.ops.matmul import is_native
 
 
@@ -52,7 +52,7 @@ def draw_key() -> int:
 def _drop(x: Tensor, offsets: Tensor | None, drawn: tuple[float, int]) -> Tensor:
     x, (keep, key) = x.contiguous(), drawn
     y = torch.empty_like(x)
-    nn_library.dropout(x, y, keep=keep, key=key, offsets=offsets, threads=torch.get_num_threads())
+    functions.dropout(x=x, y=y, keep=keep, key=key, offsets=offsets, threads=torch.get_num_threads())
     return y
 
 

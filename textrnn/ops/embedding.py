@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from textrnn.native import nn_library
+from textrnn.native import functions
 from textrnn.ops.matmul import is_native
 
 
@@ -45,5 +45,5 @@ class _Rows(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (places,) = ctx.saved_tensors
         gradient, sums = gradient.contiguous(), torch.empty(ctx.shape)
-        nn_library.add_rows(gradient, places, sums, threads=torch.get_num_threads())
+        functions.add_rows(x=gradient, places=places, sums=sums, threads=torch.get_num_threads())
         return sums, None

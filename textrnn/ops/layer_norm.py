@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from textrnn.native import library, nn_library
+from textrnn.native import functions, library
 from textrnn.native.arguments import dtype_name
 from textrnn.ops.dropout import draw_key, dropout, dropout_columns
 from textrnn.ops.matmul import is_native
@@ -50,6 +50,19 @@ def dropout_layer_norm(
     return result
 
 
+def dropout_norm(
+    norm: nn.LayerNorm | None, x: Tensor, p: float, *, variational: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Return the dropout of ``x`` (N, D), and the ``norm`` of that, or twice the same without a norm.
+
+    ``variational`` is None, or the offsets of the sequences, which then lose the same columns in all of their rows.
+    """
+    if norm is not None:
+        return dropout_layer_norm(x, p, gain=norm.weight, bias=norm.bias, epsilon=norm.eps, offsets=variational)
+    x = dropout(x, p) if variational is None else dropout_columns(x, p, variational)
+    return x, x
+
+
 def _has_gradient(*tensors: Tensor) -> bool:
     return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
 
@@ -72,8 +85,8 @@ class _LayerNorm(torch.autograd.Function):
         y = torch.empty(x.shape, dtype=dtype) if is_copied else x
         n = torch.empty(x.shape, dtype=dtype)
         mean, rstd = torch.empty(len(x)), torch.empty(len(x))
-        nn_library.layer_norm(
-            x, n, gain=gain, bias=bias, epsilon=epsilon, keep=ctx.keep, key=ctx.key, offsets=offsets,
+        functions.layer_norm(
+            x=x, n=n, gain=gain, bias=bias, epsilon=epsilon, keep=ctx.keep, key=ctx.key, offsets=offsets,
             y=y if is_copied else None, mean=mean, rstd=rstd, threads=torch.get_num_threads(),
         )  # fmt: skip
         ctx.dtype, ctx.offsets = x.dtype, offsets
@@ -88,8 +101,8 @@ class _LayerNorm(torch.autograd.Function):
         dn = torch.zeros_like(y) if dn is None else dn.contiguous()
         dy = None if dy is None else dy.contiguous()
         dx, dgain, dbias = torch.empty(y.shape, dtype=ctx.dtype), torch.empty_like(gain), torch.empty_like(gain)
-        nn_library.layer_norm_back(
-            y, dx, gain=gain, mean=mean, rstd=rstd, dy=dy, dn=dn, dgain=dgain, dbias=dbias, keep=ctx.keep, key=ctx.key,
-            offsets=ctx.offsets, threads=torch.get_num_threads(),
+        functions.layer_norm_back(
+            y=y, dx=dx, gain=gain, mean=mean, rstd=rstd, dy=dy, dn=dn, dgain=dgain, dbias=dbias, keep=ctx.keep,
+            key=ctx.key, offsets=ctx.offsets, threads=torch.get_num_threads(),
         )  # fmt: skip
         return dx, dgain, dbias, None, None, None

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _python_dispatch
 
-from textrnn.native import library
+from textrnn.native import functions, library
 from textrnn.native.arguments import dtype_name
 
 _LONG = 4096  # longer sums are added up in float32 memory before they are rounded to 16 bits
@@ -53,5 +53,5 @@ def _multiply_natively(a: Tensor, b: Tensor, *, dtype: torch.dtype, add_to: Tens
     c = torch.empty(a.shape[0], b.shape[1], dtype=dtype, device=a.device) if add_to is None else add_to
     narrow = c.dtype != torch.float32 and a.shape[1] > _LONG
     wide = c.float() if narrow else c
-    library.gemm(a, b, wide, accumulate=add_to is not None, threads=torch.get_num_threads())
+    functions.gemm(a=a, b=b, c=wide, accumulate=add_to is not None, threads=torch.get_num_threads())
     return c.copy_(wide) if narrow else c

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from textrnn.native import nn_library
+from textrnn.native import functions
 from textrnn.ops.matmul import is_native
 
 
@@ -68,7 +68,8 @@ class _Attention(torch.autograd.Function):
         h, w, offsets = h.contiguous(), w.contiguous(), offsets.contiguous()
         (N, D), B = h.shape, offsets.shape[0] - 1
         pooled, weights = h.new_empty(B, D), h.new_empty(N)
-        nn_library.attend(h, w, offsets, pooled=pooled, weights=weights, threads=torch.get_num_threads())
+        tensors = {"x": h, "w": w, "offsets": offsets, "pooled": pooled, "weights": weights}
+        functions.attend(**tensors, threads=torch.get_num_threads())
         ctx.save_for_backward(h, w, offsets, pooled, weights)
         return pooled
 
@@ -76,11 +77,10 @@ class _Attention(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         h, w, offsets, pooled, weights = ctx.saved_tensors
-        dh, dw, threads = torch.empty_like(h), torch.empty_like(pooled), torch.get_num_threads()
-        upstream = gradient.float().contiguous()
-        nn_library.attend_back(
-            h, w, offsets, pooled=pooled, weights=weights, dpooled=upstream, dx=dh, dw=dw, threads=threads
-        )
+        tensors = {"x": h, "w": w, "offsets": offsets, "pooled": pooled, "weights": weights}
+        dh, dw = torch.empty_like(h), torch.empty_like(pooled)
+        gradients = {"dpooled": gradient.float().contiguous(), "dx": dh, "dw": dw}
+        functions.attend_back(**tensors, **gradients, threads=torch.get_num_threads())
         return dh, dw.sum(dim=0), None
 
 
@@ -92,7 +92,8 @@ class _Pool(torch.autograd.Function):
         largest = torch.empty(B, D, dtype=torch.float32, device=h.device) if "max" in how else None
         place = torch.empty(B, D, dtype=torch.int32, device=h.device) if "max" in how else None
         mean = torch.empty(B, D, dtype=torch.float32, device=h.device) if "mean" in how else None
-        nn_library.pool_rows(h, offsets, largest=largest, place=place, mean=mean, threads=torch.get_num_threads())
+        pooled = {"largest": largest, "place": place, "mean": mean}
+        functions.pool_rows(x=h, offsets=offsets, **pooled, threads=torch.get_num_threads())
         ctx.dtype, ctx.shape = h.dtype, h.shape
         ctx.save_for_backward(offsets, place)
         parts = [part for part in (largest, mean) if part is not None]
@@ -106,7 +107,6 @@ class _Pool(torch.autograd.Function):
         dlargest = None if place is None else gradient[:, :D].float().contiguous()
         dmean = gradient[:, -D:].float().contiguous() if place is None or gradient.shape[1] > D else None
         dh = torch.empty(ctx.shape, dtype=ctx.dtype, device=gradient.device)
-        nn_library.pool_rows_back(
-            offsets, dh, dlargest=dlargest, place=place, dmean=dmean, threads=torch.get_num_threads()
-        )
+        gradients = {"dlargest": dlargest, "dmean": dmean, "dx": dh}
+        functions.pool_rows_back(offsets=offsets, place=place, **gradients, threads=torch.get_num_threads())
         return dh, None, None

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from textrnn.native import library
-from textrnn.ops.bfloat16 import to_bfloat16
+from textrnn.native import functions, library
 
 Array = npt.NDArray[np.float32]
 
@@ -23,6 +22,7 @@ LONGEST = 1 << 17  # terms of a sum of int8, each 127 * 127 at most, that 32 bit
 _INSTRUCTIONS = {"float32": "AVX-512", "bfloat16": "AVX-512 BF16", "int8": "AVX-512 VNNI"}
 _COLUMNS = 32  # kTileColumns of gemm.h
 _ALIGNMENT = 64
+_LARGEST = np.array(0x7F7F0000, np.uint32).view(np.float32)  # finite in bfloat16
 
 
 def missing_isa(dtype: str) -> str | None:
@@ -30,7 +30,7 @@ def missing_isa(dtype: str) -> str | None:
     native = library.load_native()
     if native.library is None:
         return f"the C++ library is not available: {native.reason}"
-    lack = library.lacks_prepacked(ELEMENTS[dtype])
+    lack = native.library.textrnn_lacks_prepacked(ELEMENTS[dtype])
     where = {1: "this processor lacks them", 2: "the C++ library was compiled without them"}
     return f"it needs {_INSTRUCTIONS[dtype]} instructions, and {where[lack]}" if lack else None
 
@@ -51,7 +51,7 @@ class PrepackedWeight:
 def pack(weight: Array, dtype: str) -> PrepackedWeight:
     """Return ``weight`` (K, N) float32, rounded to ``dtype``, a key of ELEMENTS.
 
-    In bfloat16 an entry stays finite, as in :func:`textrnn.ops.bfloat16.to_bfloat16`. In int8 it is rounded to a
+    In bfloat16 an entry stays finite, as in :func:`to_bfloat16`. In int8 it is rounded to a
     multiple of its column's largest magnitude / 127. :func:`check_weight` says what a weight should be.
 
     Raises:
@@ -78,6 +78,15 @@ def pack(weight: Array, dtype: str) -> PrepackedWeight:
     return PrepackedWeight((K, N), panels, first, scales)
 
 
+def to_bfloat16(array: Array) -> npt.NDArray[np.uint16]:
+    """Return the bits of the nearest bfloat16, the upper half of a float32, of each number, ties to even.
+
+    Numbers beyond the largest finite bfloat16, infinity included, become that one: a finite weight stays finite.
+    """
+    bits = np.ascontiguousarray(array.clip(-_LARGEST, _LARGEST)).view(np.uint32)
+    return ((bits + (0x7FFF + (bits >> 16 & 1))) >> 16).astype(np.uint16)
+
+
 def multiply(x: Array, weight: PrepackedWeight, *, threads: int) -> Array:
     """Return the product (M, N) float32 of ``x`` (M, K) float32, C-contiguous, and a prepacked weight.
 
@@ -93,7 +102,7 @@ def multiply(x: Array, weight: PrepackedWeight, *, threads: int) -> Array:
     K, N = weight.shape
     check_rows(x, K)
     c = np.empty((len(x), N), np.float32)
-    library.gemm_prepacked(x, c, panels=weight.panels, first=weight.first, scales=weight.scales, threads=threads)
+    functions.gemm_prepacked(x=x, c=c, panels=weight.panels, first=weight.first, scales=weight.scales, threads=threads)
     return c
 
 

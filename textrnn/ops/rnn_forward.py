@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from textrnn.native import library
+from textrnn.native import functions
 from textrnn.ops.time_major import Index
 
 Array = npt.NDArray[np.float32]
@@ -62,8 +62,15 @@ def run(
     if K not in {1, 2} or D == 0 or gates.shape[2] != G * D or weight_hh.shape[1] != G * D:
         raise ValueError(f"gates and weight_hh do not fit {cell}: {gates.shape} and {weight_hh.shape}")
     h = np.empty((R if rows is None else len(rows), K, D), np.float32)
-    weight, bias = _split(weight_hh, (K, G, D, D), "weight_hh"), _split(bias_hh, (K, G, D), "bias_hh")
-    library.rnn(_split(gates, (R, K, G, D), "gates"), offsets, h, rows=rows, weight=weight, bias=bias, threads=threads)
+    functions.rnn(
+        gates=_split(gates, (R, K, G, D), "gates"),
+        weight=_split(weight_hh, (K, G, D, D), "weight_hh"),
+        bias=_split(bias_hh, (K, G, D), "bias_hh"),
+        offsets=offsets,
+        rows=rows,
+        h=h,
+        threads=threads,
+    )
     return h.reshape(len(h), K * D)
 
 

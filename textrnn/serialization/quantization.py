@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from textrnn.ops.bfloat16 import to_bfloat16
+from textrnn.ops.prepacked import to_bfloat16
 from textrnn.serialization.tensor_file import BFLOAT16, Tensors
 
 Storage = Literal["float32", "bf16", "int8"]

@@ -10,12 +10,12 @@ import pytest
 
 from pieces import CODES, draw_texts, make_spelling
 from textrnn.data.batch import PackedBatch, pack
-from textrnn.models.ngram import native
 from textrnn.models.ngram.features import Spelling, hash_ngrams, hash_text
+from textrnn.native.library import is_available
 from textrnn.tokenization.spm_trainer import train_tokenizer
 from textrnn.tokenization.tokenizer import Tokenizer
 
-needs_library = pytest.mark.skipif(not native.is_available(), reason="the library was not compiled")
+needs_library = pytest.mark.skipif(not is_available(), reason="the library was not compiled")
 everywhere = pytest.mark.parametrize("library", [False, pytest.param(True, marks=needs_library)])
 RAGGED = [3, 0, 1, 0, 40, 2, 257, 9, 1, 0]
 

@@ -16,10 +16,11 @@ from sklearn.linear_model import LogisticRegression
 from pieces import make_spelling
 from textrnn.data.batch import PackedBatch, pack
 from textrnn.data.encoded import Corpus
-from textrnn.models.ngram import fitting, native
+from textrnn.models.ngram import fitting
 from textrnn.models.ngram.features import WORDS, Spelling, hash_ngrams
 from textrnn.models.ngram.fitting import fit_ngrams
 from textrnn.models.ngram.table import NgramTable
+from textrnn.native import library
 
 CUES = (3, 11, 18)  # pieces that mostly reveal the class
 
@@ -162,7 +163,7 @@ def test_the_same_arguments_give_the_same_bytes(monkeypatch: pytest.MonkeyPatch)
 def test_the_same_bytes_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     batch = draw_labelled(200, 2)
     expected = bytes_of(fit(batch, 2))
-    monkeypatch.setattr(native, "is_available", lambda: False)
+    monkeypatch.setattr(library, "load_native", lambda: library.Native(None, "it was not compiled"))
     assert bytes_of(fit(batch, 2)) == expected
 
 

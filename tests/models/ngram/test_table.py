@@ -14,11 +14,12 @@ import pytest
 
 from pieces import draw_texts, make_spelling
 from textrnn.data.batch import PackedBatch, pack
-from textrnn.models.ngram import native, table
+from textrnn.models.ngram import table
 from textrnn.models.ngram.features import hash_ngrams
 from textrnn.models.ngram.table import NgramTable
+from textrnn.native.library import is_available
 
-needs_library = pytest.mark.skipif(not native.is_available(), reason="the library was not compiled")
+needs_library = pytest.mark.skipif(not is_available(), reason="the library was not compiled")
 everywhere = pytest.mark.parametrize("library", [False, pytest.param(True, marks=needs_library)])
 LENGTHS = [3, 0, 1, 0, 40, 2, 257, 9, 1, 0, *[5] * 60, 3000]
 
@@ -151,8 +152,8 @@ def test_keys_that_collide_too_often_use_the_definition() -> None:
     rng = np.random.default_rng(0)
     numbers = [1 + rng.random(len(keys)), rng.normal(size=(len(keys), 2)), rng.normal(size=2)]
     crafted = NgramTable(keys, *[part.astype(np.float32) for part in numbers])
-    assert native.build_slots(own.keys) is not None
-    assert native.build_slots(keys) is None
+    assert table.build_slots(own.keys) is not None
+    assert table.build_slots(keys) is None
     np.testing.assert_array_equal(forward(crafted, batch, library=True), forward(crafted, batch, library=False))
 
 

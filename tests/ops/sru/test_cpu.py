@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,14 +11,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from textrnn.native import library, sru_library
+from sru_inputs import make_inputs
+from textrnn.native import functions, library
 from textrnn.ops.batch_layout import BatchLayout
 from textrnn.ops.sru.recurrence import sru_recurrence
 
 NATIVE = library.load_native()
-pytestmark = pytest.mark.skipif(
-    NATIVE.library is None and "TEXTRNN_WITHOUT_NATIVE" in os.environ, reason="installed without a compiler on purpose"
-)
+pytestmark = [
+    pytest.mark.usefixtures("nan_memory"),
+    pytest.mark.skipif(
+        NATIVE.library is None and "TEXTRNN_WITHOUT_NATIVE" in os.environ, reason="not compiled on purpose"
+    ),
+]
 
 LEAVES = ("u", "x", "v", "b")
 # relative to the largest entry of each tensor
@@ -27,26 +30,6 @@ TOLERANCE = {
     torch.float32: 3e-6,  # 24 bits, some ten roundings a step; with |v| < 1 they do not grow from step to step
     torch.bfloat16: 5e-3,  # outputs are rounded once to 8 bits, half a unit being 2^-8; inputs are taken as rounded
 }
-
-
-def make_inputs(
-    lengths: list[int], *, K: int = 2, G: int = 3, D: int = 16, dtype: torch.dtype = torch.float32
-) -> dict[str, Any]:
-    generator = torch.Generator().manual_seed(7 + sum(lengths) + 10 * D + G + K)
-    N, B = sum(lengths), len(lengths)
-
-    def draw(*shape: int, dtype: torch.dtype = torch.float32, scale: float = 1.0) -> Tensor:
-        return (scale * torch.randn(*shape, generator=generator)).to(dtype).requires_grad_()
-
-    return {
-        "u": draw(N, K, G, D, dtype=dtype),
-        "x": draw(N, K, D, dtype=dtype) if G == 3 else None,
-        "layout": BatchLayout(torch.tensor([0, *lengths]).cumsum(0)),
-        "v": draw(K, 2, D, scale=0.4),
-        "b": draw(K, 2, D),
-        "alpha": 1.7,
-        "c0": draw(B, K, D).detach(),
-    }
 
 
 def widen(inputs: dict[str, Any]) -> dict[str, Any]:
@@ -91,26 +74,6 @@ def check(got: dict[str, Tensor], expected: dict[str, Tensor], dtype: torch.dtyp
         )
 
 
-@pytest.fixture(autouse=True)
-def _nan_before() -> Iterator[None]:
-    """Fill allocated memory with NaN, so that entries that no kernel writes show up."""
-    before = torch.utils.deterministic.fill_uninitialized_memory
-    torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = True
-    yield
-    torch.use_deterministic_algorithms(False)
-    torch.utils.deterministic.fill_uninitialized_memory = before
-
-
-@pytest.fixture(params=NATIVE.levels or ["none"])
-def level(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Each instruction set that this processor runs."""
-    assert NATIVE.library is not None, NATIVE.reason
-    NATIVE.library.textrnn_use_level(NATIVE.levels.index(request.param))
-    yield request.param
-    NATIVE.library.textrnn_use_level(len(NATIVE.levels) - 1)
-
-
 @pytest.mark.parametrize("D", [1, 7, 100, 128, 513])
 @pytest.mark.parametrize("T", [1, 2, 3, 63, 257, 1000])
 @pytest.mark.parametrize("dtype", TOLERANCE)
@@ -119,19 +82,6 @@ def test_equals_the_reference(T: int, D: int, dtype: torch.dtype, level: str) ->
     K, G = 1 + T % 2, 3 + D % 2
     inputs = make_inputs(lengths, K=K, G=G, D=D, dtype=dtype)
     check(differentiate(inputs), differentiate(widen(inputs), "reference"), dtype)
-
-
-@pytest.mark.parametrize("K", [1, 2])
-@pytest.mark.parametrize("G", [3, 4])
-def test_equals_the_reference_without_initial_states(K: int, G: int) -> None:
-    inputs = make_inputs([9, 0, 300, 2], K=K, G=G, D=70) | {"c0": None}
-    check(differentiate(inputs), differentiate(widen(inputs), "reference"), torch.float32)
-
-
-@pytest.mark.parametrize("backend", ["cpu", "reference"])
-def test_final_states_have_no_gradient(backend: str) -> None:
-    _, final = call(make_inputs([5, 0, 3]), backend)
-    assert not final.requires_grad
 
 
 @pytest.mark.parametrize("lengths", [[], [0], [0, 0]], ids=str)
@@ -258,7 +208,7 @@ def run_by_rows(rows: list[int]) -> np.ndarray:
     constants, h = np.full((1, 2, 4), 0.5, np.float32), np.empty((3, 1, 4), np.float32)
     options = {"v": constants, "b": constants, "alpha": 1.0, "final": np.empty((1, 1, 4), np.float32), "threads": 1}
     indices, x = np.array(rows, np.int32), table[:, :, 0].copy()
-    sru_library.sru_forward(table, x, np.array([0, 3]), rows=indices, h=h, **options)
+    functions.sru_forward(u=table, x=x, offsets=np.array([0, 3]), rows=indices, h=h, **options)
     return h
 
 

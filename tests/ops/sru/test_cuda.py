@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 
@@ -19,6 +18,7 @@ with pytest.MonkeyPatch.context() as patch:
     patch.setenv("TRITON_INTERPRET", "1")  # Triton reads it when the kernels are defined
     cuda = pytest.importorskip("textrnn.ops.sru.cuda")
 
+pytestmark = pytest.mark.usefixtures("nan_memory")
 DTYPES = [torch.float32, torch.float16, torch.bfloat16]
 # what storing a result in its dtype costs, relative to its size: half a unit in the last place, but for bfloat16 a
 # whole one, since the interpreter cuts off where a device rounds
@@ -38,17 +38,6 @@ ARITHMETIC = {
     "db": 1e-5,
 }
 SMALLEST = 2.0**-25  # half of float16's smallest number: what is less becomes 0
-
-
-@pytest.fixture(autouse=True)
-def _memory_full_of_nan() -> Iterator[None]:
-    """Fill allocated memory with NaN, so that entries that no kernel writes show up."""
-    before = torch.utils.deterministic.fill_uninitialized_memory
-    torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = True
-    yield
-    torch.use_deterministic_algorithms(False)
-    torch.utils.deterministic.fill_uninitialized_memory = before
 
 
 def make_inputs(

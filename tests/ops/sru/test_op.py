@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from sru_inputs import make_inputs
 from textrnn.native import library
-from textrnn.ops.batch_layout import BatchLayout
 from textrnn.ops.sru.inputs import SruInputs
 from textrnn.ops.sru.recurrence import sru_recurrence
 
@@ -20,17 +19,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def make_inputs(lengths: list[int], *, G: int = 3, D: int = 16) -> dict[str, Any]:
-    torch.manual_seed(7 + G + D)
-    N, B = sum(lengths), len(lengths)
-    inputs: dict[str, Any] = {"u": torch.randn(N, 2, G, D), "v": torch.randn(2, 2, D) / 2, "b": torch.randn(2, 2, D)}
-    inputs = {name: value.requires_grad_() for name, value in inputs.items()}
-    x = torch.randn(N, 2, D, requires_grad=True) if G == 3 else None
-    layout = BatchLayout(torch.tensor([0, *lengths]).cumsum(0))
-    return inputs | {"x": x, "layout": layout, "alpha": 1.7, "c0": torch.randn(B, 2, D)}
-
-
-def test_second_derivatives_and_tangents_are_refused() -> None:
+def test_second_and_forward_mode_derivatives_are_refused() -> None:
     inputs = make_inputs([3, 4])
     h, _ = sru_recurrence(**inputs)
     (du,) = torch.autograd.grad(h.square().sum(), inputs["u"], create_graph=True)
@@ -65,17 +54,3 @@ def test_compiles_as_one_graph() -> None:
         torch.autograd.grad(compiled(*leaves), leaves), torch.autograd.grad(run(*leaves), leaves), strict=True
     ):
         torch.testing.assert_close(got, wanted, rtol=1e-6, atol=1e-6)
-
-
-def test_autocast_computes_in_bfloat16_with_a_float32_state() -> None:
-    inputs = make_inputs([50, 3], G=3, D=16)
-    weight = torch.randn(32, 2 * 3 * 16, requires_grad=True)
-    rows = torch.randn(53, 32, requires_grad=True)
-    with torch.autocast("cpu", torch.bfloat16):
-        h, final = sru_recurrence(
-            (rows @ weight).view(53, 2, 3, 16), rows.view(53, 2, 16), inputs["layout"], v=inputs["v"], b=inputs["b"]
-        )
-    assert h.dtype == torch.bfloat16
-    assert final.dtype == torch.float32
-    gradients = torch.autograd.grad(h.float().sum(), [rows, weight, inputs["v"]])
-    assert [gradient.dtype for gradient in gradients] == [torch.float32] * 3

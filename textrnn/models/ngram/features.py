@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from textrnn.data.batch import Ids, Offsets, make_offsets
-from textrnn.models.ngram import native
+from textrnn.native import functions
+from textrnn.native.library import default_threads, is_available
 from textrnn.tokenization.tokenizer import Tokenizer
 
 LONGEST = 6
@@ -88,8 +90,14 @@ def hash_ngrams(
         ValueError: offsets that do not rise from 0 to N, or an id outside the vocabulary of ``spelling``.
         MemoryError: the keys do not fit into memory.
     """
-    if library and native.is_available():
-        return native.hash_ngrams(ids, offsets, (spelling.codes, spelling.offsets), threads=threads)
+    if library and is_available():
+        arguments = native_arguments(ids, offsets, spelling, threads=threads)
+        counts = np.empty(max(0, len(offsets) - 1), np.int64)
+        functions.ngram_counts(**arguments, counts=counts)
+        bounds = make_offsets(counts)
+        hashed = np.empty(bounds[-1], np.uint32)
+        functions.ngram_keys(**arguments, bounds=bounds, keys=hashed)
+        return hashed, bounds
     check_texts(ids, offsets, spelling)
     keys = [hash_text(spelling.spell(ids[start:stop])) for start, stop in pairwise(offsets.tolist())]
     lengths = np.fromiter(map(len, keys), np.int64, len(keys))
@@ -100,7 +108,18 @@ def check_texts(ids: Ids, offsets: Offsets, spelling: Spelling) -> None:
     """Raise ValueError if offsets do not rise from 0 to N, or an id is outside the vocabulary."""
     rising = len(offsets) > 0 and offsets[0] == 0 and offsets[-1] == len(ids) and (np.diff(offsets) >= 0).all()
     if not rising or (len(ids) and (ids.min() < 0 or ids.max() >= len(spelling))):
-        raise ValueError(native.REFUSED)
+        raise ValueError(functions.TEXTS_REFUSED)
+
+
+def native_arguments(ids: Ids, offsets: Offsets, spelling: Spelling, *, threads: int | None) -> dict[str, Any]:
+    """Return the arguments of the C++ functions over texts."""
+    return {
+        "ids": np.ascontiguousarray(ids, np.int32),
+        "offsets": np.ascontiguousarray(offsets, np.int64),
+        "codes": np.ascontiguousarray(spelling.codes, np.uint32),
+        "spelling": np.ascontiguousarray(spelling.offsets, np.int64),
+        "threads": threads or default_threads(),
+    }
 
 
 def hash_text(codes: Sequence[int]) -> list[int]:

@@ -10,8 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from textrnn.data.batch import Ids, Offsets
-from textrnn.models.ngram import native
-from textrnn.models.ngram.features import KIND_BITS, KINDS, Keys, Spelling, check_texts, hash_ngrams
+from textrnn.models.ngram.features import (
+    KIND_BITS,
+    KINDS,
+    Keys,
+    Spelling,
+    check_texts,
+    hash_ngrams,
+    native_arguments,
+)
+from textrnn.native import functions
+from textrnn.native.library import is_available
 
 Floats = npt.NDArray[np.float32]
 
@@ -71,11 +80,13 @@ class NgramTable:
             ValueError: offsets that do not rise from 0 to N, or an id outside the vocabulary of ``spelling``.
             MemoryError: there is not enough memory.
         """
-        if library and native.is_available() and self._is_worth_slots(len(ids)) and self._slots is not None:
-            table = (self._slots, self._values, np.ascontiguousarray(self.bias))
-            return native.ngram_logits(ids, offsets, (spelling.codes, spelling.offsets), table=table, threads=threads)
+        logits = np.empty((max(0, len(offsets) - 1), len(self.bias)), np.float32)
+        if library and is_available() and self._is_worth_slots(len(ids)) and self._slots is not None:
+            arguments = native_arguments(ids, offsets, spelling, threads=threads)
+            bias = np.ascontiguousarray(self.bias)
+            functions.ngram_logits(**arguments, slots=self._slots, values=self._values, bias=bias, logits=logits)
+            return logits
         check_texts(ids, offsets, spelling)
-        logits = np.empty((len(offsets) - 1, len(self.bias)), np.float32)
         for text, (start, stop) in enumerate(pairwise(offsets.tolist())):
             bounds = np.array([0, stop - start])
             logits[text] = self.forward_keys(
@@ -111,7 +122,7 @@ class NgramTable:
 
     @cached_property
     def _slots(self) -> npt.NDArray[np.uint64] | None:
-        return native.build_slots(self.keys)
+        return build_slots(self.keys)
 
     def _is_worth_slots(self, tokens: int) -> bool:
         """Count ``tokens`` to be scored, and return whether the total justifies building the hash table."""
@@ -124,6 +135,16 @@ class NgramTable:
             idf, weight = (np.abs(array).max(initial=0) for array in (self.idf, self.weight))
             # the product of the two largest bounds all others; only if it overflows, each product is checked
             return bool(np.isfinite([idf * idf, idf * weight]).all() or np.isfinite(self._values).all())
+
+
+def build_slots(keys: Keys) -> npt.NDArray[np.uint64] | None:
+    """Return a hash table (S,) of ``keys`` (F,), or None if their crowding would make it slow."""
+    slots = np.zeros(max(16, 1 << (4 * len(keys) - 1).bit_length()), np.uint64)
+    try:
+        functions.ngram_slots(keys=np.ascontiguousarray(keys, np.uint32), slots=slots, threads=1)
+    except ValueError:
+        return None
+    return slots
 
 
 def _occurrence_values(idf: Floats, weight: Floats) -> Floats:

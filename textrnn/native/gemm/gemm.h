@@ -11,7 +11,7 @@ constexpr int64_t kStepBytes = 128;   // of a panel of b: one step of the sum fo
 constexpr int64_t kCache = 576 * 1024;  // bytes of b's panels: they fit the second-level cache of AVX-512 processors
 
 // c (M, N) = a (M, K) b (K, N), added to c if `accumulate` is not 0. Strides count elements; c_column is 1. Arguments
-// of textrnn_gemm, laid out as native/library.py declares them.
+// of textrnn_gemm, laid out as native/functions.py declares them.
 struct GemmArgs {
   int64_t M, K, N;
   int64_t element;    // of a and b. 4: float32, 2: bfloat16
@@ -38,7 +38,7 @@ struct GemmKernels {
 };
 
 // c (M, N) = x (M, K) b (K, N) with a prepacked b: kTileColumns columns make a panel, whose steps hold a unit of each,
-// and what lies past N or K is 0. Arguments of textrnn_gemm_prepacked, laid out as native/library.py declares them.
+// and what lies past N or K is 0. Arguments of textrnn_gemm_prepacked, laid out as native/functions.py declares them.
 struct GemmPrepackedArgs {
   int64_t M, K;
   int64_t elements;  // of all panels

@@ -6,7 +6,7 @@
 
 namespace textrnn {
 
-// Arguments of the exported functions, laid out as native/library.py declares them. All begin with a batch of texts:
+// Arguments of the exported functions, laid out as native/functions.py declares them. All begin with a batch of texts:
 // ids (N,), offsets (B+1,), the code points of all pieces (P,), and their bounds by piece, spelling (V+1,).
 
 struct NgramCountsArgs {

@@ -2,6 +2,7 @@
 // into tasks whose bounds do not depend on the number of threads: sums come out the same to the bit.
 #include <algorithm>
 #include <cstdint>
+#include <numeric>
 #include <vector>
 
 #include "compiler.h"
@@ -19,37 +20,39 @@ constexpr int64_t kRows = 64;
 
 int64_t divide_up(int64_t x, int64_t by) { return (x + by - 1) / by; }
 
-// Rows of D entries that a task updates: of a parameter without `rows`, single entries.
+// A task: rows of D entries of a parameter; of one without `rows`, single entries.
 struct RowRange {
-  const ParameterState* of;
+  const ParameterState* parameter;
   int64_t D, begin, end;
 };
-
-std::vector<RowRange> split(const ParameterState* states, int64_t count) {
-  std::vector<RowRange> ranges;
-  for (const ParameterState* state = states; state != states + count; ++state) {
-    const int64_t rows = state->rows ? state->R : state->R * state->D, D = state->rows ? state->D : 1;
-    const int64_t step = std::max<int64_t>(1, kElements / std::max<int64_t>(1, D));
-    for (int64_t begin = 0; begin < rows; begin += step)
-      ranges.push_back({state, D, begin, std::min(rows, begin + step)});
-  }
-  return ranges;
-}
-
-bool are_sound(const ParameterState* states, int64_t count) {
-  return std::all_of(states, states + count, [](const ParameterState& state) {
-    return state.rows ? are_indices(state.rows, state.R, state.V) : state.R == state.V;
-  });
-}
 
 // Status of a call of `body`, which throws std::bad_alloc if memory runs out.
 template <class Body>
 int run(const Body& body) {
   try {
-    return body(*level().nn);
+    body(*level().nn);
+    return kOk;
   } catch (...) {
     return kOutOfMemory;
   }
+}
+
+// Calls body(kernels, ranges) with the tasks over all parameters.
+template <class Args, class Body>
+int for_parameters(const Args& args, const Body& body) {
+  const ParameterState* const first = args.parameters;
+  const ParameterState* const last = first + args.bytes / int64_t(sizeof(ParameterState));
+  if (!std::all_of(first, last, [](const ParameterState& p) { return p.rows ? are_indices(p.rows, p.R, p.V) : p.R == p.V; }))
+    return kInvalidArgument;
+  return run([&](const NnKernels& kernels) {
+    std::vector<RowRange> ranges;
+    for (const ParameterState* p = first; p != last; ++p) {
+      const int64_t rows = p->rows ? p->R : p->R * p->D, D = p->rows ? p->D : 1;
+      const int64_t step = std::max<int64_t>(1, kElements / std::max<int64_t>(1, D));
+      for (int64_t begin = 0; begin < rows; begin += step) ranges.push_back({p, D, begin, std::min(rows, begin + step)});
+    }
+    body(kernels, ranges);
+  });
 }
 
 // Calls a kernel for runs of `rows` rows.
@@ -59,7 +62,6 @@ int for_rows(const Args& args, int64_t rows, int threads, void (*NnKernels::*ker
   return run([&](const NnKernels& kernels) {
     parallel_for(divide_up(args.N, rows), threads,
                  [&](int64_t i) { (kernels.*kernel)(args, i * rows, std::min(args.N, (i + 1) * rows)); });
-    return kOk;
   });
 }
 
@@ -68,7 +70,6 @@ int for_sequences(const Args& args, int threads, void (*NnKernels::*kernel)(cons
   if (!are_offsets(args.offsets, args.N, args.B, 1)) return kInvalidArgument;
   return run([&](const NnKernels& kernels) {
     parallel_for(args.B, threads, [&](int64_t i) { (kernels.*kernel)(args, i); });
-    return kOk;
   });
 }
 
@@ -100,7 +101,6 @@ EXPORT int textrnn_layer_norm_back(const LayerNormBackArgs* args, int threads) {
       kernels.add(sums.data() + i * 2 * D, args->dgain, D);
       kernels.add(sums.data() + (i * 2 + 1) * D, args->dbias, D);
     }
-    return kOk;
   });
 }
 
@@ -139,43 +139,30 @@ EXPORT int textrnn_add_rows(const AddRowsArgs* args, int threads) {
           kernels.add(args->x + order[size_t(k)] * D, sum, D);
       }
     });
-    return kOk;
   });
 }
 
-// The sum of the squares of all gradients of `count` parameters.
-EXPORT int textrnn_squares(const ParameterState* states, int64_t count, double* sum, int threads) {
-  if (!are_sound(states, count)) return kInvalidArgument;
-  return run([&](const NnKernels& kernels) {
-    const auto ranges = split(states, count);
+EXPORT int textrnn_squares(const SquaresArgs* args, int threads) {
+  return for_parameters(*args, [&](const NnKernels& kernels, const std::vector<RowRange>& ranges) {
     std::vector<double> sums(ranges.size());
     parallel_for(int64_t(ranges.size()), threads, [&](int64_t i) {
-      const RowRange& range = ranges[size_t(i)];
-      const float* const gradient = range.of->gradient + range.begin * range.D;
-      sums[size_t(i)] = kernels.squares(gradient, (range.end - range.begin) * range.D);
+      const auto [p, D, begin, end] = ranges[size_t(i)];
+      sums[size_t(i)] = kernels.squares(p->gradient + begin * D, (end - begin) * D);
     });
-    *sum = 0;
-    for (const double part : sums) *sum += part;
-    return kOk;
+    *args->total = std::accumulate(sums.begin(), sums.end(), 0.0);
   });
 }
 
-EXPORT int textrnn_adamw(const ParameterState* states, int64_t count, const AdamWRates* rates, int threads) {
-  if (!are_sound(states, count)) return kInvalidArgument;
-  return run([&](const NnKernels& kernels) {
-    const auto ranges = split(states, count);
+EXPORT int textrnn_adamw(const AdamWArgs* args, int threads) {
+  return for_parameters(*args, [&](const NnKernels& kernels, const std::vector<RowRange>& ranges) {
     parallel_for(int64_t(ranges.size()), threads, [&](int64_t i) {
-      const auto [of, D, begin, end] = ranges[size_t(i)];
-      const ParameterState& p = *of;
-      const float left = float(1.0 - rates->lr * p.decay);
-      if (!p.rows)
-        return kernels.adamw(p.weight + begin, p.mean + begin, p.square + begin, p.gradient + begin, end - begin, left,
-                             *rates);
-      for (int64_t r = begin; r < end; ++r) {
-        const int64_t to = p.rows[r] * D;
-        kernels.adamw(p.weight + to, p.mean + to, p.square + to, p.gradient + r * D, D, left, *rates);
-      }
+      const auto [p, D, begin, end] = ranges[size_t(i)];
+      const float left = float(1.0 - args->rates.lr * p->decay);
+      const auto update = [&, p = p](int64_t to, int64_t from, int64_t n) {
+        kernels.adamw(p->weight + to, p->mean + to, p->square + to, p->gradient + from, n, left, args->rates);
+      };
+      if (!p->rows) return update(begin, begin, end - begin);
+      for (int64_t r = begin; r < end; ++r) update(p->rows[r] * D, r * D, D);
     });
-    return kOk;
   });
 }

@@ -5,7 +5,7 @@
 
 namespace textrnn {
 
-// Arguments of the exported functions, laid out as native/library.py declares them: sizes, then the bytes of elements
+// Arguments of the exported functions, laid out as native/functions.py declares them: sizes, then the bytes of elements
 // that are float32 (4) or bfloat16 (2), then fields. `offsets` (B+1,) bound the sequences.
 
 // y = dropout of x (N, D): of the same columns in all rows of a sequence, or of entries if `offsets` is null.
@@ -97,6 +97,18 @@ struct ParameterState {
 struct AdamWRates {
   double lr;
   float scale, beta1, beta2, step, root, epsilon;
+};
+
+// Arguments of the functions over all parameters, which take `bytes` of ParameterState.
+struct SquaresArgs {
+  int64_t bytes;
+  const ParameterState* parameters;
+  double* total;
+};
+struct AdamWArgs {
+  int64_t bytes;
+  const ParameterState* parameters;
+  AdamWRates rates;
 };
 
 // Kernels, compiled once for each instruction set. Each call writes a part that no other call touches.

@@ -7,7 +7,7 @@ namespace textrnn {
 
 constexpr int64_t kGroup = 32;  // sequences of a task, at most: their states fit the first-level cache
 
-// Arguments of textrnn_rnn, laid out as native/library.py declares them; G is 3 for GRU and 4 for LSTM.
+// Arguments of textrnn_rnn, laid out as native/functions.py declares them; G is 3 for GRU and 4 for LSTM.
 struct RnnArgs {
   int64_t R, K, G, D, B, N;
   const float* gates;      // (R, K, G, D)

@@ -9,7 +9,7 @@ constexpr int kBlock = 512;       // columns of a task, at most: its state stays
 constexpr int kColumns = 64;      // tasks begin at a multiple of it, so a column always meets the same instructions
 constexpr int64_t kTokens = 128;  // tokens of a chunk of sequences, at least; see split_sequences
 
-// N tokens, B sequences, K directions, G blocks of u (3 or 4), D columns. library.py describes the layout: raise
+// N tokens, B sequences, K directions, G blocks of u (3 or 4), D columns. functions.py describes the layout: raise
 // kInterface when it changes.
 struct SruArgs {
   int64_t R, K, G, D, B, N;

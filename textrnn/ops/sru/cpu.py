@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from textrnn.native import sru_library
+from textrnn.native import functions
 from textrnn.ops.sru.inputs import SruInputs
 
 
@@ -18,19 +20,8 @@ def forward(inputs: SruInputs, *, save: bool) -> tuple[Tensor, Tensor, Tensor]:
     N, K, _, D = u.shape
     h = torch.empty(N, K, D, dtype=u.dtype)
     states, final = torch.empty(N if save else 0, K, D), torch.empty(len(inputs.layout), K, D)
-    sru_library.sru_forward(
-        u,
-        inputs.x,
-        inputs.layout.offsets,
-        v=inputs.v,
-        b=inputs.b,
-        c0=inputs.c0,
-        alpha=inputs.alpha,
-        h=h,
-        states=states if save else None,
-        final=final,
-        threads=torch.get_num_threads(),
-    )
+    outputs = {"h": h, "states": states if save else None, "final": final}
+    functions.sru_forward(**_arrays(inputs), **outputs, threads=torch.get_num_threads())
     return h, states, final
 
 
@@ -41,23 +32,14 @@ def backward(
 
     The gradient of u is written to ``du`` if it is given, which may be u itself.
     """
-    u, x = inputs.u, inputs.x
-    du, dx = torch.empty_like(u) if du is None else du, None if x is None else torch.empty_like(x)
+    du = torch.empty_like(inputs.u) if du is None else du
+    dx = None if inputs.x is None else torch.empty_like(inputs.x)
     dv, db = torch.empty_like(inputs.v), torch.empty_like(inputs.b)
-    sru_library.sru_backward(
-        u,
-        x,
-        inputs.layout.offsets,
-        v=inputs.v,
-        b=inputs.b,
-        c0=inputs.c0,
-        alpha=inputs.alpha,
-        states=states,
-        dh=dh,
-        du=du,
-        dx=dx,
-        dv=dv,
-        db=db,
-        threads=torch.get_num_threads(),
-    )
+    gradients = {"dh": dh, "du": du, "dx": dx, "dv": dv, "db": db}
+    functions.sru_backward(**_arrays(inputs), states=states, **gradients, threads=torch.get_num_threads())
     return du, dx, dv, db
+
+
+def _arrays(inputs: SruInputs) -> dict[str, Any]:
+    fields = {name: value for name, value in vars(inputs).items() if name != "layout"}
+    return fields | {"offsets": inputs.layout.offsets}

@@ -71,7 +71,7 @@ def check(inputs: SruInputs) -> None:
         raise ValueError("c0 gets no gradient: detach it")
 
 
-def refuse_tangents(*tensors: Tensor | None) -> None:
+def refuse_forward_mode(*tensors: Tensor | None) -> None:
     """Raise NotImplementedError for forward-mode derivatives, which would silently be zero."""
     if torch.compiler.is_compiling() or forward_ad._current_level < 0:
         return

@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 from textrnn.ops.batch_layout import BatchLayout
 from textrnn.ops.matmul import is_direct, multiply
 from textrnn.ops.sru import op, reference
-from textrnn.ops.sru.inputs import SruInputs, check, refuse_tangents
+from textrnn.ops.sru.inputs import SruInputs, check, refuse_forward_mode
 from textrnn.ops.sru.recurrence import choose
 
 
@@ -36,29 +36,18 @@ def sru_layer(
 
     Under autocast both are in autocast's dtype, the states in float32.
 
-    Args:
+    Args, besides those of the recurrence:
         x: (N, input_size), the rows of all sequences.
         weight: (input_size, K * G * D), by direction, then by block; G is 3 or 4.
-        layout: the B sequences, on the device of ``x``.
-        v: (K, 2, D), the weights of the state in the gates.
-        b: (K, 2, D), the biases of the gates.
-        alpha: the scale of the highway.
         highway: (N, K * D), the input of the highway if G is 3, often ``x`` itself; None if G is 4.
-        c0: (B, K, D), the initial states, which get no gradient.
-        backend: as for the recurrence.
 
     Returns:
-        ``h`` (N, K * D) in the dtype of the product, and the final states (B, K, D) in float32, without gradients.
-
-    Raises:
-        ValueError: shapes, dtypes or devices do not match, ``c0`` requires a gradient, or offsets do not rise from 0
-            to N.
-        BackendError: the backend is not available.
-        NotImplementedError: forward-mode derivatives.
+        ``h`` (N, K * D) in the dtype of the product, and the final states (B, K, D) in float32, without gradients. The
+        errors are those of the recurrence.
     """
     dtype = _choose_dtype(x, weight, highway)
     _check_shapes(x, weight, v=v, highway=highway)
-    refuse_tangents(x, weight, highway, v, b)
+    refuse_forward_mode(x, weight, highway, v, b)
     name = choose(backend, device=x.device.type, dtype=str(dtype).removeprefix("torch."))
     rest = _Rest(layout, alpha, c0, dtype, name)
     highway = None if highway is x else highway

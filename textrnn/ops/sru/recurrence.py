@@ -8,7 +8,7 @@ from torch import Tensor
 from textrnn.ops.batch_layout import BatchLayout
 from textrnn.ops.sru import op, reference
 from textrnn.ops.sru.backends import choose_backend
-from textrnn.ops.sru.inputs import SruInputs, check, refuse_tangents
+from textrnn.ops.sru.inputs import SruInputs, check, refuse_forward_mode
 
 choose = torch.compiler.assume_constant_result(choose_backend)
 
@@ -60,6 +60,6 @@ def sru_recurrence(
     """
     inputs = SruInputs(u, x, layout, v, b, alpha, c0)
     check(inputs)
-    refuse_tangents(*inputs.leaves)
+    refuse_forward_mode(*inputs.leaves)
     name = choose(backend, device=u.device.type, dtype=str(u.dtype).removeprefix("torch."))
     return reference.recur(inputs) if name == "reference" else op.recur(inputs, backend=name)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from textrnn.native import library, nn_library
+from textrnn.native import functions, library
 
 pytestmark = pytest.mark.skipif(not library.is_available(), reason="the library was not compiled")
 
@@ -24,13 +24,13 @@ def run(convert: Any) -> list[npt.NDArray[np.float32]]:
     results |= {name: np.full((2, 7), np.nan, np.float32) for name in ("largest", "mean", "attended")}
     out = {name: convert(array) for name, array in results.items()}
     x, w, offsets = convert(x), convert(w), convert(OFFSETS)
-    nn_library.dropout(x, out["entries"], keep=0.5, key=3, threads=2)
-    nn_library.dropout(x, out["columns"], keep=0.5, key=3, offsets=offsets, threads=2)
-    nn_library.layer_norm(x, out["norm"], gain=w, bias=w, epsilon=1e-5, threads=2)
+    functions.dropout(x=x, y=out["entries"], keep=0.5, key=3, threads=2)
+    functions.dropout(x=x, y=out["columns"], keep=0.5, key=3, offsets=offsets, threads=2)
+    functions.layer_norm(x=x, n=out["norm"], gain=w, bias=w, epsilon=1e-5, threads=2)
     place = convert(np.zeros((2, 7), np.int32))
-    nn_library.pool_rows(x, offsets, largest=out["largest"], place=place, mean=out["mean"], threads=2)
-    nn_library.attend(x, w, offsets, pooled=out["attended"], threads=2)
-    nn_library.add_rows(x, convert(np.array([0, 4, 0, 1, 4])), out["sums"], threads=2)
+    functions.pool_rows(x=x, offsets=offsets, largest=out["largest"], place=place, mean=out["mean"], threads=2)
+    functions.attend(x=x, w=w, offsets=offsets, pooled=out["attended"], threads=2)
+    functions.add_rows(x=x, places=convert(np.array([0, 4, 0, 1, 4])), sums=out["sums"], threads=2)
     return list(results.values())
 
 
@@ -44,8 +44,8 @@ def test_numpy_arrays_and_tensors_give_the_same_bits() -> None:
 def test_offsets_that_do_not_bound_the_rows_are_refused(offsets: list[int]) -> None:
     x, at = np.ones((5, 7), np.float32), np.array(offsets)
     with pytest.raises(ValueError, match="offsets should rise"):
-        nn_library.dropout(x, x.copy(), keep=0.5, key=3, offsets=at, threads=1)
+        functions.dropout(x=x, y=x.copy(), keep=0.5, key=3, offsets=at, threads=1)
     with pytest.raises(ValueError, match="offsets should rise"):
-        nn_library.layer_norm(
-            x, x.copy(), gain=x[0], bias=x[0], epsilon=1e-5, y=x.copy(), offsets=at, keep=0.5, threads=1
+        functions.layer_norm(
+            x=x, n=x.copy(), gain=x[0], bias=x[0], epsilon=1e-5, y=x.copy(), offsets=at, keep=0.5, threads=1
         )
