@@ -29,7 +29,7 @@ RECORD = EpochRecord(
 
 def drive(reporter: Reporter, metric: str = "accuracy") -> None:
     reporter.note("data: [bold]2 texts")
-    reporter.begin(Plan(epochs=3, batches=10, metric=metric))
+    reporter.begin(Plan(epochs=3, steps=30, metric=metric))
     for _ in range(10):
         reporter.step(2, 0.5, 12345.6)
     reporter.end_epoch(RECORD)
@@ -49,7 +49,7 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     [("micro_f1", "micro F1 85.00 %"), ("macro_f1", "macro F1 80.00 %"), ("loss", "accuracy 87.50 %")],
 )
 def test_the_line_shows_the_metric_of_model_selection(metric: str, shown: str) -> None:
-    assert f"valid loss 0.7500  {shown}" in progress.format_epoch(RECORD, Plan(3, 10, metric))
+    assert f"valid loss 0.7500  {shown}" in progress.format_epoch(RECORD, Plan(3, 30, metric))
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_the_bar_is_drawn_below_the_lines(live: progress.LiveReporter, screen: i
 def test_each_run_has_a_bar_of_its_own(live: progress.LiveReporter, screen: io.StringIO) -> None:
     drive(live)
     before = len(screen.getvalue())
-    live.begin(Plan(epochs=3, batches=10, metric="accuracy"))
+    live.begin(Plan(epochs=3, steps=30, metric="accuracy"))
     live.step(1, 0.5, 12345.6)
     live.close()
     assert "epoch 1/3" in screen.getvalue()[before:]

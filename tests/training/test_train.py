@@ -55,7 +55,7 @@ def test_training_learns_and_saves_the_best_model(cell: str, rows: Path) -> None
     assert outcome.best.accuracy == 1.0
     assert outcome.best.loss < recorder.records[0].loss
     assert outcome.best.valid_loss < recorder.records[0].valid_loss
-    assert recorder.plan == Plan(epochs=8, batches=9, metric="loss", most=72)
+    assert recorder.plan == Plan(epochs=8, steps=72, metric="loss")
     assert recorder.steps == 9 * len(recorder.records)
     assert recorder.closed == 1
     labels = [predictions[0].label for predictions in Engine.load(RUN).predict(["green tea", "black coffee"])]

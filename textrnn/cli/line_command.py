@@ -58,10 +58,13 @@ class LineCommand:
             raise ConfigError(f"--output {self.output}: unsupported compression; use .gz, .xz or .zst")
         for path in self._paths:
             check_readable(path)
+        from textrnn.data.formats import BY_EXTENSION, find_suffix
+
         engine = load_engine(model, precision=precision, device=device)
         check_threshold(engine, threshold)
-        if self.field is None and (table := next(filter(_is_table, self._paths), None)):
-            print_message(f"{table}: labels whole lines; use --field to label one column or key of a table")
+        tables = [path for path in self._paths if find_suffix(path) in BY_EXTENSION]
+        if self.field is None and tables:
+            print_message(f"{tables[0]}: labels whole lines; use --field to label one column or key of a table")
         return engine
 
     def run(self, worker: Worker) -> tuple[int, int]:
@@ -131,9 +134,3 @@ class LineCommand:
         if not all(stat.S_ISREG(status.st_mode) for status in statuses):
             return None
         return sum(status.st_size for status in statuses)
-
-
-def _is_table(path: str) -> bool:
-    from textrnn.data.formats import BY_EXTENSION, find_suffix
-
-    return find_suffix(path) in BY_EXTENSION

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -87,17 +88,17 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print everything as on
 _FORMAT_KEYS = ("data.format", "data.label", "data.text", "data.label_separator")
 
 
-def parse_data_settings(settings: list[str] | None, *, command: str) -> list[Override]:
-    """Parse ``--set`` options that describe the format of labelled text.
-
-    The config of the model does not count here: its training set may have had another format.
+def parse_data_settings(
+    settings: list[str] | None, *, command: str, keys: Sequence[str] = _FORMAT_KEYS
+) -> list[Override]:
+    """Parse ``--set`` options of ``command``, which takes only ``keys``, the format of labelled text.
 
     Raises:
         ConfigError: another key is set.
     """
     overrides = parse_overrides(settings or ())
-    if wrong := [o for o in overrides if o.key not in _FORMAT_KEYS]:
-        allowed = f"{', '.join(_FORMAT_KEYS[:-1])} and {_FORMAT_KEYS[-1]}"
+    if wrong := [o for o in overrides if o.key not in keys]:
+        allowed = f"{', '.join(keys[:-1])} and {keys[-1]}"
         raise ConfigError([f"{o.origin}: {command} takes {allowed}" for o in wrong])
     return overrides
 
@@ -113,6 +114,4 @@ def make_data_config(overrides: list[Override], *, multi_label: bool, separator:
             raise ConfigError([f"{o.origin}: the model is single-label; leave it out" for o in wrong])
         return load_config(overrides=overrides).data
     model_settings = {"data.multi_label": True, "data.label_separator": separator}
-    return load_config(
-        overrides=[*(Override(key, value, key) for key, value in model_settings.items()), *overrides]
-    ).data
+    return load_config(overrides=[*(Override(k, v, k) for k, v in model_settings.items()), *overrides]).data

@@ -14,19 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from textrnn.config import Config, Override, dump_yaml, load_config
-from textrnn.errors import (
-    ConfigError,
-    DataError,
-    DivergedError,
-    ModelError,
-    OutOfMemoryError,
-    StoppedError,
-    TokenizerError,
-)
+from textrnn import errors
+from textrnn.config import Config, dump_yaml
+from textrnn.errors import ConfigError, DataError, ModelError, StoppedError
 from textrnn.experiments.results import format_score, select_metrics
 from textrnn.experiments.search_space import Dimension, Range
-from textrnn.experiments.variations import check_repeatable, flatten, vary
+from textrnn.experiments.variations import check_repeatable, vary
 from textrnn.files import write_text
 from textrnn.ops.device import resolve_device
 from textrnn.preparation.dataset import load_dataset
@@ -154,12 +147,12 @@ class Search:
         try:
             folder = self.out / TRIALS_NAME / str(number)
             reporter = Reporters(ProgressOnly(self.reporter), pruner)
-            outcome = train(self._vary(values), folder, overwrite=True, reporter=reporter, is_latest=False)
+            outcome = train(vary(self.config, values), folder, overwrite=True, reporter=reporter, is_latest=False)
             state, score = optuna.trial.TrialState.COMPLETE, select_metrics(outcome.best)[self.metric]
             result = f"{format_score(self.metric, score)} in epoch {outcome.best.epoch}"
         except optuna.TrialPruned:
             result = f"pruned after epoch {pruner.epoch} at {format_score(self.metric, pruner.score)}"
-        except (DivergedError, OutOfMemoryError, ConfigError, TokenizerError) as error:
+        except (errors.DivergedError, errors.OutOfMemoryError, ConfigError, errors.TokenizerError) as error:
             result = f"failed: {error}"  # a ConfigError if the values cannot be combined
         except BaseException:
             self.study.tell(trial, state=optuna.trial.TrialState.FAIL)  # a resumed search repeats it
@@ -167,11 +160,6 @@ class Search:
         self.study.tell(trial, score, state=state)
         self._update_files()
         self.reporter.note(f"trial {number} of {trials}: {result} ({format_values(values)}){self._describe_best()}")
-
-    def _vary(self, values: dict[str, Any]) -> Config:
-        """Return the config with ``values``; raises ConfigError if they cannot be combined."""
-        config = vary(self.config, values)
-        return load_config(overrides=[Override(key, value, key) for key, value in flatten(config).items()])
 
     def _describe_best(self) -> str:
         best = self.find_best()
@@ -229,11 +217,11 @@ class _Pruner(Reporter):
 
 def format_values(values: dict[str, Any]) -> str:
     """Return values for display: ``train.lr 0.00312, model.layers 2``."""
-    formatted = {
-        key: f"{value:.3g}" if isinstance(value, float) else "null" if value is None else value
-        for key, value in values.items()
-    }
-    return ", ".join(f"{key} {value}" for key, value in formatted.items())
+
+    def show(value: Any) -> str:
+        return f"{value:.3g}" if isinstance(value, float) else "null" if value is None else str(value)
+
+    return ", ".join(f"{key} {show(value)}" for key, value in values.items())
 
 
 def _suggest(trial: optuna.trial.Trial, dimension: Dimension) -> Any:
@@ -271,8 +259,6 @@ def _open_study(out: Path, metric: str, content: dict[str, Any]) -> optuna.Study
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
     except (SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError) as error:
         reason = (str(error).splitlines() or [""])[0]
-        path = out / DATABASE_NAME
-        raise ModelError(
-            path, f"not the database of a search, or damaged ({reason}); remove it to start again"
-        ) from None
+        fault = f"not the database of a search, or damaged ({reason}); remove it to start again"
+        raise ModelError(out / DATABASE_NAME, fault) from None
     return study

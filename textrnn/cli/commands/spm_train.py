@@ -111,18 +111,22 @@ def spm_train(
     }
     if user_defined_symbols:
         options["user_defined_symbols"] = [s for group in user_defined_symbols for s in group.split(",") if s]
-    with _suggest_vocab_size(paths), _exit_on_ctrl_c():
-        trained = train_tokenizer(
-            chain.from_iterable(map(read_lines, paths)),
-            model_type=model_type,
-            vocab_size=vocab_size or DEFAULT_VOCAB_SIZE,
-            hard_vocab_limit=vocab_size is not None if hard_vocab_limit is None else hard_vocab_limit,
-            sample_lines=input_sentence_size,
-            shuffle=shuffle_input_sentence,
-            seed=seed,
-            options=options,
-            verbose=verbose,
-        )
+    try:
+        with _exit_on_ctrl_c():
+            trained = train_tokenizer(
+                chain.from_iterable(map(read_lines, paths)),
+                model_type=model_type,
+                vocab_size=vocab_size or DEFAULT_VOCAB_SIZE,
+                hard_vocab_limit=vocab_size is not None if hard_vocab_limit is None else hard_vocab_limit,
+                sample_lines=input_sentence_size,
+                shuffle=shuffle_input_sentence,
+                seed=seed,
+                options=options,
+                verbose=verbose,
+            )
+    except VocabularyError as error:
+        cure = f"use --vocab-size {error.largest} or less, or --no-hard-vocab-limit"
+        raise DataError(",".join(paths), None, f"too small for {error.requested:,} pieces; {cure}") from None
     _write(trained, targets, overwrite=overwrite)
     _report(trained, model_type, wanted=vocab_size or DEFAULT_VOCAB_SIZE)
     print_message(f"wrote {targets[0]} and {targets[1]}: {len(trained.tokenizer):,} {model_type} pieces")
@@ -167,19 +171,6 @@ def _report(trained: TrainedTokenizer, model_type: str, *, wanted: int) -> None:
     if size < wanted:
         hint = "; --model-type bpe gives more for small texts" if model_type == "unigram" else ""
         print_message(f"the text gives {size:,} {model_type} pieces, not {wanted:,}{hint}")
-
-
-@contextmanager
-def _suggest_vocab_size(paths: list[str]) -> Iterator[None]:
-    try:
-        yield
-    except VocabularyError as error:
-        raise DataError(
-            ",".join(paths),
-            None,
-            f"too small for {error.requested:,} pieces; use --vocab-size {error.largest} or less, "
-            "or --no-hard-vocab-limit",
-        ) from None
 
 
 @contextmanager

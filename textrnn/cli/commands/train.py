@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,11 +15,10 @@ from textrnn.cli.options import ConfigSettings
 from textrnn.cli.terminal import print_message, write_data
 from textrnn.cli.training_process import prepare_torch, training_process
 from textrnn.config import Cell, Config, Override, load_config, parse_overrides
-from textrnn.errors import ConfigError, pluralize
+from textrnn.errors import ConfigError, ModelError, pluralize
 from textrnn.serialization.latest_run import is_experiment
 
 if TYPE_CHECKING:
-    from textrnn.reporter import Reporter
     from textrnn.training.train import Outcome
 
 
@@ -137,31 +134,26 @@ def _resume(folder: Path) -> None:
     own = {"--resume", "--debug"}
     if extra := [word for word in words if word not in own and Path(word.removeprefix("--resume=")) != folder]:
         raise ConfigError(f"--resume {folder}: uses the settings of the interrupted run; leave out {extra[0]}")
+    if not folder.is_dir():  # before torch is loaded
+        raise ModelError(folder, f"{'a file' if folder.exists() else 'no such folder'}; name the folder of the run")
     if is_experiment(folder):
         experiments.resume_experiment(folder)
     else:
-        _run(lambda training, reporter: training.resume(folder, reporter=reporter), device="auto")
+        _train(None, folder)
 
 
-def _train(config: Config, out: Path | None, *, overwrite: bool) -> None:
-    command = shlex.join(["textrnn", *sys.argv[1:]])
-
-    def train(training: ModuleType, reporter: Reporter) -> Outcome:
+def _train(config: Config | None, out: Path | None, *, overwrite: bool = False) -> None:
+    """Train by ``config``, or without one resume the run in ``out``; report the outcome."""
+    with training_process(config.train.device if config else "auto") as reporter:
         from textrnn.serialization.run_folder import default_folder
-
-        folder = out if out is not None else default_folder(config)
-        outcome: Outcome = training.train(config, folder, command=command, overwrite=overwrite, reporter=reporter)
-        return outcome
-
-    _run(train, device=config.train.device)
-
-
-def _run(train: Callable[[ModuleType, Reporter], Outcome], *, device: str) -> None:
-    """Prepare the process, call ``train``, and report the outcome."""
-    with training_process(device) as reporter:
         from textrnn.training import train as training
 
-        outcome = train(training, reporter)
+        if config is not None:
+            folder = out if out is not None else default_folder(config)
+            command = shlex.join(["textrnn", *sys.argv[1:]])
+            outcome = training.train(config, folder, command=command, overwrite=overwrite, reporter=reporter)
+        elif out is not None:
+            outcome = training.resume(out, reporter=reporter)
     if os.environ.get("RANK", "0") == "0":
         _report(outcome)
 
