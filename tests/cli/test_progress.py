@@ -7,23 +7,12 @@ import io
 import pytest
 from rich.console import Console
 
+from samples import make_record
 from textrnn.cli import progress
-from textrnn.reporter import EpochRecord, Plan, Reporter
+from textrnn.reporter import Plan, Reporter
 
-RECORD = EpochRecord(
-    epoch=2,
-    step=20,
-    loss=0.5,
-    valid_loss=0.75,
-    network_loss=0.8,
-    accuracy=0.875,
-    micro_f1=0.85,
-    macro_f1=0.8,
-    weighted_f1=0.7,
-    lr=0.001,
-    seconds=1.5,
-    tokens_per_second=12345.6,
-    best=True,
+RECORD = make_record(
+    2, valid_loss=0.75, accuracy=0.875, micro_f1=0.85, macro_f1=0.8, seconds=1.5, tokens_per_second=12345.6
 )
 
 

@@ -12,15 +12,7 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, f1_score
 
-from samples import (
-    TOPICS,
-    Recorder,
-    read_metrics,
-    small_config,
-    small_multi_label_config,
-    write_rows,
-    write_sets,
-)
+from samples import TOPICS, Recorder, read_metrics, small_config, small_multi_label_config, write_rows, write_sets
 from textrnn.config import Config, load_config
 from textrnn.data.batch import pack
 from textrnn.data.formats import read_examples

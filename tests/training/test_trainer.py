@@ -10,15 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from samples import (
-    Recorder,
-    make_record,
-    read_metrics,
-    small_config,
-    small_multi_label_config,
-    write_rows,
-    write_sets,
-)
+from samples import Recorder, make_record, read_metrics, small_config, small_multi_label_config, write_rows, write_sets
 from textrnn.config import load_config
 from textrnn.data.formats import read_examples
 from textrnn.errors import DataError

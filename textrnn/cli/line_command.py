@@ -119,18 +119,14 @@ class LineCommand:
     def _show_progress(self) -> Iterator[Callable[[int], None] | None]:
         """Show a bar on a terminal if the input is files and the output goes elsewhere; yield its update function."""
         stdout_busy = self._output_file is None and sys.stdout is not None and sys.stdout.isatty()
-        total = self._count_bytes() if sys.stderr is not None and sys.stderr.isatty() and not stdout_busy else None
-        if total is None:
+        if stdout_busy or sys.stderr is None or not sys.stderr.isatty():
+            yield None
+            return
+        statuses = [os.fstat(sys.stdin.fileno()) if path == STDIN else Path(path).stat() for path in self._paths]
+        if not all(stat.S_ISREG(status.st_mode) for status in statuses):
             yield None
             return
         from textrnn.cli.progress import show_bytes
 
-        with show_bytes(total) as watch:
+        with show_bytes(sum(status.st_size for status in statuses)) as watch:
             yield watch
-
-    def _count_bytes(self) -> int | None:
-        """Return the size on disk of all input files; None if one is a pipe or a terminal."""
-        statuses = [os.fstat(sys.stdin.fileno()) if path == STDIN else Path(path).stat() for path in self._paths]
-        if not all(stat.S_ISREG(status.st_mode) for status in statuses):
-            return None
-        return sum(status.st_size for status in statuses)

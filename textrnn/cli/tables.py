@@ -43,10 +43,7 @@ def format_evaluation(evaluation: Evaluation | MultiLabelEvaluation) -> str:
     from textrnn.evaluation.multi_label import MultiLabelEvaluation
 
     accuracy = f"accuracy     {100 * evaluation.accuracy:.2f} %  ({evaluation.correct}"
-    lines = [
-        f"macro F1     {100 * evaluation.macro_f1:.2f} %",
-        f"weighted F1  {100 * evaluation.weighted_f1:.2f} %",
-    ]
+    lines = [f"macro F1     {100 * evaluation.macro_f1:.2f} %", f"weighted F1  {100 * evaluation.weighted_f1:.2f} %"]
     if isinstance(evaluation, MultiLabelEvaluation):
         lines = [f"micro F1     {100 * evaluation.micro_f1:.2f} %", *lines, f"{accuracy} with all labels right)"]
         thresholds = ["-" if label.threshold is None else f"{label.threshold:.3f}" for label in evaluation.classes]

@@ -25,7 +25,7 @@ from textrnn.ops.device import resolve_device
 from textrnn.preparation.dataset import load_dataset
 from textrnn.reporter import EpochRecord, ProgressOnly, Reporter, Reporters
 from textrnn.serialization.latest_run import make_latest
-from textrnn.serialization.run_folder import check_folder, default_folder
+from textrnn.serialization.run_folder import check_folder
 from textrnn.training.train import reporting, train
 
 if TYPE_CHECKING:
@@ -54,12 +54,6 @@ class SearchResult:
     folder: Path
     done: int
     pruned: int
-
-
-def default_search_folder(config: Config) -> Path:
-    """Return ``runs/NAME-CELL-tune``."""
-    single = default_folder(config)
-    return single.with_name(f"{single.name}-tune")
 
 
 def tune(

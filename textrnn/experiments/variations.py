@@ -37,8 +37,7 @@ class Experiment:
 
     def default_folder(self) -> Path:
         """Return a folder such as ``runs/NAME-CELL-5-folds``."""
-        single = default_folder(self.config)
-        return single.with_name(f"{single.name}-{self.count}-{self.kind}s")
+        return Path(f"{default_folder(self.config)}-{self.count}-{self.kind}s")
 
     def check(self) -> None:
         """Check the settings before any data are read.

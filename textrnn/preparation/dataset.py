@@ -108,7 +108,8 @@ def _load(
         valid, valid_classes = train, classes
         groups = make_strata(classes, train.counts, encoder.label_sets)
         kept, held = _hold_out(train, groups, config)
-        split_note = _describe_held_out(len(held), len(train), config)
+        reason = "no validation set given" if config.data.fold is None else f"fold {config.data.fold}"
+        split_note = f"{reason}: {len(held):,} of {len(train):,} texts held out (seed {config.train.seed})"
     else:
         valid = read(valid_path)
         valid_classes, held = encoder.encode(valid.labels), None
@@ -185,11 +186,6 @@ def _hold_out(file: LabelledFile, groups: Classes, config: Config) -> tuple[Rows
         cure = "name a validation set with --valid" if config.data.fold is None else "use fewer folds"
         raise DataError(file.path, None, f"too few texts to hold out a validation set; {cure}")
     return kept, held
-
-
-def _describe_held_out(held: int, texts: int, config: Config) -> str:
-    reason = "no validation set given" if config.data.fold is None else f"fold {config.data.fold}"
-    return f"{reason}: {held:,} of {texts:,} texts held out (seed {config.train.seed})"
 
 
 def _describe_unknown(valid: LabelledFile, known: set[str], config: Config) -> str:

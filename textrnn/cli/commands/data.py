@@ -11,7 +11,7 @@ import typer
 from textrnn.cli.options import JsonOption, parse_data_settings
 from textrnn.cli.tables import format_counts
 from textrnn.cli.terminal import announce_keyboard_input, print_message, write_data
-from textrnn.config import DEMO, Config, DataConfig, load_config
+from textrnn.config import DEMO, DataConfig, load_config
 from textrnn.data.io import STDIN, check_readable
 from textrnn.errors import ConfigError, pluralize
 from textrnn.files import shipped
@@ -70,7 +70,10 @@ def check_command(
     resolved = load_config(config, overrides=overrides)
     roles = {"train": train, "valid": valid, "test": test}
     if config is not None:
-        roles = {role: path or named for (role, path), named in zip(roles.items(), _list_files(resolved), strict=True)}
+        named = {role: getattr(resolved.data, role) for role in roles}
+        if named["train"] == DEMO:
+            named |= {role: str(shipped("demo") / f"{role}.tsv") for role in ("train", "valid")}
+        roles = {role: path or named[role] for role, path in roles.items()}
         tokenizer = tokenizer or (Path(resolved.tokenizer.model) if resolved.tokenizer.model else None)
     checked: list[tuple[str, str | None]] = [(path, role) for role, path in roles.items() if path is not None]
     checked += [(path, None) for path in files or ()]
@@ -136,10 +139,3 @@ def split_command(
             f"and punctuation); list them with: textrnn data check {file}"
         )
     write_data("".join(f"{path}\n" for path in split.paths.values()))
-
-
-def _list_files(config: Config) -> tuple[str | None, str | None, str | None]:
-    """Return the files that ``train`` would read: train, valid and test."""
-    if config.data.train == DEMO:
-        return str(shipped("demo") / "train.tsv"), str(shipped("demo") / "valid.tsv"), config.data.test
-    return config.data.train, config.data.valid, config.data.test

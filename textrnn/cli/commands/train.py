@@ -167,19 +167,16 @@ def _report(outcome: Outcome) -> None:
         f"label lines with: textrnn predict -m {outcome.folder}"
     )
     write_data(f"{outcome.folder}\n")
-    if config.data.test is not None:
-        _evaluate(outcome.folder, config.data.test, config)
-
-
-def _evaluate(folder: Path, test: str, config: Config) -> None:
+    if config.data.test is None:
+        return
     from textrnn.evaluation.labelled_text import evaluate_file
     from textrnn.evaluation.multi_label import MultiLabelEvaluation
     from textrnn.inference.engine import Engine
 
-    evaluation = evaluate_file(Engine.load(folder), test, config.data)
+    evaluation = evaluate_file(Engine.load(outcome.folder), config.data.test, config.data)
     micro = f"micro F1 {100 * evaluation.micro_f1:.2f} %, " if isinstance(evaluation, MultiLabelEvaluation) else ""
     macro = f"accuracy {100 * evaluation.accuracy:.2f} %, macro F1 {100 * evaluation.macro_f1:.2f} %"
-    print_message(f"test: {micro}{macro} ({test})")
+    print_message(f"test: {micro}{macro} ({config.data.test})")
 
 
 def _estimate(config: Config) -> None:

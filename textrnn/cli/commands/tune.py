@@ -50,8 +50,9 @@ def tune_command(
     with training_process(resolved.train.device) as reporter:
         from textrnn.experiments import search
         from textrnn.experiments.results import format_score
+        from textrnn.serialization.run_folder import default_folder
 
-        folder = out if out is not None else search.default_search_folder(resolved)
+        folder = out if out is not None else Path(f"{default_folder(resolved)}-tune")
         command = shlex.join(["textrnn", *sys.argv[1:]])
         best = search.tune(resolved, dimensions, folder, trials=trials, command=command, reporter=reporter)
     print_message(
