@@ -165,14 +165,6 @@ def test_bad_input_to_a_model(case: Case, invoke: Run, tmp_path: Path, trained: 
     check(case, invoke, tmp_path)
 
 
-@pytest.mark.parametrize("length", [0, 7, 200, 5000])
-def test_a_truncated_model_is_refused(length: int, invoke: Run, tmp_path: Path, trained: Path) -> None:
-    (tmp_path / "cut.safetensors").write_bytes((trained / "runs/small/model.safetensors").read_bytes()[:length])
-    done = invoke("predict", "-m", "cut.safetensors", stdin=b"a\n")
-    assert (done.returncode, done.stderr.count(b"\n")) == (DATA, 1)
-    assert done.stderr.startswith(b"textrnn: cut.safetensors: ")
-
-
 def test_all_faults_of_a_config_are_reported_at_once(invoke: Run, tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("model:\n  hiden: 3\n  layers: 0\ntrain:\n  lr: fast\n")
     done = invoke("train", "c.yaml", "--set", "train.epochs=0")

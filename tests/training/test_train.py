@@ -9,19 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from sklearn.metrics import accuracy_score, f1_score
 
 from samples import TOPICS, Recorder, read_metrics, small_config, small_multi_label_config, write_rows, write_sets
 from textrnn.config import Config, load_config
-from textrnn.data.batch import pack
 from textrnn.data.formats import read_examples
 from textrnn.data.labels import split_labels
 from textrnn.errors import BackendError, ConfigError, DataError, ModelError, StoppedError
 from textrnn.evaluation.multi_label import evaluate_multi_label
 from textrnn.inference.engine import Engine
 from textrnn.models.calibration import fit_temperature
-from textrnn.models.classifier import Classifier
 from textrnn.ops.sru.backends import choose_backend
 from textrnn.reporter import Plan
 from textrnn.serialization.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
@@ -310,26 +307,6 @@ def test_a_multi_label_model_learns_and_reports_the_scores_of_scikit_learn(cell:
     assert evaluation.loss == pytest.approx(best.valid_loss, abs=1e-5)
     assert evaluation.loss < evaluation.loss_uncalibrated
     assert engine.temperature == pytest.approx(fit_temperature(engine.predict_logits(texts), true), rel=1e-4)
-
-
-def test_a_saved_multi_label_model_predicts_like_the_network(rows: Path) -> None:
-    write_sets(rows)
-    train(small_multi_label_config(rows, train__epochs=1, ngrams__share=0), RUN)
-    model = load_model(RUN)
-    network = Classifier(len(model.tokenizer), len(LABELS), **model.config.model.model_dump()).eval()
-    network.import_weights(model.weights)
-    _, texts = read_sets(rows)
-    batch = pack(model.tokenizer.encode_all(texts, max_length=512))
-    with torch.no_grad():
-        logits = network(torch.from_numpy(batch.ids), torch.from_numpy(batch.offsets))
-    expected = (logits / model.temperature).sigmoid().numpy()
-    for row, labels in zip(expected, Engine(model).predict(texts, threshold=0.0), strict=True):
-        assert [p.label for p in labels] == [LABELS[index] for index in np.argsort(-row, kind="stable")]
-        assert [p.probability for p in labels] == pytest.approx(sorted(row, reverse=True), abs=1e-5)
-    assert model.thresholds is not None
-    for row, labels in zip(expected, Engine(model).predict(texts), strict=True):
-        above = row >= np.array(model.thresholds, np.float32)
-        assert {p.label for p in labels} == {label for label, given in zip(LABELS, above, strict=True) if given}
 
 
 @pytest.mark.parametrize("cell", ["sru", "gru"])

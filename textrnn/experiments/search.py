@@ -82,7 +82,7 @@ def tune(
     reporter = reporter or Reporter()
     search = Search(config, space, out, reporter=reporter)
     try:
-        while search.done < trials:
+        while len(search.finished) < trials:
             search.run_trial(trials)
     except StoppedError as error:
         raise StoppedError(error.number, search.resume_hint(trials, command)) from None
@@ -115,11 +115,6 @@ class Search:
 
         return self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
 
-    @property
-    def done(self) -> int:
-        """The number of finished trials."""
-        return len(self.finished)
-
     def find_best(self) -> tuple[int, optuna.trial.FrozenTrial] | None:
         """Return the best completed trial and its number (from 1)."""
         sign = -1 if self.metric == "loss" else 1
@@ -130,7 +125,7 @@ class Search:
         """Train one more trial, of ``trials`` in all."""
         import optuna  # noqa: PLC0415 - an extra
 
-        number = self.done + 1
+        number = len(self.finished) + 1
         # a new sampler for each trial: its draws do not depend on where the search was resumed
         seed = int(np.random.SeedSequence([self.config.train.seed, number]).generate_state(1)[0])
         self.study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=_RANDOM_TRIALS)
@@ -176,7 +171,7 @@ class Search:
 
     def resume_hint(self, trials: int, command: str) -> str:
         """Return one line on the state of a stopped search, and the command that resumes it."""
-        return f"{self.done} of {trials} trials are done{self._describe_best()}; resume with: {command}"
+        return f"{len(self.finished)} of {trials} trials are done{self._describe_best()}; resume with: {command}"
 
     def finish(self) -> SearchResult:
         """Return the best trial, and make its run the latest."""
@@ -188,7 +183,13 @@ class Search:
         make_latest(folder, self.reporter)
         pruned = sum(other.state.name == "PRUNED" for other in self.finished)
         return SearchResult(
-            number, trial.value or 0.0, trial.params, self.out / BEST_NAME, folder, done=self.done, pruned=pruned
+            number,
+            trial.value or 0.0,
+            trial.params,
+            self.out / BEST_NAME,
+            folder,
+            done=len(self.finished),
+            pruned=pruned,
         )
 
 
