@@ -181,16 +181,10 @@ class Search:
         number, trial = best
         folder = self.out / TRIALS_NAME / str(number)
         make_latest(folder, self.reporter)
-        pruned = sum(other.state.name == "PRUNED" for other in self.finished)
-        return SearchResult(
-            number,
-            trial.value or 0.0,
-            trial.params,
-            self.out / BEST_NAME,
-            folder,
-            done=len(self.finished),
-            pruned=pruned,
-        )
+        states = [other.state.name for other in self.finished]
+        done, pruned = len(states), states.count("PRUNED")
+        path = self.out / BEST_NAME
+        return SearchResult(number, trial.value or 0.0, trial.params, path, folder, done=done, pruned=pruned)
 
 
 class _Pruner(Reporter):
