@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
+from typer import Option
 
 from textrnn.cli import options
 from textrnn.cli.line_command import LineCommand
@@ -17,7 +17,7 @@ def predict_command(
     model: options.ModelOption = None,
     top_k: Annotated[
         int | None,
-        typer.Option(
+        Option(
             "--top-k",
             "-k",
             min=1,
@@ -28,22 +28,22 @@ def predict_command(
     threshold: options.ThresholdOption = None,
     min_prob: Annotated[
         float | None,
-        typer.Option(min=0.0, max=1.0, metavar="P", help="Replace labels less likely than P by --unknown-label."),
+        Option(min=0.0, max=1.0, metavar="P", help="Replace labels less likely than P by --unknown-label."),
     ] = None,
     unknown_label: Annotated[
-        str | None, typer.Option(metavar="LABEL", help="Label to print below --min-prob.  [default: unknown]")
+        str | None, Option(metavar="LABEL", help="Label to print below --min-prob.  [default: unknown]")
     ] = None,
     format_: Annotated[
         OutputFormat | None,
-        typer.Option(
+        Option(
             "--format",
             help="tsv: labels and probabilities; jsonl: objects; label: labels only. With --field, records keep their "
             "format; label omits the probabilities.  [default: tsv]",
         ),
     ] = None,
-    with_text: Annotated[bool, typer.Option("--with-text", help="Append the input line.")] = False,
+    with_text: Annotated[bool, Option("--with-text", help="Append the input line.")] = False,
     explain: Annotated[
-        bool, typer.Option("--explain", help="JSON only: add the effect of each word on the label's probability.")
+        bool, Option("--explain", help="JSON only: add the effect of each word on the label's probability.")
     ] = False,
     field: options.FieldOption = None,
     input_format: options.InputFormatOption = None,

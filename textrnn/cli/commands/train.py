@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from textrnn.cli import experiments
 from textrnn.cli.options import ConfigSettings
@@ -24,51 +24,50 @@ if TYPE_CHECKING:
 
 def train_command(
     config: Annotated[
-        Path | None, typer.Argument(metavar="CONFIG.yaml", help="A config file; 'textrnn init' writes one.")
+        Path | None, Argument(metavar="CONFIG.yaml", help="A config file; 'textrnn init' writes one.")
     ] = None,
-    cell: Annotated[Cell | None, typer.Option(help="Recurrent cell.  [default: sru]")] = None,
-    train: Annotated[list[str] | None, typer.Option(metavar="FILE", help="Training set.  [default: demo data]")] = None,
+    cell: Annotated[Cell | None, Option(help="Recurrent cell.  [default: sru]")] = None,
+    train: Annotated[list[str] | None, Option(metavar="FILE", help="Training set.  [default: demo data]")] = None,
     valid: Annotated[
-        list[str] | None, typer.Option(metavar="FILE", help="Validation set.  [default: 10 % of the training set]")
+        list[str] | None, Option(metavar="FILE", help="Validation set.  [default: 10 % of the training set]")
     ] = None,
     tokenizer: Annotated[
-        str | None, typer.Option(metavar="FILE", help="SentencePiece .model.  [default: trained on the training set]")
+        str | None, Option(metavar="FILE", help="SentencePiece .model.  [default: trained on the training set]")
     ] = None,
     vectors: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Pretrained word vectors (GloVe, .vec, .npy).  [default: none]")
+        str | None, Option(metavar="FILE", help="Pretrained word vectors (GloVe, .vec, .npy).  [default: none]")
     ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Run folder.  [default: runs/NAME-CELL]")] = None,
-    layers: Annotated[int | None, typer.Option(metavar="N", help="Recurrent layers.  [default: 2]")] = None,
-    hidden: Annotated[int | None, typer.Option(metavar="N", help="Hidden size per direction.  [default: 128]")] = None,
+    out: Annotated[Path | None, Option(metavar="FOLDER", help="Run folder.  [default: runs/NAME-CELL]")] = None,
+    layers: Annotated[int | None, Option(metavar="N", help="Recurrent layers.  [default: 2]")] = None,
+    hidden: Annotated[int | None, Option(metavar="N", help="Hidden size per direction.  [default: 128]")] = None,
     epochs: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Maximum number of epochs.  [default: 12 to 30, more for small data]"),
+        int | None, Option(metavar="N", help="Maximum number of epochs.  [default: 12 to 30, more for small data]")
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(metavar="N", help="Texts per step.  [default: 8 to 64, more for large data]")
+        int | None, Option(metavar="N", help="Texts per step.  [default: 8 to 64, more for large data]")
     ] = None,
-    lr: Annotated[float | None, typer.Option(metavar="RATE", help="Peak learning rate.  [default: 0.003]")] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="Random seed.  [default: 42]")] = None,
+    lr: Annotated[float | None, Option(metavar="RATE", help="Peak learning rate.  [default: 0.003]")] = None,
+    seed: Annotated[int | None, Option(metavar="N", help="Random seed.  [default: 42]")] = None,
     device: Annotated[
-        str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.  [default: auto]")
+        str | None, Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.  [default: auto]")
     ] = None,
     settings: ConfigSettings = None,
     kfold: Annotated[
-        int | None, typer.Option(metavar="K", min=2, max=9999, help="Run K-fold cross-validation on the training set.")
+        int | None, Option(metavar="K", min=2, max=9999, help="Run K-fold cross-validation on the training set.")
     ] = None,
     seeds: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, max=9999, help="Train N models, with seeds S, S+1, ... where S is --seed."),
+        Option(metavar="N", min=1, max=9999, help="Train N models, with seeds S, S+1, ... where S is --seed."),
     ] = None,
     tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Write TensorBoard events to FOLDER/tensorboard.")
+        bool, Option("--tensorboard", help="Write TensorBoard events to FOLDER/tensorboard.")
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Delete an earlier run in FOLDER instead of keeping it as FOLDER.1.")
+        bool, Option("--overwrite", help="Delete an earlier run in FOLDER instead of keeping it as FOLDER.1.")
     ] = False,
-    resume: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Resume the interrupted run in FOLDER.")] = None,
+    resume: Annotated[Path | None, Option(metavar="FOLDER", help="Resume the interrupted run in FOLDER.")] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the config and estimate steps, time and memory; train nothing.")
+        bool, Option("--dry-run", help="Print the config and estimate steps, time and memory; train nothing.")
     ] = False,
 ) -> None:
     """Train a classifier.
