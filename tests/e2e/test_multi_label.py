@@ -64,7 +64,6 @@ def test_predictions_are_a_training_set(folder: Path, invoke: Run, tmp_path: Pat
     ("command", "status", "message"),
     [
         ("evaluate a.tsv", 1, "a.tsv:2: "),
-        ("evaluate a.tsv --set data.multi_label=false", 2, "--set data.multi_label=false: evaluate takes data.format,"),
         ("predict --threshold 2", 2, "--threshold"),
         ("predict --min-prob 0.5", 2, "--min-prob 0.5: the model is multi-label; use --threshold instead"),
     ],

@@ -330,13 +330,6 @@ def test_fasttext_labels_give_the_same_model(rows: Path) -> None:
     assert models[0] == models[1]
 
 
-@pytest.mark.parametrize("key", ["label_smoothing", "focal_gamma", "class_weights"])
-def test_each_multi_label_loss_learns(key: str, rows: Path) -> None:
-    values = {"label_smoothing": 0.1, "focal_gamma": 1.0, "class_weights": "balanced"}
-    config = small_multi_label_config(write_sets(rows), ngrams__share=0, **{f"train__{key}": values[key]})
-    assert train(config, RUN).best.micro_f1 > 0.9
-
-
 def test_texts_may_have_one_label_or_none(rows: Path) -> None:
     lines = [line.split("\t") for line in write_sets(rows).read_text().splitlines()]
     rows.write_text("".join(f"{'refund' if 'refund' in labels else ''}\t{text}\n" for labels, text in lines))
