@@ -137,27 +137,29 @@ def _resume(folder: Path) -> None:
         raise ModelError(folder, f"{'a file' if folder.exists() else 'no such folder'}; name the folder of the run")
     if is_experiment(folder):
         experiments.resume_experiment(folder)
-    else:
-        _train(None, folder)
+        return
+    with training_process("auto") as reporter:
+        from textrnn.training import train as training
+
+        outcome = training.resume(folder, reporter=reporter)
+    _report(outcome)
 
 
-def _train(config: Config | None, out: Path | None, *, overwrite: bool = False) -> None:
-    """Train by ``config``, or without one resume the run in ``out``; report the outcome."""
-    with training_process(config.train.device if config else "auto") as reporter:
+def _train(config: Config, out: Path | None, *, overwrite: bool) -> None:
+    with training_process(config.train.device) as reporter:
         from textrnn.serialization.run_folder import default_folder
         from textrnn.training import train as training
 
-        if config is not None:
-            folder = out if out is not None else default_folder(config)
-            command = shlex.join(["textrnn", *sys.argv[1:]])
-            outcome = training.train(config, folder, command=command, overwrite=overwrite, reporter=reporter)
-        elif out is not None:
-            outcome = training.resume(out, reporter=reporter)
-    if os.environ.get("RANK", "0") == "0":
-        _report(outcome)
+        folder = out if out is not None else default_folder(config)
+        command = shlex.join(["textrnn", *sys.argv[1:]])
+        outcome = training.train(config, folder, command=command, overwrite=overwrite, reporter=reporter)
+    _report(outcome)
 
 
 def _report(outcome: Outcome) -> None:
+    """Report the best epoch and, if there is a test set, the scores on it."""
+    if os.environ.get("RANK", "0") != "0":
+        return
     from textrnn.cli.progress import format_metric
 
     config, best = outcome.config, outcome.best
