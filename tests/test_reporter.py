@@ -9,7 +9,7 @@ import pytest
 from samples import make_record
 from textrnn.reporter import Plan, ProgressOnly, Reporter, Reporters
 
-PLAN = Plan(epochs=3, batches=10, metric="loss")
+PLAN = Plan(epochs=3, steps=30, metric="loss")
 REPORTS = {
     "note": ("a",),
     "load": ("a", 1, 2),
@@ -64,8 +64,3 @@ def test_all_are_closed_even_if_one_fails() -> None:
     with pytest.raises(ValueError, match="no"):
         Reporters(Failing(), last).close()
     assert last.reports == [("close", ())]
-
-
-def test_a_plan_counts_its_steps() -> None:
-    assert PLAN.steps == 30
-    assert Plan(epochs=3, batches=10, metric="loss", most=7).steps == 7

@@ -10,19 +10,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Plan:
-    """The length of a run: its maximum number of epochs and of steps, ``batches`` per epoch, and the steps already
-    ``done``; ``metric`` selects the best epoch."""
+    """The maximum number of epochs and of steps of a run, and the steps ``done``; ``metric`` selects the best epoch."""
 
     epochs: int
-    batches: int
+    steps: int
     metric: str
     done: int = 0
-    most: int | None = None
-
-    @property
-    def steps(self) -> int:
-        """The maximum number of steps."""
-        return self.epochs * self.batches if self.most is None else min(self.most, self.epochs * self.batches)
 
 
 @dataclass(frozen=True)

@@ -7,29 +7,18 @@ import io
 import pytest
 from rich.console import Console
 
+from samples import make_record
 from textrnn.cli import progress
-from textrnn.reporter import EpochRecord, Plan, Reporter
+from textrnn.reporter import Plan, Reporter
 
-RECORD = EpochRecord(
-    epoch=2,
-    step=20,
-    loss=0.5,
-    valid_loss=0.75,
-    network_loss=0.8,
-    accuracy=0.875,
-    micro_f1=0.85,
-    macro_f1=0.8,
-    weighted_f1=0.7,
-    lr=0.001,
-    seconds=1.5,
-    tokens_per_second=12345.6,
-    best=True,
+RECORD = make_record(
+    2, valid_loss=0.75, accuracy=0.875, micro_f1=0.85, macro_f1=0.8, seconds=1.5, tokens_per_second=12345.6
 )
 
 
 def drive(reporter: Reporter, metric: str = "accuracy") -> None:
     reporter.note("data: [bold]2 texts")
-    reporter.begin(Plan(epochs=3, batches=10, metric=metric))
+    reporter.begin(Plan(epochs=3, steps=30, metric=metric))
     for _ in range(10):
         reporter.step(2, 0.5, 12345.6)
     reporter.end_epoch(RECORD)
@@ -49,7 +38,7 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     [("micro_f1", "micro F1 85.00 %"), ("macro_f1", "macro F1 80.00 %"), ("loss", "accuracy 87.50 %")],
 )
 def test_the_line_shows_the_metric_of_model_selection(metric: str, shown: str) -> None:
-    assert f"valid loss 0.7500  {shown}" in progress.format_epoch(RECORD, Plan(3, 10, metric))
+    assert f"valid loss 0.7500  {shown}" in progress.format_epoch(RECORD, Plan(3, 30, metric))
 
 
 @pytest.fixture
@@ -75,7 +64,7 @@ def test_the_bar_is_drawn_below_the_lines(live: progress.LiveReporter, screen: i
 def test_each_run_has_a_bar_of_its_own(live: progress.LiveReporter, screen: io.StringIO) -> None:
     drive(live)
     before = len(screen.getvalue())
-    live.begin(Plan(epochs=3, batches=10, metric="accuracy"))
+    live.begin(Plan(epochs=3, steps=30, metric="accuracy"))
     live.step(1, 0.5, 12345.6)
     live.close()
     assert "epoch 1/3" in screen.getvalue()[before:]

@@ -167,22 +167,3 @@ def test_bad_input_to_a_model(case: Case, invoke: Run, tmp_path: Path, trained: 
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "latest").write_text(str(trained / "runs" / "small"))
     check(case, invoke, tmp_path)
-
-
-@pytest.mark.parametrize("length", [0, 7, 200, 5000])
-def test_a_truncated_model_is_refused(length: int, invoke: Run, tmp_path: Path, trained: Path) -> None:
-    (tmp_path / "cut.safetensors").write_bytes((trained / "runs/small/model.safetensors").read_bytes()[:length])
-    done = invoke("predict", "-m", "cut.safetensors", stdin=b"a\n")
-    assert (done.returncode, done.stderr.count(b"\n")) == (DATA, 1)
-    assert done.stderr.startswith(b"textrnn: cut.safetensors: ")
-
-
-def test_all_faults_of_a_config_are_reported_at_once(invoke: Run, tmp_path: Path) -> None:
-    (tmp_path / "c.yaml").write_text("model:\n  hiden: 3\n  layers: 0\ntrain:\n  lr: fast\n")
-    done = invoke("train", "c.yaml", "--set", "train.epochs=0")
-    assert done.returncode == USAGE
-    lines = done.stderr.decode().splitlines()
-    places = ["c.yaml:2: model.hiden", "c.yaml:3: model.layers", "c.yaml:5: train.lr"]
-    places.append("--set train.epochs=0: train.epochs")
-    assert len(lines) == len(places)
-    assert all(any(line.startswith(f"textrnn: {place}: ") for line in lines) for place in places)

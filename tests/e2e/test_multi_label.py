@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from command import MULTI_LABEL, SMALL, Run, start_command
-from samples import write_sets
+from command import SMALL, Run
 from textrnn.serialization.model_file import load_model
 
 
@@ -65,7 +64,6 @@ def test_predictions_are_a_training_set(folder: Path, invoke: Run, tmp_path: Pat
     ("command", "status", "message"),
     [
         ("evaluate a.tsv", 1, "a.tsv:2: "),
-        ("evaluate a.tsv --set data.multi_label=false", 2, "--set data.multi_label=false: evaluate takes data.format,"),
         ("predict --threshold 2", 2, "--threshold"),
         ("predict --min-prob 0.5", 2, "--min-prob 0.5: the model is multi-label; use --threshold instead"),
     ],
@@ -76,21 +74,3 @@ def test_faults(command: str, status: int, message: str, folder: Path, invoke: R
     assert done.returncode == status
     assert done.stderr.count(b"\n") == 1
     assert message in done.stderr.decode()
-
-
-def test_two_processes_train_as_one(tmp_path: Path, invoke: Run) -> None:
-    write_sets(tmp_path / "rows.tsv", 100)
-    rest = ("train", "--train", "rows.tsv", *SMALL, *MULTI_LABEL, "--epochs", "2", "--set", "model.dropout=0")
-    done = invoke(*rest, "--out", "one")
-    assert done.returncode == 0, done.stderr.decode()
-    process = start_command(*rest, "--out", "two", cwd=tmp_path, processes=2)
-    stdout, stderr = process.communicate(timeout=300)
-    assert stdout == b"two\n", stderr.decode()
-    one, two = (
-        [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
-        for name in ("one", "two")
-    )
-    for name in ("loss", "valid_loss", "micro_f1"):
-        assert [record[name] for record in two] == pytest.approx([record[name] for record in one], abs=1e-3)
-    temperatures = [load_model(tmp_path / name).temperature for name in ("one", "two")]
-    assert temperatures[0] == pytest.approx(temperatures[1], rel=1e-2)

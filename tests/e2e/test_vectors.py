@@ -35,23 +35,6 @@ def test_the_flag_is_enough(folder: Path, invoke: Run) -> None:
     assert done.stdout == b"tea\ncoffee\n"
 
 
-@pytest.mark.parametrize("more", [(), WORD_PIECES])
-def test_words_outside_the_training_set_become_pieces(more: tuple[str, ...], folder: Path, invoke: Run) -> None:
-    words = "sencha 1 2.4 -1\nespresso 0.1 4 0.9\n"
-    (folder / "words.txt").write_text(WORDS + words, encoding="utf-8")
-    done = invoke(*TRAIN, "--epochs", "1", *more, cwd=folder)
-    assert done.returncode == 0, done.stderr.decode()
-    tokenizer = load_model(folder / "run").tokenizer
-    assert [len(tokenizer.encode_ids(word)) for word in ("sencha", "espresso", "tea", "coffee")] == [1, 1, 1, 1]
-
-
-def test_words_can_be_left_out(folder: Path, invoke: Run) -> None:
-    (folder / "words.txt").write_text(WORDS + "sencha 1 2.4 -1\n", encoding="utf-8")
-    done = invoke(*TRAIN, *WORD_PIECES, "--epochs", "1", "--set", "embedding.words=0", cwd=folder)
-    assert done.returncode == 0, done.stderr.decode()
-    assert "sencha" not in load_model(folder / "run").tokenizer.list_words().values()
-
-
 def test_two_processes_freeze_the_same(folder: Path) -> None:
     arguments = (*TRAIN, *WORD_PIECES, "--epochs", "2", "--set", "embedding.freeze=true")
     process = start_command(*arguments, cwd=folder, processes=2)

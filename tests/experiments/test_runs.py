@@ -168,13 +168,6 @@ def test_an_empty_fold_is_found_before_anything_is_trained() -> None:
     assert not OUT.exists()
 
 
-def test_a_pointer_that_cannot_be_written_is_reported() -> None:
-    Path("runs").write_text("a file")
-    recorder = Recorder()
-    run_experiment(SeedRuns(tiny_config(train__epochs=1), 1), OUT, reporter=recorder)
-    assert any("name this run with -m out/seed-42" in note for note in recorder.notes)
-
-
 def test_multi_label_data() -> None:
     lines = [f"{'hot|tea' if i % 2 else 'coffee'}\t{'green tea' if i % 2 else 'black coffee'} {i}\n" for i in range(40)]
     Path("sets.tsv").write_text("".join(lines))

@@ -122,7 +122,7 @@ def test_reading_and_encoding_are_reported(rows: Path) -> None:
 
 
 def test_a_test_set_from_a_pipe_is_refused(rows: Path) -> None:
-    with pytest.raises(ConfigError, match=r"data.test -: a pipe"):
+    with pytest.raises(ConfigError, match=r"data.test -: is a pipe"):
         load(rows, data__test="-")
 
 
@@ -145,5 +145,5 @@ def test_folds_share_the_tokenizer_and_the_encoded_text(rows: Path, monkeypatch:
 
 def test_an_empty_fold_is_refused(rows: Path) -> None:
     rows.write_text("tea\tgreen\ncoffee\tblack\ntea\twhite\ncoffee\tstrong\n")
-    with pytest.raises(DataError, match="too few texts to hold some out"):
+    with pytest.raises(DataError, match="too few texts to hold out a validation set"):
         load(rows, tokenizer__model_type="char", data__fold="9/9")

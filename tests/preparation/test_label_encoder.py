@@ -63,8 +63,8 @@ def test_a_set_of_labels_is_a_class_in_any_order(read: Read) -> None:
     ("labels", "fault"),
     [
         (["a|b", "b|a"], r"every text has the same labels \(a, b\)"),
-        (["", ""], "holds no label"),
-        (["a", "b", ""], r"no text has two labels: data.label_separator '\|'"),
+        (["", ""], "no text has a label"),
+        (["a", "b", ""], r"no label contains data.label_separator '\|'"),
     ],
 )
 def test_labels_that_cannot_be_learned_are_refused(read: Read, labels: list[str], fault: str) -> None:

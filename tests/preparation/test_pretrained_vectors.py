@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +14,7 @@ from textrnn.config import Config
 from textrnn.data.cache import Cache
 from textrnn.data.word_vectors import WordBlock, read_vectors
 from textrnn.errors import DataError, ModelError, StoppedError
-from textrnn.inference.engine import Engine
 from textrnn.models.classifier import Classifier
-from textrnn.ops.batch_layout import BatchLayout
 from textrnn.preparation import pretrained_vectors
 from textrnn.preparation.pretrained_vectors import FrozenRows, PieceVectors, load_vectors, match_words, standardize
 from textrnn.serialization.model_file import MODEL_NAME, load_model
@@ -211,24 +208,6 @@ def test_frozen_rows_have_no_gradient_and_do_not_move() -> None:
         weight += 5.0
     assert weight[1:4:2].tolist() == [[1, 1], [1, 1]]
     assert weight[0::2].tolist() == (before[0::2] + 5).tolist()
-
-
-def test_prediction_needs_no_vectors_and_equals_the_network(rows: Path) -> None:
-    path = write_vectors(Path("words.txt"), ["tea", "coffee", "lemon", "cup", "milk"], width=20)
-    train(configure(rows, path), RUN)
-    path.unlink()
-    saved = load_model(RUN)
-    engine = Engine(replace(saved, ngrams=None))
-    assert saved.config.embedding.vectors == str(path)
-    assert saved.weights["embedding.weight"].shape == (len(saved.tokenizer), 16)
-    network = Classifier(len(saved.tokenizer), 2, **saved.config.model.model_dump()).eval()
-    network.import_weights(saved.weights)
-    with torch.no_grad():
-        for line in rows.read_text().splitlines():
-            text = line.partition("\t")[2]
-            ids = torch.tensor(saved.tokenizer.encode_ids(text), dtype=torch.int32)
-            logits = network(ids, BatchLayout(torch.tensor([0, len(ids)]))).numpy()
-            np.testing.assert_allclose(engine.predict_logits([text]), logits, atol=1e-5)
 
 
 def test_the_note_reports_the_coverage(rows: Path) -> None:

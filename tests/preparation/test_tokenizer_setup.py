@@ -12,7 +12,6 @@ import pytest
 from samples import make_config, write_rows
 from textrnn.data.cache import Cache
 from textrnn.data.source import LabelledFile
-from textrnn.errors import DataError
 from textrnn.preparation import tokenizer_setup
 from textrnn.preparation.tokenizer_setup import _sample, fit_tokenizer
 from textrnn.tokenization.spm_trainer import TrainedTokenizer, train_tokenizer
@@ -189,11 +188,3 @@ def test_the_extension_is_cached_for_each_file_and_number_of_words(
     counted = Path("words.vec")
     counted.write_text(f"{len(WORDS)} 2\n" + "".join(f"{word} 1 2 \n" for word in WORDS), encoding="utf-8")
     assert add(counted) == first
-
-
-def test_faults_of_the_vectors_are_reported(rows: Path, words: Path, cache: Cache) -> None:
-    words.write_text(words.read_text(encoding="utf-8").replace("boils 1 2", "boils 1"), encoding="utf-8")
-    with pytest.raises(DataError, match=r"words\.txt:7: "):
-        fit(rows, cache, embedding__vectors=str(words))
-    with pytest.raises(DataError, match=r"other\.txt"):
-        fit(rows, cache, embedding__vectors="other.txt")

@@ -33,17 +33,3 @@ def test_the_average_equals_its_definition() -> None:
             rows, others = average.read()
             torch.testing.assert_close(rows.double(), means[0], rtol=1e-5, atol=1e-6)
             torch.testing.assert_close(others["w"].double(), means[1], rtol=1e-5, atol=1e-6)
-
-
-def test_an_imported_state_continues_like_the_original() -> None:
-    one, other = make(), make()
-    averages = [EMA(*parts, 0.9) for parts in (one, other)]
-    for number in range(1, 8):
-        step(*one, averages[0], number)
-    other[0].copy_(one[0])
-    other[1]["w"].copy_(one[1]["w"])
-    averages[1].import_state({name: value.clone() for name, value in averages[0].export_state().items()})
-    for parts, average in zip((one, other), averages, strict=True):
-        step(*parts, average, 8)
-    assert torch.equal(averages[0].read()[0], averages[1].read()[0])
-    assert torch.equal(averages[0].read()[1]["w"], averages[1].read()[1]["w"])

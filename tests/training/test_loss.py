@@ -139,13 +139,6 @@ def test_the_divergence_is_finite_and_not_negative(multi_label: bool) -> None:
     assert float(loss.divergence(second, second, targets)) == 0
 
 
-@pytest.mark.parametrize("multi_label", [False, True])
-def test_texts_without_labels_have_no_divergence(multi_label: bool) -> None:
-    targets = torch.full((5, 3), -1.0) if multi_label else torch.full((5,), -1)
-    loss = TextLoss(make_config().train, labels=LABELS, counts=COUNTS, texts=20 if multi_label else None)
-    assert float(loss.divergence(*draw_pair(3), targets)) == 0
-
-
 def test_targets_of_classes_are_the_classes() -> None:
     classes = np.array([1, -1, 0])
     assert make_targets(classes, None, 3) is classes

@@ -113,35 +113,6 @@ def test_a_step_that_is_skipped_counts_and_changes_nothing(native: bool, monkeyp
     assert all(map(torch.equal, layers[0].parameters(), layers[1].parameters()))
 
 
-def test_the_state_comes_back() -> None:
-    torch.manual_seed(2)
-    config = make_config().train
-
-    def make() -> tuple[torch.Tensor, torch.nn.Linear, AdamW]:
-        torch.manual_seed(3)
-        embedding, layer = torch.randn(4, 3), torch.nn.Linear(3, 2)
-        return embedding, layer, AdamW(embedding, dict(layer.named_parameters()), config)
-
-    def step(embedding: torch.Tensor, layer: torch.nn.Linear, optimizer: AdamW, seed: int) -> None:
-        generator = torch.Generator().manual_seed(seed)
-        for parameter in layer.parameters():
-            parameter.grad = torch.randn(parameter.shape, generator=generator)
-        optimizer.step(torch.tensor([0, 2]), torch.randn(2, 3, generator=generator), lr=0.1)
-
-    one, other = make(), make()
-    for seed in range(3):
-        step(*one, seed)
-    with torch.no_grad():
-        other[0].copy_(one[0])
-        other[1].load_state_dict(one[1].state_dict())
-    other[2].import_state({name: value.clone() for name, value in one[2].export_state().items()}, steps=3)
-    for parts in (one, other):
-        step(*parts, 9)
-    assert torch.equal(one[0], other[0])
-    for mine, theirs in zip(one[1].parameters(), other[1].parameters(), strict=True):
-        assert torch.equal(mine, theirs)
-
-
 RATES = {"lr": 0.01, "scale": 0.5, "betas": (0.9, 0.999), "epsilon": 1e-8, "steps": 3}
 
 

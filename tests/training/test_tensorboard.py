@@ -64,7 +64,7 @@ def test_a_resumed_run_has_the_curves_of_an_uninterrupted_one(step: int, rows: P
     time.sleep(1.1)  # event files are sorted by the whole seconds in their names
     # as after a kill: the file is ahead of the checkpoint
     late = TensorBoardReporter()
-    late.begin(Plan(2, 9, "accuracy", done=step))
+    late.begin(Plan(2, 18, "accuracy", done=step))
     late.saved(PARTS)
     late.measure(step + 1, 99.0, 99.0)
     late.close()

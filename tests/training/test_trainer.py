@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from samples import (
-    Recorder,
-    make_record,
-    read_metrics,
-    small_config,
-    small_multi_label_config,
-    write_rows,
-    write_sets,
-)
+from samples import Recorder, make_record, read_metrics, small_config, small_multi_label_config, write_rows, write_sets
 from textrnn.config import load_config
 from textrnn.data.formats import read_examples
 from textrnn.errors import DataError
@@ -176,9 +166,3 @@ def test_an_epoch_without_any_improvement_is_idle(
         for number, (loss, alone) in enumerate(zip(valid, network, strict=True), start=1)
     ]
     assert TrainerState(records=records).idle_epochs == idle
-
-
-def test_the_state_survives_json() -> None:
-    records = [make_record(1, valid_loss=0.25, best=True), make_record(2, valid_loss=0.1 + 0.2)]
-    state = TrainerState(epoch=3, batches=2, texts=16, tokens=99, loss=1 / 3, seconds=0.5, elapsed=7.0, records=records)
-    assert TrainerState.restore(json.loads(json.dumps(asdict(state)))) == state

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from textrnn.cli.terminal import print_message, write_data
 from textrnn.cli.training_process import prepare_torch, training_process
@@ -40,13 +40,13 @@ def make_experiment(config: Config, kfold: int | None, seeds: int | None) -> Exp
     return CrossValidation(config, kfold, command) if kfold is not None else SeedRuns(config, seeds or 1, command)
 
 
-def train_experiment(experiment: Experiment, out: Path | None, **options: Any) -> None:
+def train_experiment(experiment: Experiment, out: Path | None, *, overwrite: bool) -> None:
     """Run ``experiment`` into ``out``, by default a folder named after the data, and report the scores."""
+    folder = out if out is not None else experiment.default_folder()
     with training_process(experiment.config.train.device) as reporter:
-        from textrnn.experiments.runs import run_experiment
+        from textrnn.experiments import runs
 
-        folder = out if out is not None else experiment.default_folder()
-        summary = run_experiment(experiment, folder, reporter=reporter, **options)
+        summary = runs.run_experiment(experiment, folder, overwrite=overwrite, reporter=reporter)
     _report(summary, folder)
 
 

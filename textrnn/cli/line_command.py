@@ -58,10 +58,13 @@ class LineCommand:
             raise ConfigError(f"--output {self.output}: unsupported compression; use .gz, .xz or .zst")
         for path in self._paths:
             check_readable(path)
+        from textrnn.data.formats import BY_EXTENSION, find_suffix
+
         engine = load_engine(model, precision=precision, device=device)
         check_threshold(engine, threshold)
-        if self.field is None and (table := next(filter(_is_table, self._paths), None)):
-            print_message(f"{table}: labels whole lines; use --field to label one column or key of a table")
+        tables = [path for path in self._paths if find_suffix(path) in BY_EXTENSION]
+        if self.field is None and tables:
+            print_message(f"{tables[0]}: labels whole lines; use --field to label one column or key of a table")
         return engine
 
     def run(self, worker: Worker) -> tuple[int, int]:
@@ -116,24 +119,14 @@ class LineCommand:
     def _show_progress(self) -> Iterator[Callable[[int], None] | None]:
         """Show a bar on a terminal if the input is files and the output goes elsewhere; yield its update function."""
         stdout_busy = self._output_file is None and sys.stdout is not None and sys.stdout.isatty()
-        total = self._count_bytes() if sys.stderr is not None and sys.stderr.isatty() and not stdout_busy else None
-        if total is None:
+        if stdout_busy or sys.stderr is None or not sys.stderr.isatty():
+            yield None
+            return
+        statuses = [os.fstat(sys.stdin.fileno()) if path == STDIN else Path(path).stat() for path in self._paths]
+        if not all(stat.S_ISREG(status.st_mode) for status in statuses):
             yield None
             return
         from textrnn.cli.progress import show_bytes
 
-        with show_bytes(total) as watch:
+        with show_bytes(sum(status.st_size for status in statuses)) as watch:
             yield watch
-
-    def _count_bytes(self) -> int | None:
-        """Return the size on disk of all input files; None if one is a pipe or a terminal."""
-        statuses = [os.fstat(sys.stdin.fileno()) if path == STDIN else Path(path).stat() for path in self._paths]
-        if not all(stat.S_ISREG(status.st_mode) for status in statuses):
-            return None
-        return sum(status.st_size for status in statuses)
-
-
-def _is_table(path: str) -> bool:
-    from textrnn.data.formats import BY_EXTENSION, find_suffix
-
-    return find_suffix(path) in BY_EXTENSION

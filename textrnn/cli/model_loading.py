@@ -35,7 +35,12 @@ def load_engine(model: Path | None, *, precision: PrecisionName = "fp32", device
     keep_freed_memory()
     path = choose_model(model)
     if device == "auto":
-        device = _choose_device()
+        prepare_torch("auto")
+
+        from textrnn.ops.device import resolve_device
+
+        device = resolve_device("auto").type
+        print_message(f"device auto: {device}")
     if device == "cpu":
         return Engine.load(path, precision=parse_precision(precision))
     if precision not in ("fp32", "float32"):
@@ -54,14 +59,3 @@ def check_threshold(engine: Engine, threshold: float | None) -> None:
     """Raise ConfigError if a threshold is given to a single-label model."""
     if threshold is not None and engine.thresholds is None:
         raise ConfigError(f"--threshold {threshold}: the model is single-label; leave it out")
-
-
-def _choose_device() -> str:
-    """Return ``cuda`` if torch finds a GPU, otherwise ``cpu``, and report the choice on stderr."""
-    prepare_torch("auto")
-
-    from textrnn.ops.device import resolve_device
-
-    device = resolve_device("auto").type
-    print_message(f"device auto: {device}")
-    return device

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-import typer
+from typer import Argument, Option
 
 from textrnn.config import DataConfig, Override, load_config, parse_overrides
 from textrnn.errors import ConfigError
@@ -14,15 +15,15 @@ from textrnn.inference import RecordFormat
 PrecisionName = Literal["fp32", "bf16", "int8", "float32"]  # float32: an earlier name of fp32
 
 FilesArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="FILE", help="Text files, plain or compressed.  [default: - (stdin)]")
+    list[str] | None, Argument(metavar="FILE", help="Text files, plain or compressed.  [default: - (stdin)]")
 ]
 ModelOption = Annotated[
     Path | None,
-    typer.Option("--model", "-m", metavar="RUN|FILE", help="A run folder or model file.  [default: the latest run]"),
+    Option("--model", "-m", metavar="RUN|FILE", help="A run folder or model file.  [default: the latest run]"),
 ]
 ThresholdOption = Annotated[
     float | None,
-    typer.Option(
+    Option(
         min=0.0,
         max=1.0,
         metavar="P",
@@ -31,20 +32,17 @@ ThresholdOption = Annotated[
 ]
 PrecisionOption = Annotated[
     PrecisionName,
-    typer.Option(
+    Option(
         metavar="fp32|bf16|int8",
         help="Precision of matrix products; bf16 and int8 are faster on CPUs that support them.",
     ),
 ]
 DeviceOption = Annotated[
-    str,
-    typer.Option(
-        metavar="DEVICE", help="cpu, auto, cuda, cuda:N or mps; all but cpu load torch (over a second)."
-    ),
+    str, Option(metavar="DEVICE", help="cpu, auto, cuda, cuda:N or mps; all but cpu load torch, which takes seconds.")
 ]
 FieldOption = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--field",
         "-f",
         metavar="N|NAME",
@@ -54,11 +52,11 @@ FieldOption = Annotated[
 ]
 InputFormatOption = Annotated[
     RecordFormat | None,
-    typer.Option(help="With --field: the table format.  [default: detected from the file name or first line]"),
+    Option(help="With --field: the table format.  [default: detected from the file name or first line]"),
 ]
 OutputOption = Annotated[
     Path | None,
-    typer.Option(
+    Option(
         "--output",
         "-o",
         metavar="FILE",
@@ -66,15 +64,14 @@ OutputOption = Annotated[
     ),
 ]
 JobsOption = Annotated[
-    int | None,
-    typer.Option("--jobs", "-j", min=1, metavar="N", help="CPU cores to use.  [default: OMP_NUM_THREADS, or all]"),
+    int | None, Option("--jobs", "-j", min=1, metavar="N", help="CPU cores to use.  [default: OMP_NUM_THREADS, or all]")
 ]
 LabelledArgument = Annotated[
-    str, typer.Argument(metavar="DATA", help="Labelled text in any format that train reads; - is stdin.")
+    str, Argument(metavar="DATA", help="Labelled text in any format that train reads; - is stdin.")
 ]
 DataSettings = Annotated[
     list[str] | None,
-    typer.Option(
+    Option(
         "--set",
         metavar="data.KEY=VALUE",
         help="File format of DATA: data.format, data.label, data.text, data.label_separator.",
@@ -82,24 +79,24 @@ DataSettings = Annotated[
 ]
 ConfigSettings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="path.to.key=value", help="Any config key, as in --set model.pooling=max."),
+    Option("--set", metavar="path.to.key=value", help="Any config key, as in --set model.pooling=max."),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print everything as one JSON object.")]
+JsonOption = Annotated[bool, Option("--json", help="Print everything as one JSON object.")]
 
 _FORMAT_KEYS = ("data.format", "data.label", "data.text", "data.label_separator")
 
 
-def parse_data_settings(settings: list[str] | None, *, command: str) -> list[Override]:
-    """Parse ``--set`` options that describe the format of labelled text.
-
-    The config of the model does not count here: its training set may have had another format.
+def parse_data_settings(
+    settings: list[str] | None, *, command: str, keys: Sequence[str] = _FORMAT_KEYS
+) -> list[Override]:
+    """Parse ``--set`` options of ``command``, which takes only ``keys``, the format of labelled text.
 
     Raises:
         ConfigError: another key is set.
     """
     overrides = parse_overrides(settings or ())
-    if wrong := [o for o in overrides if o.key not in _FORMAT_KEYS]:
-        allowed = f"{', '.join(_FORMAT_KEYS[:-1])} and {_FORMAT_KEYS[-1]}"
+    if wrong := [o for o in overrides if o.key not in keys]:
+        allowed = f"{', '.join(keys[:-1])} and {keys[-1]}"
         raise ConfigError([f"{o.origin}: {command} takes {allowed}" for o in wrong])
     return overrides
 
@@ -110,11 +107,9 @@ def make_data_config(overrides: list[Override], *, multi_label: bool, separator:
     Raises:
         ConfigError: ``overrides`` set a label separator for a single-label model.
     """
-    if not multi_label:
-        if wrong := [o for o in overrides if o.key == "data.label_separator"]:
-            raise ConfigError([f"{o.origin}: the model is single-label; leave it out" for o in wrong])
-        return load_config(overrides=overrides).data
-    model_settings = {"data.multi_label": True, "data.label_separator": separator}
-    return load_config(
-        overrides=[*(Override(key, value, key) for key, value in model_settings.items()), *overrides]
-    ).data
+    if multi_label:
+        settings = {"data.multi_label": True, "data.label_separator": separator}
+        overrides = [*(Override(key, value, key) for key, value in settings.items()), *overrides]
+    elif wrong := [o for o in overrides if o.key == "data.label_separator"]:
+        raise ConfigError([f"{o.origin}: the model is single-label; leave it out" for o in wrong])
+    return load_config(overrides=overrides).data

@@ -22,12 +22,6 @@ from rich.progress import (
 from textrnn.cli.terminal import print_message
 from textrnn.reporter import EpochRecord, Plan, Reporter
 
-_METRIC_NAMES = {
-    "accuracy": "accuracy",
-    "micro_f1": "micro F1",
-    "macro_f1": "macro F1",
-    "weighted_f1": "weighted F1",
-}
 _UPDATES_PER_SECOND = 10
 
 
@@ -124,7 +118,7 @@ def format_metric(record: EpochRecord, metric: str) -> str:
     """Return the metric's name and value, as in ``accuracy 87.89 %``."""
     if metric == "loss":
         return f"loss {record.valid_loss:.4f}, accuracy {100 * record.accuracy:.2f} %"
-    return f"{_METRIC_NAMES[metric]} {100 * getattr(record, metric):.2f} %"
+    return f"{metric.replace('_f1', ' F1')} {100 * getattr(record, metric):.2f} %"
 
 
 def format_epoch(record: EpochRecord, plan: Plan) -> str:

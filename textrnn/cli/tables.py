@@ -42,43 +42,19 @@ def format_evaluation(evaluation: Evaluation | MultiLabelEvaluation) -> str:
     """Return the page that ``textrnn evaluate`` prints."""
     from textrnn.evaluation.multi_label import MultiLabelEvaluation
 
+    accuracy = f"accuracy     {100 * evaluation.accuracy:.2f} %  ({evaluation.correct}"
+    lines = [f"macro F1     {100 * evaluation.macro_f1:.2f} %", f"weighted F1  {100 * evaluation.weighted_f1:.2f} %"]
     if isinstance(evaluation, MultiLabelEvaluation):
-        lines = _format_multi_label(evaluation)
+        lines = [f"micro F1     {100 * evaluation.micro_f1:.2f} %", *lines, f"{accuracy} with all labels right)"]
+        thresholds = ["-" if label.threshold is None else f"{label.threshold:.3f}" for label in evaluation.classes]
+        rows = [[*_format_scores(c), f"{t:>9}"] for c, t in zip(evaluation.classes, thresholds, strict=True)]
+        tables = format_table([[*_SCORES, "threshold"], *rows])
     else:
-        lines = _format_single_label(evaluation)
-    return "\n".join(lines) + "\n"
-
-
-def _format_multi_label(evaluation: MultiLabelEvaluation) -> list[str]:
-    rows = [[*_SCORES, "threshold"]]
-    for label in evaluation.classes:
-        threshold = "-" if label.threshold is None else f"{label.threshold:.3f}"
-        rows.append([*_format_scores(label), f"{threshold:>9}"])
-    return [
-        f"texts        {evaluation.texts}",
-        f"micro F1     {100 * evaluation.micro_f1:.2f} %",
-        f"macro F1     {100 * evaluation.macro_f1:.2f} %",
-        f"weighted F1  {100 * evaluation.weighted_f1:.2f} %",
-        f"accuracy     {100 * evaluation.accuracy:.2f} %  ({evaluation.correct} with all labels right)",
-        *_format_calibration(evaluation),
-        "",
-        *format_table(rows),
-    ]
-
-
-def _format_single_label(evaluation: Evaluation) -> list[str]:
-    return [
-        f"texts        {evaluation.texts}",
-        f"accuracy     {100 * evaluation.accuracy:.2f} %  ({evaluation.correct} right)",
-        f"macro F1     {100 * evaluation.macro_f1:.2f} %",
-        f"weighted F1  {100 * evaluation.weighted_f1:.2f} %",
-        *_format_calibration(evaluation),
-        "",
-        *format_table([_SCORES, *map(_format_scores, evaluation.classes)]),
-        "",
-        "confusion (rows: true, columns: predicted)",
-        *_format_confusion(evaluation.labels, evaluation.confusion),
-    ]
+        lines = [f"{accuracy} right)", *lines]
+        tables = format_table([_SCORES, *map(_format_scores, evaluation.classes)])
+        tables += ["", "confusion (rows: true, columns: predicted)"]
+        tables += _format_confusion(evaluation.labels, evaluation.confusion)
+    return "\n".join([f"texts        {evaluation.texts}", *lines, *_format_calibration(evaluation), "", *tables, ""])
 
 
 def _format_scores(c: ClassScore | LabelScore) -> list[str]:

@@ -19,7 +19,7 @@ from textrnn.preparation.dataset import load_dataset
 from textrnn.reporter import ProgressOnly, Reporter
 from textrnn.serialization.latest_run import CHECKPOINT_NAME, EXPERIMENT_NAME, make_latest
 from textrnn.serialization.run_folder import check_folder
-from textrnn.training.train import Outcome, reporting, resume, train
+from textrnn.training.train import reporting, resume, train
 
 SUMMARY_NAME = "summary.json"
 FORMAT_VERSION = 1
@@ -73,15 +73,11 @@ def resume_experiment(out: Path, *, expected: Experiment | None = None, reporter
     """
     experiment, results = _read_state(out)
     experiment.check()
-    if expected is not None and _identify(expected) != _identify(experiment):
+    if expected not in (None, experiment):
         raise ConfigError(
             f"--resume {out}: holds an experiment with other settings; leave them out: textrnn train --resume {out}"
         )
     return _train_all(experiment, out, results, reporter=reporter or Reporter())
-
-
-def _identify(experiment: Experiment) -> tuple[str, int, Config]:
-    return experiment.kind, experiment.count, experiment.config
 
 
 def _train_all(experiment: Experiment, out: Path, results: dict[str, Result], *, reporter: Reporter) -> Summary:
@@ -93,7 +89,13 @@ def _train_all(experiment: Experiment, out: Path, results: dict[str, Result], *,
         command = shlex.join(["textrnn", "train", "--resume", str(out)])
         hint = f"{len(results)} of {experiment.count} runs are done; resume with: {command}"
         try:
-            results[name] = collect(_train_one(config, out / name, experiment.command, reporter=reporter))
+            if (out / name / CHECKPOINT_NAME).exists():
+                outcome = resume(out / name, reporter=reporter, is_latest=False)
+            else:
+                outcome = train(
+                    config, out / name, command=experiment.command, overwrite=True, reporter=reporter, is_latest=False
+                )
+            results[name] = collect(outcome)
         except StoppedError as error:
             raise StoppedError(error.number, hint) from None
         except KeyboardInterrupt:
@@ -104,13 +106,6 @@ def _train_all(experiment: Experiment, out: Path, results: dict[str, Result], *,
     write_text(out / SUMMARY_NAME, json.dumps(asdict(summary), indent=2) + "\n")
     make_latest(out / summary.best, reporter)
     return summary
-
-
-def _train_one(config: Config, folder: Path, command: str, *, reporter: Reporter) -> Outcome:
-    """Train a run from its checkpoint or from the start."""
-    if (folder / CHECKPOINT_NAME).exists():
-        return resume(folder, reporter=reporter, is_latest=False)
-    return train(config, folder, command=command, overwrite=True, reporter=reporter, is_latest=False)
 
 
 def _write_state(out: Path, experiment: Experiment, results: dict[str, Result]) -> None:

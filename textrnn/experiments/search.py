@@ -14,25 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from textrnn.config import Config, Override, dump_yaml, load_config
-from textrnn.errors import (
-    ConfigError,
-    DataError,
-    DivergedError,
-    ModelError,
-    OutOfMemoryError,
-    StoppedError,
-    TokenizerError,
-)
+from textrnn import errors
+from textrnn.config import Config, dump_yaml
+from textrnn.errors import ConfigError, DataError, ModelError, StoppedError
 from textrnn.experiments.results import format_score, select_metrics
 from textrnn.experiments.search_space import Dimension, Range
-from textrnn.experiments.variations import check_repeatable, flatten, vary
+from textrnn.experiments.variations import check_repeatable, vary
 from textrnn.files import write_text
 from textrnn.ops.device import resolve_device
 from textrnn.preparation.dataset import load_dataset
 from textrnn.reporter import EpochRecord, ProgressOnly, Reporter, Reporters
 from textrnn.serialization.latest_run import make_latest
-from textrnn.serialization.run_folder import check_folder, default_folder
+from textrnn.serialization.run_folder import check_folder
 from textrnn.training.train import reporting, train
 
 if TYPE_CHECKING:
@@ -63,12 +56,6 @@ class SearchResult:
     pruned: int
 
 
-def default_search_folder(config: Config) -> Path:
-    """Return ``runs/NAME-CELL-tune``."""
-    single = default_folder(config)
-    return single.with_name(f"{single.name}-tune")
-
-
 def tune(
     config: Config,
     space: Sequence[Dimension],
@@ -95,7 +82,7 @@ def tune(
     reporter = reporter or Reporter()
     search = Search(config, space, out, reporter=reporter)
     try:
-        while search.done < trials:
+        while len(search.finished) < trials:
             search.run_trial(trials)
     except StoppedError as error:
         raise StoppedError(error.number, search.resume_hint(trials, command)) from None
@@ -128,11 +115,6 @@ class Search:
 
         return self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
 
-    @property
-    def done(self) -> int:
-        """The number of finished trials."""
-        return len(self.finished)
-
     def find_best(self) -> tuple[int, optuna.trial.FrozenTrial] | None:
         """Return the best completed trial and its number (from 1)."""
         sign = -1 if self.metric == "loss" else 1
@@ -143,7 +125,7 @@ class Search:
         """Train one more trial, of ``trials`` in all."""
         import optuna  # noqa: PLC0415 - an extra
 
-        number = self.done + 1
+        number = len(self.finished) + 1
         # a new sampler for each trial: its draws do not depend on where the search was resumed
         seed = int(np.random.SeedSequence([self.config.train.seed, number]).generate_state(1)[0])
         self.study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=_RANDOM_TRIALS)
@@ -154,12 +136,12 @@ class Search:
         try:
             folder = self.out / TRIALS_NAME / str(number)
             reporter = Reporters(ProgressOnly(self.reporter), pruner)
-            outcome = train(self._vary(values), folder, overwrite=True, reporter=reporter, is_latest=False)
+            outcome = train(vary(self.config, values), folder, overwrite=True, reporter=reporter, is_latest=False)
             state, score = optuna.trial.TrialState.COMPLETE, select_metrics(outcome.best)[self.metric]
             result = f"{format_score(self.metric, score)} in epoch {outcome.best.epoch}"
         except optuna.TrialPruned:
             result = f"pruned after epoch {pruner.epoch} at {format_score(self.metric, pruner.score)}"
-        except (DivergedError, OutOfMemoryError, ConfigError, TokenizerError) as error:
+        except (errors.DivergedError, errors.OutOfMemoryError, ConfigError, errors.TokenizerError) as error:
             result = f"failed: {error}"  # a ConfigError if the values cannot be combined
         except BaseException:
             self.study.tell(trial, state=optuna.trial.TrialState.FAIL)  # a resumed search repeats it
@@ -167,11 +149,6 @@ class Search:
         self.study.tell(trial, score, state=state)
         self._update_files()
         self.reporter.note(f"trial {number} of {trials}: {result} ({format_values(values)}){self._describe_best()}")
-
-    def _vary(self, values: dict[str, Any]) -> Config:
-        """Return the config with ``values``; raises ConfigError if they cannot be combined."""
-        config = vary(self.config, values)
-        return load_config(overrides=[Override(key, value, key) for key, value in flatten(config).items()])
 
     def _describe_best(self) -> str:
         best = self.find_best()
@@ -194,7 +171,7 @@ class Search:
 
     def resume_hint(self, trials: int, command: str) -> str:
         """Return one line on the state of a stopped search, and the command that resumes it."""
-        return f"{self.done} of {trials} trials are done{self._describe_best()}; resume with: {command}"
+        return f"{len(self.finished)} of {trials} trials are done{self._describe_best()}; resume with: {command}"
 
     def finish(self) -> SearchResult:
         """Return the best trial, and make its run the latest."""
@@ -204,10 +181,10 @@ class Search:
         number, trial = best
         folder = self.out / TRIALS_NAME / str(number)
         make_latest(folder, self.reporter)
-        pruned = sum(other.state.name == "PRUNED" for other in self.finished)
-        return SearchResult(
-            number, trial.value or 0.0, trial.params, self.out / BEST_NAME, folder, done=self.done, pruned=pruned
-        )
+        states = [other.state.name for other in self.finished]
+        done, pruned = len(states), states.count("PRUNED")
+        path = self.out / BEST_NAME
+        return SearchResult(number, trial.value or 0.0, trial.params, path, folder, done=done, pruned=pruned)
 
 
 class _Pruner(Reporter):
@@ -229,11 +206,11 @@ class _Pruner(Reporter):
 
 def format_values(values: dict[str, Any]) -> str:
     """Return values for display: ``train.lr 0.00312, model.layers 2``."""
-    formatted = {
-        key: f"{value:.3g}" if isinstance(value, float) else "null" if value is None else value
-        for key, value in values.items()
-    }
-    return ", ".join(f"{key} {value}" for key, value in formatted.items())
+
+    def show(value: Any) -> str:
+        return f"{value:.3g}" if isinstance(value, float) else "null" if value is None else str(value)
+
+    return ", ".join(f"{key} {show(value)}" for key, value in values.items())
 
 
 def _suggest(trial: optuna.trial.Trial, dimension: Dimension) -> Any:
@@ -271,8 +248,6 @@ def _open_study(out: Path, metric: str, content: dict[str, Any]) -> optuna.Study
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
     except (SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError) as error:
         reason = (str(error).splitlines() or [""])[0]
-        path = out / DATABASE_NAME
-        raise ModelError(
-            path, f"not the database of a search, or damaged ({reason}); remove it to start again"
-        ) from None
+        fault = f"not the database of a search, or damaged ({reason}); remove it to start again"
+        raise ModelError(out / DATABASE_NAME, fault) from None
     return study

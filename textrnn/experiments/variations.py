@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from textrnn.config import DEMO, Config
+from textrnn.config import DEMO, Config, Override, load_config
 from textrnn.data.io import is_pipe
 from textrnn.errors import ConfigError
 from textrnn.serialization.run_folder import default_folder
@@ -20,20 +20,24 @@ class Experiment:
 
     config: Config
     count: int
-    command: str = ""
+    command: str = field(default="", compare=False)
 
     kind: ClassVar[str]
     flag: ClassVar[str]
+    key: ClassVar[str]
 
     @property
     def variations(self) -> dict[str, Config]:
         """The config of each run by the name of its folder."""
+        values = self._list_values()
+        return {f"{self.kind}-{number}": vary(self.config, {self.key: value}) for number, value in values.items()}
+
+    def _list_values(self) -> dict[int, Any]:
         raise NotImplementedError
 
     def default_folder(self) -> Path:
         """Return a folder such as ``runs/NAME-CELL-5-folds``."""
-        single = default_folder(self.config)
-        return single.with_name(f"{single.name}-{self.count}-{self.kind}s")
+        return Path(f"{default_folder(self.config)}-{self.count}-{self.kind}s")
 
     def check(self) -> None:
         """Check the settings before any data are read.
@@ -47,25 +51,20 @@ class Experiment:
 class CrossValidation(Experiment):
     """Runs that each hold out another fold of the training set."""
 
-    kind, flag = "fold", "--kfold"
+    kind, flag, key = "fold", "--kfold", "data.fold"
 
-    @property
-    def variations(self) -> dict[str, Config]:
-        """The config of each fold by its name."""
-        folds = range(1, self.count + 1)
-        return {f"fold-{fold}": vary(self.config, {"data.fold": f"{fold}/{self.count}"}) for fold in folds}
+    def _list_values(self) -> dict[int, Any]:
+        return {fold: f"{fold}/{self.count}" for fold in range(1, self.count + 1)}
 
 
 class SeedRuns(Experiment):
     """Runs with consecutive seeds."""
 
-    kind, flag = "seed", "--seeds"
+    kind, flag, key = "seed", "--seeds", "train.seed"
 
-    @property
-    def variations(self) -> dict[str, Config]:
-        """The config of each seed by its name."""
+    def _list_values(self) -> dict[int, Any]:
         first = self.config.train.seed
-        return {f"seed-{seed}": vary(self.config, {"train.seed": seed}) for seed in range(first, first + self.count)}
+        return {seed: seed for seed in range(first, first + self.count)}
 
     def check(self) -> None:
         """Check the settings, and that all seeds are valid."""
@@ -90,16 +89,8 @@ def check_repeatable(config: Config, name: str) -> None:
             raise ConfigError(f"{name}: {path} is a pipe, but every run reads the data; write them to a file")
 
 
-def flatten(config: Config) -> dict[str, Any]:
-    """Return all values by their dotted keys."""
-    tree = config.model_dump()
-    return {f"{section}.{key}": value for section, keys in tree.items() for key, value in keys.items()}
-
-
 def vary(config: Config, values: Mapping[str, Any]) -> Config:
-    """Return ``config`` with ``values``, by their dotted keys."""
+    """Return ``config`` with ``values``, by their dotted keys; raises ConfigError if they cannot be combined."""
     tree = config.model_dump()
-    for key, value in values.items():
-        section, _, name = key.partition(".")
-        tree[section][name] = value
-    return Config.model_validate(tree)
+    own = {f"{section}.{key}": value for section, keys in tree.items() for key, value in keys.items()}
+    return load_config(overrides=[Override(key, value, key) for key, value in {**own, **values}.items()])

@@ -108,7 +108,8 @@ def _load(
         valid, valid_classes = train, classes
         groups = make_strata(classes, train.counts, encoder.label_sets)
         kept, held = _hold_out(train, groups, config)
-        split_note = _describe_held_out(len(held), len(train), config)
+        reason = "no validation set given" if config.data.fold is None else f"fold {config.data.fold}"
+        split_note = f"{reason}: {len(held):,} of {len(train):,} texts held out (seed {config.train.seed})"
     else:
         valid = read(valid_path)
         valid_classes, held = encoder.encode(valid.labels), None
@@ -137,14 +138,17 @@ def _load(
     repeats = compute_statistics(corpora, tokenizer, max_length=max_length, cache=cache, key=key)
     give_back_freed_memory()
     dataset = Dataset(corpora["train"], corpora["valid"], encoder.labels, tokenizer, vectors, encoder.label_sets)
+    valid_texts = pluralize(len(dataset.valid), "validation text", "validation texts")
+    few = f"only {valid_texts}: model selection and calibration are unreliable"
+    no_sets = dataset.label_sets is not None and dataset.label_sets.members.lengths.max() <= 1
     notes = [
         split_note,
         tokenizer_note,
         "" if vectors is None else describe(vectors, tokenizer, dataset.train),
         _summarize(dataset),
-        _describe_few(len(dataset.valid)),
+        few if len(dataset.valid) < _MANY else "",
         *describe_statistics(repeats, corpora, max_length=max_length),
-        _hint_at_separator(dataset),
+        "no text has two labels; if one field holds several, set data.label_separator" if no_sets else "",
     ]
     return dataset, notes
 
@@ -164,7 +168,7 @@ def _find_paths(config: Config) -> tuple[tuple[str, str | None], str]:
     if train == valid == STDIN:
         raise ConfigError("data.valid -: data.train reads standard input already; name a file, or leave data.valid out")
     if test is not None and is_pipe(test):
-        raise ConfigError(f"data.test {test}: a pipe, but the test set is read twice; write it to a file")
+        raise ConfigError(f"data.test {test}: is a pipe, but the test set is read twice; save it to a file")
     return (train, valid), note
 
 
@@ -180,13 +184,8 @@ def _hold_out(file: LabelledFile, groups: Classes, config: Config) -> tuple[Rows
         kept, held = hold_out_fold(of_text, number, folds, rng=rng)
     if not len(held):
         cure = "name a validation set with --valid" if config.data.fold is None else "use fewer folds"
-        raise DataError(file.path, None, f"too few texts to hold some out; {cure}")
+        raise DataError(file.path, None, f"too few texts to hold out a validation set; {cure}")
     return kept, held
-
-
-def _describe_held_out(held: int, texts: int, config: Config) -> str:
-    reason = "no validation set given" if config.data.fold is None else f"fold {config.data.fold}"
-    return f"{reason}: {held:,} of {texts:,} texts held out (seed {config.train.seed})"
 
 
 def _describe_unknown(valid: LabelledFile, known: set[str], config: Config) -> str:
@@ -224,16 +223,3 @@ def _summarize(dataset: Dataset) -> str:
         f"data: {len(dataset.train):,} training texts, {len(dataset.valid):,} validation texts, {len(labels)} labels "
         f"({listed}{more}){average}"
     )
-
-
-def _describe_few(texts: int) -> str:
-    if texts >= _MANY:
-        return ""
-    count = pluralize(texts, "validation text", "validation texts")
-    return f"only {count}: model selection and calibration are unreliable"
-
-
-def _hint_at_separator(dataset: Dataset) -> str:
-    if dataset.label_sets is None or dataset.label_sets.members.lengths.max() > 1:
-        return ""
-    return "no text has two labels; if one field holds several, set data.label_separator"

@@ -93,7 +93,10 @@ def _count(corpora: Mapping[str, Corpus], hasher: _Hasher, tokenizer: Tokenizer,
         empty += int(odd.sum())
     del ordered
     again = len(train) - distinct - max(0, int(is_empty.sum()) - 1)
-    _add_classes(train, corpora["train"])
+    classes = corpora["train"].classes
+    for start in range(0, len(train), _BLOCK):  # texts of different classes get different hashes
+        block = slice(start, start + _BLOCK)
+        train[block] += classes[block].astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     train[is_empty] = empty_hash
     train.sort()
     return TextStatistics(
@@ -103,14 +106,6 @@ def _count(corpora: Mapping[str, Corpus], hasher: _Hasher, tokenizer: Tokenizer,
         full=sum(int(np.count_nonzero(corpus.lengths >= max_length)) for corpus in corpora.values()),
         **shared,
     )
-
-
-def _add_classes(hashes: Hashes, corpus: Corpus) -> None:
-    """Change the hashes (B,), in place, to differ for different classes."""
-    classes = corpus.classes
-    for start in range(0, len(hashes), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        hashes[block] += classes[block].astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
 
 
 def _count_distinct(ordered: Hashes) -> int:

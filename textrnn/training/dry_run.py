@@ -69,7 +69,7 @@ def dry_run(config: Config, *, reporter: Reporter | None = None) -> DryRun:
         with torch.no_grad():
             _, batch = next(sorted_batches(dataset.valid, VALID_TOKENS))
             start = time.perf_counter()
-            trainer.validator.forward(batch)
+            trainer.validator.model.predict_logits(batch)
             valid_rate = (time.perf_counter() - start) / len(batch.ids)
         epochs = trainer.steps / trainer.batches
         seconds = epochs * (taken / tokens * dataset.train.tokens + valid_rate * dataset.valid.tokens)

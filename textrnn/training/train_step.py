@@ -172,11 +172,9 @@ class TrainStep:
         return loss
 
     def _preserve_frozen(self, rows: Tensor, gradient: Tensor) -> AbstractContextManager[None]:
-        return (
-            nullcontext()
-            if self._frozen is None
-            else self._frozen.preserved(self.model.embedding.weight, rows, gradient)
-        )
+        if self._frozen is None:
+            return nullcontext()
+        return self._frozen.preserved(self.model.embedding.weight, rows, gradient)
 
     def _no_sync(self, more: bool) -> AbstractContextManager[None]:
         """Postpone the exchange of gradients if ``more`` parts follow."""

@@ -131,7 +131,7 @@ class Trainer:
     def fit(self) -> EpochRecord:
         """Train until the last epoch or early stopping; return the record of the best epoch, the saved one."""
         state, metric, reporter = self.state, self.config.train.metric, self.callbacks.reporter
-        reporter.begin(Plan(self.epochs, self.batches, metric, done=self.train_step.optimizer.steps, most=self.steps))
+        reporter.begin(Plan(self.epochs, self.steps, metric, done=self.train_step.optimizer.steps))
         with self.callbacks.signals:
             while True:
                 self.train_epoch()

@@ -13,7 +13,6 @@ import numpy.typing as npt
 import torch
 
 from textrnn.config import NgramConfig
-from textrnn.data.batch import PackedBatch
 from textrnn.data.sampler import sorted_batches
 from textrnn.evaluation.metrics import multi_label_metrics, single_label_metrics
 from textrnn.evaluation.thresholds import tune_thresholds
@@ -85,14 +84,10 @@ class Validator:
         for number, (rows, batch) in enumerate(sorted_batches(self.dataset.valid, VALID_TOKENS)):
             if number % self.group.size != self.group.rank:
                 continue
-            logits[rows] = self.forward(batch)
+            logits[rows] = self.model.predict_logits(batch)
             if self.group.size == 1:  # ranks have different numbers of batches
                 end_batch()
         return self.evaluate(self._all_reduce(logits))
-
-    def forward(self, batch: PackedBatch) -> Logits:
-        """Return the network's logits (B, C) of the texts."""
-        return self.model.predict_logits(batch)
 
     def evaluate(self, logits: Logits) -> Validation:
         """Evaluate the network's ``logits`` (B, C) of the validation set.

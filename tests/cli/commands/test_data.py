@@ -82,11 +82,7 @@ def test_split_writes_the_parts_and_prints_their_paths(invoke: Run, tmp_path: Pa
         ("check", ConfigError, "data check: name a file, as in textrnn data check train.tsv"),
         ("check gone.tsv", DataError, "gone.tsv: no such file"),
         ("check d.tsv --train d.tsv", ConfigError, "d.tsv: given twice; name each file once"),
-        (
-            "check d.tsv --tokenizer x.model",
-            TokenizerError,
-            "x.model: ",
-        ),
+        ("check d.tsv --tokenizer x.model", TokenizerError, "x.model: "),
         ("check d.tsv --set train.lr=1", ConfigError, "--set train.lr=1: data check takes data.format, data.label"),
         ("split - --out x", ConfigError, "data split -: standard input cannot be read twice; put the text into a file"),
         (

@@ -5,18 +5,16 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
-import typer
+from typer import Option
 
 from textrnn.cli.terminal import print_message, write_data
 from textrnn.errors import ConfigError
 
 
 def bench_command(
-    device: Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:N.")] = "auto",
-    precision: Annotated[
-        str, typer.Option(metavar="fp32|bf16", help="bf16 runs all networks under autocast.")
-    ] = "fp32",
-    seconds: Annotated[float, typer.Option(metavar="S", help="Time for each network in each row.", min=0.01)] = 0.2,
+    device: Annotated[str, Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:N.")] = "auto",
+    precision: Annotated[str, Option(metavar="fp32|bf16", help="bf16 runs all networks under autocast.")] = "fp32",
+    seconds: Annotated[float, Option(metavar="S", help="Time for each network in each row.", min=0.01)] = 0.2,
 ) -> None:
     """Measure the speed of SRU, LSTM and GRU layers.
 

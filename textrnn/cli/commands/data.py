@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from textrnn.cli.options import JsonOption
+from textrnn.cli.options import JsonOption, parse_data_settings
 from textrnn.cli.tables import format_counts
 from textrnn.cli.terminal import announce_keyboard_input, print_message, write_data
-from textrnn.config import DEMO, Config, DataConfig, load_config, parse_overrides
+from textrnn.config import DEMO, DataConfig, load_config
 from textrnn.data.io import STDIN, check_readable
 from textrnn.errors import ConfigError, pluralize
 from textrnn.files import shipped
@@ -66,10 +66,14 @@ def check_command(
       textrnn data check --config exp.yaml
       textrnn data check crawl.csv --set data.label=class --json
     """
-    resolved = _read_settings(settings, "check", config)
+    overrides = parse_data_settings(settings, command="data check", keys=_FORMAT_KEYS)
+    resolved = load_config(config, overrides=overrides)
     roles = {"train": train, "valid": valid, "test": test}
     if config is not None:
-        roles = {role: path or named for (role, path), named in zip(roles.items(), _list_files(resolved), strict=True)}
+        named = {role: getattr(resolved.data, role) for role in roles}
+        if named["train"] == DEMO:
+            named |= {role: str(shipped("demo") / f"{role}.tsv") for role in ("train", "valid")}
+        roles = {role: path or named[role] for role, path in roles.items()}
         tokenizer = tokenizer or (Path(resolved.tokenizer.model) if resolved.tokenizer.model else None)
     checked: list[tuple[str, str | None]] = [(path, role) for role, path in roles.items() if path is not None]
     checked += [(path, None) for path in files or ()]
@@ -118,7 +122,7 @@ def split_command(
     """
     if valid_share + test_share >= 1:
         raise ConfigError(f"--valid-share {valid_share} --test-share {test_share}: nothing is left to train on")
-    config = _read_settings(settings, "split").data
+    config = load_config(overrides=parse_data_settings(settings, command="data split", keys=_FORMAT_KEYS)).data
     if file == STDIN:
         raise ConfigError("data split -: standard input cannot be read twice; put the text into a file")
     check_readable(file)
@@ -135,17 +139,3 @@ def split_command(
             f"and punctuation); list them with: textrnn data check {file}"
         )
     write_data("".join(f"{path}\n" for path in split.paths.values()))
-
-
-def _list_files(config: Config) -> tuple[str | None, str | None, str | None]:
-    """Return the files that ``train`` would read: train, valid and test."""
-    if config.data.train == DEMO:
-        return str(shipped("demo") / "train.tsv"), str(shipped("demo") / "valid.tsv"), config.data.test
-    return config.data.train, config.data.valid, config.data.test
-
-
-def _read_settings(settings: list[str] | None, command: str, config: Path | None = None) -> Config:
-    overrides = parse_overrides(settings or ())
-    if wrong := [o for o in overrides if o.key not in _FORMAT_KEYS]:
-        raise ConfigError([f"{o.origin}: data {command} takes {', '.join(_FORMAT_KEYS)}" for o in wrong])
-    return load_config(config, overrides=overrides)

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument
 
 from textrnn.cli.tables import format_table
 from textrnn.cli.terminal import print_message, write_data
@@ -26,9 +26,7 @@ _MESSAGES = (
 
 
 def demo_command(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder for all files.")] = Path(
-        "textrnn-demo"
-    ),
+    folder: Annotated[Path, Argument(metavar="FOLDER", help="A new folder for all files.")] = Path("textrnn-demo"),
 ) -> None:
     """Train, evaluate and predict on demo data.
 

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 from textrnn.cli import options
 from textrnn.cli.model_loading import check_threshold, choose_model, load_engine
 from textrnn.cli.tables import format_evaluation
 from textrnn.cli.terminal import print_message, write_data
 from textrnn.errors import pluralize
-
-if TYPE_CHECKING:
-    from textrnn.evaluation.multi_label import MultiLabelEvaluation
-    from textrnn.evaluation.single_label import Evaluation
 
 _MAX_UNKNOWN_LABELS = 5
 
@@ -48,16 +43,12 @@ def evaluate_command(
     if model is None:
         print_message(f"model: {path}, the latest run here")
     if evaluation.unknown_texts:
-        _report_unknown_labels(evaluation, multi_label=engine.thresholds is not None)
+        shown = ", ".join(f"'{label}'" for label in evaluation.unknown_labels[:_MAX_UNKNOWN_LABELS])
+        more = ", ..." if len(evaluation.unknown_labels) > _MAX_UNKNOWN_LABELS else ""
+        texts = pluralize(evaluation.unknown_texts, "text has", "texts have")
+        effect = "counted wrong" if engine.thresholds is None else "counted as missed"
+        print_message(f"{texts} labels that the model does not know ({shown}{more}); {effect}")
     if as_json:
         write_data(json.dumps(evaluation.to_dict(), ensure_ascii=False) + "\n")
     else:
         write_data(format_evaluation(evaluation))
-
-
-def _report_unknown_labels(evaluation: Evaluation | MultiLabelEvaluation, *, multi_label: bool) -> None:
-    shown = ", ".join(f"'{label}'" for label in evaluation.unknown_labels[:_MAX_UNKNOWN_LABELS])
-    more = ", ..." if len(evaluation.unknown_labels) > _MAX_UNKNOWN_LABELS else ""
-    texts = pluralize(evaluation.unknown_texts, "text has", "texts have")
-    effect = "counted as missed" if multi_label else "counted wrong"
-    print_message(f"{texts} labels that the model does not know ({shown}{more}); {effect}")

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Sequence
 from typing import Annotated
 
-import typer
+from typer import Option
 
 from textrnn.cli import options
 from textrnn.cli.line_command import LineCommand
@@ -17,15 +17,15 @@ _MAX_LABELS = 10
 
 
 def filter_command(
-    label: Annotated[list[str], typer.Option("--label", "-l", metavar="LABEL", help="Label to keep; repeatable.")],
+    label: Annotated[list[str], Option("--label", "-l", metavar="LABEL", help="Label to keep; repeatable.")],
     files: options.FilesArgument = None,
     model: options.ModelOption = None,
     min_prob: Annotated[
-        float, typer.Option(min=0.0, max=1.0, metavar="P", help="Keep a line only if LABEL has probability P or more.")
+        float, Option(min=0.0, max=1.0, metavar="P", help="Keep a line only if LABEL has probability P or more.")
     ] = 0.0,
     threshold: options.ThresholdOption = None,
-    invert: Annotated[bool, typer.Option("--invert", "-v", help="Print the other lines instead.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Do not report how many lines were kept.")] = False,
+    invert: Annotated[bool, Option("--invert", "-v", help="Print the other lines instead.")] = False,
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Do not report how many lines were kept.")] = False,
     field: options.FieldOption = None,
     input_format: options.InputFormatOption = None,
     output: options.OutputOption = None,

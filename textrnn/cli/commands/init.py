@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument
 
 from textrnn.cli.terminal import print_message
 from textrnn.errors import ConfigError
@@ -13,7 +13,7 @@ from textrnn.files import shipped, write_text
 
 
 def init_command(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")] = Path("textrnn.yaml"),
+    path: Annotated[Path, Argument(metavar="FILE", help="The file to write.")] = Path("textrnn.yaml"),
 ) -> None:
     """Write a starter config.
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Option
 
 from textrnn.cli import options
 from textrnn.cli.model_loading import choose_model
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 def optimize_command(
     data: options.LabelledArgument,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The model file to write.")],
+    out: Annotated[Path, Option("--out", "-o", metavar="FILE", help="The model file to write.")],
     model: options.ModelOption = None,
     storage: Annotated[
-        options.PrecisionName, typer.Option(metavar="fp32|bf16|int8", help="Storage format of the weights.")
+        options.PrecisionName, Option(metavar="fp32|bf16|int8", help="Storage format of the weights.")
     ] = "int8",
     ngrams: Annotated[
         float | None,
-        typer.Option(
+        Option(
             min=0.001,
             max=1.0,
             metavar="SHARE",
@@ -39,14 +39,12 @@ def optimize_command(
     ] = None,
     max_drop: Annotated[
         float,
-        typer.Option(
-            min=0.0, max=100.0, metavar="POINTS", help="Largest loss of accuracy (multi-label: micro F1) on DATA."
-        ),
+        Option(min=0.0, max=100.0, metavar="POINTS", help="Largest loss of accuracy (multi-label: micro F1) on DATA."),
     ] = 0.3,
     as_json: options.JsonOption = False,
     settings: options.DataSettings = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an earlier FILE instead of keeping it as FILE.1.")
+        bool, Option("--overwrite", help="Replace an earlier FILE instead of keeping it as FILE.1.")
     ] = False,
 ) -> None:
     """Make a model smaller without making it worse.

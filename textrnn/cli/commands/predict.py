@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
+from typer import Option
 
 from textrnn.cli import options
 from textrnn.cli.line_command import LineCommand
@@ -17,7 +17,7 @@ def predict_command(
     model: options.ModelOption = None,
     top_k: Annotated[
         int | None,
-        typer.Option(
+        Option(
             "--top-k",
             "-k",
             min=1,
@@ -28,22 +28,22 @@ def predict_command(
     threshold: options.ThresholdOption = None,
     min_prob: Annotated[
         float | None,
-        typer.Option(min=0.0, max=1.0, metavar="P", help="Replace labels less likely than P by --unknown-label."),
+        Option(min=0.0, max=1.0, metavar="P", help="Replace labels less likely than P by --unknown-label."),
     ] = None,
     unknown_label: Annotated[
-        str | None, typer.Option(metavar="LABEL", help="Label to print below --min-prob.  [default: unknown]")
+        str | None, Option(metavar="LABEL", help="Label to print below --min-prob.  [default: unknown]")
     ] = None,
     format_: Annotated[
         OutputFormat | None,
-        typer.Option(
+        Option(
             "--format",
             help="tsv: labels and probabilities; jsonl: objects; label: labels only. With --field, records keep their "
             "format; label omits the probabilities.  [default: tsv]",
         ),
     ] = None,
-    with_text: Annotated[bool, typer.Option("--with-text", help="Append the input line.")] = False,
+    with_text: Annotated[bool, Option("--with-text", help="Append the input line.")] = False,
     explain: Annotated[
-        bool, typer.Option("--explain", help="JSON only: add the effect of each word on the label's probability.")
+        bool, Option("--explain", help="JSON only: add the effect of each word on the label's probability.")
     ] = False,
     field: options.FieldOption = None,
     input_format: options.InputFormatOption = None,
@@ -74,11 +74,16 @@ def predict_command(
     from textrnn.pipeline.writers import Labeler
 
     command = LineCommand(files=files, field=field, input_format=input_format, output=output, jobs=jobs)
-    if field is not None:
-        _check_table_options(format_, with_text)
-    if explain:
-        _check_explain(command, format_)
-    _check_unknown_label(min_prob, unknown_label)
+    if field is not None and with_text:
+        raise ConfigError("--with-text: --field prints the whole record anyway; leave it out")
+    if field is not None and format_ not in (None, "label"):
+        raise ConfigError(f"--format {format_}: with --field, records keep their format; leave it out")
+    if explain and field is None and format_ != "jsonl":
+        raise ConfigError("--explain: needs JSON output; add --format jsonl")
+    if explain and field is not None and input_format not in (None, "jsonl"):
+        raise ConfigError(f"--explain: needs JSON records, not {input_format}; leave it out")
+    if unknown_label is not None:
+        _check_unknown_label(min_prob, unknown_label)
     engine = command.open_engine(model, precision=precision, device=device, threshold=threshold)
     if min_prob is not None and engine.thresholds is not None:
         raise ConfigError(f"--min-prob {min_prob}: the model is multi-label; use --threshold instead")
@@ -96,25 +101,9 @@ def predict_command(
     )
 
 
-def _check_table_options(format_: OutputFormat | None, with_text: bool) -> None:
-    if with_text:
-        raise ConfigError("--with-text: --field prints the whole record anyway; leave it out")
-    if format_ not in (None, "label"):
-        raise ConfigError(f"--format {format_}: with --field, records keep their format; leave it out")
-
-
-def _check_explain(command: LineCommand, format_: OutputFormat | None) -> None:
-    if command.field is None and format_ != "jsonl":
-        raise ConfigError("--explain: needs JSON output; add --format jsonl")
-    if command.field is not None and command.input_format not in (None, "jsonl"):
-        raise ConfigError(f"--explain: needs JSON records, not {command.input_format}; leave it out")
-
-
-def _check_unknown_label(min_prob: float | None, unknown_label: str | None) -> None:
+def _check_unknown_label(min_prob: float | None, unknown_label: str) -> None:
     from textrnn.data.formats import is_label
 
-    if unknown_label is None:
-        return
     if min_prob is None:
         raise ConfigError(f"--unknown-label {unknown_label}: needs a bound; add --min-prob")
     if not is_label(unknown_label):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
-import typer
+from typer import Option
 
 from textrnn.cli.options import FilesArgument
 from textrnn.cli.terminal import announce_keyboard_input, write_data
@@ -14,21 +14,21 @@ from textrnn.data.io import STDIN, check_readable, decode, read_blocks
 from textrnn.errors import ConfigError, DataError, TokenizerError
 
 PieceFormat = Literal["piece", "id"]
-TokenizerOption = Annotated[Path, typer.Option("--model", "-m", metavar="FILE", help="A SentencePiece .model file.")]
+TokenizerOption = Annotated[Path, Option("--model", "-m", metavar="FILE", help="A SentencePiece .model file.")]
 
 
 def spm_encode(
     model: TokenizerOption,
     files: FilesArgument = None,
-    output_format: Annotated[PieceFormat, typer.Option(help="Print pieces or their ids.")] = "piece",
-    sample: Annotated[bool, typer.Option("--sample", help="Sample a segmentation instead of the best one.")] = False,
+    output_format: Annotated[PieceFormat, Option(help="Print pieces or their ids.")] = "piece",
+    sample: Annotated[bool, Option("--sample", help="Sample a segmentation instead of the best one.")] = False,
     nbest_size: Annotated[
         int | None,
-        typer.Option(metavar="N", help="With --sample, unigram: sample from the N best; -1: from all.  [default: -1]"),
+        Option(metavar="N", help="With --sample, unigram: sample from the N best; -1: from all.  [default: -1]"),
     ] = None,
     alpha: Annotated[
         float | None,
-        typer.Option(
+        Option(
             min=0.0,
             metavar="A",
             help="With --sample: smoothing (unigram) or share of merges dropped (bpe).  [default: 0.1]",
@@ -64,7 +64,7 @@ def spm_encode(
 def spm_decode(
     model: TokenizerOption,
     files: FilesArgument = None,
-    input_format: Annotated[PieceFormat, typer.Option(help="Read pieces or ids.")] = "piece",
+    input_format: Annotated[PieceFormat, Option(help="Read pieces or ids.")] = "piece",
 ) -> None:
     """Decode pieces or ids to text.
 

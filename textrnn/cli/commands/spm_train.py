@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import typer
+from typer import Option
 
 from textrnn.cli.terminal import print_message
 from textrnn.config import ModelType
@@ -34,56 +34,50 @@ _PREFIXES = {"unigram": "m.uni"}  # other types: m.TYPE
 def spm_train(
     inputs: Annotated[
         list[str],
-        typer.Option("--input", metavar="FILE[,FILE...]", help="Text, one sentence a line; repeatable; - is stdin."),
+        Option("--input", metavar="FILE[,FILE...]", help="Text, one sentence a line; repeatable; - is stdin."),
     ],
     model_prefix: Annotated[
-        str | None,
-        typer.Option(metavar="PREFIX", help="Write PREFIX.model and PREFIX.vocab.  [default: m.uni, m.bpe, ...]"),
+        str | None, Option(metavar="PREFIX", help="Write PREFIX.model and PREFIX.vocab.  [default: m.uni, m.bpe, ...]")
     ] = None,
     vocab_size: Annotated[
         int | None,
-        typer.Option(
+        Option(
             min=1,
             max=_MAX_INT,
             metavar="N",
             help=f"Number of pieces.  [default: {DEFAULT_VOCAB_SIZE}, or fewer if the text is small]",
         ),
     ] = None,
-    model_type: Annotated[ModelType, typer.Option(help="Type of the tokenizer.")] = "unigram",
+    model_type: Annotated[ModelType, Option(help="Type of the tokenizer.")] = "unigram",
     character_coverage: Annotated[
         float,
-        typer.Option(
-            min=0.98, max=1.0, metavar="SHARE", help="Share of the characters covered by pieces of their own."
-        ),
+        Option(min=0.98, max=1.0, metavar="SHARE", help="Share of the characters covered by pieces of their own."),
     ] = 0.9995,
     normalization_rule_name: Annotated[
-        Normalization, typer.Option(help="Unicode normalization of the text; _cf also folds case.")
+        Normalization, Option(help="Unicode normalization of the text; _cf also folds case.")
     ] = "nmt_nfkc",
     input_sentence_size: Annotated[
-        int, typer.Option(min=0, max=_MAX_INT, metavar="N", help="Maximum number of lines to train on; 0: all.")
+        int, Option(min=0, max=_MAX_INT, metavar="N", help="Maximum number of lines to train on; 0: all.")
     ] = SAMPLE_LINES,
     shuffle_input_sentence: Annotated[
-        bool, typer.Option(help="Sample those lines at random instead of taking the first ones.")
+        bool, Option(help="Sample those lines at random instead of taking the first ones.")
     ] = True,
     user_defined_symbols: Annotated[
-        list[str] | None, typer.Option(metavar="A[,B...]", help="Pieces that are never split; repeatable.")
+        list[str] | None, Option(metavar="A[,B...]", help="Pieces that are never split; repeatable.")
     ] = None,
-    byte_fallback: Annotated[bool, typer.Option(help="Encode unknown characters as bytes.")] = False,
+    byte_fallback: Annotated[bool, Option(help="Encode unknown characters as bytes.")] = False,
     hard_vocab_limit: Annotated[
-        bool | None,
-        typer.Option(help="Fail if the text cannot give N pieces.  [default: only if --vocab-size is given]"),
+        bool | None, Option(help="Fail if the text cannot give N pieces.  [default: only if --vocab-size is given]")
     ] = None,
     num_threads: Annotated[
-        int, typer.Option(min=1, max=1024, metavar="N", help="Number of threads; it can affect the result.")
+        int, Option(min=1, max=1024, metavar="N", help="Number of threads; it can affect the result.")
     ] = 16,
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Random seed of the line sample.")] = 42,
+    seed: Annotated[int, Option(min=0, metavar="N", help="Random seed of the line sample.")] = 42,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other SentencePiece trainer option.")
+        list[str] | None, Option("--set", metavar="KEY=VALUE", help="Any other SentencePiece trainer option.")
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace earlier files instead of keeping them.")
-    ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Show the log of SentencePiece.")] = False,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace earlier files instead of keeping them.")] = False,
+    verbose: Annotated[bool, Option("--verbose", help="Show the log of SentencePiece.")] = False,
 ) -> None:
     """Train a SentencePiece tokenizer.
 
@@ -111,18 +105,22 @@ def spm_train(
     }
     if user_defined_symbols:
         options["user_defined_symbols"] = [s for group in user_defined_symbols for s in group.split(",") if s]
-    with _suggest_vocab_size(paths), _exit_on_ctrl_c():
-        trained = train_tokenizer(
-            chain.from_iterable(map(read_lines, paths)),
-            model_type=model_type,
-            vocab_size=vocab_size or DEFAULT_VOCAB_SIZE,
-            hard_vocab_limit=vocab_size is not None if hard_vocab_limit is None else hard_vocab_limit,
-            sample_lines=input_sentence_size,
-            shuffle=shuffle_input_sentence,
-            seed=seed,
-            options=options,
-            verbose=verbose,
-        )
+    try:
+        with _exit_on_ctrl_c():
+            trained = train_tokenizer(
+                chain.from_iterable(map(read_lines, paths)),
+                model_type=model_type,
+                vocab_size=vocab_size or DEFAULT_VOCAB_SIZE,
+                hard_vocab_limit=vocab_size is not None if hard_vocab_limit is None else hard_vocab_limit,
+                sample_lines=input_sentence_size,
+                shuffle=shuffle_input_sentence,
+                seed=seed,
+                options=options,
+                verbose=verbose,
+            )
+    except VocabularyError as error:
+        cure = f"use --vocab-size {error.largest} or less, or --no-hard-vocab-limit"
+        raise DataError(",".join(paths), None, f"too small for {error.requested:,} pieces; {cure}") from None
     _write(trained, targets, overwrite=overwrite)
     _report(trained, model_type, wanted=vocab_size or DEFAULT_VOCAB_SIZE)
     print_message(f"wrote {targets[0]} and {targets[1]}: {len(trained.tokenizer):,} {model_type} pieces")
@@ -167,19 +165,6 @@ def _report(trained: TrainedTokenizer, model_type: str, *, wanted: int) -> None:
     if size < wanted:
         hint = "; --model-type bpe gives more for small texts" if model_type == "unigram" else ""
         print_message(f"the text gives {size:,} {model_type} pieces, not {wanted:,}{hint}")
-
-
-@contextmanager
-def _suggest_vocab_size(paths: list[str]) -> Iterator[None]:
-    try:
-        yield
-    except VocabularyError as error:
-        raise DataError(
-            ",".join(paths),
-            None,
-            f"too small for {error.requested:,} pieces; use --vocab-size {error.largest} or less, "
-            "or --no-hard-vocab-limit",
-        ) from None
 
 
 @contextmanager

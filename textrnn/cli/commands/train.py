@@ -5,73 +5,69 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from textrnn.cli import experiments
 from textrnn.cli.options import ConfigSettings
 from textrnn.cli.terminal import print_message, write_data
 from textrnn.cli.training_process import prepare_torch, training_process
 from textrnn.config import Cell, Config, Override, load_config, parse_overrides
-from textrnn.errors import ConfigError, pluralize
+from textrnn.errors import ConfigError, ModelError, pluralize
 from textrnn.serialization.latest_run import is_experiment
 
 if TYPE_CHECKING:
-    from textrnn.reporter import Reporter
     from textrnn.training.train import Outcome
 
 
 def train_command(
     config: Annotated[
-        Path | None, typer.Argument(metavar="CONFIG.yaml", help="A config file; 'textrnn init' writes one.")
+        Path | None, Argument(metavar="CONFIG.yaml", help="A config file; 'textrnn init' writes one.")
     ] = None,
-    cell: Annotated[Cell | None, typer.Option(help="Recurrent cell.  [default: sru]")] = None,
-    train: Annotated[list[str] | None, typer.Option(metavar="FILE", help="Training set.  [default: demo data]")] = None,
+    cell: Annotated[Cell | None, Option(help="Recurrent cell.  [default: sru]")] = None,
+    train: Annotated[list[str] | None, Option(metavar="FILE", help="Training set.  [default: demo data]")] = None,
     valid: Annotated[
-        list[str] | None, typer.Option(metavar="FILE", help="Validation set.  [default: 10 % of the training set]")
+        list[str] | None, Option(metavar="FILE", help="Validation set.  [default: 10 % of the training set]")
     ] = None,
     tokenizer: Annotated[
-        str | None, typer.Option(metavar="FILE", help="SentencePiece .model.  [default: trained on the training set]")
+        str | None, Option(metavar="FILE", help="SentencePiece .model.  [default: trained on the training set]")
     ] = None,
     vectors: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Pretrained word vectors (GloVe, .vec, .npy).  [default: none]")
+        str | None, Option(metavar="FILE", help="Pretrained word vectors (GloVe, .vec, .npy).  [default: none]")
     ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Run folder.  [default: runs/NAME-CELL]")] = None,
-    layers: Annotated[int | None, typer.Option(metavar="N", help="Recurrent layers.  [default: 2]")] = None,
-    hidden: Annotated[int | None, typer.Option(metavar="N", help="Hidden size per direction.  [default: 128]")] = None,
+    out: Annotated[Path | None, Option(metavar="FOLDER", help="Run folder.  [default: runs/NAME-CELL]")] = None,
+    layers: Annotated[int | None, Option(metavar="N", help="Recurrent layers.  [default: 2]")] = None,
+    hidden: Annotated[int | None, Option(metavar="N", help="Hidden size per direction.  [default: 128]")] = None,
     epochs: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Maximum number of epochs.  [default: 12 to 30, more for small data]"),
+        int | None, Option(metavar="N", help="Maximum number of epochs.  [default: 12 to 30, more for small data]")
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(metavar="N", help="Texts per step.  [default: 8 to 64, more for large data]")
+        int | None, Option(metavar="N", help="Texts per step.  [default: 8 to 64, more for large data]")
     ] = None,
-    lr: Annotated[float | None, typer.Option(metavar="RATE", help="Peak learning rate.  [default: 0.003]")] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="Random seed.  [default: 42]")] = None,
+    lr: Annotated[float | None, Option(metavar="RATE", help="Peak learning rate.  [default: 0.003]")] = None,
+    seed: Annotated[int | None, Option(metavar="N", help="Random seed.  [default: 42]")] = None,
     device: Annotated[
-        str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.  [default: auto]")
+        str | None, Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.  [default: auto]")
     ] = None,
     settings: ConfigSettings = None,
     kfold: Annotated[
-        int | None, typer.Option(metavar="K", min=2, max=9999, help="Run K-fold cross-validation on the training set.")
+        int | None, Option(metavar="K", min=2, max=9999, help="Run K-fold cross-validation on the training set.")
     ] = None,
     seeds: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, max=9999, help="Train N models, with seeds S, S+1, ... where S is --seed."),
+        Option(metavar="N", min=1, max=9999, help="Train N models, with seeds S, S+1, ... where S is --seed."),
     ] = None,
     tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Write TensorBoard events to FOLDER/tensorboard.")
+        bool, Option("--tensorboard", help="Write TensorBoard events to FOLDER/tensorboard.")
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Delete an earlier run in FOLDER instead of keeping it as FOLDER.1.")
+        bool, Option("--overwrite", help="Delete an earlier run in FOLDER instead of keeping it as FOLDER.1.")
     ] = False,
-    resume: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Resume the interrupted run in FOLDER.")] = None,
+    resume: Annotated[Path | None, Option(metavar="FOLDER", help="Resume the interrupted run in FOLDER.")] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the config and estimate steps, time and memory; train nothing.")
+        bool, Option("--dry-run", help="Print the config and estimate steps, time and memory; train nothing.")
     ] = False,
 ) -> None:
     """Train a classifier.
@@ -137,36 +133,33 @@ def _resume(folder: Path) -> None:
     own = {"--resume", "--debug"}
     if extra := [word for word in words if word not in own and Path(word.removeprefix("--resume=")) != folder]:
         raise ConfigError(f"--resume {folder}: uses the settings of the interrupted run; leave out {extra[0]}")
+    if not folder.is_dir():  # before torch is loaded
+        raise ModelError(folder, f"{'a file' if folder.exists() else 'no such folder'}; name the folder of the run")
     if is_experiment(folder):
         experiments.resume_experiment(folder)
-    else:
-        _run(lambda training, reporter: training.resume(folder, reporter=reporter), device="auto")
+        return
+    with training_process("auto") as reporter:
+        from textrnn.training import train as training
+
+        outcome = training.resume(folder, reporter=reporter)
+    _report(outcome)
 
 
 def _train(config: Config, out: Path | None, *, overwrite: bool) -> None:
-    command = shlex.join(["textrnn", *sys.argv[1:]])
-
-    def train(training: ModuleType, reporter: Reporter) -> Outcome:
+    with training_process(config.train.device) as reporter:
         from textrnn.serialization.run_folder import default_folder
-
-        folder = out if out is not None else default_folder(config)
-        outcome: Outcome = training.train(config, folder, command=command, overwrite=overwrite, reporter=reporter)
-        return outcome
-
-    _run(train, device=config.train.device)
-
-
-def _run(train: Callable[[ModuleType, Reporter], Outcome], *, device: str) -> None:
-    """Prepare the process, call ``train``, and report the outcome."""
-    with training_process(device) as reporter:
         from textrnn.training import train as training
 
-        outcome = train(training, reporter)
-    if os.environ.get("RANK", "0") == "0":
-        _report(outcome)
+        folder = out if out is not None else default_folder(config)
+        command = shlex.join(["textrnn", *sys.argv[1:]])
+        outcome = training.train(config, folder, command=command, overwrite=overwrite, reporter=reporter)
+    _report(outcome)
 
 
 def _report(outcome: Outcome) -> None:
+    """Report the best epoch and, if there is a test set, the scores on it."""
+    if os.environ.get("RANK", "0") != "0":
+        return
     from textrnn.cli.progress import format_metric
 
     config, best = outcome.config, outcome.best
@@ -175,19 +168,16 @@ def _report(outcome: Outcome) -> None:
         f"label lines with: textrnn predict -m {outcome.folder}"
     )
     write_data(f"{outcome.folder}\n")
-    if config.data.test is not None:
-        _evaluate(outcome.folder, config.data.test, config)
-
-
-def _evaluate(folder: Path, test: str, config: Config) -> None:
+    if config.data.test is None:
+        return
     from textrnn.evaluation.labelled_text import evaluate_file
     from textrnn.evaluation.multi_label import MultiLabelEvaluation
     from textrnn.inference.engine import Engine
 
-    evaluation = evaluate_file(Engine.load(folder), test, config.data)
+    evaluation = evaluate_file(Engine.load(outcome.folder), config.data.test, config.data)
     micro = f"micro F1 {100 * evaluation.micro_f1:.2f} %, " if isinstance(evaluation, MultiLabelEvaluation) else ""
     macro = f"accuracy {100 * evaluation.accuracy:.2f} %, macro F1 {100 * evaluation.macro_f1:.2f} %"
-    print_message(f"test: {micro}{macro} ({test})")
+    print_message(f"test: {micro}{macro} ({config.data.test})")
 
 
 def _estimate(config: Config) -> None:

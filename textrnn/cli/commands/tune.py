@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from textrnn.cli.options import ConfigSettings
 from textrnn.cli.terminal import print_message, write_data
@@ -19,17 +19,15 @@ from textrnn.files import shipped
 
 def tune_command(
     config: Annotated[
-        Path | None, typer.Argument(metavar="CONFIG.yaml", help="The config to start from.  [default: built-in]")
+        Path | None, Argument(metavar="CONFIG.yaml", help="The config to start from.  [default: built-in]")
     ] = None,
-    trials: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Number of trials, including those of earlier calls.")
-    ] = 20,
+    trials: Annotated[int, Option(metavar="N", min=1, help="Number of trials, including those of earlier calls.")] = 20,
     space: Annotated[
         Path | None,
-        typer.Option(metavar="SPACE.yaml", help="The search space.  [default: learning rate, dropout, size, pooling]"),
+        Option(metavar="SPACE.yaml", help="The search space.  [default: learning rate, dropout, size, pooling]"),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Folder of the search.  [default: runs/NAME-CELL-tune]")
+        Path | None, Option(metavar="FOLDER", help="Folder of the search.  [default: runs/NAME-CELL-tune]")
     ] = None,
     settings: ConfigSettings = None,
 ) -> None:
@@ -50,8 +48,9 @@ def tune_command(
     with training_process(resolved.train.device) as reporter:
         from textrnn.experiments import search
         from textrnn.experiments.results import format_score
+        from textrnn.serialization.run_folder import default_folder
 
-        folder = out if out is not None else search.default_search_folder(resolved)
+        folder = out if out is not None else Path(f"{default_folder(resolved)}-tune")
         command = shlex.join(["textrnn", *sys.argv[1:]])
         best = search.tune(resolved, dimensions, folder, trials=trials, command=command, reporter=reporter)
     print_message(

@@ -88,7 +88,7 @@ class Findings:
 
     def refuse(self, fault: DataError) -> None:
         """Add a fault that train refuses; faults that differ only in numbers form one group."""
-        what = re.sub(r"\d+", "N", re.split(r"[;:(]", fault.reason)[0]).strip()
+        what = re.sub(r"(?<!UTF-)\d+", "N", re.split(r"[;:(]", fault.reason)[0]).strip()
         self.add(FAULT, Finding(str(fault.path), fault.line_number, fault.reason), what=what)
 
     @property
