@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from textrnn.data.io import check_readable, decode, open_bytes, read_blocks, read_lines
+from textrnn.data.io import check_readable, decode, read_blocks, read_file, read_lines
 from textrnn.errors import DataError
 
 BLOCK = 1 << 18
@@ -201,8 +201,7 @@ def test_standard_input_is_read_and_stays_open(monkeypatch: pytest.MonkeyPatch, 
 
 def test_a_file_is_closed_at_the_end(tmp_path: Path) -> None:
     open_files = len(list(Path("/proc/self/fd").iterdir()))
-    with open_bytes(write(tmp_path, b"a\n")) as file:
-        assert file.read() == b"a\n"
+    assert list(read_file(write(tmp_path, b"a\n"))) == [b"a"]
     assert len(list(Path("/proc/self/fd").iterdir())) == open_files
 
 

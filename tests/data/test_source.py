@@ -100,7 +100,7 @@ def test_texts_of_any_length_come_back_from_a_pipe(
     with LabelledFile(str(pipe), DataConfig(), cache) as file:
         writer.join()
         for size in (1, 7, 64, 1 << 20):
-            monkeypatch.setattr(source, "_CHUNK_BYTES", size)
+            monkeypatch.setattr("textrnn.data.io._CHUNK_BYTES", size)
             assert texts_of(file) == [text.removesuffix(b"\r") for text in texts]
 
 
@@ -158,7 +158,7 @@ def test_a_file_that_changes_between_two_reads_is_an_error(change: bytes, tmp_pa
 
 
 def test_progress_is_reported(tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "_CHUNK_BYTES", 100)
+    monkeypatch.setattr("textrnn.data.io._CHUNK_BYTES", 100)
     reported: list[tuple[str, int, int | None]] = []
     path = write(tmp_path / "rows.tsv", CONTENT * 50)
     file = LabelledFile(str(path), DataConfig(), cache, progress=lambda *what: reported.append(what))
