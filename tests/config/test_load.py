@@ -57,19 +57,10 @@ SECTIONS = "the sections are data, tokenizer, embedding, model, ngrams, train; '
         ("data: {valid_share: 0}\n", ":1: data.valid_share: should be greater than 0, not 0"),
         ("data: {max_length: 0}\n", ":1: data.max_length: should be greater than or equal to 1, not 0"),
         ("data: {train: ''}\n", ":1: data.train: should have at least 1 character, not ''"),
-        (
-            "tokenizer: {vocab_size: 1}\n",
-            ":1: tokenizer.vocab_size: should be greater than or equal to 2, not 1",
-        ),
+        ("tokenizer: {vocab_size: 1}\n", ":1: tokenizer.vocab_size: should be greater than or equal to 2, not 1"),
         ("train: {device: gpu}\n", ":1: train.device: should be auto, cpu, cuda, cuda:N or mps, not 'gpu'"),
-        (
-            "train: {device: 'cuda:'}\n",
-            ":1: train.device: should be auto, cpu, cuda, cuda:N or mps, not 'cuda:'",
-        ),
-        (
-            "data:\n  format: tsv\n  valid: v.tsv\n",
-            ":3: data.valid: needs data.train; name the training set too",
-        ),
+        ("train: {device: 'cuda:'}\n", ":1: train.device: should be auto, cpu, cuda, cuda:N or mps, not 'cuda:'"),
+        ("data:\n  format: tsv\n  valid: v.tsv\n", ":3: data.valid: needs data.train; name the training set too"),
         # a long value is shortened
         (f"train: {{lr: {'x' * 50}}}\n", f":1: train.lr: should be a valid number, not '{'x' * 36}..."),
         (f"train: {{lr: {'x' * 38}}}\n", f":1: train.lr: should be a valid number, not '{'x' * 38}'"),
@@ -95,10 +86,7 @@ def test_a_fault_names_its_line_and_key(text: str | bytes, fault: str) -> None:
     [
         ("train.lrr=2", "train.lrr: unknown key, did you mean 'lr'?"),
         ("train.lr=", "train.lr: should be a valid number, not null"),
-        (
-            "ngrams.share=some",
-            "ngrams.share: should be auto, or a number from 0 to 1, not 'some'",
-        ),
+        ("ngrams.share=some", "ngrams.share: should be auto, or a number from 0 to 1, not 'some'"),
         ("train.lr=-1", "train.lr: should be greater than 0, not -1"),
         ("data.train=3", "data.train: should be a valid string, not 3"),
         ("train.lr={a: 1}", "train.lr: should be a valid number, not {'a': 1}"),
