@@ -85,13 +85,8 @@ def test_texts_of_any_length_come_back_from_a_pipe(
     tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = np.random.default_rng(0)
-    texts = [b"x" * size for size in rng.integers(0, 60, 300).tolist()] + [
-        b"",
-        b"\r",
-        b"\xef\xbb\xbf",
-        b"x" * 1000,
-        b"",
-    ]
+    texts = [b"x" * size for size in rng.integers(0, 60, 300).tolist()]
+    texts += [b"", b"\r", b"\xef\xbb\xbf", b"x" * 1000, b""]
     pipe = tmp_path / "rows.tsv"
     os.mkfifo(pipe)
     content = b"".join(b"a\t%b\n" % text for text in texts)

@@ -102,14 +102,8 @@ def test_saving_a_loaded_model_gives_the_same_bytes(saved: Path, tmp_path: Path)
 def test_expected_shapes_are_those_of_the_network(
     cell: str, pooling: str, bidirectional: bool, layer_norm: bool
 ) -> None:
-    config = make_config(
-        model__cell=cell,
-        model__pooling=pooling,
-        model__bidirectional=bidirectional,
-        model__layer_norm=layer_norm,
-        model__hidden=4,
-        model__embedding=8,
-    )
+    kind = {"model__cell": cell, "model__pooling": pooling, "model__bidirectional": bidirectional}
+    config = make_config(**kind, model__layer_norm=layer_norm, model__hidden=4, model__embedding=8)
     with torch.device("meta"):
         network = Classifier(11, 5, **config.model.model_dump())
     expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}

@@ -96,17 +96,11 @@ def test_without_a_hard_limit_the_vocabulary_is_as_large_as_possible(model_type:
     if model_type == "char":
         characters = set(b"".join(LINES).decode()) - {" "}
         assert {soft.decode([i]) for i in range(4, len(soft))} == characters
+        assert train(model_type=model_type, vocab_size=30_000).model == soft.model  # it has no hard limit
         return
     with pytest.raises(VocabularyError) as caught:
         train(model_type=model_type, vocab_size=30_000)
     assert len(soft) == caught.value.largest
-
-
-def test_char_models_have_no_hard_limit() -> None:
-    assert (
-        train(model_type="char", vocab_size=30_000).model
-        == train(model_type="char", vocab_size=30_000, hard_vocab_limit=False).model
-    )
 
 
 @pytest.mark.parametrize("model_type", ["unigram", "bpe"])
@@ -282,14 +276,8 @@ def test_errors_of_sentencepiece_become_one_line(arguments: dict[str, Any], part
 
 
 def test_options_reach_sentencepiece() -> None:
-    options = {
-        "user_defined_symbols": "<mask>",
-        "unk_id": 2,
-        "bos_id": -1,
-        "eos_id": -1,
-        "normalization_rule_name": "nfkc_cf",
-    }
-    spm = train(options={**ONE_THREAD, **options}).tokenizer
+    options = {"user_defined_symbols": "<mask>", "unk_id": 2, "bos_id": -1, "eos_id": -1}
+    spm = train(options={**ONE_THREAD, **options, "normalization_rule_name": "nfkc_cf"}).tokenizer
     assert spm.encode_pieces("KA<mask>")[-1] == "<mask>"
     assert spm.normalize("KA É") == "ka é"
     assert spm.encode_all([""], max_length=5) == [[2]]
