@@ -105,20 +105,18 @@ def test_a_fault_of_an_override_names_the_flag(override: str, fault: str) -> Non
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("train.lr", "--set train.lr: write SECTION.KEY=VALUE, such as --set train.lr=0.001"),
-        ("=3", "--set =3: write SECTION.KEY=VALUE, such as --set train.lr=0.001"),
-        (" =3", "--set  =3: write SECTION.KEY=VALUE, such as --set train.lr=0.001"),
-        (
-            "data.text=a: b: c",
-            "--set data.text=a: b: c: the value is not YAML; quote it, such as --set 'data.text=\"a: b\"'",
-        ),
-        ("data.text=[a", "--set data.text=[a: the value is not YAML; quote it, such as --set 'data.text=\"a: b\"'"),
+        ("train.lr", "write SECTION.KEY=VALUE, such as --set train.lr=0.001"),
+        ("=3", "write SECTION.KEY=VALUE, such as --set train.lr=0.001"),
+        (" =3", "write SECTION.KEY=VALUE, such as --set train.lr=0.001"),
+        ("data.text=a: b: c", "the value is not YAML; quote it, such as --set 'data.text=\"a: b\"'"),
+        ("data.text=[a", "the value is not YAML; quote it, such as --set 'data.text=\"a: b\"'"),
+        ("train.lr=2024-13-45", "the value is not YAML; quote it, such as --set 'train.lr=\"a: b\"'"),
     ],
 )
 def test_a_malformed_override_is_refused(text: str, fault: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_override(text)
-    assert caught.value.faults == [fault]
+    assert caught.value.faults == [f"--set {text}: {fault}"]
 
 
 def test_all_faults_are_reported_at_once() -> None:
@@ -138,11 +136,6 @@ def test_a_conflict_of_two_keys_is_reported_with_the_others() -> None:
         "exp.yaml:2: data.valid: needs data.train; name the training set too",
         "exp.yaml:4: train.lr: should be greater than 0, not 0",
     ]
-
-
-def test_an_override_that_python_cannot_represent_is_a_fault() -> None:
-    with pytest.raises(ConfigError, match=r"^--set train\.lr=2024-13-45: "):
-        parse_override("train.lr=2024-13-45")
 
 
 def test_without_a_file_a_fault_names_the_origin_of_the_value() -> None:

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BufferedReader, RawIOBase
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -128,8 +129,7 @@ def read_chunks(read: Callable[[int], bytes], size: int = 0, *, keep_mark: bool 
 
 def read_lines(path: str) -> Iterator[bytes]:
     """Yield the lines of :func:`read_blocks` one at a time."""
-    for block in read_blocks(path):
-        yield from block
+    return chain.from_iterable(read_blocks(path))
 
 
 def decode(line: bytes) -> str:
