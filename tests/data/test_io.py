@@ -183,13 +183,6 @@ def give_stdin(monkeypatch: pytest.MonkeyPatch, folder: Path, content: bytes) ->
     return stdin
 
 
-@pytest.mark.parametrize("kind", COMPRESS)
-def test_damaged_standard_input_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str) -> None:
-    give_stdin(monkeypatch, tmp_path, COMPRESS[kind](make_text())[:-5])
-    with pytest.raises(DataError, match=r"^standard input: .*damaged"):
-        list(read_lines("-"))
-
-
 @pytest.mark.parametrize("kind", ["plain", *COMPRESS])
 def test_standard_input_is_read_and_stays_open(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str) -> None:
     content = BOM + b"a\r\nb\x00\n\nc"
@@ -197,6 +190,10 @@ def test_standard_input_is_read_and_stays_open(monkeypatch: pytest.MonkeyPatch, 
     check_readable("-")
     assert list(read_lines("-")) == [b"a", b"b\x00", b"", b"c"]
     assert not stdin.buffer.closed
+    if kind != "plain":
+        give_stdin(monkeypatch, tmp_path, COMPRESS[kind](content)[:-5])
+        with pytest.raises(DataError, match=r"^standard input: .*damaged"):
+            list(read_lines("-"))
 
 
 def test_a_file_is_closed_at_the_end(tmp_path: Path) -> None:
