@@ -188,13 +188,13 @@ def _split(field: str, config: DataConfig) -> list[str]:
 
 
 def _parse_each(
-    lines: Iterable[tuple[int, str]], parse: Callable[[int, str], Labelled | None], on_fault: OnFault
+    lines: Iterable[tuple[int, str]], parse: Callable[..., Labelled | None], on_fault: OnFault
 ) -> Iterator[Row]:
     for number, line in lines:
         if not line.strip():
             continue
         try:
-            row = parse(number, line)
+            row = parse(line, number=number)
         except DataError as fault:
             on_fault(fault)
             continue
@@ -202,7 +202,7 @@ def _parse_each(
             yield *row, number
 
 
-def _parse_tsv(path: str, config: DataConfig, number: int, line: str) -> Labelled | None:
+def _parse_tsv(path: str, config: DataConfig, line: str, *, number: int) -> Labelled | None:
     label, tab, text = line.partition("\t")
     if not tab:
         raise DataError(path, number, "no tab; write label<TAB>text")
@@ -211,7 +211,7 @@ def _parse_tsv(path: str, config: DataConfig, number: int, line: str) -> Labelle
     return _split(label, config), text
 
 
-def _parse_fasttext(path: str, config: DataConfig, number: int, line: str) -> Labelled:
+def _parse_fasttext(path: str, config: DataConfig, line: str, *, number: int) -> Labelled:
     if config.multi_label:
         return _split_prefixed_labels(line)
     label, _, text = line.partition(" ")
@@ -285,7 +285,7 @@ def parse_object(path: str, line: str, *, number: int, example: str) -> dict[str
     return row
 
 
-def _parse_json(path: str, config: DataConfig, number: int, line: str) -> Labelled:
+def _parse_json(path: str, config: DataConfig, line: str, *, number: int) -> Labelled:
     row = parse_object(path, line, number=number, example='{"label": "a", "text": "b"}')
     read = partial(read_value, path=path, number=number)
     label = _get_key(row, config.label, path=path, number=number)
