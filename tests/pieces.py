@@ -22,17 +22,8 @@ PIECES = [
         "a\u2581b",
         "\u2581end\u2581",
     ),
-    *(
-        "\u2581환불",
-        "주문",
-        "을",
-        "\U0001f600",
-        "\u2581\U0001f468\u200d\U0001f469",
-        "é",
-        "\u2581Ζ",
-        "\u2581understanding",
-        "0",
-    ),
+    *("\u2581환불", "주문", "을", "\U0001f600", "\u2581\U0001f468\u200d\U0001f469", "é", "\u2581Ζ"),
+    *("\u2581understanding", "0"),
 ]
 CODES = [*[[*map(ord, piece)] for piece in PIECES], *[[0x110000 + byte] for byte in BYTES]]
 """Code points of each id."""

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import textwrap
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import get_type_hints
@@ -140,20 +140,10 @@ def test_a_missing_model_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_threads_may_share_a_model(engine: Engine) -> None:
     model = Model(engine)
-    wanted = model.predict_proba(TEXTS)
-    found: list[np.ndarray] = []
-
-    def work() -> None:
-        found.extend(model.predict_proba(TEXTS) for _ in range(20))
-
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(found) == 80
-    for one in found:
-        np.testing.assert_array_equal(one, wanted)
+    expected = model.predict_proba(TEXTS)
+    with ThreadPoolExecutor(4) as pool:
+        for probabilities in pool.map(lambda _: model.predict_proba(TEXTS), range(80)):
+            np.testing.assert_array_equal(probabilities, expected)
 
 
 def test_the_example_of_the_docs_runs(trained: Path) -> None:

@@ -18,7 +18,7 @@ from textrnn.errors import ModelError
 from textrnn.inference.engine import Engine
 from textrnn.models.ngram.features import Spelling, hash_ngrams
 from textrnn.models.ngram.table import NgramTable
-from textrnn.serialization.model_file import SavedModel, load_model, save_model
+from textrnn.serialization.model_file import SavedModel, load_model, parse_model, save_model
 from textrnn.serialization.quantization import Storage
 from textrnn.tokenization.tokenizer import Tokenizer
 
@@ -89,15 +89,14 @@ def test_the_weakest_ngrams_are_pruned() -> None:
 def test_the_written_file_is_measured(model: SavedModel, tmp_path: Path, storage: str, share: float) -> None:
     compressor = make_compressor(model, tmp_path)
     step = compressor.compress(storage, share)  # type: ignore[arg-type]
-    path = tmp_path / "small.safetensors"
-    path.write_bytes(step.content)
-    before, after = (np.exp(Engine.load(p).predict_log_probabilities(SENTENCES)) for p in (tmp_path, path))
+    engines = (Engine(saved) for saved in (load_model(tmp_path), parse_model(step.content, name="small")))
+    before, after = (np.exp(engine.predict_log_probabilities(SENTENCES)) for engine in engines)
     change = np.abs(before - after)
     assert step.mean_change == pytest.approx(change.mean())
     assert step.largest_change == pytest.approx(change.max())
     assert step.same_labels == (before.argmax(axis=1) == after.argmax(axis=1)).mean()
     assert step.before.size == (tmp_path / "model.safetensors").stat().st_size
-    assert step.after.size == path.stat().st_size
+    assert step.after.size == len(step.content)
     for measured, found in ((step.before, before), (step.after, after)):
         right = [LABELS[row.argmax()] == example.label for row, example in zip(found, EXAMPLES, strict=True)]
         assert measured.evaluation.correct == sum(right)
@@ -121,9 +120,7 @@ def test_stronger_compression_gives_smaller_files(model: SavedModel, tmp_path: P
 
 def test_a_pruned_table_is_rescaled_to_the_logits_of_the_full_table(model: SavedModel, tmp_path: Path) -> None:
     step = make_compressor(model, tmp_path).compress("float32", 0.3)
-    path = tmp_path / "small.safetensors"
-    path.write_bytes(step.content)
-    found, whole = load_model(path).ngrams, model.ngrams
+    found, whole = parse_model(step.content, name="small").ngrams, model.ngrams
     assert found is not None
     assert whole is not None
     pruned = prune(whole, 0.3)
@@ -198,12 +195,9 @@ def test_a_rising_loss_is_reported_if_milder_steps_are_not_smaller(
 
 
 def test_a_drop_equal_to_the_limit_is_accepted(model: SavedModel, tmp_path: Path) -> None:
-    path = tmp_path / "small.safetensors"
-    path.write_bytes(make_compressor(model, tmp_path).compress("int8", 0.005).content)
-    correct = [
-        found[0].label == example.label
-        for found, example in zip(Engine.load(path).predict(SENTENCES), EXAMPLES, strict=True)
-    ]
+    engine = Engine(parse_model(make_compressor(model, tmp_path).compress("int8", 0.005).content, name="small"))
+    found = [predictions[0].label for predictions in engine.predict(SENTENCES)]
+    correct = [label == example.label for label, example in zip(found, EXAMPLES, strict=True)]
     right, wrong = (EXAMPLES[correct.index(value)] for value in (True, False))
     examples = [right] * 7 + [wrong] * 3
     compressor = make_compressor(model, tmp_path, examples)
@@ -247,9 +241,8 @@ def test_a_multi_label_model_is_measured_by_micro_f1(model: SavedModel, tmp_path
     found = compressor.before.evaluation.to_dict()
     assert compressor.before.quality == found["micro_f1"]
     assert step.drop == 100 * (found["micro_f1"] - step.after.evaluation.to_dict()["micro_f1"])
-    path = tmp_path / "small.safetensors"
-    path.write_bytes(step.content)
-    before, after = (np.exp(Engine.load(p).predict_log_probabilities(SENTENCES)) >= 0.6 for p in (tmp_path, path))
+    engines = (Engine(saved) for saved in (load_model(tmp_path), parse_model(step.content, name="small")))
+    before, after = (np.exp(engine.predict_log_probabilities(SENTENCES)) >= 0.6 for engine in engines)
     assert step.same_labels == (before == after).all(axis=1).mean() < 1
     with pytest.raises(ModelError, match="micro F1 would fall"):
         search(tmp_path, [0.005], examples=examples)

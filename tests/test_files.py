@@ -122,15 +122,6 @@ def test_text_is_written_unchanged_as_utf8(tmp_path: Path, text: str) -> None:
     assert path.read_bytes() == text.encode("utf-8")
 
 
-def test_text_that_cannot_be_encoded_leaves_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "text.txt"
-    path.write_bytes(b"old")
-    with pytest.raises(UnicodeEncodeError):
-        write_text(path, "a\ud800")
-    assert path.read_bytes() == b"old"
-    assert names(tmp_path) == ["text.txt"]
-
-
 @pytest.mark.parametrize(
     ("taken", "number"),
     [([], 1), (["model.1"], 2), (["model.1", "model.2", "model.3"], 4), (["model.2"], 1), (["model.01", "model.x"], 1)],

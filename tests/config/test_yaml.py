@@ -59,15 +59,8 @@ def test_a_file_that_cannot_be_read(name: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("written", "value"),
     [
-        ("1e-3", 0.001),
-        ("1E-3", 0.001),
-        ("1e3", 1000.0),
-        ("+2.5e+1", 25.0),
-        (".5e1", 5.0),
-        ("2.e-1", 0.2),
-        ("1_0e1", 100.0),
-        ("1.0e-3", 0.001),
-        ("3", 3.0),
+        *(("1e-3", 0.001), ("1E-3", 0.001), ("1e3", 1000.0), ("+2.5e+1", 25.0), (".5e1", 5.0), ("2.e-1", 0.2)),
+        *(("1_0e1", 100.0), ("1.0e-3", 0.001), ("3", 3.0)),
     ],
 )
 def test_numbers_are_numbers_in_file_and_override(written: str, value: float) -> None:

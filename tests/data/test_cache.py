@@ -25,6 +25,12 @@ def put(cache: Cache, key: str = KEY, data: bytes = b"ids") -> Path:
         return draft.commit("tokens", key, {"rows": 3}).folder
 
 
+def put_digest(cache: Cache, path: Path) -> None:
+    stat = read_stat(path)
+    assert stat is not None
+    cache.put_digest(path, stat, "digest")
+
+
 def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()} - {"CACHEDIR.TAG"}
 
@@ -181,10 +187,8 @@ def test_an_entry_has_the_permissions_of_the_umask(cache: Cache) -> None:
 def test_a_digest_is_kept_until_the_file_changes(cache: Cache, tmp_path: Path) -> None:
     path = tmp_path / "rows.tsv"
     path.write_text("one")
-    stat = read_stat(path)
-    assert stat is not None
     assert cache.get_digest(path) is None
-    cache.put_digest(path, stat, "digest")
+    put_digest(cache, path)
     assert cache.get_digest(path) == "digest"
     other = tmp_path / "copy.tsv"
     other.write_text("one")
@@ -200,9 +204,7 @@ def test_a_digest_is_dropped_when_another_file_takes_the_path(cache: Cache, tmp_
     for file in (path, other):
         file.write_text("one")
         os.utime(file, ns=(10**18, 10**18))
-    stat = read_stat(path)
-    assert stat is not None
-    cache.put_digest(path, stat, "digest")
+    put_digest(cache, path)
     other.replace(path)
     assert cache.get_digest(path) is None
 
@@ -211,9 +213,7 @@ def test_a_digest_is_dropped_when_another_file_takes_the_path(cache: Cache, tmp_
 def test_a_damaged_digest_is_ignored(content: str, cache: Cache, tmp_path: Path) -> None:
     path = tmp_path / "rows.tsv"
     path.write_text("one")
-    stat = read_stat(path)
-    assert stat is not None
-    cache.put_digest(path, stat, "digest")
+    put_digest(cache, path)
     (file,) = (cache.folder / "files").iterdir()
     file.write_text(content)
     assert cache.get_digest(path) is None

@@ -14,7 +14,7 @@ import pytest
 from packed import make_batch, unpack
 from samples import SENTENCES
 from textrnn.config import DataConfig
-from textrnn.data import encoded, source
+from textrnn.data import encoded
 from textrnn.data.cache import Cache
 from textrnn.data.encoded import Corpus, Encode, load_tokens
 from textrnn.data.sampler import bucket_batches, sorted_batches
@@ -55,7 +55,7 @@ def load(path: Path, cache: Cache, encode: Encode, *, name: str = "n", vocab_siz
 def test_the_ids_are_those_of_the_tokenizer(
     max_length: int, chunk: int, rows: Path, cache: Cache, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(source, "_CHUNK_BYTES", chunk)
+    monkeypatch.setattr("textrnn.data.io._CHUNK_BYTES", chunk)
     corpus = load(rows, cache, partial(tokenizer.encode_packed, max_length=max_length))
     expected = tokenizer.encode_all([text for _, text in ROWS], max_length=max_length)
     batch = corpus.select(np.arange(len(ROWS)))
@@ -93,7 +93,7 @@ def test_the_same_content_is_encoded_once(rows: Path, cache: Cache, tokenizer: T
 
 
 def test_a_failing_encoder_leaves_no_entry(rows: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "_CHUNK_BYTES", 1000)
+    monkeypatch.setattr("textrnn.data.io._CHUNK_BYTES", 1000)
     calls = []
 
     def encode(texts: list[bytes]) -> tuple[np.ndarray, np.ndarray]:

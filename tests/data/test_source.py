@@ -19,6 +19,7 @@ from textrnn.data.source import LabelledFile
 from textrnn.errors import DataError
 
 CONTENT = b"b\tone\na\ttwo two\n\nb\t\xea\xb0\x80\nc\t\n"
+needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
 TEXTS = [b"one", b"two two", "가".encode(), b""]
 
 
@@ -27,6 +28,14 @@ def write(path: Path, content: bytes = CONTENT, *, age: float = 60) -> Path:
     path.write_bytes(content)
     os.utime(path, (time.time() - age,) * 2)
     return path
+
+
+def write_pipe(path: Path, content: bytes = CONTENT) -> threading.Thread:
+    """Write ``content`` to a new named pipe in another thread."""
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_bytes, args=(content,))
+    writer.start()
+    return writer
 
 
 def texts_of(file: LabelledFile) -> list[bytes]:
@@ -65,12 +74,10 @@ def test_a_compressed_file_has_the_key_of_its_content(tmp_path: Path, cache: Cac
     assert packed.key == plain.key
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+@needs_pipes
 def test_a_pipe_is_read_once_and_spooled(tmp_path: Path, cache: Cache) -> None:
     pipe = tmp_path / "rows.tsv"
-    os.mkfifo(pipe)
-    writer = threading.Thread(target=pipe.write_bytes, args=(CONTENT,))
-    writer.start()
+    writer = write_pipe(pipe)
     with LabelledFile(str(pipe), DataConfig(), cache) as file:
         writer.join()
         check(file)
@@ -80,36 +87,26 @@ def test_a_pipe_is_read_once_and_spooled(tmp_path: Path, cache: Cache) -> None:
     assert file.key == plain.key
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+@needs_pipes
 def test_texts_of_any_length_come_back_from_a_pipe(
     tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = np.random.default_rng(0)
-    texts = [b"x" * size for size in rng.integers(0, 60, 300).tolist()] + [
-        b"",
-        b"\r",
-        b"\xef\xbb\xbf",
-        b"x" * 1000,
-        b"",
-    ]
+    texts = [b"x" * size for size in rng.integers(0, 60, 300).tolist()]
+    texts += [b"", b"\r", b"\xef\xbb\xbf", b"x" * 1000, b""]
     pipe = tmp_path / "rows.tsv"
-    os.mkfifo(pipe)
-    content = b"".join(b"a\t%b\n" % text for text in texts)
-    writer = threading.Thread(target=pipe.write_bytes, args=(content,))
-    writer.start()
+    writer = write_pipe(pipe, b"".join(b"a\t%b\n" % text for text in texts))
     with LabelledFile(str(pipe), DataConfig(), cache) as file:
         writer.join()
         for size in (1, 7, 64, 1 << 20):
-            monkeypatch.setattr(source, "_CHUNK_BYTES", size)
+            monkeypatch.setattr("textrnn.data.io._CHUNK_BYTES", size)
             assert texts_of(file) == [text.removesuffix(b"\r") for text in texts]
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+@needs_pipes
 def test_a_fault_in_a_pipe_leaves_nothing(tmp_path: Path, cache: Cache) -> None:
     pipe = tmp_path / "rows.tsv"
-    os.mkfifo(pipe)
-    writer = threading.Thread(target=pipe.write_bytes, args=(CONTENT + b"d\n",))
-    writer.start()
+    writer = write_pipe(pipe, CONTENT + b"d\n")
     with pytest.raises(DataError, match=r"rows\.tsv:6: no tab"):
         LabelledFile(str(pipe), DataConfig(), cache)
     writer.join()
@@ -158,7 +155,7 @@ def test_a_file_that_changes_between_two_reads_is_an_error(change: bytes, tmp_pa
 
 
 def test_progress_is_reported(tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "_CHUNK_BYTES", 100)
+    monkeypatch.setattr("textrnn.data.io._CHUNK_BYTES", 100)
     reported: list[tuple[str, int, int | None]] = []
     path = write(tmp_path / "rows.tsv", CONTENT * 50)
     file = LabelledFile(str(path), DataConfig(), cache, progress=lambda *what: reported.append(what))

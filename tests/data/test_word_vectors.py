@@ -20,12 +20,8 @@ WORDS = ["the", "kettle", "주문", "!", "Boils"]
 VALUES = np.arange(15, dtype=np.float32).reshape(5, 3) / 8 - 1
 LINES = [f"{word} {' '.join(map(str, row))}" for word, row in zip(WORDS, VALUES.tolist(), strict=True)]
 GLOVE = "\n".join(LINES) + "\n"
-PACKERS: dict[str, Callable[[bytes], bytes]] = {
-    "": bytes,
-    ".gz": gzip.compress,
-    ".xz": lzma.compress,
-    ".zst": zstandard.compress,
-}
+PACKERS: dict[str, Callable[[bytes], bytes]]
+PACKERS = {"": bytes, ".gz": gzip.compress, ".xz": lzma.compress, ".zst": zstandard.compress}
 
 
 def read(path: Path) -> dict[str, list[float]]:

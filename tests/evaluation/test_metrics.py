@@ -41,12 +41,8 @@ def test_a_single_label_and_empty_sets_have_metrics() -> None:
     expected = {"accuracy": 0.5, "micro_f1": 0.5, "macro_f1": 0.5, "weighted_f1": 0.5}
     assert multi_label_metrics(true, predicted) == pytest.approx(expected)
     nothing = np.zeros((3, 2), np.bool_)
-    assert multi_label_metrics(nothing, nothing) == {
-        "accuracy": 1.0,
-        "micro_f1": 0.0,
-        "macro_f1": 0.0,
-        "weighted_f1": 0.0,
-    }
+    zeros = {"micro_f1": 0.0, "macro_f1": 0.0, "weighted_f1": 0.0}
+    assert multi_label_metrics(nothing, nothing) == {"accuracy": 1.0, **zeros}
 
 
 def test_the_lower_loss_and_the_higher_metric_rank_first() -> None:

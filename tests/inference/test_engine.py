@@ -34,17 +34,9 @@ TEXTS = [*SENTENCES, "", " ", "the parcel " * 90, "\u2028\0"]
 def test_equals_torch(
     tokenizer: Tokenizer, cell: str, bidirectional: bool, layers: int, embedding: int, pooling: str, layer_norm: bool
 ) -> None:
-    config = make_config(
-        model__cell=cell,
-        model__bidirectional=bidirectional,
-        model__layers=layers,
-        model__hidden=8,
-        model__embedding=embedding,
-        model__pooling=pooling,
-        model__layer_norm=layer_norm,
-        model__highway_bias=-1.5,
-        data__max_length=40,
-    )
+    shape = {"model__cell": cell, "model__bidirectional": bidirectional, "model__layers": layers, "model__hidden": 8}
+    rest = {"model__embedding": embedding, "model__pooling": pooling, "model__layer_norm": layer_norm}
+    config = make_config(**shape, **rest, model__highway_bias=-1.5, data__max_length=40)
     model = replace(make_model(tokenizer, config), temperature=0.5 if bidirectional else 2.5)
     network = Classifier(len(tokenizer), 3, **config.model.model_dump()).eval()
     network.import_weights(model.weights)

@@ -22,12 +22,8 @@ def test_numpy_equals_the_library(
 ) -> None:
     rng = np.random.default_rng(1)
     D, gates = 12, rnn_forward.GATES[cell]
-    shapes = {
-        "weight_ih": (gates * D, 9),
-        "weight_hh": (gates * D, D),
-        "bias_ih": (gates * D,),
-        "bias_hh": (gates * D,),
-    }
+    G = gates * D
+    shapes: dict[str, tuple[int, ...]] = {"weight_ih": (G, 9), "weight_hh": (G, D), "bias_ih": (G,), "bias_hh": (G,)}
     ends = ("l0", "l0_reverse") if bidirectional else ("l0",)
     weights = {
         f"rnn.{name}_{end}": rng.uniform(-0.3, 0.3, shape).astype(np.float32)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
@@ -86,23 +83,6 @@ def test_attention_is_stable_for_large_scores_in_any_order(order: list[int]) -> 
     w = -w
     pooled = pooling.pool(h, np.array([0, 4]), "attention", w=w, bidirectional=False, threads=1)
     np.testing.assert_allclose(pooled, [[-2, 7]], rtol=1e-6)
-
-
-@pytest.mark.parametrize(("status", "error"), [(1, MemoryError), (2, ValueError)])
-def test_an_error_of_the_library_is_raised(
-    monkeypatch: pytest.MonkeyPatch, status: int, error: type[Exception]
-) -> None:
-    class Library:
-        def __getattr__(self, name: str) -> Callable[..., int]:
-            return lambda *_: status
-
-    failing: Any = Library()
-    monkeypatch.setattr(library, "load_native", lambda: library.Native(failing, ""))
-    with pytest.raises(error):
-        pooling.layer_norm(draw(7, 3), draw(3), draw(3), threads=1)
-    for how in ("max", "mean", "max+mean"):
-        with pytest.raises(error):
-            pooling.pool(draw(7, 3), SINGLE, how, w=None, bidirectional=False, threads=1)
 
 
 def test_sigmoid_does_not_overflow() -> None:

@@ -38,7 +38,7 @@ PrecisionOption = Annotated[
     ),
 ]
 DeviceOption = Annotated[
-    str, Option(metavar="DEVICE", help="cpu, auto, cuda, cuda:N or mps; all but cpu load torch, which takes seconds.")
+    str, Option(metavar="DEVICE", help="cpu, auto, cuda, cuda:N or mps; all but cpu load torch (over a second).")
 ]
 FieldOption = Annotated[
     str | None,

@@ -111,17 +111,14 @@ class _Tree:
     path: str
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Return the value of a dotted key."""
         name, _, field = key.partition(".")
         section = self.values.get(name)
         return section.get(field, default) if isinstance(section, dict) else default
 
     def origin(self, key: str) -> str:
-        """Return the place of a dotted key."""
         return self.origins.get(key, self.path)
 
     def fault(self, key: str, reason: str) -> str:
-        """Return the message for a fault of a dotted key."""
         return f"{self.origin(key)}: {key}: {reason}"
 
 

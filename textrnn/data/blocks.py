@@ -1,10 +1,12 @@
-"""Labelled text in blocks: chunks of the file are split in bulk, and line by line only around faults."""
+"""Labelled text in blocks: chunks of the file are split in bulk, and line by line only around faults.
+
+CSV, JSON Lines and multi-label data are parsed line by line.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain, repeat
 
 import numpy as np
@@ -22,7 +24,7 @@ from textrnn.data.formats import (
     read_head,
     refuse,
 )
-from textrnn.data.labels import split_labels
+from textrnn.data.io import split_lines
 from textrnn.errors import DataError
 
 _PREFIX = FASTTEXT_PREFIX.encode()
@@ -92,7 +94,7 @@ def parse_blocks(
         start.append(chunk)
         if chunk.strip():
             break
-    kind = find_format(path, read_head(chain.from_iterable(map(_split_lines, start))), config)
+    kind = find_format(path, read_head(chain.from_iterable(map(split_lines, start))), config)
     examples = 0
     for block in _parse(path, chain(start, chunks), config, kind=kind, on_fault=on_fault):
         examples += len(block.texts)
@@ -101,24 +103,19 @@ def parse_blocks(
         raise DataError(path, None, NO_TEXT)
 
 
-def _split_lines(chunk: bytes) -> list[bytes]:
-    lines = chunk.split(b"\n")
-    return [line[:-1] if line.endswith(b"\r") else line for line in lines] if b"\r" in chunk else lines
-
-
 def _parse(
     path: str, chunks: Iterable[bytes], config: DataConfig, *, kind: DataFormat, on_fault: OnFault
 ) -> Iterator[Block]:
-    split = _choose_split(kind, config)
+    split = None if config.multi_label else {"tsv": _split_tsv, "fasttext": _split_fasttext}.get(kind)
     if split is None:
-        lines = chain.from_iterable(map(_split_lines, chunks))
+        lines = chain.from_iterable(map(split_lines, chunks))
         yield from _gather(parse_lines(path, lines, config, kind=kind, on_fault=on_fault))
         return
     valid_labels: set[bytes] = set()
     number = 1
     for chunk in chunks:
-        lines_here = _split_lines(chunk)
-        parts = _split_in_bulk(chunk, lines_here, split, seen=valid_labels, config=config) if number > 1 else None
+        lines_here = split_lines(chunk)
+        parts = _split_in_bulk(chunk, lines_here, split, seen=valid_labels) if number > 1 else None
         if parts is not None:
             yield Block(parts[0], list(parts[1]), range(number, number + len(lines_here)))
         else:  # the first chunk, a blank line, or a fault
@@ -127,32 +124,18 @@ def _parse(
         number += len(lines_here)
 
 
-def _choose_split(kind: DataFormat, config: DataConfig) -> Split | None:
-    if kind == "fasttext":
-        return _split_fasttext_sets if config.multi_label else _split_fasttext
-    if kind == "tsv" and config.multi_label:
-        separator = config.label_separator
-        return partial(_split_tsv_sets, separator=None if separator is None else separator.encode("utf-8"))
-    return _split_tsv if kind == "tsv" else None
-
-
-def _split_in_bulk(
-    chunk: bytes, lines: list[bytes], split: Split, *, seen: set[bytes], config: DataConfig
-) -> Parts | None:
+def _split_in_bulk(chunk: bytes, lines: list[bytes], split: Split, *, seen: set[bytes]) -> Parts | None:
     """Return labels and texts of ``lines``; None if they must be parsed one by one."""
-    if not chunk.isascii():
-        try:
-            chunk.decode("utf-8")
-        except UnicodeDecodeError:
-            return None
+    try:
+        chunk.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
     parts = split(chunk, lines)
     if parts is None:
         return None
     new = set(parts[0]) - seen
-    for label in new:
-        text = label.decode("utf-8")
-        if find_label_fault(split_labels(text) if config.multi_label else [text]):
-            return None
+    if any(find_label_fault([label.decode("utf-8")]) for label in new):
+        return None
     seen |= new
     return parts
 
@@ -161,35 +144,6 @@ def _split_tsv(chunk: bytes, lines: list[bytes]) -> Parts | None:
     del chunk
     labels, tabs, texts = zip(*[line.partition(b"\t") for line in lines], strict=True)
     return (labels, texts) if all(tabs) else None
-
-
-def _split_tsv_sets(chunk: bytes, lines: list[bytes], *, separator: bytes | None) -> Parts | None:
-    parts = _split_tsv(chunk, lines)
-    if parts is None or _has_blank_line(*parts):
-        return None
-    labels, texts = parts
-    return (labels if separator is None else [label.replace(separator, b"\t") for label in labels]), texts
-
-
-def _has_blank_line(labels: Sequence[bytes], texts: Sequence[bytes]) -> bool:
-    return b"" in labels and not all(
-        label or text.decode("utf-8").strip() for label, text in zip(labels, texts, strict=True)
-    )
-
-
-def _split_fasttext_sets(chunk: bytes, lines: list[bytes]) -> Parts | None:
-    del chunk
-    labels, texts = [], []
-    for text in lines:
-        own = []
-        while (rest := text.lstrip(b" ")).startswith(_PREFIX):
-            label, _, text = rest.partition(b" ")  # noqa: PLW2901 - the text after the label
-            own.append(label[len(_PREFIX) :])
-        labels.append(b"\t".join(own))
-        texts.append(text)
-        if any(not label or b"\t" in label for label in own):
-            return None
-    return None if _has_blank_line(labels, texts) else (labels, texts)
 
 
 def _split_fasttext(chunk: bytes, lines: list[bytes]) -> Parts | None:

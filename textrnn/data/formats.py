@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import PurePath
 from typing import Any, Literal
@@ -18,7 +19,8 @@ from textrnn.data.labels import join_labels
 from textrnn.errors import DataError, pluralize
 
 FASTTEXT_PREFIX = "__label__"
-Row = tuple["list[str]", str, int]  # labels, text, line
+Labelled = tuple["list[str]", str]  # labels and text
+Row = tuple["list[str]", str, int]  # and line
 
 BY_EXTENSION: dict[str, DataFormat] = {
     ".tsv": "tsv",
@@ -123,12 +125,11 @@ def parse_lines(
         DataError: at the first fault, with its line, unless ``on_fault`` returns; a CSV header lacks a column.
     """
     texts = _decode(path, lines, start, on_fault=on_fault)
-    if kind == "tsv":
-        rows = _read_tsv(path, texts, config, start=start, on_fault=on_fault)
-    elif kind == "fasttext":
-        rows = _read_fasttext(path, texts, config, start=start, on_fault=on_fault)
-    else:  # these always start at line 1
-        rows = (_read_csv if kind == "csv" else _read_jsonl)(path, texts, config, on_fault=on_fault)
+    if kind == "csv":  # always starts at line 1
+        rows = _read_csv(path, texts, config, on_fault=on_fault)
+    else:
+        parse = {"tsv": _parse_tsv, "fasttext": _parse_fasttext, "jsonl": _parse_json}[kind]
+        rows = _parse_each(enumerate(texts, start=start), partial(parse, path, config), on_fault)
     for labels, text, number in rows:
         if fault := find_label_fault(labels):
             on_fault(DataError(path, number, fault))
@@ -186,38 +187,42 @@ def _split(field: str, config: DataConfig) -> list[str]:
     return [field] if separator is None else field.split(separator)
 
 
-def _read_tsv(path: str, lines: Iterator[str], config: DataConfig, *, start: int, on_fault: OnFault) -> Iterator[Row]:
-    for number, line in enumerate(lines, start=start):
-        if not line.strip():
-            continue
-        label, tab, text = line.partition("\t")
-        if not tab:
-            on_fault(DataError(path, number, "no tab; write label<TAB>text"))
-            continue
-        if number == 1 and (label, text) == (config.label, config.text):
-            continue  # a header
-        yield _split(label, config), text, number
-
-
-def _read_fasttext(
-    path: str, lines: Iterator[str], config: DataConfig, *, start: int, on_fault: OnFault
+def _parse_each(
+    lines: Iterable[tuple[int, str]], parse: Callable[..., Labelled | None], on_fault: OnFault
 ) -> Iterator[Row]:
-    for number, line in enumerate(lines, start=start):
+    for number, line in lines:
         if not line.strip():
             continue
-        if config.multi_label:
-            yield *_split_prefixed_labels(line), number
+        try:
+            row = parse(line, number=number)
+        except DataError as fault:
+            on_fault(fault)
             continue
-        label, _, text = line.partition(" ")
-        if not label.startswith(FASTTEXT_PREFIX):
-            on_fault(DataError(path, number, f"no label; write {FASTTEXT_PREFIX}LABEL text"))
-        elif text.lstrip().startswith(FASTTEXT_PREFIX):
-            on_fault(DataError(path, number, "several labels; keep one per line, or use --set data.multi_label=true"))
-        else:
-            yield [label.removeprefix(FASTTEXT_PREFIX)], text, number
+        if row is not None:
+            yield *row, number
 
 
-def _split_prefixed_labels(line: str) -> tuple[list[str], str]:
+def _parse_tsv(path: str, config: DataConfig, line: str, *, number: int) -> Labelled | None:
+    label, tab, text = line.partition("\t")
+    if not tab:
+        raise DataError(path, number, "no tab; write label<TAB>text")
+    if number == 1 and (label, text) == (config.label, config.text):
+        return None  # a header
+    return _split(label, config), text
+
+
+def _parse_fasttext(path: str, config: DataConfig, line: str, *, number: int) -> Labelled:
+    if config.multi_label:
+        return _split_prefixed_labels(line)
+    label, _, text = line.partition(" ")
+    if not label.startswith(FASTTEXT_PREFIX):
+        raise DataError(path, number, f"no label; write {FASTTEXT_PREFIX}LABEL text")
+    if text.lstrip().startswith(FASTTEXT_PREFIX):
+        raise DataError(path, number, "several labels; keep one per line, or use --set data.multi_label=true")
+    return [label.removeprefix(FASTTEXT_PREFIX)], text
+
+
+def _split_prefixed_labels(line: str) -> Labelled:
     labels = []
     while (rest := line.lstrip(" ")).startswith(FASTTEXT_PREFIX):
         label, _, line = rest.partition(" ")
@@ -263,18 +268,6 @@ def _find_column(path: str, header: list[str], name: str) -> int:
     raise DataError(path, 1, f"no column '{name}' (the header has {columns}); {_NAME_THEM}")
 
 
-def _read_jsonl(path: str, lines: Iterator[str], config: DataConfig, *, on_fault: OnFault) -> Iterator[Row]:
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            example = _parse_json(path, line, config, number=number)
-        except DataError as fault:
-            on_fault(fault)
-            continue
-        yield example
-
-
 def parse_object(path: str, line: str, *, number: int, example: str) -> dict[str, Any]:
     """Return the JSON object in ``line``, line ``number`` of the file; the error message shows ``example``.
 
@@ -292,15 +285,15 @@ def parse_object(path: str, line: str, *, number: int, example: str) -> dict[str
     return row
 
 
-def _parse_json(path: str, line: str, config: DataConfig, *, number: int) -> Row:
+def _parse_json(path: str, config: DataConfig, line: str, *, number: int) -> Labelled:
     row = parse_object(path, line, number=number, example='{"label": "a", "text": "b"}')
+    read = partial(read_value, path=path, number=number)
     label = _get_key(row, config.label, path=path, number=number)
     if config.multi_label and isinstance(label, list):
-        labels = [read_value(part, config.label, path=path, number=number) for part in label]
+        labels = [read(part, config.label) for part in label]
     else:
-        labels = _split(read_value(label, config.label, path=path, number=number), config)
-    text = read_value(_get_key(row, config.text, path=path, number=number), config.text, path=path, number=number)
-    return labels, join_lines(text), number
+        labels = _split(read(label, config.label), config)
+    return labels, join_lines(read(_get_key(row, config.text, path=path, number=number), config.text))
 
 
 def _get_key(row: dict[str, Any], name: str, *, path: str, number: int) -> Any:

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BufferedReader, RawIOBase
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -20,6 +21,7 @@ STDIN = "-"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 _BLOCK_BYTES = 1 << 18
+_CHUNK_BYTES = 1 << 20
 _ZSTD_BYTES = 1 << 14  # of compressed data per read: it may grow a thousandfold
 _DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 
@@ -56,19 +58,14 @@ def is_pipe(path: str) -> bool:
 
 
 @contextmanager
-def open_bytes(path: str) -> Iterator[BinaryIO]:
-    """Open ``path`` (``-``: standard input) for reading bytes; gzip, xz and zstd are detected by their first bytes.
+def open_raw(path: str) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    """Open ``path`` (``-``: standard input); yield the raw file, whose position shows the progress, and its content.
+
+    gzip, xz and zstd are detected by their first bytes.
 
     Raises:
         DataError: the file cannot be opened, or its compressed data is damaged.
     """
-    with open_raw(path) as (_, file):
-        yield file
-
-
-@contextmanager
-def open_raw(path: str) -> Iterator[tuple[BinaryIO, BinaryIO]]:
-    """Open ``path`` like :func:`open_bytes`; yield the raw file, whose position shows the progress, and its content."""
     check_readable(path)
     # a buffer of its own for standard input: a thread blocked in sys.stdin's buffer would block the exit of the process
     raw = open(sys.stdin.fileno(), "rb", closefd=False) if path == STDIN else Path(path).open("rb")  # noqa: SIM115
@@ -82,6 +79,12 @@ def open_raw(path: str) -> Iterator[tuple[BinaryIO, BinaryIO]]:
         raw.close()
 
 
+def read_file(path: str) -> Iterator[bytes]:
+    """Yield the content of ``path`` in the chunks of :func:`read_chunks`."""
+    with open_raw(path) as (_, file):
+        yield from read_chunks(file.read)
+
+
 def read_blocks(
     path: str, *, keep_returns: bool = False, watch: Callable[[int], None] | None = None
 ) -> Iterator[list[bytes]]:
@@ -92,52 +95,41 @@ def read_blocks(
     position in the raw file (of compressed data, if it is compressed), which must be seekable.
     """
     with open_raw(path) as (raw, file):
-        parts: list[bytes] = []  # of an incomplete line
-        start = True
-        while data := file.read1(_BLOCK_BYTES):  # type: ignore[attr-defined]
-            head, *rest = data.split(b"\n")
-            parts.append(head)
-            if not rest:
-                continue
-            lines = [b"".join(parts), *rest]
-            parts = [lines.pop()]
+        for chunk in read_chunks(file.read1, _BLOCK_BYTES):  # type: ignore[attr-defined]
             if watch is not None:
                 watch(raw.tell())
-            yield _clean(lines, start, keep_returns)
-            start = False
+            yield chunk.split(b"\n") if keep_returns else split_lines(chunk)
         if watch is not None:
             watch(raw.tell())
-        last = b"".join(parts)
-        if last and not (start and last == BYTE_ORDER_MARK):
-            yield _clean([last], start, keep_returns)
 
 
-def read_chunks(file: BinaryIO, size: int, *, keep_mark: bool = False) -> Iterator[bytes]:
-    """Yield the content of ``file`` in chunks of about ``size`` bytes, cut at line ends.
+def split_lines(chunk: bytes) -> list[bytes]:
+    """Return the lines of ``chunk`` without ``\\n``, and without a ``\\r`` before it."""
+    lines = chunk.split(b"\n")
+    return [line[:-1] if line.endswith(b"\r") else line for line in lines] if b"\r" in chunk else lines
+
+
+def read_chunks(read: Callable[[int], bytes], size: int = 0, *, keep_mark: bool = False) -> Iterator[bytes]:
+    """Yield the data that ``read`` returns in chunks of about ``size`` bytes (0: 1 MiB), cut at line ends.
 
     The ``\\n`` between two chunks and (unless ``keep_mark``) a byte-order mark at the start are removed; ``\\r`` stays.
     """
     parts: list[bytes] = []  # of an incomplete line
-    start = not keep_mark
-    while data := file.read(size):
+    mark = b"" if keep_mark else BYTE_ORDER_MARK
+    while data := read(size or _CHUNK_BYTES):
         end = data.rfind(b"\n")
         if end < 0:
             parts.append(data)
             continue
-        chunk = b"".join([*parts, data[:end]])
-        parts = [data[end + 1 :]]
-        yield chunk.removeprefix(BYTE_ORDER_MARK) if start else chunk
-        start = False
-    last = b"".join(parts)
-    last = last.removeprefix(BYTE_ORDER_MARK) if start else last
-    if last:
+        yield b"".join([*parts, data[:end]]).removeprefix(mark)
+        parts, mark = [data[end + 1 :]], b""
+    if last := b"".join(parts).removeprefix(mark):
         yield last
 
 
 def read_lines(path: str) -> Iterator[bytes]:
     """Yield the lines of :func:`read_blocks` one at a time."""
-    for block in read_blocks(path):
-        yield from block
+    return chain.from_iterable(read_blocks(path))
 
 
 def decode(line: bytes) -> str:
@@ -148,14 +140,6 @@ def decode(line: bytes) -> str:
 def file_changed(path: str) -> DataError:
     """Return the error for a file that changed between two reads."""
     return DataError(path, None, "changed while it was read; run again when it is complete")
-
-
-def _clean(lines: list[bytes], start: bool, keep_returns: bool) -> list[bytes]:
-    if start:
-        lines[0] = lines[0].removeprefix(BYTE_ORDER_MARK)
-    if keep_returns:
-        return lines
-    return [line[:-1] if line.endswith(b"\r") else line for line in lines]
 
 
 def _decompress(raw: BufferedReader) -> BinaryIO:

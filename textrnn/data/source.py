@@ -21,8 +21,6 @@ from textrnn.data.io import STDIN, file_changed, open_raw, read_chunks
 Progress = Callable[[str, int, "int | None"], None]
 """Called with the activity, the bytes read so far, and their total (None: unknown, as of a pipe)."""
 
-_CHUNK_BYTES = 1 << 20
-
 
 class LabelledFile(AbstractContextManager["LabelledFile"]):
     """The examples of one file. The first pass notes each row's label and size, and spools the texts of a pipe.
@@ -81,12 +79,11 @@ class LabelledFile(AbstractContextManager["LabelledFile"]):
 
     def _read_all_texts(self) -> Iterator[list[bytes]]:
         if self._spool is None:
-            return (block.texts for block in self._read_blocks())
-        return self._read_spool(self._spool.folder / "texts")
-
-    def _read_spool(self, path: Path) -> Iterator[list[bytes]]:
+            yield from (block.texts for block in self._read_blocks())
+            return
+        path = self._spool.folder / "texts"
         with path.open("rb") as file:
-            for chunk in read_chunks(file, _CHUNK_BYTES, keep_mark=True):
+            for chunk in read_chunks(file.read, keep_mark=True):
                 yield chunk.split(b"\n")
                 self._report(file.tell(), path.stat().st_size)
 
@@ -97,7 +94,7 @@ class LabelledFile(AbstractContextManager["LabelledFile"]):
 
             def watch() -> Iterator[bytes]:
                 nonlocal done
-                for chunk in read_chunks(content, _CHUNK_BYTES):
+                for chunk in read_chunks(content.read):
                     done += len(chunk) + 1
                     self._report(raw.tell() if self._stat else done, total)
                     if digest is not None:

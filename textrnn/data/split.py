@@ -12,27 +12,18 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from textrnn.config import DataConfig, DataFormat
+from textrnn.config import DataConfig
 from textrnn.data.batch import Rows
 from textrnn.data.blocks import LabelTable, parse_blocks
 from textrnn.data.cache import read_stat
 from textrnn.data.check.minhash import find_first, hash_texts, normalize
-from textrnn.data.formats import find_format, find_suffix, read_head
-from textrnn.data.io import file_changed, open_bytes, read_chunks, read_lines
+from textrnn.data.formats import BY_EXTENSION, find_format, find_suffix, read_head
+from textrnn.data.io import file_changed, read_file, read_lines
 from textrnn.data.labels import LabelSetIndex, make_strata, split_labels
 from textrnn.errors import ConfigError, DataError
 from textrnn.files import atomic_write
 
 PARTS = ("train", "valid", "test")
-
-_CHUNK_BYTES = 1 << 20
-_SUFFIXES: dict[DataFormat, tuple[str, ...]] = {
-    "tsv": (".tsv",),
-    "csv": (".csv",),
-    "jsonl": (".jsonl", ".ndjson", ".json"),
-    "fasttext": (".txt",),
-}
-"""The extensions of each format; parts of a file with another extension get the first."""
 
 Integers = npt.NDArray[np.int64]
 
@@ -133,7 +124,9 @@ def _target_counts(rows: int, shares: Mapping[str, float]) -> Integers:
 
 
 def _choose_suffix(path: str, config: DataConfig) -> str:
-    known = _SUFFIXES[find_format(path, read_head(read_lines(path)), config)]
+    """Return the extension of ``path`` if it belongs to the format, else the first one of the format."""
+    kind = find_format(path, read_head(read_lines(path)), config)
+    known = [suffix for suffix, other in BY_EXTENSION.items() if other == kind] or [".txt"]
     return suffix if (suffix := find_suffix(path)) in known else known[0]
 
 
@@ -149,11 +142,10 @@ def _read_rows(path: str, config: DataConfig) -> tuple[LabelTable, npt.NDArray[n
     """Return the labels, and of each row its class (R,), a hash of its normalized text (R,) and its first line (R,)."""
     table = LabelTable()
     parts = []
-    with open_bytes(path) as file:
-        for block in parse_blocks(path, read_chunks(file, _CHUNK_BYTES), config):
-            letters = normalize(b"\n".join(block.texts).decode("utf-8").split("\n"))
-            lines = np.fromiter(block.line_numbers, np.int64, len(letters))
-            parts.append((table.classify(block), hash_texts(letters), lines))
+    for block in parse_blocks(path, read_file(path), config):
+        letters = normalize(b"\n".join(block.texts).decode("utf-8").split("\n"))
+        lines = np.fromiter(block.line_numbers, np.int64, len(letters))
+        parts.append((table.classify(block), hash_texts(letters), lines))
     classes, hashes, lines = (np.concatenate(column) for column in zip(*parts, strict=True))
     return table, classes, hashes, lines
 
@@ -175,15 +167,14 @@ def _write_parts(path: str, starts: list[int], part_of: list[int], *, files: dic
             file.write(data)
         lines.clear()
 
-    with open_bytes(path) as content:
-        source = chain.from_iterable(chunk.split(b"\n") for chunk in read_chunks(content, _CHUNK_BYTES))
-        for number, line in enumerate(source, start=1):
-            if row < len(starts) and number == starts[row]:
-                flush()
-                targets = [files[part_of[row]]]
-                row += 1
-            lines.append(line)
-        flush()
+    source = chain.from_iterable(chunk.split(b"\n") for chunk in read_file(path))
+    for number, line in enumerate(source, start=1):
+        if row < len(starts) and number == starts[row]:
+            flush()
+            targets = [files[part_of[row]]]
+            row += 1
+        lines.append(line)
+    flush()
 
 
 def hold_out(classes: npt.ArrayLike, share: float, rng: np.random.Generator) -> tuple[Rows, Rows]:

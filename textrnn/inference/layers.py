@@ -81,6 +81,20 @@ class Layer(ABC):
     @abstractmethod
     def _recur(self, projected: Array, x: Array, packing: Packing, *, threads: int) -> Array: ...
 
+    @abstractmethod
+    def _step(self, u: Array, state: list[Array], k: int) -> list[Array]:
+        """Return h and c (n, D) after a time step of direction ``k``, given its projections and the state before."""
+
+    def _recur_numpy(self, u: Array, packing: Packing, *, D: int) -> Array:
+        h = np.empty((len(u), u.shape[1], D), np.float32)
+        for k, order in zip(range(u.shape[1]), packing.orders, strict=False):
+            timed = u[order, k]
+            state = [np.zeros((packing.steps[0].stop, D), np.float32) for _ in range(2)]
+            for step in packing.steps:  # longest sequences first: those that have ended are at the end
+                state = self._step(timed[step], [value[: step.stop - step.start] for value in state], k)
+                h[order[step], k] = state[0]
+        return h.reshape(len(u), -1)
+
 
 class SRU(Layer):
     """SRU; :mod:`textrnn.ops.sru.reference` defines the recurrence."""
@@ -95,10 +109,12 @@ class SRU(Layer):
         K, _, D = self._v.shape
         N, B = int(packing.offsets[-1]), len(packing.offsets) - 1
         u = projected.reshape(len(projected), K, -1, D)
-        h = np.empty((N, K, D), np.float32)
         if not library.is_available():
-            self._recur_numpy(packing.look_up(u), packing.look_up(x), packing, h=h)
-            return h.reshape(N, K * D)
+            u, x = packing.look_up(u), packing.look_up(x)
+            if u.shape[2] == 3:
+                u = np.concatenate([u, self._alpha * x.reshape(N, K, 1, D)], axis=2)
+            return self._recur_numpy(u, packing, D=D)
+        h = np.empty((N, K, D), np.float32)
         functions.sru_forward(
             u=u,
             x=x.reshape(-1, K, D) if u.shape[2] == 3 else None,
@@ -113,24 +129,11 @@ class SRU(Layer):
         )
         return h.reshape(N, K * D)
 
-    def _recur_numpy(self, u: Array, x: Array, packing: Packing, *, h: Array) -> None:
-        v, b = self._v, self._b
-        N, K, G, D = u.shape
-        for k in range(K):
-            order = packing.orders[k]
-            ut = u[order, k]
-            c = np.zeros((packing.steps[0].stop, D), np.float32)
-            states, previous = np.empty((N, D), np.float32), np.empty((N, D), np.float32)
-            forget = ut[:, 1] + b[k, 0]
-            for step in packing.steps:
-                c = c[: step.stop - step.start]
-                previous[step] = c
-                f = sigmoid(forget[step] + v[k, 0] * c)
-                c = f * c + (1 - f) * ut[step, 0]
-                states[step] = c
-            r = sigmoid(ut[:, 2] + v[k, 1] * previous + b[k, 1])
-            highway = ut[:, 3] if G == 4 else self._alpha * x.reshape(N, K, D)[order, k]
-            h[order, k] = r * states + (1 - r) * highway
+    def _step(self, u: Array, state: list[Array], k: int) -> list[Array]:
+        f = sigmoid(u[:, 1] + self._b[k, 0] + self._v[k, 0] * state[1])
+        r = sigmoid(u[:, 2] + self._v[k, 1] * state[1] + self._b[k, 1])
+        c = f * state[1] + (1 - f) * u[:, 0]
+        return [r * c + (1 - r) * u[:, 3], c]
 
 
 class RNN(Layer):
@@ -145,7 +148,6 @@ class RNN(Layer):
         weight_ih = np.concatenate(parts["weight_ih"]).T
         super().__init__(weights, config, linear=Linear(weight_ih, precision))
         self._cell = config.cell
-        self._step = {"gru": _step_gru, "lstm": _step_lstm}[config.cell]
         self.width = weight_ih.shape[1]
         self._bias_ih = np.concatenate(parts["bias_ih"])
         self._weight_hh, self._bias_hh = np.stack(parts["weight_hh"]), np.stack(parts["bias_hh"])
@@ -163,31 +165,17 @@ class RNN(Layer):
         if library.is_available():
             weights = {"weight_hh": self._weight_hh, "bias_hh": self._bias_hh}
             return rnn_forward.run(self._cell, gates, packing.offsets, rows=packing.rows, **weights, threads=threads)
-        gates = packing.look_up(gates)
-        h = np.empty((len(gates), K, D), np.float32)
-        for k, recurrent in enumerate(self._weight_hh.swapaxes(1, 2)):
-            order = packing.orders[k]
-            timed = gates[order, k]
-            state = [np.zeros((packing.steps[0].stop, D), np.float32) for _ in range(2)]
-            for step in packing.steps:
-                state = [value[: step.stop - step.start] for value in state]
-                state = self._step(timed[step], state[0] @ recurrent + self._bias_hh[k], state)
-                h[order[step], k] = state[0]
-        return h.reshape(len(gates), K * D)
+        return self._recur_numpy(packing.look_up(gates), packing, D=D)
 
-
-def _step_gru(outer: Array, inner: Array, state: list[Array]) -> list[Array]:
-    D = state[0].shape[1]
-    rz = sigmoid(outer[:, : 2 * D] + inner[:, : 2 * D])
-    n = np.tanh(outer[:, 2 * D :] + rz[:, :D] * inner[:, 2 * D :])
-    return [n + rz[:, D:] * (state[0] - n), state[1]]
-
-
-def _step_lstm(outer: Array, inner: Array, state: list[Array]) -> list[Array]:
-    D = state[0].shape[1]
-    i, f, g, o = np.split(outer + inner, [D, 2 * D, 3 * D], axis=1)
-    c = sigmoid(f) * state[1] + sigmoid(i) * np.tanh(g)
-    return [sigmoid(o) * np.tanh(c), c]
+    def _step(self, u: Array, state: list[Array], k: int) -> list[Array]:
+        inner, D = state[0] @ self._weight_hh[k].T + self._bias_hh[k], state[0].shape[1]
+        if self._cell == "gru":
+            rz = sigmoid(u[:, : 2 * D] + inner[:, : 2 * D])
+            n = np.tanh(u[:, 2 * D :] + rz[:, :D] * inner[:, 2 * D :])
+            return [n + rz[:, D:] * (state[0] - n), state[1]]
+        i, f, g, o = np.split(u + inner, [D, 2 * D, 3 * D], axis=1)
+        c = sigmoid(f) * state[1] + sigmoid(i) * np.tanh(g)
+        return [sigmoid(o) * np.tanh(c), c]
 
 
 def make_layer(weights: Mapping[str, Array], config: ModelConfig, precision: Precision) -> Layer:

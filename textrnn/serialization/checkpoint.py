@@ -45,11 +45,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read the checkpoint at ``path``.
-
-    Raises:
-        ModelError: it is missing, damaged, or of another format version.
-    """
+    """Read the checkpoint at ``path``; raises ModelError if it is missing, damaged, or of another format version."""
     try:
         path.open("rb").close()  # safetensors reports any file that it cannot open as missing
         with safe_open(path, framework="pt") as file:

@@ -144,11 +144,7 @@ def check_folder(folder: Path, *, flag: str, kind: str = "", own: str = "(?s).*"
 
 
 def find_checkpoint(folder: Path) -> Checkpoint:
-    """Read the checkpoint of the run in ``folder``.
-
-    Raises:
-        ModelError: there is no checkpoint, or it is unusable.
-    """
+    """Read the checkpoint of the run in ``folder``; raises ModelError if it is missing or unusable."""
     if not folder.is_dir():
         reason = "a file" if folder.exists() else "no such folder"
         raise ModelError(folder, f"{reason}; name the folder of the run")

@@ -48,11 +48,7 @@ def map_file(path: Path) -> Content:
 
 
 def read_header(content: Content) -> dict[str, Any]:
-    """Return the unchecked header of ``content``.
-
-    Raises:
-        ValueError, RecursionError: there is no header.
-    """
+    """Return the unchecked header of ``content``; raises ValueError or RecursionError if there is none."""
     start = _find_start(content)
     header = json.loads(content[8:start])
     if not isinstance(header, dict):
@@ -61,11 +57,7 @@ def read_header(content: Content) -> dict[str, Any]:
 
 
 def read_text(header: Mapping[str, Any], key: str) -> str:
-    """Return the metadata text ``key`` of ``header``.
-
-    Raises:
-        ValueError: it is missing.
-    """
+    """Return the metadata text ``key`` of ``header``; raises ValueError if it is missing."""
     texts = header.get(_METADATA)
     if not isinstance(texts, dict) or not isinstance(texts.get(key), str):
         raise ValueError(f"there is no text '{key}'")

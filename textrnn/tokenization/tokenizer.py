@@ -133,11 +133,7 @@ class Tokenizer:
         return drawn
 
     def decode(self, pieces: Sequence[str] | Sequence[int]) -> str:
-        """Return the text of pieces or ids.
-
-        Raises:
-            TokenizerError: an id is not in the vocabulary.
-        """
+        """Return the text of pieces or ids; raises TokenizerError if an id is not in the vocabulary."""
         for piece in pieces:
             if isinstance(piece, int) and not 0 <= piece < len(self):
                 raise TokenizerError(f"id {piece} is not in the vocabulary (0 to {len(self) - 1})")

@@ -16,7 +16,7 @@ from textrnn.data.blocks import Block, LabelTable, parse_blocks
 from textrnn.data.check.findings import Finding, Findings
 from textrnn.data.check.minhash import Signatures, hash_texts, minhash, normalize
 from textrnn.data.encoded import map_in_threads
-from textrnn.data.io import open_bytes, read_chunks
+from textrnn.data.io import read_file
 from textrnn.data.labels import split_labels
 from textrnn.errors import DataError
 
@@ -24,7 +24,6 @@ Integers = npt.NDArray[np.int64]
 CountPieces = Callable[["list[bytes]"], "tuple[Integers, Integers]"]
 """Takes texts in UTF-8; returns the number of pieces of each (B,) int64, and of unknown ones (B,) int64."""
 
-_CHUNK_BYTES = 1 << 20
 _ODD_CHARACTERS = {
     # C0 without the tab, C1, and invisible or bidirectional characters; some scripts need U+200C and U+200D
     "control": re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\u200b\u202a-\u202e\u2060\u2066-\u2069\ufeff]"),
@@ -141,9 +140,8 @@ def _read_blocks(
     path: str, config: DataConfig, findings: Findings, *, count_pieces: CountPieces
 ) -> Iterator[tuple[Block, tuple[Integers, Integers]]]:
     """Yield the file's blocks with the pieces of their texts, which other threads count in advance."""
-    with open_bytes(path) as file:
-        blocks = parse_blocks(path, read_chunks(file, _CHUNK_BYTES), config, on_fault=findings.refuse)
-        yield from map_in_threads(lambda block: (block, count_pieces(block.texts)), blocks)
+    blocks = parse_blocks(path, read_file(path), config, on_fault=findings.refuse)
+    return map_in_threads(lambda block: (block, count_pieces(block.texts)), blocks)
 
 
 def _no_pieces(texts: list[bytes]) -> tuple[Integers, Integers]:
