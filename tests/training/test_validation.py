@@ -17,6 +17,7 @@ from textrnn.models.calibration import fit_share, fit_temperature
 from textrnn.models.classifier import Classifier
 from textrnn.models.ngram.features import Spelling
 from textrnn.models.ngram.table import NgramTable
+from textrnn.ops.batch_layout import BatchLayout
 from textrnn.preparation.dataset import Dataset, load_dataset
 from textrnn.reporter import Reporter
 from textrnn.serialization.model_file import load_model
@@ -148,7 +149,7 @@ def forward_valid(dataset: Dataset, model: Classifier) -> tuple[Tensor, npt.NDAr
     """Return the network's logits (120, C) on the validation set, and classes (120,) or labels (120, C)."""
     valid = dataset.valid.select(np.arange(120))
     with torch.no_grad():
-        logits = model.eval()(torch.from_numpy(valid.ids), torch.from_numpy(valid.offsets))
+        logits = model.eval()(torch.from_numpy(valid.ids), BatchLayout(torch.from_numpy(valid.offsets)))
     return logits, valid.classes if dataset.label_sets is None else dataset.label_sets.to_multi_hot(valid.classes)
 
 
