@@ -62,7 +62,7 @@ class OtherRankError(TextrnnError):
     """The end of rank ``rank`` of a distributed run because another rank, which reports the reason, has failed."""
 
     def __init__(self, rank: int) -> None:
-        super().__init__(f"process {rank}: stops because another process failed or was stopped")
+        super().__init__(f"process {rank}: stopping, because another process failed; its message has the reason")
 
 
 def pluralize(count: int, one: str, many: str) -> str:

@@ -122,7 +122,7 @@ def test_another_experiment_is_not_resumed() -> None:
     for other in (CrossValidation(config, 3), SeedRuns(config, 2), CrossValidation(tiny_config(), 2)):
         with pytest.raises(ConfigError, match="--resume out"):
             resume_experiment(OUT, expected=other)
-    with pytest.raises(ModelError, match=r"gone: holds no study\.json"):
+    with pytest.raises(ModelError, match=r"gone: contains no study\.json"):
         resume_experiment(Path("gone"))
     for broken in ("{", "[]", "{}", '{"format_version": 9}'):
         (OUT / "study.json").write_text(broken)

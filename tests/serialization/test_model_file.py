@@ -197,7 +197,7 @@ def change_config(key: str, value: int) -> Change:
 )
 def test_parts_that_do_not_fit_together_are_refused(saved: Path, change: Change, message: str) -> None:
     rewrite(saved, change)
-    with pytest.raises(ModelError, match=f"^{saved}: damaged: .*{message}"):
+    with pytest.raises(ModelError, match=f"^{saved}: damaged .*{message}"):
         load_model(saved)
 
 
@@ -233,7 +233,7 @@ def test_thresholds_are_restored(multi_label: Path) -> None:
 @pytest.mark.parametrize("thresholds", [None, [0.5, 0.5], [0.5] * 4, *([0.5, 0.5, value] for value in NO_NUMBERS)])
 def test_invalid_thresholds_are_refused(multi_label: Path, thresholds: Any) -> None:
     rewrite(multi_label, put("thresholds", thresholds))
-    with pytest.raises(ModelError, match=r"damaged: .*threshold"):
+    with pytest.raises(ModelError, match=r"damaged .*threshold"):
         load_model(multi_label)
     rewrite(multi_label, drop("thresholds"))
     with pytest.raises(ModelError, match="disagree on whether it is multi-label"):
@@ -304,7 +304,7 @@ def of_two_labels(tensors: dict[str, Any], header: dict[str, Any]) -> None:
 )
 def test_damaged_ngrams_are_refused(with_ngrams: Path, change: Change, message: str) -> None:
     rewrite(with_ngrams, change)
-    with pytest.raises(ModelError, match=rf"{with_ngrams}: damaged: .*{message}"):
+    with pytest.raises(ModelError, match=rf"{with_ngrams}: damaged .*{message}"):
         load_model(with_ngrams)
 
 
@@ -409,7 +409,7 @@ def test_damaged_quantized_weights_are_refused(large: SavedModel, tmp_path: Path
     path = tmp_path / "quantized.safetensors"
     path.write_bytes(format_model(large, storage="int8"))
     rewrite(path, change)
-    with pytest.raises(ModelError, match=f"{path}: damaged: .*{message}"):
+    with pytest.raises(ModelError, match=f"{path}: damaged .*{message}"):
         load_model(path)
 
 
@@ -418,7 +418,7 @@ def test_version_3_may_not_contain_quantized_tensors(large: SavedModel, storage:
     content = format_model(large, storage=storage)
     relabeled = content.replace(b'\\"format_version\\": 4', b'\\"format_version\\": 3')
     assert relabeled != content
-    with pytest.raises(ModelError, match=r"^name: damaged: "):
+    with pytest.raises(ModelError, match=r"^name: damaged "):
         parse_model(relabeled, name="name")
 
 

@@ -55,7 +55,7 @@ def test_nothing_is_written_before_the_first_model(tmp_path: Path, model: SavedM
 def test_a_folder_with_other_files_is_refused(name: str, overwrite: bool, tmp_path: Path, model: SavedModel) -> None:
     (tmp_path / "config.yaml").write_text("mine")
     (tmp_path / name).write_text("mine")
-    with pytest.raises(ConfigError, match=f"holds {name}, no part of a run"):
+    with pytest.raises(ConfigError, match=f"contains {name}, which is not part of a run"):
         RunFolder(tmp_path, overwrite=overwrite)
 
 
@@ -110,7 +110,7 @@ def test_an_interrupted_run_continues_after_its_checkpoint(tmp_path: Path, model
     again.remove_checkpoint()
     with pytest.raises(ModelError, match="the run is finished"):
         find_checkpoint(run.path)
-    with pytest.raises(ModelError, match=f"holds no {CHECKPOINT_NAME}"):
+    with pytest.raises(ModelError, match=f"contains no {CHECKPOINT_NAME}"):
         find_checkpoint(tmp_path)
     with pytest.raises(ModelError, match="no such folder"):
         find_checkpoint(tmp_path / "nowhere")

@@ -244,7 +244,10 @@ OWN = [
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        *(({name: "1"}, f"{name}: not a free option; textrnn or one of its flags sets it") for name in OWN),
+        *(
+            ({name: "1"}, f"{name}: set by textrnn; use its flag, such as --vocab-size, if there is one")
+            for name in OWN
+        ),
         ({"bogus": 1}, "bogus: SentencePiece has no such option"),
         ({"max_sentence_length": "long"}, "max_sentence_length: should be an integer, not long"),
         ({"num_threads": "many"}, "SentencePiece: 'many' is not a value of type int"),

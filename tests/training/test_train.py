@@ -170,7 +170,7 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(
     for record in (*metrics[0], *metrics[1]):
         del record["seconds"], record["tokens_per_second"]
     assert metrics[0] == metrics[1]
-    with pytest.raises(ModelError, match=f"holds no {CHECKPOINT_NAME}: the run is finished"):
+    with pytest.raises(ModelError, match=f"contains no {CHECKPOINT_NAME}: the run is finished"):
         resume(folder)
 
 
@@ -227,7 +227,7 @@ def test_the_later_of_two_processes_that_resume_a_run_keeps_it(rows: Path) -> No
             if self.steps == 2:
                 resume(RUN)
 
-    with pytest.raises(ConfigError, match="another run has taken this folder"):
+    with pytest.raises(ConfigError, match="another run is writing to this folder"):
         resume(RUN, reporter=Overtaken())
 
 

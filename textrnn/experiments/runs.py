@@ -75,7 +75,7 @@ def resume_experiment(out: Path, *, expected: Experiment | None = None, reporter
     experiment.check()
     if expected not in (None, experiment):
         raise ConfigError(
-            f"--resume {out}: holds an experiment with other settings; leave them out: textrnn train --resume {out}"
+            f"--resume {out}: contains an experiment with other settings; leave them out: textrnn train --resume {out}"
         )
     return _train_all(experiment, out, results, reporter=reporter or Reporter())
 
@@ -123,7 +123,7 @@ def _write_state(out: Path, experiment: Experiment, results: dict[str, Result]) 
 def _read_state(out: Path) -> tuple[Experiment, dict[str, Result]]:
     path = out / EXPERIMENT_NAME
     if not path.is_file():
-        raise ModelError(out, f"holds no {EXPERIMENT_NAME}, so no experiment; name the folder of one")
+        raise ModelError(out, f"contains no {EXPERIMENT_NAME}; name the folder of an experiment")
     try:
         state = json.loads(path.read_text(encoding="utf-8"))
         if state["format_version"] != FORMAT_VERSION:

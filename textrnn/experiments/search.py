@@ -242,7 +242,7 @@ def _open_study(out: Path, metric: str, content: dict[str, Any]) -> optuna.Study
             pruner=optuna.pruners.MedianPruner(n_startup_trials=_UNPRUNED_TRIALS, n_warmup_steps=_UNPRUNED_EPOCHS + 1),
         )
         if study.user_attrs.get("made_of", expected) != expected:
-            raise ConfigError(f"--out {out}: holds a search with another config or space; name another folder")
+            raise ConfigError(f"--out {out}: contains a search with another config or space; name another folder")
         study.set_user_attr("made_of", expected)
         for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)

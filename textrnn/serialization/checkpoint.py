@@ -56,7 +56,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     except OSError as error:
         raise ModelError(path, f"cannot be read ({error.strerror or error})") from None
     except (SafetensorError, KeyError, ValueError, RecursionError) as error:
-        raise ModelError(path, f"not a checkpoint, or damaged: {str(error).splitlines()[0]}") from None
+        raise ModelError(path, f"not a checkpoint, or damaged ({str(error).splitlines()[0]}); train again") from None
     if not isinstance(state, dict) or state.pop("format_version", None) != FORMAT_VERSION:
         raise ModelError(path, "not a checkpoint of this version of textrnn; train again")
     if state.pop("crc", None) != _compute_crc(tensors):
@@ -79,4 +79,6 @@ def explaining_damage(path: Path) -> Iterator[None]:
         yield
     except (KeyError, TypeError, ValueError, RuntimeError) as error:  # pydantic's errors are ValueErrors
         reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-        raise ModelError(path, f"not a checkpoint, damaged, or of another version of textrnn ({reason})") from None
+        raise ModelError(
+            path, f"not a checkpoint, damaged, or of another version of textrnn ({reason}); train again"
+        ) from None

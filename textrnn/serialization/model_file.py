@@ -153,12 +153,12 @@ def parse_model(content: Content, *, name: object) -> SavedModel:
         ngrams = _take_ngrams(tensors, classes=len(labels))
         share = 0.0 if ngrams is None else _read_number("the share of the n-grams", header["ngram_share"], (0, 1))
     except (KeyError, TypeError, ValueError, TokenizerError) as error:
-        raise ModelError(name, f"damaged: {str(error).splitlines()[0]}") from None
+        raise ModelError(name, f"damaged ({str(error).splitlines()[0]}); copy it again, or train a new one") from None
     model = SavedModel(
         config, labels, tokenizer, tensors, thresholds, temperature=temperature, ngrams=ngrams, ngram_share=share
     )
     if fault := _find_fault(model):
-        raise ModelError(name, f"damaged: {fault}")
+        raise ModelError(name, f"damaged ({fault}); copy it again, or train a new one")
     return model
 
 

@@ -93,7 +93,7 @@ class RunFolder:
         """
         if self._mark is not None:
             if self._mark != _identify(self.path / CONFIG_NAME):
-                raise ConfigError(f"{self.path}: another run has taken this folder; name another one with --out")
+                raise ConfigError(f"{self.path}: another run is writing to this folder; name another one with --out")
             return None
         moved = None if self._overwrite else _move_run(self.path)
         self.remove_checkpoint()
@@ -139,7 +139,7 @@ def check_folder(folder: Path, *, flag: str, kind: str = "", own: str = "(?s).*"
     others = [name for name in names if not re.fullmatch(own, name)]
     if others or (names and required and required not in names):
         raise ConfigError(
-            f"{flag} {folder}: holds {(others or names)[0]}, no part of {kind}; name an empty or a new folder"
+            f"{flag} {folder}: contains {(others or names)[0]}, which is not part of {kind}; name an empty or new folder"
         )
 
 
@@ -154,7 +154,7 @@ def find_checkpoint(folder: Path) -> Checkpoint:
     reason = "no run was interrupted here after a checkpoint"
     if (folder / MODEL_NAME).exists():
         reason = "the run is finished, or was killed before its first checkpoint (train.checkpoint_minutes)"
-    raise ModelError(folder, f"holds no {CHECKPOINT_NAME}: {reason}; train again")
+    raise ModelError(folder, f"contains no {CHECKPOINT_NAME}: {reason}; train again")
 
 
 def _format(record: EpochRecord) -> str:

@@ -86,7 +86,7 @@ def train_tokenizer(
     """
     settings = {"max_sentence_length": MAX_LINE_BYTES, **(options or {})}
     if reserved := _OWN_OPTIONS & settings.keys():
-        raise ConfigError(f"{min(reserved)}: not a free option; textrnn or one of its flags sets it")
+        raise ConfigError(f"{min(reserved)}: set by textrnn; use its flag, such as --vocab-size, if there is one")
     feed = _Feed(lines, max_bytes=_to_int(settings["max_sentence_length"]))
     texts = iter(feed)
     if sample_lines:
@@ -175,7 +175,9 @@ def _explain(message: str, feed: _Feed, vocab_size: int) -> TextrnnError:
     if "all_chars_count" in message or "sentences_.empty()" in message:
         return TokenizerError("no text to train a tokenizer on: normalization leaves nothing of it")
     if found := re.search(r'unknown field name "([^"]*)"', message):
-        return ConfigError(f"{found[1]}: SentencePiece has no such option")
+        return ConfigError(
+            f"{found[1]}: SentencePiece has no such option; its documentation lists the options of training"
+        )
     if found := re.search(r'cannot parse "([^"]*)" as (\w+)', message):
         return ConfigError(f"SentencePiece: '{found[1]}' is not a value of type {found[2]}")
     detail = re.sub(r"^[A-Z_a-z]+: (\S+\.cc\(\d+\) )?", "", message).strip()

@@ -98,9 +98,9 @@ class ProcessGroup:
         distributed.broadcast(main, 0)
         if self.any(not torch.equal(own, main), device):
             raise DataError(
-                "train",
+                "rank 0 and another rank",
                 None,
-                "the processes found different text or checkpoints; put data and run folder on a shared disk",
+                "processes read different data or checkpoints; put the data and the run folder on shared storage",
             )
 
     @property

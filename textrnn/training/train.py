@@ -169,7 +169,7 @@ def _run(
 def _check_accumulation(config: Config) -> None:
     size, parts = config.train.batch_size, config.train.accumulate
     if size is not None and parts > size:
-        raise ConfigError(f"train.accumulate {parts}: more parts than the {size} texts of a batch")
+        raise ConfigError(f"train.accumulate {parts}: more parts than the {size} texts of a batch; lower it")
 
 
 def _refuse_shared_pipes(config: Config, group: ProcessGroup) -> None:
