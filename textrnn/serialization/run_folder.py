@@ -139,7 +139,7 @@ def check_folder(folder: Path, *, flag: str, kind: str = "", own: str = "(?s).*"
     others = [name for name in names if not re.fullmatch(own, name)]
     if others or (names and required and required not in names):
         raise ConfigError(
-            f"{flag} {folder}: contains {(others or names)[0]}, which is not part of {kind}; name an empty or new folder"
+            f"{flag} {folder}: contains {(others or names)[0]}, which is not part of {kind}; name an empty folder"
         )
 
 
