@@ -95,11 +95,11 @@ CASES = [
     # tokenizers
     train("missing tokenizer", DATA, "gone.model: spm-train", "--tokenizer gone.model"),
     train("tokenizer that is none", DATA, "t.model: SentencePiece", "--tokenizer t.model", t_model=b"no"),
-    train("tokenizer too small", DATA, "vocabulary 3 characters", "--set tokenizer.vocab_size=3"),
+    train("tokenizer too small", DATA, "3 pieces --character-coverage", "--set tokenizer.vocab_size=3"),
     Case("spm-train of a missing file", "spm-train --input a.txt,b.txt", DATA, "b.txt: no such file", {"a.txt": TEXT}),
     Case("spm-train of nothing", "spm-train --input -", DATA, "no text input"),
     Case("spm-train of blanks", "spm-train --input -", DATA, "no text blank", {}, b"\n \n\n"),
-    Case("vocabulary too small", "spm-train --input a.txt --vocab-size 5", DATA, "vocabulary 5", {"a.txt": TEXT}),
+    Case("vocabulary too small", "spm-train --input a.txt --vocab-size 5", DATA, "5 pieces --character-coverage", {"a.txt": TEXT}),
     Case("unknown option of SentencePiece", "spm-train --input a.txt --set fly=1", USAGE, "fly: SentencePiece", {"a.txt": TEXT}),
     Case("damaged xz", "spm-train --input a.xz", DATA, "a.xz: damaged", {"a.xz": lzma.compress(TEXT)[:-20]}),
     Case("encode without a model", "spm-encode -m gone.model", DATA, "gone.model: spm-train"),
