@@ -37,7 +37,7 @@ from process import measure, read_texts, run_textrnn, write_lines
 
 from textrnn.files import write_text
 from textrnn.inference.linear import missing_support
-from textrnn.native import library
+from textrnn.native import functions, library
 from textrnn.serialization.model_file import SavedModel, find_model, load_model
 
 COPIES = 6  # of the training set
@@ -137,7 +137,7 @@ class Floor:
 
 def multiply(a: np.ndarray, b: np.ndarray, c: np.ndarray, *, threads: int) -> None:
     if library.supports_dtype(a.dtype):
-        library.gemm(a, b, c, threads=threads)
+        functions.gemm(a=a, b=b, c=c, threads=threads)
     else:
         np.matmul(a, b, out=c)
 

@@ -24,6 +24,17 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the tests are about the CPU
 torch.set_num_threads(1)  # pytest-xdist runs one process per core
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="run whole trainings too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--long"):
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(pytest.mark.skip(reason="a whole training: pytest --long"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The cache folder of all tests, and of the commands that they run, instead of the user's."""

@@ -90,4 +90,4 @@ def run_smaller(words: list[str], path: Path, settings: list[str], textrnn: Run)
     done = textrnn(words[0], path, *rest, *more)
     assert done.returncode == 0, done.stderr.decode()
     if words[0] == "train":
-        assert f"layers of {load_config(path).model.cell.upper()}" in done.stderr.decode()
+        assert f"{load_config(path).model.cell.upper()} layer" in done.stderr.decode()

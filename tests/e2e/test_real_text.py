@@ -35,8 +35,15 @@ def test_botchan_trains_and_comes_back(
     assert decoded.stdout.decode().split("\n")[:-1] == wanted
 
 
-@pytest.mark.parametrize("cell", ["sru", "gru"])
-@pytest.mark.parametrize(("name", "least"), [("trec", 0.87), ("chatbot_ko", 0.84)])
+@pytest.mark.parametrize(
+    ("name", "least", "cell"),
+    [
+        ("trec", 0.87, "sru"),
+        pytest.param("trec", 0.87, "gru", marks=pytest.mark.long),
+        pytest.param("chatbot_ko", 0.84, "sru", marks=pytest.mark.long),
+        pytest.param("chatbot_ko", 0.84, "gru", marks=pytest.mark.long),
+    ],
+)
 def test_default_settings_reach_the_accuracy(
     name: str, least: float, cell: str, textrnn: Run, measuring_data: Path
 ) -> None:

@@ -97,12 +97,10 @@ def losses_of(folder: Path) -> list[float]:
 
 
 @pytest.mark.parametrize(("write", "more"), [(write_rows, ()), (write_sets, MULTI_LABEL)])
-def test_two_processes_train_as_one(
-    write: Callable[[Path, int], Path], more: tuple[str, ...], tmp_path: Path, invoke: Run
-) -> None:
+def test_two_processes_train_as_one(write: Callable[[Path, int], Path], more: tuple[str, ...], tmp_path: Path) -> None:
     write(tmp_path / "rows.tsv", 100)
     rest = ("--train", "rows.tsv", *SMALL, *more, "--epochs", "4", "--set", "model.dropout=0")
-    done = invoke("train", *rest, "--out", "one")
+    done = run_command("train", *rest, "--out", "one", cwd=tmp_path)  # with as many BLAS threads as each of the two
     assert done.returncode == 0, done.stderr.decode()
     stdout, stderr = start_command("train", *rest, "--out", "two", cwd=tmp_path, processes=2).communicate(timeout=300)
     assert stdout == b"two\n", stderr.decode()

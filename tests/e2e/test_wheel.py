@@ -164,8 +164,8 @@ def assert_ships(names: set[str]) -> None:
 
 
 def test_the_installed_library_computes(compiled: Installed) -> None:
-    library, module, *output = json.loads(compiled.run("-c", FORWARD))
-    assert Path(library) == compiled.site / LIBRARY
+    path, module, *output = json.loads(compiled.run("-c", FORWARD))
+    assert Path(path) == compiled.site / LIBRARY
     assert Path(module).is_relative_to(compiled.site)
     assert output == OUTPUT
     doctor = compiled.run("-m", "textrnn", "doctor")
@@ -184,8 +184,8 @@ def test_without_a_compiler_doctor_says_so_and_the_reference_computes(plain: Ins
     assert re.search(r"^SRU backend +reference: ", doctor, re.M)
     assert re.search(r"^products +by torch and numpy; ", doctor, re.M)
     assert re.search(r"^ +not cpu: .*C\+\+ comp", doctor, re.M)
-    library, module, *output = json.loads(plain.run("-c", REFERENCE))
-    assert library is None
+    path, module, *output = json.loads(plain.run("-c", REFERENCE))
+    assert path is None
     assert Path(module).is_relative_to(plain.site)
     assert output == OUTPUT
 

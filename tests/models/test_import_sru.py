@@ -128,7 +128,7 @@ REFUSED = {
     "scale": (with_value("rnn_lst.1.scale_x", torch.ones(2)), r"rnn_lst\.1\.scale_x: should be \(1,\), not \(2,\)"),
     "vector": (with_value("rnn_lst.0.weight", torch.ones(5)), r"rnn_lst\.0\.weight: should have 2 dim.*not \(5,\)"),
     "no rows": (with_value("rnn_lst.0.weight", torch.ones(0, 24)), r"rnn_lst\.0\.weight: .*none of them 0"),
-    "odd": (with_value("rnn_lst.0.weight_c", torch.ones(10)), r"rnn_lst\.0\.weight_c: 10 numbers .* multiple of 4"),
+    "odd": (with_value("rnn_lst.0.weight_c", torch.ones(10)), r"rnn_lst\.0\.weight_c: 10 numbers.* multiple of 4"),
     "three blocks": (
         with_value("rnn_lst.0.weight", torch.ones(5, 18)),
         r"rnn_lst\.0\.weight: should be \(5, 24\), not \(5, 18\); .*has_skip_term",
