@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from command import MULTI_LABEL, SMALL, Run, run_command, start_command
@@ -110,7 +111,9 @@ def test_two_processes_train_as_one(write: Callable[[Path, int], Path], more: tu
     one, two = (load_model(tmp_path / name) for name in ("one", "two"))
     assert one.ngrams is not None
     assert two.ngrams is not None
-    assert two.ngrams.weight.tobytes() == one.ngrams.weight.tobytes()
+    assert two.ngrams.keys.tobytes() == one.ngrams.keys.tobytes()
+    # the last bit of a weight depends on where numpy's arrays lie in memory, which differs under torchrun
+    np.testing.assert_allclose(two.ngrams.weight, one.ngrams.weight, rtol=0, atol=1e-6)
     assert two.ngram_share == pytest.approx(one.ngram_share, abs=1e-3)
     assert two.temperature == pytest.approx(one.temperature, rel=1e-2)
 
