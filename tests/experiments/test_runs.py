@@ -153,7 +153,7 @@ def test_other_files_in_the_folder_are_refused(overwrite: bool) -> None:
     (OUT / "thesis.txt").write_text("mine")
     Path("run/fold-1").mkdir(parents=True)
     for out, fault in (
-        ("out", "holds thesis.txt"),
+        ("out", "contains thesis.txt"),
         ("rows.tsv", "a file"),
         (".", "of its own"),
         ("run", "holds fold-1"),

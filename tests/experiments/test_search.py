@@ -139,7 +139,7 @@ def test_another_search_in_the_folder_is_refused() -> None:
             search(trials=2, **others)  # type: ignore[arg-type]
     assert len(history("out")) == 1
     Path("out/thesis.txt").write_text("mine")
-    with pytest.raises(ConfigError, match=r"holds thesis\.txt"):
+    with pytest.raises(ConfigError, match=r"contains thesis\.txt"):
         search(trials=2)
     Path("broken").mkdir()
     Path("broken/study.db").write_bytes(database[:100] + b"x" * 5000)
@@ -175,7 +175,7 @@ def test_a_missing_package_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_folder_of_other_trials_is_refused() -> None:
     Path("out/trials/patient-7").mkdir(parents=True)
     Path("out/trials/patient-7/notes.txt").write_text("mine")
-    with pytest.raises(ConfigError, match=r"--out out: holds trials"):
+    with pytest.raises(ConfigError, match=r"--out out: contains trials"):
         search(trials=1)
     assert Path("out/trials/patient-7/notes.txt").read_text() == "mine"
 

@@ -187,7 +187,7 @@ def change_config(key: str, value: int) -> Change:
         (change_config("future", 1), "Config"),
         (change_config("hidden", 5), "not float32"),
         (convert("head.weight", lambda x: x.astype(np.float16)), "float16"),
-        (convert("tokenizer", lambda x: x[:12].copy()), "its tokenizer: not a SentencePiece model$"),
+        (convert("tokenizer", lambda x: x[:12].copy()), r"its tokenizer: not a SentencePiece model\)"),
         (put("labels", ["a", "a", "b"]), "a label occurs twice"),
         *(
             (put("temperature", value), "the temperature is not a number")

@@ -248,7 +248,7 @@ OWN = [
             ({name: "1"}, f"{name}: set by textrnn; use its flag, such as --vocab-size, if there is one")
             for name in OWN
         ),
-        ({"bogus": 1}, "bogus: SentencePiece has no such option"),
+        ({"bogus": 1}, "bogus: SentencePiece has no such option; its documentation lists the options of training"),
         ({"max_sentence_length": "long"}, "max_sentence_length: should be an integer, not long"),
         ({"num_threads": "many"}, "SentencePiece: 'many' is not a value of type int"),
     ],
