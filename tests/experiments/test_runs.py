@@ -156,7 +156,7 @@ def test_other_files_in_the_folder_are_refused(overwrite: bool) -> None:
         ("out", "contains thesis.txt"),
         ("rows.tsv", "a file"),
         (".", "of its own"),
-        ("run", "holds fold-1"),
+        ("run", "contains fold-1"),
     ):
         with pytest.raises(ConfigError, match=fault):
             run_experiment(SeedRuns(tiny_config(), 1), Path(out), overwrite=overwrite)
