@@ -22,7 +22,7 @@ class DataError(TextrnnError):
 
     def __init__(self, path: object, line_number: int | None, reason: str) -> None:
         self.path, self.line_number, self.reason = path, line_number, reason
-        name = "standard input" if str(path) == "-" else str(path)
+        name = name_file(path)
         super().__init__(f"{name}: {reason}" if line_number is None else f"{name}:{line_number}: {reason}")
 
 
@@ -63,6 +63,11 @@ class OtherRankError(TextrnnError):
 
     def __init__(self, rank: int) -> None:
         super().__init__(f"process {rank}: stopping, because another process failed; its message has the reason")
+
+
+def name_file(path: object) -> str:
+    """Return the name of a file in messages."""
+    return "standard input" if str(path) == "-" else str(path)
 
 
 def pluralize(count: int, one: str, many: str) -> str:

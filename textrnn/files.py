@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import lzma
 import os
@@ -41,6 +42,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
 
 _COMPRESSORS: dict[str, Callable[[BinaryIO], AbstractContextManager[Any]]] = {
+    ".bz2": lambda file: bz2.BZ2File(file, "wb"),
     ".gz": lambda file: gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0),  # reproducible bytes
     ".xz": lambda file: lzma.LZMAFile(file, "wb"),  # noqa: SIM115 - the caller closes it
     ".zst": lambda file: zstandard.ZstdCompressor().stream_writer(file, closefd=False),
@@ -49,7 +51,7 @@ _COMPRESSORS: dict[str, Callable[[BinaryIO], AbstractContextManager[Any]]] = {
 
 @contextmanager
 def compressed_write(path: Path) -> Iterator[BinaryIO]:
-    """Open ``path`` for atomic writing, compressed if it ends in .gz, .xz or .zst.
+    """Open ``path`` for atomic writing, compressed if it ends in .bz2, .gz, .xz or .zst.
 
     Named pipes and paths in ``/dev`` are written to directly; a symbolic link stays, and its target is written.
     """

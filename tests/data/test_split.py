@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from textrnn.config import DataConfig
-from textrnn.data.check.minhash import normalize
+from textrnn.data.minhash import normalize
 from textrnn.data.formats import read_examples
 from textrnn.data.split import PARTS, draw_parts, hold_out, hold_out_fold, split_file
 from textrnn.errors import ConfigError, DataError

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textrnn.cli.model_loading import check_threshold, load_engine
-from textrnn.cli.options import PrecisionName
+from textrnn.cli.options import TEXT_KEYS, PrecisionName, parse_data_settings
 from textrnn.cli.terminal import announce_keyboard_input, print_message, write_data
+from textrnn.config import DataConfig, OnError, Override, load_config
 from textrnn.data.io import STDIN, check_readable
 from textrnn.errors import ConfigError, StoppedError, pluralize
 from textrnn.files import compressed_write
@@ -27,18 +28,42 @@ if TYPE_CHECKING:
 
 # SIGINT always stops cleanly and reports the lines done; the others do so when a partial file must be removed
 _STOP_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-_UNSUPPORTED_SUFFIXES = frozenset({".bz2", ".zip", ".7z", ".lz4", ".br"})
+_UNSUPPORTED_SUFFIXES = frozenset({".zip", ".7z", ".lz4", ".br"})
+
+
+def check_rejects(rejects: Path | None, on_error: OnError) -> None:
+    """Raise ConfigError if a file for rejected records is named, but none can be left out."""
+    if rejects is not None and on_error != "skip":
+        raise ConfigError(f"--rejects {rejects}: has no effect without --on-error skip")
+
+
+@contextmanager
+def open_rejects(rejects: Path | None, on_error: OnError) -> Iterator[Callable[[bytes], object] | None]:
+    """Open the file for rejected records, if it is named; yield the function that writes to it."""
+    check_rejects(rejects, on_error)
+    if rejects is None:
+        yield None
+        return
+    with compressed_write(rejects) as file:
+        yield file.write
 
 
 @dataclass(frozen=True, kw_only=True)
 class LineCommand:
-    """A command that reads ``files`` and writes to ``output`` (None: stdout), with the options of the command line."""
+    """A command that reads ``files`` and writes to ``output`` (None: stdout), with the options of the command line.
+
+    ``keeps_lines``: the output has the lines of the input, and so their encoding, as it always has with ``field``.
+    """
 
     files: list[str] | None
-    field: str | None = None
+    field: list[str] | None = None
     input_format: RecordFormat | None = None
     output: Path | None = None
     jobs: int | None = None
+    settings: list[str] | None = None
+    on_error: OnError = "stop"
+    rejects: Path | None = None
+    keeps_lines: bool = False
 
     def open_engine(
         self, model: Path | None, *, precision: PrecisionName, device: str, threshold: float | None
@@ -50,15 +75,14 @@ class LineCommand:
             DataError: an input file cannot be read.
             ModelError, BackendError: see :func:`load_engine`.
         """
-        if self.input_format is not None and self.field is None:
-            raise ConfigError(f"--input-format {self.input_format}: for tables only; name the text column with --field")
+        self._check_options()
         if self._output_file is not None and self._output_file.is_dir():
             raise ConfigError(f"--output {self.output}: is a folder; name a file")
         if self._output_file is not None and self._output_file.suffix.lower() in _UNSUPPORTED_SUFFIXES:
-            raise ConfigError(f"--output {self.output}: unsupported compression; use .gz, .xz or .zst")
+            raise ConfigError(f"--output {self.output}: unsupported compression; use .gz, .bz2, .xz or .zst")
         for path in self._paths:
             check_readable(path)
-        from textrnn.data.formats import BY_EXTENSION, find_suffix
+        from textrnn.data.layout import BY_EXTENSION, find_suffix
 
         engine = load_engine(model, precision=precision, device=device)
         check_threshold(engine, threshold)
@@ -66,6 +90,27 @@ class LineCommand:
         if self.field is None and tables:
             print_message(f"{tables[0]}: labels whole lines; use --field to label one column or key of a table")
         return engine
+
+    def _check_options(self) -> None:
+        """Raise ConfigError for options that have no effect on lines, where no column is named."""
+        if self.field is None:
+            given = [override.origin for override in self._overrides if override.key != "data.encoding"]
+            given += [] if self.input_format is None else [f"--input-format {self.input_format}"]
+            given += [] if self.on_error == "stop" else [f"--on-error {self.on_error}"]
+            if given:
+                raise ConfigError(f"{given[0]}: for tables only; name the text column with --field")
+        check_rejects(self.rejects, self.on_error)
+
+    @property
+    def _overrides(self) -> list[Override]:
+        return parse_data_settings(self.settings, command="a file without labels", keys=TEXT_KEYS)
+
+    @property
+    def _config(self) -> DataConfig:
+        """How to read the files."""
+        values = {"data.text": self.field, "data.format": self.input_format, "data.on_error": self.on_error}
+        own = [Override(key, value, key) for key, value in values.items() if value is not None]
+        return load_config(overrides=[*own, *self._overrides]).data
 
     def run(self, worker: Worker) -> tuple[int, int]:
         """Write the output of ``worker``; return the numbers of records read and kept.
@@ -80,23 +125,33 @@ class LineCommand:
 
         announce_keyboard_input(self._paths)
         records = kept = 0
+        notes: list[str] = []
+        written, keeps_encoding = False, self.keeps_lines or self.field is not None
         signals = FilterSignals(_STOP_SIGNALS[:1] if self._output_file is None else _STOP_SIGNALS)
         try:
             with signals, ExitStack() as stack:
                 write = stack.enter_context(self._open_output())
                 watch = stack.enter_context(self._show_progress())
-                reader = RecordReader(field=self.field, format=self.input_format, watch=watch)
+                rejects = stack.enter_context(open_rejects(self.rejects, self.on_error))
+                reader = RecordReader(self._config, watch=watch, note=notes.append, rejects=rejects)
                 outputs = process(reader, self._paths, worker, jobs=self.jobs or default_threads())
                 for output in stack.enter_context(closing(outputs)):
+                    data = output.data
+                    if data and keeps_encoding:
+                        data = (b"" if written else reader.mark) + reader.encode(data)
                     with signals.hold():
-                        if output.data:
-                            write(output.data)
+                        if data:
+                            write(data)
+                        written = written or bool(data)
                         records, kept = records + output.records, kept + output.kept
         except KeyboardInterrupt:
             lost = "" if self._output_file is None else f"; {self.output} was not written"
             done = pluralize(records, *("line", "lines") if self.field is None else ("record", "records"))
             number = signals.received or signal.SIGINT
             raise StoppedError(number, f"interrupted after {done}{lost}") from None
+        finally:
+            for line in notes:
+                print_message(line)
         return records, kept
 
     @property

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from typer import Argument, Option
 
-from textrnn.config import DataConfig, Override, load_config, parse_overrides
+from textrnn.config import DataConfig, OnError, Override, load_config, parse_overrides
 from textrnn.errors import ConfigError
 from textrnn.inference import RecordFormat
 
@@ -41,18 +41,36 @@ DeviceOption = Annotated[
     str, Option(metavar="DEVICE", help="cpu, auto, cuda, cuda:N or mps; all but cpu load torch (over a second).")
 ]
 FieldOption = Annotated[
-    str | None,
+    list[str] | None,
     Option(
         "--field",
         "-f",
         metavar="N|NAME",
-        help="Read tables (TSV, CSV, JSON Lines); the text is in column N (from 1, no header) or in the column or key "
-        "NAME.  [default: each line is a text]",
+        help="Read tables (TSV, CSV, JSON); the text is in column N (from 1, no header) or in the column or key NAME; "
+        "repeatable, which joins the texts.  [default: each line is a text]",
     ),
 ]
 InputFormatOption = Annotated[
     RecordFormat | None,
     Option(help="With --field: the table format.  [default: detected from the file name or first line]"),
+]
+TextSettings = Annotated[
+    list[str] | None,
+    Option(
+        "--set",
+        metavar="data.KEY=VALUE",
+        help="How to read the files: data.encoding, and with --field data.delimiter and data.quoting.",
+    ),
+]
+OnErrorOption = Annotated[
+    OnError,
+    Option(
+        "--on-error",
+        help="What a bad record does: stop; skip leaves it out; empty reads a missing text as an empty one.",
+    ),
+]
+RejectsOption = Annotated[
+    Path | None, Option(metavar="FILE", help="With --on-error skip: write the records that are left out to FILE.")
 ]
 OutputOption = Annotated[
     Path | None,
@@ -60,7 +78,7 @@ OutputOption = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="Write to FILE once everything succeeded; .gz, .xz and .zst compress.  [default: stdout]",
+        help="Write to FILE once everything succeeded; .gz, .bz2, .xz and .zst compress.  [default: stdout]",
     ),
 ]
 JobsOption = Annotated[
@@ -74,7 +92,7 @@ DataSettings = Annotated[
     Option(
         "--set",
         metavar="data.KEY=VALUE",
-        help="File format of DATA: data.format, data.label, data.text, data.label_separator.",
+        help="How to read DATA: data.label, data.text, data.format and the like.  [default: as the training set]",
     ),
 ]
 ConfigSettings = Annotated[
@@ -83,13 +101,17 @@ ConfigSettings = Annotated[
 ]
 JsonOption = Annotated[bool, Option("--json", help="Print everything as one JSON object.")]
 
-_FORMAT_KEYS = ("data.format", "data.label", "data.text", "data.label_separator")
+TEXT_KEYS = ("data.encoding", "data.delimiter", "data.quoting")
+"""The keys that decide how a file without labels is read."""
+_COLUMN_KEYS = ("label", "text", "delimiter", "quoting", "encoding")
+LABELLED_KEYS = ("data.format", "data.label_separator", *(f"data.{key}" for key in _COLUMN_KEYS))
+"""The keys that decide how labelled text is read."""
 
 
 def parse_data_settings(
-    settings: list[str] | None, *, command: str, keys: Sequence[str] = _FORMAT_KEYS
+    settings: list[str] | None, *, command: str, keys: Sequence[str] = LABELLED_KEYS
 ) -> list[Override]:
-    """Parse ``--set`` options of ``command``, which takes only ``keys``, the format of labelled text.
+    """Parse ``--set`` options of ``command``, which takes only ``keys``.
 
     Raises:
         ConfigError: another key is set.
@@ -101,15 +123,23 @@ def parse_data_settings(
     return overrides
 
 
-def make_data_config(overrides: list[Override], *, multi_label: bool, separator: str | None) -> DataConfig:
-    """Return the format of labelled text for a model with these label settings.
+def make_data_config(overrides: list[Override], trained: DataConfig, *, on_error: OnError = "stop") -> DataConfig:
+    """Return how to read labelled text for a model: as its training set was read, unless ``overrides`` say otherwise.
 
     Raises:
         ConfigError: ``overrides`` set a label separator for a single-label model.
     """
-    if multi_label:
-        settings = {"data.multi_label": True, "data.label_separator": separator}
-        overrides = [*(Override(key, value, key) for key, value in settings.items()), *overrides]
-    elif wrong := [o for o in overrides if o.key == "data.label_separator"]:
+    if not trained.multi_label and (wrong := [o for o in overrides if o.key == "data.label_separator"]):
         raise ConfigError([f"{o.origin}: the model is single-label; leave it out" for o in wrong])
-    return load_config(overrides=overrides).data
+    settings: dict[str, Any] = {"data.multi_label": trained.multi_label, "data.on_error": on_error}
+    if trained.multi_label and not isinstance(trained.label, list):
+        settings["data.label_separator"] = trained.label_separator
+    given = load_config(overrides=[*(Override(key, value, key) for key, value in settings.items()), *overrides]).data
+    named = {override.key.partition(".")[2] for override in overrides}
+    # model files of earlier versions have these names in place of null
+    unnamed = {"label": "label", "text": "text"}
+    inherited = {
+        key: value for key in _COLUMN_KEYS if key not in named and (value := getattr(trained, key)) != unnamed.get(key)
+    }
+    # only what the user names here must have an effect on the file
+    return DataConfig.model_construct(_fields_set=named, **{**given.model_dump(), **inherited})

@@ -10,7 +10,9 @@ from textrnn.config.schema import (
     ModelConfig,
     ModelType,
     NgramConfig,
+    OnError,
     TrainConfig,
+    as_list,
     split_fold,
 )
 from textrnn.config.yaml import read_yaml
@@ -24,8 +26,10 @@ __all__ = [
     "ModelConfig",
     "ModelType",
     "NgramConfig",
+    "OnError",
     "Override",
     "TrainConfig",
+    "as_list",
     "dump_yaml",
     "load_config",
     "parse_override",

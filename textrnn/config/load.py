@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from textrnn.config.schema import DEMO, FOLD, Config, EmbeddingConfig, list_sections, split_fold
+from textrnn.config.schema import DEMO, FOLD, Config, EmbeddingConfig, as_list, list_sections, split_fold
 from textrnn.config.yaml import NOT_YAML, format_yaml, parse_yaml, read_yaml
 from textrnn.errors import ConfigError
 
@@ -128,6 +128,16 @@ def _check_data(tree: _Tree) -> Iterator[str]:
         yield tree.fault("data.valid", "needs data.train; name the training set too")
     if tree.get("data.label_separator") is not None and not tree.get("data.multi_label", False):
         yield tree.fault("data.label_separator", "needs data.multi_label=true; set that too, or remove the separator")
+    label, text = tree.get("data.label"), tree.get("data.text")
+    if isinstance(label, list) and not tree.get("data.multi_label", False):
+        yield tree.fault("data.label", "several columns need data.multi_label=true; set that too")
+    if isinstance(label, list) and tree.get("data.label_separator") is not None:
+        yield tree.fault("data.label_separator", "has no effect, because data.label has a column for each label")
+    columns = [*as_list(label), *as_list(text)]
+    if twice := next((name for name in columns if columns.count(name) > 1), None):
+        yield tree.fault("data.text", f"the column '{twice}' is named twice")
+    if tree.get("data.group") is not None and tree.get("data.valid") is not None:
+        yield tree.fault("data.group", "has no effect with data.valid; remove one of them")
     fold = tree.get("data.fold")
     if not isinstance(fold, str) or not re.match(FOLD, fold):
         return

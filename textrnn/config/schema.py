@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Cell = Literal["gru", "sru", "lstm"]
 Pooling = Literal["last", "max", "mean", "max+mean", "attention"]
 DataFormat = Literal["auto", "tsv", "csv", "jsonl", "fasttext"]
+OnError = Literal["stop", "skip", "empty"]
 ModelType = Literal["unigram", "bpe", "char", "word"]
 Schedule = Literal["linear", "cosine", "constant", "one-cycle"]
 Metric = Literal["accuracy", "micro_f1", "macro_f1", "weighted_f1", "loss"]
@@ -46,10 +48,35 @@ def _check_share(value: Any) -> Any:
     return value
 
 
+def _read_delimiter(value: Any) -> Any:
+    value = {"tab": "\t", "\\t": "\t"}.get(value, value) if isinstance(value, str) else value
+    if value is not None and (not isinstance(value, str) or len(value) != 1 or value in '"\r\n'):
+        raise ValueError("should be one character, such as ; or tab")
+    return value
+
+
+def _check_encoding(value: str) -> str:
+    try:
+        if value != "auto":
+            "".encode(value)
+            codecs.getincrementaldecoder(value)
+    except (LookupError, UnicodeError):
+        raise ValueError("should be auto, or an encoding such as utf-8, utf-16, cp949, cp1252 or shift_jis") from None
+    return value
+
+
+def as_list(value: str | list[str] | None) -> list[str]:
+    """Return the value of a key that takes one text, a list or null as a list."""
+    return [] if value is None else [value] if isinstance(value, str) else value
+
+
 Precision = Annotated[Literal["fp32", "bf16", "fp16"], BeforeValidator(_read_precision)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Name = Annotated[str, Field(min_length=1)]
+Names = Annotated[list[Name], Field(min_length=1)]
+Encoding = Annotated[Name, AfterValidator(_check_encoding)]
+Delimiter = Annotated[str, BeforeValidator(_read_delimiter)]
 Share = Annotated[Annotated[float, Field(ge=0, le=1)] | Literal["auto"], BeforeValidator(_check_share)]
 ClassWeights = Annotated[Literal["balanced"] | dict[str, float] | None, BeforeValidator(_check_class_weights)]
 
@@ -57,17 +84,51 @@ ClassWeights = Annotated[Literal["balanced"] | dict[str, float] | None, BeforeVa
 class DataConfig(Section):
     """The labelled text and its format."""
 
-    train: Name = Field(DEMO, description="training set; 'demo' is the data that ships with textrnn")
+    train: Name | Names = Field(
+        DEMO, description="training set, or a list of files; 'demo' is the data that ships with textrnn"
+    )
     valid: str | None = Field(None, description="validation set; null holds out a part of train")
     test: str | None = Field(None, description="test set for the finished model; null evaluates nothing")
-    format: DataFormat = Field("auto", description="file format; auto detects it by extension and first line")
-    label: Name = Field("label", description="column of the label (CSV, JSON Lines)")
-    text: Name = Field("text", description="column of the text (CSV, JSON Lines)")
+    format: DataFormat = Field("auto", description="file format; auto detects it by first line and extension")
+    encoding: Encoding = Field(
+        "auto", description="encoding of the files, such as cp949 or utf-16; auto detects it, and prefers UTF-8"
+    )
+    delimiter: Delimiter | None = Field(
+        None, description="character between the columns of a CSV file, or tab; null detects it"
+    )
+    quoting: bool | None = Field(
+        None, description="whether fields of a table can be in double quotes; null: in CSV, and in TSV if it is seen"
+    )
+    label: Name | Names | None = Field(
+        None,
+        description="column or key of the label, by name, path (meta.label), or number in a file without a header; a "
+        "list with data.multi_label: a 0/1 column for each label; null is 'label', or column 1 of TSV without a header",
+    )
+    text: Name | Names | None = Field(
+        None,
+        description="column or key of the text, likewise; a list joins the texts by a space; null is 'text', or all "
+        "after the label in TSV without a header",
+    )
+    group: Name | None = Field(
+        None,
+        description="column or key of a customer, document or the like, whose texts stay on one side of the hold-out; "
+        "equal texts always do",
+    )
+    on_error: OnError = Field(
+        "stop",
+        description="what a bad record does: stop; skip leaves it out, and counts it; empty reads a missing text as an "
+        "empty one",
+    )
     multi_label: bool = Field(False, description="texts can have several labels, or none")
     label_separator: Name | None = Field(
         None, description="separator between the labels of a text; null reads the field as one label"
     )
-    valid_share: float = Field(0.1, gt=0, lt=1, description="share of train that is held out if data.valid is null")
+    valid_share: float = Field(
+        0.1,
+        ge=0,
+        lt=1,
+        description="share of train that is held out if data.valid is null; 0 trains on everything, with --refit RUN",
+    )
     fold: str | None = Field(
         None,
         pattern=FOLD,
@@ -77,6 +138,15 @@ class DataConfig(Section):
     cache: Name | None = Field(
         None, description="folder for encoded text; null is 'textrnn' in the user's cache folder"
     )
+
+    @property
+    def training_files(self) -> list[str]:
+        """The files of the training and the validation set, except the demo data."""
+        return [path for path in (*as_list(self.train), *as_list(self.valid)) if path != DEMO]
+
+    def is_set(self, key: str) -> bool:
+        """Return whether the user gave ``key`` another value than its default."""
+        return key in self.model_fields_set and getattr(self, key) != type(self).model_fields[key].default
 
 
 class TokenizerConfig(Section):

@@ -1,47 +1,38 @@
-"""Labelled text in blocks: chunks of the file are split in bulk, and line by line only around faults.
-
-CSV, JSON Lines and multi-label data are parsed line by line.
-"""
+"""Labelled text in blocks: chunks of plain tables and fastText's format are split in bulk, all else row by row."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, repeat
+from itertools import repeat
 
 import numpy as np
 import numpy.typing as npt
 
-from textrnn.config import DataConfig, DataFormat
-from textrnn.data.formats import (
-    FASTTEXT_PREFIX,
-    NO_TEXT,
-    Example,
-    OnFault,
-    find_format,
-    find_label_fault,
-    parse_lines,
-    read_head,
-    refuse,
-)
-from textrnn.data.io import split_lines
+from textrnn.config import DataConfig
+from textrnn.data.io import BYTE_ORDER_MARK
+from textrnn.data.labels import find_label_fault, join_labels
+from textrnn.data.layout import NO_TEXT, Layout, shorten
+from textrnn.data.rows import OnFault, Row, RowReader
 from textrnn.errors import DataError
 
-_PREFIX = FASTTEXT_PREFIX.encode()
-_BLOCK_EXAMPLES = 4096  # at most, when examples are parsed one by one
-_BLOCK_BYTES = 1 << 20  # of their texts, at most
-
-Parts = tuple[Sequence[bytes], Sequence[bytes]]  # labels and texts
-Split = Callable[[bytes, "list[bytes]"], "Parts | None"]
+_PREFIX = b"__label__"
+_COMPARED_TEXTS = 10_000
+_MIN_TEXTS = 10  # fewer say nothing about the columns
+_MAX_LABEL_SHARE = 0.9  # of the number of texts
 
 
 @dataclass(frozen=True)
 class Block:
-    """Consecutive examples: their labels (several joined by tabs) and texts in UTF-8, and their first lines."""
+    """Consecutive examples: their labels (several joined by tabs) and texts in UTF-8, and their first lines.
+
+    ``groups`` are the values of ``data.group``; there are none without it.
+    """
 
     labels: Sequence[bytes]
     texts: list[bytes]
     line_numbers: Sequence[int]
+    groups: Sequence[str] = ()
 
 
 class LabelTable:
@@ -50,6 +41,8 @@ class LabelTable:
     def __init__(self) -> None:
         self._index: dict[bytes, int] = {}
         self._counts: npt.NDArray[np.int64] = np.zeros(0, np.int64)
+        self._texts: set[bytes] = set()  # distinct ones, up to a limit
+        self._label_bytes = self._text_bytes = 0
         self.first_lines: list[int] = []
 
     def classify(self, block: Block) -> npt.NDArray[np.int32]:
@@ -64,7 +57,32 @@ class LabelTable:
         counts = np.bincount(classes, minlength=len(self._index))
         counts[: len(self._counts)] += self._counts
         self._counts = counts
+        self._label_bytes += sum(map(len, block.labels))
+        self._text_bytes += sum(map(len, block.texts))
+        if len(self._texts) < _COMPARED_TEXTS:
+            self._texts.update(block.texts)
         return classes
+
+    def find_swap(self) -> str | None:
+        """Return why the labels look like texts, or None."""
+        texts, labels = int(self._counts.sum()), len(self._index)
+        is_longer = self._label_bytes > self._text_bytes and labels > len(self._texts)
+        if texts < _MIN_TEXTS or (labels < _MAX_LABEL_SHARE * texts and not is_longer):
+            return None
+        return (
+            f"label and text look swapped, or the label is another column: {texts:,} texts have {labels:,} labels; "
+            "choose with --set data.label=NAME --set data.text=NAME, or numbers in a file without a header"
+        )
+
+    def find_header(self, path: str) -> list[str]:
+        """Return a line for the user if the label of the first line, which is no header, occurs only there."""
+        if self._counts[0] > 1 or int(self._counts.sum()) < _MIN_TEXTS:
+            return []
+        place = f"{path}:{self.first_lines[0]}"
+        return [
+            f"{place}: label '{shorten(self.labels[0])}' occurs only here; if this is a header, name its columns with "
+            "--set data.label=NAME --set data.text=NAME"
+        ]
 
     def _look_up(self, labels: Sequence[bytes]) -> npt.NDArray[np.int32]:
         return np.fromiter(map(self._index.get, labels, repeat(-1)), np.int32, len(labels))
@@ -80,94 +98,93 @@ class LabelTable:
         return [int(count) for count in self._counts]
 
 
-def parse_blocks(
-    path: str, chunks: Iterable[bytes], config: DataConfig, *, on_fault: OnFault = refuse
-) -> Iterator[Block]:
-    """Yield the examples of :func:`textrnn.data.formats.read_examples` in blocks, faster; ``chunks`` end at line ends.
+class BlockReader:
+    """Reads the examples of one file in blocks; the arguments are those of :class:`textrnn.data.rows.RowReader`.
 
     Raises:
         DataError: at the first fault, with its line, unless ``on_fault`` returns; there is no example.
     """
-    chunks = iter(chunks)
-    start: list[bytes] = []  # chunks up to the first line that is not blank
-    for chunk in chunks:
-        start.append(chunk)
-        if chunk.strip():
-            break
-    kind = find_format(path, read_head(chain.from_iterable(map(split_lines, start))), config)
-    examples = 0
-    for block in _parse(path, chain(start, chunks), config, kind=kind, on_fault=on_fault):
-        examples += len(block.texts)
-        yield block
-    if not examples:
-        raise DataError(path, None, NO_TEXT)
+
+    def __init__(
+        self, path: str, chunks: Iterable[bytes], config: DataConfig, *, on_fault: OnFault | None = None
+    ) -> None:
+        self._path, self._config = path, config
+        self.rows = RowReader(path, chunks, config, on_fault=on_fault)
+        self._valid_labels: set[bytes] = set()
+
+    def __iter__(self) -> Iterator[Block]:
+        is_empty = True
+        for block in self._read():
+            is_empty = False
+            yield block
+        if is_empty:
+            raise DataError(self._path, None, NO_TEXT)
+
+    def _read(self) -> Iterator[Block]:
+        layout, config = self.rows.layout, self._config
+        is_plain = layout.kind == "fasttext" or (layout.kind == "table" and not layout.is_quoted)
+        if not is_plain or config.multi_label or config.group is not None or len(layout.text) > 1:
+            yield from map(_make_block, self.rows)
+            return
+        for lines, number in self.rows.chunks():
+            block = self._split_in_bulk(lines, number)
+            if block is None:  # a blank line, a fault, a repeated header
+                rows = list(self.rows.parse(lines, number))
+                block = _make_block(rows) if rows else None
+            if block is not None:
+                yield block
+
+    def _split_in_bulk(self, lines: list[bytes], number: int) -> Block | None:
+        """Return the examples of ``lines``; None if they must be parsed one by one."""
+        joined = b"\n".join(lines)
+        if BYTE_ORDER_MARK in joined:
+            return None
+        try:
+            joined.decode("utf-8")
+        except UnicodeDecodeError:
+            return None
+        if b"\r" in joined:
+            lines = [line.removesuffix(b"\r") for line in lines]
+        layout = self.rows.layout
+        parts = _split_fasttext(joined, lines) if layout.kind == "fasttext" else _split_table(lines, layout)
+        if parts is None:
+            return None
+        labels, texts = parts
+        new = set(labels) - self._valid_labels
+        if any(find_label_fault([label.decode("utf-8")]) for label in new):
+            return None
+        self._valid_labels |= new
+        return Block(labels, texts, range(number, number + len(lines)))
 
 
-def _parse(
-    path: str, chunks: Iterable[bytes], config: DataConfig, *, kind: DataFormat, on_fault: OnFault
-) -> Iterator[Block]:
-    split = None if config.multi_label else {"tsv": _split_tsv, "fasttext": _split_fasttext}.get(kind)
-    if split is None:
-        lines = chain.from_iterable(map(split_lines, chunks))
-        yield from _gather(parse_lines(path, lines, config, kind=kind, on_fault=on_fault))
-        return
-    valid_labels: set[bytes] = set()
-    number = 1
-    for chunk in chunks:
-        lines_here = split_lines(chunk)
-        parts = _split_in_bulk(chunk, lines_here, split, seen=valid_labels) if number > 1 else None
-        if parts is not None:
-            yield Block(parts[0], list(parts[1]), range(number, number + len(lines_here)))
-        else:  # the first chunk, a blank line, or a fault
-            examples = parse_lines(path, lines_here, config, kind=kind, start=number, on_fault=on_fault)
-            yield from _gather(examples)
-        number += len(lines_here)
-
-
-def _split_in_bulk(chunk: bytes, lines: list[bytes], split: Split, *, seen: set[bytes]) -> Parts | None:
-    """Return labels and texts of ``lines``; None if they must be parsed one by one."""
-    try:
-        chunk.decode("utf-8")
-    except UnicodeDecodeError:
+def _split_table(lines: list[bytes], layout: Layout) -> tuple[list[bytes], list[bytes]] | None:
+    delimiter = layout.delimiter.encode()
+    records = (
+        [line.split(delimiter, 1) for line in lines] if layout.is_pair else [line.split(delimiter) for line in lines]
+    )
+    sizes = set(map(len, records))
+    if sizes != {layout.width} and (layout.is_exact or min(sizes) < layout.width):
         return None
-    parts = split(chunk, lines)
-    if parts is None:
+    (label_at,), (text_at,) = layout.label, layout.text
+    labels = [record[label_at] for record in records]
+    if layout.header is not None and layout.header[label_at].encode() in labels:
         return None
-    new = set(parts[0]) - seen
-    if any(find_label_fault([label.decode("utf-8")]) for label in new):
+    return labels, [record[text_at] for record in records]
+
+
+def _split_fasttext(joined: bytes, lines: list[bytes]) -> tuple[list[bytes], list[bytes]] | None:
+    if joined.count(_PREFIX) != len(lines) or b"\0" in joined:  # a line without a label, or with several
         return None
-    seen |= new
-    return parts
-
-
-def _split_tsv(chunk: bytes, lines: list[bytes]) -> Parts | None:
-    del chunk
-    labels, tabs, texts = zip(*[line.partition(b"\t") for line in lines], strict=True)
-    return (labels, texts) if all(tabs) else None
-
-
-def _split_fasttext(chunk: bytes, lines: list[bytes]) -> Parts | None:
-    if chunk.count(_PREFIX) != len(lines):  # a line without a label, or with several
+    records = [line.split(None, 1) for line in lines]
+    if set(map(len, records)) != {2} or not all(record[0].startswith(_PREFIX) for record in records):
         return None
-    labels, _, texts = zip(*[line.partition(b" ") for line in lines], strict=True)
-    if not all(label.startswith(_PREFIX) for label in labels):
-        return None
-    return [label[len(_PREFIX) :] for label in labels], texts
+    return [record[0][len(_PREFIX) :] for record in records], [record[1] for record in records]
 
 
-def _gather(examples: Iterable[Example]) -> Iterator[Block]:
-    labels: list[bytes] = []
-    texts: list[bytes] = []
-    numbers: list[int] = []
-    size = 0
-    for example in examples:
-        text = example.text.encode("utf-8")
-        labels.append(example.label.encode("utf-8"))
-        texts.append(text)
-        numbers.append(example.line_number)
-        size += len(text)
-        if len(texts) == _BLOCK_EXAMPLES or size >= _BLOCK_BYTES:
-            yield Block(labels, texts, numbers)
-            labels, texts, numbers, size = [], [], [], 0
-    if texts:
-        yield Block(labels, texts, numbers)
+def _make_block(rows: Sequence[Row]) -> Block:
+    return Block(
+        [join_labels(row.labels).encode("utf-8") for row in rows],
+        [row.text.encode("utf-8") for row in rows],
+        [row.number for row in rows],
+        [row.group for row in rows],
+    )

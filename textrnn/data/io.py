@@ -1,33 +1,28 @@
-"""Raw lines of files and standard input, compressed or not."""
+"""The text of files and standard input as UTF-8, whatever their compression, encoding and line ends."""
 
 from __future__ import annotations
 
-import gzip
-import lzma
+import codecs
 import sys
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from io import BufferedReader, RawIOBase
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
-import zstandard
-
-from textrnn.errors import DataError
+from textrnn.data.compression import DAMAGED, decompress
+from textrnn.data.encodings import AUTO, MARKS, UTF8, find_mark, find_utf16, guess_encoding
+from textrnn.data.file_kinds import refuse_binary
+from textrnn.errors import DataError, name_file
 
 STDIN = "-"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+Note = Callable[[str], None]
+"""Receives a line for the user."""
 
 _BLOCK_BYTES = 1 << 18
 _CHUNK_BYTES = 1 << 20
-_ZSTD_BYTES = 1 << 14  # of compressed data per read: it may grow a thousandfold
-_DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zstandard.ZstdError)
-
-
-class _UnsupportedError(Exception):
-    """An unsupported kind of compressed data."""
+_MIN_HEAD = 512  # bytes that tell binary files, a tar among them
 
 
 def check_readable(path: str) -> None:
@@ -57,50 +52,128 @@ def is_pipe(path: str) -> bool:
     return path == STDIN or (Path(path).exists() and not Path(path).is_file())
 
 
-@contextmanager
-def open_raw(path: str) -> Iterator[tuple[BinaryIO, BinaryIO]]:
-    """Open ``path`` (``-``: standard input); yield the raw file, whose position shows the progress, and its content.
+class TextFile:
+    """The text of an open file in UTF-8; lines end in ``\\n``, perhaps after a ``\\r``.
 
-    gzip, xz and zstd are detected by their first bytes.
+    A byte-order mark is removed. Where every line ends in ``\\r`` alone, it becomes ``\\n``. ``encoding`` is that of
+    the file, ``mark`` its byte-order mark. With ``auto``, the first bytes that are not ASCII decide the encoding.
+    Bytes that are invalid in it stay recognizable: UTF-8 is passed on unchanged, and in text of other encodings they
+    become surrogate escapes, which :func:`encode_back` turns into the same bytes.
 
     Raises:
-        DataError: the file cannot be opened, or its compressed data is damaged.
+        DataError: the content is no text, or its encoding cannot be detected.
+    """
+
+    def __init__(self, path: str, content: BinaryIO, *, encoding: str = AUTO, note: Note | None = None) -> None:
+        self.path, self._content, self._note = path, content, note or (lambda _: None)
+        first = b""
+        while len(first) < _MIN_HEAD and b"\n" not in first:  # without waiting for more than a line
+            if not (data := content.read1(_BLOCK_BYTES)):  # type: ignore[attr-defined]
+                break
+            first += data
+        self.mark = find_mark(first)
+        named = None if encoding == AUTO else codecs.lookup(encoding).name.removesuffix("-sig")
+        self.encoding = named or MARKS.get(self.mark) or find_utf16(first) or UTF8
+        if named in ("utf-16", "utf-32"):  # the mark names the byte order
+            self.encoding = MARKS.get(self.mark) or find_utf16(first) or f"{named}-le"
+        if not self.encoding.startswith(("utf-16", "utf-32")):
+            refuse_binary(path, first)
+        self._is_decided = named is not None or bool(self.mark) or self.encoding != UTF8
+        self._decode = None if self.encoding == UTF8 else codecs.getincrementaldecoder(self.encoding)("surrogateescape")
+        if named is None and self.encoding != UTF8:
+            self._note(f"{name_file(path)}: read as {self.encoding}")
+        self._first = self._convert(first.removeprefix(self.mark))
+        self._ends_in_return = b"\n" not in self._first and b"\r" in self._first[:-1]
+        if self._ends_in_return:
+            self._note(f"{name_file(path)}: its lines end in CR alone; read as lines")
+
+    def read(self, size: int) -> bytes:
+        """Return about ``size`` bytes, or no bytes at the end."""
+        return self._read(self._content.read, size)
+
+    def read1(self, size: int) -> bytes:
+        """Return the bytes that are available, at most about ``size``; wait only if there are none."""
+        return self._read(self._content.read1, size)  # type: ignore[attr-defined]
+
+    def _read(self, read: Callable[[int], bytes], size: int) -> bytes:
+        text, self._first = self._first, b""
+        while not text:
+            data = read(size)
+            text = self._convert(data)
+            if not data:
+                break
+        return text.replace(b"\r", b"\n") if self._ends_in_return else text
+
+    def _convert(self, data: bytes) -> bytes:
+        if not self._is_decided and not data.isascii():
+            self._decide(data)
+        if self._decode is None:
+            return data
+        return self._decode.decode(data, final=not data).encode("utf-8", "surrogatepass")
+
+    def _decide(self, data: bytes) -> None:
+        encoding = guess_encoding(data)
+        if encoding is None:
+            raise DataError(
+                self.path,
+                None,
+                "is not UTF-8, and has too little text to detect its encoding; name it, as in --set "
+                "data.encoding=cp949 (utf-8 keeps the lines, and replaces wrong bytes by U+FFFD)",
+            )
+        self._is_decided = True
+        if encoding != UTF8:
+            self.encoding = encoding
+            self._decode = codecs.getincrementaldecoder(encoding)("surrogateescape")
+            self._note(f"{name_file(self.path)}: read as {encoding}; if that is wrong, use --set data.encoding=NAME")
+
+
+def encode_back(text: bytes, encoding: str) -> bytes:
+    """Return UTF-8 ``text``, read by :class:`TextFile`, in the file's ``encoding``.
+
+    Raises:
+        UnicodeEncodeError: a character does not exist in ``encoding``.
+    """
+    if encoding == UTF8 or (text.isascii() and not encoding.startswith(("utf-16", "utf-32"))):
+        return text
+    return text.decode("utf-8", "surrogatepass").encode(encoding, "surrogateescape")
+
+
+@contextmanager
+def open_text(path: str, *, encoding: str = AUTO, note: Note | None = None) -> Iterator[tuple[BinaryIO, TextFile]]:
+    """Open ``path`` (``-``: standard input); yield the raw file, whose position shows the progress, and its text.
+
+    gzip, bzip2, xz and zstd are detected by their first bytes.
+
+    Raises:
+        DataError: the file cannot be opened, its compressed data is damaged, or see :class:`TextFile`.
     """
     check_readable(path)
     # a buffer of its own for standard input: a thread blocked in sys.stdin's buffer would block the exit of the process
     raw = open(sys.stdin.fileno(), "rb", closefd=False) if path == STDIN else Path(path).open("rb")  # noqa: SIM115
     try:
-        yield raw, _decompress(raw)
-    except _UnsupportedError as error:
-        raise DataError(path, None, str(error)) from None
-    except _DAMAGED as error:
+        content = decompress(raw)
+        yield raw, TextFile(path, content, encoding=encoding, note=note)
+    except (*DAMAGED, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # not of the content
+            raise
         raise DataError(path, None, f"compressed data is damaged or truncated ({error}); copy it again") from None
     finally:
         raw.close()
 
 
-def read_file(path: str) -> Iterator[bytes]:
-    """Yield the content of ``path`` in the chunks of :func:`read_chunks`."""
-    with open_raw(path) as (_, file):
+def read_file(path: str, *, encoding: str = AUTO, note: Note | None = None) -> Iterator[bytes]:
+    """Yield the text of ``path`` in the chunks of :func:`read_chunks`."""
+    with open_text(path, encoding=encoding, note=note) as (_, file):
         yield from read_chunks(file.read)
 
 
-def read_blocks(
-    path: str, *, keep_returns: bool = False, watch: Callable[[int], None] | None = None
-) -> Iterator[list[bytes]]:
-    """Yield the lines of ``path`` in blocks of all lines that are available, without waiting for more than one.
+def read_blocks(path: str, *, encoding: str = AUTO, note: Note | None = None) -> Iterator[list[bytes]]:
+    """Yield the lines of ``path``, without their ends, in blocks of all that are available; wait only for the first.
 
-    Only ``\\n`` ends a line. It is removed, as are a ``\\r`` before it (unless ``keep_returns``) and a byte-order mark
-    at the start. The last line may lack its ``\\n``. ``watch`` is called before each block and at the end with the
-    position in the raw file (of compressed data, if it is compressed), which must be seekable.
+    Only ``\\n`` ends a line; a ``\\r`` before it is removed. The last line may lack its ``\\n``.
     """
-    with open_raw(path) as (raw, file):
-        for chunk in read_chunks(file.read1, _BLOCK_BYTES):  # type: ignore[attr-defined]
-            if watch is not None:
-                watch(raw.tell())
-            yield chunk.split(b"\n") if keep_returns else split_lines(chunk)
-        if watch is not None:
-            watch(raw.tell())
+    with open_text(path, encoding=encoding, note=note) as (_, file):
+        yield from map(split_lines, read_chunks(file.read1, _BLOCK_BYTES))
 
 
 def split_lines(chunk: bytes) -> list[bytes]:
@@ -109,27 +182,26 @@ def split_lines(chunk: bytes) -> list[bytes]:
     return [line[:-1] if line.endswith(b"\r") else line for line in lines] if b"\r" in chunk else lines
 
 
-def read_chunks(read: Callable[[int], bytes], size: int = 0, *, keep_mark: bool = False) -> Iterator[bytes]:
-    """Yield the data that ``read`` returns in chunks of about ``size`` bytes (0: 1 MiB), cut at line ends.
+def read_chunks(read: Callable[[int], bytes], size: int = _CHUNK_BYTES) -> Iterator[bytes]:
+    """Yield the data that ``read`` returns in chunks of about ``size`` bytes, cut at line ends.
 
-    The ``\\n`` between two chunks and (unless ``keep_mark``) a byte-order mark at the start are removed; ``\\r`` stays.
+    The ``\\n`` between two chunks is removed; ``\\r`` stays.
     """
     parts: list[bytes] = []  # of an incomplete line
-    mark = b"" if keep_mark else BYTE_ORDER_MARK
-    while data := read(size or _CHUNK_BYTES):
+    while data := read(size):
         end = data.rfind(b"\n")
         if end < 0:
             parts.append(data)
             continue
-        yield b"".join([*parts, data[:end]]).removeprefix(mark)
-        parts, mark = [data[end + 1 :]], b""
-    if last := b"".join(parts).removeprefix(mark):
+        yield b"".join([*parts, data[:end]])
+        parts = [data[end + 1 :]]
+    if last := b"".join(parts):
         yield last
 
 
-def read_lines(path: str) -> Iterator[bytes]:
+def read_lines(path: str, *, encoding: str = AUTO, note: Note | None = None) -> Iterator[bytes]:
     """Yield the lines of :func:`read_blocks` one at a time."""
-    return chain.from_iterable(read_blocks(path))
+    return chain.from_iterable(read_blocks(path, encoding=encoding, note=note))
 
 
 def decode(line: bytes) -> str:
@@ -137,75 +209,11 @@ def decode(line: bytes) -> str:
     return line.decode("utf-8", errors="replace")
 
 
+def decode_texts(texts: list[bytes]) -> list[str]:
+    """Return texts in UTF-8, none of which has a ``\\n``, as ``str``."""
+    return b"\n".join(texts).decode("utf-8").split("\n") if texts else []
+
+
 def file_changed(path: str) -> DataError:
     """Return the error for a file that changed between two reads."""
     return DataError(path, None, "changed while it was read; run again when it is complete")
-
-
-def _decompress(raw: BufferedReader) -> BinaryIO:
-    head = b""
-    while any(len(head) < len(magic) and magic.startswith(head) for magic in _OPENERS):
-        byte = raw.read(1)
-        if not byte:
-            break
-        head += byte
-    stream = cast("BinaryIO", BufferedReader(_Ahead(head, raw), _BLOCK_BYTES))
-    return next((opener(stream) for magic, opener in _OPENERS.items() if head == magic), stream)
-
-
-class _Ahead(RawIOBase):
-    """The bytes ``head``, already read from ``raw``, and the rest of ``raw``; a read returns what is available."""
-
-    def __init__(self, head: bytes, raw: BufferedReader) -> None:
-        self._head, self._raw = head, raw
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        data = self._head[: len(buffer)] or self._raw.read1(len(buffer))
-        self._head = self._head[len(buffer) :]
-        buffer[: len(data)] = data
-        return len(data)
-
-
-class _ZstdReader(RawIOBase):
-    """The content of zstd frames; unlike zstandard's own reader, it reports data that ends inside a frame."""
-
-    def __init__(self, raw: BinaryIO) -> None:
-        self._raw, self._content, self._rest = raw, b"", b""
-        self._frame = zstandard.ZstdDecompressor().decompressobj()
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        while not self._content:
-            data = self._rest or self._raw.read1(_ZSTD_BYTES)  # type: ignore[attr-defined]
-            if not data:
-                if not self._frame.eof:
-                    raise EOFError("the data ends inside a frame")
-                return 0
-            if self._frame.eof:
-                self._frame = zstandard.ZstdDecompressor().decompressobj()
-            self._content = self._frame.decompress(data)
-            self._rest = self._frame.unused_data
-        count = min(len(buffer), len(self._content))
-        buffer[:count], self._content = self._content[:count], self._content[count:]
-        return count
-
-
-def _refuse(kind: str) -> BinaryIO:
-    raise _UnsupportedError(f"{kind} is not supported; unpack the file first, or use gzip, xz or zstd")
-
-
-# a data frame, and the sixteen kinds of skippable frames (RFC 8878, section 3.1)
-_ZSTD_MAGICS = [b"\x28\xb5\x2f\xfd", *(bytes([0x50 + kind]) + b"\x2a\x4d\x18" for kind in range(16))]
-
-_OPENERS: dict[bytes, Callable[[BinaryIO], BinaryIO]] = {
-    b"\x1f\x8b": lambda raw: cast("BinaryIO", gzip.GzipFile(fileobj=raw)),
-    b"\xfd7zXZ\x00": lambda raw: cast("BinaryIO", lzma.LZMAFile(raw)),  # noqa: SIM115 - the caller closes raw
-    b"BZh91AY&SY": lambda raw: _refuse("bzip2"),
-    b"PK\x03\x04": lambda raw: _refuse("zip"),
-    **dict.fromkeys(_ZSTD_MAGICS, lambda raw: cast("BinaryIO", BufferedReader(_ZstdReader(raw), _BLOCK_BYTES))),
-}

@@ -89,6 +89,22 @@ class LabelSetIndex:
         )
 
 
+def is_label(text: str) -> bool:
+    """Return whether ``text`` can be printed as one field of a line of UTF-8."""
+    return bool(text.strip()) and not any(c in "\t\n\r" or "\ud800" <= c <= "\udfff" for c in text)
+
+
+def find_label_fault(labels: Sequence[str]) -> str | None:
+    """Return what is wrong with the labels of one text, or None."""
+    if any(not label.strip() for label in labels):
+        return "the label is empty" if len(labels) == 1 else "one of the labels is empty"
+    if not all(map(is_label, labels)):
+        return "the label contains a tab or a line end"
+    if len(set(labels)) < len(labels):
+        return f"the label '{next(label for label in labels if labels.count(label) > 1)}' occurs twice"
+    return None
+
+
 def one_label_fault(label: str) -> str:
     """Return the reason why texts that all have the label ``label`` cannot be trained on."""
     return f"every text has the label '{label}'; training needs at least two labels"

@@ -1,9 +1,9 @@
-"""A labelled file that is read several times: a plain or compressed file, or a pipe."""
+"""Labelled files that are read several times: plain or compressed files, or pipes."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from hashlib import blake2b
 from itertools import compress
@@ -13,32 +13,46 @@ import numpy as np
 import numpy.typing as npt
 
 from textrnn.config import DataConfig
-from textrnn.data.blocks import Block, LabelTable, parse_blocks
+from textrnn.data.blocks import Block, BlockReader, LabelTable
 from textrnn.data.cache import SETTLED_NS, Cache, Draft, Entry, make_key, read_stat
-from textrnn.data.formats import find_suffix
-from textrnn.data.io import STDIN, file_changed, open_raw, read_chunks
+from textrnn.data.io import STDIN, decode_texts, file_changed, open_text, read_chunks
+from textrnn.data.layout import find_suffix
+from textrnn.data.minhash import hash_texts, normalize
+from textrnn.data.partition import join_groups
+from textrnn.errors import DataError
 
 Progress = Callable[[str, int, "int | None"], None]
 """Called with the activity, the bytes read so far, and their total (None: unknown, as of a pipe)."""
 
+_READING_KEYS = {
+    *("format", "encoding", "delimiter", "quoting", "label", "text", "group", "on_error", "multi_label"),
+    "label_separator",
+}
+"""The keys of ``data`` that decide how a file is read."""
+
 
 class LabelledFile(AbstractContextManager["LabelledFile"]):
-    """The examples of one file. The first pass notes each row's label and size, and spools the texts of a pipe.
+    """The examples of one file, or of several end to end.
 
-    ``labels`` are in order of appearance (several labels of one text are one entry, joined by tabs), with their
-    ``counts`` and ``first_lines``. ``classes`` (rows,) int32 are indices of ``labels``; ``sizes`` (rows,) int32 are the
-    bytes of the texts. ``key`` identifies the content.
+    The first pass notes each row's label and size, and spools the texts of a pipe. ``labels`` are in order of
+    appearance (several labels of one text are one entry, joined by tabs), with their ``counts`` and ``first_lines``.
+    ``classes`` (rows,) int32 are indices of ``labels``; ``sizes`` (rows,) int32 are the bytes of the texts. ``key``
+    identifies the content; ``notes`` are lines for the user about how it was read.
 
     Raises:
-        DataError: at the first fault of the file, with its line.
+        DataError: at the first fault of a file, with its line.
     """
 
-    def __init__(self, path: str, config: DataConfig, cache: Cache, *, progress: Progress | None = None) -> None:
-        self.path, self._config, self._cache = path, config, cache
-        self._progress = progress
+    def __init__(
+        self, paths: str | Sequence[str], config: DataConfig, cache: Cache, *, progress: Progress | None = None
+    ) -> None:
+        self._paths = [paths] if isinstance(paths, str) else list(paths)
+        self.path = self._paths[0]
+        self._config, self._cache, self._progress = config, cache, progress
         self._activity = "reading"
         self._spool: Draft | None = None
-        self._stat = None if path == STDIN else read_stat(Path(path))
+        self._stats = [None if path == STDIN else read_stat(Path(path)) for path in self._paths]
+        self._is_pipe = None in self._stats
         try:
             entry = self._find_entry() or self._scan()
         except BaseException:
@@ -47,9 +61,11 @@ class LabelledFile(AbstractContextManager["LabelledFile"]):
         self.labels: list[str] = entry.meta["labels"]
         self.counts: list[int] = entry.meta["counts"]
         self.first_lines: list[int] = entry.meta["first_lines"]
+        self.notes: list[str] = entry.meta["notes"]
         self.key: str = entry.meta["key"]
         self.classes = np.memmap(entry.folder / "classes", "<i4", "r")
         self.sizes = np.memmap(entry.folder / "sizes", "<i4", "r")
+        self._groups = np.memmap(entry.folder / "groups", "<i8", "r") if config.group is not None else None
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -77,76 +93,99 @@ class LabelledFile(AbstractContextManager["LabelledFile"]):
         if start != len(self):
             raise file_changed(self.path)
 
+    def find_groups(self) -> npt.NDArray[np.int64]:
+        """Return the group (rows,) of each row: rows of one group have equal texts, or one value of ``data.group``."""
+        hashes = [hash_texts(normalize(decode_texts(texts))) for texts in self.read_texts(activity="comparing")]
+        return join_groups(np.concatenate(hashes), self._groups)
+
     def _read_all_texts(self) -> Iterator[list[bytes]]:
         if self._spool is None:
-            yield from (block.texts for block in self._read_blocks())
+            yield from (block.texts for number in range(len(self._paths)) for block in self._read_blocks(number, []))
             return
         path = self._spool.folder / "texts"
         with path.open("rb") as file:
-            for chunk in read_chunks(file.read, keep_mark=True):
+            for chunk in read_chunks(file.read):
                 yield chunk.split(b"\n")
-                self._report(file.tell(), path.stat().st_size)
+                self._report(path.name, file.tell(), path.stat().st_size)
 
-    def _read_blocks(self, digest: Callable[[bytes], None] | None = None) -> Iterator[Block]:
-        with open_raw(self.path) as (raw, content):
-            total = self._stat[0] if self._stat else None
-            done = 0
+    def _read_blocks(
+        self, number: int, notes: list[str], digest: Callable[[bytes], None] | None = None
+    ) -> Iterator[Block]:
+        """Yield the blocks of the file ``number``; add to ``notes``."""
+        path, before = self._paths[number], self._stats[number]
+        total = before[0] if before else None
+        done = 0
+        with open_text(path, encoding=self._config.encoding, note=notes.append) as (raw, content):
 
             def watch() -> Iterator[bytes]:
                 nonlocal done
                 for chunk in read_chunks(content.read):
                     done += len(chunk) + 1
-                    self._report(raw.tell() if self._stat else done, total)
+                    self._report(path, raw.tell() if before else done, total)
                     if digest is not None:
                         digest(chunk)
                     yield chunk
 
-            yield from parse_blocks(self.path, watch(), self._config)
+            reader = BlockReader(path, watch(), self._config)
+            self._has_header = reader.rows.header is not None or reader.rows.layout.kind != "table"
+            yield from reader
+        notes += reader.rows.notes
         end = done if total is None else total
-        self._report(end, end)
-        if self._stat is None:
-            return
-        stat = read_stat(Path(self.path))
-        if stat is None or (stat[0], stat[1], stat[3]) != (self._stat[0], self._stat[1], self._stat[3]):
-            raise file_changed(self.path)
+        self._report(path, end, end)
+        after = None if before is None else read_stat(Path(path))
+        if before is not None and (
+            after is None or (after[0], after[1], after[3]) != (before[0], before[1], before[3])
+        ):
+            raise file_changed(path)
 
-    def _report(self, done: int, total: int | None) -> None:
+    def _report(self, path: str, done: int, total: int | None) -> None:
         if self._progress is not None:
-            name = "standard input" if self.path == STDIN else Path(self.path).name
+            name = "standard input" if path == STDIN else Path(path).name
             self._progress(f"{self._activity} {name}", done, total)
 
     def _find_entry(self) -> Entry | None:
-        digest = self._cache.get_digest(Path(self.path)) if self._stat else None
-        return self._cache.get("rows", self._make_key(digest)) if digest else None
+        digests = [None if self._is_pipe else self._cache.get_digest(Path(path)) for path in self._paths]
+        return self._cache.get("rows", self._make_key(digests)) if all(digests) else None
 
-    def _make_key(self, digest: str) -> str:
+    def _make_key(self, digests: Sequence[str | None]) -> str:
         config = self._config
-        suffix = find_suffix(self.path) if config.format == "auto" else ""
-        multi_label = [("several", config.label_separator)] if config.multi_label else []
-        return make_key("rows", digest, config.format, suffix, config.label, config.text, *multi_label)
+        suffixes = [find_suffix(path) if config.format == "auto" else "" for path in self._paths]
+        return make_key("rows", digests, suffixes, config.model_dump(include=_READING_KEYS))
 
     def _scan(self) -> Entry:
         started = time.time_ns()
-        hasher = blake2b(digest_size=32)
-
-        def digest(chunk: bytes) -> None:
-            hasher.update(chunk)
-            hasher.update(b"\n")
-
-        if self._stat is None:
+        if self._is_pipe:
             self._spool = self._cache.draft()
-        table = LabelTable()
+        table, notes, digests = LabelTable(), [], []  # type: tuple[LabelTable, list[str], list[str]]
         with self._cache.draft() as draft:
-            for block in self._read_blocks(digest):
-                draft.write("classes", table.classify(block).astype("<i4", copy=False).data)
-                sizes = np.fromiter(map(len, block.texts), np.int64, len(block.texts))
-                draft.write("sizes", np.minimum(sizes, 2**31 - 1).astype("<i4").data)
-                if self._spool is not None:
-                    self._spool.write("texts", b"\n".join([*block.texts, b""]))
+            for number, path in enumerate(self._paths):
+                hasher = blake2b(digest_size=32)
+
+                def digest(chunk: bytes, hasher: blake2b = hasher) -> None:
+                    hasher.update(chunk)
+                    hasher.update(b"\n")
+
+                for block in self._read_blocks(number, notes, digest):
+                    self._write(block, table, draft)
+                if number == 0 and not self._has_header:
+                    notes += table.find_header(path)
+                if fault := table.find_swap() if not self._config.multi_label else None:
+                    raise DataError(path, None, fault)
+                digests.append(hasher.hexdigest())
+                stat = self._stats[number]
+                if stat is not None and max(stat[1:3]) < started - SETTLED_NS:
+                    self._cache.put_digest(Path(path), stat, digests[-1])
             if self._spool is not None:
                 self._spool.flush()
-            key = self._make_key(hasher.hexdigest())
-            if self._stat and max(self._stat[1:3]) < started - SETTLED_NS:
-                self._cache.put_digest(Path(self.path), self._stat, hasher.hexdigest())
+            key = self._make_key(digests)
             columns = {"labels": table.labels, "counts": table.counts, "first_lines": table.first_lines}
-            return draft.commit("rows", key, {**columns, "key": key})
+            return draft.commit("rows", key, {**columns, "notes": notes, "key": key})
+
+    def _write(self, block: Block, table: LabelTable, draft: Draft) -> None:
+        draft.write("classes", table.classify(block).astype("<i4", copy=False).data)
+        sizes = np.fromiter(map(len, block.texts), np.int64, len(block.texts))
+        draft.write("sizes", np.minimum(sizes, 2**31 - 1).astype("<i4").data)
+        if self._config.group is not None:
+            draft.write("groups", b"".join(blake2b(g.encode(), digest_size=8).digest() for g in block.groups))
+        if self._spool is not None:
+            self._spool.write("texts", b"\n".join([*block.texts, b""]))

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textrnn.data.cache import SETTLED_NS, Cache, read_stat
+from textrnn.data.encodings import UTF8
 from textrnn.data.io import check_readable, is_pipe, read_blocks
 from textrnn.errors import DataError
 
@@ -133,7 +134,7 @@ def _read_array(path: str) -> Iterator[WordBlock]:
         raise DataError(path, None, reason)
     names = _vocabulary_of(path)
     row = 0
-    for words in read_blocks(names):
+    for words in read_blocks(names, encoding=UTF8):
         _check_utf8(words, names, row + 1)
         if row + len(words) <= len(array):
             yield WordBlock(words, path, row + 1, array.shape[1], array[row : row + len(words)])
@@ -145,7 +146,7 @@ def _read_array(path: str) -> Iterator[WordBlock]:
 def _read_text(path: str) -> Iterator[WordBlock]:
     expected = width = 0
     number = words = 0
-    for lines in read_blocks(path):
+    for lines in read_blocks(path, encoding=UTF8):
         if number == 0:
             expected, width = _read_first_line(path, lines[0])
         start = 1 if number == 0 and expected else 0

@@ -5,22 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from textrnn.config import DataConfig
-from textrnn.data.formats import Example, read_examples
+from textrnn.data.examples import Example, read_examples
 from textrnn.evaluation.multi_label import MultiLabelEvaluation, evaluate_multi_label
 from textrnn.evaluation.single_label import Evaluation, evaluate_single_label
 from textrnn.inference.engine import Engine
 from textrnn.inference.pooling import Array
 
 
-def evaluate_file(
-    engine: Engine, path: str, config: DataConfig, *, threshold: float | None = None
-) -> Evaluation | MultiLabelEvaluation:
-    """Evaluate ``engine`` on the labelled text at ``path``, in the format of ``config``.
-
-    Raises:
-        DataError: at the first fault of the file, with its line.
-    """
-    return evaluate_examples(engine, read_examples(path, config), threshold=threshold)
+def evaluate_file(engine: Engine, path: str, config: DataConfig) -> Evaluation | MultiLabelEvaluation:
+    """Evaluate ``engine`` on the labelled text at ``path``, in the format of ``config``; raises DataError."""
+    return evaluate_examples(engine, read_examples(path, config))
 
 
 def evaluate_examples(

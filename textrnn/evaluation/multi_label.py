@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import precision_recall_fscore_support
 
-from textrnn.data.formats import Example
+from textrnn.data.examples import Example
 from textrnn.data.labels import MultiLabelSet, split_labels
 from textrnn.evaluation.metrics import add_empty_column, average_f1
 from textrnn.evaluation.single_label import ClassScore

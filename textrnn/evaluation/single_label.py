@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 
-from textrnn.data.formats import Example
+from textrnn.data.examples import Example
 from textrnn.inference.engine import Engine
 from textrnn.inference.pooling import Array
 from textrnn.models.calibration import expected_calibration_error

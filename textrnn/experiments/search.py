@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textrnn import errors
-from textrnn.config import Config, dump_yaml
+from textrnn.config import Config, as_list, dump_yaml
 from textrnn.errors import ConfigError, DataError, ModelError, StoppedError
 from textrnn.experiments.results import format_score, select_metrics
 from textrnn.experiments.search_space import Dimension, Range
@@ -177,7 +177,9 @@ class Search:
         """Return the best trial, and make its run the latest."""
         best = self.find_best()
         if best is None:
-            raise DataError(self.config.data.train, None, "no trial finished; lower train.lr in the search space")
+            raise DataError(
+                as_list(self.config.data.train)[0], None, "no trial finished; lower train.lr in the search space"
+            )
         number, trial = best
         folder = self.out / TRIALS_NAME / str(number)
         make_latest(folder, self.reporter)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from textrnn.config import DEMO, Config, Override, load_config
+from textrnn.config import Config, Override, load_config
 from textrnn.data.io import is_pipe
 from textrnn.errors import ConfigError
 from textrnn.serialization.run_folder import default_folder
@@ -84,8 +84,8 @@ def check_repeatable(config: Config, name: str) -> None:
     """
     if ProcessGroup.from_environment().size > 1:
         raise ConfigError(f"{name}: trains in one process; start it without torchrun")
-    for path in (config.data.train, config.data.valid):
-        if path not in (None, DEMO) and is_pipe(path):
+    for path in config.data.training_files:
+        if is_pipe(path):
             raise ConfigError(f"{name}: {path} is a pipe, but every run reads the data; write them to a file")
 
 

@@ -48,6 +48,7 @@ class Engine:
         self._ngrams, self._ngram_share = model.ngrams, model.ngram_share
         self._spelling = None if model.ngrams is None else Spelling.of(model.tokenizer)
         self.separator = model.config.data.label_separator
+        self.data_config = model.config.data
         self._network = network or NumpyNetwork(model)
 
     @classmethod

@@ -2,43 +2,39 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Literal, NamedTuple, cast
+from typing import BinaryIO, Literal, NamedTuple, cast
 
-from textrnn.data.formats import (
-    BY_EXTENSION,
-    detect_table,
-    find_suffix,
-    join_lines,
-    parse_object,
-    read_head,
-    read_rows,
-    read_value,
-    refuse,
-)
-from textrnn.data.io import decode, read_blocks
-from textrnn.errors import DataError, pluralize
+from textrnn.config import DataConfig
+from textrnn.data.fields import split_fasttext
+from textrnn.data.io import BYTE_ORDER_MARK, Note, TextFile, decode, encode_back, open_text, read_chunks
+from textrnn.data.layout import FASTTEXT_LABEL
+from textrnn.data.rows import RowReader
+from textrnn.errors import DataError, name_file, pluralize
 from textrnn.inference import RecordFormat
 
-NAMES = ("label", "probability", "top", "parts")
+NAMES = ("label", "probability", "top", "parts", "record")
 """Columns or keys that a prediction adds to a record."""
 
 _PREFIX = "predicted_"
-_NUL, _NUL_SUBSTITUTE = "\0", "\u0100"  # csv of Python 3.10 rejects NUL
+_REPLACEMENT = "\ufffd".encode()
+_READ_BYTES = 1 << 18
 
 
 class Record(NamedTuple):
     """An input record: the ``raw`` bytes without the final newline (but with a ``\\r``), and its ``text``.
 
-    ``text`` is None for a header. ``prefix`` makes :data:`NAMES` distinct from the names in the record.
+    ``text`` is None for a header. ``prefix`` makes :data:`NAMES` distinct from the names in the record. ``is_valid`` is
+    False for a bad record that is read as an empty text.
     """
 
     raw: bytes
     text: str | None
     format: RecordFormat | Literal["line"] = "line"
+    delimiter: str = ","
     prefix: str = ""
+    is_valid: bool = True
 
     @property
     def size(self) -> int:
@@ -50,167 +46,138 @@ class RecordReader:
     """Reads files one after the other, and emits their records as soon as they arrive.
 
     Args:
-        field: the name of the column or key with the text, or the number of the column, from 1; None: each line is a
-            text. With a name, a TSV or CSV table has a header; with a number, it has none.
-        format: the format of the tables (None: detected from the file name or the first line).
+        config: the format of tables, with ``text`` as the column or key of the text; without it each line is a text.
         watch: called with the number of bytes read from all files so far, before decompression.
+        note: receives lines for the user.
+        rejects: receives the lines of bad records that ``config`` skips, in the encoding of their file.
     """
 
     def __init__(
         self,
+        config: DataConfig,
         *,
-        field: str | None = None,
-        format: RecordFormat | None = None,  # noqa: A002 - the usual name
         watch: Callable[[int], None] | None = None,
+        note: Note | None = None,
+        rejects: Callable[[bytes], object] | None = None,
     ) -> None:
-        self._field, self._format, self._watch = field, format, watch
-        self._finished_bytes = self._position = 0
+        self._config, self._watch, self._rejects = config, watch, rejects
+        self._note = note or (lambda _: None)
+        self._finished_bytes = 0
         self._first: tuple[str, RecordFormat] | None = None  # path and format
-        self._header: list[bytes] | None = None  # of the first file with a header
+        self._first_file: TextFile | None = None
+        self._header: bytes | None = None  # of the first file with a header
+
+    @property
+    def mark(self) -> bytes:
+        """The byte-order mark of the first file."""
+        return b"" if self._first_file is None else self._first_file.mark
+
+    def encode(self, text: bytes) -> bytes:
+        """Return UTF-8 ``text`` in the encoding of the first file.
+
+        Raises:
+            DataError: the encoding lacks a character.
+        """
+        if self._first_file is None:
+            return text
+        try:
+            return encode_back(text, self._first_file.encoding)
+        except UnicodeEncodeError as error:
+            lacking = error.object[error.start]
+            encoding = self._first_file.encoding
+            reason = f"'{lacking}' of a label cannot be written in the file's encoding, {encoding}; convert it to UTF-8"
+            raise DataError(self._first_file.path, None, reason) from None
 
     def read(self, paths: Iterable[str], emit: Callable[[Sequence[Record]], None]) -> None:
         """Call ``emit`` with the records of ``paths`` as soon as they arrive.
 
-        An empty line is a record, except in CSV and JSON Lines, where it is skipped. Tables must have equal headers;
-        only the first is emitted.
+        Lines may be empty. The rows of tables are those of :class:`textrnn.data.rows.RowReader`. Tables must have equal
+        headers; only the first is emitted.
 
         Raises:
             DataError: a file cannot be read, its format is unknown or differs from that of the first file, or a record
-                lacks the field. All earlier records were emitted.
+                is bad and not skipped. All earlier records were emitted.
         """
         for path in paths:
-            if self._field is None:
-                for block in self._read_blocks(path):
-                    emit([Record(line, decode(line.removesuffix(b"\r"))) for line in block])
-            else:
-                self._read_table(path, emit)
-            self._finished_bytes += self._position
+            with open_text(path, encoding=self._config.encoding, note=self._note) as (raw, file):
+                self._first_file = self._first_file or file
+                position = 0
 
-    def _read_blocks(self, path: str) -> Iterator[list[bytes]]:
-        return read_blocks(path, keep_returns=True, watch=None if self._watch is None else self._note)
+                def read1(size: int, file: TextFile = file, raw: BinaryIO = raw) -> bytes:
+                    nonlocal position
+                    data = file.read1(size)
+                    if self._watch is not None:
+                        position = raw.tell()
+                        self._watch(self._finished_bytes + position)
+                    return data
 
-    def _note(self, position: int) -> None:
-        self._position = position
-        if self._watch is not None:
-            self._watch(self._finished_bytes + position)
+                chunks = read_chunks(read1, _READ_BYTES)
+                records = self._read_lines(path, chunks) if self._config.text is None else self._read_rows(path, chunks)
+                for block in records:
+                    emit(block)
+                self._finished_bytes += position
 
-    def _read_table(self, path: str, emit: Callable[[Sequence[Record]], None]) -> None:
-        records: list[Record] = []
+    def _read_lines(self, path: str, chunks: Iterator[bytes]) -> Iterator[list[Record]]:
+        invalid, is_fasttext = 0, None
+        for chunk in chunks:
+            lines = chunk.split(b"\n")
+            if is_fasttext is None and (first := chunk.lstrip()):
+                is_fasttext = FASTTEXT_LABEL.match(decode(first[:100])) is not None
+                if is_fasttext:
+                    self._note(
+                        f"{name_file(path)}: fastText's format; the labels (__label__...) are left out of the texts"
+                    )
+            texts = [decode(line.removesuffix(b"\r").removeprefix(BYTE_ORDER_MARK)) for line in lines]
+            if "\ufffd" in "".join(texts):
+                invalid += sum(
+                    "\ufffd" in text and _REPLACEMENT not in line for line, text in zip(lines, texts, strict=True)
+                )
+            if is_fasttext:
+                texts = [split_fasttext(text)[1] for text in texts]
+            yield list(map(Record, lines, texts))
+        if invalid:
+            count = pluralize(invalid, "line has", "lines have")
+            self._note(f"{name_file(path)}: {count} bytes that are invalid in the encoding; each was read as U+FFFD")
 
-        def flush() -> None:
-            if records:
-                emit(records.copy())
-                records.clear()
-
-        def read_lines() -> Iterator[bytes]:
-            for block in self._read_blocks(path):
-                yield from block
-                flush()  # before waiting for more input
-
-        try:
-            for record in self._parse(path, read_lines()):
-                records.append(record)
-        except DataError:
-            flush()
-            raise
-        flush()
-
-    def _parse(self, path: str, lines: Iterator[bytes]) -> Iterator[Record]:
-        head = read_head(lines)
-        if not head:
+    def _read_rows(self, path: str, chunks: Iterator[bytes]) -> Iterator[list[Record]]:
+        for chunk in chunks:
+            if chunk.strip():
+                break
+        else:
             return
-        kind = self._format or self._detect_format(path, head[-1])
+        reader = RowReader(path, chain([chunk], chunks), self._config, labelled=False, rejects=self._reject)
+        layout = reader.layout
+        kind = cast("RecordFormat", layout.format)
         if self._first is None:
             self._first = (path, kind)
         elif kind != self._first[1]:
             raise DataError(path, 1, f"{kind}, but {self._first[0]} is {self._first[1]}; process the files one by one")
-        parse = {"tsv": self._parse_tsv, "csv": self._parse_csv, "jsonl": self._parse_jsonl}[kind]
-        yield from parse(path, chain(head, lines))
+        if reader.header is not None:
+            yield self._check_header(path, reader)
+        for rows in reader:
+            yield [
+                Record(row.raw, row.text, kind, layout.delimiter, find_prefix(row.names), is_valid=row.is_valid)
+                for row in rows
+            ]
+        for line in reader.notes:
+            self._note(line)
 
-    def _detect_format(self, path: str, first: bytes) -> RecordFormat:
-        known = BY_EXTENSION.get(find_suffix(path))
-        if known is not None:
-            return cast("RecordFormat", known)
-        assert self._field is not None  # only tables have a format
-        if (table := detect_table(decode(first).removesuffix("\r"), {self._field})) is not None:
-            return table
-        raise DataError(path, 1, "unknown format; set --input-format tsv|csv|jsonl")
-
-    def _parse_tsv(self, path: str, lines: Iterator[bytes]) -> Iterator[Record]:
-        numbered = enumerate(lines, start=1)
-        rows = ((number, line, line.removesuffix(b"\r").split(b"\t")) for number, line in numbered)
-        return self._select_field(path, "tsv", rows)
-
-    def _parse_csv(self, path: str, lines: Iterator[bytes]) -> Iterator[Record]:
-        row_lines: list[bytes] = []  # lines of the current row
-
-        def decode_lines() -> Iterator[str]:  # latin-1 keeps every byte, and the delimiters are ASCII
-            for line in lines:
-                row_lines.append(line)
-                yield line.decode("latin-1").replace(_NUL, _NUL_SUBSTITUTE)
-
-        def parse_rows() -> Iterator[tuple[int, bytes, list[bytes]]]:
-            for number, row in read_rows(path, decode_lines(), refuse):
-                raw = b"\n".join(row_lines)
-                row_lines.clear()
-                if len(row) > 1 or "".join(row).strip(" \t\r\n"):
-                    yield number, raw, [cell.replace(_NUL_SUBSTITUTE, _NUL).encode("latin-1") for cell in row]
-
-        return self._select_field(path, "csv", parse_rows())
-
-    def _select_field(
-        self, path: str, kind: RecordFormat, rows: Iterator[tuple[int, bytes, list[bytes]]]
-    ) -> Iterator[Record]:
-        """Yield the records of ``rows``, given as line number, raw bytes and fields."""
-        field = self._field
-        assert field is not None
-        index, header = int(field) - 1 if is_number(field) else None, not is_number(field)
-        for number, raw, fields in rows:
-            if header:
-                header = False
-                index = self._find_column(path, number, [decode(name) for name in fields])
-                yield from self._check_header(path, number, kind=kind, raw=raw, fields=fields)
-                continue
-            assert index is not None
-            if index >= len(fields):
-                count = pluralize(len(fields), "column", "columns")
-                column = f"column {index + 1}" + ("" if is_number(field) else f", '{field}'")
-                raise DataError(path, number, f"has {count}, but the text is in {column}")
-            text = decode(fields[index])
-            yield Record(raw, join_lines(text) if kind == "csv" else text, kind)
-
-    def _find_column(self, path: str, number: int, header: list[str]) -> int:
-        assert self._field is not None
-        if self._field not in header:
-            columns = ", ".join(header)
-            raise DataError(path, number, f"no column '{self._field}'; choose one with --field: {columns}")
-        return header.index(self._field)
-
-    def _check_header(
-        self, path: str, number: int, *, kind: RecordFormat, raw: bytes, fields: list[bytes]
-    ) -> Iterator[Record]:
+    def _check_header(self, path: str, reader: RowReader) -> list[Record]:
+        header, names = reader.header, reader.layout.header
+        assert header is not None
+        assert names is not None
         if self._header is None:
-            self._header = fields
-            yield Record(raw, None, kind, find_prefix([decode(name) for name in fields]))
-        elif fields != self._header:
+            self._header = header
+            kind = cast("RecordFormat", reader.layout.format)
+            return [Record(header, None, kind, reader.layout.delimiter, find_prefix(names))]
+        if header.removesuffix(b"\r") != self._header.removesuffix(b"\r"):
+            number = reader.layout.start
             raise DataError(path, number, "the header differs from that of earlier files; process the files one by one")
+        return []
 
-    def _parse_jsonl(self, path: str, lines: Iterator[bytes]) -> Iterator[Record]:
-        name = self._field
-        assert name is not None
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            row = parse_object(path, decode(line), number=number, example=f'{{"{name}": "..."}}')
-            if name not in row:
-                raise DataError(path, number, f"no key '{name}'; choose one with --field: {', '.join(row) or 'none'}")
-            text = join_lines(read_value(row[name], name, path=path, number=number))
-            yield Record(line, text, "jsonl", find_prefix(row))
-
-
-def is_number(field: str) -> bool:
-    """Return whether ``field`` is the number of a column, not a name."""
-    return re.fullmatch("0*[1-9][0-9]{0,8}", field) is not None
+    def _reject(self, lines: bytes) -> None:
+        if self._rejects is not None:
+            self._rejects(self.encode(lines))
 
 
 def find_prefix(names: Collection[str]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import NamedTuple, Protocol
 
+from textrnn.data.io import decode
 from textrnn.errors import ConfigError
 from textrnn.inference import OutputFormat
 from textrnn.inference.engine import Engine, Prediction
@@ -90,13 +91,14 @@ class Labeler:
             if self.explain:
                 row |= self._explain(record, predictions, threads)
             if record.format == "jsonl":
-                return _prepend_keys(row, record.raw)
+                return _prepend_keys(row, record)
             if self.with_text:
                 row["text"] = record.text
             return json.dumps(row, ensure_ascii=False).encode() + b"\n"
         fields = [field for pair in self._make_pairs(shown) for field in pair]
         if record.format == "csv":
-            return ",".join(map(_quote, fields)).encode() + b"," + record.raw + b"\n"
+            quoted = [_quote(field, record.delimiter) for field in fields]
+            return (record.delimiter.join([*quoted, ""])).encode() + record.raw + b"\n"
         line = "\t".join(fields).encode()
         return line + b"\t" + record.raw + b"\n" if self.with_text or record.format == "tsv" else line + b"\n"
 
@@ -110,7 +112,7 @@ class Labeler:
         names = [record.prefix + name for name in NAMES[: 1 if self.output == "label" else 2]]
         count = 1 if self._is_multi_label else min(self.top_k or 1, len(self.engine.labels))
         columns = [name if rank == 1 else f"{name}_{rank}" for rank in range(1, count + 1) for name in names]
-        delimiter = b"," if record.format == "csv" else b"\t"
+        delimiter = record.delimiter.encode()
         return delimiter.join([*map(str.encode, columns), record.raw]) + b"\n"
 
     @property
@@ -127,7 +129,7 @@ class Labeler:
 
     def _make_row(self, predictions: list[Prediction], prefix: str) -> dict[str, object]:
         """Return the prediction as a JSON object; keys begin with ``prefix``."""
-        label, probability, top, _ = (prefix + name for name in NAMES)
+        label, probability, top, *_ = (prefix + name for name in NAMES)
         pairs = [{"label": p.label, "probability": round(p.probability, 6)} for p in predictions]
         row: dict[str, object] = (
             {name: [pair[key] for pair in pairs] for name, key in ((label, "label"), (probability, "probability"))}
@@ -180,12 +182,27 @@ def _predict(
     return (None if record.text is None else next(results) for record in records)
 
 
-def _prepend_keys(row: dict[str, object], raw: bytes) -> bytes:
-    """Return the non-empty JSON object ``raw`` with the keys of ``row`` in front; the rest is unchanged."""
-    before, brace, rest = raw.partition(b"{")
-    return before + brace + json.dumps(row, ensure_ascii=False)[1:-1].encode() + b", " + rest + b"\n"
+def _prepend_keys(row: dict[str, object], record: Record) -> bytes:
+    """Return a JSON object with the keys of ``row`` in front; the rest is unchanged.
+
+    A record that is no JSON object becomes the value of the key ``record``.
+    """
+    keys = json.dumps(row, ensure_ascii=False)[1:-1].encode()
+    before, brace, rest = record.raw.partition(b"{")
+    if not record.is_valid and not _is_object(record.raw):
+        name = json.dumps(record.prefix + NAMES[-1]).encode()
+        return b"{" + keys + b", " + name + b": " + json.dumps(decode(record.raw)).encode() + b"}\n"
+    comma = b"" if rest.lstrip().startswith(b"}") else b", "
+    return before + brace + keys + comma + rest + b"\n"
 
 
-def _quote(field: str) -> str:
+def _is_object(raw: bytes) -> bool:
+    try:
+        return isinstance(json.loads(raw), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _quote(field: str, delimiter: str) -> str:
     """Return ``field``, which contains no newline, as a CSV field."""
-    return '"' + field.replace('"', '""') + '"' if '"' in field or "," in field else field
+    return '"' + field.replace('"', '""') + '"' if '"' in field or delimiter in field else field

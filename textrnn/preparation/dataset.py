@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from textrnn.config import DEMO, Config, split_fold
+from textrnn.config import DEMO, Config, as_list, split_fold
 from textrnn.data.batch import Classes, Rows
 from textrnn.data.cache import Cache
 from textrnn.data.encoded import Corpus, load_tokens
 from textrnn.data.io import STDIN, check_readable, is_pipe
 from textrnn.data.labels import MultiLabelSet, make_strata, split_labels
+from textrnn.data.partition import hold_out, hold_out_fold
 from textrnn.data.source import LabelledFile
-from textrnn.data.split import hold_out, hold_out_fold
 from textrnn.data.word_vectors import check_vectors
 from textrnn.errors import ConfigError, DataError, pluralize
 from textrnn.files import shipped
@@ -85,7 +85,7 @@ def load_dataset(config: Config, reporter: Reporter) -> Dataset:
     cache = Cache.open(config.data.cache, reporter.note)
     with ExitStack() as stack:
 
-        def read(path: str) -> LabelledFile:
+        def read(path: str | list[str]) -> LabelledFile:
             return stack.enter_context(LabelledFile(path, config.data, cache, progress=reporter.load))
 
         dataset, notes = _load(config, cache, read=read, paths=paths)
@@ -96,7 +96,11 @@ def load_dataset(config: Config, reporter: Reporter) -> Dataset:
 
 
 def _load(
-    config: Config, cache: Cache, *, read: Callable[[str], LabelledFile], paths: tuple[str, str | None]
+    config: Config,
+    cache: Cache,
+    *,
+    read: Callable[[str | list[str]], LabelledFile],
+    paths: tuple[str | list[str], str | None],
 ) -> tuple[Dataset, list[str]]:
     """Return the dataset, and lines for the user, some of which may be empty."""
     train_path, valid_path = paths
@@ -142,6 +146,9 @@ def _load(
     few = f"only {valid_texts}: model selection and calibration are unreliable"
     no_sets = dataset.label_sets is not None and dataset.label_sets.members.lengths.max() <= 1
     notes = [
+        *train.notes,
+        *(valid.notes if valid is not train else ()),
+        *(test.notes if test is not None else ()),
         split_note,
         tokenizer_note,
         "" if vectors is None else describe(vectors, tokenizer, dataset.train),
@@ -153,7 +160,7 @@ def _load(
     return dataset, notes
 
 
-def _find_paths(config: Config) -> tuple[tuple[str, str | None], str]:
+def _find_paths(config: Config) -> tuple[tuple[str | list[str], str | None], str]:
     """Return the paths of training and validation set, and a note on the demo data."""
     train, valid, note = config.data.train, config.data.valid, ""
     if train == DEMO:
@@ -162,10 +169,10 @@ def _find_paths(config: Config) -> tuple[tuple[str, str | None], str]:
         train = str(folder / "train.tsv")
         valid = str(folder / "valid.tsv") if config.data.fold is None else None
     test = config.data.test
-    for path in (train, valid, test):
+    for path in (*as_list(train), valid, test):
         if path is not None:
             check_readable(path)
-    if train == valid == STDIN:
+    if as_list(train).count(STDIN) + (valid == STDIN) > 1:
         raise ConfigError("data.valid -: data.train reads standard input already; name a file, or leave data.valid out")
     if test is not None and is_pipe(test):
         raise ConfigError(f"data.test {test}: is a pipe, but the test set is read twice; save it to a file")
@@ -178,10 +185,9 @@ def _hold_out(file: LabelledFile, groups: Classes, config: Config) -> tuple[Rows
     of_label = groups.astype(np.uint16 if len(groups) < 1 << 16 else np.int32)
     of_text, rng = of_label[file.classes], np.random.default_rng(config.train.seed)
     if config.data.fold is None:
-        kept, held = hold_out(of_text, config.data.valid_share, rng)
+        kept, held = hold_out(of_text, file.find_groups(), config.data.valid_share, rng=rng)
     else:
-        number, folds = split_fold(config.data.fold)
-        kept, held = hold_out_fold(of_text, number, folds, rng=rng)
+        kept, held = hold_out_fold(of_text, file.find_groups(), split_fold(config.data.fold), rng=rng)
     if not len(held):
         cure = "name a validation set with --valid" if config.data.fold is None else "use fewer folds"
         raise DataError(file.path, None, f"too few texts to hold out a validation set; {cure}")

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textrnn.config import Config
-from textrnn.data.formats import is_label
+from textrnn.data.labels import is_label
 from textrnn.errors import ModelError, TokenizerError
 from textrnn.files import atomic_write
 from textrnn.models.ngram.table import NgramTable

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from itertools import count
 from pathlib import Path
 
-from textrnn.config import Config, dump_yaml
+from textrnn.config import Config, as_list, dump_yaml
 from textrnn.data.io import STDIN
 from textrnn.errors import ConfigError, ModelError
 from textrnn.files import write_text
@@ -32,7 +32,8 @@ _TEMPORARY = rf"\.({_NAMES})\..*\.tmp"  # an atomic write whose process was kill
 
 def default_folder(config: Config) -> Path:
     """Return ``runs/NAME-CELL``; NAME is that of the training file, or of its folder if the file is called train."""
-    path = Path("stdin" if config.data.train == STDIN else config.data.train)
+    train = as_list(config.data.train)[0]
+    path = Path("stdin" if train == STDIN else train)
     name = path.name.split(".")[0]
     if name == "train":
         name = path.absolute().parent.name

@@ -70,7 +70,7 @@ class Callbacks:
         if self.run is None:
             return ""
         best = f"the best model so far is in {self.run.path}; " if self.run.has_model else ""
-        piped = STDIN in (self.config.data.train, self.config.data.valid)
+        piped = STDIN in self.config.data.training_files
         text = " the same text on standard input" if piped else ""
         command = shlex.join([*self.group.command, "train", "--resume", str(self.run.path)])
         return f"{best}resume with{text}: {command}"

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import distributed
 
-from textrnn.config import DEMO, Config
+from textrnn.config import Config
 from textrnn.data.io import STDIN, is_pipe
 from textrnn.errors import ConfigError, OtherRankError, OutOfMemoryError
 from textrnn.ops.device import make_repeatable, resolve_device
@@ -173,7 +173,7 @@ def _check_accumulation(config: Config) -> None:
 
 
 def _refuse_shared_pipes(config: Config, group: ProcessGroup) -> None:
-    for path in (config.data.train, config.data.valid):
-        if group.size > 1 and path not in (None, DEMO) and is_pipe(path):
+    for path in config.data.training_files:
+        if group.size > 1 and is_pipe(path):
             name = "standard input" if path == STDIN else f"the pipe {path}"
             raise ConfigError(f"{group.size} processes cannot share {name}; write the text to a file")

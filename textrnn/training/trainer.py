@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from textrnn.config import Config
+from textrnn.config import Config, as_list
 from textrnn.data.sampler import bucket_batches, count_batches
 from textrnn.errors import DivergedError, ModelError, pluralize
 from textrnn.evaluation.metrics import rank_by
@@ -191,7 +191,7 @@ class Trainer:
         """Raise DivergedError if ``loss`` is infinite or not a number; no later step could mend that."""
         if not np.isfinite(loss):
             reason = f"the {name} is {loss} in epoch {self.state.epoch}; lower --lr or --set train.clip_norm"
-            raise DivergedError(self.config.data.train, None, reason)
+            raise DivergedError(as_list(self.config.data.train)[0], None, reason)
 
     def validate_epoch(self) -> EpochRecord:
         """Validate the current weights, and return the record of the epoch."""

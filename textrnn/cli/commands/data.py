@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from textrnn.cli.options import JsonOption, parse_data_settings
+from textrnn.cli.options import LABELLED_KEYS, JsonOption, parse_data_settings
 from textrnn.cli.tables import format_counts
 from textrnn.cli.terminal import announce_keyboard_input, print_message, write_data
-from textrnn.config import DEMO, DataConfig, load_config
+from textrnn.config import DEMO, as_list, load_config
 from textrnn.data.io import STDIN, check_readable
 from textrnn.errors import ConfigError, pluralize
 from textrnn.files import shipped
@@ -19,14 +19,12 @@ from textrnn.files import shipped
 app = typer.Typer(rich_markup_mode=None)
 
 _MAX_LABELS = 10
-_NOT_FORMAT_KEYS = {"train", "valid", "test", "valid_share", "fold", "cache"}
-_FORMAT_KEYS = [f"data.{key}" for key in DataConfig.model_fields if key not in _NOT_FORMAT_KEYS]
+_CHECK_KEYS = (*LABELLED_KEYS, "data.multi_label", "data.max_length")
+_SPLIT_KEYS = (*LABELLED_KEYS, "data.multi_label", "data.group", "data.on_error")
 
 SettingsOption = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set", metavar="data.KEY=VALUE", help="File format and data.max_length, as in --set data.label=class."
-    ),
+    typer.Option("--set", metavar="data.KEY=VALUE", help="How to read the files, as in --set data.label=class."),
 ]
 
 
@@ -66,7 +64,7 @@ def check_command(
       textrnn data check --config exp.yaml
       textrnn data check crawl.csv --set data.label=class --json
     """
-    overrides = parse_data_settings(settings, command="data check", keys=_FORMAT_KEYS)
+    overrides = parse_data_settings(settings, command="data check", keys=_CHECK_KEYS)
     resolved = load_config(config, overrides=overrides)
     roles = {"train": train, "valid": valid, "test": test}
     if config is not None:
@@ -75,7 +73,7 @@ def check_command(
             named |= {role: str(shipped("demo") / f"{role}.tsv") for role in ("train", "valid")}
         roles = {role: path or named[role] for role, path in roles.items()}
         tokenizer = tokenizer or (Path(resolved.tokenizer.model) if resolved.tokenizer.model else None)
-    checked: list[tuple[str, str | None]] = [(path, role) for role, path in roles.items() if path is not None]
+    checked: list[tuple[str, str | None]] = [(path, role) for role, paths in roles.items() for path in as_list(paths)]
     checked += [(path, None) for path in files or ()]
     paths = [path for path, _ in checked]
     if not paths:
@@ -109,6 +107,9 @@ def split_command(
     ] = 0.1,
     seed: Annotated[int, typer.Option(metavar="N", min=0, max=2**32 - 1, help="Random seed of the split.")] = 42,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
+    config: Annotated[
+        Path | None, typer.Option(metavar="CONFIG.yaml", help="Read the file as this training config says.")
+    ] = None,
     settings: SettingsOption = None,
 ) -> None:
     """Split a labelled file into train, valid and test.
@@ -122,20 +123,25 @@ def split_command(
     """
     if valid_share + test_share >= 1:
         raise ConfigError(f"--valid-share {valid_share} --test-share {test_share}: nothing is left to train on")
-    config = load_config(overrides=parse_data_settings(settings, command="data split", keys=_FORMAT_KEYS)).data
+    overrides = parse_data_settings(settings, command="data split", keys=_SPLIT_KEYS)
+    data = load_config(config, overrides=overrides).data
     if file == STDIN:
         raise ConfigError("data split -: standard input cannot be read twice; put the text into a file")
     check_readable(file)
     from textrnn.data.split import split_file
 
     shares = {"valid": valid_share, "test": test_share}
-    split = split_file(file, out, config, shares=shares, seed=seed, overwrite=overwrite)
+    split = split_file(file, out, data, shares=shares, seed=seed, overwrite=overwrite)
+    for line in split.notes:
+        print_message(line)
     for part, path in split.paths.items():
         texts = pluralize(sum(split.counts[part].values()), "text", "texts")
         print_message(f"{path}: {texts} ({format_counts(split.counts[part], limit=_MAX_LABELS)})")
     if split.together:
+        rule = "similar texts (same except for case, spaces and punctuation)"
         print_message(
-            f"{pluralize(split.together, 'text', 'texts')} stayed with a similar text (same except for case, spaces "
-            f"and punctuation); list them with: textrnn data check {file}"
+            f"{pluralize(split.together, 'text', 'texts')} stayed with others: {rule}"
+            + (f" and equal values of '{data.group}' are in one file" if data.group else " are in one file")
+            + f"; list them with: textrnn data check {file}"
         )
     write_data("".join(f"{path}\n" for path in split.paths.values()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from textrnn.cli import options
+from textrnn.cli.line_command import open_rejects
 from textrnn.cli.model_loading import check_threshold, choose_model, load_engine
 from textrnn.cli.tables import format_evaluation
 from textrnn.cli.terminal import print_message, write_data
@@ -19,6 +20,8 @@ def evaluate_command(
     as_json: options.JsonOption = False,
     settings: options.DataSettings = None,
     threshold: options.ThresholdOption = None,
+    on_error: options.OnErrorOption = "stop",
+    rejects: options.RejectsOption = None,
 ) -> None:
     """Evaluate a model on labelled text.
 
@@ -26,7 +29,8 @@ def evaluate_command(
     each with and without calibration. Labels that the model does not know count as errors.
 
     For multi-label models there is no confusion matrix, and accuracy is the share of texts with all labels correct.
-    Labels are split at the separator of the training set unless --set data.label_separator gives another.
+    DATA is read as the training set was, by its columns, delimiter, encoding and label separator, unless --set gives
+    others.
 
     \b
       textrnn evaluate test.tsv
@@ -36,10 +40,13 @@ def evaluate_command(
     path = choose_model(model)
     engine = load_engine(path)
     check_threshold(engine, threshold)
-    config = options.make_data_config(overrides, multi_label=engine.thresholds is not None, separator=engine.separator)
-    from textrnn.evaluation.labelled_text import evaluate_file
+    config = options.make_data_config(overrides, engine.data_config, on_error=on_error)
+    from textrnn.data.examples import read_examples
+    from textrnn.evaluation.labelled_text import evaluate_examples
 
-    evaluation = evaluate_file(engine, data, config, threshold=threshold)
+    with open_rejects(rejects, on_error) as write:
+        examples = read_examples(data, config, note=print_message, rejects=write)
+    evaluation = evaluate_examples(engine, examples, threshold=threshold)
     if model is None:
         print_message(f"model: {path}, the latest run here")
     if evaluation.unknown_texts:

@@ -28,6 +28,9 @@ def filter_command(
     quiet: Annotated[bool, Option("--quiet", "-q", help="Do not report how many lines were kept.")] = False,
     field: options.FieldOption = None,
     input_format: options.InputFormatOption = None,
+    settings: options.TextSettings = None,
+    on_error: options.OnErrorOption = "stop",
+    rejects: options.RejectsOption = None,
     output: options.OutputOption = None,
     jobs: options.JobsOption = None,
     precision: options.PrecisionOption = "fp32",
@@ -46,7 +49,17 @@ def filter_command(
     """
     from textrnn.pipeline.writers import LabelFilter
 
-    command = LineCommand(files=files, field=field, input_format=input_format, output=output, jobs=jobs)
+    command = LineCommand(
+        files=files,
+        field=field,
+        input_format=input_format,
+        output=output,
+        jobs=jobs,
+        settings=settings,
+        on_error=on_error,
+        rejects=rejects,
+        keeps_lines=True,
+    )
     engine = command.open_engine(model, precision=precision, device=device, threshold=threshold)
     _check_labels(label, engine.labels)
     worker = LabelFilter(engine, frozenset(label), min_prob=min_prob, threshold=threshold, invert=invert)

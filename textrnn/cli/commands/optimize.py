@@ -62,14 +62,13 @@ def optimize_command(
     """
     overrides = options.parse_data_settings(settings, command="optimize")
     from textrnn.compression import SHARES, compress_model
-    from textrnn.data.formats import read_examples
+    from textrnn.data.examples import read_examples
     from textrnn.serialization.model_file import find_model, load_model
 
     path = find_model(choose_model(model))
     loaded = load_model(path)
     _check(out, ngrams, path=path, model=loaded)
-    multi_label, separator = loaded.thresholds is not None, loaded.config.data.label_separator
-    examples = read_examples(data, options.make_data_config(overrides, multi_label=multi_label, separator=separator))
+    examples = read_examples(data, options.make_data_config(overrides, loaded.config.data), note=print_message)
     kind: Storage = "float32" if storage == "fp32" else storage
     shares = SHARES if ngrams is None else [ngrams]
     step = compress_model(path, loaded, examples, storage=kind, shares=shares, max_drop=max_drop, report=_report)

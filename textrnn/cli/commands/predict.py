@@ -47,6 +47,9 @@ def predict_command(
     ] = False,
     field: options.FieldOption = None,
     input_format: options.InputFormatOption = None,
+    settings: options.TextSettings = None,
+    on_error: options.OnErrorOption = "stop",
+    rejects: options.RejectsOption = None,
     output: options.OutputOption = None,
     jobs: options.JobsOption = None,
     precision: options.PrecisionOption = "fp32",
@@ -73,7 +76,16 @@ def predict_command(
     """
     from textrnn.pipeline.writers import Labeler
 
-    command = LineCommand(files=files, field=field, input_format=input_format, output=output, jobs=jobs)
+    command = LineCommand(
+        files=files,
+        field=field,
+        input_format=input_format,
+        output=output,
+        jobs=jobs,
+        settings=settings,
+        on_error=on_error,
+        rejects=rejects,
+    )
     if field is not None and with_text:
         raise ConfigError("--with-text: --field prints the whole record anyway; leave it out")
     if field is not None and format_ not in (None, "label"):
@@ -102,7 +114,7 @@ def predict_command(
 
 
 def _check_unknown_label(min_prob: float | None, unknown_label: str) -> None:
-    from textrnn.data.formats import is_label
+    from textrnn.data.labels import is_label
 
     if min_prob is None:
         raise ConfigError(f"--unknown-label {unknown_label}: needs a bound; add --min-prob")

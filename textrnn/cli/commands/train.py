@@ -27,7 +27,9 @@ def train_command(
         Path | None, Argument(metavar="CONFIG.yaml", help="A config file; 'textrnn init' writes one.")
     ] = None,
     cell: Annotated[Cell | None, Option(help="Recurrent cell.  [default: sru]")] = None,
-    train: Annotated[list[str] | None, Option(metavar="FILE", help="Training set.  [default: demo data]")] = None,
+    train: Annotated[
+        list[str] | None, Option(metavar="FILE", help="Training set; repeatable.  [default: demo data]")
+    ] = None,
     valid: Annotated[
         list[str] | None, Option(metavar="FILE", help="Validation set.  [default: 10 % of the training set]")
     ] = None,
@@ -90,7 +92,7 @@ def train_command(
         return
     flags: dict[str, tuple[str, Any]] = {
         "model.cell": ("--cell", cell),
-        "data.train": ("--train", _take_one("--train", train)),
+        "data.train": ("--train", None if not train else train if len(train) > 1 else train[0]),
         "data.valid": ("--valid", _take_one("--valid", valid)),
         "tokenizer.model": ("--tokenizer", tokenizer),
         "embedding.vectors": ("--vectors", vectors),
@@ -123,7 +125,7 @@ def train_command(
 def _take_one(flag: str, files: list[str] | None) -> str | None:
     """Return the file that ``flag`` names; raises ConfigError if it was given more than once."""
     if files and len(files) > 1:
-        raise ConfigError(f"{flag} {files[1]}: given twice; concatenate the files, as with cat")
+        raise ConfigError(f"{flag} {files[1]}: given twice; put the texts into one file")
     return files[0] if files else None
 
 

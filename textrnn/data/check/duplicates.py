@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from textrnn.data.check.findings import Finding, Findings
-from textrnn.data.check.minhash import SIMILAR, Hashes, find_first, find_pairs, jaccard_similarity
 from textrnn.data.check.scan import Integers, Scan
 from textrnn.data.labels import parse_label_set
+from textrnn.data.minhash import SIMILAR, Hashes, find_first, find_pairs, jaccard_similarity
 
 COMPARED_CHARACTERS = 50_000_000
 """The most text that is compared by its trigrams."""

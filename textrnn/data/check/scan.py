@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from textrnn.config import DataConfig
-from textrnn.data.blocks import Block, LabelTable, parse_blocks
+from textrnn.data.blocks import Block, BlockReader, LabelTable
 from textrnn.data.check.findings import Finding, Findings
-from textrnn.data.check.minhash import Signatures, hash_texts, minhash, normalize
 from textrnn.data.encoded import map_in_threads
-from textrnn.data.io import read_file
+from textrnn.data.io import decode_texts, read_file
 from textrnn.data.labels import split_labels
+from textrnn.data.minhash import Signatures, hash_texts, minhash, normalize
 from textrnn.errors import DataError
 
 Integers = npt.NDArray[np.int64]
@@ -112,11 +112,13 @@ def scan(
     parts = [_extract(Block([], [], []), np.zeros(0, np.int32), letters=[], pieces=_no_pieces([]))]
     try:
         for block, pieces in _read_blocks(path, config, findings, count_pieces=count_pieces or _no_pieces):
-            texts = b"\n".join(block.texts).decode("utf-8").split("\n")
+            texts = decode_texts(block.texts)
             letters = normalize(texts)
             spool.write("".join(letters).encode("utf-8"))
             parts.append(_extract(block, table.classify(block), letters=letters, pieces=pieces))
             _check_characters(path, block, findings, texts=texts)
+        if fault := None if config.multi_label else table.find_swap():
+            findings.refuse(DataError(path, None, fault))
     except DataError as fault:  # of the whole file, or of the place where it is truncated
         findings.refuse(fault)
     spool.flush()
@@ -140,8 +142,10 @@ def _read_blocks(
     path: str, config: DataConfig, findings: Findings, *, count_pieces: CountPieces
 ) -> Iterator[tuple[Block, tuple[Integers, Integers]]]:
     """Yield the file's blocks with the pieces of their texts, which other threads count in advance."""
-    blocks = parse_blocks(path, read_file(path), config, on_fault=findings.refuse)
-    return map_in_threads(lambda block: (block, count_pieces(block.texts)), blocks)
+    chunks = read_file(path, encoding=config.encoding, note=findings.notes.append)
+    reader = BlockReader(path, chunks, config, on_fault=findings.refuse)
+    yield from map_in_threads(lambda block: (block, count_pieces(block.texts)), reader)
+    findings.notes += reader.rows.notes
 
 
 def _no_pieces(texts: list[bytes]) -> tuple[Integers, Integers]:

@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from textrnn.data.check.minhash import (
+from textrnn.data.minhash import (
     BAND_ROWS,
     BANDS,
     find_first,

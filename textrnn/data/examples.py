@@ -1,0 +1,40 @@
+"""Labelled text as a list of examples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from textrnn.config import DataConfig
+from textrnn.data.io import Note, read_file
+from textrnn.data.labels import join_labels
+from textrnn.data.layout import NO_TEXT
+from textrnn.data.rows import RowReader
+from textrnn.errors import DataError
+
+
+@dataclass(frozen=True)
+class Example:
+    """One text with its label (several labels are joined by tabs), and the line of the file where it starts."""
+
+    label: str
+    text: str
+    line_number: int
+
+
+def read_examples(
+    path: str, config: DataConfig, *, note: Note | None = None, rejects: Callable[[bytes], object] | None = None
+) -> list[Example]:
+    """Read all examples of the file at ``path`` (``-``: standard input); see :class:`textrnn.data.rows.RowReader`.
+
+    Raises:
+        DataError: at the first fault, with its line, unless ``config`` skips it; there is no example.
+    """
+    reader = RowReader(path, read_file(path, encoding=config.encoding, note=note), config, rejects=rejects)
+    examples = [Example(join_labels(row.labels), row.text, row.number) for rows in reader for row in rows]
+    for line in reader.notes:
+        if note is not None:
+            note(line)
+    if not examples:
+        raise DataError(path, None, NO_TEXT)
+    return examples

@@ -1,0 +1,290 @@
+"""Layout of a file with one text a record: its format, delimiter, quoting, header and columns."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+from typing import Literal
+
+from textrnn.config import DataConfig, DataFormat, as_list
+from textrnn.errors import ConfigError, DataError
+
+FASTTEXT_LABEL = re.compile(r"(?<![^ \t\v\f\r\0])__label__([^ \t\v\f\r\0]*)[ \t\v\f\r\0]*")
+"""A label in fastText's format, which only ASCII white space and NUL end, with the space after it."""
+
+BY_EXTENSION: dict[str, DataFormat] = {
+    ".tsv": "tsv",
+    ".csv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+}
+NO_TEXT = "contains no labelled text"
+TEXT, LABEL = "text", "label"
+
+_COMPRESSED = {".gz", ".bz2", ".xz", ".zst"}
+DELIMITERS = {"\t": "tabs", ",": "','", ";": "';'", "|": "'|'"}
+"""The delimiters that are detected, and their names."""
+_SHOWN_CHARACTERS, _SHOWN_NAMES = 20, 10
+_TABLE_KEYS = ("delimiter", "quoting")
+_COLUMN_KEYS = ("label", "text", "group")
+_DOUBLED_QUOTES = re.compile(r'(^|\t)"([^"\t]|"")*""([^"\t]|"")*"(\t|\r?$)')
+_MAX_SEARCHED = 4096  # characters of a line
+_SEARCHED_LINES = 100
+
+Kind = Literal["table", "json", "fasttext"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the records of a file are written.
+
+    The columns of a table count from 0: ``text`` and ``label`` may be several, ``group`` is None without data.group.
+    ``header`` has the names of the columns, if the file names them; the first record starts at line ``start`` of the
+    file, from 0. Records of a table have ``width`` fields, or without ``is_exact`` at least so many; with ``is_pair``
+    all tabs after the first belong to the text. ``is_array``: JSON objects may span lines, or be in an array.
+    """
+
+    kind: Kind
+    delimiter: str = "\t"
+    is_quoted: bool = False
+    header: tuple[str, ...] | None = None
+    start: int = 0
+    text: tuple[int, ...] = (1,)
+    label: tuple[int, ...] = (0,)
+    group: int | None = None
+    width: int = 2
+    is_exact: bool = True
+    is_pair: bool = False
+    is_array: bool = False
+
+    @property
+    def format(self) -> DataFormat:
+        """The format as ``data.format`` names it."""
+        if self.kind == "table":
+            return "tsv" if self.delimiter == "\t" else "csv"
+        return "jsonl" if self.kind == "json" else "fasttext"
+
+
+def is_number(column: str) -> bool:
+    """Return whether ``column`` is the number of a column, not a name."""
+    return re.fullmatch("0*[1-9][0-9]{0,8}", column) is not None
+
+
+def shorten(name: str) -> str:
+    """Return ``name`` as a message shows it: its first 20 characters."""
+    return name if len(name) <= _SHOWN_CHARACTERS else name[:_SHOWN_CHARACTERS] + "..."
+
+
+def list_names(names: Sequence[str]) -> str:
+    """Return the first names as a message lists them."""
+    shown = ", ".join(map(shorten, names[:_SHOWN_NAMES]))
+    return f"{shown}, and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else shown or "none"
+
+
+def find_suffix(path: str) -> str:
+    """Return the lowercase extension of the file, ignoring that of a compression."""
+    name = PurePath(path)
+    return (PurePath(name.stem) if name.suffix.lower() in _COMPRESSED else name).suffix.lower()
+
+
+def find_layout(path: str, head: Sequence[str], config: DataConfig, *, labelled: bool = True) -> Layout:
+    """Return the layout of the file whose first lines are ``head``, at least up to the first that is not blank.
+
+    Without ``labelled``, only the text is looked for.
+
+    Raises:
+        DataError: the file has no text, its format cannot be detected, or its header lacks a column.
+        ConfigError: an option has no effect on the format.
+    """
+    start = next((number for number, line in enumerate(head) if line.strip("\ufeff \t\r")), None)
+    if start is None:
+        raise DataError(path, None, NO_TEXT if head else "is empty; it needs labelled text")
+    first = head[start].lstrip("\ufeff").rstrip("\r")
+    kind = config.format if config.format != "auto" else _detect_format(path, first, config)
+    _check_options(path, kind, config, labelled=labelled)
+    if kind == "fasttext":
+        return Layout("fasttext", start=start)
+    if kind == "jsonl":
+        return Layout("json", start=start, is_array=_spans_lines(first))
+    return _Table(path, head[start:], config, labelled=labelled, start=start).find(kind)
+
+
+def _detect_format(path: str, first: str, config: DataConfig) -> DataFormat:
+    """Return the format by the first line; the extension decides only about text that could be several."""
+    suffix = BY_EXTENSION.get(find_suffix(path))
+    if FASTTEXT_LABEL.search(first):
+        return "fasttext"
+    if re.match(r'\s*(\{\s*(["}]|$)|\[\s*(\{|\]|$))', first):
+        return "jsonl"
+    if suffix == "jsonl":
+        return "jsonl"
+    if suffix == "csv" or "\t" not in first:
+        return "csv"
+    return "tsv"
+
+
+def _spans_lines(first: str) -> bool:
+    """Return whether JSON with this first line is an array, or has objects that span lines."""
+    if first.lstrip().startswith("["):
+        return True
+    try:
+        json.loads(first)
+    except RecursionError:
+        return False
+    except ValueError as error:
+        # cut at its end: a fault inside the line is one of JSON Lines
+        return getattr(error, "pos", 0) >= len(first.rstrip())
+    return False
+
+
+def _check_options(path: str, kind: DataFormat, config: DataConfig, *, labelled: bool) -> None:
+    """Raise ConfigError if a key that the user set has no effect on a file of this format."""
+    keys = {"fasttext": (*_TABLE_KEYS, *_COLUMN_KEYS, "label_separator"), "jsonl": _TABLE_KEYS}.get(kind, ())
+    without = [] if labelled else [key for key in ("label", "group") if config.is_set(key)]
+    faults = [
+        f"data.{key}: no effect on {path}, whose format is {kind}; leave it out" for key in keys if config.is_set(key)
+    ]
+    if faults or without:
+        raise ConfigError(faults or [f"data.{key}: has no effect here; leave it out" for key in without])
+    if kind == "tsv" and config.delimiter not in (None, "\t"):
+        raise ConfigError(f"data.delimiter '{config.delimiter}': the format tsv has tabs; use data.format=csv")
+
+
+class _Table:
+    """The search for the delimiter, the header and the columns of a table."""
+
+    def __init__(self, path: str, lines: Sequence[str], config: DataConfig, *, labelled: bool, start: int) -> None:
+        self._path, self._lines, self._config, self._start = path, lines, config, start
+        self._first = lines[0].lstrip("\ufeff").rstrip("\r")
+        self._labelled = labelled
+        self._texts = as_list(config.text) or [TEXT]
+        self._labels = (as_list(config.label) or [LABEL]) if labelled else []
+        self._groups = [config.group] if labelled and config.group is not None else []
+        given = [*(as_list(config.label) if labelled else []), *as_list(config.text), *self._groups]
+        self._asked = list(dict.fromkeys([*given, *self._labels, *self._texts]))
+        self._is_named = any(not is_number(name) for name in given)
+        self._is_numbered = bool(given) and not self._is_named
+
+    def find(self, kind: DataFormat) -> Layout:
+        """Return the layout of the table, whose format is tsv or csv."""
+        delimiter = self._find_delimiter(kind)
+        is_quoted = self._config.quoting
+        if is_quoted is None:
+            is_quoted = delimiter != "\t" or _has_quotes(self._lines)
+        fields, lines = self._read_first(delimiter, is_quoted=is_quoted)
+        has_header = self._is_named or (not self._is_numbered and self._has_names(fields))
+        if has_header:
+            places = {name: self._find_column(fields, name, delimiter) for name in self._asked}
+            table = self._make(places, delimiter=delimiter, is_quoted=is_quoted)
+            return replace(table, width=len(fields), is_exact=True, header=tuple(fields), start=self._start + lines)
+        if self._is_numbered:
+            defaults = {TEXT: 1, LABEL: 0}
+            places = {name: int(name) - 1 if is_number(name) else defaults[name] for name in self._asked}
+            table = self._make(places, delimiter=delimiter, is_quoted=is_quoted)
+            return replace(table, width=1 + max(places.values()), is_exact=False)
+        if delimiter == "\t" and len(fields) > 1 and self._labelled:
+            return Layout("table", is_quoted=is_quoted, start=self._start, is_pair=not is_quoted)
+        raise self._refuse(fields, delimiter)
+
+    def _make(self, places: dict[str, int], *, delimiter: str, is_quoted: bool) -> Layout:
+        return Layout(
+            "table",
+            delimiter=delimiter,
+            is_quoted=is_quoted,
+            start=self._start,
+            text=tuple(places[name] for name in self._texts),
+            label=tuple(places[name] for name in self._labels),
+            group=places[self._groups[0]] if self._groups else None,
+        )
+
+    def _find_delimiter(self, kind: DataFormat) -> str:
+        """Return the delimiter whose columns have the names that are looked for, or that gives most columns."""
+        if self._config.delimiter is not None:
+            return self._config.delimiter
+        if kind == "tsv" and self._config.format == "tsv":
+            return "\t"
+        candidates = ["\t", *[c for c in DELIMITERS if c != "\t"]] if kind == "tsv" else [",", ";", "\t", "|"]
+        for delimiter in candidates:
+            if self._has_names(_split(self._first, delimiter)):
+                return delimiter
+        return "\t" if kind == "tsv" else max(candidates, key=self._count_fields)
+
+    def _count_fields(self, delimiter: str) -> int:
+        """Return the number of fields that all of the first lines have, or 1."""
+        sizes = {len(_split(line, delimiter)) for line in self._lines[:_SEARCHED_LINES] if line.strip()}
+        return sizes.pop() if len(sizes) == 1 else 1
+
+    def _has_names(self, fields: Sequence[str]) -> bool:
+        names = [_fold(field) for field in fields]
+        return all(_fold(name) in names for name in self._asked if not is_number(name))
+
+    def _read_first(self, delimiter: str, *, is_quoted: bool) -> tuple[list[str], int]:
+        """Return the fields of the first record, and its number of lines."""
+        if not is_quoted:
+            return self._first.split(delimiter), 1
+        reader = csv.reader((f"{line}\n" for line in [self._first, *self._lines[1:]]), delimiter=delimiter, strict=True)
+        try:
+            return next(reader), reader.line_num
+        except csv.Error as error:
+            raise DataError(self._path, self._start + 1, f"the first line is not CSV: {error}") from None
+
+    def _find_column(self, header: Sequence[str], name: str, delimiter: str) -> int:
+        """Return the index of a column: by its exact name, in any case, or by its number."""
+        if name in header:
+            return header.index(name)
+        folded = [_fold(field) for field in header]
+        if folded.count(_fold(name)) == 1:
+            return folded.index(_fold(name))
+        if is_number(name) and int(name) <= len(header):
+            return int(name) - 1
+        raise self._missing_column(header, name, delimiter)
+
+    def _missing_column(self, header: Sequence[str], name: str, delimiter: str) -> DataError:
+        found = f"no column '{shorten(name)}'; the columns are {list_names(header)}"
+        if delimiter not in (",", "\t"):
+            found = f"fields are divided by '{delimiter}'; {found}"
+        return DataError(self._path, self._start + 1, f"{found}; {self._cure}")
+
+    def _refuse(self, fields: Sequence[str], delimiter: str) -> DataError:
+        """Return the error for a first line that is neither a header nor a record."""
+        is_table = BY_EXTENSION.get(find_suffix(self._path)) in ("csv", "tsv") or self._config.format != "auto"
+        if is_table or (len(self._lines) > 2 and self._count_fields(delimiter) > 1):
+            missing = next((name for name in self._asked if _fold(name) not in map(_fold, fields)), self._asked[0])
+            return self._missing_column(fields, missing, delimiter)
+        cure = "write label<TAB>text, or set the format with --set data.format=tsv|csv|jsonl|fasttext"
+        if not self._labelled:
+            cure = "set the format with --input-format tsv|csv|jsonl"
+        return DataError(self._path, self._start + 1, f"unknown format; {cure}")
+
+    @property
+    def _cure(self) -> str:
+        if not self._labelled:
+            return "choose one with --field NAME, or --field N in a file without a header"
+        return "name yours with --set data.label=NAME --set data.text=NAME, or by number in a file without a header"
+
+
+def _fold(name: str) -> str:
+    return name.strip().casefold()
+
+
+def _split(line: str, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error:
+        return line.split(delimiter)
+
+
+def _has_quotes(lines: Sequence[str]) -> bool:
+    """Return whether the fields of a table with tabs are quoted, as R and pandas write them.
+
+    Either all fields of the first line are in quotes, or one of the first lines has a field with doubled quotes inside.
+    """
+    first = [field for field in lines[0].lstrip("\ufeff").rstrip("\r").split("\t") if field]
+    if first and all(len(field) > 1 and field[0] == field[-1] == '"' for field in first):
+        return True
+    return any(_DOUBLED_QUOTES.search(line[:_MAX_SEARCHED]) for line in lines[:_SEARCHED_LINES])
