@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textrnn.cli.model_loading import check_threshold, load_engine
-from textrnn.cli.options import TEXT_KEYS, PrecisionName, parse_data_settings
+from textrnn.cli.options import PrecisionName, make_text_config
 from textrnn.cli.terminal import announce_keyboard_input, print_message, write_data
-from textrnn.config import DataConfig, OnError, Override, load_config
+from textrnn.config import DataConfig, OnError
 from textrnn.data.io import STDIN, check_readable
 from textrnn.errors import ConfigError, StoppedError, pluralize
 from textrnn.files import compressed_write
@@ -75,7 +75,8 @@ class LineCommand:
             DataError: an input file cannot be read.
             ModelError, BackendError: see :func:`load_engine`.
         """
-        self._check_options()
+        _ = self._config
+        check_rejects(self.rejects, self.on_error)
         if self._output_file is not None and self._output_file.is_dir():
             raise ConfigError(f"--output {self.output}: is a folder; name a file")
         if self._output_file is not None and self._output_file.suffix.lower() in _UNSUPPORTED_SUFFIXES:
@@ -91,26 +92,9 @@ class LineCommand:
             print_message(f"{tables[0]}: labels whole lines; use --field to label one column or key of a table")
         return engine
 
-    def _check_options(self) -> None:
-        """Raise ConfigError for options that have no effect on lines, where no column is named."""
-        if self.field is None:
-            given = [override.origin for override in self._overrides if override.key != "data.encoding"]
-            given += [] if self.input_format is None else [f"--input-format {self.input_format}"]
-            given += [] if self.on_error == "stop" else [f"--on-error {self.on_error}"]
-            if given:
-                raise ConfigError(f"{given[0]}: for tables only; name the text column with --field")
-        check_rejects(self.rejects, self.on_error)
-
-    @property
-    def _overrides(self) -> list[Override]:
-        return parse_data_settings(self.settings, command="a file without labels", keys=TEXT_KEYS)
-
     @property
     def _config(self) -> DataConfig:
-        """How to read the files."""
-        values = {"data.text": self.field, "data.format": self.input_format, "data.on_error": self.on_error}
-        own = [Override(key, value, key) for key, value in values.items() if value is not None]
-        return load_config(overrides=[*own, *self._overrides]).data
+        return make_text_config(self.field, self.settings, input_format=self.input_format, on_error=self.on_error)
 
     def run(self, worker: Worker) -> tuple[int, int]:
         """Write the output of ``worker``; return the numbers of records read and kept.

@@ -123,6 +123,26 @@ def parse_data_settings(
     return overrides
 
 
+def make_text_config(
+    field: list[str] | None, settings: list[str] | None, *, input_format: RecordFormat | None, on_error: OnError
+) -> DataConfig:
+    """Return how to read files without labels: lines, or with ``field`` tables.
+
+    Raises:
+        ConfigError: an option for tables is given without ``field``, or ``settings`` has another key.
+    """
+    overrides = parse_data_settings(settings, command="a file without labels", keys=TEXT_KEYS)
+    if field is None:
+        given = [override.origin for override in overrides if override.key != "data.encoding"]
+        given += [] if input_format is None else [f"--input-format {input_format}"]
+        given += [] if on_error == "stop" else [f"--on-error {on_error}"]
+        if given:
+            raise ConfigError(f"{given[0]}: for tables only; name the text column with --field")
+    values = {"data.text": field, "data.format": input_format, "data.on_error": on_error}
+    own = [Override(key, value, key) for key, value in values.items() if value is not None]
+    return load_config(overrides=[*own, *overrides]).data
+
+
 def make_data_config(overrides: list[Override], trained: DataConfig, *, on_error: OnError = "stop") -> DataConfig:
     """Return how to read labelled text for a model: as its training set was read, unless ``overrides`` say otherwise.
 

@@ -7,18 +7,16 @@ from itertools import chain
 from typing import BinaryIO, Literal, NamedTuple, cast
 
 from textrnn.config import DataConfig
-from textrnn.data.fields import split_fasttext
-from textrnn.data.io import BYTE_ORDER_MARK, Note, TextFile, decode, encode_back, open_text, read_chunks
-from textrnn.data.layout import FASTTEXT_LABEL
+from textrnn.data.io import Note, TextFile, encode_back, open_text, read_chunks
+from textrnn.data.lines import LineReader
 from textrnn.data.rows import RowReader
-from textrnn.errors import DataError, name_file, pluralize
+from textrnn.errors import DataError
 from textrnn.inference import RecordFormat
 
 NAMES = ("label", "probability", "top", "parts", "record")
 """Columns or keys that a prediction adds to a record."""
 
 _PREFIX = "predicted_"
-_REPLACEMENT = "\ufffd".encode()
 _READ_BYTES = 1 << 18
 
 
@@ -112,32 +110,16 @@ class RecordReader:
                     return data
 
                 chunks = read_chunks(read1, _READ_BYTES)
-                records = self._read_lines(path, chunks) if self._config.text is None else self._read_rows(path, chunks)
-                for block in records:
-                    emit(block)
+                if self._config.text is None:
+                    lines = LineReader(path, chunks)
+                    for rows in lines:
+                        emit([Record(row.raw, row.text) for row in rows])
+                    for line in lines.notes:
+                        self._note(line)
+                else:
+                    for records in self._read_rows(path, chunks):
+                        emit(records)
                 self._finished_bytes += position
-
-    def _read_lines(self, path: str, chunks: Iterator[bytes]) -> Iterator[list[Record]]:
-        invalid, is_fasttext = 0, None
-        for chunk in chunks:
-            lines = chunk.split(b"\n")
-            if is_fasttext is None and (first := chunk.lstrip()):
-                is_fasttext = FASTTEXT_LABEL.match(decode(first[:100])) is not None
-                if is_fasttext:
-                    self._note(
-                        f"{name_file(path)}: fastText's format; the labels (__label__...) are left out of the texts"
-                    )
-            texts = [decode(line.removesuffix(b"\r").removeprefix(BYTE_ORDER_MARK)) for line in lines]
-            if "\ufffd" in "".join(texts):
-                invalid += sum(
-                    "\ufffd" in text and _REPLACEMENT not in line for line, text in zip(lines, texts, strict=True)
-                )
-            if is_fasttext:
-                texts = [split_fasttext(text)[1] for text in texts]
-            yield list(map(Record, lines, texts))
-        if invalid:
-            count = pluralize(invalid, "line has", "lines have")
-            self._note(f"{name_file(path)}: {count} bytes that are invalid in the encoding; each was read as U+FFFD")
 
     def _read_rows(self, path: str, chunks: Iterator[bytes]) -> Iterator[list[Record]]:
         for chunk in chunks:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import glob
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from typer import Option
+from typer import Argument, Option
 
+from textrnn.cli import options
 from textrnn.cli.terminal import print_message
 from textrnn.config import ModelType
-from textrnn.data.io import check_readable, read_lines
+from textrnn.data.io import STDIN, check_readable
+from textrnn.data.layout import BY_EXTENSION, find_suffix
+from textrnn.data.lines import read_texts
 from textrnn.errors import ConfigError, DataError, pluralize
 from textrnn.files import atomic_write, keep_previous
 from textrnn.tokenization.spm_trainer import (
     DEFAULT_VOCAB_SIZE,
+    MAX_LINE_BYTES,
     SAMPLE_LINES,
     TrainedTokenizer,
     VocabularyError,
@@ -32,10 +36,14 @@ _PREFIXES = {"unigram": "m.uni"}  # other types: m.TYPE
 
 
 def spm_train(
+    files: Annotated[list[str] | None, Argument(metavar="FILE", help="More text, as of --input a*.txt.")] = None,
     inputs: Annotated[
-        list[str],
+        list[str] | None,
         Option("--input", metavar="FILE[,FILE...]", help="Text, one sentence a line; repeatable; - is stdin."),
-    ],
+    ] = None,
+    field: options.FieldOption = None,
+    input_format: options.InputFormatOption = None,
+    on_error: options.OnErrorOption = "stop",
     model_prefix: Annotated[
         str | None, Option(metavar="PREFIX", help="Write PREFIX.model and PREFIX.vocab.  [default: m.uni, m.bpe, ...]")
     ] = None,
@@ -62,8 +70,12 @@ def spm_train(
     shuffle_input_sentence: Annotated[
         bool, Option(help="Sample those lines at random instead of taking the first ones.")
     ] = True,
+    max_sentence_length: Annotated[
+        int, Option(min=1, max=_MAX_INT, metavar="BYTES", help="Skip longer lines.")
+    ] = MAX_LINE_BYTES,
     user_defined_symbols: Annotated[
-        list[str] | None, Option(metavar="A[,B...]", help="Pieces that are never split; repeatable.")
+        list[str] | None,
+        Option(metavar="A[,B...]", help="Pieces that are never split; repeatable; ',' alone is a comma."),
     ] = None,
     byte_fallback: Annotated[bool, Option(help="Encode unknown characters as bytes.")] = False,
     hard_vocab_limit: Annotated[
@@ -74,56 +86,88 @@ def spm_train(
     ] = 16,
     seed: Annotated[int, Option(min=0, metavar="N", help="Random seed of the line sample.")] = 42,
     settings: Annotated[
-        list[str] | None, Option("--set", metavar="KEY=VALUE", help="Any other SentencePiece trainer option.")
+        list[str] | None,
+        Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Any other SentencePiece trainer option; or data.encoding, data.delimiter, data.quoting of the files.",
+        ),
     ] = None,
     overwrite: Annotated[bool, Option("--overwrite", help="Replace earlier files instead of keeping them.")] = False,
     verbose: Annotated[bool, Option("--verbose", help="Show the log of SentencePiece.")] = False,
 ) -> None:
     """Train a SentencePiece tokenizer.
 
-    The input is raw text, one sentence a line. Lines longer than 4,192 bytes are skipped; --set max_sentence_length=N
-    changes the limit. Larger corpora are sampled down to 5,000,000 lines; --input-sentence-size N changes the number.
-    Earlier files of the same name are kept as PREFIX.model.1 and so on.
+    The input is raw text, one sentence a line, or with --field the texts of a table. Lines longer than
+    --max-sentence-length are skipped. Larger corpora are sampled down to 5,000,000 lines; --input-sentence-size N
+    changes the number. Earlier files of the same name are kept as PREFIX.model.1 and so on.
 
     \b
       textrnn spm-train --input botchan.txt
       textrnn spm-train --input a.txt,b.txt.gz --model-type bpe
       zcat crawl.txt.gz | textrnn spm-train --input - --model-prefix crawl
+      textrnn spm-train --input tickets.csv --field body
     """
-    paths = [path for group in inputs for path in group.split(",") if path]
+    paths = [path for group in (*(inputs or ()), *(files or ())) for path in _expand(group)]
     if not paths:
         raise ConfigError("--input: is empty; name a file")
     for path in paths:
         check_readable(path)
+    if field is None and (
+        table := next((path for path in paths if BY_EXTENSION.get(find_suffix(path)) == "jsonl"), None)
+    ):
+        raise ConfigError(f"{table}: JSON has keys beside its texts; name the key of the texts with --field")
+    of_data = [setting for setting in settings or () if setting.startswith("data.")]
+    reading = options.make_text_config(field, of_data, input_format=input_format, on_error=on_error)
     targets = _find_targets(_PREFIXES.get(model_type, f"m.{model_type}") if model_prefix is None else model_prefix)
-    options: dict[str, Any] = {
+    spm_options: dict[str, Any] = {
         "character_coverage": character_coverage,
         "normalization_rule_name": normalization_rule_name,
         "byte_fallback": byte_fallback,
         "num_threads": num_threads,
-        **dict(map(_parse_setting, settings or ())),
+        **dict(_parse_setting(setting) for setting in settings or () if setting not in of_data),
     }
     if user_defined_symbols:
-        options["user_defined_symbols"] = [s for group in user_defined_symbols for s in group.split(",") if s]
+        spm_options["user_defined_symbols"] = [s for group in user_defined_symbols for s in _split_symbols(group)]
+    notes: list[str] = []
     try:
         with _exit_on_ctrl_c():
             trained = train_tokenizer(
-                chain.from_iterable(map(read_lines, paths)),
+                (text.encode() for path in paths for text in read_texts(path, reading, note=notes.append)),
                 model_type=model_type,
                 vocab_size=vocab_size or DEFAULT_VOCAB_SIZE,
                 hard_vocab_limit=vocab_size is not None if hard_vocab_limit is None else hard_vocab_limit,
                 sample_lines=input_sentence_size,
                 shuffle=shuffle_input_sentence,
                 seed=seed,
-                options=options,
+                max_sentence_length=max_sentence_length,
+                options=spm_options,
                 verbose=verbose,
             )
     except VocabularyError as error:
         cure = f"use --vocab-size {error.largest} or less, or --no-hard-vocab-limit"
         raise DataError(",".join(paths), None, f"too small for {error.requested:,} pieces; {cure}") from None
+    finally:
+        for line in notes:
+            print_message(line)
     _write(trained, targets, overwrite=overwrite)
     _report(trained, model_type, wanted=vocab_size or DEFAULT_VOCAB_SIZE)
     print_message(f"wrote {targets[0]} and {targets[1]}: {len(trained.tokenizer):,} {model_type} pieces")
+
+
+def _expand(group: str) -> list[str]:
+    """Return the files that ``group`` names: one, several divided by commas, or a pattern."""
+    if group == STDIN or Path(group).exists():
+        return [group]
+    paths = []
+    for path in filter(None, group.split(",")):
+        is_pattern = not Path(path).exists() and glob.has_magic(path)
+        paths += sorted(glob.glob(path)) or [path] if is_pattern else [path]
+    return paths
+
+
+def _split_symbols(group: str) -> list[str]:
+    return [group] if group == "," else [symbol for symbol in group.split(",") if symbol]
 
 
 def _find_targets(prefix: str) -> tuple[Path, Path]:
@@ -156,7 +200,8 @@ def _write(trained: TrainedTokenizer, targets: tuple[Path, Path], *, overwrite: 
 def _report(trained: TrainedTokenizer, model_type: str, *, wanted: int) -> None:
     size = len(trained.tokenizer)
     lines = pluralize(trained.lines, "line", "lines")
-    print_message(f"{lines} read, {trained.too_long:,} skipped as too long (over {trained.max_bytes:,} bytes)")
+    limit = f"longer than {trained.max_bytes:,} bytes (--max-sentence-length)"
+    print_message(f"{lines} read, {trained.too_long:,} skipped: {limit}")
     if trained.unusable:
         lines = pluralize(trained.unusable, "line", "lines")
         print_message(f"{lines} skipped: SentencePiece cannot read NUL or U+2585")
