@@ -75,6 +75,11 @@ def is_number(column: str) -> bool:
     return re.fullmatch("0*[1-9][0-9]{0,8}", column) is not None
 
 
+def is_json(first: str) -> bool:
+    """Return whether a text with this first line is JSON: an object, or an array of objects."""
+    return re.match(r'\s*(\{\s*(["}]|$)|\[\s*(\{|\]|$))', first) is not None
+
+
 def shorten(name: str) -> str:
     """Return ``name`` as a message shows it: its first 20 characters."""
     return name if len(name) <= _SHOWN_CHARACTERS else name[:_SHOWN_CHARACTERS] + "..."
@@ -119,9 +124,7 @@ def _detect_format(path: str, first: str, config: DataConfig) -> DataFormat:
     suffix = BY_EXTENSION.get(find_suffix(path))
     if FASTTEXT_LABEL.search(first):
         return "fasttext"
-    if re.match(r'\s*(\{\s*(["}]|$)|\[\s*(\{|\]|$))', first):
-        return "jsonl"
-    if suffix == "jsonl":
+    if is_json(first) or suffix == "jsonl":
         return "jsonl"
     if suffix == "csv" or "\t" not in first:
         return "csv"

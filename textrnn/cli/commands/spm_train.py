@@ -16,7 +16,6 @@ from textrnn.cli import options
 from textrnn.cli.terminal import print_message
 from textrnn.config import ModelType
 from textrnn.data.io import STDIN, check_readable
-from textrnn.data.layout import BY_EXTENSION, find_suffix
 from textrnn.data.lines import read_texts
 from textrnn.errors import ConfigError, DataError, pluralize
 from textrnn.files import atomic_write, keep_previous
@@ -113,10 +112,6 @@ def spm_train(
         raise ConfigError("--input: is empty; name a file")
     for path in paths:
         check_readable(path)
-    if field is None and (
-        table := next((path for path in paths if BY_EXTENSION.get(find_suffix(path)) == "jsonl"), None)
-    ):
-        raise ConfigError(f"{table}: JSON has keys beside its texts; name the key of the texts with --field")
     of_data = [setting for setting in settings or () if setting.startswith("data.")]
     reading = options.make_text_config(field, of_data, input_format=input_format, on_error=on_error)
     targets = _find_targets(_PREFIXES.get(model_type, f"m.{model_type}") if model_prefix is None else model_prefix)
@@ -162,7 +157,7 @@ def _expand(group: str) -> list[str]:
     paths = []
     for path in filter(None, group.split(",")):
         is_pattern = not Path(path).exists() and glob.has_magic(path)
-        paths += sorted(glob.glob(path)) or [path] if is_pattern else [path]
+        paths += sorted(glob.glob(path)) or [path] if is_pattern else [path]  # noqa: PTH207 - absolute patterns too
     return paths
 
 
