@@ -41,6 +41,7 @@ class Engine:
     """
 
     def __init__(self, model: SavedModel, network: Network | None = None) -> None:
+        self._model = model
         self.labels, self.tokenizer = model.labels, model.tokenizer
         self._max_length = model.config.data.max_length
         self.thresholds = None if model.thresholds is None else np.array(model.thresholds)
@@ -49,6 +50,10 @@ class Engine:
         self._spelling = None if model.ngrams is None else Spelling.of(model.tokenizer)
         self.separator = model.config.data.label_separator
         self._network = network or NumpyNetwork(model)
+
+    def __reduce__(self) -> tuple[type[Engine], tuple[SavedModel, Network]]:
+        """Pickle what it was made from; the model travels as the bytes of its file."""
+        return Engine, (self._model, self._network)
 
     @classmethod
     def load(cls, path: Path, *, precision: Precision = "fp32") -> Engine:

@@ -39,6 +39,7 @@ class NumpyNetwork:
     batch_tokens = 2048  # about 8 KB each at the default widths: activations stay in the cache between layers
 
     def __init__(self, model: SavedModel, precision: Precision = "fp32") -> None:
+        self._model, self._precision = model, precision
         self._weights, self._config = model.weights, model.config.model
         self._layers = [
             make_layer(
@@ -53,6 +54,10 @@ class NumpyNetwork:
         self._table_too_large = 4 * len(self._embedding) * self._layers[0].width > _MAX_TABLE_BYTES
         self._seen = 0  # tokens; a race between threads loses a few, which does no harm
         self._builder: dict[int, int] = {}  # the thread that builds the table, by process: a fork copies no threads
+
+    def __reduce__(self) -> tuple[type[NumpyNetwork], tuple[SavedModel, Precision]]:
+        """Pickle what it was made from: prepacked weights fit the processors of one machine."""
+        return NumpyNetwork, (self._model, self._precision)
 
     def forward(self, batch: PackedBatch, *, threads: int) -> Array:
         """Return the logits (B, C) float32 of the texts of ``batch``."""
