@@ -43,7 +43,7 @@ class Engine:
     def __init__(self, model: SavedModel, network: Network | None = None) -> None:
         self._model = model
         self.labels, self.tokenizer = model.labels, model.tokenizer
-        self._max_length = model.config.data.max_length
+        self.max_length = model.config.data.max_length
         self.thresholds = None if model.thresholds is None else np.array(model.thresholds)
         self.temperature = model.temperature
         self._ngrams, self._ngram_share = model.ngrams, model.ngram_share
@@ -87,7 +87,7 @@ class Engine:
 
     def encode(self, texts: Sequence[str] | Sequence[bytes]) -> tuple[Ids, npt.NDArray[np.int64]]:
         """Return the ids of the texts end to end (N,) int32, and the lengths (B,) int64, each at least 1."""
-        return self.tokenizer.encode_packed(texts, max_length=self._max_length)
+        return self.tokenizer.encode_packed(texts, max_length=self.max_length)
 
     def forward_ids(self, ids: Ids, lengths: npt.NDArray[np.int64], *, threads: int | None = None) -> Array:
         """Return the logits (B, C) float32 of texts encoded as by :meth:`encode`."""
