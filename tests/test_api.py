@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import os
+import pickle
 import re
 import subprocess
 import sys
@@ -10,8 +13,9 @@ import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
+import joblib
 import numpy as np
 import pytest
 
@@ -106,12 +110,37 @@ def test_one_text_instead_of_a_list_is_refused(engine: Engine, texts: str) -> No
             method(texts)
 
 
-@pytest.mark.parametrize("wrong", [None, 1.5, b"bytes", ["a list"]])
-def test_an_element_that_is_not_a_text_is_refused_with_its_index(engine: Engine, wrong: object) -> None:
-    with pytest.raises(TypeError, match=rf"texts\[1\] should be a str, not {type(wrong).__name__}"):
-        Model(engine).predict(["a text", wrong])  # type: ignore[list-item]
+@pytest.mark.parametrize(
+    ("wrong", "name"), [(None, "None"), (float("nan"), "nan"), (7, "int"), (b"bytes", "bytes"), (["a list"], "list")]
+)
+def test_elements_that_are_no_texts_are_refused_with_place_and_count(engine: Engine, wrong: object, name: str) -> None:
+    for method in (Model(engine).predict, Model(engine).predict_proba):
+        with pytest.raises(TypeError, match=rf"texts\[1\] should be a str, not {name} \(2 of 4 texts\)"):
+            method(["a text", wrong, "another", wrong])  # type: ignore[list-item]
     with pytest.raises(TypeError, match="text should be one str"):
         Model(engine).explain(wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("texts", [None, 7, {"text": ["a"]}], ids=repr)
+def test_what_holds_no_texts_is_refused(engine: Engine, texts: Any) -> None:
+    with pytest.raises(TypeError, match="texts"):
+        Model(engine).predict(texts)
+
+
+def test_columns_are_texts_and_tables_are_refused(engine: Engine) -> None:
+    model = Model(engine)
+    expected = model.predict(SENTENCES)
+    for array in (np.array(SENTENCES), np.array(SENTENCES, object), iter(SENTENCES), tuple(SENTENCES)):
+        assert model.predict(array) == expected
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame({"text": SENTENCES, "id": range(len(SENTENCES))}, index=range(7, 7 + len(SENTENCES)))
+    for column in (table["text"], table["text"].astype(object), table["text"].astype("string"), table["text"].array):
+        assert model.predict(column) == expected
+    for wrong in (table, table[["text"]]):
+        with pytest.raises(TypeError, match=r"one column, such as df\['text'\], not a whole DataFrame"):
+            model.predict(wrong)
+    with pytest.raises(TypeError, match=r"texts\[2\] should be a str.*\(1 of 6 texts\)"):
+        model.predict(table["text"].where(table["id"] != 2))
 
 
 def test_arguments_out_of_range_are_refused(engine: Engine, multi_label: Engine) -> None:
@@ -144,6 +173,60 @@ def test_threads_may_share_a_model(engine: Engine) -> None:
     with ThreadPoolExecutor(4) as pool:
         for probabilities in pool.map(lambda _: model.predict_proba(TEXTS), range(80)):
             np.testing.assert_array_equal(probabilities, expected)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_model_can_be_pickled_and_copied(trained: Path, tmp_path: Path, precision: Precision) -> None:
+    try:
+        model = textrnn.load(trained / "runs/small", precision=precision)
+    except textrnn.BackendError as error:
+        pytest.skip(str(error))
+    texts = ["green tea", "black coffee", ""]
+    expected = model.predict_proba(texts)
+    joblib.dump(model, tmp_path / "model.joblib")
+    content = pickle.dumps(model)
+    copies = [copy.copy(model), copy.deepcopy(model), pickle.loads(content), joblib.load(tmp_path / "model.joblib")]
+    for each in copies:
+        assert each.labels == model.labels
+        np.testing.assert_array_equal(each.predict_proba(texts), expected)
+    (tmp_path / "pickled").write_bytes(content)  # all that another machine gets
+    code = f"import pickle; print(pickle.load(open('pickled', 'rb')).predict_proba({texts!r}).tolist())"
+    assert run_python(code, tmp_path).stdout == f"{expected.tolist()}\n"
+
+
+FORKS = """
+import os, sys, threading, time
+import numpy as np, textrnn
+os.environ["OMP_NUM_THREADS"] = "2"
+model = textrnn.load()
+texts = [f"green tea number {i} " * 20 for i in range(200)]
+expected = model.predict_proba(texts)
+stop = threading.Event()
+def predict():
+    while not stop.is_set():
+        model.predict_proba(texts)
+others = [threading.Thread(target=predict) for _ in range(2)]
+for thread in others:
+    thread.start()
+children = []
+for _ in range(8):
+    time.sleep(0.01)
+    child = os.fork()
+    if child == 0:
+        fresh = textrnn.load()  # which has not predicted yet
+        same = all(np.array_equal(one.predict_proba(texts), expected) for one in (model, fresh))
+        os._exit(0 if same else 1)
+    children.append(child)
+stop.set()
+print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_forked_children_predict_what_the_parent_predicts(trained: Path) -> None:
+    command = [sys.executable, "-c", FORKS]
+    done = subprocess.run(command, cwd=trained, capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout == f"{[0] * 8}\n", done.stderr
 
 
 def test_the_example_of_the_docs_runs(trained: Path) -> None:

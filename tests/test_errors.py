@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
-from textrnn.errors import ConfigError, DataError, pluralize
+from textrnn.errors import ConfigError, DataError, ModelError, OtherRankError, StoppedError, TextrnnError, pluralize
+from textrnn.tokenization.spm_trainer import VocabularyError
 
 
 @pytest.mark.parametrize(
@@ -21,3 +24,16 @@ def test_a_config_error_has_one_line_per_fault() -> None:
 
 def test_pluralize() -> None:
     assert [pluralize(count, "text", "texts") for count in (0, 1, 2000)] == ["0 texts", "1 text", "2,000 texts"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(TextrnnError("a"), ConfigError(["a", "b"]), DataError("a.tsv", 3, "bad"), ModelError("m", "damaged")),
+        *(StoppedError(15, "stopped"), OtherRankError(1), VocabularyError(9, 5)),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_process_can_send_an_error_to_another(error: TextrnnError) -> None:
+    found = pickle.loads(pickle.dumps(error))
+    assert (type(found), str(found), vars(found)) == (type(error), str(error), vars(error))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from textrnn.errors import pluralize
 from textrnn.inference import Precision, parse_precision
 from textrnn.inference.engine import Engine, Prediction
 from textrnn.inference.explain import Explanation, Part, explain
@@ -18,7 +20,9 @@ __all__ = ["Explanation", "Model", "Part", "Prediction"]
 
 
 class Model:
-    """A loaded model; :func:`textrnn.load` returns it. Threads may call its methods concurrently.
+    """A loaded model; :func:`textrnn.load` returns it.
+
+    Threads may call its methods concurrently, and so may forked processes. It can be pickled and copied.
 
     Texts are ``str`` of any length; as in training, tokens after ``data.max_length`` are ignored. A lone surrogate is
     read as a question mark.
@@ -54,7 +58,7 @@ class Model:
                 threshold of each label that was tuned in training).
 
         Raises:
-            TypeError: ``texts`` is a single ``str``, or an element is not a ``str``.
+            TypeError: ``texts`` is a single ``str``, a table or a mapping, or an element is not a ``str``.
             ValueError: ``top_k`` or ``threshold`` is out of range, or the model is not multi-label.
         """
         if top_k is not None and top_k < 1:
@@ -90,14 +94,20 @@ class Model:
 
 
 def _check_texts(texts: Iterable[str]) -> list[str]:
+    kind = type(texts).__name__
     if isinstance(texts, str | bytes):
-        raise TypeError(
-            f"texts should be a list of str, not one {type(texts).__name__}; write [text] for a single text"
-        )
-    checked = list(texts)
-    for number, text in enumerate(checked):
-        if not isinstance(text, str):
-            raise TypeError(f"texts[{number}] should be a str, not {type(text).__name__}")
+        raise TypeError(f"texts should be a list of str, not one {kind}; write [text] for a single text")
+    if hasattr(texts, "columns"):  # pandas, polars, pyarrow
+        raise TypeError(f"texts should be one column, such as df['text'], not a whole {kind}")
+    if isinstance(texts, Mapping) or not isinstance(texts, Iterable):
+        raise TypeError(f"texts should be a list of str, not {kind}")
+    checked: list[Any] = list(texts)
+    wrong = [number for number, text in enumerate(checked) if not isinstance(text, str)]
+    if wrong:
+        first = checked[wrong[0]]
+        found = first if isinstance(first, float | None) else type(first).__name__  # NaN and None mark missing texts
+        count = f"{len(wrong):,} of {pluralize(len(checked), 'text', 'texts')}"
+        raise TypeError(f"texts[{wrong[0]}] should be a str, not {found} ({count}); drop, fill or convert them first")
     return [_clean(text) for text in checked]
 
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 
 class TextrnnError(Exception):
     """A fault that a user can fix."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle without the arguments of the constructors, so that worker processes can raise it."""
+        return type(self).__new__, (type(self), *self.args), vars(self)
 
 
 class ConfigError(TextrnnError):

@@ -31,7 +31,7 @@ def fit(rows: Path, cache: Cache, kept: Sequence[int] | None = None, **values: o
 
 
 def train_on(texts: list[bytes]) -> bytes:
-    return train_tokenizer(texts, vocab_size=60, hard_vocab_limit=False, options={"max_sentence_length": 1 << 20}).model
+    return train_tokenizer(texts, vocab_size=60, hard_vocab_limit=False).model
 
 
 def test_held_out_texts_are_not_seen(rows: Path, cache: Cache) -> None:
@@ -86,13 +86,24 @@ def test_the_sample_is_drawn_from_the_kept_rows_with_the_seed(seed: int, monkeyp
 
 def test_the_size_of_the_sample_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokenizer_setup, "_SAMPLE_BYTES", 5000)
-    monkeypatch.setattr(tokenizer_setup, "_MAX_TEXT_BYTES", 900)
+    monkeypatch.setattr(tokenizer_setup, "_MAX_TEXT_BYTES", 500)
     sizes = np.random.default_rng(0).integers(1, 1000, 500).astype(np.int32)
     mask, used = _sample(sizes, None, 0)
     assert mask is not None
     assert used == mask.sum() > 5
-    assert 4000 < sizes[mask].sum() <= 5000
-    assert sizes[mask].max() <= 900
+    assert 4000 < np.minimum(sizes[mask], 500).sum() <= 5000
+    assert sizes[mask].max() > 500  # of long texts the beginning
+
+
+def test_of_long_texts_the_beginning_is_seen(tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["the tea " * 200 + "coffee", "차가" * 200 + "X", "milk"]
+    path = tmp_path / "long.tsv"
+    path.write_text("".join(f"a\t{text}\n" for text in texts), encoding="utf-8")
+    monkeypatch.setattr(tokenizer_setup, "_MAX_TEXT_BYTES", 1000)
+    tokenizer, note = fit(path, cache, data__format="tsv")
+    assert "without" not in note
+    assert {"t", "차", "m"} <= set("".join(tokenizer.list_pieces().values()))
+    assert not {"f", "X"} & set("".join(tokenizer.list_pieces().values()))
 
 
 def test_a_small_training_set_is_used_completely() -> None:

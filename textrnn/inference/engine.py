@@ -41,8 +41,9 @@ class Engine:
     """
 
     def __init__(self, model: SavedModel, network: Network | None = None) -> None:
+        self._model = model
         self.labels, self.tokenizer = model.labels, model.tokenizer
-        self._max_length = model.config.data.max_length
+        self.max_length = model.config.data.max_length
         self.thresholds = None if model.thresholds is None else np.array(model.thresholds)
         self.temperature = model.temperature
         self._ngrams, self._ngram_share = model.ngrams, model.ngram_share
@@ -50,6 +51,10 @@ class Engine:
         self.separator = model.config.data.label_separator
         self.data_config = model.config.data
         self._network = network or NumpyNetwork(model)
+
+    def __reduce__(self) -> tuple[type[Engine], tuple[SavedModel, Network]]:
+        """Pickle what it was made from; the model travels as the bytes of its file."""
+        return Engine, (self._model, self._network)
 
     @classmethod
     def load(cls, path: Path, *, precision: Precision = "fp32") -> Engine:
@@ -83,7 +88,7 @@ class Engine:
 
     def encode(self, texts: Sequence[str] | Sequence[bytes]) -> tuple[Ids, npt.NDArray[np.int64]]:
         """Return the ids of the texts end to end (N,) int32, and the lengths (B,) int64, each at least 1."""
-        return self.tokenizer.encode_packed(texts, max_length=self._max_length)
+        return self.tokenizer.encode_packed(texts, max_length=self.max_length)
 
     def forward_ids(self, ids: Ids, lengths: npt.NDArray[np.int64], *, threads: int | None = None) -> Array:
         """Return the logits (B, C) float32 of texts encoded as by :meth:`encode`."""

@@ -70,7 +70,7 @@ def explain(
     columns = _find_columns(engine.labels, labels)
     ids, lengths = engine.encode([text, ""])
     full, empty = np.split(ids, lengths[:1])
-    pieces = engine.tokenizer.encode_pieces(text)[: len(full)]
+    pieces = engine.tokenizer.encode_pieces(text, max_length=engine.max_length)
     edges = [*find_parts(pieces), len(pieces)]
     bounds = list(zip(edges[:-1], edges[1:], strict=True))
     remaining = [np.concatenate([full[:start], full[stop:]]) for start, stop in bounds]

@@ -9,7 +9,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +17,7 @@ from textrnn.config import ModelConfig
 from textrnn.inference import Precision
 from textrnn.inference.linear import Linear
 from textrnn.inference.pooling import Array, layer_norm, sigmoid
+from textrnn.lazy import lazy_property
 from textrnn.native import functions, library
 from textrnn.ops import rnn_forward
 from textrnn.ops.time_major import Index, reverse_rows, time_major
@@ -35,18 +35,18 @@ class Packing:
     offsets: Index
     rows: Ids | None = None
 
-    @cached_property
+    @lazy_property
     def orders(self) -> tuple[Index, Index]:
         """Time-major orders of the tokens, (N,) for each direction."""
         return self._timed[1], reverse_rows(self.offsets)[self._timed[1]]
 
-    @cached_property
+    @lazy_property
     def steps(self) -> list[slice]:
         """The slice of each time step in those orders."""
         ends = np.cumsum(self._timed[2]).tolist()
         return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
 
-    @cached_property
+    @lazy_property
     def _timed(self) -> tuple[Index, Index, Index]:
         return time_major(self.offsets)
 

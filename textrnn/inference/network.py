@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from threading import Lock
+import os
+from threading import get_ident
 from typing import Protocol
 
 import numpy as np
@@ -38,6 +39,7 @@ class NumpyNetwork:
     batch_tokens = 2048  # about 8 KB each at the default widths: activations stay in the cache between layers
 
     def __init__(self, model: SavedModel, precision: Precision = "fp32") -> None:
+        self._model, self._precision = model, precision
         self._weights, self._config = model.weights, model.config.model
         self._layers = [
             make_layer(
@@ -50,8 +52,12 @@ class NumpyNetwork:
         self._embedding = model.weights["embedding.weight"]
         self._table: Array | None = None  # projections of the first layer for each piece
         self._table_too_large = 4 * len(self._embedding) * self._layers[0].width > _MAX_TABLE_BYTES
-        self._seen = 0  # tokens
-        self._lock = Lock()
+        self._seen = 0  # tokens; a race between threads loses a few, which does no harm
+        self._builder: dict[int, int] = {}  # the thread that builds the table, by process: a fork copies no threads
+
+    def __reduce__(self) -> tuple[type[NumpyNetwork], tuple[SavedModel, Precision]]:
+        """Pickle what it was made from: prepacked weights fit the processors of one machine."""
+        return NumpyNetwork, (self._model, self._precision)
 
     def forward(self, batch: PackedBatch, *, threads: int) -> Array:
         """Return the logits (B, C) float32 of the texts of ``batch``."""
@@ -74,11 +80,13 @@ class NumpyNetwork:
 
         One thread builds it; the others compute without it until it is ready.
         """
-        if self._table is None and not self._table_too_large and self._lock.acquire(blocking=False):
+        if self._table is not None or self._table_too_large:
+            return self._table
+        self._seen += tokens
+        process, thread = os.getpid(), get_ident()
+        if self._seen >= len(self._embedding) and self._builder.setdefault(process, thread) == thread:
             try:
-                self._seen += tokens
-                if self._table is None and self._seen >= len(self._embedding):
-                    self._table = self._layers[0].project(self._embedding, threads=threads)
+                self._table = self._layers[0].project(self._embedding, threads=threads)
             finally:
-                self._lock.release()
+                del self._builder[process]
         return self._table

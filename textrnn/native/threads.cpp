@@ -1,7 +1,10 @@
 #include "threads.h"
 
+#include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -10,8 +13,8 @@
 #include <dlfcn.h>
 #include <link.h>
 
+#include <cstdio>
 #include <cstring>
-#include <string>
 #endif
 #if !defined(_WIN32)
 #include <pthread.h>
@@ -23,24 +26,44 @@ namespace {
 // GNU OpenMP's entry point, a stable interface: a team of `threads` calls body(context).
 using Parallel = void (*)(void (*body)(void*), void* context, unsigned threads, unsigned flags);
 
+std::atomic<bool> has_forked{false};  // since this library was loaded
+
 struct OpenMP {
   Parallel parallel = nullptr;
   int (*thread_index)() = nullptr;
 };
 
 #if defined(__linux__)
-int find_runtime(dl_phdr_info* info, size_t, void* found) {
-  auto& path = *static_cast<std::string*>(found);
-  const std::string name = info->dlpi_name;
-  if (name.find("libgomp") == std::string::npos) return 0;
-  if (path.empty() || name.find("/torch") != std::string::npos) path = name;  // other packages load copies too
-  return 0;
+struct Loaded {
+  bool has_torch = false;
+  const char* openmp = nullptr;  // path
+};
+
+int find_libraries(dl_phdr_info* info, size_t, void* found) {
+  auto& loaded = *static_cast<Loaded*>(found);
+  const char* const name = info->dlpi_name;
+  if (std::strstr(name, "libtorch_cpu")) loaded.has_torch = true;
+  if (std::strstr(name, "libgomp") && (!loaded.openmp || std::strstr(name, "/torch"))) loaded.openmp = name;
+  return 0;  // other packages load copies of the runtime too
+}
+
+// Whether this process was forked and still runs its parent's program: PF_FORKNOEXEC among the flags of the kernel.
+bool is_forked() {
+  char text[512] = {};
+  if (std::FILE* file = std::fopen("/proc/self/stat", "r")) {
+    if (!std::fgets(text, sizeof text, file)) text[0] = 0;
+    std::fclose(file);
+  }
+  unsigned long flags = 0;
+  const char* const name_end = std::strrchr(text, ')');  // the name before it may hold anything
+  return name_end && std::sscanf(name_end + 1, " %*c %*d %*d %*d %*d %*d %lu", &flags) == 1 && (flags & 0x40);
 }
 
 OpenMP find_openmp() {
-  std::string path;
-  dl_iterate_phdr(find_runtime, &path);
-  void* library = path.empty() ? nullptr : dlopen(path.c_str(), RTLD_LAZY | RTLD_NOLOAD);
+  Loaded loaded;
+  dl_iterate_phdr(find_libraries, &loaded);
+  if (!loaded.has_torch || !loaded.openmp || has_forked || is_forked()) return {};
+  void* library = dlopen(loaded.openmp, RTLD_LAZY | RTLD_NOLOAD);
   if (!library) return {};
   return {reinterpret_cast<Parallel>(dlsym(library, "GOMP_parallel")),
           reinterpret_cast<int (*)()>(dlsym(library, "omp_get_thread_num"))};
@@ -49,22 +72,15 @@ OpenMP find_openmp() {
 OpenMP find_openmp() { return {}; }
 #endif
 
-const OpenMP& openmp() {
-  static const OpenMP found = find_openmp();
-  return found;
-}
-
 thread_local int index_in_pool = 0;
 
 class Pool {
  public:
   void run(int threads, void (*body)(void*), void* context) {
     std::unique_lock<std::mutex> lock(mutex_);
-    while (int(workers_.size()) < threads - 1) {
-      const int index = int(workers_.size());
-      workers_.emplace_back([this, index, seen = round_] { work(index, seen); });
-    }
-    body_ = body, context_ = context, wanted_ = threads - 1, busy_ = threads - 1, ++round_;
+    add_workers(threads - 1);
+    wanted_ = busy_ = std::min(threads - 1, int(workers_.size()));
+    body_ = body, context_ = context, ++round_;
     lock.unlock();
     begin_.notify_all();
     body(context);
@@ -73,6 +89,15 @@ class Pool {
   }
 
  private:
+  // Fewer if the system refuses more threads or memory: the others then do all the work.
+  void add_workers(int count) try {
+    while (int(workers_.size()) < count) {
+      const int index = int(workers_.size());
+      workers_.emplace_back([this, index, seen = round_] { work(index, seen); });
+    }
+  } catch (...) {
+  }
+
   void work(int index, uint64_t seen) {
     index_in_pool = index + 1;  // the caller is 0
     std::unique_lock<std::mutex> lock(mutex_);
@@ -98,34 +123,43 @@ class Pool {
   uint64_t round_ = 0;
 };
 
-// Never destroyed: its threads wait until the process ends, and a forked child does not have them to join.
+// What a process computes with. Never destroyed: threads of the pool wait until the process ends.
 struct Shared {
-  Pool* pool = new Pool;
-  std::mutex* in_use = new std::mutex;
+  const OpenMP openmp = find_openmp();
+  Pool pool;
+  std::mutex pool_in_use;
 };
 
-Shared& shared() {
-  static Shared* const shared = [] {
-    static Shared* made = new Shared;
+std::atomic<Shared*> current{nullptr};
+
+// A forked child has neither the threads of its parent nor the owners of its locks: it starts anew.
 #if !defined(_WIN32)
-    pthread_atfork(nullptr, nullptr, [] { *made = Shared(); });  // a child needs a new pool
+const int registered = pthread_atfork(nullptr, nullptr, [] { has_forked = true, current = nullptr; });
 #endif
-    return made;
-  }();
-  return *shared;
+
+// Without a lock, which a fork could leave locked in the child.
+Shared& shared() {
+  Shared* found = current.load();
+  if (found) return *found;
+  auto made = std::make_unique<Shared>();
+  return current.compare_exchange_strong(found, made.get()) ? *made.release() : *found;
 }
 
 }  // namespace
 
 void run_on(int threads, void (*body)(void*), void* context) {
   if (threads <= 1) return body(context);
-  if (const Parallel parallel = openmp().parallel) return parallel(body, context, unsigned(threads), 0);
-  std::unique_lock<std::mutex> lock(*shared().in_use, std::try_to_lock);
+  Shared& own = shared();
+  if (own.openmp.parallel) return own.openmp.parallel(body, context, unsigned(threads), 0);
+  std::unique_lock<std::mutex> lock(own.pool_in_use, std::try_to_lock);
   if (!lock.owns_lock()) return body(context);  // another thread uses the pool: this one works alone
-  shared().pool->run(threads, body, context);
+  own.pool.run(threads, body, context);
 }
 
-int thread_index() { return openmp().thread_index ? openmp().thread_index() : index_in_pool; }
+int thread_index() {
+  const OpenMP& openmp = shared().openmp;
+  return openmp.thread_index ? openmp.thread_index() : index_in_pool;
+}
 
 char* thread_scratch(size_t bytes) {
   thread_local std::vector<char> memory;
@@ -133,6 +167,6 @@ char* thread_scratch(size_t bytes) {
   return memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64) % 64;
 }
 
-const char* pool_name() { return openmp().parallel ? "openmp" : "own"; }
+const char* pool_name() { return shared().openmp.parallel ? "openmp" : "own"; }
 
 }  // namespace textrnn

@@ -38,9 +38,9 @@ class TaskQueue {
   std::vector<Run> runs_;
 };
 
-// Calls body(context) on `threads` threads, the calling one among them, and returns when all have finished. Uses the
-// threads of the OpenMP runtime that the process has loaded (torch's), since two pools would compete for the
-// processors; without one, a pool of this library.
+// Calls body(context) on at most `threads` threads, the calling one among them, and returns when all have finished. Beside
+// torch it uses the threads of torch's OpenMP runtime, since two pools would compete for the processors. Otherwise, and in a
+// forked child, where GNU OpenMP would wait for ever for the parent's threads, it uses a pool of this library.
 void run_on(int threads, void (*body)(void*), void* context);
 
 // The number, from 0, of the current thread of run_on; a thread keeps its number from call to call.

@@ -78,7 +78,7 @@ def describe_statistics(counts: TextStatistics, corpora: Mapping[str, Corpus], *
 
 
 def _count(corpora: Mapping[str, Corpus], hasher: _Hasher, tokenizer: Tokenizer, *, max_length: int) -> TextStatistics:
-    empty_hash = hasher.hash(pack(tokenizer.encode_all([""], max_length=max_length)))
+    empty_hash = hasher.hash(pack([[tokenizer.unknown_id]]))
     train = hasher.hash_all(corpora["train"])
     is_empty = train == empty_hash
     empty = int(is_empty.sum())

@@ -5,6 +5,7 @@ A trained one is extended by words of the word vectors, since words that the tra
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -19,11 +20,12 @@ from textrnn.data.source import LabelledFile
 from textrnn.data.word_vectors import check_vectors, digest_vectors, read_vectors
 from textrnn.errors import pluralize
 from textrnn.native.malloc import give_back_freed_memory
-from textrnn.tokenization.spm_trainer import train_tokenizer
+from textrnn.tokenization.long_texts import cut, split
+from textrnn.tokenization.spm_trainer import MAX_LINE_BYTES, train_tokenizer
 from textrnn.tokenization.tokenizer import Tokenizer
 from textrnn.tokenization.vocabulary_extension import TYPES, add_words, choose_words, count_words
 
-_MAX_TEXT_BYTES = 1 << 20  # longer texts are left out; SentencePiece's default limit is meant for sentences
+_MAX_TEXT_BYTES = 1 << 20  # of each text, in parts as long as the sentences that SentencePiece is made for
 _SAMPLE_TEXTS = 500_000
 _SAMPLE_BYTES = 16 << 20  # SentencePiece needs about 17 times as much memory
 _FILE = "tokenizer.model"
@@ -44,7 +46,7 @@ def fit_tokenizer(config: Config, train: LabelledFile, kept: Rows | None, *, cac
         tokenizer = Tokenizer.read(Path(settings.model))
         return tokenizer, f"tokenizer: {len(tokenizer):,} pieces, from {settings.model}"
     share = None if kept is None else config.data.valid_share
-    bounds = (_SAMPLE_TEXTS, _SAMPLE_BYTES, _MAX_TEXT_BYTES)
+    bounds = (_SAMPLE_TEXTS, _SAMPLE_BYTES, _MAX_TEXT_BYTES, MAX_LINE_BYTES)
     key = make_key(
         *("tokenizer", train.key, share, config.train.seed, settings.model_type, settings.vocab_size),
         *(bounds, sentencepiece.__version__),
@@ -65,14 +67,13 @@ def _train(config: Config, train: LabelledFile, kept: Rows | None, *, cache: Cac
     rows, used = _sample(train.sizes, kept, config.train.seed)
     give_back_freed_memory()  # SentencePiece is about to need more
     trained = train_tokenizer(
-        chain.from_iterable(train.read_texts(rows)),
+        chain.from_iterable(_read(train, rows)),
         model_type=config.tokenizer.model_type,
         vocab_size=config.tokenizer.vocab_size,
         hard_vocab_limit=False,
         seed=config.train.seed,
-        options={"max_sentence_length": _MAX_TEXT_BYTES},
     )
-    meta = {"left_out": trained.too_long + trained.unusable, "used": used}
+    meta = {"left_out": trained.unusable, "used": used}
     with cache.draft() as draft:
         draft.write(_FILE, trained.model)
         return draft.commit("tokenizer", key, meta)
@@ -89,7 +90,7 @@ def _extend(
     entry = cache.get("tokenizer", key)
     if entry is None:
         rows, _ = _sample(train.sizes, kept, config.train.seed)
-        counts = count_words(train.read_texts(rows), tokenizer)
+        counts = count_words(_read(train, rows), tokenizer)
         model = add_words(tokenizer, choose_words(read_vectors(path), counts, tokenizer, limit=limit))
         Tokenizer(model, name=Path(path))  # check that SentencePiece can read it
         with cache.draft() as draft:
@@ -102,24 +103,26 @@ def _describe(tokenizer: Tokenizer, meta: dict[str, int], *, model_type: str, te
     sample = "" if meta["used"] == texts else f"a sample of {meta['used']:,} of {texts:,} texts of "
     note = f"tokenizer: {len(tokenizer):,} {model_type} pieces, trained on {sample}the training set"
     if left_out := meta["left_out"]:
-        skipped = pluralize(left_out, "text", "texts")
-        note += f" without {skipped} (over {_MAX_TEXT_BYTES:,} bytes, or with NUL or U+2585)"
+        skipped = pluralize(left_out, "passage", "passages")
+        note += f" without {skipped} with NUL or U+2585"
     return note
+
+
+def _read(train: LabelledFile, rows: npt.NDArray[np.bool_] | None) -> Iterator[list[bytes]]:
+    """Yield the texts that the mask ``rows`` selects; a long one in parts, and of a very long one the beginning."""
+    for texts in train.read_texts(rows):
+        yield [part for text in texts for part in split(text[: cut(text, _MAX_TEXT_BYTES)], MAX_LINE_BYTES)]
 
 
 def _sample(sizes: npt.NDArray[np.int32], kept: Rows | None, seed: int) -> tuple[npt.NDArray[np.bool_] | None, int]:
     """Sample the rows ``kept`` (None: all) of texts of ``sizes`` (B,) bytes: a mask (B,), None for all, and a count."""
+    sizes = np.minimum(sizes, _MAX_TEXT_BYTES)
     if kept is None and len(sizes) <= _SAMPLE_TEXTS and sizes.sum(dtype=np.int64) <= _SAMPLE_BYTES:
         return None, len(sizes)
-    mask = np.ones(len(sizes), np.bool_) if kept is None else np.zeros(len(sizes), np.bool_)
-    if kept is not None:
-        mask[kept] = True
-    count = int(mask.sum())
-    if count <= _SAMPLE_TEXTS and sizes.sum(where=mask, dtype=np.int64) <= _SAMPLE_BYTES:
-        return mask, count
-    rows = np.flatnonzero(mask & (sizes <= _MAX_TEXT_BYTES))
-    drawn = np.random.default_rng(seed).choice(rows, min(_SAMPLE_TEXTS, len(rows)), replace=False)
-    within = int(np.searchsorted(np.cumsum(sizes[drawn], dtype=np.int64), _SAMPLE_BYTES, side="right"))
-    mask[:] = False
-    mask[drawn[:within]] = True
-    return mask, within
+    rows = np.arange(len(sizes)) if kept is None else np.sort(kept)
+    mask = np.zeros(len(sizes), np.bool_)
+    if len(rows) > _SAMPLE_TEXTS or sizes[rows].sum(dtype=np.int64) > _SAMPLE_BYTES:
+        rows = np.random.default_rng(seed).choice(rows, min(_SAMPLE_TEXTS, len(rows)), replace=False)
+        rows = rows[: int(np.searchsorted(np.cumsum(sizes[rows], dtype=np.int64), _SAMPLE_BYTES, side="right"))]
+    mask[rows] = True
+    return mask, len(rows)

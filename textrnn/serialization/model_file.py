@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,10 @@ class SavedModel:
     temperature: float = 1.0
     ngrams: NgramTable | None = None
     ngram_share: float = 0.0
+
+    def __reduce__(self) -> tuple[Callable[[bytes], SavedModel], tuple[bytes]]:
+        """Pickle as the bytes of a model file."""
+        return _unpickle, (format_model(self),)
 
 
 def save_model(path: Path, model: SavedModel) -> None:
@@ -160,6 +164,10 @@ def parse_model(content: Content, *, name: object) -> SavedModel:
     if fault := _find_fault(model):
         raise ModelError(name, f"damaged ({fault}); copy it again, or train a new one")
     return model
+
+
+def _unpickle(content: bytes) -> SavedModel:
+    return parse_model(content, name="a pickled model")
 
 
 def expected_shapes(config: Config, *, vocab_size: int, classes: int) -> dict[str, tuple[int, ...]]:

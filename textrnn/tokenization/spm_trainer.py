@@ -24,10 +24,11 @@ SAMPLE_LINES = 5_000_000
 """Larger corpora are sampled down to this number of lines by default."""
 
 _RESERVED = "\u2585".encode()  # SentencePiece reserves this character and skips lines that contain it
-_OWN_OPTIONS = {
-    *("input", "model_prefix", "sentence_iterator", "model_writer", "model_type", "vocab_size", "hard_vocab_limit"),
-    *("input_sentence_size", "shuffle_input_sentence", "minloglevel", "input_format"),
+_FLAGS = {
+    *("input", "model_prefix", "model_type", "vocab_size", "hard_vocab_limit", "input_sentence_size"),
+    *("shuffle_input_sentence", "max_sentence_length"),
 }
+_OWN_OPTIONS = _FLAGS | {"sentence_iterator", "model_writer", "minloglevel", "input_format"}
 
 
 class VocabularyError(TokenizerError):
@@ -66,6 +67,7 @@ def train_tokenizer(
     model_type: str = "unigram",
     vocab_size: int = DEFAULT_VOCAB_SIZE,
     hard_vocab_limit: bool = True,
+    max_sentence_length: int = MAX_LINE_BYTES,
     sample_lines: int = SAMPLE_LINES,
     shuffle: bool = True,
     seed: int = 42,
@@ -74,20 +76,22 @@ def train_tokenizer(
 ) -> TrainedTokenizer:
     """Train a SentencePiece model on ``lines`` (UTF-8, without line ends).
 
-    Larger corpora are sampled down to ``sample_lines`` lines (0: no limit), drawn with ``seed``, or the first ones
-    without ``shuffle``. ``options`` are further options of SentencePiece's trainer, under its names. With
-    ``hard_vocab_limit=False`` a text too small for ``vocab_size`` gets as many pieces as it allows. The same lines and
-    arguments give the same bytes.
+    Lines of more than ``max_sentence_length`` bytes are skipped, as SentencePiece does. Larger corpora are sampled down
+    to ``sample_lines`` lines (0: no limit), drawn with ``seed``, or the first ones without ``shuffle``. ``options`` are
+    further options of SentencePiece's trainer, under its names. With ``hard_vocab_limit=False`` a text too small for
+    ``vocab_size`` gets as many pieces as it allows. The same lines and arguments give the same bytes.
 
     Raises:
         VocabularyError: the text is too small for ``vocab_size`` pieces.
         TokenizerError: no line is usable, or the vocabulary is too small for the characters.
         ConfigError: an option is unknown to SentencePiece, or has the wrong type.
     """
-    settings = {"max_sentence_length": MAX_LINE_BYTES, **(options or {})}
+    settings = options or {}
     if reserved := _OWN_OPTIONS & settings.keys():
-        raise ConfigError(f"{min(reserved)}: set by textrnn; use its flag, such as --vocab-size, if there is one")
-    feed = _Feed(lines, max_bytes=_to_int(settings["max_sentence_length"]))
+        name = min(reserved)
+        flag = f"--{name.replace('_', '-')}"
+        raise ConfigError(f"{name}: {f'use {flag}' if name in _FLAGS else 'is set by textrnn'}")
+    feed = _Feed(lines, max_bytes=max_sentence_length)
     texts = iter(feed)
     if sample_lines:
         texts = iter(_sample(texts, sample_lines, seed)) if shuffle else islice(texts, sample_lines)
@@ -99,6 +103,7 @@ def train_tokenizer(
             model_type=model_type,
             vocab_size=vocab_size,
             hard_vocab_limit=hard_vocab_limit and model_type != "char",
+            max_sentence_length=max_sentence_length,
             minloglevel=0 if verbose else 2,
             **settings,
         )
@@ -108,13 +113,6 @@ def train_tokenizer(
         raise _explain(str(error), feed, vocab_size) from None
     counts = {name: getattr(feed, name) for name in ("lines", "too_long", "max_bytes", "unusable", "usable")}
     return TrainedTokenizer(writer.getvalue(), **counts, used=min(feed.usable, sample_lines or feed.usable))
-
-
-def _to_int(value: object) -> int:
-    try:
-        return int(str(value))
-    except ValueError:
-        raise ConfigError(f"max_sentence_length: should be an integer, not {value}") from None
 
 
 def _sample(texts: Iterator[bytes], size: int, seed: int) -> list[bytes]:
@@ -163,7 +161,12 @@ def _explain(message: str, feed: _Feed, vocab_size: int) -> TextrnnError:
     if feed.usable == 0:
         reason = "all lines are blank" if feed.lines else "the input is empty"
         if feed.too_long or feed.unusable:
-            reason = f"no usable line ({feed.too_long} too long, {feed.unusable} with NUL or U+2585)"
+            reason = (
+                f"no usable line ({feed.too_long} of more than {feed.max_bytes:,} bytes, "
+                f"{feed.unusable} with NUL or U+2585)"
+            )
+        if feed.too_long:
+            reason += "; --max-sentence-length N raises the limit"
         return TokenizerError(f"no text to train a tokenizer on: {reason}")
     if found := re.search(r"Vocabulary size too high \((\d+)\)\D+(\d+)", message):
         return VocabularyError(vocab_size, int(found[2]))

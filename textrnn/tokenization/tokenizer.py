@@ -14,11 +14,14 @@ import numpy.typing as npt
 import sentencepiece
 
 from textrnn.errors import TokenizerError
+from textrnn.tokenization.long_texts import MAX_PART, check_memory, cut, join_words, split
 
 MAX_NBEST = 512
 """The most segmentations that SentencePiece ranks."""
 META = "\u2581"
 """The character that SentencePiece writes for a space."""
+_BYTES_PER_PIECE = 16  # far more than a piece has in most texts
+_MARGIN = 64  # pieces; so far before the end of a part, where it ends changes nothing
 _RETURNS_ARRAYS = hasattr(sentencepiece.SentencePieceProcessor, "EncodeAsNumpy")  # newer versions only
 
 
@@ -73,21 +76,28 @@ class Tokenizer:
 
     def encode_ids(self, text: str) -> list[int]:
         """Return the ids of ``text``; blank text has none."""
+        check_memory(text)
         ids: list[int] = self._processor.encode(text)
         return ids
 
-    def encode_pieces(self, text: str) -> list[str]:
-        """Return the pieces of ``text``; joined, with spaces for U+2581, they are the normalized text."""
+    def encode_pieces(self, text: str, *, max_length: int | None = None) -> list[str]:
+        """Return the pieces of ``text``, the first ``max_length`` if given.
+
+        Joined, with spaces for U+2581, they are the normalized text.
+        """
+        if max_length is not None:
+            text = self._shorten(text.encode(), max_length).decode()
+        check_memory(text)
         pieces: list[str] = self._processor.encode(text, out_type=str)
-        return pieces
+        return pieces[:max_length]
 
     def encode_all(self, texts: Sequence[str], *, max_length: int) -> list[list[int]]:
-        """Return the ids of each text, truncated to ``max_length``, computed on all cores.
+        """Return the ids of each text, truncated to ``max_length``.
 
         Blank text becomes one unknown piece: no sequence is empty.
         """
-        unknown = [self.unknown_id]
-        return [ids[:max_length] or unknown for ids in self._processor.encode(list(texts), num_threads=-1)]
+        ids, lengths = self.encode_packed(texts, max_length=max_length)
+        return [part.tolist() for part in np.split(ids, np.cumsum(lengths)[:-1])] if texts else []
 
     def encode_packed(
         self, texts: Sequence[str] | Sequence[bytes], *, max_length: int
@@ -97,8 +107,11 @@ class Tokenizer:
         ``texts`` may be in UTF-8. It runs on one thread and mostly without the interpreter's lock: several threads can
         encode at the same time.
         """
+        short = 2 * _BYTES_PER_PIECE * max_length
         encoded = self._processor.encode(
-            cast("list[bytes]", list(texts)), num_threads=1, out_type="numpy" if _RETURNS_ARRAYS else int
+            cast("list[bytes]", [text if len(text) <= short else self._shorten(text, max_length) for text in texts]),
+            num_threads=1,
+            out_type="numpy" if _RETURNS_ARRAYS else int,
         )
         lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
         if _RETURNS_ARRAYS:
@@ -113,9 +126,27 @@ class Tokenizer:
         """Return the number of pieces (B,) of each text in UTF-8, at least 1, and of unknown ones (B,)."""
         if not texts:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        ids, lengths = self.encode_packed(texts, max_length=np.iinfo(np.int32).max)
-        starts = np.cumsum(lengths) - lengths
-        return lengths, np.add.reduceat((ids == self.unknown_id).astype(np.int64), starts)
+        parts = [[*split(text)] for text in texts]
+        ids, lengths = self.encode_packed([*chain.from_iterable(parts)], max_length=np.iinfo(np.int32).max)
+        first = np.cumsum([0, *map(len, parts[:-1])])
+        starts = (np.cumsum(lengths) - lengths)[first]
+        return np.add.reduceat(lengths, first), np.add.reduceat((ids == self.unknown_id).astype(np.int64), starts)
+
+    def _shorten(self, text: str | bytes, max_length: int) -> bytes:
+        """Return a part of a long text that begins with the same ``max_length`` pieces, in UTF-8.
+
+        That holds as far as the first MAX_PART bytes have so many pieces. Beyond them, only words are read.
+        """
+        text = text.encode() if isinstance(text, str) else text
+        least = _BYTES_PER_PIECE * max(max_length, _MARGIN)
+        most = max(least, MAX_PART)
+        for size in (least, min(8 * least, most), most):
+            if len(text) <= 2 * size:
+                return text
+            part = text[: cut(text, size)]
+            if len(self._processor.encode(part)) >= max_length + _MARGIN:
+                return part
+        return join_words(text, most)
 
     def sample(self, text: str, *, ids: bool, nbest_size: int, alpha: float) -> list[int] | list[str]:
         """Draw a segmentation of ``text``: unigram with smoothing ``alpha`` among the ``nbest_size`` best (-1: all),
@@ -124,6 +155,7 @@ class Tokenizer:
         Raises:
             TokenizerError: a word or char model has a single segmentation.
         """
+        check_memory(text)
         try:
             drawn: list[int] | list[str] = self._processor.encode(
                 text, out_type=int if ids else str, enable_sampling=True, nbest_size=nbest_size, alpha=alpha

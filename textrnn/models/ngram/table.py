@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from textrnn.data.batch import Ids, Offsets
+from textrnn.lazy import lazy_property
 from textrnn.models.ngram.features import (
     KIND_BITS,
     KINDS,
@@ -116,11 +116,11 @@ class NgramTable:
             logits += FACTORS[kind] * (np.array([column[kind] for column in sums]) / norms[kind])
         return logits.astype(np.float32)
 
-    @cached_property
+    @lazy_property
     def _values(self) -> Floats:
         return _occurrence_values(self.idf, self.weight)
 
-    @cached_property
+    @lazy_property
     def _slots(self) -> npt.NDArray[np.uint64] | None:
         return build_slots(self.keys)
 
