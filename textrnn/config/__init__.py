@@ -1,6 +1,6 @@
 """The configuration: one tree of pydantic models for YAML files, ``--set`` paths and model files."""
 
-from textrnn.config.load import Override, dump_yaml, load_config, parse_override, parse_overrides
+from textrnn.config.load import Override, check_config, dump_yaml, load_config, parse_override, parse_overrides
 from textrnn.config.schema import (
     DEMO,
     Cell,
@@ -13,7 +13,6 @@ from textrnn.config.schema import (
     TrainConfig,
     split_fold,
 )
-from textrnn.config.yaml import read_yaml
 
 __all__ = [
     "DEMO",
@@ -26,10 +25,10 @@ __all__ = [
     "NgramConfig",
     "Override",
     "TrainConfig",
+    "check_config",
     "dump_yaml",
     "load_config",
     "parse_override",
     "parse_overrides",
-    "read_yaml",
     "split_fold",
 ]

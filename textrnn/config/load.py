@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from textrnn.config.key_types import describe, file_schema, key_schema
 from textrnn.config.schema import DEMO, FOLD, Config, EmbeddingConfig, list_sections, split_fold
-from textrnn.config.yaml import NOT_YAML, format_yaml, parse_yaml, read_yaml
+from textrnn.config.yaml import NOT_YAML, format_yaml, parse_value, read_yaml
 from textrnn.errors import ConfigError
 
 _KEYS = {name: list(type(section).model_fields) for name, section in Config()}
-_EXPECTED = {"data.fold": "K/N, such as 2/5", "train.device": "auto, cpu, cuda, cuda:N or mps"}
-_INDICATORS = ("|", ">", ",", "&")  # YAML indicators that are invalid as a whole value, but likely label separators
+
+_WITHOUT_EFFECT: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
+    ("data.valid_share", "data.train", lambda value: value == DEMO),  # which has its own validation set
+    ("data.valid_share", "data.valid", lambda value: value is not None),
+    ("data.valid_share", "data.fold", lambda value: value is not None),
+    ("tokenizer.vocab_size", "tokenizer.model", lambda value: value is not None),
+    ("tokenizer.model_type", "tokenizer.model", lambda value: value is not None),
+    ("model.highway_bias", "model.cell", lambda value: value in ("gru", "lstm")),
+    ("model.variational_dropout", "model.dropout", lambda value: value == 0),
+    ("ngrams.penalty", "ngrams.share", lambda value: value == 0),
+)
+"""A key, and the key whose values take its effect away."""
 
 
 @dataclass(frozen=True)
@@ -30,33 +41,45 @@ class Override:
 
 
 def parse_overrides(texts: Iterable[str]) -> list[Override]:
-    """Parse each of ``texts`` with :func:`parse_override`; raises ConfigError with all faults."""
-    overrides, faults = [], []
+    """Parse each of ``texts`` with :func:`parse_override`.
+
+    Raises:
+        ConfigError: with all faults; to set a key twice is one.
+    """
+    overrides: dict[str, Override] = {}
+    faults = []
     for text in texts:
         try:
-            overrides.append(parse_override(text))
+            override = parse_override(text)
         except ConfigError as error:
             faults += error.faults
+            continue
+        if overrides.setdefault(override.key, override) is not override:
+            faults.append(f"{override.origin}: {override.key}: given twice; keep one")
     if faults:
         raise ConfigError(faults)
-    return overrides
+    return list(overrides.values())
 
 
 def parse_override(text: str) -> Override:
-    """Parse ``SECTION.KEY=VALUE`` with a YAML value.
+    """Parse ``SECTION.KEY=VALUE``; the type of the key decides how the value is read.
 
     Raises:
-        ConfigError: there is no ``=`` or no key, or the value is not YAML.
+        ConfigError: there is no ``=`` or no key, or the value of a key that is not text is not YAML.
     """
-    key, equals, value = text.partition("=")
-    origin = f"--set {text}"
-    if not equals or not key.strip():
+    name, equals, value = text.partition("=")
+    key, origin = name.strip(), f"--set {text}"
+    if not equals or not key:
         raise ConfigError(f"{origin}: write SECTION.KEY=VALUE, such as --set train.lr=0.001")
+    schema = key_schema(key)
+    if schema is None:  # load_config suggests a key
+        return Override(key, value, origin)
     try:
-        parsed = value if value in _INDICATORS else parse_yaml(value)
-        return Override(key.strip(), parsed, origin)
+        return Override(key, parse_value(value, schema), origin)
+    except ConfigError as error:
+        raise ConfigError(f"{origin}: {key}.{error}") from None
     except NOT_YAML:
-        raise ConfigError(f"{origin}: the value is not YAML; quote it, such as --set '{key}=\"a: b\"'") from None
+        raise ConfigError(f"{origin}: {key}: should be {describe(schema)}, not {_format(value)}") from None
 
 
 def load_config(path: Path | None = None, *, overrides: Iterable[Override] = ()) -> Config:
@@ -69,7 +92,7 @@ def load_config(path: Path | None = None, *, overrides: Iterable[Override] = ())
     origins: dict[str, str] = {}
     faults: list[str] = []
     if path is not None:
-        values, origins, faults = read_yaml(path)
+        values, origins, faults = read_yaml(path, file_schema())
         values = {name: value for name, value in values.items() if value is not None}  # all keys commented out
     for override in overrides:
         if _apply(values, override.key.split("."), override.value):
@@ -80,11 +103,20 @@ def load_config(path: Path | None = None, *, overrides: Iterable[Override] = ())
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
-        faults += [_describe(fault, origins, path) for fault in error.errors()]
-    faults += [*_check_data(tree), *_check_embedding(tree), *_check_training(tree)]
+        faults += [tree.fault(key, reason) for key, reason in _explain(error, tree)]
+    faults += [*_check_data(tree), *_check_embedding(tree), *_check_training(tree), *_check_effect(tree)]
     if faults:
         raise ConfigError(faults)
     return config
+
+
+def check_config(values: Mapping[str, Any]) -> Config:
+    """Return the config with these plain values, as in a model file; raises ValueError with the first fault."""
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        key, reason = next(_explain(error, _Tree(values if isinstance(values, dict) else {}, {}, "")))
+        raise ValueError(f"{key}: {reason}") from None
 
 
 def dump_yaml(config: Config) -> str:
@@ -166,20 +198,28 @@ def _check_training(tree: _Tree) -> Iterator[str]:
         yield tree.fault("train.batch_tokens", f"cannot be combined with train.batch_size; {cure}")
 
 
-def _describe(fault: Mapping[str, Any], origins: Mapping[str, str], path: Path | None) -> str:
-    key = ".".join(str(part) for part in fault["loc"])
-    origin = origins.get(key) or origins.get(key.rpartition(".")[0]) or (str(path) if path else "")
-    kind, value = fault["type"], fault.get("input")
-    if kind == "extra_forbidden":
-        reason = f"unknown key{_suggest(key, top=len(fault['loc']) == 1)}"
-    elif kind == "model_type":
-        reason = f"should be a section with keys, not {_format(value)}"
-    elif kind == "string_pattern_mismatch":
-        reason = f"should be {_EXPECTED[key]}, not {_format(value)}"
-    else:
-        expected = re.sub("^(Input |String |Value error, )", "", fault["msg"])
-        reason = f"{expected}, not {_format(value)}"
-    return f"{origin}: {key}: {reason}" if origin else f"{key}: {reason}"
+def _check_effect(tree: _Tree) -> Iterator[str]:
+    """Yield the keys of the command line that have no effect; a file may hold keys for other cases."""
+    for key, other, ends in _WITHOUT_EFFECT:
+        value = tree.get(other, (key_schema(other) or {})["default"])
+        if tree.origin(key).startswith("--") and tree.get(key) is not None and ends(value):
+            yield tree.fault(key, f"has no effect with {other}={_format(value)}; leave it out")
+
+
+def _explain(error: ValidationError, tree: _Tree) -> Iterator[tuple[str, str]]:
+    """Yield each key with a fault, and the reason in words of the schema: pydantic's would name Python's types."""
+    keys = [".".join(map(str, fault["loc"][:2])) for fault in error.errors()]
+    faults = dict(zip(reversed(keys), reversed(error.errors()), strict=True))  # a union has one for each of its types
+    for key, fault in reversed(faults.items()):
+        schema = key_schema(key)
+        if fault["type"] == "extra_forbidden":
+            yield key, f"unknown key{_suggest(key, top=len(fault['loc']) == 1)}"
+        elif fault["type"] == "value_error":  # of a validator of the schema
+            yield key, str(fault["ctx"]["error"])
+        elif schema is not None:
+            yield key, f"should be {describe(schema)}, not {_format(tree.get(key))}"
+        else:
+            yield key, f"should be a section with keys, not {_format(tree.values.get(key))}"
 
 
 def _suggest(key: str, *, top: bool) -> str:
