@@ -149,7 +149,7 @@ LIKE_YAML = (
 
 
 @pytest.mark.parametrize("text", [*LIKE_YAML, "{a: 1}", "a=b", "a # b"])
-def test_text_on_the_command_line_is_taken_as_it_stands(text: str) -> None:
+def test_text_on_the_command_line_is_taken_verbatim(text: str) -> None:
     for schema in (TEXT, OPTIONAL, TEXT_OR_LIST):
         assert parse_value(text, schema) == text
 

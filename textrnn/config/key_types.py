@@ -16,7 +16,7 @@ _BOUNDS = {"minimum": "of at least", "exclusiveMinimum": "above", "maximum": "up
 
 @cache
 def file_schema() -> Schema:
-    """Return the JSON schema of a config file, with the sections in place of references to them."""
+    """Return the JSON schema of a config file, with the sections instead of references to them."""
     schema = Config.model_json_schema()
     sections = {name: schema["$defs"][part["$ref"].rpartition("/")[2]] for name, part in schema["properties"].items()}
     return {"properties": sections}

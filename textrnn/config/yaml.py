@@ -43,8 +43,8 @@ _Dumper.add_representer(str, _represent_text)
 def parse_value(text: str, schema: Schema) -> Any:
     """Return the value of a key from the command line; ``schema`` is that of the key.
 
-    Text is taken as it stands, except that null and the empty value unset a key that may be null, and a value that
-    starts with ``[`` is a YAML list if the key takes lists (``{``: a mapping). All other values are YAML.
+    Text is taken verbatim, except that null and the empty value unset a key that may be null, and a value that starts
+    with ``[`` is a YAML list if the key takes lists (``{``: a mapping). All other values are YAML.
 
     Raises:
         ConfigError: a mapping has a label twice.
