@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import difflib
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from textrnn.config.key_checks import Tree, check_keys, format_value
 from textrnn.config.key_types import describe, file_schema, key_schema
-from textrnn.config.schema import DEMO, FOLD, Config, EmbeddingConfig, list_sections, split_fold
+from textrnn.config.schema import Config, list_sections
 from textrnn.config.yaml import NOT_YAML, format_yaml, parse_value, read_yaml
 from textrnn.errors import ConfigError
 
 _KEYS = {name: list(type(section).model_fields) for name, section in Config()}
-
-_WITHOUT_EFFECT: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
-    ("data.valid_share", "data.train", lambda value: value == DEMO),  # which has its own validation set
-    ("data.valid_share", "data.valid", lambda value: value is not None),
-    ("data.valid_share", "data.fold", lambda value: value is not None),
-    ("tokenizer.vocab_size", "tokenizer.model", lambda value: value is not None),
-    ("tokenizer.model_type", "tokenizer.model", lambda value: value is not None),
-    ("model.highway_bias", "model.cell", lambda value: value in ("gru", "lstm")),
-    ("model.variational_dropout", "model.dropout", lambda value: value == 0),
-    ("ngrams.penalty", "ngrams.share", lambda value: value == 0),
-)
-"""A key, and the key whose values take its effect away."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +67,7 @@ def parse_override(text: str) -> Override:
     except ConfigError as error:
         raise ConfigError(f"{origin}: {key}.{error}") from None
     except NOT_YAML:
-        raise ConfigError(f"{origin}: {key}: should be {describe(schema)}, not {_format(value)}") from None
+        raise ConfigError(f"{origin}: {key}: should be {describe(schema)}, not {format_value(value)}") from None
 
 
 def load_config(path: Path | None = None, *, overrides: Iterable[Override] = ()) -> Config:
@@ -99,12 +87,12 @@ def load_config(path: Path | None = None, *, overrides: Iterable[Override] = ())
             origins[override.key] = override.origin
         else:
             faults.append(f"{override.origin}: {override.key}: not a key; {list_sections()}")
-    tree = _Tree(values, origins, str(path))
+    tree = Tree(values, origins, str(path))
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
         faults += [tree.fault(key, reason) for key, reason in _explain(error, tree)]
-    faults += [*_check_data(tree), *_check_embedding(tree), *_check_training(tree), *_check_effect(tree)]
+    faults += check_keys(tree)
     if faults:
         raise ConfigError(faults)
     return config
@@ -115,7 +103,7 @@ def check_config(values: Mapping[str, Any]) -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        key, reason = next(_explain(error, _Tree(values if isinstance(values, dict) else {}, {}, "")))
+        key, reason = next(_explain(error, Tree(values if isinstance(values, dict) else {}, {}, "")))
         raise ValueError(f"{key}: {reason}") from None
 
 
@@ -134,79 +122,7 @@ def _apply(values: dict[str, Any], keys: list[str], value: Any) -> bool:
     return True
 
 
-@dataclass(frozen=True)
-class _Tree:
-    """Unvalidated values of a config by section, and the file and line (or flag) of each key."""
-
-    values: Mapping[str, Any]
-    origins: Mapping[str, str]
-    path: str
-
-    def get(self, key: str, default: Any = None) -> Any:
-        name, _, field = key.partition(".")
-        section = self.values.get(name)
-        return section.get(field, default) if isinstance(section, dict) else default
-
-    def origin(self, key: str) -> str:
-        return self.origins.get(key, self.path)
-
-    def fault(self, key: str, reason: str) -> str:
-        return f"{self.origin(key)}: {key}: {reason}"
-
-
-def _check_data(tree: _Tree) -> Iterator[str]:
-    """Yield the faults of keys of ``data`` that depend on each other."""
-    if tree.get("data.valid") is not None and tree.get("data.train", DEMO) == DEMO:
-        yield tree.fault("data.valid", "needs data.train; name the training set too")
-    if tree.get("data.label_separator") is not None and not tree.get("data.multi_label", False):
-        yield tree.fault("data.label_separator", "needs data.multi_label=true; set that too, or remove the separator")
-    fold = tree.get("data.fold")
-    if not isinstance(fold, str) or not re.match(FOLD, fold):
-        return
-    origin = tree.origin("data.fold")
-    place = origin if origin.startswith("--kfold") else f"{origin}: data.fold"  # --kfold sets the key for the user
-    number, folds = split_fold(fold)
-    if tree.get("data.valid") is not None:
-        valid = tree.origin("data.valid")
-        cure = valid if valid.startswith("--") else f"data.valid ({valid}), or use --set data.valid=null"
-        yield f"{place}: holds out its own validation set; remove {cure}"
-    elif not 1 <= number <= folds > 1:
-        yield f"{place}: there is no fold {number} of {folds}; K/N needs N of at least 2, and K from 1 to N"
-
-
-def _check_embedding(tree: _Tree) -> Iterator[str]:
-    """Yield the faults of keys of ``embedding`` and ``tokenizer`` that depend on each other."""
-    default = EmbeddingConfig().words
-    words = tree.get("embedding.words", default)
-    model, kind = tree.get("tokenizer.model"), tree.get("tokenizer.model_type")
-    if tree.get("embedding.freeze") and not tree.get("embedding.vectors"):
-        yield tree.fault("embedding.freeze", "needs embedding.vectors; name a file of word vectors too")
-    if isinstance(words, int) and words not in (0, default):
-        if not tree.get("embedding.vectors"):
-            yield tree.fault("embedding.words", "needs embedding.vectors; name a file of word vectors too")
-        elif model is not None or kind in ("bpe", "char"):
-            tokenizer = "the tokenizer of tokenizer.model" if model is not None else f"a {kind} tokenizer"
-            yield tree.fault("embedding.words", f"{tokenizer} accepts no new words; remove this key")
-    if tree.get("tokenizer.alpha") is not None and model is None and kind in ("char", "word"):
-        yield tree.fault("tokenizer.alpha", f"a {kind} tokenizer cannot sample; use a unigram or bpe tokenizer")
-
-
-def _check_training(tree: _Tree) -> Iterator[str]:
-    if tree.get("train.batch_size") is not None and tree.get("train.batch_tokens") is not None:
-        flag = tree.origin("train.batch_size").startswith("--batch-size")
-        cure = "remove one of them" + ("" if flag else ", or use --set train.batch_size=null")
-        yield tree.fault("train.batch_tokens", f"cannot be combined with train.batch_size; {cure}")
-
-
-def _check_effect(tree: _Tree) -> Iterator[str]:
-    """Yield the keys of the command line that have no effect; a file may hold keys for other cases."""
-    for key, other, ends in _WITHOUT_EFFECT:
-        value = tree.get(other, (key_schema(other) or {})["default"])
-        if tree.origin(key).startswith("--") and tree.get(key) is not None and ends(value):
-            yield tree.fault(key, f"has no effect with {other}={_format(value)}; leave it out")
-
-
-def _explain(error: ValidationError, tree: _Tree) -> Iterator[tuple[str, str]]:
+def _explain(error: ValidationError, tree: Tree) -> Iterator[tuple[str, str]]:
     """Yield each key with a fault, and the reason in words of the schema: pydantic's would name Python's types."""
     keys = [".".join(map(str, fault["loc"][:2])) for fault in error.errors()]
     faults = dict(zip(reversed(keys), reversed(error.errors()), strict=True))  # a union has one for each of its types
@@ -217,9 +133,9 @@ def _explain(error: ValidationError, tree: _Tree) -> Iterator[tuple[str, str]]:
         elif fault["type"] == "value_error":  # of a validator of the schema
             yield key, str(fault["ctx"]["error"])
         elif schema is not None:
-            yield key, f"should be {describe(schema)}, not {_format(tree.get(key))}"
+            yield key, f"should be {describe(schema)}, not {format_value(tree.get(key))}"
         else:
-            yield key, f"should be a section with keys, not {_format(tree.values.get(key))}"
+            yield key, f"should be a section with keys, not {format_value(tree.values.get(key))}"
 
 
 def _suggest(key: str, *, top: bool) -> str:
@@ -235,11 +151,3 @@ def _suggest(key: str, *, top: bool) -> str:
     if near := difflib.get_close_matches(name, everywhere, n=1):
         return f", did you mean '{everywhere[near[0]]}'?"
     return f"; {section} has {', '.join(_KEYS[section])}"
-
-
-def _format(value: Any) -> str:
-    """Return a value as YAML writes it, shortened."""
-    text = repr(value)
-    if value is None or isinstance(value, bool):
-        text = "null" if value is None else text.lower()
-    return text if len(text) <= 40 else f"{text[:37]}..."
