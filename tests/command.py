@@ -13,10 +13,15 @@ import pytest
 
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
-SMALL = (
-    *("--hidden", "8", "--epochs", "8", "--batch-size", "4", "--lr", "0.01"),
-    *("--set", "model.embedding=16", "--set", "model.dropout=0.1", "--set", "tokenizer.vocab_size=80"),
-)
+
+def small(*, epochs: int = 8, lr: float = 0.01, vocab_size: int = 80, dropout: float = 0.1) -> tuple[str, ...]:
+    """Return the options of ``train`` for a tiny network."""
+    keys = {"model.embedding": 16, "model.dropout": dropout, "tokenizer.vocab_size": vocab_size}
+    sets = (word for key, value in keys.items() for word in ("--set", f"{key}={value}"))
+    return ("--hidden", "8", "--epochs", str(epochs), "--batch-size", "4", "--lr", str(lr), *sets)
+
+
+SMALL = small()
 MULTI_LABEL = ("--set", "data.multi_label=true", "--set", "data.label_separator=|")
 
 

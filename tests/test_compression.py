@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from samples import SENTENCES, make_config, make_model
-from textrnn.compression import MAX_LOSS_RISE, SHARES, Compressor, Step, compress_model, prune
+from textrnn.compression import MAX_LOSS_RISE, SHARES, Compressor, Measured, Step, compress_model, prune
 from textrnn.data.batch import pack
 from textrnn.data.formats import Example
 from textrnn.errors import ModelError
@@ -252,3 +253,24 @@ def test_texts_without_a_known_label_have_no_loss(model: SavedModel, tmp_path: P
     save_model(tmp_path / "model.safetensors", model)
     step, _ = search(tmp_path, examples=[Example("other", SENTENCES[0], 1)])
     assert step.loss_rise is None
+
+
+@pytest.mark.parametrize(
+    ("quality", "supports", "baseline", "beats"),
+    [
+        (0.229, [23, 40, 37], 0.4, False),
+        (0.45, [23, 40, 37], 0.4, False),  # within two standard errors
+        (0.55, [23, 40, 37], 0.4, True),
+        (1.0, [50, 50], 0.5, True),
+        (1.0, [100, 0], 1.0, False),  # one label measures nothing
+        (0.7, [60, 30, 30], 120 / 220, True),  # 120 labels of 100 texts: micro F1
+    ],
+)
+def test_the_baseline_predicts_the_most_frequent_label(
+    quality: float, supports: list[int], baseline: float, beats: bool
+) -> None:
+    classes = [SimpleNamespace(label=str(i), support=support) for i, support in enumerate(supports)]
+    found: Any = SimpleNamespace(texts=100, classes=classes, accuracy=quality)
+    measured = Measured(1, 1, found)
+    assert measured.baseline == (str(supports.index(max(supports))), pytest.approx(baseline))
+    assert measured.beats_baseline is beats

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -47,6 +48,19 @@ class Measured:
         result = self.evaluation
         return result.micro_f1 if isinstance(result, MultiLabelEvaluation) else result.accuracy
 
+    @property
+    def baseline(self) -> tuple[str, float]:
+        """The most frequent label, and the quality of predicting it for every text."""
+        most = max(self.evaluation.classes, key=lambda score: score.support)
+        total = sum(score.support for score in self.evaluation.classes)
+        return most.label, 2 * most.support / (self.evaluation.texts + total)
+
+    @property
+    def beats_baseline(self) -> bool:
+        """Whether the quality exceeds that of the most frequent label by more than two standard errors."""
+        _, baseline = self.baseline
+        return self.quality > baseline + 2 * math.sqrt(baseline * (1 - baseline) / self.evaluation.texts)
+
 
 @dataclass(frozen=True)
 class Step:
@@ -84,18 +98,21 @@ def compress_model(
     storage: Storage,
     shares: Sequence[float],
     max_drop: float,
+    report_before: Callable[[Measured], None] = lambda _: None,
     report: Callable[[Step], None],
 ) -> Step:
     """Return the smallest compression of the ``model`` at ``path`` that is good enough on ``examples``.
 
     Weights are stored as ``storage``; the ``shares`` of the n-grams are tried from the smallest to the largest. Good
     enough means: at most ``max_drop`` points of accuracy (multi-label: micro-F1) are lost, and, except for the largest
-    share, the loss rises by at most ``MAX_LOSS_RISE``. ``report`` receives each compression that was tried.
+    share, the loss rises by at most ``MAX_LOSS_RISE``. ``report_before`` receives the quality of the model itself,
+    ``report`` each compression that was tried.
 
     Raises:
         ModelError: no compression is good enough, or none is smaller than the model.
     """
     compressor = Compressor(path, model, examples)
+    report_before(compressor.before)
     last = None
     shares = sorted(shares if model.ngrams is not None else [1.0])
     for share in shares:

@@ -23,10 +23,15 @@ class ConfigError(TextrnnError):
 
 
 class DataError(TextrnnError):
-    """A fault in a data file, at ``line_number`` (from 1; None: the whole file)."""
+    """A fault in a data file, at ``line_number`` (from 1; None: the whole file).
 
-    def __init__(self, path: object, line_number: int | None, reason: str) -> None:
+    ``kind`` names all faults of this kind, without the values that differ between them, such as ``too few columns``.
+    By default it is the ``reason`` up to the semicolon that precedes the cure.
+    """
+
+    def __init__(self, path: object, line_number: int | None, reason: str, *, kind: str | None = None) -> None:
         self.path, self.line_number, self.reason = path, line_number, reason
+        self.kind = reason.partition(";")[0] if kind is None else kind
         name = name_file(path)
         super().__init__(f"{name}: {reason}" if line_number is None else f"{name}:{line_number}: {reason}")
 

@@ -64,3 +64,18 @@ def test_without_a_tokenizer_the_cut_share_is_an_upper_bound() -> None:
     assert "label19     11" in lines
     assert "and 5 labels more; --json has them all" in lines
     assert lines[-1] == "faults: 0, warnings: 0"
+
+
+def test_equal_messages_share_a_line() -> None:
+    findings = Findings(9)
+    for number in (2, 3, 7):
+        findings.refuse(DataError("a.tsv", number, "not UTF-8; convert the file"))
+    findings.add_many(
+        "cut", "a.tsv", [Finding("a.tsv", 4, "x"), Finding("a.tsv", 5, "y"), Finding("a.tsv", 9, "x")], count=3
+    )
+    lines = format_report(Report([make_file("a.tsv", None, {"x": 5}, None)], findings, "characters", 512)).splitlines()
+    assert [line for line in lines if line.startswith("a.tsv:")] == [
+        "a.tsv:2: not UTF-8; convert the file (also lines 3, 7)",
+        "a.tsv:4: x (also line 9)",
+        "a.tsv:5: y",
+    ]

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from command import SMALL, Run
+from command import Run, small
 from samples import write_rows
 
 
 def test_folds_print_means_and_the_best_and_resume(tmp_path: Path, invoke: Run) -> None:
     write_rows(tmp_path / "rows.tsv")
-    words = ("train", "--train", "rows.tsv", *SMALL, "--epochs", "1", "--kfold", "2", "--set", "data.test=rows.tsv")
+    words = ("train", "--train", "rows.tsv", *small(epochs=1), "--kfold", "2", "--set", "data.test=rows.tsv")
     done = invoke(*words)
     assert done.returncode == 0, done.stderr.decode()
     out = "runs/rows-sru-2-folds"
@@ -41,7 +41,10 @@ def test_folds_print_means_and_the_best_and_resume(tmp_path: Path, invoke: Run) 
         (("--kfold", "3", "--valid", "rows.tsv"), "--kfold 3: "),
         (("--kfold", "1"), "invalid value for '--kfold'"),
         (("--seeds", "0"), "invalid value for '--seeds'"),
-        (("--kfold", "3", "--resume", "out", "--out", "other"), "--resume out: continues in its own folder"),
+        (("--kfold", "3", "--resume", "out", "--out", "other"), "--resume out: continues the runs in its own folder"),
+        (("--kfold", "3", "--resume", "out", "--overwrite"), "--resume out: continues the runs in its own folder"),
+        (("--kfold", "3", "--resume", "out", "--dry-run"), "--resume out: continues the runs in its own folder"),
+        (("--kfold", "3", "--set", "data.valid_share=0.2"), "--set data.valid_share=0.2: data.valid_share: "),
     ],
 )
 def test_contradicting_flags(words: tuple[str, ...], message: str, tmp_path: Path, invoke: Run) -> None:

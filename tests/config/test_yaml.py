@@ -10,6 +10,8 @@ import yaml
 
 from exp_yaml import faults_of, load
 from textrnn.config import Config, Override, dump_yaml, load_config
+from textrnn.config.key_types import Schema
+from textrnn.config.yaml import NOT_YAML, parse_value
 from textrnn.errors import ConfigError
 
 
@@ -113,3 +115,93 @@ def test_a_dump_is_readable_and_in_order() -> None:
     text = dump_yaml(Config.model_validate({"data": {"train": "주문.tsv"}}))
     assert text.startswith("data:\n  train: 주문.tsv\n  valid: null\n")
     assert list(yaml.safe_load(text)) == ["data", "tokenizer", "embedding", "model", "ngrams", "train"]
+
+
+TEXT: Schema = {"type": "string"}
+OPTIONAL: Schema = {"anyOf": [TEXT, {"type": "null"}]}
+LIST: Schema = {"type": "array", "items": TEXT}
+TEXT_OR_LIST: Schema = {"anyOf": [TEXT, LIST]}
+WEIGHTS: Schema = {
+    "anyOf": [
+        {"const": "balanced", "type": "string"},
+        {"type": "object", "additionalProperties": {"type": "number"}},
+        {"type": "null"},
+    ]
+}
+LIKE_YAML = (
+    "#",
+    "~",
+    "|",
+    "- a",
+    "a: b",
+    "no",
+    "1.0",
+    "2024-01-01",
+    "0x1F",
+    "'1'",
+    '"a"',
+    " a ",
+    "*x",
+    "&x",
+    "!x",
+    "\t",
+)
+
+
+@pytest.mark.parametrize("text", [*LIKE_YAML, "{a: 1}", "a=b", "a # b"])
+def test_text_on_the_command_line_is_taken_verbatim(text: str) -> None:
+    for schema in (TEXT, OPTIONAL, TEXT_OR_LIST):
+        assert parse_value(text, schema) == text
+
+
+def test_null_and_the_empty_value_unset_a_key_that_may_be_null() -> None:
+    assert [parse_value(text, OPTIONAL) for text in ("null", "", "Null", " null")] == [None, None, "Null", " null"]
+    assert [parse_value(text, TEXT) for text in ("null", "", "[a]")] == ["null", "", "[a]"]
+    assert parse_value("null", WEIGHTS) is None
+
+
+@pytest.mark.parametrize("schema", [LIST, TEXT_OR_LIST])
+def test_the_items_of_a_list_are_text(schema: Schema) -> None:
+    items = "[no, 1.0, 'a, b', \"#\", 2024-01-01, null, x y]"
+    assert parse_value(items, schema) == ["no", "1.0", "a, b", "#", "2024-01-01", None, "x y"]
+    assert parse_value("[]", schema) == []
+    with pytest.raises(NOT_YAML):
+        parse_value("[a", schema)
+
+
+def test_labels_in_a_mapping_are_text() -> None:
+    labels = ("yes", "no", "1", "1.0", "null", "~", "2024-01-01", "2024-13-45", "0x1F", "on", "1e3", "=", "a b")
+    text = f"{{{', '.join(f'{label}: 2' for label in labels)}, '': 3, \"#\": 0.5}}"
+    assert parse_value(text, WEIGHTS) == {**dict.fromkeys(labels, 2), "": 3, "#": 0.5}
+    assert load(f"train:\n  class_weights: {text}\n").train.class_weights == parse_value(text, WEIGHTS)
+    assert load("", f"train.class_weights={text}").train.class_weights == parse_value(text, WEIGHTS)
+    lines = "".join(f"    {label}: 2\n" for label in labels)
+    config = load(f"train:\n  class_weights:\n{lines}")
+    assert config.train.class_weights == dict.fromkeys(labels, 2.0)
+    assert load(dump_yaml(config)) == config
+
+
+@pytest.mark.parametrize("label", ["yes", "1", "1.0", "2024-01-01", "0x1F", "1_000", "off", "12:30:00", "=", "1e3"])
+def test_a_value_of_a_text_key_in_a_file_is_its_own_text(label: str) -> None:
+    config = load(f"data:\n  label: {label}\n  cache: {label}\n  text: '{label}'\n")
+    assert (config.data.label, config.data.cache, config.data.text) == (label, label, label)
+
+
+@pytest.mark.parametrize("null", ["", "~", "null", "Null"])
+def test_null_in_a_file_is_none_unless_it_is_quoted(null: str) -> None:
+    assert load(f"data:\n  cache: {null}\n").data.cache is None
+    assert load(f"data:\n  cache: '{null or 'x'}'\n").data.cache == (null or "x")
+
+
+def test_anchors_and_merges_still_work() -> None:
+    config = load(
+        "data: {label: &n 1}\nmodel: {layers: *n}\ntrain:\n  class_weights: {<<: [{yes: 2}, {no: 1}], 1: 3}\n"
+    )
+    assert (config.data.label, config.model.layers) == ("1", 1)
+    assert config.train.class_weights == {"yes": 2.0, "no": 1.0, "1": 3.0}
+
+
+def test_a_label_that_is_written_twice_is_a_fault() -> None:
+    assert faults_of("train:\n  class_weights:\n    a: 1\n    b: 1\n    a: 2\n") == [
+        "exp.yaml:5: train.class_weights.a: written twice; keep one"
+    ]

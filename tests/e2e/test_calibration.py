@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from command import SMALL, Run, run_command
+from command import Run, run_command, small
 from samples import write_rows
 from textrnn.serialization.model_file import load_model, save_model
 
@@ -29,8 +29,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed, (name, rows) in enumerate({"rows": 40, "valid": 400, "test": 400}.items()):
         mislabel(write_rows(folder / f"{name}.tsv", rows), seed=seed)
     done = run_command(
-        *("train", "--train", "rows.tsv", "--valid", "valid.tsv", "--out", "runs/plain", *SMALL),
-        *("--lr", "0.03", "--epochs", "20", "--set", "train.patience=20"),
+        *("train", "--train", "rows.tsv", "--valid", "valid.tsv", "--out", "runs/plain"),
+        *(*small(epochs=20, lr=0.03), "--set", "train.patience=20"),
         cwd=folder,
     )
     assert done.returncode == 0, done.stderr.decode()

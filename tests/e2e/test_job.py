@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from command import SMALL, Run, run_command
+from command import Run, run_command, small
 from samples import ODD_LINES, write_rows
 from textrnn.serialization.model_file import load_model
 
@@ -33,7 +33,7 @@ def test_training_gives_a_run_and_predicting_uses_it(trained: Path) -> None:
 @pytest.mark.parametrize("cell", ["sru", "gru", "lstm"])
 def test_the_same_command_gives_the_same_bytes(cell: str, textrnn: Run, invoke: Run, tmp_path: Path) -> None:
     write_rows(tmp_path / "rows.tsv")
-    arguments = ("train", "--train", "rows.tsv", "--cell", cell, *SMALL, "--epochs", 2)
+    arguments = ("train", "--train", "rows.tsv", "--cell", cell, *small(epochs=2))
     first = textrnn(*arguments)
     assert first.returncode == 0, first.stderr.decode()
     folder = tmp_path / "runs" / f"rows-{cell}"
@@ -59,7 +59,7 @@ def test_the_same_command_gives_the_same_bytes(cell: str, textrnn: Run, invoke: 
 )
 def test_every_format_trains_and_evaluates(name: str, content: str, invoke: Run, tmp_path: Path) -> None:
     (tmp_path / name).write_text(content, encoding="utf-8")
-    done = invoke("train", "--train", name, "--valid", name, *SMALL, "--epochs", 1)
+    done = invoke("train", "--train", name, "--valid", name, *small(epochs=1))
     assert done.returncode == 0, done.stderr.decode()
     found = json.loads(invoke("evaluate", name, "--json").stdout)
     assert (found["texts"], sorted(c["label"] for c in found["classes"])) == (4, ["coffee", "tea"])
@@ -67,7 +67,7 @@ def test_every_format_trains_and_evaluates(name: str, content: str, invoke: Run,
 
 def test_a_pipe_and_a_file_train_the_same_model(textrnn: Run, invoke: Run, tmp_path: Path, cache_folder: Path) -> None:
     rows = write_rows(tmp_path / "rows.tsv", 80)
-    arguments = (*SMALL, "--epochs", 1, "--set", "train.batch_size=null", "--set", "train.batch_tokens=64")
+    arguments = (*small(epochs=1), "--set", "train.batch_size=null", "--set", "train.batch_tokens=64")
     arguments = tuple(argument for argument in arguments if argument not in ("--batch-size", "4"))
     cached = set(cache_folder.glob("tokens-*"))
     for run, name, source in ((invoke, "file", "rows.tsv"), (textrnn, "pipe", "-")):
@@ -84,7 +84,7 @@ def test_a_pipe_and_a_file_train_the_same_model(textrnn: Run, invoke: Run, tmp_p
 
 def test_training_works_without_a_writable_cache(invoke: Run, tmp_path: Path) -> None:
     write_rows(tmp_path / "rows.tsv")
-    done = invoke("train", "--train", "rows.tsv", "--set", "data.cache=rows.tsv", *SMALL, "--epochs", 1)
+    done = invoke("train", "--train", "rows.tsv", "--set", "data.cache=rows.tsv", *small(epochs=1))
     assert done.returncode == 0, done.stderr.decode()
     assert b"rows.tsv: cannot be written" in done.stderr
     assert (tmp_path / "runs" / "rows-sru" / "model.safetensors").exists()
@@ -124,7 +124,7 @@ def test_a_failed_run_leaves_the_earlier_one(trained: Path, tmp_path: Path, invo
 
 def test_init_writes_a_config_that_trains(invoke: Run, tmp_path: Path) -> None:
     assert invoke("init").returncode == 0
-    done = invoke("train", "textrnn.yaml", *SMALL, "--epochs", 1, "--set", "tokenizer.vocab_size=1500")
+    done = invoke("train", "textrnn.yaml", *small(epochs=1, vocab_size=1500))
     assert done.returncode == 0, done.stderr.decode()
     assert b"demo data" in done.stderr
     assert (tmp_path / "runs" / "demo-sru" / "model.safetensors").exists()

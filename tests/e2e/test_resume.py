@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from command import MULTI_LABEL, SMALL, Run, run_command, start_command
+from command import MULTI_LABEL, Run, run_command, small, start_command
 from samples import write_rows, write_sets
 from textrnn.serialization.model_file import load_model
 
 KILLS = int(os.environ.get("TEXTRNN_KILLS", "4"))  # 30 in the long form
 ARGUMENTS = (
-    *("train", "--train", "rows.tsv", "--out", "run", *SMALL, "--epochs", "12"),
+    *("train", "--train", "rows.tsv", "--out", "run", *small(epochs=12)),
     *("--set", "train.checkpoint_minutes=0", "--set", "train.patience=12"),
 )
 
@@ -100,7 +100,7 @@ def losses_of(folder: Path) -> list[float]:
 @pytest.mark.parametrize(("write", "more"), [(write_rows, ()), (write_sets, MULTI_LABEL)])
 def test_two_processes_train_as_one(write: Callable[[Path, int], Path], more: tuple[str, ...], tmp_path: Path) -> None:
     write(tmp_path / "rows.tsv", 100)
-    rest = ("--train", "rows.tsv", *SMALL, *more, "--epochs", "4", "--set", "model.dropout=0")
+    rest = ("--train", "rows.tsv", *small(epochs=4, dropout=0), *more)
     done = run_command("train", *rest, "--out", "one", cwd=tmp_path)  # with as many BLAS threads as each of the two
     assert done.returncode == 0, done.stderr.decode()
     stdout, stderr = start_command("train", *rest, "--out", "two", cwd=tmp_path, processes=2).communicate(timeout=300)

@@ -36,7 +36,7 @@ def test_the_flag_is_enough(folder: Path, invoke: Run) -> None:
 
 
 def test_two_processes_freeze_the_same(folder: Path) -> None:
-    arguments = (*TRAIN, *WORD_PIECES, "--epochs", "2", "--set", "embedding.freeze=true")
+    arguments = (*TRAIN, *WORD_PIECES, "--set", "embedding.freeze=true")
     process = start_command(*arguments, cwd=folder, processes=2)
     _, stderr = process.communicate(timeout=300)
     assert process.returncode == 0, stderr.decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ SPACE: list[Dimension] = [
 ]
 
 
-def search(out: str = "out", *, trials: int, config: Config | None = None, **options: Any) -> SearchResult:
+def search(out: str = "out", *, trials: int | None, config: Config | None = None, **options: Any) -> SearchResult:
     options = {"space": SPACE, "reporter": Recorder()} | options
     space = options.pop("space")
     return tune(config or tiny_config(), space, Path(out), trials=trials, command="textrnn tune again", **options)
@@ -84,6 +85,29 @@ def test_a_resumed_search_ends_like_an_uninterrupted_one() -> None:
     model = "model.safetensors"
     assert (result.folder / model).read_bytes() == Path("whole/trials", str(result.number), model).read_bytes()
     assert search("parts", trials=2, reporter=Recorder(1)) == result  # all are done
+
+
+def test_no_trial_starts_after_the_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+
+    def train(config: Config, folder: Path, **_: object) -> Any:
+        clock[0] += 60
+        return type("Outcome", (), {"best": make_record(1)})
+
+    monkeypatch.setattr(search_module, "train", train)
+    monkeypatch.setattr(search_module.time, "monotonic", lambda: clock[0])
+    recorder = Recorder()
+    assert search(trials=None, minutes=2.5, reporter=recorder).done == 3
+    trials = [note.split(":")[0] for note in recorder.notes if note.startswith("trial ")]
+    assert trials == ["trial 1", "trial 2", "trial 3"]
+    assert recorder.notes[-1].startswith("2.5 minutes are over; 3 trials are done; best so far ")
+    assert recorder.notes[-1].endswith("; resume with: textrnn tune again")
+    assert search(trials=None, minutes=1).done == 4  # each call has its own minutes
+    recorder = Recorder()
+    assert search(trials=6, minutes=100, reporter=recorder).done == 6
+    assert not any("are over" in note for note in recorder.notes)
+    assert search("other", trials=2, minutes=0).done == 1  # there is always a best
+    assert search("other", trials=2, minutes=0).done == 1
 
 
 def test_a_trial_that_falls_behind_is_pruned(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,8 +191,8 @@ def test_a_second_signal_also_reports_how_to_resume(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_missing_package_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search_module, "find_spec", lambda _: None)
-    with pytest.raises(ConfigError, match="optuna is not installed; pip install optuna"):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(ConfigError, match=r"tune: needs the package optuna; pip install 'textrnn\[tune\]'"):
         search(trials=1)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from textrnn.config import Config, Override
+from textrnn.config import Config, Override, parse_overrides
 from textrnn.errors import ConfigError
 from textrnn.experiments.search_space import Choice, Range, read_space
 from textrnn.files import shipped
@@ -36,6 +36,19 @@ model.bidirectional: {choices: [true, false]}
     ]
 
 
+def test_choices_of_a_text_key_are_text(tmp_path: Path) -> None:
+    assert read(tmp_path, "tokenizer.model: {choices: [no, 1.0, 'a', null]}") == [
+        Choice("tokenizer.model", ("no", "1.0", "a", None))
+    ]
+
+
+def test_a_key_that_varies_cannot_be_set(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, "model.layers: {low: 1, high: 3}", overrides=parse_overrides(["model.layers=2", "train.lr=0.1"]))
+    (fault,) = caught.value.faults
+    assert fault == f"--set model.layers=2: {tmp_path}/space.yaml varies model.layers; leave it out, or change --space"
+
+
 def test_integer_bounds_of_a_real_key_stay_real(tmp_path: Path) -> None:
     assert read(tmp_path, "train.clip_norm: {low: 1, high: 3}") == [Range("train.clip_norm", 1, 3)]
 
@@ -54,11 +67,11 @@ def test_the_default_space_contains_the_default_values() -> None:
     [
         ("model.hiden: {low: 1, high: 3}", "model.hiden: unknown key, did you mean 'hidden'?"),
         ("lr: {low: 0.1, high: 0.3}", "lr: not a key; the sections are data, "),
-        ("model.layers: {low: 0, high: 3}", "model.layers: should be greater than or equal to 1, not 0"),
-        ("model.layers: {low: 1, high: 2.5}", "model.layers: should be a valid integer, "),
-        ("model.cell: {choices: [sru, rnn]}", "model.cell: should be 'gru', 'sru' or 'lstm', not 'rnn'"),
-        ("model.cell: {low: 1, high: 2}", "model.cell: should be 'gru', 'sru' or 'lstm', not 1"),
-        ("model.bidirectional: {low: 0, high: 1}", "model.bidirectional: should be a valid boolean, not 0"),
+        ("model.layers: {low: 0, high: 3}", "model.layers: should be a whole number from 1 to 64, not 0"),
+        ("model.layers: {low: 1, high: 2.5}", "model.layers: should be a whole number from 1 to 64, "),
+        ("model.cell: {choices: [sru, rnn]}", "model.cell: should be gru, sru or lstm, not 'rnn'"),
+        ("model.cell: {low: 1, high: 2}", "model.cell: should be gru, sru or lstm, not 1"),
+        ("model.bidirectional: {low: 0, high: 1}", "model.bidirectional: should be true or false, not 0"),
         ("train.lr: 0.1", "train.lr: should hold low and high, or choices, not 0.1"),
         ("train.lr:", "train.lr: should hold low and high, or choices, not None"),
         ("train.lr: {low: 0.1}", "train.lr: should hold low and high, or choices"),

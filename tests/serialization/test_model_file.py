@@ -184,7 +184,7 @@ def change_config(key: str, value: int) -> Change:
         (drop("labels"), "labels"),
         (drop("temperature"), "temperature"),
         (lambda tensors, header: tensors.update(extra=np.zeros(3, np.float32)), "'extra' is missing or unexpected"),
-        (change_config("future", 1), "Config"),
+        (change_config("future", 1), r"model\.future: unknown key"),
         (change_config("hidden", 5), "not float32"),
         (convert("head.weight", lambda x: x.astype(np.float16)), "float16"),
         (convert("tokenizer", lambda x: x[:12].copy()), r"its tokenizer: not a SentencePiece model\)"),

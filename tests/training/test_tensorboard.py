@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -90,6 +91,7 @@ def test_an_earlier_run_keeps_its_events_unless_it_is_overwritten(rows: Path) ->
 
 
 def test_a_missing_package_is_reported_before_any_data_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tensorboard, "find_spec", lambda _: None)
-    with pytest.raises(ConfigError, match="tensorboard is not installed; pip install tensorboard"):
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)
+    with pytest.raises(ConfigError, match=r"tensorboard: needs the package tensorboard; pip install 'textrnn\[tens"):
         train(tiny_config("gone.tsv"), RUN)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from textrnn.cli.tables import format_table
 from textrnn.data.check import Report
-from textrnn.data.check.findings import FAULT, Group
+from textrnn.data.check.findings import FAULT, Finding, Group
 from textrnn.errors import pluralize
 
 _MAX_LABELS = 20
@@ -22,7 +22,7 @@ def format_report(report: Report) -> str:
         if groups:
             lines += ["", title]
         for group in groups:
-            lines += ["", _format_title(group, texts), *map(str, group.shown)]
+            lines += ["", _format_title(group, texts), *_format_shown(group)]
     faults, warnings = (report.findings.count(faults=kind) for kind in (True, False))
     lines += ["", *report.findings.notes, f"faults: {faults:,}, warnings: {warnings:,}"]
     return "\n".join(lines) + "\n"
@@ -32,6 +32,16 @@ def _format_title(group: Group, texts: Mapping[str, int]) -> str:
     total = f" of {texts[group.path]:,}" if group.what.startswith("texts") else ""
     first = f", the first {len(group.shown)}" if 0 < len(group.shown) < group.count else ""
     return f"{group.kind}: {group.what} ({group.count:,}{total} in {group.path}{first}):"
+
+
+def _format_shown(group: Group) -> Iterator[str]:
+    """Yield a line for each different message, with the numbers of all lines that it is about."""
+    by_message: dict[str, list[Finding]] = {}
+    for finding in group.shown:
+        by_message.setdefault(finding.message, []).append(finding)
+    for first, *others in by_message.values():
+        more = ", ".join(str(finding.line) for finding in others)
+        yield f"{first} (also {'line' if len(others) == 1 else 'lines'} {more})" if others else str(first)
 
 
 def _format_files(report: Report) -> list[str]:

@@ -1,6 +1,6 @@
 """The configuration: one tree of pydantic models for YAML files, ``--set`` paths and model files."""
 
-from textrnn.config.load import Override, dump_yaml, load_config, parse_override, parse_overrides
+from textrnn.config.load import Override, check_config, dump_yaml, load_config, parse_override, parse_overrides
 from textrnn.config.schema import (
     DEMO,
     Cell,
@@ -15,7 +15,6 @@ from textrnn.config.schema import (
     as_list,
     split_fold,
 )
-from textrnn.config.yaml import read_yaml
 
 __all__ = [
     "DEMO",
@@ -30,10 +29,10 @@ __all__ = [
     "Override",
     "TrainConfig",
     "as_list",
+    "check_config",
     "dump_yaml",
     "load_config",
     "parse_override",
     "parse_overrides",
-    "read_yaml",
     "split_fold",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +10,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from textrnn.config.schema import DEMO, FOLD, Config, EmbeddingConfig, as_list, list_sections, split_fold
-from textrnn.config.yaml import NOT_YAML, format_yaml, parse_yaml, read_yaml
+from textrnn.config.key_checks import Tree, check_keys, format_value
+from textrnn.config.key_types import describe, file_schema, key_schema
+from textrnn.config.schema import Config, list_sections
+from textrnn.config.yaml import NOT_YAML, format_yaml, parse_value, read_yaml
 from textrnn.errors import ConfigError
 
 _KEYS = {name: list(type(section).model_fields) for name, section in Config()}
-_EXPECTED = {"data.fold": "K/N, such as 2/5", "train.device": "auto, cpu, cuda, cuda:N or mps"}
-_INDICATORS = ("|", ">", ",", "&")  # YAML indicators that are invalid as a whole value, but likely label separators
 
 
 @dataclass(frozen=True)
@@ -30,33 +29,45 @@ class Override:
 
 
 def parse_overrides(texts: Iterable[str]) -> list[Override]:
-    """Parse each of ``texts`` with :func:`parse_override`; raises ConfigError with all faults."""
-    overrides, faults = [], []
+    """Parse each of ``texts`` with :func:`parse_override`.
+
+    Raises:
+        ConfigError: with all faults; to set a key twice is one.
+    """
+    overrides: dict[str, Override] = {}
+    faults = []
     for text in texts:
         try:
-            overrides.append(parse_override(text))
+            override = parse_override(text)
         except ConfigError as error:
             faults += error.faults
+            continue
+        if overrides.setdefault(override.key, override) is not override:
+            faults.append(f"{override.origin}: {override.key}: given twice; keep one")
     if faults:
         raise ConfigError(faults)
-    return overrides
+    return list(overrides.values())
 
 
 def parse_override(text: str) -> Override:
-    """Parse ``SECTION.KEY=VALUE`` with a YAML value.
+    """Parse ``SECTION.KEY=VALUE``; the type of the key decides how the value is read.
 
     Raises:
-        ConfigError: there is no ``=`` or no key, or the value is not YAML.
+        ConfigError: there is no ``=`` or no key, or the value of a key that is not text is not YAML.
     """
-    key, equals, value = text.partition("=")
-    origin = f"--set {text}"
-    if not equals or not key.strip():
+    name, equals, value = text.partition("=")
+    key, origin = name.strip(), f"--set {text}"
+    if not equals or not key:
         raise ConfigError(f"{origin}: write SECTION.KEY=VALUE, such as --set train.lr=0.001")
+    schema = key_schema(key)
+    if schema is None:  # load_config suggests a key
+        return Override(key, value, origin)
     try:
-        parsed = value if value in _INDICATORS else parse_yaml(value)
-        return Override(key.strip(), parsed, origin)
+        return Override(key, parse_value(value, schema), origin)
+    except ConfigError as error:
+        raise ConfigError(f"{origin}: {key}.{error}") from None
     except NOT_YAML:
-        raise ConfigError(f"{origin}: the value is not YAML; quote it, such as --set '{key}=\"a: b\"'") from None
+        raise ConfigError(f"{origin}: {key}: should be {describe(schema)}, not {format_value(value)}") from None
 
 
 def load_config(path: Path | None = None, *, overrides: Iterable[Override] = ()) -> Config:
@@ -69,22 +80,31 @@ def load_config(path: Path | None = None, *, overrides: Iterable[Override] = ())
     origins: dict[str, str] = {}
     faults: list[str] = []
     if path is not None:
-        values, origins, faults = read_yaml(path)
+        values, origins, faults = read_yaml(path, file_schema())
         values = {name: value for name, value in values.items() if value is not None}  # all keys commented out
     for override in overrides:
         if _apply(values, override.key.split("."), override.value):
             origins[override.key] = override.origin
         else:
             faults.append(f"{override.origin}: {override.key}: not a key; {list_sections()}")
-    tree = _Tree(values, origins, str(path))
+    tree = Tree(values, origins, str(path))
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
-        faults += [_describe(fault, origins, path) for fault in error.errors()]
-    faults += [*_check_data(tree), *_check_embedding(tree), *_check_training(tree)]
+        faults += [tree.fault(key, reason) for key, reason in _explain(error, tree)]
+    faults += check_keys(tree)
     if faults:
         raise ConfigError(faults)
     return config
+
+
+def check_config(values: Mapping[str, Any]) -> Config:
+    """Return the config with these plain values, as in a model file; raises ValueError with the first fault."""
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        key, reason = next(_explain(error, Tree(values if isinstance(values, dict) else {}, {}, "")))
+        raise ValueError(f"{key}: {reason}") from None
 
 
 def dump_yaml(config: Config) -> str:
@@ -102,94 +122,20 @@ def _apply(values: dict[str, Any], keys: list[str], value: Any) -> bool:
     return True
 
 
-@dataclass(frozen=True)
-class _Tree:
-    """Unvalidated values of a config by section, and the file and line (or flag) of each key."""
-
-    values: Mapping[str, Any]
-    origins: Mapping[str, str]
-    path: str
-
-    def get(self, key: str, default: Any = None) -> Any:
-        name, _, field = key.partition(".")
-        section = self.values.get(name)
-        return section.get(field, default) if isinstance(section, dict) else default
-
-    def origin(self, key: str) -> str:
-        return self.origins.get(key, self.path)
-
-    def fault(self, key: str, reason: str) -> str:
-        return f"{self.origin(key)}: {key}: {reason}"
-
-
-def _check_data(tree: _Tree) -> Iterator[str]:
-    """Yield the faults of keys of ``data`` that depend on each other."""
-    if tree.get("data.valid") is not None and tree.get("data.train", DEMO) == DEMO:
-        yield tree.fault("data.valid", "needs data.train; name the training set too")
-    if tree.get("data.label_separator") is not None and not tree.get("data.multi_label", False):
-        yield tree.fault("data.label_separator", "needs data.multi_label=true; set that too, or remove the separator")
-    label, text = tree.get("data.label"), tree.get("data.text")
-    if isinstance(label, list) and not tree.get("data.multi_label", False):
-        yield tree.fault("data.label", "several columns need data.multi_label=true; set that too")
-    if isinstance(label, list) and tree.get("data.label_separator") is not None:
-        yield tree.fault("data.label_separator", "has no effect, because data.label has a column for each label")
-    columns = [*as_list(label), *as_list(text)]
-    if twice := next((name for name in columns if columns.count(name) > 1), None):
-        yield tree.fault("data.text", f"the column '{twice}' is named twice")
-    if tree.get("data.group") is not None and tree.get("data.valid") is not None:
-        yield tree.fault("data.group", "has no effect with data.valid; remove one of them")
-    fold = tree.get("data.fold")
-    if not isinstance(fold, str) or not re.match(FOLD, fold):
-        return
-    origin = tree.origin("data.fold")
-    place = origin if origin.startswith("--kfold") else f"{origin}: data.fold"  # --kfold sets the key for the user
-    number, folds = split_fold(fold)
-    if tree.get("data.valid") is not None:
-        valid = tree.origin("data.valid")
-        cure = valid if valid.startswith("--") else f"data.valid ({valid}), or use --set data.valid=null"
-        yield f"{place}: holds out its own validation set; remove {cure}"
-    elif not 1 <= number <= folds > 1:
-        yield f"{place}: there is no fold {number} of {folds}; K/N needs N of at least 2, and K from 1 to N"
-
-
-def _check_embedding(tree: _Tree) -> Iterator[str]:
-    """Yield the faults of keys of ``embedding`` and ``tokenizer`` that depend on each other."""
-    default = EmbeddingConfig().words
-    words = tree.get("embedding.words", default)
-    model, kind = tree.get("tokenizer.model"), tree.get("tokenizer.model_type")
-    if tree.get("embedding.freeze") and not tree.get("embedding.vectors"):
-        yield tree.fault("embedding.freeze", "needs embedding.vectors; name a file of word vectors too")
-    if isinstance(words, int) and words not in (0, default):
-        if not tree.get("embedding.vectors"):
-            yield tree.fault("embedding.words", "needs embedding.vectors; name a file of word vectors too")
-        elif model is not None or kind in ("bpe", "char"):
-            tokenizer = "the tokenizer of tokenizer.model" if model is not None else f"a {kind} tokenizer"
-            yield tree.fault("embedding.words", f"{tokenizer} accepts no new words; remove this key")
-    if tree.get("tokenizer.alpha") is not None and model is None and kind in ("char", "word"):
-        yield tree.fault("tokenizer.alpha", f"a {kind} tokenizer cannot sample; use a unigram or bpe tokenizer")
-
-
-def _check_training(tree: _Tree) -> Iterator[str]:
-    if tree.get("train.batch_size") is not None and tree.get("train.batch_tokens") is not None:
-        flag = tree.origin("train.batch_size").startswith("--batch-size")
-        cure = "remove one of them" + ("" if flag else ", or use --set train.batch_size=null")
-        yield tree.fault("train.batch_tokens", f"cannot be combined with train.batch_size; {cure}")
-
-
-def _describe(fault: Mapping[str, Any], origins: Mapping[str, str], path: Path | None) -> str:
-    key = ".".join(str(part) for part in fault["loc"])
-    origin = origins.get(key) or origins.get(key.rpartition(".")[0]) or (str(path) if path else "")
-    kind, value = fault["type"], fault.get("input")
-    if kind == "extra_forbidden":
-        reason = f"unknown key{_suggest(key, top=len(fault['loc']) == 1)}"
-    elif kind == "model_type":
-        reason = f"should be a section with keys, not {_format(value)}"
-    elif kind == "string_pattern_mismatch":
-        reason = f"should be {_EXPECTED[key]}, not {_format(value)}"
-    else:
-        expected = re.sub("^(Input |String |Value error, )", "", fault["msg"])
-        reason = f"{expected}, not {_format(value)}"
-    return f"{origin}: {key}: {reason}" if origin else f"{key}: {reason}"
+def _explain(error: ValidationError, tree: Tree) -> Iterator[tuple[str, str]]:
+    """Yield each key with a fault, and the reason in words of the schema: pydantic's would name Python's types."""
+    keys = [".".join(map(str, fault["loc"][:2])) for fault in error.errors()]
+    faults = dict(zip(reversed(keys), reversed(error.errors()), strict=True))  # a union has one for each of its types
+    for key, fault in reversed(faults.items()):
+        schema = key_schema(key)
+        if fault["type"] == "extra_forbidden":
+            yield key, f"unknown key{_suggest(key, top=len(fault['loc']) == 1)}"
+        elif fault["type"] == "value_error":  # of a validator of the schema
+            yield key, str(fault["ctx"]["error"])
+        elif schema is not None:
+            yield key, f"should be {describe(schema)}, not {format_value(tree.get(key))}"
+        else:
+            yield key, f"should be a section with keys, not {format_value(tree.values.get(key))}"
 
 
 def _suggest(key: str, *, top: bool) -> str:
@@ -205,11 +151,3 @@ def _suggest(key: str, *, top: bool) -> str:
     if near := difflib.get_close_matches(name, everywhere, n=1):
         return f", did you mean '{everywhere[near[0]]}'?"
     return f"; {section} has {', '.join(_KEYS[section])}"
-
-
-def _format(value: Any) -> str:
-    """Return a value as YAML writes it, shortened."""
-    text = repr(value)
-    if value is None or isinstance(value, bool):
-        text = "null" if value is None else text.lower()
-    return text if len(text) <= 40 else f"{text[:37]}..."

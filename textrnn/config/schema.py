@@ -16,6 +16,9 @@ Schedule = Literal["linear", "cosine", "constant", "one-cycle"]
 Metric = Literal["accuracy", "micro_f1", "macro_f1", "weighted_f1", "loss"]
 
 FOLD = r"^[1-9]\d{0,3}/[1-9]\d{0,3}$"
+_DEVICE = r"^(auto|cpu|mps|cuda(:\d{1,3})?)$"
+PATTERNS = {FOLD: "K/N, such as 2/5", _DEVICE: "auto, cpu, cuda, cuda:N or mps"}
+"""What the patterns of keys mean."""
 
 DEMO = "demo"
 """The value of ``data.train`` for the demo data that ships with the package."""
@@ -29,23 +32,6 @@ class Section(BaseModel):
 
 def _read_precision(value: Any) -> Any:
     return "fp32" if value == "float32" else value
-
-
-def _check_class_weights(value: Any) -> Any:
-    known = value is None or value == "balanced"
-    if not known and not (
-        isinstance(value, dict)
-        and all(isinstance(weight, int | float) and 0 < weight < float("inf") for weight in value.values())
-    ):
-        raise ValueError("should be balanced, or a positive weight per label, such as {spam: 2.0}")
-    return value if known else {str(label): float(weight) for label, weight in value.items()}
-
-
-def _check_share(value: Any) -> Any:
-    # pydantic's own check of a union would report a fault for each of its types
-    if value != "auto" and (isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1):
-        raise ValueError("should be auto, or a number from 0 to 1")
-    return value
 
 
 def _read_delimiter(value: Any) -> Any:
@@ -77,8 +63,8 @@ Name = Annotated[str, Field(min_length=1)]
 Names = Annotated[list[Name], Field(min_length=1)]
 Encoding = Annotated[Name, AfterValidator(_check_encoding)]
 Delimiter = Annotated[str, BeforeValidator(_read_delimiter)]
-Share = Annotated[Annotated[float, Field(ge=0, le=1)] | Literal["auto"], BeforeValidator(_check_share)]
-ClassWeights = Annotated[Literal["balanced"] | dict[str, float] | None, BeforeValidator(_check_class_weights)]
+Share = Annotated[float, Field(ge=0, le=1)] | Literal["auto"]
+ClassWeights = Literal["balanced"] | dict[str, Annotated[float, Field(gt=0)]] | None
 
 
 class DataConfig(Section):
@@ -263,9 +249,7 @@ class TrainConfig(Section):
     )
     tensorboard: bool = Field(False, description="write TensorBoard events into the run folder")
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(42, description="seed of all random numbers")
-    device: str = Field(
-        "auto", pattern=r"^(auto|cpu|mps|cuda(:\d{1,3})?)$", description="auto, cpu, cuda, cuda:N or mps"
-    )
+    device: str = Field("auto", pattern=_DEVICE, description=PATTERNS[_DEVICE])
 
 
 class Config(Section):

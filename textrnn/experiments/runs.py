@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from textrnn.config import Config
+from textrnn.config import check_config
 from textrnn.errors import ConfigError, ModelError, StoppedError
 from textrnn.experiments.results import Result, Summary, collect, summarize
 from textrnn.experiments.variations import KINDS, Experiment
@@ -128,7 +128,7 @@ def _read_state(out: Path) -> tuple[Experiment, dict[str, Result]]:
         state = json.loads(path.read_text(encoding="utf-8"))
         if state["format_version"] != FORMAT_VERSION:
             raise ValueError(f"format version {state['format_version']}")
-        config = Config.model_validate(state["config"])
+        config = check_config(state["config"])
         experiment = KINDS[state["kind"]](config, state["count"], state["command"])
         stored = state["results"]
         return experiment, {name: Result(**stored[name]) for name in experiment.variations if name in stored}

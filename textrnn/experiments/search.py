@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shlex
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from textrnn.errors import ConfigError, DataError, ModelError, StoppedError
 from textrnn.experiments.results import format_score, select_metrics
 from textrnn.experiments.search_space import Dimension, Range
 from textrnn.experiments.variations import check_repeatable, vary
+from textrnn.extras import import_extra
 from textrnn.files import write_text
 from textrnn.ops.device import resolve_device
 from textrnn.preparation.dataset import load_dataset
@@ -61,11 +63,14 @@ def tune(
     space: Sequence[Dimension],
     out: Path,
     *,
-    trials: int,
+    trials: int | None,
+    minutes: float | None = None,
     command: str,
     reporter: Reporter | None = None,
 ) -> SearchResult:
     """Try values of ``space`` in ``config`` until ``out`` holds ``trials`` trials, and return the best.
+
+    After ``minutes`` no other trial starts, except for the first in ``out``; the running one is finished.
 
     A trial is pruned when its metric falls behind the median of the earlier trials at the same epoch. Its values follow
     from the seed, its number and the results before it: a resumed search ends like an uninterrupted one. Only the run
@@ -77,12 +82,14 @@ def tune(
         DataError: the data are unusable, or no trial finished.
         StoppedError: a signal ended the search.
     """
-    if find_spec("optuna") is None:
-        raise ConfigError("tune: the package optuna is not installed; pip install optuna")
     reporter = reporter or Reporter()
+    end = math.inf if minutes is None else time.monotonic() + 60 * minutes
     search = Search(config, space, out, reporter=reporter)
     try:
-        while len(search.finished) < trials:
+        while trials is None or len(search.finished) < trials:
+            if search.finished and time.monotonic() >= end:
+                reporter.note(f"{minutes:g} minutes are over; {search.resume_hint(trials, command)}")
+                break
             search.run_trial(trials)
     except StoppedError as error:
         raise StoppedError(error.number, search.resume_hint(trials, command)) from None
@@ -97,6 +104,7 @@ class Search:
 
     def __init__(self, config: Config, space: Sequence[Dimension], out: Path, *, reporter: Reporter) -> None:
         self.config, self.space, self.out, self.reporter = config, space, out, reporter
+        self._optuna = _import_optuna()
         self.metric = config.train.metric
         check_repeatable(config, "tune")
         check_folder(out, flag="--out", kind="a search", own=_OWN, required=DATABASE_NAME)
@@ -111,9 +119,8 @@ class Search:
     @property
     def finished(self) -> list[optuna.trial.FrozenTrial]:
         """The completed and pruned trials, in their order."""
-        from optuna.trial import TrialState  # noqa: PLC0415 - an extra
-
-        return self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+        states = self._optuna.trial.TrialState
+        return self.study.get_trials(deepcopy=False, states=(states.COMPLETE, states.PRUNED))
 
     def find_best(self) -> tuple[int, optuna.trial.FrozenTrial] | None:
         """Return the best completed trial and its number (from 1)."""
@@ -121,10 +128,9 @@ class Search:
         completed = [pair for pair in enumerate(self.finished, start=1) if pair[1].state.name == "COMPLETE"]
         return max(completed, key=lambda pair: sign * (pair[1].value or 0.0), default=None)
 
-    def run_trial(self, trials: int) -> None:
-        """Train one more trial, of ``trials`` in all."""
-        import optuna  # noqa: PLC0415 - an extra
-
+    def run_trial(self, trials: int | None) -> None:
+        """Train one more trial, of ``trials`` in all (None: any number)."""
+        optuna = self._optuna
         number = len(self.finished) + 1
         # a new sampler for each trial: its draws do not depend on where the search was resumed
         seed = int(np.random.SeedSequence([self.config.train.seed, number]).generate_state(1)[0])
@@ -148,7 +154,8 @@ class Search:
             raise
         self.study.tell(trial, score, state=state)
         self._update_files()
-        self.reporter.note(f"trial {number} of {trials}: {result} ({format_values(values)}){self._describe_best()}")
+        of_all = "" if trials is None else f" of {trials}"
+        self.reporter.note(f"trial {number}{of_all}: {result} ({format_values(values)}){self._describe_best()}")
 
     def _describe_best(self) -> str:
         best = self.find_best()
@@ -169,9 +176,10 @@ class Search:
             if folder.name.isdigit() and (best is None or folder.name != str(best[0])):
                 shutil.rmtree(folder)
 
-    def resume_hint(self, trials: int, command: str) -> str:
+    def resume_hint(self, trials: int | None, command: str) -> str:
         """Return one line on the state of a stopped search, and the command that resumes it."""
-        return f"{len(self.finished)} of {trials} trials are done{self._describe_best()}; resume with: {command}"
+        done = f"{len(self.finished)} trials" if trials is None else f"{len(self.finished)} of {trials} trials"
+        return f"{done} are done{self._describe_best()}; resume with: {command}"
 
     def finish(self) -> SearchResult:
         """Return the best trial, and make its run the latest."""
@@ -198,12 +206,10 @@ class _Pruner(Reporter):
 
     def end_epoch(self, record: EpochRecord) -> None:
         """Report the metric; raises ``optuna.TrialPruned``."""
-        import optuna  # noqa: PLC0415 - an extra
-
         self.epoch, self.score = record.epoch, select_metrics(record)[self._metric]
         self._trial.report(self.score, record.epoch)
         if self._trial.should_prune():
-            raise optuna.TrialPruned
+            raise _import_optuna().TrialPruned
 
 
 def format_values(values: dict[str, Any]) -> str:
@@ -223,6 +229,10 @@ def _suggest(trial: optuna.trial.Trial, dimension: Dimension) -> Any:
     return trial.suggest_float(dimension.key, dimension.low, dimension.high, log=dimension.log)
 
 
+def _import_optuna(module: str = "optuna") -> Any:
+    return import_extra(module, extra="tune", feature="tune")
+
+
 def _open_study(out: Path, metric: str, content: dict[str, Any]) -> optuna.Study:
     """Open or create the Optuna study in ``out``; trials that a killed process left unfinished count as failed.
 
@@ -230,25 +240,23 @@ def _open_study(out: Path, metric: str, content: dict[str, Any]) -> optuna.Study
         ConfigError: the study has another config or space.
         ModelError: the database cannot be read.
     """
-    import optuna  # noqa: PLC0415 - an extra
-    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - comes with it
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    library, database = _import_optuna(), _import_optuna("sqlalchemy.exc")
+    library.logging.set_verbosity(library.logging.ERROR)
     expected = json.dumps(content, sort_keys=True)
     try:
-        study = optuna.create_study(
+        study: optuna.Study = library.create_study(
             storage=f"sqlite:///{(out / DATABASE_NAME).absolute()}",
             study_name=NAME,
             load_if_exists=True,
             direction="minimize" if metric == "loss" else "maximize",
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=_UNPRUNED_TRIALS, n_warmup_steps=_UNPRUNED_EPOCHS + 1),
+            pruner=library.pruners.MedianPruner(n_startup_trials=_UNPRUNED_TRIALS, n_warmup_steps=_UNPRUNED_EPOCHS + 1),
         )
         if study.user_attrs.get("made_of", expected) != expected:
             raise ConfigError(f"--out {out}: contains a search with another config or space; name another folder")
         study.set_user_attr("made_of", expected)
-        for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
-            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-    except (SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError) as error:
+        for trial in study.get_trials(deepcopy=False, states=(library.trial.TrialState.RUNNING,)):
+            study.tell(trial.number, state=library.trial.TrialState.FAIL)
+    except (database.SQLAlchemyError, library.exceptions.OptunaError, RuntimeError) as error:
         reason = (str(error).splitlines() or [""])[0]
         fault = f"not the database of a search, or damaged ({reason}); remove it to start again"
         raise ModelError(out / DATABASE_NAME, fault) from None

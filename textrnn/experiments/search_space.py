@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from textrnn.config import Override, load_config, read_yaml
+from textrnn.config import Override, load_config
+from textrnn.config.key_types import Schema, file_schema
+from textrnn.config.yaml import read_yaml
 from textrnn.errors import ConfigError
 
 _FIXED = {"data.train", "data.valid", "data.test", "data.fold", "data.valid_share", "train.metric", "train.seed"}
@@ -51,12 +53,12 @@ def read_space(path: Path, config: Path | None, *, overrides: Iterable[Override]
     """
     if not path.exists():
         raise ConfigError(f"{path}: no such file; a search space has lines such as 'model.layers: {_EXAMPLE}'")
-    tree, origins, faults = read_yaml(path)
+    tree, origins, faults = read_yaml(path, _space_schema())
     base = list(overrides)
     load_config(config, overrides=base)  # report faults of the config itself first
+    faults += [f"{o.origin}: {path} varies {o.key}; leave it out, or change --space" for o in base if o.key in tree]
     space: list[Dimension] = []
-    for name, content in tree.items():
-        key = str(name)
+    for key, content in tree.items():
         origin = origins.get(key, str(path))
         try:
             dimension = _parse(key, content)
@@ -80,6 +82,13 @@ def read_space(path: Path, config: Path | None, *, overrides: Iterable[Override]
 
 
 _EXAMPLE = "{low: 1, high: 3}"
+
+
+def _space_schema() -> Schema:
+    """Return the JSON schema of the file: of each key, the choices have its type."""
+    sections = file_schema()["properties"]
+    keys = {f"{name}.{key}": part for name in sections for key, part in sections[name]["properties"].items()}
+    return {"properties": {key: {"properties": {"choices": {"items": part}}} for key, part in keys.items()}}
 
 
 def _parse(key: str, content: Any) -> Dimension:

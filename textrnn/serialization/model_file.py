@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from textrnn.config import Config
+from textrnn.config import Config, check_config
 from textrnn.data.labels import is_label
 from textrnn.errors import ModelError, TokenizerError
 from textrnn.files import atomic_write
@@ -150,7 +150,7 @@ def parse_model(content: Content, *, name: object) -> SavedModel:
         if version == _QUANTIZED:
             tensors = dequantize(tensors)
         labels = tuple(_read_labels(header["labels"]))
-        config = Config.model_validate(header["config"])
+        config = check_config(header["config"])
         tokenizer = Tokenizer(tensors.pop(_TOKENIZER).tobytes(), name="its tokenizer")
         thresholds = _read_thresholds(header["thresholds"], len(labels)) if "thresholds" in header else None
         temperature = _read_number("the temperature", header["temperature"], _TEMPERATURES)

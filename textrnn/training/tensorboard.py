@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from textrnn.errors import ConfigError
+from textrnn.extras import import_extra
 from textrnn.reporter import EpochRecord, Plan, Reporter
 from textrnn.serialization.run_folder import EVENTS_NAME
 
@@ -38,8 +37,7 @@ class TensorBoardReporter(Reporter):
     """
 
     def __init__(self) -> None:
-        if find_spec("tensorboard") is None:
-            raise ConfigError("train.tensorboard: the package tensorboard is not installed; pip install tensorboard")
+        self._module = import_extra("torch.utils.tensorboard", extra="tensorboard", feature="train.tensorboard")
         self._writer: SummaryWriter | None = None
         self._waiting: list[tuple[str, float, int]] = []
         self._every, self._done = 1, 0
@@ -63,10 +61,8 @@ class TensorBoardReporter(Reporter):
     def saved(self, folder: Path) -> None:
         """Write the events that waited; the first call creates the file."""
         if self._writer is None:
-            from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - an extra
-
             purge = self._done + 1 if self._done else None
-            self._writer = SummaryWriter(str(folder / EVENTS_NAME), purge_step=purge)
+            self._writer = self._module.SummaryWriter(str(folder / EVENTS_NAME), purge_step=purge)
             waiting, self._waiting = self._waiting, []
             for tag, value, step in waiting:
                 self._add(tag, value, step)

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import distributed
 
-from textrnn.config import Config
+from textrnn.config import Config, check_config
 from textrnn.data.io import STDIN, is_pipe
 from textrnn.errors import ConfigError, OtherRankError, OutOfMemoryError
 from textrnn.ops.device import make_repeatable, resolve_device
@@ -82,7 +82,7 @@ def resume(folder: Path, *, reporter: Reporter | None = None, is_latest: bool = 
     group = ProcessGroup.from_environment()
     checkpoint = find_checkpoint(folder)
     with explaining_damage(folder / CHECKPOINT_NAME):
-        config = Config.model_validate(checkpoint.state["config"])
+        config = check_config(checkpoint.state["config"])
         records = TrainerState.restore(checkpoint.state["progress"]).records
     if records:
         load_model(folder)  # fail now if the best model so far is missing or damaged

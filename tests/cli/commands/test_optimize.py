@@ -193,3 +193,29 @@ def test_a_model_without_ngrams_keeps_no_share_of_them(trained: Path, invoke: Ru
     )
     assert invoke("optimize", "-m", "plain", trained / "rows.tsv", "-o", "x", "--max-drop", "100").returncode == 0
     assert (tmp_path / "x").exists()
+
+
+def test_text_of_another_task_is_refused_or_reported(trained: Path, invoke: Run, tmp_path: Path) -> None:
+    words = ("optimize", "-m", trained / "runs/small", "-o", "small", "--max-drop", "100", "-")
+    done = invoke(*words, stdin=b"pos\tgreen tea\nneg\tblack coffee\n")
+    assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (1, b"", 1)
+    assert b"standard input: the model has none of its labels, such as 'pos'; " in done.stderr
+    assert not (tmp_path / "small").exists()
+    texts = ("green tea with lemon", "black coffee with milk")
+    for labels, quality in ((("tea", "coffee"), b""), (("coffee", "tea"), b"accuracy 0.0 %, but 'coffee' for every")):
+        rows = "".join(f"{labels[i % 2]}\t{texts[i % 2]} {i}\n" for i in range(40))
+        done = invoke(*words, stdin=rows.encode())
+        assert done.returncode == 0, done.stderr.decode()
+        assert (b"for every text gives 50.0 %" in done.stderr) is bool(quality)
+        assert quality in done.stderr
+        assert b"lacks" not in done.stderr
+    done = invoke(*words, stdin=f"{rows}cocoa\thot cocoa\n".encode())
+    assert b"1 of 41 texts have a label that the model lacks, such as 'cocoa'\n" in done.stderr
+
+
+def test_multi_label_text_of_another_task_is_reported(trained_multi_label: Path, invoke: Run) -> None:
+    rows = "".join(f"praise\tgive my money back {i}\n" for i in range(40))
+    words = ("optimize", "-m", trained_multi_label / "runs/small", "-o", "small", "--max-drop", "100", "-")
+    done = invoke(*words, stdin=rows.encode())
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"but 'praise' for every text gives 100.0 %; " in done.stderr

@@ -38,6 +38,14 @@ def test_a_char_tokenizer_cannot_sample(invoke: Run) -> None:
     assert b"cannot sample" in done.stderr
 
 
+def test_the_nbest_size_is_for_unigram_tokenizers(invoke: Run) -> None:
+    invoke("spm-train", "--input", "-", "--model-prefix", "m", "--model-type", "bpe", stdin=b"abc abc\n")
+    done = invoke("spm-encode", "-m", "m.model", "--sample", "--nbest-size", "2", stdin=b"abc\n")
+    assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (2, b"", 1)
+    assert done.stderr.startswith(b"textrnn: --nbest-size 2: ")
+    assert invoke("spm-encode", "-m", "m.model", "--sample", "--alpha", "0", stdin=b"abc\n").returncode == 0
+
+
 def test_decode_reports_the_line_of_a_wrong_id(invoke: Run) -> None:
     invoke("spm-train", "--input", "-", "--model-prefix", "m", "--model-type", "char", stdin=b"abc\n")
     done = invoke("spm-decode", "-m", "m.model", "--input-format", "id", stdin=b"3 4\nx 5\n")

@@ -6,14 +6,20 @@ from textrnn.data.check.findings import KINDS, Finding, Findings
 from textrnn.errors import DataError
 
 
-def test_faults_that_differ_only_in_numbers_form_one_group() -> None:
+def test_faults_of_one_kind_form_one_group() -> None:
     findings = Findings(2)
     for number in (3, 4, 5):
-        findings.refuse(DataError("d.csv", number, f"{number} columns, but the header has 2"))
+        fault = DataError("d.csv", number, f"{number} columns, but the header has 2", kind="too many columns")
+        findings.refuse(fault)
     findings.refuse(DataError("d.csv", 9, "no tab; write label<TAB>text"))
+    findings.refuse(DataError("d.csv", 10, "no tab; or set the format"))
+    findings.refuse(DataError("u.csv", 1, "UTF-16 text; convert it"))
+    findings.refuse(DataError("u.csv", 1, "UTF-32 text; convert it"))
     assert [(group.what, group.count) for group in findings.groups] == [
-        ("N columns, but the header has N", 3),
-        ("no tab", 1),
+        ("too many columns", 3),
+        ("no tab", 2),
+        ("UTF-16 text", 1),
+        ("UTF-32 text", 1),
     ]
     assert [str(finding) for finding in findings.groups[0].shown] == [
         "d.csv:3: 3 columns, but the header has 2",

@@ -12,13 +12,16 @@ from typer import Option
 from textrnn.cli import options
 from textrnn.cli.model_loading import choose_model
 from textrnn.cli.terminal import print_message, write_data
-from textrnn.errors import ConfigError
+from textrnn.data.io import STDIN
+from textrnn.errors import ConfigError, DataError, pluralize
 from textrnn.files import atomic_write, keep_previous
 
 if TYPE_CHECKING:
     from textrnn.compression import Measured, Step
     from textrnn.serialization.model_file import SavedModel
     from textrnn.serialization.quantization import Storage
+
+_OTHER_TASK = "name labelled text of the model's own task"
 
 
 def optimize_command(
@@ -51,7 +54,8 @@ def optimize_command(
 
     Stores the weights in fewer bits and removes the least useful n-grams. DATA measures the effect: use the
     validation set, not the test set. If accuracy on DATA falls by more than --max-drop points, nothing is written.
-    Without --ngrams, the loss may also rise by at most 0.01, unless all n-grams are kept.
+    Without --ngrams, the loss may also rise by at most 0.01, unless all n-grams are kept. DATA of another task is
+    refused if the model has none of its labels, and reported if the most frequent label does as well as the model.
 
     Prints size, accuracy, loss and calibration before and after, and how much labels and probabilities change.
 
@@ -63,15 +67,27 @@ def optimize_command(
     overrides = options.parse_data_settings(settings, command="optimize")
     from textrnn.compression import SHARES, compress_model
     from textrnn.data.examples import read_examples
+    from textrnn.data.labels import split_labels
     from textrnn.serialization.model_file import find_model, load_model
 
     path = find_model(choose_model(model))
     loaded = load_model(path)
     _check(out, ngrams, path=path, model=loaded)
     examples = read_examples(data, options.make_data_config(overrides, loaded.config.data), note=print_message)
+    labels = dict.fromkeys(label for example in examples for label in split_labels(example.label))
+    if labels and labels.keys().isdisjoint(loaded.labels):
+        raise DataError(data, None, f"the model has none of its labels, such as '{next(iter(labels))}'; {_OTHER_TASK}")
     kind: Storage = "float32" if storage == "fp32" else storage
-    shares = SHARES if ngrams is None else [ngrams]
-    step = compress_model(path, loaded, examples, storage=kind, shares=shares, max_drop=max_drop, report=_report)
+    step = compress_model(
+        path,
+        loaded,
+        examples,
+        storage=kind,
+        shares=SHARES if ngrams is None else [ngrams],
+        max_drop=max_drop,
+        report_before=lambda measured: _warn_of_other_task(data, measured),
+        report=_report,
+    )
     _write(step.content, out, overwrite=overwrite)
     if as_json:
         result = {"model": str(path), "out": str(out), "storage": kind, **_to_dict(step)}
@@ -92,11 +108,26 @@ def _check(out: Path, ngrams: float | None, *, path: Path, model: SavedModel) ->
         raise ConfigError(f"--ngrams {ngrams:g}: the model has no n-grams; leave it out")
 
 
+def _warn_of_other_task(data: str, measured: Measured) -> None:
+    """Warn if labels of ``data`` or the quality on it suggest that the model is for another task."""
+    found, name = measured.evaluation, "standard input" if data == STDIN else data
+    if found.unknown_texts:
+        texts = f"{found.unknown_texts:,} of {pluralize(found.texts, 'text', 'texts')}"
+        print_message(f"{name}: {texts} have a label that the model lacks, such as '{found.unknown_labels[0]}'")
+    if not measured.beats_baseline:
+        label, baseline = measured.baseline
+        quality = f"{_metric(measured)} {100 * measured.quality:.1f} %"
+        print_message(f"{name}: {quality}, but '{label}' for every text gives {100 * baseline:.1f} %; {_OTHER_TASK}")
+
+
+def _metric(measured: Measured) -> str:
+    return "micro F1" if hasattr(measured.evaluation, "micro_f1") else "accuracy"
+
+
 def _report(step: Step) -> None:
     kept = f"{100 * step.share:g} % of the n-grams: " if step.before.ngrams else ""
     rise = "" if step.loss_rise is None else f", loss {step.loss_rise:+.4f}"
-    metric = "micro F1" if hasattr(step.after.evaluation, "micro_f1") else "accuracy"
-    print_message(f"{kept}{step.after.size:,} bytes, {metric} {0.0 - step.drop:+.2f} points{rise}")
+    print_message(f"{kept}{step.after.size:,} bytes, {_metric(step.after)} {0.0 - step.drop:+.2f} points{rise}")
 
 
 def _write(content: bytes, out: Path, *, overwrite: bool) -> None:

@@ -50,6 +50,10 @@ def spm_encode(
     if nbest_size not in (None, -1) and not 2 <= nbest_size <= MAX_NBEST:
         raise ConfigError(f"--nbest-size {nbest_size}: should be -1 (all) or 2 to {MAX_NBEST}")
     tokenizer = Tokenizer.read(model)
+    if nbest_size is not None and tokenizer.kind != "unigram":
+        raise ConfigError(
+            f"--nbest-size {nbest_size}: for unigram tokenizers; {model} is {tokenizer.kind}, leave it out"
+        )
     ids = output_format == "id"
     sampling = {"nbest_size": -1 if nbest_size is None else nbest_size, "alpha": 0.1 if alpha is None else alpha}
 

@@ -195,8 +195,8 @@ def _write(trained: TrainedTokenizer, targets: tuple[Path, Path], *, overwrite: 
 def _report(trained: TrainedTokenizer, model_type: str, *, wanted: int) -> None:
     size = len(trained.tokenizer)
     lines = pluralize(trained.lines, "line", "lines")
-    limit = f"longer than {trained.max_bytes:,} bytes (--max-sentence-length)"
-    print_message(f"{lines} read, {trained.too_long:,} skipped: {limit}")
+    limit = f"as longer than {trained.max_bytes:,} bytes (--max-sentence-length)"
+    print_message(f"{lines} read, {trained.too_long:,} skipped {limit}")
     if trained.unusable:
         lines = pluralize(trained.unusable, "line", "lines")
         print_message(f"{lines} skipped: SentencePiece cannot read NUL or U+2585")

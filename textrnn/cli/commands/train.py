@@ -31,7 +31,7 @@ def train_command(
         list[str] | None, Option(metavar="FILE", help="Training set; repeatable.  [default: demo data]")
     ] = None,
     valid: Annotated[
-        list[str] | None, Option(metavar="FILE", help="Validation set.  [default: 10 % of the training set]")
+        str | None, Option(metavar="FILE", help="Validation set.  [default: 10 % of the training set]")
     ] = None,
     tokenizer: Annotated[
         str | None, Option(metavar="FILE", help="SentencePiece .model.  [default: trained on the training set]")
@@ -93,7 +93,7 @@ def train_command(
     flags: dict[str, tuple[str, Any]] = {
         "model.cell": ("--cell", cell),
         "data.train": ("--train", None if not train else train if len(train) > 1 else train[0]),
-        "data.valid": ("--valid", _take_one("--valid", valid)),
+        "data.valid": ("--valid", valid),
         "tokenizer.model": ("--tokenizer", tokenizer),
         "embedding.vectors": ("--vectors", vectors),
         "model.layers": ("--layers", layers),
@@ -108,12 +108,12 @@ def train_command(
     overrides = parse_overrides(settings or ())
     overrides += [Override(key, value, f"{flag} {value}") for key, (flag, value) in flags.items() if value is not None]
     overrides += experiments.override_fold(kfold, seeds)
-    if resume is not None and out is not None and out.resolve() != resume.resolve():
-        raise ConfigError(f"--resume {resume}: continues in its own folder; leave out --out {out}")
+    if resume is not None:
+        _check_resume(resume, {f"--out {out}": out is not None, "--overwrite": overwrite, "--dry-run": dry_run})
     resolved = load_config(config, overrides=overrides)
     experiment = experiments.make_experiment(resolved, kfold, seeds)
     if dry_run:
-        _estimate(resolved)
+        _estimate(resolved, runs=1 if experiment is None else experiment.count)
     elif experiment is None:
         _train(resolved, out, overwrite=overwrite)
     elif resume is None:
@@ -127,6 +127,12 @@ def _take_one(flag: str, files: list[str] | None) -> str | None:
     if files and len(files) > 1:
         raise ConfigError(f"{flag} {files[1]}: given twice; put the texts into one file")
     return files[0] if files else None
+
+
+def _check_resume(folder: Path, options: dict[str, bool]) -> None:
+    """Raise ConfigError if one of ``options``, which have no effect on a resumed experiment, is given."""
+    if given := [option for option, is_given in options.items() if is_given]:
+        raise ConfigError(f"--resume {folder}: continues the runs in its own folder; leave out {given[0]}")
 
 
 def _resume(folder: Path) -> None:
@@ -182,8 +188,8 @@ def _report(outcome: Outcome) -> None:
     print_message(f"test: {micro}{macro} ({config.data.test})")
 
 
-def _estimate(config: Config) -> None:
-    """Print the resolved config on stdout, and an estimate of the run on stderr."""
+def _estimate(config: Config, *, runs: int) -> None:
+    """Print the resolved config on stdout, and an estimate of each of the ``runs`` on stderr."""
     prepare_torch(config.train.device)
 
     from textrnn.cli.progress import make_reporter
@@ -197,7 +203,8 @@ def _estimate(config: Config) -> None:
     print_message(
         f"{pluralize(epochs, 'epoch', 'epochs')} of {pluralize(estimate.batches, 'step', 'steps')} and "
         f"{estimate.tokens:,} pieces, {estimate.steps:,} steps at most: about "
-        f"{_format_seconds(estimate.seconds)}{memory}; nothing was trained"
+        f"{_format_seconds(estimate.seconds)}{memory}{f' for each of {runs} runs' if runs > 1 else ''}; "
+        "nothing was trained"
     )
     write_data(dump_yaml(estimate.config))
 

@@ -13,15 +13,29 @@ from textrnn.cli.options import ConfigSettings
 from textrnn.cli.terminal import print_message, write_data
 from textrnn.cli.training_process import training_process
 from textrnn.config import load_config, parse_overrides
+from textrnn.errors import pluralize
 from textrnn.experiments.search_space import read_space
 from textrnn.files import shipped
+
+_TRIALS = 20  # without --trials and --minutes
 
 
 def tune_command(
     config: Annotated[
         Path | None, Argument(metavar="CONFIG.yaml", help="The config to start from.  [default: built-in]")
     ] = None,
-    trials: Annotated[int, Option(metavar="N", min=1, help="Number of trials, including those of earlier calls.")] = 20,
+    trials: Annotated[
+        int | None,
+        Option(
+            metavar="N",
+            min=1,
+            help="Number of trials, including those of earlier calls.  [default: 20, or no limit with --minutes]",
+        ),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        Option(metavar="N", min=0.0, help="Start no trial after N minutes; the one that runs is finished."),
+    ] = None,
     space: Annotated[
         Path | None,
         Option(metavar="SPACE.yaml", help="The search space.  [default: learning rate, dropout, size, pooling]"),
@@ -39,11 +53,14 @@ def tune_command(
 
     \b
       textrnn tune --set data.train=train.tsv --trials 30
+      textrnn tune --set data.train=train.tsv --minutes 60
       textrnn tune config.yaml --space space.yaml --out runs/search
       textrnn train "$(textrnn tune config.yaml)"
     """
     overrides = parse_overrides(settings or ())
     resolved = load_config(config, overrides=overrides)
+    if trials is None and minutes is None:
+        trials = _TRIALS
     dimensions = read_space(space or shipped("space.yaml"), config, overrides=overrides)
     with training_process(resolved.train.device) as reporter:
         from textrnn.experiments import search
@@ -52,9 +69,11 @@ def tune_command(
 
         folder = out if out is not None else Path(f"{default_folder(resolved)}-tune")
         command = shlex.join(["textrnn", *sys.argv[1:]])
-        best = search.tune(resolved, dimensions, folder, trials=trials, command=command, reporter=reporter)
+        best = search.tune(
+            resolved, dimensions, folder, trials=trials, minutes=minutes, command=command, reporter=reporter
+        )
     print_message(
-        f"best of {best.done} trials ({best.pruned} stopped early): trial {best.number}, "
+        f"best of {pluralize(best.done, 'trial', 'trials')} ({best.pruned} stopped early): trial {best.number}, "
         f"{format_score(resolved.train.metric, best.score)} on valid ({search.format_values(best.values)}); "
         f"label lines with: textrnn predict -m {best.folder}"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -87,9 +86,8 @@ class Findings:
             group.shown += list(first)[: max(0, self.max_shown - len(group.shown))]
 
     def refuse(self, fault: DataError) -> None:
-        """Add a fault that train refuses; faults that differ only in numbers form one group."""
-        what = re.sub(r"(?<!UTF-)\d+", "N", re.split(r"[;:(]", fault.reason)[0]).strip()
-        self.add(FAULT, Finding(str(fault.path), fault.line_number, fault.reason), what=what)
+        """Add a fault that train refuses; faults of one kind form one group."""
+        self.add(FAULT, Finding(str(fault.path), fault.line_number, fault.reason), what=fault.kind)
 
     @property
     def groups(self) -> list[Group]:
