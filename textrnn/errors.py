@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+_SHOWN_CHARACTERS = 20
+
 
 class TextrnnError(Exception):
     """A fault that a user can fix."""
@@ -73,6 +75,11 @@ class OtherRankError(TextrnnError):
 
     def __init__(self, rank: int) -> None:
         super().__init__(f"process {rank}: stopping, because another process failed; its message has the reason")
+
+
+def shorten(name: str) -> str:
+    """Return a label, column or the like as a message shows it: its first 20 characters."""
+    return name if len(name) <= _SHOWN_CHARACTERS else name[:_SHOWN_CHARACTERS] + "..."
 
 
 def name_file(path: object) -> str:

@@ -156,7 +156,7 @@ def make_data_config(overrides: list[Override], trained: DataConfig, *, on_error
         settings["data.label_separator"] = trained.label_separator
     given = load_config(overrides=[*(Override(key, value, key) for key, value in settings.items()), *overrides]).data
     named = {override.key.partition(".")[2] for override in overrides}
-    # model files of earlier versions have these names in place of null
+    # model files of earlier versions have these names instead of null
     unnamed = {"label": "label", "text": "text"}
     inherited = {
         key: value for key in _COLUMN_KEYS if key not in named and (value := getattr(trained, key)) != unnamed.get(key)

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from textrnn.config import DataConfig
 from textrnn.data.io import BYTE_ORDER_MARK
 from textrnn.data.labels import find_label_fault, join_labels
-from textrnn.data.layout import NO_TEXT, Layout, shorten
+from textrnn.data.layout import NO_TEXT, Layout
 from textrnn.data.rows import OnFault, Row, RowReader
-from textrnn.errors import DataError
+from textrnn.errors import DataError, shorten
 
 _PREFIX = b"__label__"
 _COMPARED_TEXTS = 10_000

@@ -8,8 +8,8 @@ from typing import Any
 
 from textrnn.config import DataConfig, as_list
 from textrnn.data.labels import find_label_fault
-from textrnn.data.layout import FASTTEXT_LABEL, LABEL, TEXT, Layout, list_names, shorten
-from textrnn.errors import pluralize
+from textrnn.data.layout import FASTTEXT_LABEL, LABEL, TEXT, Layout, list_names
+from textrnn.errors import pluralize, shorten
 
 _TRUE, _FALSE = frozenset({"1", "1.0", "true", "yes"}), frozenset({"0", "0.0", "false", "no", ""})
 _NAME_KEYS = "name the keys with --set data.label=NAME --set data.text=NAME"

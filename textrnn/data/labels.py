@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textrnn.data.batch import PackedBatch, pack
+from textrnn.errors import shorten
 
 Integers = npt.NDArray[np.int64]
 
@@ -101,13 +102,13 @@ def find_label_fault(labels: Sequence[str]) -> str | None:
     if not all(map(is_label, labels)):
         return "the label contains a tab or a line end"
     if len(set(labels)) < len(labels):
-        return f"the label '{next(label for label in labels if labels.count(label) > 1)}' occurs twice"
+        return f"the label '{shorten(next(label for label in labels if labels.count(label) > 1))}' occurs twice"
     return None
 
 
 def one_label_fault(label: str) -> str:
     """Return the reason why texts that all have the label ``label`` cannot be trained on."""
-    return f"every text has the label '{label}'; training needs at least two labels"
+    return f"every text has the label '{shorten(label)}'; training needs at least two labels"
 
 
 def find_label_set_fault(sets: Sequence[tuple[str, ...]], separator: str | None) -> str | None:

@@ -11,7 +11,7 @@ from pathlib import PurePath
 from typing import Literal
 
 from textrnn.config import DataConfig, DataFormat, as_list
-from textrnn.errors import ConfigError, DataError
+from textrnn.errors import ConfigError, DataError, shorten
 
 FASTTEXT_LABEL = re.compile(r"(?<![^ \t\v\f\r\0])__label__([^ \t\v\f\r\0]*)[ \t\v\f\r\0]*")
 """A label in fastText's format, which only ASCII white space and NUL end, with the space after it."""
@@ -29,7 +29,7 @@ TEXT, LABEL = "text", "label"
 _COMPRESSED = {".gz", ".bz2", ".xz", ".zst"}
 DELIMITERS = {"\t": "tabs", ",": "','", ";": "';'", "|": "'|'"}
 """The delimiters that are detected, and their names."""
-_SHOWN_CHARACTERS, _SHOWN_NAMES = 20, 10
+_SHOWN_NAMES = 10
 _TABLE_KEYS = ("delimiter", "quoting")
 _COLUMN_KEYS = ("label", "text", "group")
 _DOUBLED_QUOTES = re.compile(r'(^|\t)"([^"\t]|"")*""([^"\t]|"")*"(\t|\r?$)')
@@ -45,7 +45,7 @@ class Layout:
 
     The columns of a table count from 0: ``text`` and ``label`` may be several, ``group`` is None without data.group.
     ``header`` has the names of the columns, if the file names them; the first record starts at line ``start`` of the
-    file, from 0. Records of a table have ``width`` fields, or without ``is_exact`` at least so many; with ``is_pair``
+    file, from 0. Records of a table have ``width`` fields, or at least that many without ``is_exact``; with ``is_pair``
     all tabs after the first belong to the text. ``is_array``: JSON objects may span lines, or be in an array.
     """
 
@@ -78,11 +78,6 @@ def is_number(column: str) -> bool:
 def is_json(first: str) -> bool:
     """Return whether a text with this first line is JSON: an object, or an array of objects."""
     return re.match(r'\s*(\{\s*(["}]|$)|\[\s*(\{|\]|$))', first) is not None
-
-
-def shorten(name: str) -> str:
-    """Return ``name`` as a message shows it: its first 20 characters."""
-    return name if len(name) <= _SHOWN_CHARACTERS else name[:_SHOWN_CHARACTERS] + "..."
 
 
 def list_names(names: Sequence[str]) -> str:

@@ -20,8 +20,8 @@ from textrnn.data.fields import (
     split_fasttext,
 )
 from textrnn.data.io import decode
-from textrnn.data.layout import BY_EXTENSION, DELIMITERS, find_layout, find_suffix, shorten
-from textrnn.errors import DataError, name_file, pluralize
+from textrnn.data.layout import BY_EXTENSION, DELIMITERS, find_layout, find_suffix
+from textrnn.errors import DataError, name_file, pluralize, shorten
 
 OnFault = Callable[[DataError], None]
 """Called with the fault of a record; if it returns, the record is skipped."""

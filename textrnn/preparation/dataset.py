@@ -21,7 +21,7 @@ from textrnn.data.labels import MultiLabelSet, make_strata, split_labels
 from textrnn.data.partition import hold_out, hold_out_fold
 from textrnn.data.source import LabelledFile
 from textrnn.data.word_vectors import check_vectors
-from textrnn.errors import ConfigError, DataError, pluralize
+from textrnn.errors import ConfigError, DataError, pluralize, shorten
 from textrnn.files import shipped
 from textrnn.native.malloc import give_back_freed_memory
 from textrnn.preparation.label_encoder import make_label_encoder
@@ -208,10 +208,12 @@ def _describe_unknown(valid: LabelledFile, known: set[str], config: Config) -> s
     line, row = min((valid.first_lines[row], row) for row in rows)
     label = unknown[row][0]
     if all(label not in known for joined in valid.labels for label in split(joined)):
-        raise DataError(valid.path, line, f"the training set has none of this file's labels, such as '{label}'")
+        raise DataError(
+            valid.path, line, f"the training set has none of this file's labels, such as '{shorten(label)}'"
+        )
     count = pluralize(sum(valid.counts[row] for row in rows), "text with such labels is", "texts with such labels are")
     counted = f"{count} scored as {'missing them' if config.data.multi_label else 'wrong'}"
-    return f"{valid.path}:{line}: label '{label}' is not in the training set; {counted}"
+    return f"{valid.path}:{line}: label '{shorten(label)}' is not in the training set; {counted}"
 
 
 def _summarize(dataset: Dataset) -> str:
@@ -223,7 +225,7 @@ def _summarize(dataset: Dataset) -> str:
         average = f", {sum(counts) / len(dataset.train):.2f} per text"
         if unlabelled:
             average += f", {pluralize(unlabelled, 'text', 'texts')} without labels"
-    listed = ", ".join(f"{label} {count}" for label, count in zip(labels[:10], counts, strict=False))
+    listed = ", ".join(f"{shorten(label)} {count}" for label, count in zip(labels[:10], counts, strict=False))
     more = f", and {len(labels) - 10} more" if len(labels) > 10 else ""
     return (
         f"data: {len(dataset.train):,} training texts, {len(dataset.valid):,} validation texts, {len(labels)} labels "

@@ -9,7 +9,7 @@ from textrnn.cli.line_command import open_rejects
 from textrnn.cli.model_loading import check_threshold, choose_model, load_engine
 from textrnn.cli.tables import format_evaluation
 from textrnn.cli.terminal import print_message, write_data
-from textrnn.errors import pluralize
+from textrnn.errors import pluralize, shorten
 
 _MAX_UNKNOWN_LABELS = 5
 
@@ -50,7 +50,7 @@ def evaluate_command(
     if model is None:
         print_message(f"model: {path}, the latest run here")
     if evaluation.unknown_texts:
-        shown = ", ".join(f"'{label}'" for label in evaluation.unknown_labels[:_MAX_UNKNOWN_LABELS])
+        shown = ", ".join(f"'{shorten(label)}'" for label in evaluation.unknown_labels[:_MAX_UNKNOWN_LABELS])
         more = ", ..." if len(evaluation.unknown_labels) > _MAX_UNKNOWN_LABELS else ""
         texts = pluralize(evaluation.unknown_texts, "text has", "texts have")
         effect = "counted wrong" if engine.thresholds is None else "counted as missed"

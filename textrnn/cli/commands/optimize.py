@@ -12,8 +12,7 @@ from typer import Option
 from textrnn.cli import options
 from textrnn.cli.model_loading import choose_model
 from textrnn.cli.terminal import print_message, write_data
-from textrnn.data.io import STDIN
-from textrnn.errors import ConfigError, DataError, pluralize
+from textrnn.errors import ConfigError, DataError, name_file, pluralize, shorten
 from textrnn.files import atomic_write, keep_previous
 
 if TYPE_CHECKING:
@@ -76,7 +75,9 @@ def optimize_command(
     examples = read_examples(data, options.make_data_config(overrides, loaded.config.data), note=print_message)
     labels = dict.fromkeys(label for example in examples for label in split_labels(example.label))
     if labels and labels.keys().isdisjoint(loaded.labels):
-        raise DataError(data, None, f"the model has none of its labels, such as '{next(iter(labels))}'; {_OTHER_TASK}")
+        raise DataError(
+            data, None, f"the model has none of its labels, such as '{shorten(next(iter(labels)))}'; {_OTHER_TASK}"
+        )
     kind: Storage = "float32" if storage == "fp32" else storage
     step = compress_model(
         path,
@@ -110,14 +111,18 @@ def _check(out: Path, ngrams: float | None, *, path: Path, model: SavedModel) ->
 
 def _warn_of_other_task(data: str, measured: Measured) -> None:
     """Warn if labels of ``data`` or the quality on it suggest that the model is for another task."""
-    found, name = measured.evaluation, "standard input" if data == STDIN else data
+    found, name = measured.evaluation, name_file(data)
     if found.unknown_texts:
         texts = f"{found.unknown_texts:,} of {pluralize(found.texts, 'text', 'texts')}"
-        print_message(f"{name}: {texts} have a label that the model lacks, such as '{found.unknown_labels[0]}'")
+        print_message(
+            f"{name}: {texts} have a label that the model lacks, such as '{shorten(found.unknown_labels[0])}'"
+        )
     if not measured.beats_baseline:
         label, baseline = measured.baseline
         quality = f"{_metric(measured)} {100 * measured.quality:.1f} %"
-        print_message(f"{name}: {quality}, but '{label}' for every text gives {100 * baseline:.1f} %; {_OTHER_TASK}")
+        print_message(
+            f"{name}: {quality}, but '{shorten(label)}' for every text gives {100 * baseline:.1f} %; {_OTHER_TASK}"
+        )
 
 
 def _metric(measured: Measured) -> str:

@@ -10,7 +10,7 @@ from textrnn.config import DataConfig
 from textrnn.data.check.findings import Finding, Findings
 from textrnn.data.check.scan import Scan
 from textrnn.data.labels import find_label_set_fault, one_label_fault, unique_label_sets
-from textrnn.errors import DataError
+from textrnn.errors import DataError, shorten
 
 FEW_TEXTS = 10
 """A training label with fewer texts is reported."""
@@ -50,10 +50,12 @@ def _check_spelling(scans: Sequence[Scan], findings: Findings) -> None:
             counts = spellings[_normalize(label)]
             usual = max(counts, key=lambda spelling: (counts[spelling], spelling))
             if label != usual:
-                message = f"label '{label}' ({count:,} here) differs from '{usual}' only in case or spaces"
+                message = (
+                    f"label '{shorten(label)}' ({count:,} here) differs from '{shorten(usual)}' only in case or spaces"
+                )
                 findings.add("label-spelling", Finding(scan.path, line, message))
             elif label != label.strip():
-                message = f"label '{label}' ({count:,} here) starts or ends with a space"
+                message = f"label '{shorten(label)}' ({count:,} here) starts or ends with a space"
                 findings.add("label-blanks", Finding(scan.path, line, message))
 
 
@@ -66,9 +68,11 @@ def _check_frequency(scan: Scan, findings: Findings) -> None:
     frequent = scan.labels[scan.counts.index(most)]
     for label, count, line in scan.label_rows():
         if count < FEW_TEXTS:
-            findings.add("few-texts", Finding(scan.path, line, f"label '{label}' has {count} of {len(scan):,} texts"))
+            findings.add(
+                "few-texts", Finding(scan.path, line, f"label '{shorten(label)}' has {count} of {len(scan):,} texts")
+            )
         if most >= IMBALANCE * count:
-            message = f"label '{frequent}' has {most / count:,.0f} times as many texts as '{label}'"
+            message = f"label '{shorten(frequent)}' has {most / count:,.0f} times as many texts as '{shorten(label)}'"
             findings.add("imbalance", Finding(scan.path, line, message))
 
 
@@ -76,11 +80,11 @@ def _compare(reference: Scan, scan: Scan, findings: Findings) -> None:
     known, present = set(reference.labels), set(scan.labels)
     for label, count, line in scan.label_rows():
         if label not in known:
-            message = f"label '{label}' ({count:,} here) is not in {reference.path}"
+            message = f"label '{shorten(label)}' ({count:,} here) is not in {reference.path}"
             findings.add("label-unknown", Finding(scan.path, line, message))
     for label in reference.labels:
         if label not in present:
-            findings.add("label-missing", Finding(scan.path, None, f"no text has the label '{label}'"))
+            findings.add("label-missing", Finding(scan.path, None, f"no text has the label '{shorten(label)}'"))
 
 
 def _check_trainable(train: Scan, scans: Sequence[Scan], findings: Findings, *, multi_label: bool) -> None:
@@ -92,5 +96,5 @@ def _check_trainable(train: Scan, scans: Sequence[Scan], findings: Findings, *, 
         reason = "too few texts to hold out a validation set; name one with --valid"
         findings.refuse(DataError(train.path, None, reason))
     if valid is not None and not set(valid.labels) & set(train.labels):
-        reason = f"no label of this file is in the training set, such as '{valid.labels[0]}'"
+        reason = f"no label of this file is in the training set, such as '{shorten(valid.labels[0])}'"
         findings.refuse(DataError(valid.path, valid.first_lines[0], reason))
