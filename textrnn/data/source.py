@@ -17,7 +17,7 @@ from textrnn.data.blocks import Block, BlockReader, LabelTable
 from textrnn.data.cache import SETTLED_NS, Cache, Draft, Entry, make_key, read_stat
 from textrnn.data.io import STDIN, decode_texts, file_changed, open_text, read_chunks
 from textrnn.data.layout import find_suffix
-from textrnn.data.minhash import hash_texts, normalize
+from textrnn.data.minhash import find_first, hash_texts, normalize
 from textrnn.data.partition import join_groups
 from textrnn.errors import DataError
 
@@ -94,9 +94,16 @@ class LabelledFile(AbstractContextManager["LabelledFile"]):
             raise file_changed(self.path)
 
     def find_groups(self) -> npt.NDArray[np.int64]:
-        """Return the group (rows,) of each row: rows of one group have equal texts, or one value of ``data.group``."""
-        hashes = [hash_texts(normalize(decode_texts(texts))) for texts in self.read_texts(activity="comparing")]
-        return join_groups(np.concatenate(hashes), self._groups)
+        """Return the first row (rows,) int64 of each row's group: of equal texts, or with one value of ``data.group``."""
+        key = make_key("groups", self.key)
+        entry = self._cache.get("groups", key)
+        if entry is None:
+            hashes = [hash_texts(normalize(decode_texts(texts))) for texts in self.read_texts(activity="comparing")]
+            first = find_first(join_groups(np.concatenate(hashes), self._groups))
+            with self._cache.draft() as draft:
+                draft.write("first", first.astype("<i8").data)
+                entry = draft.commit("groups", key, {})
+        return np.fromfile(entry.folder / "first", "<i8")
 
     def _read_all_texts(self) -> Iterator[list[bytes]]:
         if self._spool is None:
