@@ -94,7 +94,7 @@ class LabelledFile(AbstractContextManager["LabelledFile"]):
             raise file_changed(self.path)
 
     def find_groups(self) -> npt.NDArray[np.int64]:
-        """Return the first row (rows,) int64 of each row's group: of equal texts, or with one value of ``data.group``."""
+        """Return the first row (rows,) int64 of each row's group: equal texts, or one value of ``data.group``."""
         key = make_key("groups", self.key)
         entry = self._cache.get("groups", key)
         if entry is None:
