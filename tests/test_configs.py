@@ -53,10 +53,8 @@ def test_config_starts_with_its_command_and_trains(path: Path, invoke: Run, tmp_
         rows = write_sets(tmp_path / "rows.tsv")
         data = [f"data.{part}={rows}" for part in ("train", "valid", "test")]
     elif folder and config.data.train != "demo":
-        data = [
-            f"data.{part}={folder}/{getattr(config.data, part).removeprefix('data/')}"
-            for part in ("train", "valid", "test")
-        ]
+        parts = {part: getattr(config.data, part).removeprefix("data/") for part in ("train", "valid", "test")}
+        data = [f"data.{part}={write_sample(Path(folder) / name, tmp_path)}" for part, name in parts.items()]
     else:
         data = ["data.train=demo", "data.valid=null", "data.test=null"]
     if config.embedding.vectors is not None:
@@ -71,6 +69,13 @@ def test_search_space_starts_with_its_command_and_is_searched(invoke: Run) -> No
     run_smaller(
         [str(SPACE) if word == "configs/space.yaml" else word for word in words], FOLDER / "starter.yaml", [], invoke
     )
+
+
+def write_sample(source: Path, folder: Path) -> Path:
+    """Write about 500 lines from all parts of ``source`` to a file of its name, and return it."""
+    lines = source.read_bytes().splitlines(keepends=True)
+    (folder / source.name).write_bytes(b"".join(lines[:: max(1, len(lines) // 500)]))
+    return folder / source.name
 
 
 def read_command(path: Path) -> list[str]:
