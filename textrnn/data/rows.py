@@ -20,7 +20,7 @@ from textrnn.data.fields import (
     split_fasttext,
 )
 from textrnn.data.io import decode
-from textrnn.data.layout import BY_EXTENSION, DELIMITERS, find_layout, find_suffix, shorten
+from textrnn.data.layout import BY_EXTENSION, DELIMITERS, describe_csv_error, find_layout, find_suffix, shorten
 from textrnn.errors import DataError, name_file, pluralize
 
 OnFault = Callable[[DataError], None]
@@ -146,7 +146,7 @@ class RowReader:
         for at, line in enumerate(lines, start=number):
             try:
                 text = self._decode(line.removesuffix(b"\r")).removeprefix(_MARK)
-                if not text.strip() and (self._labelled or self.layout.kind == "json" or self.layout.width > 1):
+                if not text.strip() and self._skips_blank(text):
                     continue
                 row = self._make_row(at, line, self._split(text))
             except FaultError as fault:
@@ -164,6 +164,12 @@ class RowReader:
             for lines, number in self.chunks():
                 yield from self.parse(lines, number)
                 yield None
+
+    def _skips_blank(self, text: str) -> bool:
+        """Return whether a line of spaces is no record; without labels, a row of empty fields is one."""
+        if self._labelled or self.layout.kind == "json":
+            return True
+        return self.layout.width > 1 and self.layout.delimiter not in text
 
     def _decode(self, line: bytes) -> str:
         if not self._labelled:
@@ -253,17 +259,17 @@ class RowReader:
             invalid = False
             try:
                 record = next(rows)
-                if len(record) < 2 and not "".join(record).strip():
+                if len(record) < 2 and not "".join(record).strip() and self._skips_blank(""):
                     continue
                 if invalid:
                     raise FaultError(_NOT_TEXT)
-                record = [field.replace(_NUL_SUBSTITUTE, _NUL) for field in record]
+                record = [field.replace(_NUL_SUBSTITUTE, _NUL) for field in record] or [""]
                 row = self._make_row(taken[0][0], _join(taken), record)
             except StopIteration:
                 return
             except csv.Error as error:
                 ends = f" (the row ends in line {taken[-1][0]})" if len(taken) > 1 else ""
-                row = self._handle(FaultError(f"not CSV: {error}{ends}"), *taken[0])
+                row = self._handle(FaultError(f"not CSV: {describe_csv_error(error)}{ends}"), *taken[0])
                 pending.extendleft(reversed(taken[1:]))
                 rows = csv.reader(feed(lines), delimiter=self.layout.delimiter, strict=True)
             except FaultError as fault:

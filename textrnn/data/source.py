@@ -95,8 +95,13 @@ class LabelledFile(AbstractContextManager["LabelledFile"]):
 
     def find_groups(self) -> npt.NDArray[np.int64]:
         """Return the group (rows,) of each row: rows of one group have equal texts, or one value of ``data.group``."""
-        hashes = [hash_texts(normalize(decode_texts(texts))) for texts in self.read_texts(activity="comparing")]
-        return join_groups(np.concatenate(hashes), self._groups)
+        entry = self._cache.get("groups", self.key)
+        if entry is None:
+            with self._cache.draft() as draft:
+                for texts in self.read_texts(activity="comparing"):
+                    draft.write("texts", hash_texts(normalize(decode_texts(texts))).astype("<i8", copy=False).data)
+                entry = draft.commit("groups", self.key, {})
+        return join_groups(np.fromfile(entry.folder / "texts", "<i8"), self._groups)
 
     def _read_all_texts(self) -> Iterator[list[bytes]]:
         if self._spool is None:
