@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from textrnn.config import DataConfig
 from textrnn.data.fields import JSON, FaultError, RecordFields, parse_object, split_fasttext
 from textrnn.data.io import decode
-from textrnn.data.layout import BY_EXTENSION, DELIMITERS, find_layout, find_suffix
+from textrnn.data.layout import BY_EXTENSION, DELIMITERS, describe_csv_error, find_layout, find_suffix
 from textrnn.errors import DataError, name_file, pluralize, shorten
 
 OnFault = Callable[[DataError], None]
@@ -170,13 +170,19 @@ class RowReader:
         for at, line in enumerate(lines, start=number):
             try:
                 text = self._decode(line.removesuffix(b"\r")).removeprefix(_MARK)
-                if not text.strip() and (self._labelled or self.layout.kind == "json" or self.layout.width > 1):
+                if not text.strip() and self._skips_blank(text):
                     continue
                 row = self._make_row(at, line, self._split(text))
             except FaultError as fault:
                 row = self._handle(fault, at, line)
             if row is not None:
                 yield row
+
+    def _skips_blank(self, text: str) -> bool:
+        """Return whether a line of spaces is no record; without labels, a row of empty fields is one."""
+        if self._labelled or self.layout.kind == "json":
+            return True
+        return self.layout.width > 1 and self.layout.delimiter not in text
 
     def _decode(self, line: bytes) -> str:
         if not self._labelled:
@@ -240,7 +246,7 @@ class RowReader:
             taken.clear()
             try:
                 record = next(rows)
-                if len(record) < 2 and not "".join(record).strip():
+                if len(record) < 2 and not "".join(record).strip() and self._skips_blank(""):
                     continue
                 number, raw, text = taken[0]
                 if len(taken) > 1:
@@ -249,12 +255,12 @@ class RowReader:
                     self._decode(raw)
                 if _NUL_SUBSTITUTE in text:
                     record = [field.replace(_NUL_SUBSTITUTE, _NUL) for field in record]
-                row = self._make_row(number, raw, record)
+                row = self._make_row(number, raw, record or [""])
             except StopIteration:
                 return
             except csv.Error as error:
                 ends = f" (the row ends in line {taken[-1][0]})" if len(taken) > 1 else ""
-                row = self._handle(FaultError(f"not CSV: {error}{ends}"), *taken[0][:2])
+                row = self._handle(FaultError(f"not CSV: {describe_csv_error(error)}{ends}"), *taken[0][:2])
                 pending.extendleft(reversed(taken[1:]))
                 rows = csv.reader(feed(), delimiter=self.layout.delimiter, strict=True)
             except FaultError as fault:
