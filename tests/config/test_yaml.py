@@ -88,9 +88,9 @@ def test_a_byte_order_mark_is_ignored() -> None:
     ],
 )
 def test_any_text_survives_yaml(value: str) -> None:
-    overrides = [Override(f"data.{key}", value, "here") for key in ("train", "valid", "label", "text")]
+    overrides = [Override(f"data.{key}", value, "here") for key in ("train", "valid", "text")]
     config = load_config(overrides=overrides)
-    assert config.data.label == value
+    assert config.data.text == value
     assert load(dump_yaml(config)) == config
 
 
@@ -191,8 +191,8 @@ def test_labels_in_a_mapping_are_text() -> None:
 
 @pytest.mark.parametrize("label", ["yes", "1", "1.0", "2024-01-01", "0x1F", "1_000", "off", "12:30:00", "=", "1e3"])
 def test_a_value_of_a_text_key_in_a_file_is_its_own_text(label: str) -> None:
-    config = load(f"data:\n  label: {label}\n  cache: {label}\n  text: '{label}'\n")
-    assert (config.data.label, config.data.cache, config.data.text) == (label, label, label)
+    config = load(f"data:\n  label: {label}\n  cache: {label}\n  valid: '{label}'\n  train: x\n")
+    assert (config.data.label, config.data.cache, config.data.valid) == (label, label, label)
 
 
 @pytest.mark.parametrize("null", ["", "~", "null", "Null"])
