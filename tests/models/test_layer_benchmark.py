@@ -83,8 +83,8 @@ def test_all_contestants_have_the_same_number_of_turns(precision: str) -> None:
         (["--seconds", "0"], "--seconds"),
     ],
 )
-def test_wrong_options_are_refused(arguments: list[str], message: str, textrnn: Run) -> None:
-    done = textrnn("bench", *arguments)
+def test_wrong_options_are_refused(arguments: list[str], message: str, invoke: Run) -> None:
+    done = invoke("bench", *arguments)
     assert done.returncode == 2
     assert message in done.stderr.decode()
     assert done.stdout == b""
