@@ -26,6 +26,7 @@ from textrnn.api import Model
 from textrnn.inference import Precision
 from textrnn.inference.engine import Engine
 from textrnn.inference.explain import explain
+from textrnn.native import library
 from textrnn.tokenization.tokenizer import Tokenizer
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "reference" / "python-api.md"
@@ -223,6 +224,7 @@ print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.skipif(not library.supports_dtype(np.dtype(np.float32)), reason="OpenBLAS cannot fork while it multiplies")
 def test_forked_children_predict_what_the_parent_predicts(trained: Path) -> None:
     command = [sys.executable, "-c", FORKS]
     done = subprocess.run(command, cwd=trained, capture_output=True, text=True, timeout=120, check=False)

@@ -11,6 +11,7 @@ import numpy as np
 from textrnn.data.batch import PackedBatch
 from textrnn.inference import Precision
 from textrnn.inference.layers import Packing, make_layer
+from textrnn.inference.linear import Linear
 from textrnn.inference.pooling import Array, pool
 from textrnn.serialization.model_file import SavedModel
 
@@ -49,6 +50,8 @@ class NumpyNetwork:
             )
             for prefix in (f"layers.{index}." for index in range(self._config.layers))
         ]
+        # not numpy's product: OpenBLAS can stop a process that forks while another thread multiplies
+        self._head = Linear(np.ascontiguousarray(model.weights["head.weight"].T))
         self._embedding = model.weights["embedding.weight"]
         self._table: Array | None = None  # projections of the first layer for each piece
         self._table_too_large = 4 * len(self._embedding) * self._layers[0].width > _MAX_TABLE_BYTES
@@ -72,8 +75,7 @@ class NumpyNetwork:
             x = layer.forward(x, packing, threads=threads)
         w, both = self._weights.get("pool.w"), self._config.bidirectional
         pooled = pool(x, batch.offsets, self._config.pooling, w=w, bidirectional=both, threads=threads)
-        logits: Array = pooled @ self._weights["head.weight"].T + self._weights["head.bias"]
-        return logits
+        return self._head(pooled, threads=threads) + self._weights["head.bias"]
 
     def _project_vocabulary(self, tokens: int, threads: int) -> Array | None:
         """Return the table, or None while too few tokens were seen to justify it, or if it would be too large.
