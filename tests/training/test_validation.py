@@ -166,7 +166,9 @@ def test_the_mix_of_network_and_n_grams_is_evaluated(multi_label: bool, share: f
     assert validator.ngram_share == pytest.approx(expected, rel=1e-4)
     assert 0 < validator.ngram_share < 1
     mixed = (1 - validator.ngram_share) * logits + validator.ngram_share * others
-    assert validator.temperature == pytest.approx(fit_temperature(mixed.numpy(), true, penalty=PENALTY), rel=1e-4)
+    prior = validator.ngram_scale**validator.ngram_share
+    expected = fit_temperature(mixed.numpy(), true, penalty=PENALTY, prior=prior)
+    assert validator.temperature == pytest.approx(expected, rel=1e-4)
     assert result.loss == pytest.approx(compute_loss(mixed / validator.temperature, true), rel=1e-5)
     own = compute_loss(logits / fit_temperature(logits.numpy(), true), true)
     assert result.network_loss == pytest.approx(own, rel=1e-5)
