@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, classification_report, f1_score
 
-from textrnn.evaluation.metrics import LabelCounts, rank_by
+from textrnn.evaluation.metrics import LabelCounts, is_best, rank_by
 
 
 def test_single_label_metrics_equal_scikit_learn() -> None:
@@ -51,6 +51,14 @@ def test_a_single_label_and_empty_sets_have_metrics() -> None:
     nothing = np.zeros((3, 2), np.bool_)
     zeros = {"micro_f1": 0.0, "macro_f1": 0.0, "weighted_f1": 0.0}
     assert LabelCounts.of_sets(nothing, nothing).summarize() == {"accuracy": 1.0, **zeros}
+
+
+def test_few_texts_rank_an_epoch_by_the_mean_of_five() -> None:
+    """The lowest loss is that of epoch 3, and the lowest mean that of the epochs 3 to 7."""
+    ranks = [-loss for loss in (3.0, 2.0, 0.9, 1.5, 1.0, 1.0, 1.0, 1.0, 1.6, 1.0)]
+    best = {texts: [epoch for epoch in range(1, 11) if is_best(ranks[:epoch], texts=texts)][-1] for texts in (499, 500)}
+    assert best == {499: 7, 500: 3}
+    assert [is_best([-1.0] * epochs, texts=10) for epochs in (1, 2, 7)] == [True, False, False]
 
 
 def test_the_lower_loss_and_the_higher_metric_rank_first() -> None:

@@ -91,6 +91,14 @@ def test_the_penalty_draws_the_temperature_to_1(factor: float) -> None:
     assert penalized * free >= 0
 
 
+def test_another_prior_scales_the_problem() -> None:
+    logits, true = draw(60, multi_label=False)
+    for factor in (0.5, 3.0):
+        scaled = fit_temperature(np.float32(factor) * logits, true, penalty=PENALTY, prior=factor)
+        assert scaled == pytest.approx(factor * fit_temperature(logits, true, penalty=PENALTY), rel=1e-5)
+    assert fit_temperature(logits, np.full(60, -1), prior=100.0) == MAX_TEMPERATURE
+
+
 def test_few_texts_keep_the_temperature_near_1_and_many_do_not() -> None:
     """On average over small sets whose best temperature is 1, the penalty lowers the loss on other texts."""
     others, classes = draw(5000, multi_label=False, seed=99)

@@ -12,9 +12,10 @@ from samples import Recorder, make_record, read_metrics, small_config, small_mul
 from textrnn.config import load_config
 from textrnn.data.examples import read_examples
 from textrnn.errors import DataError
+from textrnn.evaluation import metrics
 from textrnn.evaluation.multi_label import evaluate_multi_label
 from textrnn.inference.engine import Engine
-from textrnn.models.calibration import fit_temperature
+from textrnn.models.calibration import PENALTY, fit_temperature
 from textrnn.preparation.dataset import load_dataset
 from textrnn.reporter import Reporter
 from textrnn.training.train import train
@@ -23,7 +24,8 @@ from textrnn.training.trainer import TrainerState
 RUN = Path("run")
 
 
-def test_early_stopping_keeps_the_best_weights(rows: Path) -> None:
+def test_early_stopping_keeps_the_best_weights(rows: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "FEW_TEXTS", 0)  # an epoch counts by itself
     settings = {"train__epochs": 30, "train__patience": 2, "train__metric": "loss", "train__lr": 0.3}
     config = small_config(rows, data__valid=str(rows), ngrams__share=0, **settings)
     recorder = Recorder()
@@ -40,7 +42,7 @@ def test_early_stopping_keeps_the_best_weights(rows: Path) -> None:
     pairs = [line.split("\t") for line in rows.read_text().splitlines()]
     logits = engine.predict_logits([text for _, text in pairs])
     classes = np.array([engine.labels.index(label) for label, _ in pairs])
-    assert engine.temperature == pytest.approx(fit_temperature(logits, classes), rel=1e-4)
+    assert engine.temperature == pytest.approx(fit_temperature(logits, classes, penalty=PENALTY), rel=1e-4)
     assert engine.temperature != 1.0
     mean = -engine.to_log_probabilities(logits)[np.arange(len(pairs)), classes].mean()
     assert mean == pytest.approx(outcome.best.valid_loss, abs=1e-5)
@@ -76,7 +78,8 @@ def test_a_network_with_weight_0_is_reported(
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "macro_f1", "weighted_f1", "loss"])
-def test_the_metric_selects_the_best_epoch(metric: str, rows: Path) -> None:
+def test_the_metric_selects_the_best_epoch(metric: str, rows: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "FEW_TEXTS", 0)
     recorder = Recorder()
     config = small_multi_label_config(write_sets(rows), train__metric=metric, train__epochs=3, ngrams__share=0)
     best = train(config, RUN, reporter=recorder).best
@@ -129,7 +132,7 @@ def test_the_average_of_the_weights_is_validated_and_saved(rows: Path) -> None:
     logits = engine.predict_logits(texts)
     losses = -engine.to_log_probabilities(logits)[np.arange(len(texts)), valid.classes]
     assert float(losses.mean()) == pytest.approx(best.valid_loss, rel=1e-4)
-    assert engine.temperature == pytest.approx(fit_temperature(logits, valid.classes), rel=1e-4)
+    assert engine.temperature == pytest.approx(fit_temperature(logits, valid.classes, penalty=PENALTY), rel=1e-4)
     last = train(small_config(rows, train__ema=0.0, **settings), Path("last")).best
     assert (last.epoch, last.loss) == (best.epoch, best.loss) == (2, best.loss)  # the same weights were trained
     assert last.valid_loss != pytest.approx(best.valid_loss, rel=1e-2)

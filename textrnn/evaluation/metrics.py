@@ -5,11 +5,14 @@ Counts of parts of the data add up, so that nothing of the size texts x labels i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import mean
 
 import numpy as np
 import numpy.typing as npt
+
+FEW_TEXTS, SMOOTHED_EPOCHS = 500, 5
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -99,3 +102,14 @@ def _divide(counts: Integers, totals: Integers) -> Floats:
 def rank_by(metric: str, scores: Mapping[str, float], loss: float) -> float:
     """Return a number that is highest for the best epoch: the metric, or the negative loss."""
     return -loss if metric == "loss" else scores[metric]
+
+
+def is_best(ranks: Sequence[float], *, texts: int) -> bool:
+    """Return whether the last epoch is the best, given the rank of each epoch by :func:`rank_by`.
+
+    On fewer than 500 validation ``texts``, one epoch may be good by chance. Each then counts with the mean of its rank
+    and of those of the four epochs before it.
+    """
+    window = SMOOTHED_EPOCHS if texts < FEW_TEXTS else 1
+    means = [mean(ranks[max(0, end - window) : end]) for end in range(1, len(ranks) + 1)]
+    return len(means) == 1 or means[-1] > max(means[:-1])

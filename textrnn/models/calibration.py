@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
 PENALTY = 2.0
-"""Weight of the penalty on |log T| in nats, chosen on small validation sets (docs/results/accuracy.md)."""
+"""Weight of the penalty in nats, for |log T| = 1; chosen on small validation sets (docs/results/accuracy.md)."""
 BINS = 15  # of confidence, as in the paper
 
 MAX_LOGITS = 1 << 23
@@ -57,37 +57,41 @@ def fit_temperature(
     *,
     bounds: tuple[float, float] = (MIN_TEMPERATURE, MAX_TEMPERATURE),
     penalty: float = 0.0,
+    prior: float = 1.0,
 ) -> float:
-    """Return the temperature T in ``bounds`` with the lowest sum of losses on ``logits`` (B, C) + penalty * |log T|.
+    """Return the temperature T in ``bounds`` with the lowest loss on ``logits`` (B, C).
+
+    Exactly, T minimizes the sum of the losses plus penalty * |log(T / prior)|.
 
     The loss is the cross entropy of softmax(logits / T), or the binary cross entropy of sigmoid(logits / T). If all
     predictions were correct, it would fall without end towards T = 0 and probabilities of 1. So the targets are
     smoothed by Laplace's rule of succession: what is true has the probability 1 - 1 / (n + 2), where n is the number of
     texts (multi-label: of texts times labels), and the other classes share the rest. Platt, "Probabilistic outputs for
-    support vector machines", 1999, smooths for the same reason. The penalty keeps T at 1 unless the texts say otherwise
-    more clearly than by chance; it matters for few texts alone, as it does not grow with their number.
+    support vector machines", 1999, smooths for the same reason. The penalty keeps T at ``prior`` unless the texts
+    clearly say otherwise. It matters for few texts alone, as it does not grow with their number.
 
-    The loss is convex in 1 / T, so on either side of T = 1 Brent's method finds the only root of its slope. Returns 1.0
-    if there are no targets, if all classes of each text have equal logits, or if a logit is not finite.
+    The loss is convex in 1 / T, so on either side of ``prior`` Brent's method finds the only root of its slope. Returns
+    ``prior``, limited by ``bounds``, if there are no targets, if all classes of each text have equal logits, or if a
+    logit is not finite.
     """
-    n = _count_targets(true)
+    n, prior = _count_targets(true), min(max(prior, bounds[0]), bounds[1])
     if not n or not np.isfinite(logits).all():
-        return 1.0
+        return prior
 
     @cache  # Brent's method asks for both ends again
     def slope(log_factor: float) -> float:
         factors = np.exp([log_factor])
         return float(factors[0] * _measure_loss([logits], true, factors=factors, smoothing=1 / (n + 2))[1][0])
 
-    start = slope(0.0)
+    start = slope(-math.log(prior))
     if abs(start) <= penalty:
-        return 1.0
+        return prior
     pull, bound = math.copysign(penalty, -start), bounds[0] if start < 0 else bounds[1]
     if (slope(-math.log(bound)) + pull) * start >= 0:
         return bound
     from scipy.optimize import brentq  # noqa: PLC0415 - prediction does not need scipy
 
-    return math.exp(-brentq(lambda at: slope(at) + pull, 0.0, -math.log(bound), xtol=1e-7))
+    return math.exp(-brentq(lambda at: slope(at) + pull, -math.log(prior), -math.log(bound), xtol=1e-7))
 
 
 def fit_share(first: Logits, second: Logits, true: Targets) -> float:

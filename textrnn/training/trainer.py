@@ -14,7 +14,7 @@ import torch
 from textrnn.config import Config, as_list
 from textrnn.data.sampler import bucket_batches, count_batches
 from textrnn.errors import DivergedError, ModelError, pluralize
-from textrnn.evaluation.metrics import rank_by
+from textrnn.evaluation.metrics import is_best, rank_by
 from textrnn.models.classifier import Classifier
 from textrnn.models.ngram.table import NgramTable
 from textrnn.preparation.dataset import Dataset
@@ -199,7 +199,8 @@ class Trainer:
         self.validator.sync_weights(self.train_step.average)
         result = self.validator.validate(lambda: self.callbacks.end_batch(self.device, self.checkpoint))
         self.check_finite("validation loss", result.loss)
-        ranked = [rank_by(metric, vars(record), record.valid_loss) for record in state.records]
+        ranks = [rank_by(metric, vars(record), record.valid_loss) for record in state.records]
+        ranks.append(rank_by(metric, result.metrics, result.loss))
         return EpochRecord(
             epoch=state.epoch,
             step=self.train_step.optimizer.steps,
@@ -209,7 +210,7 @@ class Trainer:
             lr=self.rate(),
             seconds=state.seconds,
             tokens_per_second=state.speed,
-            best=rank_by(metric, result.metrics, result.loss) > max(ranked, default=float("-inf")) or not ranked,
+            best=is_best(ranks, texts=len(self.dataset.valid)),
             **result.metrics,
         )
 

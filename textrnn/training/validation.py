@@ -116,7 +116,7 @@ class Validator:
 
     def _fit(self, logits: Logits, true: npt.NDArray[Any]) -> None:
         """Fit all that depends on the validation set to the network's ``logits`` (B, C) of the first chunk."""
-        self._network_temperature = fit_temperature(logits, true)
+        self.temperature = self._network_temperature = fit_temperature(logits, true, penalty=PENALTY)
         if self._share and self._first_ngram_logits.any():
             # brought to the network's temperature first, so that a share weighs logits of the same scale
             if self._ngram_temperature is None:
@@ -127,7 +127,8 @@ class Validator:
             share = self._share
             self.ngram_share = fit_share(logits / own, others, true) if share == "auto" else float(share)
             logits = self._mix(logits, self._chunks[0])
-        self.temperature = fit_temperature(logits, true, penalty=PENALTY)
+            prior = self.ngram_scale**self.ngram_share  # both models at the scale that they were trained for
+            self.temperature = fit_temperature(logits, true, penalty=PENALTY, prior=prior)
         if self.dataset.label_sets is not None:
             probabilities = np.exp(to_log_probabilities(logits, self.temperature, multi_label=True))
             self.thresholds = tuple(tune_thresholds(true, probabilities).tolist())
