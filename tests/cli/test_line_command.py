@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import lzma
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from command import Run, find_command
+from command import Run, find_command, start_command
 from samples import DRINKS
 from textrnn.cli.line_command import LineCommand
 from textrnn.errors import DataError, StoppedError
@@ -28,9 +29,9 @@ def stop_at_y(records: Sequence[Record], threads: int) -> OutputChunk:
     return OutputChunk(b"".join(record.raw[:1] + b"\n" for record in records), len(records), len(records))
 
 
-@pytest.mark.parametrize(("field", "what"), [(None, "line"), ("1", "record")])
+@pytest.mark.parametrize(("field", "what"), [(None, "line"), (["1"], "record")])
 def test_ctrl_c_reports_the_number_of_records(
-    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], field: str | None, what: str
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], field: list[str] | None, what: str
 ) -> None:
     path = tmp_path / "a.tsv"
     path.write_bytes(b"x" * (1 << 17) + b"\ny\n")  # one chunk each
@@ -55,9 +56,36 @@ def test_the_output_file_is_complete_or_absent(tmp_path: Path) -> None:
     assert target.read_bytes() == b"x\n"
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGPIPE"), reason="the system has no SIGPIPE")
+@pytest.mark.parametrize("stop", ["pipe", "terminate"])
+def test_a_stopped_filter_leaves_no_partial_file(trained: Path, tmp_path: Path, stop: str) -> None:
+    model = str(trained / "runs" / "small")
+    arguments = ("filter", "-m", model, "-l", "tea", "--rejected", "rest", "--jobs", "1")
+    (tmp_path / "rest").write_bytes(b"old")
+    with start_command(*arguments, cwd=tmp_path) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write(b"black coffee\ngreen tea\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        assert len(list(tmp_path.iterdir())) == 2
+        if stop == "pipe":
+            process.stdout.close()
+            process.stdin.write(b"green tea\n")
+            process.stdin.flush()
+            assert process.wait(60) in (-signal.SIGPIPE, 128 + signal.SIGPIPE)
+        else:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 128 + signal.SIGTERM
+        assert process.stderr.read().endswith(b"; rest was not written\n")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+
+
 UNPACK = {
     "tsv": bytes,
     "tsv.gz": gzip.decompress,
+    "tsv.bz2": bz2.decompress,
     "tsv.xz": lzma.decompress,
     "tsv.zst": lambda data: zstandard.ZstdDecompressor().decompressobj().decompress(data),
 }
@@ -88,7 +116,7 @@ def test_a_table_read_by_lines_gets_a_hint(trained: Path, tmp_path: Path, invoke
     ("arguments", "message"),
     [
         ("--input-format csv", "--input-format csv: for tables only; name the text column with --field"),
-        ("-o a.tsv.bz2", "--output a.tsv.bz2: unsupported compression; use .gz, .xz or .zst"),
+        ("-o a.tsv.lz4", "--output a.tsv.lz4: unsupported compression; use .gz, .bz2, .xz or .zst"),
         ("-o f", "--output f: is a folder; name a file"),
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 
 from textrnn.errors import DataError
 from textrnn.inference import RecordFormat
-from textrnn.pipeline.records import Record, RecordReader, find_prefix
+from textrnn.pipeline.records import Record, RecordReader
 
 
 def read(paths: Sequence[Path], **options: object) -> list[Record]:
@@ -86,14 +86,11 @@ def test_the_header_is_emitted_once(tmp_path: Path) -> None:
     assert [record.text for record in read([empty, one, two], field="text")] == [None, "one", "two"]
 
 
-def test_names_in_use_get_a_prefix(tmp_path: Path) -> None:
-    assert find_prefix(["text", "labels"]) == ""
-    assert find_prefix(["text", "top"]) == "predicted_"
-    assert find_prefix({"label": 1, "predicted_probability": 2}) == "predicted_predicted_"
-    header = read([write(tmp_path, b"label\ttext\n", "a.tsv")], field="text")[0]
-    assert header.prefix == "predicted_"
+def test_records_have_the_names_of_columns_and_keys(tmp_path: Path) -> None:
+    header, row = read([write(tmp_path, b"label\ttext\n1\tx\n", "a.tsv")], field="text")
+    assert (header.names, row.names) == (("label", "text"), ())
     rows = write(tmp_path, b'{"text": "a"}\n{"text": "a", "probability": 1}\n', "a.jsonl")
-    assert [record.prefix for record in read([rows], field="text")] == ["", "predicted_"]
+    assert [list(record.names) for record in read([rows], field="text")] == [["text"], ["text", "probability"]]
 
 
 DAMAGED = gzip.compress(b'{"text": "x"}\n', mtime=0)[:-4]  # part of the name of a test, so it must not change
