@@ -54,7 +54,7 @@ def filter_command(
     \b
       textrnn filter --label refund < mails.txt
       textrnn filter --label spam --min-prob 0.9 --invert mails.txt.gz
-      textrnn filter --label spam --min-prob 0.2 --rejected clean.txt < mails.txt > check.txt
+      textrnn filter -l spam --min-prob 0.2 --rejected clean.txt mails.txt
       textrnn filter -l refund -l delivery --field text tickets.jsonl
     """
     from textrnn.pipeline.writers import LabelFilter
