@@ -86,6 +86,11 @@ def list_names(names: Sequence[str]) -> str:
     return f"{shown}, and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else shown or "none"
 
 
+def describe_csv_error(error: csv.Error) -> str:
+    """Return the message without the advice to Python programmers."""
+    return str(error).partition(" - ")[0]
+
+
 def find_suffix(path: str) -> str:
     """Return the lowercase extension of the file, ignoring that of a compression."""
     name = PurePath(path)
@@ -229,7 +234,9 @@ class _Table:
         try:
             return next(reader), reader.line_num
         except csv.Error as error:
-            raise DataError(self._path, self._start + 1, f"the first line is not CSV: {error}") from None
+            raise DataError(
+                self._path, self._start + 1, f"the first line is not CSV: {describe_csv_error(error)}"
+            ) from None
 
     def _find_column(self, header: Sequence[str], name: str, delimiter: str) -> int:
         """Return the index of a column: by its exact name, in any case, or by its number."""

@@ -103,7 +103,7 @@ class RecordWriter(ABC, Generic[T]):
 def _find_prefix(own: Collection[str], names: Collection[str]) -> str:
     """Return a prefix that makes the names ``own`` distinct from the ``names`` of a record."""
     prefix = ""
-    while any(prefix + name in names for name in own):
+    while not {prefix + name for name in own}.isdisjoint(names):
         prefix += _PREFIX
     return prefix
 

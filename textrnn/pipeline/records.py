@@ -110,8 +110,8 @@ class RecordReader:
                 chunks = read_chunks(read1, _READ_BYTES)
                 if self._config.text is None:
                     lines = LineReader(path, chunks)
-                    for rows in lines:
-                        emit([Record(row.raw, row.text) for row in rows])
+                    for block, texts in lines:
+                        emit(list(map(Record, block, texts)))
                     for line in lines.notes:
                         self._note(line)
                 else:
@@ -134,11 +134,9 @@ class RecordReader:
             raise DataError(path, 1, f"{kind}, but {self._first[0]} is {self._first[1]}; process the files one by one")
         if reader.header is not None:
             yield self._check_header(path, reader)
+        delimiter, is_quoted = layout.delimiter, layout.is_quoted
         for rows in reader:
-            yield [
-                Record(row.raw, row.text, kind, layout.delimiter, layout.is_quoted, row.names, row.is_valid)
-                for row in rows
-            ]
+            yield [Record(row.raw, row.text, kind, delimiter, is_quoted, row.names, row.is_valid) for row in rows]
         for line in reader.notes:
             self._note(line)
 
