@@ -51,7 +51,7 @@ ONLY_IN = {
     "typer": ("cli/",),
 }
 WITHOUT_TORCH = (
-    *("textrnn.cli.app", "textrnn.pipeline.writers", "textrnn.inference.engine", "textrnn.inference.explain"),
+    *("textrnn.cli.app", "textrnn.pipeline.labeler", "textrnn.inference.engine", "textrnn.inference.explain"),
     *("textrnn.models.ngram.table", "textrnn.ops.rnn_forward", "textrnn.evaluation.single_label"),
     *("textrnn.data.check", "textrnn.tokenization.spm_trainer", "textrnn.compression", "textrnn.api"),
 )

@@ -70,8 +70,8 @@ class FilterSignals(_Signals):
             yield
         finally:
             self._held = False
-        if self.received is not None:
-            raise KeyboardInterrupt
+            if self.received is not None:  # a write to a broken pipe also fails
+                raise KeyboardInterrupt
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self._count += 1

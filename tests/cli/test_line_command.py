@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from command import Run, find_command
+from command import Run, find_command, start_command
 from samples import DRINKS
 from textrnn.cli.line_command import LineCommand
 from textrnn.errors import DataError, StoppedError
@@ -54,6 +54,32 @@ def test_the_output_file_is_complete_or_absent(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         LineCommand(files=[str(source), str(tmp_path / "gone")], output=target, jobs=1).run(stop_at_y)
     assert target.read_bytes() == b"x\n"
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGPIPE"), reason="the system has no SIGPIPE")
+@pytest.mark.parametrize("stop", ["pipe", "terminate"])
+def test_a_stopped_filter_leaves_no_partial_file(trained: Path, tmp_path: Path, stop: str) -> None:
+    model = str(trained / "runs" / "small")
+    arguments = ("filter", "-m", model, "-l", "tea", "--rejected", "rest", "--jobs", "1")
+    (tmp_path / "rest").write_bytes(b"old")
+    with start_command(*arguments, cwd=tmp_path) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write(b"black coffee\ngreen tea\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        assert len(list(tmp_path.iterdir())) == 2
+        if stop == "pipe":
+            process.stdout.close()
+            process.stdin.write(b"green tea\n")
+            process.stdin.flush()
+            assert process.wait(60) in (-signal.SIGPIPE, 128 + signal.SIGPIPE)
+        else:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 128 + signal.SIGTERM
+        assert process.stderr.read().endswith(b"; rest was not written\n")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
 
 
 UNPACK = {

@@ -13,7 +13,7 @@ import pytest
 from textrnn.config import DataConfig
 from textrnn.errors import DataError
 from textrnn.inference import RecordFormat
-from textrnn.pipeline.records import Record, RecordReader, find_prefix
+from textrnn.pipeline.records import Record, RecordReader
 
 
 def read(
@@ -107,14 +107,11 @@ def test_the_header_is_emitted_once(tmp_path: Path) -> None:
     assert [record.text for record in read([empty, one, two], "text")] == [None, "one", "two"]
 
 
-def test_names_in_use_get_a_prefix(tmp_path: Path) -> None:
-    assert find_prefix(["text", "labels"]) == ""
-    assert find_prefix(["text", "top"]) == "predicted_"
-    assert find_prefix({"label": 1, "predicted_probability": 2}) == "predicted_predicted_"
-    header = read([write(tmp_path, b"label\ttext\n", "a.tsv")], "text")[0]
-    assert header.prefix == "predicted_"
+def test_records_have_the_names_of_columns_and_keys(tmp_path: Path) -> None:
+    header, row = read([write(tmp_path, b"label\ttext\n1\tx\n", "a.tsv")], field="text")
+    assert (header.names, row.names) == (("label", "text"), ())
     rows = write(tmp_path, b'{"text": "a"}\n{"text": "a", "probability": 1}\n', "a.jsonl")
-    assert [record.prefix for record in read([rows], "text")] == ["", "predicted_"]
+    assert [list(record.names) for record in read([rows], field="text")] == [["text"], ["text", "probability"]]
 
 
 DAMAGED = gzip.compress(b'{"text": "x"}\n', mtime=0)[:-4]  # part of the name of a test, so it must not change
@@ -244,7 +241,7 @@ def test_records_can_be_written_in_the_encoding_of_their_file(encoding: str, tmp
     assert [record.text for record in found] == [None, "배송이 늦어요", "환불 부탁드립니다"]
     assert reader.mark + b"".join(reader.encode(record.raw + b"\n") for record in found) == content
     if encoding == "cp949":
-        with pytest.raises(DataError, match="'é'.* cp949"):
+        with pytest.raises(DataError, match=r"'é'.* cp949"):
             reader.encode("é".encode())
 
 

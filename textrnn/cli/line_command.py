@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,27 +25,49 @@ from textrnn.signals import FilterSignals
 
 if TYPE_CHECKING:
     from textrnn.inference.engine import Engine
+    from textrnn.pipeline.records import RecordReader
     from textrnn.pipeline.writers import Worker
 
 # SIGINT always stops cleanly and reports the lines done; the others do so when a partial file must be removed
-_STOP_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_STOP_SIGNALS = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE") if hasattr(signal, n)]
+_BROKEN_PIPE = getattr(signal, "SIGPIPE", None)
 _UNSUPPORTED_SUFFIXES = frozenset({".zip", ".7z", ".lz4", ".br"})
+_STDOUT = Path(STDIN)
 
 
 def check_rejects(rejects: Path | None, on_error: OnError) -> None:
-    """Raise ConfigError if a file for rejected records is named, but none can be left out."""
+    """Raise ConfigError if a file for bad records cannot be written, or none of them is left out."""
     if rejects is not None and on_error != "skip":
         raise ConfigError(f"--rejects {rejects}: has no effect without --on-error skip")
+    _check_output("--rejects", rejects)
+
+
+def _check_output(option: str, path: Path | None) -> None:
+    """Raise ConfigError if the path that ``option`` names is a folder, or asks for an unknown compression."""
+    if path is not None and path.is_dir():
+        raise ConfigError(f"{option} {path}: is a folder; name a file")
+    if path is not None and path.suffix.lower() in _UNSUPPORTED_SUFFIXES:
+        raise ConfigError(f"{option} {path}: unsupported compression; use .gz, .bz2, .xz or .zst")
 
 
 @contextmanager
 def open_rejects(rejects: Path | None, on_error: OnError) -> Iterator[Callable[[bytes], object] | None]:
-    """Open the file for rejected records, if it is named; yield the function that writes to it."""
+    """Open the file for bad records, if it is named; yield the function that writes to it."""
     check_rejects(rejects, on_error)
     if rejects is None:
         yield None
         return
-    with compressed_write(rejects) as file:
+    with _open_output(rejects) as write:
+        yield write
+
+
+@contextmanager
+def _open_output(path: Path) -> Iterator[Callable[[bytes], object]]:
+    """Open ``path`` (``-``: stdout) for atomic writing; yield the function that writes to it."""
+    if path == _STDOUT:
+        yield write_data
+        return
+    with compressed_write(path) as file:
         yield file.write
 
 
@@ -52,13 +75,15 @@ def open_rejects(rejects: Path | None, on_error: OnError) -> Iterator[Callable[[
 class LineCommand:
     """A command that reads ``files`` and writes to ``output`` (None: stdout), with the options of the command line.
 
-    ``keeps_lines``: the output has the lines of the input, and so their encoding, as it always has with ``field``.
+    The records that the command does not keep go to ``rejected``, bad ones to ``rejects``. ``keeps_lines``: the output
+    has the lines of the input, and so their encoding, as it always has with ``field``.
     """
 
     files: list[str] | None
     field: list[str] | None = None
     input_format: RecordFormat | None = None
     output: Path | None = None
+    rejected: Path | None = None
     jobs: int | None = None
     settings: list[str] | None = None
     on_error: OnError = "stop"
@@ -77,10 +102,7 @@ class LineCommand:
         """
         _ = self._config
         check_rejects(self.rejects, self.on_error)
-        if self._output_file is not None and self._output_file.is_dir():
-            raise ConfigError(f"--output {self.output}: is a folder; name a file")
-        if self._output_file is not None and self._output_file.suffix.lower() in _UNSUPPORTED_SUFFIXES:
-            raise ConfigError(f"--output {self.output}: unsupported compression; use .gz, .bz2, .xz or .zst")
+        self._check_outputs()
         for path in self._paths:
             check_readable(path)
         from textrnn.data.layout import BY_EXTENSION, find_suffix
@@ -91,6 +113,16 @@ class LineCommand:
         if self.field is None and tables:
             print_message(f"{tables[0]}: labels whole lines; use --field to label one column or key of a table")
         return engine
+
+    def _check_outputs(self) -> None:
+        """Raise ConfigError if an output cannot be written, or two of them are one file."""
+        named = {"--output": self.output or _STDOUT, "--rejected": self.rejected, "--rejects": self.rejects}
+        paths = {option: path for option, path in named.items() if path is not None}
+        for option, path in paths.items():
+            _check_output(option, path)
+        for (first, path), (second, other) in combinations(paths.items(), 2):
+            if path == other or path.resolve() == other.resolve():
+                raise ConfigError(f"{second} {other}: {first} writes there; name another file")
 
     @property
     def _config(self) -> DataConfig:
@@ -110,54 +142,66 @@ class LineCommand:
         announce_keyboard_input(self._paths)
         records = kept = 0
         notes: list[str] = []
-        written, keeps_encoding = False, self.keeps_lines or self.field is not None
-        signals = FilterSignals(_STOP_SIGNALS[:1] if self._output_file is None else _STOP_SIGNALS)
+        signals = FilterSignals(_STOP_SIGNALS if self._written_files else _STOP_SIGNALS[:1])
         try:
             with signals, ExitStack() as stack:
-                write = stack.enter_context(self._open_output())
+                writes = [stack.enter_context(_open_output(path)) for path in self._outputs]
                 watch = stack.enter_context(self._show_progress())
                 rejects = stack.enter_context(open_rejects(self.rejects, self.on_error))
                 reader = RecordReader(self._config, watch=watch, note=notes.append, rejects=rejects)
+                writes = [self._encode(write, reader) for write in writes]
                 outputs = process(reader, self._paths, worker, jobs=self.jobs or default_threads())
                 for output in stack.enter_context(closing(outputs)):
-                    data = output.data
-                    if data and keeps_encoding:
-                        data = (b"" if written else reader.mark) + reader.encode(data)
                     with signals.hold():
-                        if data:
+                        for write, data in zip(writes, (output.data, output.rejected), strict=False):
                             write(data)
-                        written = written or bool(data)
                         records, kept = records + output.records, kept + output.kept
         except KeyboardInterrupt:
-            lost = "" if self._output_file is None else f"; {self.output} was not written"
+            names = " and ".join(map(str, self._written_files))
+            lost = f"; {names} {'was' if len(self._written_files) == 1 else 'were'} not written" if names else ""
             done = pluralize(records, *("line", "lines") if self.field is None else ("record", "records"))
             number = signals.received or signal.SIGINT
+            if number == _BROKEN_PIPE:
+                signal.signal(number, signal.SIG_DFL)  # so that unwritten data ends the process quietly
             raise StoppedError(number, f"interrupted after {done}{lost}") from None
         finally:
             for line in notes:
                 print_message(line)
         return records, kept
 
+    def _encode(self, write: Callable[[bytes], object], reader: RecordReader) -> Callable[[bytes], None]:
+        """Return a function that writes lines with ``write``, in the encoding of the input if the output keeps it."""
+        keeps_encoding, is_empty = self.keeps_lines or self.field is not None, True
+
+        def encode(lines: bytes) -> None:
+            nonlocal is_empty
+            if not lines:
+                return
+            if keeps_encoding:
+                lines = (reader.mark if is_empty else b"") + reader.encode(lines)
+            is_empty = False
+            write(lines)
+
+        return encode
+
     @property
     def _paths(self) -> list[str]:
         return self.files or [STDIN]
 
     @property
-    def _output_file(self) -> Path | None:
-        return None if self.output is None or str(self.output) == STDIN else self.output
+    def _outputs(self) -> list[Path]:
+        """The destination of the kept records, and that of the others if it is named."""
+        return [self.output or _STDOUT, *([] if self.rejected is None else [self.rejected])]
 
-    @contextmanager
-    def _open_output(self) -> Iterator[Callable[[bytes], object]]:
-        if self._output_file is None:
-            yield write_data
-            return
-        with compressed_write(self._output_file) as file:
-            yield file.write
+    @property
+    def _written_files(self) -> list[Path]:
+        """The files that get their names when they are complete."""
+        return [path for path in (*self._outputs, self.rejects) if path is not None and path != _STDOUT]
 
     @contextmanager
     def _show_progress(self) -> Iterator[Callable[[int], None] | None]:
         """Show a bar on a terminal if the input is files and the output goes elsewhere; yield its update function."""
-        stdout_busy = self._output_file is None and sys.stdout is not None and sys.stdout.isatty()
+        stdout_busy = _STDOUT in self._outputs and sys.stdout is not None and sys.stdout.isatty()
         if stdout_busy or sys.stderr is None or not sys.stderr.isatty():
             yield None
             return

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textrnn.cli.options import PrecisionName
 from textrnn.cli.terminal import print_message
 from textrnn.cli.training_process import prepare_torch
-from textrnn.errors import ConfigError
+from textrnn.errors import ConfigError, shorten
 from textrnn.inference import parse_precision
 from textrnn.serialization.latest_run import find_latest
 
 if TYPE_CHECKING:
     from textrnn.inference.engine import Engine
+
+_MAX_LABELS = 10
 
 
 def choose_model(model: Path | None) -> Path:
@@ -59,3 +63,16 @@ def check_threshold(engine: Engine, threshold: float | None) -> None:
     """Raise ConfigError if a threshold is given to a single-label model."""
     if threshold is not None and engine.thresholds is None:
         raise ConfigError(f"--threshold {threshold}: the model is single-label; leave it out")
+
+
+def check_labels(engine: Engine, labels: Sequence[str], *, option: str) -> None:
+    """Raise ConfigError with one line for each of ``labels``, given by ``option``, that the model does not know."""
+    known, faults = engine.labels, []
+    for label in labels:
+        if label not in known:
+            similar = difflib.get_close_matches(label, known, n=3)
+            shown = ", ".join(map(shorten, known[:_MAX_LABELS])) + (", ..." if len(known) > _MAX_LABELS else "")
+            hint = f"did you mean {' or '.join(map(repr, similar))}?" if similar else f"it has {shown}"
+            faults.append(f"{option} {label}: the model has no such label; {hint}")
+    if faults:
+        raise ConfigError(faults)

@@ -2,7 +2,7 @@
 
 from typing import Literal, cast, get_args
 
-OutputFormat = Literal["tsv", "jsonl", "label"]
+OutputFormat = Literal["tsv", "jsonl", "label", "probabilities"]
 Precision = Literal["fp32", "bf16", "int8"]
 RecordFormat = Literal["tsv", "csv", "jsonl"]
 

@@ -13,25 +13,23 @@ from textrnn.data.rows import RowReader
 from textrnn.errors import DataError
 from textrnn.inference import RecordFormat
 
-NAMES = ("label", "probability", "top", "parts", "record")
-"""Columns or keys that a prediction adds to a record."""
-
-_PREFIX = "predicted_"
 _READ_BYTES = 1 << 18
 
 
 class Record(NamedTuple):
     """An input record: the ``raw`` bytes without the final newline (but with a ``\\r``), and its ``text``.
 
-    ``text`` is None for a header. ``prefix`` makes :data:`NAMES` distinct from the names in the record. ``is_valid`` is
-    False for a bad record that is read as an empty text.
+    ``text`` is None for a header. The fields of a table are divided by ``delimiter``, and perhaps quoted. ``names`` are
+    the columns of a header, or the keys of an object. ``is_valid`` is False for a bad record that is read as an empty
+    text.
     """
 
     raw: bytes
     text: str | None
     format: RecordFormat | Literal["line"] = "line"
-    delimiter: str = ","
-    prefix: str = ""
+    delimiter: str = "\t"
+    is_quoted: bool = False
+    names: Collection[str] = ()
     is_valid: bool = True
 
     @property
@@ -136,36 +134,24 @@ class RecordReader:
             raise DataError(path, 1, f"{kind}, but {self._first[0]} is {self._first[1]}; process the files one by one")
         if reader.header is not None:
             yield self._check_header(path, reader)
-        delimiter = layout.delimiter
+        delimiter, is_quoted = layout.delimiter, layout.is_quoted
         for rows in reader:
-            yield [
-                Record(row.raw, row.text, kind, delimiter, find_prefix(row.names) if row.names else "", row.is_valid)
-                for row in rows
-            ]
+            yield [Record(row.raw, row.text, kind, delimiter, is_quoted, row.names, row.is_valid) for row in rows]
         for line in reader.notes:
             self._note(line)
 
     def _check_header(self, path: str, reader: RowReader) -> list[Record]:
-        header, names = reader.header, reader.layout.header
+        header, layout = reader.header, reader.layout
         assert header is not None
-        assert names is not None
         if self._header is None:
             self._header = header
-            kind = cast("RecordFormat", reader.layout.format)
-            return [Record(header, None, kind, reader.layout.delimiter, find_prefix(names))]
+            kind = cast("RecordFormat", layout.format)
+            return [Record(header, None, kind, layout.delimiter, layout.is_quoted, layout.header or ())]
         if header.removesuffix(b"\r") != self._header.removesuffix(b"\r"):
-            number = reader.layout.start
-            raise DataError(path, number, "the header differs from that of earlier files; process the files one by one")
+            reason = "the header differs from that of earlier files; process the files one by one"
+            raise DataError(path, layout.start, reason)
         return []
 
     def _reject(self, lines: bytes) -> None:
         if self._rejects is not None:
             self._rejects(self.encode(lines))
-
-
-def find_prefix(names: Collection[str]) -> str:
-    """Return a prefix that makes :data:`NAMES` distinct from ``names``."""
-    prefix = ""
-    while not {prefix + name for name in NAMES}.isdisjoint(names):
-        prefix += _PREFIX
-    return prefix

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,57 @@ def test_records_of_all_formats_keep_their_format(trained: Path, tmp_path: Path,
         ("tea", 0, "green tea"),
         ("coffee", 1, "black coffee"),
     ]
+
+
+def test_scores_and_probabilities_of_tables_have_a_header(trained: Path, tmp_path: Path, invoke: Run) -> None:
+    (tmp_path / "a.csv").write_text("score,text\n1,green tea\n2,black coffee\n")
+
+    def predict(*options: str) -> list[dict[str, str]]:
+        done = invoke("predict", *options, "--field", "text", tmp_path / "a.csv", cwd=trained)
+        assert (done.returncode, done.stderr) == (0, b"")
+        return list(csv.DictReader(io.StringIO(done.stdout.decode(), newline="")))
+
+    scores = predict("--score", "tea")
+    assert [float(row["predicted_score"]) > 0.5 for row in scores] == [True, False]
+    rows = predict("--format", "probabilities")
+    assert list(rows[0]) == ["probability_coffee", "probability_tea", "score", "text"]
+    assert [row["probability_tea"] for row in rows] == [row["predicted_score"] for row in scores]
+    assert [float(r["probability_coffee"]) + float(r["probability_tea"]) for r in rows] == pytest.approx([1, 1], 1e-5)
+
+
+@pytest.mark.parametrize("options", [[], ["--field", "1", "--input-format", "tsv"]])
+def test_the_order_of_probabilities_is_told_if_there_is_no_header(
+    options: list[str], trained: Path, invoke: Run
+) -> None:
+    done = invoke("predict", "--format", "probabilities", *options, cwd=trained, stdin=b"green tea\nblack coffee\n")
+    assert done.stderr == b"textrnn: columns: coffee\ttea\n"
+    first, second = ([float(field) for field in line.split(b"\t")[:2]] for line in done.stdout.splitlines())
+    assert first[0] < first[1]
+    assert second[0] > second[1]
+
+
+def test_the_label_of_a_score_must_exist(trained: Path, invoke: Run) -> None:
+    done = invoke("predict", "--score", "te", cwd=trained)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(b"textrnn: --score te: the model has no such label; did you mean 'tea'?")
+
+
+def test_a_label_that_the_encoding_of_the_table_lacks_is_an_error(
+    tokenizer: Tokenizer, tmp_path: Path, invoke: Run
+) -> None:
+    save_model(tmp_path / "m.safetensors", make_model(tokenizer, make_config(model__hidden=8), ("한", "글", "말")))
+    table = "id;text\n1;café\n"
+    (tmp_path / "a.csv").write_bytes(table.encode("cp1252"))
+    for options in ((), ("--format", "probabilities")):
+        arguments = ("--field", "text", "--set", "data.encoding=cp1252", *options)
+        done = invoke("predict", "-m", "m.safetensors", *arguments, "a.csv")
+        (line,) = [line for line in done.stderr.decode().splitlines() if "divided by" not in line]
+        assert done.returncode == 1
+        assert done.stdout.count(b"\n") <= 1  # the header
+        assert "a.csv: " in line
+        assert "cp1252" in line
+    done = invoke("predict", "-m", "m.safetensors", *arguments[:4], "--score", "한", "a.csv")
+    assert re.fullmatch("score;id;text\n0[.][0-9]{6};1;café\n", done.stdout.decode("cp1252"))
 
 
 @pytest.mark.parametrize("precision", ["bf16", "int8"])
@@ -84,6 +136,13 @@ def test_explanations_load_no_torch(trained: Path) -> None:
         ("--field 1 --with-text", "--with-text: --field prints the whole record anyway; leave it out"),
         ("--explain", "--explain: needs JSON output; add --format jsonl"),
         ("--explain --field 1 --input-format csv", "--explain: needs JSON records, not csv; leave it out"),
+        ("--score a --top-k 2", "--top-k 2: has no effect with --score; leave it out"),
+        ("--score a --format label", "--format label: has no effect with --score; leave it out"),
+        ("--score a --format probabilities", "--format probabilities: has no effect with --score; leave it out"),
+        ("--score a --format jsonl --explain", "--explain: has no effect with --score; leave it out"),
+        ("--format probabilities --threshold 0", "--threshold 0.0: has no effect with --format probabilities"),
+        ("--format probabilities --min-prob 0", "--min-prob 0.0: has no effect with --format probabilities"),
+        ("--score a --score b", "--score: given twice; keep one"),
         ("--unknown-label x", "--unknown-label x: needs a bound; add --min-prob"),
         ("--min-prob 0.5 --unknown-label=", "--unknown-label: is blank, or contains a tab or line break"),
     ],

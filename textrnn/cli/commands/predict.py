@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
 from textrnn.cli import options
 from textrnn.cli.line_command import LineCommand
+from textrnn.cli.model_loading import check_labels
+from textrnn.cli.terminal import print_message
 from textrnn.errors import ConfigError
 from textrnn.inference import OutputFormat
+
+if TYPE_CHECKING:
+    from textrnn.pipeline.writers import Worker
 
 
 def predict_command(
@@ -37,9 +43,13 @@ def predict_command(
         OutputFormat | None,
         Option(
             "--format",
-            help="tsv: labels and probabilities; jsonl: objects; label: labels only. With --field, records keep their "
-            "format; label omits the probabilities.  [default: tsv]",
+            help="tsv: labels and probabilities; jsonl: objects; label: labels only; probabilities: those of all "
+            "labels, in the same order on every line. With --field, records keep their format; label omits the "
+            "probabilities.  [default: tsv]",
         ),
+    ] = None,
+    score: Annotated[
+        str | None, Option(metavar="LABEL", help="Print only the probability of LABEL, for sorting.")
     ] = None,
     with_text: Annotated[bool, Option("--with-text", help="Append the input line.")] = False,
     explain: Annotated[
@@ -64,17 +74,20 @@ def predict_command(
 
     With --field, each record of a TSV, CSV or JSON Lines file is printed unchanged, with the prediction in front:
     columns or keys named label and probability, top (with --top-k) and parts (with --explain). If the input uses one
-    of these names, the output columns are called predicted_label and so on.
+    of these names, the output columns are called predicted_label and so on. --score adds one column or key, score;
+    --format probabilities adds a column probability_LABEL for each label, or the key probabilities.
 
     \b
       textrnn predict reviews.txt
       zcat crawl.txt.gz | textrnn predict | cut -f1
       textrnn predict -m runs/trec-sru --top-k 3 questions.txt
       textrnn predict --field text tickets.csv -o labelled.csv.gz
+      textrnn predict --score spam --with-text mails.txt | sort -rn
       textrnn predict --min-prob 0.6 --unknown-label other < mails.txt
       textrnn predict --format jsonl --explain < mails.txt
     """
-    from textrnn.pipeline.writers import Labeler
+    from textrnn.data.layout import is_number
+    from textrnn.pipeline.labeler import Labeler, ProbabilityWriter
 
     command = LineCommand(
         files=files,
@@ -88,8 +101,17 @@ def predict_command(
     )
     if field is not None and with_text:
         raise ConfigError("--with-text: --field prints the whole record anyway; leave it out")
-    if field is not None and format_ not in (None, "label"):
+    if field is not None and format_ in ("tsv", "jsonl"):
         raise ConfigError(f"--format {format_}: with --field, records keep their format; leave it out")
+    if score is not None or format_ == "probabilities":
+        choices = {
+            "--format": format_ if score is not None and format_ in ("label", "probabilities") else None,
+            "--top-k": top_k,
+            "--threshold": threshold,
+            "--min-prob": min_prob,
+            "--unknown-label": unknown_label,
+        }
+        _check_scores(choices, explain=explain, source="--score" if score is not None else "--format probabilities")
     if explain and field is None and format_ != "jsonl":
         raise ConfigError("--explain: needs JSON output; add --format jsonl")
     if explain and field is not None and input_format not in (None, "jsonl"):
@@ -99,18 +121,31 @@ def predict_command(
     engine = command.open_engine(model, precision=precision, device=device, threshold=threshold)
     if min_prob is not None and engine.thresholds is not None:
         raise ConfigError(f"--min-prob {min_prob}: the model is multi-label; use --threshold instead")
-    command.run(
-        Labeler(
+    worker: Worker
+    if score is not None or format_ == "probabilities":
+        check_labels(engine, [] if score is None else [score], option="--score")
+        if score is None and (field is None or all(map(is_number, field))):  # without a header
+            print_message("columns: " + "\t".join(engine.labels))
+        worker = ProbabilityWriter(engine, output=format_ or "tsv", with_text=with_text, label=score)
+    else:
+        worker = Labeler(
             engine,
-            top_k=top_k,
-            threshold=threshold,
             output=format_ or "tsv",
             with_text=with_text,
+            top_k=top_k,
+            threshold=threshold,
             min_prob=min_prob or 0.0,
             unknown_label="unknown" if unknown_label is None else unknown_label,
             explain=explain,
         )
-    )
+    command.run(worker)
+
+
+def _check_scores(choices: Mapping[str, object], *, explain: bool, source: str) -> None:
+    """Raise ConfigError for options that choose labels, or explain them; ``source`` asks for probabilities only."""
+    given = [f"{option} {value}" for option, value in choices.items() if value is not None]
+    if given := [*given, *(["--explain"] if explain else [])]:
+        raise ConfigError([f"{option}: has no effect with {source}; leave it out" for option in given])
 
 
 def _check_unknown_label(min_prob: float | None, unknown_label: str) -> None:

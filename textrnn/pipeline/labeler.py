@@ -1,0 +1,127 @@
+"""Predictions in front of records: the likeliest labels, or probabilities of labels in a fixed order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+
+from textrnn.errors import ConfigError
+from textrnn.inference.engine import Prediction
+from textrnn.inference.explain import explain
+from textrnn.pipeline.record_writer import RECORD, RecordWriter
+from textrnn.pipeline.records import Record
+from textrnn.pipeline.writers import OutputChunk
+
+_SEPARATOR = "|"  # between labels, if the training set used none
+_LABEL, _PROBABILITY, _TOP, _PARTS = "label", "probability", "top", "parts"
+_SCORE, _PROBABILITIES = "score", "probabilities"
+
+
+@dataclass(frozen=True)
+class Labeler(RecordWriter[list[Prediction]]):
+    """Writes the predicted labels of records; ``top_k`` and ``threshold`` are those of :meth:`Engine.predict`.
+
+    Each label has its probability, unless ``output="label"``. Labels of a single-label model with a probability below
+    ``min_prob`` are replaced by ``unknown_label``. ``explain`` adds the effect of each part of the text to JSON
+    (:mod:`textrnn.inference.explain`).
+
+    Raises:
+        ConfigError: ``explain`` is set, and the output is not JSON.
+    """
+
+    top_k: int | None = None
+    threshold: float | None = None
+    min_prob: float = 0.0
+    unknown_label: str = "unknown"
+    explain: bool = False
+
+    def __call__(self, records: Sequence[Record], threads: int) -> OutputChunk:
+        """Return a line for each of ``records``."""
+        if self.explain and (table := next((r.format for r in records if r.format in {"tsv", "csv"}), None)):
+            raise ConfigError(f"--explain: writes JSON, but the input is {table.upper()}; leave it out")
+        return super().__call__(records, threads)
+
+    def predict(self, texts: Sequence[str], threads: int) -> list[list[Prediction]]:
+        """Return the likeliest or the assigned labels of each text."""
+        return self.engine.predict(texts, top_k=self.top_k, threshold=self.threshold, threads=threads)
+
+    def list_columns(self) -> list[str]:
+        """Return ``label``, ``probability``, ``label_2``, ``probability_2`` and so on."""
+        names = (_LABEL,) if self.output == "label" else (_LABEL, _PROBABILITY)
+        count = 1 if self._is_multi_label else min(self.top_k or 1, len(self.engine.labels))
+        return [name if rank == 1 else f"{name}_{rank}" for rank in range(1, count + 1) for name in names]
+
+    def list_keys(self) -> tuple[str, ...]:
+        """Return the keys of all options, so that an option does not rename the others."""
+        return (_LABEL, _PROBABILITY, _TOP, _PARTS, RECORD)
+
+    def make_fields(self, prediction: list[Prediction]) -> list[str]:
+        """Return the labels and probabilities; a multi-label prediction is one pair."""
+        pairs = [(p.label, f"{p.probability:.6f}") for p in self._replace_unknown(prediction)]
+        if self._is_multi_label:
+            separator = self.engine.separator or _SEPARATOR
+            pairs = [(separator.join(label for label, _ in pairs), separator.join(number for _, number in pairs))]
+        return [field for pair in pairs for field in (pair[:1] if self.output == "label" else pair)]
+
+    def make_row(self, prediction: list[Prediction], text: str, threads: int) -> dict[str, object]:
+        """Return the labels and probabilities, lists if there may be several, and the options' own keys."""
+        pairs = [{_LABEL: p.label, _PROBABILITY: round(p.probability, 6)} for p in self._replace_unknown(prediction)]
+        row: dict[str, object] = (
+            {key: [pair[key] for pair in pairs] for key in (_LABEL, _PROBABILITY)}
+            if self._is_multi_label
+            else dict(pairs[0])
+        )
+        if self.output == "label":
+            del row[_PROBABILITY]
+        elif not self._is_multi_label and (self.top_k or 1) > 1:
+            row[_TOP] = pairs
+        if self.explain:
+            labels = [p.label for p in prediction] if self._is_multi_label else prediction[0].label
+            row |= explain(self.engine, text, labels, threads=threads).to_dict()
+        return row
+
+    @property
+    def _is_multi_label(self) -> bool:
+        return self.engine.thresholds is not None
+
+    def _replace_unknown(self, prediction: list[Prediction]) -> list[Prediction]:
+        if prediction and prediction[0].probability < self.min_prob:
+            return [replace(prediction[0], label=self.unknown_label), *prediction[1:]]
+        return prediction
+
+
+@dataclass(frozen=True)
+class ProbabilityWriter(RecordWriter[list[float]]):
+    """Writes the probability of ``label``, or without it those of all labels, in the order of the model."""
+
+    label: str | None = None
+
+    def predict(self, texts: Sequence[str], threads: int) -> list[list[float]]:
+        """Return the probabilities of each text."""
+        chosen = self.engine.predict_log_probabilities(texts, threads=threads)
+        if self.label is not None:
+            chosen = chosen[:, [self.engine.labels.index(self.label)]]
+        return cast("list[list[float]]", np.exp(chosen).tolist())
+
+    def list_columns(self) -> list[str]:
+        """Return ``score``, or ``probability_LABEL`` for each label."""
+        return [_SCORE] if self.label is not None else [f"{_PROBABILITY}_{label}" for label in self.engine.labels]
+
+    def list_keys(self) -> tuple[str, ...]:
+        """Return ``score`` or ``probabilities``."""
+        return (_PROBABILITIES if self.label is None else _SCORE, RECORD)
+
+    def make_fields(self, prediction: list[float]) -> list[str]:
+        """Return the probabilities."""
+        return [f"{probability:.6f}" for probability in prediction]
+
+    def make_row(self, prediction: list[float], text: str, threads: int) -> dict[str, object]:
+        """Return the score, or an object with the probability of each label."""
+        del text, threads
+        rounded = [round(probability, 6) for probability in prediction]
+        if self.label is not None:
+            return {_SCORE: rounded[0]}
+        return {_PROBABILITIES: dict(zip(self.engine.labels, rounded, strict=True))}
