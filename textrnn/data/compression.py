@@ -21,7 +21,10 @@ _ZSTD_BYTES = 1 << 14  # of compressed data per read: it may grow a thousandfold
 
 def decompress(raw: BufferedReader) -> BinaryIO:
     """Return the content of ``raw``; data in no known compression is returned unchanged."""
-    head = b""
+    head = raw.peek(1)
+    if not any(len(head) < len(magic) and magic.startswith(head) for magic in _OPENERS):
+        return next((opener(raw) for magic, opener in _OPENERS.items() if head.startswith(magic)), raw)
+    head = b""  # a pipe has delivered a part of what could be a magic number
     while any(len(head) < len(magic) and magic.startswith(head) for magic in _OPENERS):
         byte = raw.read(1)
         if not byte:

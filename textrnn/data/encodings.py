@@ -19,15 +19,26 @@ MARKS = {
 """Byte-order marks with their encodings."""
 
 # encodings of the systems in use; charset-normalizer knows many more, which only make its guesses worse
-_ASIAN = ("cp949", "cp932", "euc_jp", "gb18030", "big5")
-_LATIN = ("cp1252", "cp1250", "cp1254")
-_OTHER = ("cp1251", "koi8_r", "cp1253", "cp1255", "cp1256")
+_LATIN = ("cp1252", "cp1250", "cp1254", "iso8859_2")
+_OTHER = ("euc_jp", "gb18030", "big5", "cp1255", "cp1256")
 _MAX_SAMPLE = 1 << 16
 _MIN_SAMPLE = 12  # bytes that are not ASCII: six letters of Korean
 _STRAY_SHARE = 0.05  # of lines that are not ASCII: damage, not an encoding
 _MARGIN = 0.02  # differences between two guesses' scores that mean nothing
-_SCRIPTS = {"cp932": ("[\u3041-\u30fe]", 0.25), "cp949": ("[\uac00-\ud7a3]", 0.95)}
-"""Letters, and their share of all that are not ASCII, that no text in another encoding reaches by chance."""
+_SCRIPTS = {
+    "cp932": ("[\u3041-\u30fe]", 0.25),
+    "cp949": ("[\uac00-\ud7a3\u314b\u314e\u315c\u3160]", 0.85),
+    "cp1251": ("[\u043e\u0435\u0430\u0438\u043d\u0442\u0441\u0440\u0432\u043b]", 0.5),
+    "cp1253": ("[\u03b1\u03bf\u03b9\u03b5\u03c4\u03c3\u03bd\u03b7\u03c5\u03c1]", 0.4),
+}
+"""Frequent letters, and their share of all that are not ASCII, that no text in another encoding reaches by chance."""
+_FLAW = re.compile(
+    "[a-z][\uac00-\ud7a3][a-z]|[A-Za-z][\u0370-\u04ff]|[\u0370-\u04ff][A-Za-z]"  # a word in two scripts
+    "|[A-Za-z\xc0-\u024f][^\\w\\s\\x00-\\x7f\u2019\u2013\u2014\u2026\xb7][A-Za-z\xc0-\u024f]"  # a symbol
+    "|[a-z\xdf-\xff][\xc0-\xde\u0152\u0160\u0178\u017d]"  # a capital after a small letter
+)
+"""What words have where text is decoded by the wrong encoding."""
+_MAX_FLAWS = 0.02  # of the characters that are not ASCII
 
 
 def find_mark(head: bytes) -> bytes:
@@ -66,21 +77,31 @@ def guess_encoding(data: bytes) -> str | None:
         return None
     for name, (letters, share) in _SCRIPTS.items():
         with suppress(UnicodeDecodeError):
-            text = "".join(c for c in sample.decode(name) if c > "\x7f")
-            if len(re.findall(letters, text)) >= share * len(text):
+            text = sample.decode(name)
+            if len(re.findall(letters, text)) >= share * _count_other(text) and _is_plausible(text):
                 return name
     from charset_normalizer import from_bytes  # noqa: PLC0415 - needed for few files, and slow to import
 
-    matches = [*from_bytes(sample, cp_isolation=[*_ASIAN, *_LATIN, *_OTHER])]
+    candidates = [*_SCRIPTS, *_LATIN, *_OTHER]
+    matches = [match for match in from_bytes(sample, cp_isolation=candidates) if _is_plausible(str(match))]
     if not matches:
         return None
     best = matches[0]
     rivals = [m for m in matches if m.chaos <= best.chaos + _MARGIN and m.coherence >= best.coherence - _MARGIN]
     names = {name for match in rivals for name in match.could_be_from_charset}
     if len(rivals) == 1 and "cp1252" not in names:
-        return str(best.encoding)
+        return None if best.encoding in _SCRIPTS else str(best.encoding)
     # Western and Central European text often scores alike; the former is by far more common
     return "cp1252" if "cp1252" in names and all(match.encoding in _LATIN for match in rivals) else None
+
+
+def _count_other(text: str) -> int:
+    """Return the number of characters that are not ASCII."""
+    return sum(not character.isascii() for character in text)
+
+
+def _is_plausible(text: str) -> bool:
+    return len(_FLAW.findall(text)) <= _MAX_FLAWS * _count_other(text)
 
 
 def _is_utf8(line: bytes) -> bool:

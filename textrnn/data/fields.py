@@ -12,6 +12,8 @@ from textrnn.data.layout import FASTTEXT_LABEL, LABEL, TEXT, Layout, list_names
 from textrnn.errors import pluralize, shorten
 
 _TRUE, _FALSE = frozenset({"1", "1.0", "true", "yes"}), frozenset({"0", "0.0", "false", "no", ""})
+_SKIP = "skip such records with --on-error skip (train, data split: --set data.on_error=skip)"
+_ROWS = "write an object for each text, as pandas does with to_json(orient='records', lines=True)"
 _NAME_KEYS = "name the keys with --set data.label=NAME --set data.text=NAME"
 
 
@@ -36,8 +38,10 @@ class TableFields:
             raise FaultError("no tab; write label<TAB>text")
         if layout.header is None:
             raise FaultError(f"has {count}, but needs {width}")
-        quotes = "; a field with tabs or line ends needs --set data.quoting=true" if '"' in "".join(fields) else ""
-        raise FaultError(f"has {count}, but the header has {width}{'' if layout.is_quoted else quotes}")
+        cure = "; a field with tabs or line ends needs --set data.quoting=true" if '"' in "".join(fields) else ""
+        if layout.is_quoted:
+            cure = f"; a field with '{layout.delimiter}' needs quotes around it" if len(fields) > width else ""
+        raise FaultError(f"has {count}, but the header has {width}{cure}")
 
     def labels(self, config: DataConfig) -> list[str]:
         """Return the labels; raises FaultError."""
@@ -67,7 +71,9 @@ class ObjectFields:
     def labels(self, config: DataConfig) -> list[str]:
         """Return the labels; raises FaultError."""
         if isinstance(config.label, list):
-            return _list_marked(config.label, [self._get_text(name) for name in config.label])
+            values = [self._find(name) for name in config.label]
+            pairs = zip(values, config.label, strict=True)
+            return _list_marked(config.label, ["" if v is None else self._to_text(v, name) for v, name in pairs])
         name = config.label or LABEL
         value = self._find(name)
         if not isinstance(value, list):
@@ -98,10 +104,17 @@ class ObjectFields:
         if value is self:
             same = [key for key in self._row if key.strip().casefold() == name.casefold()]
             if len(same) != 1:
-                cure = _NAME_KEYS if self._labelled else "choose one with --field NAME"
+                cure = self._find_records() or (_NAME_KEYS if self._labelled else "choose one with --field NAME")
                 raise FaultError(f"no key '{shorten(name)}'; the keys are {list_names(list(self._row))}; {cure}")
             value = self._row[same[0]]
         return value
+
+    def _find_records(self) -> str | None:
+        """Return the cure if all records are in an array inside one object, or None."""
+        for key, value in self._row.items():
+            if isinstance(value, list) and value and isinstance(value[0], dict):
+                return f"write the records inside alone, with: jq -c '.{key}[]' FILE"
+        return None
 
     @staticmethod
     def _to_text(value: Any, name: str) -> str:
@@ -110,7 +123,8 @@ class ObjectFields:
         if isinstance(value, bool):
             return str(value).lower()
         kind = "null" if value is None else "a list" if isinstance(value, list) else "an object"
-        raise FaultError(f"'{shorten(name)}' is {kind}, not a text")
+        cure = _SKIP if value is None else _ROWS
+        raise FaultError(f"'{shorten(name)}' is {kind}, not a text; {cure}")
 
 
 def parse_object(text: str) -> dict[str, Any]:

@@ -109,7 +109,11 @@ class TextFile:
             self._decide(data)
         if self._decode is None:
             return data
-        return self._decode.decode(data, final=not data).encode("utf-8", "surrogatepass")
+        try:
+            return self._decode.decode(data, final=not data).encode("utf-8", "surrogatepass")
+        except UnicodeDecodeError as error:  # of bytes in the range of ASCII, which cannot be escaped
+            reason = f"cannot be read as {self.encoding} ({error.reason}); copy the file again if it was cut, or name "
+            raise DataError(self.path, None, f"{reason}its encoding with --set data.encoding=NAME") from None
 
     def _decide(self, data: bytes) -> None:
         encoding = guess_encoding(data)
@@ -117,7 +121,7 @@ class TextFile:
             raise DataError(
                 self.path,
                 None,
-                "is not UTF-8, and has too little text to detect its encoding; name it, as in --set "
+                "is not UTF-8, and its text is not enough to detect the encoding; name it, as in --set "
                 "data.encoding=cp949 (utf-8 keeps the lines, and replaces wrong bytes by U+FFFD)",
             )
         self._is_decided = True

@@ -19,8 +19,16 @@ from textrnn.data.fields import (
     parse_object,
     split_fasttext,
 )
-from textrnn.data.io import decode
-from textrnn.data.layout import BY_EXTENSION, DELIMITERS, find_layout, find_suffix
+from textrnn.data.io import BYTE_ORDER_MARK, decode
+from textrnn.data.layout import (
+    BY_EXTENSION,
+    DELIMITERS,
+    describe_fault,
+    find_layout,
+    find_suffix,
+    fold,
+    is_preamble,
+)
 from textrnn.errors import DataError, name_file, pluralize, shorten
 
 OnFault = Callable[[DataError], None]
@@ -79,12 +87,13 @@ class RowReader:
         self._head: list[bytes] = []
         for chunk in self._chunks:
             self._head += chunk.split(b"\n")
-            if chunk.strip():
+            if not all(is_preamble(decode(line)) for line in self._head):
                 break
         self.layout = find_layout(path, [decode(line) for line in self._head], config, labelled=labelled)
         self._repeated_headers = self._empty_texts = self.skipped = 0
         self._first_skipped: list[str] = []
-        self._header = None if self.layout.header is None else list(self.layout.header)
+        names = list(map(fold, self.layout.header or ()))
+        self._header = names[1:] if self.layout.has_row_names else names
         self._waits = False  # whether the next line comes from a chunk that may not have arrived
 
     @property
@@ -96,7 +105,9 @@ class RowReader:
             and self._config.delimiter is None
             and layout.delimiter != _usual_delimiter(self._path)
         ):
-            notes.append(f"{name}: fields are divided by {DELIMITERS[layout.delimiter]}")
+            notes.append(f"{name}: fields are divided by {DELIMITERS.get(layout.delimiter, repr(layout.delimiter))}")
+        if layout.has_row_names:
+            notes.append(f"{name}: the first column has no name in the header, and is read as numbers of rows")
         if self._repeated_headers:
             count = pluralize(self._repeated_headers, "repeated header", "repeated headers")
             notes.append(f"{name}: {count} left out")
@@ -111,10 +122,12 @@ class RowReader:
 
     @property
     def header(self) -> bytes | None:
-        """The bytes of the header, None without one."""
-        if self._header is None:
+        """The bytes of the header, None without one; all columns have a name, if only an empty one."""
+        layout = self.layout
+        if layout.header is None:
             return None
-        return b"\n".join(self._head[: self.layout.start]).lstrip()
+        header = b"\n".join(self._head[layout.header_start : layout.start]).removeprefix(BYTE_ORDER_MARK)
+        return b'""' + layout.delimiter.encode() + header if layout.has_row_names else header
 
     def __iter__(self) -> Iterator[list[Row]]:
         rows: list[Row] = []
@@ -146,9 +159,7 @@ class RowReader:
         for at, line in enumerate(lines, start=number):
             try:
                 text = self._decode(line.removesuffix(b"\r")).removeprefix(_MARK)
-                if not text.strip() and (self._labelled or self.layout.kind == "json" or self.layout.width > 1):
-                    continue
-                row = self._make_row(at, line, self._split(text))
+                row = None if self._is_blank(text) else self._make_row(at, line, self._split(text))
             except FaultError as fault:
                 row = self._handle(fault, at, line)
             if row is not None:
@@ -164,6 +175,13 @@ class RowReader:
             for lines, number in self.chunks():
                 yield from self.parse(lines, number)
                 yield None
+
+    def _is_blank(self, text: str) -> bool:
+        """Return whether a line has no record; without labels, one with empty fields has."""
+        layout = self.layout
+        if text.strip() or (not self._labelled and layout.kind == "table" and layout.width == 1):
+            return False
+        return self._labelled or layout.kind != "table" or layout.delimiter not in text
 
     def _decode(self, line: bytes) -> str:
         if not self._labelled:
@@ -213,8 +231,10 @@ class RowReader:
             return Row(number, raw, text, check_labels(labels))
         if layout.kind == "json":
             select: ObjectFields | TableFields = ObjectFields(record, labelled=self._labelled)
-        elif record == self._header:
+        elif self._header and fold(record[0]) == self._header[0] and list(map(fold, record)) == self._header:
             self._repeated_headers += 1
+            return None
+        elif self._labelled and not any(record):  # as Excel writes empty rows
             return None
         else:
             select = TableFields(record, self.layout)
@@ -254,7 +274,9 @@ class RowReader:
             try:
                 record = next(rows)
                 if len(record) < 2 and not "".join(record).strip():
-                    continue
+                    if self._labelled or self.layout.width > 1:
+                        continue
+                    record = record or [""]
                 if invalid:
                     raise FaultError(_NOT_TEXT)
                 record = [field.replace(_NUL_SUBSTITUTE, _NUL) for field in record]
@@ -263,7 +285,7 @@ class RowReader:
                 return
             except csv.Error as error:
                 ends = f" (the row ends in line {taken[-1][0]})" if len(taken) > 1 else ""
-                row = self._handle(FaultError(f"not CSV: {error}{ends}"), *taken[0])
+                row = self._handle(FaultError(f"{describe_fault(error)}{ends}"), *taken[0])
                 pending.extendleft(reversed(taken[1:]))
                 rows = csv.reader(feed(lines), delimiter=self.layout.delimiter, strict=True)
             except FaultError as fault:
