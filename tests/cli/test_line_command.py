@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import lzma
 import os
@@ -28,9 +29,9 @@ def stop_at_y(records: Sequence[Record], threads: int) -> OutputChunk:
     return OutputChunk(b"".join(record.raw[:1] + b"\n" for record in records), len(records), len(records))
 
 
-@pytest.mark.parametrize(("field", "what"), [(None, "line"), ("1", "record")])
+@pytest.mark.parametrize(("field", "what"), [(None, "line"), (["1"], "record")])
 def test_ctrl_c_reports_the_number_of_records(
-    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], field: str | None, what: str
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], field: list[str] | None, what: str
 ) -> None:
     path = tmp_path / "a.tsv"
     path.write_bytes(b"x" * (1 << 17) + b"\ny\n")  # one chunk each
@@ -58,6 +59,7 @@ def test_the_output_file_is_complete_or_absent(tmp_path: Path) -> None:
 UNPACK = {
     "tsv": bytes,
     "tsv.gz": gzip.decompress,
+    "tsv.bz2": bz2.decompress,
     "tsv.xz": lzma.decompress,
     "tsv.zst": lambda data: zstandard.ZstdDecompressor().decompressobj().decompress(data),
 }
@@ -88,7 +90,7 @@ def test_a_table_read_by_lines_gets_a_hint(trained: Path, tmp_path: Path, invoke
     ("arguments", "message"),
     [
         ("--input-format csv", "--input-format csv: for tables only; name the text column with --field"),
-        ("-o a.tsv.bz2", "--output a.tsv.bz2: unsupported compression; use .gz, .xz or .zst"),
+        ("-o a.tsv.lz4", "--output a.tsv.lz4: unsupported compression; use .gz, .bz2, .xz or .zst"),
         ("-o f", "--output f: is a folder; name a file"),
     ],
 )

@@ -5,21 +5,23 @@ from __future__ import annotations
 import pytest
 
 from textrnn.cli.options import make_data_config, parse_data_settings
+from textrnn.config import DataConfig
 from textrnn.errors import ConfigError
 
 
 def test_the_label_settings_of_the_model_are_defaults() -> None:
-    config = make_data_config([], multi_label=True, separator="|")
-    assert (config.multi_label, config.label_separator) == (True, "|")
+    trained = DataConfig(multi_label=True, label_separator="|", text="body")
+    config = make_data_config([], trained)
+    assert (config.multi_label, config.label_separator, config.text) == (True, "|", "body")
     overrides = parse_data_settings(["data.label_separator=;", "data.label=class"], command="evaluate")
-    config = make_data_config(overrides, multi_label=True, separator="|")
-    assert (config.label, config.label_separator) == ("class", ";")
+    config = make_data_config(overrides, trained)
+    assert (config.label, config.label_separator, config.text) == ("class", ";", "body")
 
 
 def test_a_single_label_model_has_no_separator() -> None:
     overrides = parse_data_settings(["data.label_separator=;"], command="evaluate")
     with pytest.raises(ConfigError, match=r"data\.label_separator"):
-        make_data_config(overrides, multi_label=False, separator=None)
+        make_data_config(overrides, DataConfig())
 
 
 def test_every_wrong_key_is_reported() -> None:

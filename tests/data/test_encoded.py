@@ -93,7 +93,7 @@ def test_the_same_content_is_encoded_once(rows: Path, cache: Cache, tokenizer: T
 
 
 def test_a_failing_encoder_leaves_no_entry(rows: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("textrnn.data.io._CHUNK_BYTES", 1000)
+    monkeypatch.setattr("textrnn.data.io.read_chunks.__defaults__", (1000,))
     calls = []
 
     def encode(texts: list[bytes]) -> tuple[np.ndarray, np.ndarray]:

@@ -155,7 +155,7 @@ def test_a_file_that_changes_between_two_reads_is_an_error(change: bytes, tmp_pa
 
 
 def test_progress_is_reported(tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("textrnn.data.io._CHUNK_BYTES", 100)
+    monkeypatch.setattr("textrnn.data.io.read_chunks.__defaults__", (100,))
     reported: list[tuple[str, int, int | None]] = []
     path = write(tmp_path / "rows.tsv", CONTENT * 50)
     file = LabelledFile(str(path), DataConfig(), cache, progress=lambda *what: reported.append(what))

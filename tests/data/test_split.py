@@ -16,7 +16,7 @@ import pytest
 
 from textrnn.config import DataConfig
 from textrnn.data.minhash import normalize
-from textrnn.data.formats import read_examples
+from textrnn.data.examples import read_examples
 from textrnn.data.split import PARTS, draw_parts, hold_out, hold_out_fold, split_file
 from textrnn.errors import ConfigError, DataError
 

@@ -16,6 +16,7 @@ from typing import Any, cast
 import pytest
 
 from samples import ODD_LINES, make_config, make_model
+from textrnn.config import DataConfig
 from textrnn.errors import ConfigError
 from textrnn.inference import OutputFormat
 from textrnn.inference.engine import Engine, Prediction
@@ -31,7 +32,7 @@ def engine(tokenizer: Tokenizer) -> Engine:
 
 
 def run(worker: Worker, paths: Sequence[Path], *, jobs: int = 2, field: str | None = None) -> bytes:
-    outputs = list(process(RecordReader(field=field), map(str, paths), worker, jobs=jobs))
+    outputs = list(process(RecordReader(DataConfig(text=field)), map(str, paths), worker, jobs=jobs))
     return b"".join(output.data for output in outputs)
 
 
@@ -67,7 +68,8 @@ def test_a_line_is_labeled_before_the_input_ends(engine: Engine) -> None:
     with os.fdopen(read_end, "rb"), os.fdopen(write_end, "wb", buffering=0) as writer:
         guard = threading.Timer(30, writer.close)  # otherwise a reader that waits for more would hang
         guard.start()
-        with closing(process(RecordReader(), [f"/dev/fd/{read_end}"], Labeler(engine), jobs=2)) as answers:
+        paths = [f"/dev/fd/{read_end}"]
+        with closing(process(RecordReader(DataConfig()), paths, Labeler(engine), jobs=2)) as answers:
             for number in range(3):
                 writer.write(f"message {number}\n".encode())
                 assert next(answers).records == 1
@@ -146,8 +148,8 @@ def test_formats_of_multi_label_predictions(
     assert label(found, record, multi_label=True, output=output, with_text=with_text) == expected.encode()
 
 
-TSV = (Record(b"id\ttext\r", None, "tsv"), Record(b"1\t\xff\r", "\ufffd", "tsv"))
-CSV = (Record(b'id,"text"', None, "csv", "predicted_"), Record(b'1,"a\nb"', "a b", "csv", ""))
+TSV = (Record(b"id\ttext\r", None, "tsv", "\t"), Record(b"1\t\xff\r", "\ufffd", "tsv", "\t"))
+CSV = (Record(b'id,"text"', None, "csv", ",", "predicted_"), Record(b'1,"a\nb"', "a b", "csv"))
 JSON = (Record(b' {"id": 1.00,"text":"\xff"}\r', "\ufffd", "jsonl"),)
 COMMA = [Prediction('say "a", b', 0.5)]
 

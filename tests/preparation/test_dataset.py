@@ -11,7 +11,7 @@ from samples import Recorder, make_config, write_rows
 from textrnn.config import Config
 from textrnn.data import source
 from textrnn.data.encoded import Corpus
-from textrnn.data.split import hold_out
+from textrnn.data.partition import hold_out
 from textrnn.errors import ConfigError, DataError
 from textrnn.preparation import tokenizer_setup
 from textrnn.preparation.dataset import Dataset, load_dataset
@@ -48,7 +48,7 @@ def test_a_tenth_of_each_label_is_held_out_by_the_seed(rows: Path) -> None:
 def test_held_out_rows_are_drawn_label_by_label_in_alphabetical_order(rows: Path) -> None:
     rows.write_text("".join(f"{label}\t{label}{i}\n" for i in range(30) for label in "cab"))
     dataset = load(rows, tokenizer__model_type="char", train__seed=7)
-    expected = hold_out(np.array([2, 0, 1] * 30), 0.1, np.random.default_rng(7))
+    expected = hold_out(np.array([2, 0, 1] * 30), np.arange(90), 0.1, rng=np.random.default_rng(7))
     assert dataset.valid.rows is not None
     assert dataset.valid.rows.tolist() == expected[1].tolist()
     assert np.bincount(dataset.valid.classes).tolist() == [3, 3, 3]
@@ -90,7 +90,7 @@ def test_a_second_run_reads_and_encodes_nothing(rows: Path, monkeypatch: pytest.
         pytest.fail("the text was read or encoded again")
 
     monkeypatch.setattr(Tokenizer, "encode_packed", fail)
-    monkeypatch.setattr(source, "parse_blocks", fail)
+    monkeypatch.setattr(source, "BlockReader", fail)
     again = load_dataset(configure(rows, data__cache="cache"), recorder)
     assert again.tokenizer.model == first.tokenizer.model
     for part in ("train", "valid"):
@@ -118,7 +118,7 @@ def test_reading_and_encoding_are_reported(rows: Path) -> None:
     recorder = Recorder()
     write_rows(rows, 210)
     load_dataset(configure(rows), recorder)
-    assert set(recorder.loads) == {"reading rows.tsv", "encoding rows.tsv"}
+    assert set(recorder.loads) == {"reading rows.tsv", "comparing rows.tsv", "encoding rows.tsv"}
 
 
 def test_a_test_set_from_a_pipe_is_refused(rows: Path) -> None:

@@ -108,7 +108,7 @@ def test_labels_that_only_the_validation_set_has_are_reported(rows: Path) -> Non
 
 
 def test_a_missing_separator_is_suspected(rows: Path) -> None:
-    rows.write_text("a|b\tx\nb\ty\na|b\tx\nb\ty\n")
+    rows.write_text("a|b\tx\nb\ty\na|b\tz\nb\tw\n")
     recorder = Recorder()
     config = make_config(data__train=str(rows), data__multi_label=True, tokenizer__model_type="char")
     assert load_dataset(config, recorder).labels == ("a|b", "b")

@@ -13,7 +13,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from samples import TOPICS, Recorder, read_metrics, small_config, small_multi_label_config, write_rows, write_sets
 from textrnn.config import Config, load_config
-from textrnn.data.formats import read_examples
+from textrnn.data.examples import read_examples
 from textrnn.data.labels import split_labels
 from textrnn.errors import BackendError, ConfigError, DataError, ModelError, StoppedError
 from textrnn.evaluation.multi_label import evaluate_multi_label

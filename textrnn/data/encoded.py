@@ -17,6 +17,7 @@ import numpy.typing as npt
 from textrnn.data.batch import Classes, Ids, Lengths, Offsets, PackedBatch, Rows, gather_index
 from textrnn.data.cache import Cache, Draft, make_key
 from textrnn.data.source import LabelledFile
+from textrnn.errors import DataError
 
 Encoded = tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]
 Encode = Callable[["list[bytes]"], Encoded]
@@ -80,6 +81,10 @@ def map_in_threads(function: Callable[[Item], Result], items: Iterable[Item]) ->
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
+        except DataError:  # of the file that the items come from: those before the fault count
+            while waiting:
+                yield waiting.popleft().result()
+            raise
         finally:
             for future in waiting:
                 future.cancel()

@@ -66,13 +66,15 @@ def guess_encoding(data: bytes) -> str | None:
     UTF-8 is the answer if at least half of the lines with such bytes are UTF-8, or if few lines have any. Other
     encodings must decode all lines, and score better than all others that would give another text.
     """
-    lines = [line for line in data.split(b"\n") if not line.isascii()]
+    *lines, last = data.split(b"\n")
+    lines = [line + b"\n" for line in lines if not line.isascii()]  # UTF-8 that a line end cuts is none
+    lines += [] if last.isascii() else [last]
     if 2 * sum(map(_is_utf8, lines)) >= len(lines) or len(lines) < _STRAY_SHARE * data.count(b"\n"):
         return UTF8
     sample = b""
     for line in islice(lines, 1000):
         if len(sample) + len(line) <= _MAX_SAMPLE or not sample:
-            sample += line[:_MAX_SAMPLE] + b"\n"
+            sample += line[:_MAX_SAMPLE]
     if sum(byte > 127 for byte in sample) < _MIN_SAMPLE:
         return None
     for name, (letters, share) in _SCRIPTS.items():

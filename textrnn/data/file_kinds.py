@@ -49,7 +49,7 @@ _ZIP_CONTENTS = {
 _TAR_MAGIC = slice(257, 262)
 _HEAD_BYTES = 4096
 _CONTROL = re.compile(rb"[\x00-\x06\x0e-\x1a\x1c-\x1f\x7f]")
-_MAX_CONTROL_SHARE = 0.1  # of the bytes of text: terminal logs have some, text with stray NULs too
+_MAX_CONTROL_SHARE, _MAX_CONTROLS = 0.1, 8  # of the bytes of text: terminal logs have some, and lines with a stray NUL
 
 
 def refuse_binary(path: str, head: bytes) -> None:
@@ -77,6 +77,6 @@ def _find_kind(head: bytes) -> tuple[str, str] | None:
     if head.startswith(b"\n") and b"<unk>" in head[:64] and b"\x15" in head[:64]:
         return "a SentencePiece model", _MODEL
     sample = head[:_HEAD_BYTES]
-    if len(_CONTROL.findall(sample)) > _MAX_CONTROL_SHARE * len(sample):
+    if len(_CONTROL.findall(sample)) > max(_MAX_CONTROLS, _MAX_CONTROL_SHARE * len(sample)):
         return "binary data", "name a text file"
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,9 @@ Note = Callable[[str], None]
 
 _BLOCK_BYTES = 1 << 18
 _CHUNK_BYTES = 1 << 20
+_ESCAPE = "textrnn.escape"
+_FIRST_ESCAPE = 0xDC00  # of 256: no decoded text has a surrogate
+_ESCAPED = re.compile("([\udc00-\udcff]+)")
 _MIN_HEAD = 512  # bytes that tell binary files, a tar among them
 
 
@@ -58,7 +62,7 @@ class TextFile:
     A byte-order mark is removed. Where every line ends in ``\\r`` alone, it becomes ``\\n``. ``encoding`` is that of
     the file, ``mark`` its byte-order mark. With ``auto``, the first bytes that are not ASCII decide the encoding.
     Bytes that are invalid in it stay recognizable: UTF-8 is passed on unchanged, and in text of other encodings they
-    become surrogate escapes, which :func:`encode_back` turns into the same bytes.
+    become U+DC00 to U+DCFF, which :func:`encode_back` turns into the same bytes.
 
     Raises:
         DataError: the content is no text, or its encoding cannot be detected.
@@ -79,7 +83,7 @@ class TextFile:
         if not self.encoding.startswith(("utf-16", "utf-32")):
             refuse_binary(path, first)
         self._is_decided = named is not None or bool(self.mark) or self.encoding != UTF8
-        self._decode = None if self.encoding == UTF8 else codecs.getincrementaldecoder(self.encoding)("surrogateescape")
+        self._decode = None if self.encoding == UTF8 else codecs.getincrementaldecoder(self.encoding)(_ESCAPE)
         if named is None and self.encoding != UTF8:
             self._note(f"{name_file(path)}: read as {self.encoding}")
         self._first = self._convert(first.removeprefix(self.mark))
@@ -127,7 +131,7 @@ class TextFile:
         self._is_decided = True
         if encoding != UTF8:
             self.encoding = encoding
-            self._decode = codecs.getincrementaldecoder(encoding)("surrogateescape")
+            self._decode = codecs.getincrementaldecoder(encoding)(_ESCAPE)
             self._note(f"{name_file(self.path)}: read as {encoding}; if that is wrong, use --set data.encoding=NAME")
 
 
@@ -139,7 +143,20 @@ def encode_back(text: bytes, encoding: str) -> bytes:
     """
     if encoding == UTF8 or (text.isascii() and not encoding.startswith(("utf-16", "utf-32"))):
         return text
-    return text.decode("utf-8", "surrogatepass").encode(encoding, "surrogateescape")
+    parts = _ESCAPED.split(text.decode("utf-8", "surrogatepass"))
+    # an error handler cannot do this: the codecs of UTF-16 reject single bytes
+    parts[1::2] = [bytes(ord(character) - _FIRST_ESCAPE for character in part) for part in parts[1::2]]
+    return b"".join([part if isinstance(part, bytes) else part.encode(encoding) for part in parts])
+
+
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    """Replace invalid bytes; unlike Python's surrogateescape also those below 128, as in UTF-16 that is cut."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return "".join([chr(_FIRST_ESCAPE + byte) for byte in error.object[error.start : error.end]]), error.end
+
+
+codecs.register_error(_ESCAPE, _escape)
 
 
 @contextmanager

@@ -259,7 +259,7 @@ class _Table:
         try:
             return next(reader), reader.line_num
         except csv.Error as error:
-            raise DataError(self._path, self._start + 1, describe_fault(error)) from None
+            raise DataError(self._path, self._start + 1, describe_csv_error(error)) from None
 
     def _find_column(self, header: Sequence[str], name: str, delimiter: str) -> int:
         """Return the index of a column: by its exact name, in any case, or by its number."""
@@ -299,7 +299,7 @@ class _Table:
         return "name yours with --set data.label=NAME --set data.text=NAME, or by number in a file without a header"
 
 
-def describe_fault(error: csv.Error) -> str:
+def describe_csv_error(error: csv.Error) -> str:
     """Return what is wrong with a record in CSV, and the cure."""
     if "new-line" in str(error):
         return "not CSV: a CR inside a record; if lines end in it, convert them with: tr '\\r' '\\n'"

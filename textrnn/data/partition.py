@@ -21,7 +21,8 @@ def draw_parts(
     ``classes`` (R,) and ``groups`` (R,) int64 number the classes and groups of the rows; ``targets`` returns the number
     of rows for each part, given the number of rows of a class. A group counts for the class of its first row. Within a
     class the largest groups come first, each to the part that lacks most rows; groups of one row then fill up the
-    parts, the last part first, in random order. The part of a class's only group is -1.
+    parts, the last part first, in random order. A part that is still empty gets one of the smallest groups, unless it
+    is the first. The part of a class's only group is -1.
     """
     of_row = np.asarray(classes)
     first = find_first(groups)
@@ -33,7 +34,9 @@ def draw_parts(
         drawn = rng.permutation(members)
         missing = np.array(targets(int(sizes[members].sum())), np.int64)
         repeated = drawn[sizes[drawn] > 1]
-        for head in repeated[np.argsort(-sizes[repeated], kind="stable")]:
+        repeated = repeated[np.argsort(-sizes[repeated], kind="stable")]
+        asked = np.flatnonzero(missing[1:] > 0) + 1
+        for head in repeated:
             part = int(np.argmax(missing))
             part_of[head] = part
             missing[part] -= sizes[head]
@@ -42,6 +45,9 @@ def draw_parts(
             part_of[members] = -1
             continue
         part_of[single] = np.repeat(np.arange(len(missing))[::-1], np.maximum(missing[::-1], 0))[: len(single)]
+        spare = repeated[part_of[repeated] == 0][:0:-1]
+        for part, head in zip(np.setdiff1d(asked, part_of[members]), spare, strict=False):
+            part_of[head] = part  # each group is larger than what the part lacks
     return part_of[first]
 
 

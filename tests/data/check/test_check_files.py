@@ -111,7 +111,8 @@ def test_texts_with_unknown_pieces_are_found(report: Report) -> None:
 def test_messages_of_findings(report: Report) -> None:
     messages = {f"{Path(f.path).name}:{f.line}: {f.message}" for group in report.findings.groups for f in group.shown}
     assert {
-        "train.tsv:10: not UTF-8; convert the file, for example with iconv -f CP949 -t UTF-8",
+        "train.tsv:10: bytes that are not valid in the encoding; "
+        "if the file has another one, use --set data.encoding=NAME",
         "train.tsv:36: U+0007 at character 6 of the text",
         "train.tsv:48: 680 pieces, truncated to 200",
     } <= messages
