@@ -26,14 +26,14 @@ _MIN_SAMPLE = 12  # bytes that are not ASCII: six letters of Korean
 _STRAY_SHARE = 0.05  # of lines that are not ASCII: damage, not an encoding
 _MARGIN = 0.02  # differences between two guesses' scores that mean nothing
 _SCRIPTS = {
-    "cp932": ("[\u3041-\u30fe]", 0.25),
-    "cp949": ("[\uac00-\ud7a3\u314b\u314e\u315c\u3160]", 0.85),
-    "cp1251": ("[\u043e\u0435\u0430\u0438\u043d\u0442\u0441\u0440\u0432\u043b]", 0.5),
-    "cp1253": ("[\u03b1\u03bf\u03b9\u03b5\u03c4\u03c3\u03bd\u03b7\u03c5\u03c1]", 0.4),
+    "cp932": ("cp932", "[\u3041-\u30fe]", 0.25),
+    "cp949": ("euc_kr", "[\uac00-\ud7a3\u314b\u314e\u315c\u3160]", 0.85),  # the syllables in use
+    "cp1251": ("cp1251", "[\u043e\u0435\u0430\u0438\u043d\u0442\u0441\u0440\u0432\u043b]", 0.5),
+    "cp1253": ("cp1253", "[\u03b1\u03bf\u03b9\u03b5\u03c4\u03c3\u03bd\u03b7\u03c5\u03c1]", 0.4),
 }
-"""Frequent letters, and their share of all that are not ASCII, that no text in another encoding reaches by chance."""
+"""The codec of the frequent letters, these, and the share of all that are not ASCII that no other text reaches."""
 _FLAW = re.compile(
-    "[a-z][\uac00-\ud7a3][a-z]|[A-Za-z][\u0370-\u04ff]|[\u0370-\u04ff][A-Za-z]"  # a word in two scripts
+    "[A-Za-z][\u0370-\u04ff]|[\u0370-\u04ff][A-Za-z]"  # two scripts in a word
     "|[A-Za-z\xc0-\u024f][^\\w\\s\\x00-\\x7f\u2019\u2013\u2014\u2026\xb7][A-Za-z\xc0-\u024f]"  # a symbol
     "|[a-z\xdf-\xff][\xc0-\xde\u0152\u0160\u0178\u017d]"  # a capital after a small letter
 )
@@ -77,10 +77,10 @@ def guess_encoding(data: bytes) -> str | None:
             sample += line[:_MAX_SAMPLE]
     if sum(byte > 127 for byte in sample) < _MIN_SAMPLE:
         return None
-    for name, (letters, share) in _SCRIPTS.items():
+    for name, (codec, letters, share) in _SCRIPTS.items():
         with suppress(UnicodeDecodeError):
-            text = sample.decode(name)
-            if len(re.findall(letters, text)) >= share * _count_other(text) and _is_plausible(text):
+            text, frequent = sample.decode(name), sample.decode(codec, errors="ignore")
+            if len(re.findall(letters, frequent)) >= share * _count_other(text) and _is_plausible(text):
                 return name
     from charset_normalizer import from_bytes  # noqa: PLC0415 - needed for few files, and slow to import
 

@@ -60,7 +60,7 @@ class TextFile:
     """The text of an open file in UTF-8; lines end in ``\\n``, perhaps after a ``\\r``.
 
     A byte-order mark is removed. Where every line ends in ``\\r`` alone, it becomes ``\\n``. ``encoding`` is that of
-    the file, ``mark`` its byte-order mark. With ``auto``, the first bytes that are not ASCII decide the encoding.
+    the file, ``mark`` its byte-order mark, ``ends_in_return`` whether its lines end so. With ``auto``, the first bytes that are not ASCII decide the encoding.
     Bytes that are invalid in it stay recognizable: UTF-8 is passed on unchanged, and in text of other encodings they
     become U+DC00 to U+DCFF, which :func:`encode_back` turns into the same bytes.
 
@@ -87,8 +87,8 @@ class TextFile:
         if named is None and self.encoding != UTF8:
             self._note(f"{name_file(path)}: read as {self.encoding}")
         self._first = self._convert(first.removeprefix(self.mark))
-        self._ends_in_return = b"\n" not in self._first and b"\r" in self._first[:-1]
-        if self._ends_in_return:
+        self.ends_in_return = b"\n" not in self._first and b"\r" in self._first[:-1]
+        if self.ends_in_return:
             self._note(f"{name_file(path)}: its lines end in CR alone; read as lines")
 
     def read(self, size: int) -> bytes:
@@ -106,18 +106,14 @@ class TextFile:
             text = self._convert(data)
             if not data:
                 break
-        return text.replace(b"\r", b"\n") if self._ends_in_return else text
+        return text.replace(b"\r", b"\n") if self.ends_in_return else text
 
     def _convert(self, data: bytes) -> bytes:
         if not self._is_decided and not data.isascii():
             self._decide(data)
         if self._decode is None:
             return data
-        try:
-            return self._decode.decode(data, final=not data).encode("utf-8", "surrogatepass")
-        except UnicodeDecodeError as error:  # of bytes in the range of ASCII, which cannot be escaped
-            reason = f"cannot be read as {self.encoding} ({error.reason}); copy the file again if it was cut, or name "
-            raise DataError(self.path, None, f"{reason}its encoding with --set data.encoding=NAME") from None
+        return self._decode.decode(data, final=not data).encode("utf-8", "surrogatepass")
 
     def _decide(self, data: bytes) -> None:
         encoding = guess_encoding(data)

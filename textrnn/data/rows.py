@@ -183,8 +183,9 @@ class RowReader:
     def parse(self, lines: Sequence[bytes], number: int) -> Iterator[Row]:
         """Yield the rows of ``lines``, each with one record at most; the first is line ``number`` of the file."""
         for at, line in enumerate(lines, start=number):
+            line = line.removeprefix(BYTE_ORDER_MARK)  # of a file that was joined
             try:
-                text = self._decode(line.removesuffix(b"\r")).removeprefix(_MARK)
+                text = self._decode(line.removesuffix(b"\r"))
                 if not text.strip() and self._skips_blank(text):
                     continue
                 row = self._make_row(at, line, self._split(text))
@@ -222,7 +223,7 @@ class RowReader:
         elif self._config.on_error == "skip":
             self.skipped += 1
             if len(self._first_skipped) < _SHOWN:
-                self._first_skipped.append(f"line {number}: {fault.reason}")
+                self._first_skipped.append(f"line {number}: {fault.reason.partition('; ')[0]}")
             if self._rejects is not None:
                 header = self.header if self.skipped == 1 else None
                 self._rejects(raw + b"\n" if header is None else header + b"\n" + raw + b"\n")
@@ -296,7 +297,7 @@ class RowReader:
             last = number + len(lines) - 1
             for at, line, text in zip(count(number), lines, texts, strict=False):
                 self._waits = at == last
-                yield at, line, f"{text.removeprefix(_MARK)}\n"
+                yield at, line.removeprefix(BYTE_ORDER_MARK), f"{text.removeprefix(_MARK)}\n"
 
     def _read_array(self) -> Iterator[Row]:
         """Yield the objects of a JSON array, or of objects that span lines; the file is read as a whole."""
