@@ -411,7 +411,9 @@ def count_labels(command: str, done: CompletedProcess[bytes], case: Read, folder
         return dict(Counter(example.label for path in paths for example in read_examples(str(folder / path), data)))
     output = done.stdout.decode(case.encoding)
     if command == "predict":
-        return dict(Counter(re.findall(r'^(?:\{"(?:predicted_)?label": ")?(tea|coffee)\b', output, re.MULTILINE)))
+        return dict(
+            Counter(re.findall(r'^\ufeff?(?:\{"(?:predicted_)?label": ")?(tea|coffee)\b', output, re.MULTILINE))
+        )
     if not case.rewritten:
         assert set(output.split("\n")) <= {"", *case.content.split("\n")}
     kept, dropped = re.findall(r"(\d+) kept, (\d+) dropped", errors)[0]

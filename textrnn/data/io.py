@@ -60,9 +60,10 @@ class TextFile:
     """The text of an open file in UTF-8; lines end in ``\\n``, perhaps after a ``\\r``.
 
     A byte-order mark is removed. Where every line ends in ``\\r`` alone, it becomes ``\\n``. ``encoding`` is that of
-    the file, ``mark`` its byte-order mark, ``ends_in_return`` whether its lines end so. With ``auto``, the first bytes that are not ASCII decide the encoding.
-    Bytes that are invalid in it stay recognizable: UTF-8 is passed on unchanged, and in text of other encodings they
-    become U+DC00 to U+DCFF, which :func:`encode_back` turns into the same bytes.
+    the file, ``mark`` its byte-order mark, ``ends_in_return`` whether its lines end so. With ``auto``, the first bytes
+    that are not ASCII decide the encoding. Bytes that are invalid in it stay recognizable: UTF-8 is passed on
+    unchanged, and in text of other encodings they become U+DC00 to U+DCFF, which :func:`encode_back` turns into the
+    same bytes.
 
     Raises:
         DataError: the content is no text, or its encoding cannot be detected.

@@ -299,11 +299,11 @@ class _Table:
         return "name yours with --set data.label=NAME --set data.text=NAME, or by number in a file without a header"
 
 
-def describe_csv_error(error: csv.Error) -> str:
-    """Return what is wrong with a record in CSV, and the cure."""
+def describe_csv_error(error: csv.Error, where: str = "") -> str:
+    """Return what is wrong with a record in CSV, ``where`` it is, and the cure."""
     if "new-line" in str(error):
-        return "not CSV: a CR inside a record; if lines end in it, convert them with: tr '\\r' '\\n'"
-    return f"not CSV: {error}; write quotes inside a field twice, or use --set data.quoting=false"
+        return f"not CSV: a CR inside a record{where}; if lines end in it, convert them with: tr '\\r' '\\n'"
+    return f"not CSV: {error}{where}; write quotes inside a field twice, or use --set data.quoting=false"
 
 
 def fold(name: str) -> str:

@@ -182,8 +182,8 @@ class RowReader:
 
     def parse(self, lines: Sequence[bytes], number: int) -> Iterator[Row]:
         """Yield the rows of ``lines``, each with one record at most; the first is line ``number`` of the file."""
-        for at, line in enumerate(lines, start=number):
-            line = line.removeprefix(BYTE_ORDER_MARK)  # of a file that was joined
+        # the marks are those of files that were joined
+        for at, line in enumerate((line.removeprefix(BYTE_ORDER_MARK) for line in lines), start=number):
             try:
                 text = self._decode(line.removesuffix(b"\r"))
                 if not text.strip() and self._skips_blank(text):
@@ -282,7 +282,7 @@ class RowReader:
                 return
             except csv.Error as error:
                 ends = f" (the row ends in line {taken[-1][0]})" if len(taken) > 1 else ""
-                row = self._handle(FaultError(f"{describe_csv_error(error)}{ends}"), *taken[0][:2])
+                row = self._handle(FaultError(describe_csv_error(error, ends)), *taken[0][:2])
                 pending.extendleft(reversed(taken[1:]))
                 rows = csv.reader(feed(), delimiter=self.layout.delimiter, strict=True)
             except FaultError as fault:
