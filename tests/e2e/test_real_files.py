@@ -21,7 +21,7 @@ from subprocess import CompletedProcess
 import pytest
 import zstandard
 
-from command import Run
+from command import SMALL, Run
 from textrnn.config import load_config, parse_overrides
 from textrnn.data.examples import read_examples
 
@@ -29,7 +29,7 @@ DATA, USAGE = 1, 2
 TEXTS = ("green tea with lemon", "black coffee with milk")
 LABELS = ("tea", "coffee")
 KOREAN = "\ud55c \uc794 \ub354 \ubd80\ud0c1\ub4dc\ub824\uc694"
-COMMANDS = ("train", "evaluate", "check", "split", "predict", "filter")
+COMMANDS = ("train", "evaluate", "check", "split", "predict", "filter", "spm-train")
 
 
 def rows(form: str, header: str = "", *, end: str = "\n", start: int = 0, count: int = 8) -> str:
@@ -109,8 +109,8 @@ READ = [
     Read("several text columns", "a.csv", rows("{label},{i},{text}", "label,title,body"), text="[title, body]"),
     Read("nested keys", "a.jsonl", rows('{{"meta": {{"text": "{text}"}}, "y": {{"z": "{label}"}}}}'), label="y.z", text="meta.text"),
     Read("keys in another case", "a.jsonl", rows('{{"Label": "{label}", "TEXT": "{text}"}}')),
-    Read("no header", "a.tsv", rows("{label}\t{text}"), commands=("train", "evaluate", "check", "split")),
-    Read("no header, tabs in the text", "a.txt", rows("{label}\t{text}\tplease"), commands=("train", "evaluate", "check", "split")),
+    Read("no header", "a.tsv", rows("{label}\t{text}"), commands=COMMANDS[:4]),
+    Read("no header, tabs in the text", "a.txt", rows("{label}\t{text}\tplease"), commands=COMMANDS[:4]),
     # dialects
     Read("tabs in a .csv", "a.csv", TSV, says="divided by tabs"),
     Read("commas in a .tsv", "a.tsv", CSV, says="divided by ','"),
@@ -159,9 +159,9 @@ READ = [
     Read("joined, quoted", "a.csv", join('"{label}","{text}"'), label="1", text="2", rewritten=True),
     Read("blank lines", "a.csv", CSV.replace("\n", "\n\n")),
     Read("Unicode line separators", "a.tsv", rows("{label}\t{text}\u2028x\x85y\x0bz", "label\ttext")),
-    Read("NUL", "a.tsv", rows("{label}\t{text}\0x", "label\ttext"), commands=COMMANDS[1:]),
-    Read("NUL in CSV", "a.csv", rows('{label},"{text}\0"', "label,text"), commands=COMMANDS[1:]),
-    Read("huge fields", "a.tsv", rows("{label}\t{text} " + "please " * 30_000, "label\ttext")),
+    Read("NUL", "a.tsv", rows("{label}\t{text}\0x", "label\ttext"), commands=COMMANDS[1:6]),
+    Read("NUL in CSV", "a.csv", rows('{label},"{text}\0"', "label,text"), commands=COMMANDS[1:6]),
+    Read("huge fields", "a.tsv", rows("{label}\t{text} " + "please " * 30_000, "label\ttext"), commands=COMMANDS[:6]),
     Read("no line end at the end", "a.tsv", TSV.rstrip()),
     # JSON
     Read("JSON Lines", "a.jsonl", rows(JSON)),
@@ -218,21 +218,20 @@ class Refused:
         return self.name
 
 
-EVERY = (*COMMANDS, "spm-train")
 REFUSED = [
     # what is no text
-    Refused("a tar", "a.txt", make_archive(), "a.txt: tar unpack", EVERY),
-    Refused("a tar in gzip", "a.tgz", gzip.compress(make_archive()), "a.tgz: tar unpack", EVERY),
-    Refused("a tar in zstd", "a.tar.zst", zstandard.compress(make_archive()), "tar unpack", EVERY),
-    Refused("an Excel file", "a.csv", make_zip("xl/workbook.xml"), "a.csv: Excel CSV", EVERY),
-    Refused("an Excel file in xz", "a.xz", lzma.compress(make_zip("xl/workbook.xml")), "Excel CSV", EVERY),
-    Refused("a zip", "a.zip", make_zip("a.txt"), "zip unpack", EVERY),
-    Refused("a Parquet file", "a.tsv", b"PAR1\x15\x04" + bytes(400), "Parquet pandas", EVERY),
-    Refused("a pickle in bzip2", "a.bz2", bz2.compress(pickle.dumps(["text"])), "pickle", EVERY),
-    Refused("a PDF", "a.txt", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "PDF extract", EVERY),
-    Refused("protocol buffers after a newline", "a.bin", b"\n\x05hello\x12\x03abc\x18\x01" * 60, "binary", EVERY),
-    Refused("a folder", "d", None, "d: folder", EVERY),
-    Refused("cut gzip", "a.gz", gzip.compress(TSV.encode())[:-9], "a.gz: damaged", EVERY),
+    Refused("a tar", "a.txt", make_archive(), "a.txt: tar unpack", COMMANDS),
+    Refused("a tar in gzip", "a.tgz", gzip.compress(make_archive()), "a.tgz: tar unpack", COMMANDS),
+    Refused("a tar in zstd", "a.tar.zst", zstandard.compress(make_archive()), "tar unpack", COMMANDS),
+    Refused("an Excel file", "a.csv", make_zip("xl/workbook.xml"), "a.csv: Excel CSV", COMMANDS),
+    Refused("an Excel file in xz", "a.xz", lzma.compress(make_zip("xl/workbook.xml")), "Excel CSV", COMMANDS),
+    Refused("a zip", "a.zip", make_zip("a.txt"), "zip unpack", COMMANDS),
+    Refused("a Parquet file", "a.tsv", b"PAR1\x15\x04" + bytes(400), "Parquet pandas", COMMANDS),
+    Refused("a pickle in bzip2", "a.bz2", bz2.compress(pickle.dumps(["text"])), "pickle", COMMANDS),
+    Refused("a PDF", "a.txt", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "PDF extract", COMMANDS),
+    Refused("protocol buffers after a newline", "a.bin", b"\n\x05hello\x12\x03abc\x18\x01" * 60, "binary", COMMANDS),
+    Refused("a folder", "d", None, "d: folder", COMMANDS),
+    Refused("cut gzip", "a.gz", gzip.compress(TSV.encode())[:-9], "a.gz: damaged", COMMANDS),
     Refused("an empty file", "a.tsv", b"", "a.tsv: empty"),
     Refused("only a mark", "a.tsv", b"\xef\xbb\xbf", "a.tsv: empty"),
     Refused("blank lines only", "a.tsv", b"\n \n\r\n", "no labelled text"),
@@ -258,9 +257,11 @@ REFUSED = [
     Refused("CR and LF in old CSV", "a.csv", b'label,text\rtea,"a\nb"\r', "a.csv:1: CR tr"),
     Refused("an empty label", "a.csv", b"label,text\ntea,a\n,b\n", "a.csv:3: label empty"),
     Refused("bytes of another encoding", "a.tsv", CSV.encode() * 3 + b"tea,caf\xe9\n", "a.tsv:28: encoding"),
-    Refused("too little to guess from", "a.tsv", "tea\t\ucc28\n".encode("cp949"), "a.tsv: UTF-8 data.encoding=cp949", EVERY),
-    Refused("KOI8-R", "a.tsv", RUSSIAN.encode("koi8_r"), "a.tsv: UTF-8 data.encoding", EVERY),
-    Refused("CP850 of DOS", "a.tsv", WESTERN.replace("\u2013 \u201egut\u201c", "").encode("cp850"), "a.tsv: UTF-8 data.encoding", EVERY),
+    Refused("too little to guess from", "a.tsv", "tea\t\ucc28\n".encode("cp949"), "a.tsv: UTF-8 data.encoding=cp949", COMMANDS),
+    Refused("KOI8-R", "a.tsv", RUSSIAN.encode("koi8_r"), "a.tsv: UTF-8 data.encoding", COMMANDS),
+    Refused("CP850 of DOS", "a.tsv", WESTERN.replace("\u2013 \u201egut\u201c", "").encode("cp850"), "a.tsv: UTF-8 data.encoding", COMMANDS),
+    Refused("UTF-8 by another name", "a.csv", KOREAN_CSV.encode(), "a.csv: utf-8 cp949 data.encoding=auto", COMMANDS, {"encoding": "cp949"}),
+    Refused("UTF-16 by another name", "a.csv", KOREAN_CSV.encode("utf-16"), "utf-16-le data.encoding=auto", COMMANDS, {"encoding": "utf-8"}),
     Refused("UTF-16 that is cut", "a.tsv", TSV.encode("utf-16")[:-1], "a.tsv:"),
     # JSON
     Refused("null", "a.jsonl", b'{"label": "tea", "text": null}\n', "a.jsonl:1: 'text' null on_error=skip"),
@@ -317,6 +318,8 @@ CASES = [
     Case("the mark stays in front", "filter -l tea --field text a.csv", {"a.csv": b"\xef\xbb\xbftext,n\ngreen tea,1\n\xef\xbb\xbftext,n\ngreen tea,2\n"}, b"\xef\xbb\xbftext,n\ngreen tea,1\ngreen tea,2\n", "2 kept 1 repeated"),
     Case("empty rows of Excel are skipped", "data check a.csv", {"a.csv": CSV.encode() + b",\n,\n"}, 0),
     Case("--field of a fastText file", "predict --field text a.txt", {"a.txt": b"__label__tea x\n"}, b"", "--field fasttext leave", USAGE),
+    Case("headers that differ in quotes", "filter -l tea --field text a.csv b.csv", {"a.csv": b"text,n\r\ngreen tea,1\r\n", "b.csv": b'"text","n"\ngreen tea,2\n'}, b"text,n\r\ngreen tea,1\r\ngreen tea,2\n", "2 kept"),
+    Case("rejects keep the encoding", "filter -l tea --field text --on-error skip --rejects r a.csv", {"a.csv": "text,n\ntea\n".encode("utf-16")}, "text,n\n".encode("utf-16"), "1 bad", 0, {"r": "text,n\ntea\n".encode("utf-16")}),
     Case("a column that is not there", "filter -l tea --field body a.csv", {"a.csv": CSV.encode()}, b"", "a.csv:1: 'body' label, text --field", DATA),
     Case("other headers", "predict --field text a.csv b.csv", {"a.csv": b"id,text\n1,tea\n", "b.csv": b"text,id\ntea,1\n"}, 2, "b.csv:1: header", DATA),
     # a bad record is a choice
@@ -387,7 +390,7 @@ def make_arguments(command: str, case: Read | Refused, settings: list[str]) -> l
         "split": ["data", "split", case.file, "--out", "o", *settings],
         "predict": ["predict", case.file, *field, *table],
         "filter": ["filter", "-l", "tea", case.file, *field, *table],
-        "spm-train": ["spm-train", "--input", case.file],
+        "spm-train": ["spm-train", "--no-hard-vocab-limit", "--input", case.file, *field, *table],
     }[command]
 
 
@@ -409,6 +412,9 @@ def count_labels(command: str, done: CompletedProcess[bytes], case: Read, folder
         ).data
         paths = done.stdout.decode().split()
         return dict(Counter(example.label for path in paths for example in read_examples(str(folder / path), data)))
+    if command == "spm-train":
+        assert "8 lines read" in errors
+        return {"tea": 4, "coffee": 4}
     output = done.stdout.decode(case.encoding)
     if command == "predict":
         return dict(
@@ -467,3 +473,30 @@ def test_output_messages_and_status(case: Case, run: Run, tmp_path: Path) -> Non
     assert [word for word in case.says.split() if word not in errors] == [], errors
     for name, content in case.written.items():
         assert (tmp_path / name).read_bytes() == content
+
+
+def test_evaluate_reads_as_the_training_set_was_read(invoke: Run, tmp_path: Path) -> None:
+    content = rows(f"{{label}};{{i}};{{text}} {KOREAN}", "kind;title;body").encode("cp949")
+    (tmp_path / "a.csv").write_bytes(content)
+    columns = {"label": "kind", "text": "[title, body]", "delimiter": ";", "encoding": "cp949"}
+    settings = [part for key, value in columns.items() for part in ("--set", f"data.{key}={value}")]
+    done = invoke("train", "--train", "a.csv", "--out", "run", "--epochs", "1", *SMALL[:2], *SMALL[4:], *settings)
+    assert done.returncode == 0, done.stderr.decode()
+    for file in ("a.csv", "-"):
+        done = invoke("evaluate", "-m", "run", "--json", file, stdin=content)
+        assert json.loads(done.stdout)["texts"] == 8
+    done = invoke("data", "check", "--json", "--config", "run/config.yaml")
+    assert json.loads(done.stdout)["files"][0]["labels"] == {"tea": 4, "coffee": 4}
+    (tmp_path / "a.csv").write_bytes(content.decode("cp949").encode())
+    done = invoke("evaluate", "-m", "run", "a.csv")
+    assert (done.returncode, b"data.encoding=auto" in done.stderr) == (DATA, True)
+
+
+def test_equal_texts_stay_in_one_part(invoke: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("".join(f"{LABELS[i % 2]}\ttext {i // 4}\n" for i in range(80)))
+    done = invoke("data", "split", "a.tsv", "--out", "o", "--valid-share", "0.3")
+    parts = [Counter((tmp_path / path).read_text().splitlines()) for path in done.stdout.decode().split()]
+    assert sum(part.total() for part in parts) == 80
+    texts = [{line.partition("\t")[2] for line in part} for part in parts]
+    assert all(texts)
+    assert sum(map(len, texts)) == 20

@@ -97,6 +97,12 @@ def guess_encoding(data: bytes) -> str | None:
     return "cp1252" if "cp1252" in names and all(match.encoding in _LATIN for match in rivals) else None
 
 
+def is_certain_utf8(data: bytes) -> bool:
+    """Return whether all of ``data`` is UTF-8, and so much of it not ASCII that no other text is by chance."""
+    lines = [line for line in data.split(b"\n") if not line.isascii()]
+    return sum(byte > 127 for line in lines[:_MIN_SAMPLE] for byte in line) >= _MIN_SAMPLE and all(map(_is_utf8, lines))
+
+
 def _count_other(text: str) -> int:
     """Return the number of characters that are not ASCII."""
     return sum(not character.isascii() for character in text)

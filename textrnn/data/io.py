@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from textrnn.data.compression import DAMAGED, decompress
-from textrnn.data.encodings import AUTO, MARKS, UTF8, find_mark, find_utf16, guess_encoding
+from textrnn.data.encodings import AUTO, MARKS, UTF8, find_mark, find_utf16, guess_encoding, is_certain_utf8
 from textrnn.data.file_kinds import refuse_binary
 from textrnn.errors import DataError, name_file
 
@@ -81,9 +81,12 @@ class TextFile:
         self.encoding = named or MARKS.get(self.mark) or find_utf16(first) or UTF8
         if named in ("utf-16", "utf-32"):  # the mark names the byte order
             self.encoding = MARKS.get(self.mark) or find_utf16(first) or f"{named}-le"
+        if self.mark and MARKS[self.mark] != self.encoding:
+            raise self._refuse_encoding(MARKS[self.mark])
         if not self.encoding.startswith(("utf-16", "utf-32")):
             refuse_binary(path, first)
-        self._is_decided = named is not None or bool(self.mark) or self.encoding != UTF8
+        self._is_named = named is not None
+        self._is_decided = bool(self.mark) or self.encoding.startswith(("utf-16", "utf-32"))
         self._decode = None if self.encoding == UTF8 else codecs.getincrementaldecoder(self.encoding)(_ESCAPE)
         if named is None and self.encoding != UTF8:
             self._note(f"{name_file(path)}: read as {self.encoding}")
@@ -116,7 +119,16 @@ class TextFile:
             return data
         return self._decode.decode(data, final=not data).encode("utf-8", "surrogatepass")
 
+    def _refuse_encoding(self, found: str) -> DataError:
+        reason = f"is {found}, but data.encoding is {self.encoding}; use --set data.encoding=auto"
+        return DataError(self.path, None, reason)
+
     def _decide(self, data: bytes) -> None:
+        if self._is_named:
+            if self.encoding != UTF8 and is_certain_utf8(data):
+                raise self._refuse_encoding(UTF8)
+            self._is_decided = True
+            return
         encoding = guess_encoding(data)
         if encoding is None:
             raise DataError(

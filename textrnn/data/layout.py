@@ -114,7 +114,8 @@ def find_layout(path: str, head: Sequence[str], config: DataConfig, *, labelled:
     """
     start = next((number for number, line in enumerate(head) if not is_preamble(line)), None)
     if start is None:
-        raise DataError(path, None, NO_TEXT if head else "is empty; it needs labelled text")
+        what = "labelled text" if labelled else "text"
+        raise DataError(path, None, f"contains no {what}" if head else f"is empty; it needs {what}")
     named = next((match[2] for match in map(_PREAMBLE.fullmatch, head[:start]) if match and match[2]), None)
     first = head[start].lstrip("\ufeff").rstrip("\r")
     kind = config.format if config.format != "auto" else _detect_format(path, first, config)
@@ -166,7 +167,7 @@ def _check_options(path: str, kind: DataFormat, config: DataConfig, *, labelled:
     ]
     if faults or without:
         raise ConfigError(faults or [f"data.{key}: has no effect here; leave it out" for key in without])
-    if kind == "tsv" and config.delimiter not in (None, "\t"):
+    if config.format == "tsv" and config.delimiter not in (None, "\t"):
         raise ConfigError(f"data.delimiter '{config.delimiter}': the format tsv has tabs; use data.format=csv")
 
 

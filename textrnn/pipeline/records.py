@@ -63,7 +63,8 @@ class RecordReader:
         self._finished_bytes = 0
         self._first: tuple[str, RecordFormat] | None = None  # path and format
         self._first_file: TextFile | None = None
-        self._header: bytes | None = None  # of the first file with a header
+        self._header: tuple[str, tuple[str, ...]] | None = None  # delimiter and names, of the first file with a header
+        self._has_rejected = False
 
     @property
     def mark(self) -> bytes:
@@ -149,18 +150,20 @@ class RecordReader:
         header, names = reader.header, reader.layout.header
         assert header is not None
         assert names is not None
+        found = (reader.layout.delimiter, names)
         if self._header is None:
-            self._header = header
+            self._header = found
             kind = cast("RecordFormat", reader.layout.format)
             return [Record(header, None, kind, reader.layout.delimiter, find_prefix(names))]
-        if header.removesuffix(b"\r") != self._header.removesuffix(b"\r"):
+        if found != self._header:
             number = reader.layout.start
             raise DataError(path, number, "the header differs from that of earlier files; process the files one by one")
         return []
 
     def _reject(self, lines: bytes) -> None:
         if self._rejects is not None:
-            self._rejects(self.encode(lines))
+            self._rejects((b"" if self._has_rejected else self.mark) + self.encode(lines))
+            self._has_rejected = True
 
 
 def find_prefix(names: Collection[str]) -> str:
