@@ -98,6 +98,7 @@ READ = [
     Read("the index of pandas", "a.csv", rows("{i},{text},{label}", ",text,label")),
     Read("row numbers of R", "a.tsv", rows('"{i}"\t"{label}"\t"{text}"', '"label"\t"text"'), says="numbers of rows", rewritten=True),
     Read("row numbers of R with commas", "a.csv", rows('"{i}","{label}","{text}"', '"label","text"'), says="numbers of rows", rewritten=True),
+    Read("row numbers of R, joined", "a.tsv", rows("{i}\t{label}\t{text}", "label\ttext", start=1, count=4) + rows("{i}\t{label}\t{text}", "label\ttext", start=1, count=4).replace("with", "and"), says="1 repeated header", rewritten=True),
     Read("columns by name", "a.tsv", rows("{label}\t{text}", "sentiment\tsentence"), label="sentiment", text="sentence"),
     Read("columns by name in another case", "a.csv", rows("{label},{text}", "Sentiment,Sentence"), label="sentiment", text="sentence"),
     Read("the label by name alone", "a.csv", rows("{label},{text}", "class,text"), label="class"),
@@ -251,6 +252,7 @@ REFUSED = [
     # bad records
     Refused("too few columns", "a.csv", CSV.encode() + b"tea\n", "a.csv:10: 1 column 2"),
     Refused("a comma without quotes", "a.csv", CSV.encode() + b"tea,hot, sweet\n", "a.csv:10: 3 columns ',' quotes"),
+    Refused("a comma in each text, after numbers", "a.csv", rows("{i},{label},{text}, hot", "id,label,text").encode(), "a.csv:2: 4 columns quotes"),
     Refused("a tab that needs quoting", "a.tsv", b'label\ttext\ntea\t"a\tb"\n', "a.tsv:2: data.quoting=true"),
     Refused("an open quote", "a.csv", b'label,text\ntea,"a\ntea,b\n', "a.csv:2: CSV data.quoting=false"),
     Refused("backslashes for quotes", "a.csv", b'label,text\ntea,"a \\"b\\" c"\n', "a.csv:2: CSV twice"),
@@ -326,6 +328,7 @@ CASES = [
     Case("null stops", "predict --field text a.jsonl", {"a.jsonl": HOLES}, 1, "a.jsonl:2: null --on-error skip", DATA),
     Case("null is skipped", "predict --field text --on-error skip --rejects r a.jsonl", {"a.jsonl": HOLES}, 2, "3 bad line 2: line 3: line 4:", 0, {"r": b'{"text": null}\n{"text": \n{}\n'}),
     Case("null is read as empty", "predict --field text --on-error empty a.jsonl", {"a.jsonl": HOLES}, 5, "3 records"),
+    Case("a first line that is broken is skipped", "data check --json a.jsonl --set data.label=l", {"a.jsonl": b'{"l": "tea", "text":\n{"l": "tea", "text": "a"}\n'}, b'"labels": {"tea": 1}', "", DATA),
     Case("short rows are skipped", "filter -l tea --field text --on-error skip --rejects r a.csv", {"a.csv": SHORT}, b"id,text\n1,green tea\n4,green tea\n", "2 kept 2 bad", 0, {"r": b"id,text\n2\n3,black,coffee\n"}),
     Case("short rows are skipped in evaluate", "evaluate --on-error skip --rejects r a.csv", {"a.csv": LABELLED}, 0, "a.csv: 1 bad line 3:", 0, {"r": b"label,text\ncoffee\n"}),
     Case("short rows stop evaluate", "evaluate a.csv", {"a.csv": LABELLED}, b"", "a.csv:3: 1 column", DATA),

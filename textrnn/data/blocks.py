@@ -66,7 +66,7 @@ class LabelTable:
     def find_swap(self) -> str | None:
         """Return why the labels look like texts, or None."""
         texts, labels = int(self._counts.sum()), len(self._index)
-        is_longer = self._label_bytes > self._text_bytes and labels > len(self._texts)
+        is_longer = self._label_bytes > self._text_bytes > 0 and labels > len(self._texts)
         if texts < _MIN_TEXTS or (labels < _MAX_LABEL_SHARE * texts and not is_longer):
             return None
         return (

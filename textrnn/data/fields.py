@@ -8,7 +8,7 @@ from typing import Any
 
 from textrnn.config import DataConfig, as_list
 from textrnn.data.labels import find_label_fault
-from textrnn.data.layout import FASTTEXT_LABEL, LABEL, TEXT, Layout, list_names
+from textrnn.data.layout import FASTTEXT_LABEL, LABEL, TEXT, Layout, list_names, name_delimiter
 from textrnn.errors import pluralize, shorten
 
 JSON = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=lambda _: None)
@@ -74,7 +74,7 @@ class RecordFields:
             raise FaultError(f"has {count}, but needs {layout.width}")
         cure = ""
         if layout.is_quoted and len(fields) > layout.width:
-            cure = f"; a field with '{layout.delimiter}' needs quotes around it"
+            cure = f"; a field with {name_delimiter(layout.delimiter)} needs quotes around it"
         elif not layout.is_quoted and any('"' in field for field in fields):
             cure = "; a field with tabs or line ends needs --set data.quoting=true"
         raise FaultError(f"has {count}, but the header has {layout.width}{cure}")

@@ -28,8 +28,7 @@ NO_TEXT = "contains no labelled text"
 TEXT, LABEL = "text", "label"
 
 _COMPRESSED = {".gz", ".bz2", ".xz", ".zst"}
-DELIMITERS = {"\t": "tabs", ",": "','", ";": "';'", "|": "'|'"}
-"""The delimiters that are detected, and their names."""
+_DELIMITERS = ("\t", ",", ";", "|")  # those that are detected
 _SHOWN_NAMES = 10
 _TABLE_KEYS = ("delimiter", "quoting")
 _COLUMN_KEYS = ("label", "text", "group")
@@ -74,6 +73,11 @@ class Layout:
         if self.kind == "table":
             return "tsv" if self.delimiter == "\t" else "csv"
         return "jsonl" if self.kind == "json" else "fasttext"
+
+
+def name_delimiter(delimiter: str) -> str:
+    """Return the delimiter as messages name it."""
+    return "tabs" if delimiter == "\t" else repr(delimiter)
 
 
 def is_preamble(line: str) -> bool:
@@ -123,7 +127,7 @@ def find_layout(path: str, head: Sequence[str], config: DataConfig, *, labelled:
     if kind == "fasttext":
         return Layout("fasttext", start=start)
     if kind == "jsonl":
-        return Layout("json", start=start, is_array=_spans_lines(first))
+        return Layout("json", start=start, is_array=_spans_lines(first, head[start + 1 :]))
     if config.delimiter is None and named is not None:
         config = config.model_copy(update={"delimiter": named})
     return _Table(path, head[start:], config, labelled=labelled, start=start).find(kind)
@@ -141,7 +145,7 @@ def _detect_format(path: str, first: str, config: DataConfig) -> DataFormat:
     return "tsv"
 
 
-def _spans_lines(first: str) -> bool:
+def _spans_lines(first: str, rest: Sequence[str]) -> bool:
     """Return whether JSON with this first line is an array, or has objects that span or share lines."""
     if first.lstrip().startswith("["):
         return True
@@ -151,7 +155,8 @@ def _spans_lines(first: str) -> bool:
         return False
     except ValueError as error:
         # cut at its end, or followed by another: any other fault inside the line is one of JSON Lines
-        return first[getattr(error, "pos", 0) :].strip()[:1] in ("", ",", "{")
+        end = first[getattr(error, "pos", 0) :].strip()[:1]
+        return end in (",", "{") or (not end and not "".join(rest[:1]).startswith("{"))
     return False
 
 
@@ -195,7 +200,7 @@ class _Table:
         fields, lines = self._read_first(delimiter, is_quoted=is_quoted)
         has_header = self._is_named or (not self._is_numbered and self._has_names(fields))
         if has_header:
-            has_row_names = self._has_row_names(self._lines[lines:], len(fields), delimiter)
+            has_row_names = self._has_row_names(fields, self._lines[lines:], delimiter, is_quoted=is_quoted)
             fields = ["", *fields] if has_row_names else fields
             places = {name: self._find_column(fields, name, delimiter) for name in self._asked}
             table = self._make(places, delimiter=delimiter, is_quoted=is_quoted)
@@ -231,7 +236,7 @@ class _Table:
             return self._config.delimiter
         if kind == "tsv" and self._config.format == "tsv":
             return "\t"
-        candidates = ["\t", *[c for c in DELIMITERS if c != "\t"]] if kind == "tsv" else [",", ";", "\t", "|"]
+        candidates = ["\t", *[c for c in _DELIMITERS if c != "\t"]] if kind == "tsv" else [",", ";", "\t", "|"]
         for delimiter in [] if self._is_numbered else candidates:
             if self._has_names(_split(self._first, delimiter)):
                 return delimiter
@@ -242,11 +247,18 @@ class _Table:
         sizes = {len(_split(line, delimiter)) for line in self._lines[:_SEARCHED_LINES] if line.strip()}
         return sizes.pop() if len(sizes) == 1 else 1
 
-    def _has_row_names(self, lines: Sequence[str], width: int, delimiter: str) -> bool:
-        """Return whether the first column, of rising numbers, has no name: so R writes the numbers of rows."""
-        rows = [_split(line, delimiter) for line in lines[:_SEARCHED_LINES] if line.strip()]
-        names = [row[0] for row in rows if len(row) == width + 1 and row[0].isdecimal()]
-        return 1 < len(names) == len(rows) and all(int(one) < int(two) for one, two in pairwise(names))
+    def _has_row_names(self, header: Sequence[str], lines: Sequence[str], delimiter: str, *, is_quoted: bool) -> bool:
+        """Return whether the first column, of rising numbers, has no name: so R writes the numbers of rows.
+
+        A record without quotes may also have one column more for a delimiter inside the text, unless that is a tab.
+        """
+        lines = [line for line in lines[:_SEARCHED_LINES] if line.strip()]
+        if delimiter != "\t" and not all(line.startswith('"') for line in lines[:1]):
+            return False
+        rows = list(csv.reader(lines, delimiter=delimiter)) if is_quoted else [line.split(delimiter) for line in lines]
+        rows = [row for row in rows if len(row) != len(header)]  # without repeated headers
+        numbers = [int(row[0]) if row[0].isdecimal() and len(row) == len(header) + 1 else -1 for row in rows]
+        return len(numbers) > 1 and all(a < b or b == numbers[0] >= 0 for a, b in pairwise(numbers))
 
     def _has_names(self, fields: Sequence[str]) -> bool:
         names = [fold(field) for field in fields]

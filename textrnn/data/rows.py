@@ -14,12 +14,12 @@ from textrnn.data.fields import JSON, FaultError, RecordFields, parse_object, sp
 from textrnn.data.io import BYTE_ORDER_MARK, decode
 from textrnn.data.layout import (
     BY_EXTENSION,
-    DELIMITERS,
     describe_csv_error,
     find_layout,
     find_suffix,
     fold,
     is_preamble,
+    name_delimiter,
 )
 from textrnn.errors import DataError, name_file, pluralize, shorten
 
@@ -99,7 +99,7 @@ class RowReader:
             and self._config.delimiter is None
             and layout.delimiter != _usual_delimiter(self._path)
         ):
-            notes.append(f"{name}: fields are divided by {DELIMITERS.get(layout.delimiter, repr(layout.delimiter))}")
+            notes.append(f"{name}: fields are divided by {name_delimiter(layout.delimiter)}")
         if layout.has_row_names:
             notes.append(f"{name}: the first column has no name in the header, and is read as numbers of rows")
         if self._repeated_headers:
