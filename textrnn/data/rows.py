@@ -27,6 +27,7 @@ OnFault = Callable[[DataError], None]
 """Called with the fault of a record; if it returns, the record is skipped."""
 
 _MARK = "\ufeff"
+_BLANK = b"\xef\xbb\xbf \t\r\n"
 _NUL, _NUL_SUBSTITUTE = "\0", "\ud800"  # csv of Python 3.10 rejects NUL; no decoded text has a surrogate
 _SHOWN = 3  # skipped records in a note
 _MAX_ROWS = 4096  # in a list of rows
@@ -79,7 +80,7 @@ class RowReader:
         self._head: list[bytes] = []
         for chunk in self._chunks:
             self._head += chunk.split(b"\n")
-            if chunk.strip():
+            if chunk.strip(_BLANK):
                 break
         self.layout = find_layout(path, [decode(line) for line in self._head], config, labelled=labelled)
         self._repeated_headers = self._empty_texts = self.skipped = 0
