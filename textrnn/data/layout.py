@@ -45,7 +45,7 @@ class Layout:
 
     The columns of a table count from 0: ``text`` and ``label`` may be several, ``group`` is None without data.group.
     ``header`` has the names of the columns, if the file names them; the first record starts at line ``start`` of the
-    file, from 0. Records of a table have ``width`` fields, or without ``is_exact`` at least so many; with ``is_pair``
+    file, from 0. Records of a table have ``width`` fields, or more without ``is_exact``; with ``is_pair``
     all tabs after the first belong to the text. ``is_array``: JSON objects may span lines, or be in an array.
     """
 
