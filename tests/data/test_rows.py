@@ -179,6 +179,7 @@ def test_half_a_surrogate_pair_in_json_is_replaced(escaped: str, text: str) -> N
         ("d.tsv", b"a\tb\n\na\tx\xffy\n", 3),
         ("d.csv", b"label,text\na,x\xffy\n", 2),
         ("d.jsonl", b'{"label": "a", "text": "x\xff"}\n', 1),
+        ("d.json", b'[{"label": "a", "text": "x"},\n{"label": "a", "text": "x\xff"}]', 2),
         ("d.txt", b"__label__a x\n__label__\xb9 y\n", 2),
     ],
 )
@@ -393,3 +394,9 @@ def test_rows_do_not_depend_on_the_size_of_chunks(kind: str, seed: int, labelled
 
     expected = read(1 << 20)
     assert [read(size) == expected for size in (1, 7, 64)] == [True] * 3
+
+
+@pytest.mark.parametrize("content", [b'{"text":"x\xff"}\n', b'[{"text":"x\xff"},{"text":""}]'])
+def test_without_labels_invalid_bytes_are_replaced(content: bytes) -> None:
+    row = read_rows(content, "d.json", labelled=False)[0]
+    assert (row.text, row.raw) == ("x\ufffd", b'{"text":"x\xff"}')
