@@ -244,7 +244,7 @@ def test_records_can_be_written_in_the_encoding_of_their_file(encoding: str, tmp
     assert [record.text for record in found] == [None, "배송이 늦어요", "환불 부탁드립니다"]
     assert reader.mark + b"".join(reader.encode(record.raw + b"\n") for record in found) == content
     if encoding == "cp949":
-        with pytest.raises(DataError, match="'é'.* cp949"):
+        with pytest.raises(DataError, match=r"'é'.* cp949"):
             reader.encode("é".encode())
 
 

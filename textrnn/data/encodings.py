@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import re
-from contextlib import suppress
 from itertools import islice
 
 AUTO = "auto"
@@ -18,27 +17,51 @@ MARKS = {
 }
 """Byte-order marks with their encodings."""
 
-# encodings of the systems in use; charset-normalizer knows many more, which only make its guesses worse
-_LATIN = ("cp1252", "cp1250", "cp1254", "iso8859_2")
-_OTHER = ("euc_jp", "gb18030", "big5", "cp1255", "cp1256")
 _MAX_SAMPLE = 1 << 16
-_MIN_SAMPLE = 12  # bytes that are not ASCII: six letters of Korean
+_MIN_SAMPLE = 10  # bytes that are not ASCII: five letters of Korean
 _STRAY_SHARE = 0.05  # of lines that are not ASCII: damage, not an encoding
-_MARGIN = 0.02  # differences between two guesses' scores that mean nothing
-_SCRIPTS = {
-    "cp932": ("cp932", "[\u3041-\u30fe]", 0.25),
-    "cp949": ("euc_kr", "[\uac00-\ud7a3\u314b\u314e\u315c\u3160]", 0.85),  # the syllables in use
-    "cp1251": ("cp1251", "[\u043e\u0435\u0430\u0438\u043d\u0442\u0441\u0440\u0432\u043b]", 0.5),
-    "cp1253": ("cp1253", "[\u03b1\u03bf\u03b9\u03b5\u03c4\u03c3\u03bd\u03b7\u03c5\u03c1]", 0.4),
-}
-"""The codec of the frequent letters, these, and the share of all that are not ASCII that no other text reaches."""
-_FLAW = re.compile(
-    "[A-Za-z][\u0370-\u04ff]|[\u0370-\u04ff][A-Za-z]"  # two scripts in a word
-    "|[A-Za-z\xc0-\u024f][^\\w\\s\\x00-\\x7f\u2019\u2013\u2014\u2026\xb7][A-Za-z\xc0-\u024f]"  # a symbol
-    "|[a-z\xdf-\xff][\xc0-\xde\u0152\u0160\u0178\u017d]"  # a capital after a small letter
+
+_SIGNS = "\u00a0\u2018\u2019\u201a\u201c\u201d\u201e\u2013\u2014\u2026\u2022\u20ac\u2122«»°§·´®©"
+_KANA = "".join(map(chr, range(0x3041, 0x30FF)))
+_HANGUL = (
+    "이다는을가요고하의에지어기도사리나아로니해한습자서시인게은스일대안주라만그있부들보오수것거세여정합했문제전상"
+    "구장면원"
 )
-"""What words have where text is decoded by the wrong encoding."""
-_MAX_FLAWS = 0.02  # of the characters that are not ASCII
+_SIMPLIFIED = (
+    "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过发后作里用道行所"
+    "然家种事成方多经么去法学如都同现没定"
+    "天分还好小其些样心她本前开但因只从想实日请很给什"
+)
+_TRADITIONAL = (
+    "的一是不了在人有我他這個們中來上大為和國地到以說時要就出會可也你對生能而子那得於著下自之年過發後作裡用道行所"
+    "然家種事成方多經麼去法學如都同現沒定"
+    "天分還好小其些樣心她本前開但因只從想實日請很給什"
+)
+_WESTERN = ("äöüßé", "àâæçéèêëîïôœùûü", "áéíóúñü¿¡ªº", "áéíóúàâãçêôõºª", "àèéìòù", "åäöæøé", "éëïöüèê")
+_CENTRAL = ("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíľňóôšťúýž", "áéíóöőúüű", "ăâîşţ", "čćđšž")
+_CYRILLIC, _GREEK, _HEBREW, _ARABIC = "оеаинтсрвл", "αοιετσςνηυράίόέή", "ויהלאתרמבש", "اليمنورتبع"
+_ALPHABET, _LATIN = 0.5, 0.98  # shares of encodings with a byte a letter
+_ENCODINGS: dict[str, tuple[float, tuple[str, ...]]] = {
+    "cp949": (0.15, (_HANGUL,)),
+    "cp932": (0.25, (_KANA,)),
+    "euc_jp": (0.25, (_KANA,)),
+    "gb18030": (0.15, (_SIMPLIFIED,)),
+    "big5": (0.15, (_TRADITIONAL,)),
+    "cp1252": (_LATIN, _WESTERN),
+    "cp1250": (_LATIN, _CENTRAL),
+    "cp1254": (_LATIN, ("çğıöşüâîû",)),
+    "cp1251": (_ALPHABET, (_CYRILLIC,)),
+    "koi8_r": (_ALPHABET, (_CYRILLIC,)),
+    "cp1253": (_ALPHABET, (_GREEK,)),
+    "cp1255": (_ALPHABET, (_HEBREW,)),
+    "cp1256": (_ALPHABET, (_ARABIC,)),
+}
+"""The encodings in use, with letters of each of their languages, and the share of these that only such text has.
+
+The letters are all that are not ASCII of a Latin alphabet, and the most common ones of other scripts.
+"""
+_FOREIGN = re.compile("[^\\W\x00-\x7f]+")
+_MIXED = re.compile("[a-zA-Z][^\\W\x00-\x7f]|[^\\W\x00-\x7f][a-zA-Z]")
 
 
 def find_mark(head: bytes) -> bytes:
@@ -64,7 +87,7 @@ def guess_encoding(data: bytes) -> str | None:
     """Return the encoding of ``data``, which has bytes that are not ASCII; None if they are too few to tell.
 
     UTF-8 is the answer if at least half of the lines with such bytes are UTF-8, or if few lines have any. Other
-    encodings must decode all lines, and score better than all others that would give another text.
+    encodings must decode all lines, and give letters of their languages; no two may give different texts.
     """
     *lines, last = data.split(b"\n")
     lines = [line + b"\n" for line in lines if not line.isascii()]  # UTF-8 that a line end cuts is none
@@ -77,24 +100,9 @@ def guess_encoding(data: bytes) -> str | None:
             sample += line[:_MAX_SAMPLE]
     if sum(byte > 127 for byte in sample) < _MIN_SAMPLE:
         return None
-    for name, (codec, letters, share) in _SCRIPTS.items():
-        with suppress(UnicodeDecodeError):
-            text, frequent = sample.decode(name), sample.decode(codec, errors="ignore")
-            if len(re.findall(letters, frequent)) >= share * _count_other(text) and _is_plausible(text):
-                return name
-    from charset_normalizer import from_bytes  # noqa: PLC0415 - needed for few files, and slow to import
-
-    candidates = [*_SCRIPTS, *_LATIN, *_OTHER]
-    matches = [match for match in from_bytes(sample, cp_isolation=candidates) if _is_plausible(str(match))]
-    if not matches:
-        return None
-    best = matches[0]
-    rivals = [m for m in matches if m.chaos <= best.chaos + _MARGIN and m.coherence >= best.coherence - _MARGIN]
-    names = {name for match in rivals for name in match.could_be_from_charset}
-    if len(rivals) == 1 and "cp1252" not in names:
-        return None if best.encoding in _SCRIPTS else str(best.encoding)
-    # Western and Central European text often scores alike; the former is by far more common
-    return "cp1252" if "cp1252" in names and all(match.encoding in _LATIN for match in rivals) else None
+    texts = {name: text for name in _ENCODINGS if (text := _decode_fitting(sample, name)) is not None}
+    # text that several encodings decode alike, such as German in those of Western and Central Europe, is no doubt
+    return next(iter(texts)) if len(set(texts.values())) == 1 else None
 
 
 def is_certain_utf8(data: bytes) -> bool:
@@ -103,13 +111,22 @@ def is_certain_utf8(data: bytes) -> bool:
     return sum(byte > 127 for line in lines[:_MIN_SAMPLE] for byte in line) >= _MIN_SAMPLE and all(map(_is_utf8, lines))
 
 
-def _count_other(text: str) -> int:
-    """Return the number of characters that are not ASCII."""
-    return sum(not character.isascii() for character in text)
-
-
-def _is_plausible(text: str) -> bool:
-    return len(_FLAW.findall(text)) <= _MAX_FLAWS * _count_other(text)
+def _decode_fitting(sample: bytes, name: str) -> str | None:
+    """Return ``sample`` as text if it is valid in an encoding, and has the letters of one of its languages."""
+    try:
+        text = codecs.getincrementaldecoder(name)().decode(sample)  # the last character may be cut
+    except UnicodeDecodeError:
+        return None
+    share, languages = _ENCODINGS[name]
+    is_latin = share == _LATIN
+    if not is_latin and 2 * len(_MIXED.findall(text)) > len(_FOREIGN.findall(text)):
+        return None
+    has_signs = share >= _ALPHABET  # a wrong encoding with a byte a letter shows odd signs between the letters
+    # capitals count as odd in other scripts: Greek is all capitals in koi8_r
+    letters = [c for c in (text.lower() if is_latin else text) if c > "\x7f" and (has_signs or c.isalpha())]
+    rest = [c for c in letters if c not in _SIGNS]
+    fits = any(sum(map(language.__contains__, rest)) >= share * len(rest) for language in languages)
+    return text if fits and (rest or is_latin) else None
 
 
 def _is_utf8(line: bytes) -> bool:

@@ -301,7 +301,7 @@ class RowReader:
 
     def _read_array(self) -> Iterator[Row]:
         """Yield the objects of a JSON array, or of objects that span lines; the file is read as a whole."""
-        text = b"\n".join(line for lines, _ in self.chunks() for line in lines).decode("utf-8", errors="replace")
+        text = b"\n".join(line for lines, _ in self.chunks() for line in lines).decode("utf-8", "surrogateescape")
         text = text.removeprefix(_MARK)
         number, at, end = self.layout.start + 1, 0, 0
         while (end := _skip(text, end)) < len(text):
@@ -312,10 +312,12 @@ class RowReader:
                 reason = getattr(error, "msg", None) or "nested too deeply"
                 line = getattr(error, "lineno", 1) + self.layout.start
                 raise DataError(self._path, line, f"not JSON: {reason}; the rest cannot be read") from None
-            raw = text[at:end].replace("\r", "").replace("\n", " ").encode("utf-8", "replace")
+            raw = text[at:end].replace("\r", "").replace("\n", " ").encode("utf-8", "surrogateescape")
             try:
+                if _REPLACEMENT in decode(raw):  # some of its bytes may be invalid
+                    record = JSON.decode(self._decode(raw))
                 if not isinstance(record, dict):
-                    raise FaultError(f"not a JSON object: {shorten(raw.decode())}")
+                    raise FaultError(f"not a JSON object: {shorten(decode(raw))}")
                 row = self._make_row(number, raw, record)
             except FaultError as fault:
                 row = self._handle(fault, number, raw)
