@@ -14,6 +14,7 @@ from textrnn.config import DataConfig
 from textrnn.data.blocks import Block, BlockReader, LabelTable
 from textrnn.data.examples import read_examples
 from textrnn.data.io import read_chunks
+from textrnn.data.layout import Layout
 from textrnn.data.rows import RowReader
 from textrnn.errors import DataError
 
@@ -209,7 +210,7 @@ def test_swapped_columns_are_noticed(rows: list[tuple[str, str]], is_swapped: bo
 
 def test_a_first_label_that_occurs_once_may_be_a_header() -> None:
     rows = [("Category", "Message")] + [("ab"[i % 2], f"text {i}") for i in range(20)]
-    (note,) = classify(rows).find_header("d.tsv")
+    (note,) = classify(rows).find_header("d.tsv", Layout("table"))
     assert note.startswith("d.tsv:1: label 'Category' occurs only here")
-    assert classify(rows[1:]).find_header("d.tsv") == []
-    assert classify(rows[:5]).find_header("d.tsv") == []
+    assert classify(rows[1:]).find_header("d.tsv", Layout("table")) == []
+    assert classify(rows[:5]).find_header("d.tsv", Layout("table")) == []

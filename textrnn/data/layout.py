@@ -127,7 +127,7 @@ def find_layout(path: str, head: Sequence[str], config: DataConfig, *, labelled:
     if kind == "fasttext":
         return Layout("fasttext", start=start)
     if kind == "jsonl":
-        return Layout("json", start=start, is_array=_spans_lines(first, head[start + 1 :]))
+        return Layout("json", start=start, is_array=_spans_lines(first))
     if config.delimiter is None and named is not None:
         config = config.model_copy(update={"delimiter": named})
     return _Table(path, head[start:], config, labelled=labelled, start=start).find(kind)
@@ -145,7 +145,7 @@ def _detect_format(path: str, first: str, config: DataConfig) -> DataFormat:
     return "tsv"
 
 
-def _spans_lines(first: str, rest: Sequence[str]) -> bool:
+def _spans_lines(first: str) -> bool:
     """Return whether JSON with this first line is an array, or has objects that span or share lines."""
     if first.lstrip().startswith("["):
         return True
@@ -155,8 +155,7 @@ def _spans_lines(first: str, rest: Sequence[str]) -> bool:
         return False
     except ValueError as error:
         # cut at its end, or followed by another: any other fault inside the line is one of JSON Lines
-        end = first[getattr(error, "pos", 0) :].strip()[:1]
-        return end in (",", "{") or (not end and not "".join(rest[:1]).startswith("{"))
+        return first[getattr(error, "pos", 0) :].strip()[:1] in ("", ",", "{")
     return False
 
 
@@ -255,10 +254,19 @@ class _Table:
         lines = [line for line in lines[:_SEARCHED_LINES] if line.strip()]
         if delimiter != "\t" and not all(line.startswith('"') for line in lines[:1]):
             return False
-        rows = list(csv.reader(lines, delimiter=delimiter)) if is_quoted else [line.split(delimiter) for line in lines]
-        rows = [row for row in rows if len(row) != len(header)]  # without repeated headers
-        numbers = [int(row[0]) if row[0].isdecimal() and len(row) == len(header) + 1 else -1 for row in rows]
-        return len(numbers) > 1 and all(a < b or b == numbers[0] >= 0 for a, b in pairwise(numbers))
+        try:
+            rows = (
+                list(csv.reader(lines, delimiter=delimiter)) if is_quoted else [line.split(delimiter) for line in lines]
+            )
+        except csv.Error:  # a fault of its record, or a huge field
+            return False
+        names = list(map(fold, header))
+        rows = [row for row in rows if list(map(fold, row)) != names]  # without repeated headers
+        numbers = [
+            int(row[0]) if row[0].isdecimal() and len(row[0]) < 10 and len(row) == len(header) + 1 else -1
+            for row in rows
+        ]
+        return len(numbers) > 1 and all(0 <= a < b or a > b == numbers[0] >= 0 for a, b in pairwise(numbers))
 
     def _has_names(self, fields: Sequence[str]) -> bool:
         names = [fold(field) for field in fields]
