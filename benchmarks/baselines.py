@@ -19,9 +19,9 @@ from typing import Any
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.svm import LinearSVC
+from textrnn.data.formats import FASTTEXT_PREFIX, Example, read_examples
 
 from textrnn.config import DataConfig
-from textrnn.data.formats import FASTTEXT_PREFIX, Example, read_examples
 
 PARTS = ("train", "valid", "test")
 Result = dict[str, Any]

@@ -112,12 +112,46 @@ def test_a_table_read_by_lines_gets_a_hint(trained: Path, tmp_path: Path, invoke
     assert invoke("predict", "--field", "text", tmp_path / "a.csv.gz", cwd=trained).stderr == b""
 
 
+def keep_all(records: Sequence[Record], threads: int) -> OutputChunk:
+    del threads
+    return OutputChunk(b"".join(record.raw + b"\n" for record in records), len(records), len(records))
+
+
+@pytest.mark.parametrize("encoding", ["cp949", "utf-16", "utf-8-sig"])
+def test_the_output_has_the_encoding_of_the_input(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], encoding: str
+) -> None:
+    content = "번호,text\r\n1,배송이 늦어요\r\n2,환불 부탁드립니다\r\n".encode(encoding)
+    (tmp_path / "a.csv").write_bytes(content)
+    for command in (
+        LineCommand(files=[str(tmp_path / "a.csv")], field=["text"], jobs=1),
+        LineCommand(files=[str(tmp_path / "a.csv")], keeps_lines=True, jobs=1),
+    ):
+        command.run(keep_all)
+        assert capfdbinary.readouterr().out == content
+    LineCommand(files=[str(tmp_path / "a.csv")], jobs=1).run(keep_all)  # lines of labels are UTF-8
+    assert capfdbinary.readouterr().out == content.decode(encoding).encode()
+
+
+def test_rejected_records_go_to_a_file(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    (tmp_path / "a.csv").write_bytes(b"id,text\n1,a\n2\n3,c\n")
+    options = {"files": [str(tmp_path / "a.csv")], "field": ["text"], "on_error": "skip", "jobs": 1}
+    LineCommand(**options, rejects=tmp_path / "bad.csv").run(keep_all)  # type: ignore[arg-type]
+    output = capfdbinary.readouterr()
+    assert output.out == b"id,text\n1,a\n3,c\n"
+    assert b"1 bad record skipped: line 3" in output.err
+    assert (tmp_path / "bad.csv").read_bytes() == b"id,text\n2\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ("--input-format csv", "--input-format csv: for tables only; name the text column with --field"),
         ("-o a.tsv.lz4", "--output a.tsv.lz4: unsupported compression; use .gz, .bz2, .xz or .zst"),
         ("-o f", "--output f: is a folder; name a file"),
+        ("--set data.delimiter=;", "--set data.delimiter=;: for tables only; name the text column with --field"),
+        ("--on-error skip", "--on-error skip: for tables only; name the text column with --field"),
+        ("--field 1 --rejects f", "--rejects f: has no effect without --on-error skip"),
     ],
 )
 def test_contradicting_options(arguments: str, message: str, invoke: Run, tmp_path: Path) -> None:

@@ -10,6 +10,14 @@ from textrnn.data.cache import Cache
 
 
 @pytest.fixture
+def small_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read files in pieces of 100 bytes, in chunks of 500."""
+    monkeypatch.setattr("textrnn.data.io.read_chunks.__defaults__", (500,))
+    for module in ("io", "compression"):
+        monkeypatch.setattr(f"textrnn.data.{module}._BLOCK_BYTES", 100)
+
+
+@pytest.fixture
 def cache(tmp_path: Path) -> Cache:
     """An empty cache folder; a note that it cannot be written fails the test."""
     return Cache.open(str(tmp_path / "cache"), pytest.fail)

@@ -55,7 +55,7 @@ def load(path: Path, cache: Cache, encode: Encode, *, name: str = "n", vocab_siz
 def test_the_ids_are_those_of_the_tokenizer(
     max_length: int, chunk: int, rows: Path, cache: Cache, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("textrnn.data.io._CHUNK_BYTES", chunk)
+    monkeypatch.setattr("textrnn.data.io.read_chunks.__defaults__", (chunk,))
     corpus = load(rows, cache, partial(tokenizer.encode_packed, max_length=max_length))
     expected = tokenizer.encode_all([text for _, text in ROWS], max_length=max_length)
     batch = corpus.select(np.arange(len(ROWS)))
@@ -92,8 +92,8 @@ def test_the_same_content_is_encoded_once(rows: Path, cache: Cache, tokenizer: T
     assert encode.texts == 3 * len(ROWS) + 1
 
 
-def test_a_failing_encoder_leaves_no_entry(rows: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("textrnn.data.io.read_chunks.__defaults__", (1000,))
+@pytest.mark.usefixtures("small_reads")
+def test_a_failing_encoder_leaves_no_entry(rows: Path, cache: Cache) -> None:
     calls = []
 
     def encode(texts: list[bytes]) -> tuple[np.ndarray, np.ndarray]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
 import io
-import lzma
 import os
+import random
 import select
 import sys
 import threading
@@ -14,31 +13,29 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import zstandard
 
-from textrnn.data.io import check_readable, decode, read_blocks, read_file, read_lines
+from packing import COMPRESS
+from textrnn.data.io import (
+    TextFile,
+    check_readable,
+    decode,
+    encode_back,
+    open_text,
+    read_blocks,
+    read_chunks,
+    read_file,
+    read_lines,
+)
 from textrnn.errors import DataError
 
 BLOCK = 1 << 18
 BOM = b"\xef\xbb\xbf"
 
 
-def compress_zst(data: bytes) -> bytes:
-    return zstandard.ZstdCompressor(write_checksum=True).compress(data)
-
-
-COMPRESS: dict[str, Callable[[bytes], bytes]] = {"gz": gzip.compress, "xz": lzma.compress, "zst": compress_zst}
-
-
 def write(folder: Path, content: bytes, name: str = "text") -> str:
     path = folder / name
     path.write_bytes(content)
     return str(path)
-
-
-def make_text(lines: int = 3000) -> bytes:
-    """Return text that compresses badly."""
-    return b"".join(b"%d %d\n" % (i, i * i * 7919 % 1000003) for i in range(lines))
 
 
 @contextlib.contextmanager
@@ -103,78 +100,17 @@ CASE_IDS = [f"{case[0][:12]!r}-{len(case[0])}" for case in CASES]
 @pytest.mark.parametrize(("content", "lines"), CASES, ids=CASE_IDS)
 def test_lines(tmp_path: Path, content: bytes, lines: list[bytes]) -> None:
     path = write(tmp_path, content)
-    blocks = list(read_blocks(path))
+    blocks = list(read_blocks(path, encoding="utf-8"))
     assert [line for block in blocks for line in block] == lines
     assert all(blocks)
-    assert list(read_lines(path)) == lines
+    assert list(read_lines(path, encoding="utf-8")) == lines
 
 
 @pytest.mark.parametrize("kind", COMPRESS)
 @pytest.mark.parametrize(("content", "lines"), CASES, ids=CASE_IDS)
 def test_lines_of_a_compressed_file(tmp_path: Path, kind: str, content: bytes, lines: list[bytes]) -> None:
     path = write(tmp_path, COMPRESS[kind](content), "no-extension")  # detected by content, not by name
-    assert list(read_lines(path)) == lines
-
-
-@pytest.mark.parametrize("kind", COMPRESS)
-def test_an_extension_does_not_make_a_file_compressed(tmp_path: Path, kind: str) -> None:
-    assert list(read_lines(write(tmp_path, b"a\nb\n", f"text.{kind}"))) == [b"a", b"b"]
-
-
-@pytest.mark.parametrize("kind", COMPRESS)
-@pytest.mark.parametrize(
-    "parts", [(b"a\nb", b"c\nd\n"), (b"", b"a\nbc\nd\n"), (b"a\nbc\n", b"", b"d\n"), (b"a\nbc\nd", b"")]
-)
-def test_concatenated_compressed_files_are_one_text(tmp_path: Path, kind: str, parts: tuple[bytes, ...]) -> None:
-    content = b"".join(COMPRESS[kind](part) for part in parts)
-    assert list(read_lines(write(tmp_path, content))) == [b"a", b"bc", b"d"]
-
-
-@pytest.mark.parametrize("place", [0, 1, 2])
-def test_skippable_zstd_frames_are_skipped(tmp_path: Path, place: int) -> None:
-    frames = [compress_zst(b"a\nb"), compress_zst(b"c\n")]
-    frames.insert(place, b"\x50\x2a\x4d\x18\x04\x00\x00\x00abcd")  # written by pzstd
-    assert list(read_lines(write(tmp_path, b"".join(frames)))) == [b"a", b"bc"]
-
-
-@pytest.mark.parametrize("kind", COMPRESS)
-def test_long_concatenated_parts_are_one_text(tmp_path: Path, kind: str) -> None:
-    long = b"x" * (BLOCK + 3)
-    content = COMPRESS[kind](b"a\n" + long) + COMPRESS[kind](long + b"\n" + BOM + b"z")
-    assert list(read_lines(write(tmp_path, content))) == [b"a", long + long, BOM + b"z"]
-
-
-@pytest.mark.parametrize("kind", COMPRESS)
-@pytest.mark.parametrize("kept", ["head", "half", "all but a byte", "a part and a half"])
-def test_truncated_data_is_an_error(tmp_path: Path, kind: str, kept: str) -> None:
-    whole = COMPRESS[kind](make_text())
-    cut = {
-        "head": whole[:7],
-        "half": whole[: len(whole) // 2],
-        "all but a byte": whole[:-1],
-        "a part and a half": whole + whole[: len(whole) // 2],
-    }[kept]
-    path = write(tmp_path, cut)
-    with pytest.raises(DataError, match=r": compressed data is damaged or truncated \(.+\)") as caught:
-        list(read_lines(path))
-    assert (caught.value.path, caught.value.line_number) == (path, None)
-
-
-@pytest.mark.parametrize("kind", COMPRESS)
-def test_damaged_data_is_an_error(tmp_path: Path, kind: str) -> None:
-    data = bytearray(COMPRESS[kind](make_text()))
-    middle = len(data) // 2
-    data[middle : middle + 8] = bytes(byte ^ 0xFF for byte in data[middle : middle + 8])
-    with pytest.raises(DataError, match="damaged"):
-        list(read_lines(write(tmp_path, bytes(data))))
-
-
-@pytest.mark.parametrize("kind", ["gz", "zst"])
-def test_trailing_garbage_is_an_error_after_the_lines(tmp_path: Path, kind: str) -> None:
-    lines = read_lines(write(tmp_path, COMPRESS[kind](b"a\nb\n") + b"rubbish"))
-    assert [next(lines), next(lines)] == [b"a", b"b"]
-    with pytest.raises(DataError, match="damaged"):
-        next(lines)
+    assert list(read_lines(path, encoding="utf-8")) == lines
 
 
 def give_stdin(monkeypatch: pytest.MonkeyPatch, folder: Path, content: bytes) -> io.TextIOWrapper:
@@ -303,3 +239,127 @@ def test_a_file_that_cannot_be_opened_is_an_error(
 )
 def test_invalid_utf8_is_decoded_with_replacement(line: bytes, text: str) -> None:
     assert decode(line) == text
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"a", b"a\n", b"a\n\nb", b"\n\n", b"a\nb\r\n"])
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_chunks_hold_whole_lines(content: bytes, size: int) -> None:
+    chunks = list(read_chunks(io.BytesIO(content).read, size))
+    lines = content.split(b"\n")
+    if lines[-1] == b"":
+        lines.pop()
+    assert [line for chunk in chunks for line in chunk.split(b"\n")] == lines
+
+
+class Trickle(io.BytesIO):
+    """A file that returns at most ``size`` bytes a read."""
+
+    def __init__(self, content: bytes, size: int) -> None:
+        super().__init__(content)
+        self._size = size
+
+    def read(self, size: int | None = -1) -> bytes:
+        del size
+        return super().read(self._size)
+
+    read1 = read
+
+
+ENCODED = {
+    "utf-8": "한국어 문장 é 😀\r\n\n\u2028x\n",
+    "utf-16": "한국어 abc 😀\r\n\nx\n",
+    "utf-16-be": "한국어 abc 😀\r\n\nx\n",
+    "utf-32": "한국어 abc\n",
+    "cp949": "한국어 문장 똠 abc\r\n\nx\n",
+    "cp932": "日本語の文 abc\r\n\nx\n",
+    "euc_jp": "日本語の文 abc\n",
+    "gb18030": "中文 句子 abc 𠀀\n",
+    "big5": "中文 句子 abc\n",
+    "cp1252": "café über\n",
+    "koi8_r": "Привет, мир\n",
+}
+
+
+def damage(data: bytes, rng: random.Random) -> bytes:
+    """Return ``data`` with bytes that are wrong or missing, perhaps cut at the end."""
+    content = bytearray(data)
+    for _ in range(rng.randrange(4)):
+        place = rng.randrange(len(content))
+        if rng.random() < 0.5:
+            content[place] = rng.randrange(128, 256)
+        elif content[place] != 10:  # a line end tells how much to read before the encoding is looked for
+            del content[place]
+    return bytes(content[: rng.randrange(1, len(content))] if rng.random() < 0.2 else content)
+
+
+@pytest.mark.parametrize("encoding", ENCODED)
+@pytest.mark.parametrize("seed", range(12))
+def test_text_does_not_depend_on_the_size_of_reads_and_can_be_written_back(encoding: str, seed: int) -> None:
+    rng = random.Random(seed)
+    content = (ENCODED[encoding] * rng.randrange(1, 9)).encode(encoding)
+    content = damage(content, rng) if seed % 3 else content
+    files = [TextFile("f", Trickle(content, size), encoding=encoding) for size in (1, 2, 3, 7, 1 << 20)]
+    texts = [b"".join(iter(lambda file=file: file.read(1 << 10), b"")) for file in files]  # type: ignore[misc]
+    if seed % 3 == 0:
+        assert texts[0].decode() == content.decode(encoding)
+    assert set(texts) == {texts[0]}
+    back = files[0].mark + encode_back(texts[0], files[0].encoding)
+    # some characters of Japanese have two codes in cp932
+    assert back == content or (
+        encoding == "cp932"
+        and seed % 3
+        and back.decode(encoding, "surrogateescape") == texts[0].decode("utf-8", "surrogatepass")
+    )
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 1 << 20])
+@pytest.mark.parametrize(
+    ("content", "text", "encoding", "notes"),
+    [
+        ("한글 abc\n".encode(), "한글 abc\n", "utf-8", 0),
+        (BOM + b"a\n", "a\n", "utf-8", 0),
+        ("한글 abc\nx".encode("utf-16"), "한글 abc\nx", "utf-16-le", 1),
+        ("\ufeff한글 abc\nx".encode("utf-16-be"), "한글 abc\nx", "utf-16-be", 1),
+        ("\ufeffabc\n".encode("utf-32-be"), "abc\n", "utf-32-be", 1),
+        ("배송이 늦어요 환불 부탁드립니다\n".encode("cp949"), "배송이 늦어요 환불 부탁드립니다\n", "cp949", 1),
+        (b"one\rtwo\rthree", "one\ntwo\nthree", "utf-8", 1),
+        (b"one\rtwo\n", "one\rtwo\n", "utf-8", 0),
+        (b"one\r", "one\r", "utf-8", 0),
+        (b"ok\n" * 50 + b"\xff\n", "ok\n" * 50 + "\udcff\n", "utf-8", 0),  # a stray byte is damage
+    ],
+)
+def test_the_encoding_is_detected(size: int, content: bytes, text: str, encoding: str, notes: int) -> None:
+    noted: list[str] = []
+    file = TextFile("f", Trickle(content, max(size, 400)), note=noted.append)
+    read = b"".join(iter(lambda: file.read(size), b""))
+    assert read.decode("utf-8", "surrogateescape") == text
+    assert (file.encoding, len(noted)) == (encoding, notes)
+
+
+def test_text_too_short_to_detect_its_encoding_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, "환불".encode("cp949"))
+    with pytest.raises(DataError, match=r"data\.encoding"):
+        list(read_file(path))
+    assert list(read_file(path, encoding="cp949")) == ["환불".encode()]
+    assert list(read_file(path, encoding="utf-8")) == ["환불".encode("cp949")]
+
+
+def test_files_of_no_text_are_refused_and_the_raw_file_shows_the_progress(tmp_path: Path) -> None:
+    for kind in ("plain", *COMPRESS):
+        content = b"PAR1" + bytes(range(200))
+        path = write(tmp_path, content if kind == "plain" else COMPRESS[kind](content), kind)
+        with pytest.raises(DataError, match="a Parquet file, not text"):
+            list(read_file(path))
+    path = write(tmp_path, COMPRESS["gz"](b"a\n" * 10_000))
+    with open_text(path) as (raw, text):
+        while text.read(1 << 16):
+            pass
+        assert raw.tell() == Path(path).stat().st_size
+
+
+@pytest.mark.parametrize("encoding", ["cp949", "cp1252", "utf-16-le"])
+def test_a_character_that_an_encoding_lacks_is_an_error(encoding: str) -> None:
+    assert encode_back(b"abc", encoding).decode(encoding) == "abc"
+    if encoding != "utf-16-le":
+        with pytest.raises(UnicodeEncodeError):
+            encode_back("😀".encode(), encoding)

@@ -6,7 +6,6 @@ import gzip
 import os
 import threading
 import time
-from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ import pytest
 
 from textrnn.config import DataConfig
 from textrnn.data import source
-from textrnn.data.cache import Cache, make_key
+from textrnn.data.cache import Cache
 from textrnn.data.source import LabelledFile
 from textrnn.errors import DataError
 
@@ -99,7 +98,7 @@ def test_texts_of_any_length_come_back_from_a_pipe(
     with LabelledFile(str(pipe), DataConfig(), cache) as file:
         writer.join()
         for size in (1, 7, 64, 1 << 20):
-            monkeypatch.setattr("textrnn.data.io._CHUNK_BYTES", size)
+            monkeypatch.setattr("textrnn.data.io.read_chunks.__defaults__", (size,))
             assert texts_of(file) == [text.removesuffix(b"\r") for text in texts]
 
 
@@ -154,10 +153,10 @@ def test_a_file_that_changes_between_two_reads_is_an_error(change: bytes, tmp_pa
         texts_of(file)
 
 
-def test_progress_is_reported(tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("textrnn.data.io.read_chunks.__defaults__", (100,))
+@pytest.mark.usefixtures("small_reads")
+def test_progress_is_reported(tmp_path: Path, cache: Cache) -> None:
     reported: list[tuple[str, int, int | None]] = []
-    path = write(tmp_path / "rows.tsv", CONTENT * 50)
+    path = write(tmp_path / "rows.tsv", CONTENT * 300)
     file = LabelledFile(str(path), DataConfig(), cache, progress=lambda *what: reported.append(what))
     list(file.read_texts(activity="encoding"))
     size = path.stat().st_size
@@ -194,6 +193,51 @@ def test_label_sets_have_keys_of_their_own(tmp_path: Path, cache: Cache) -> None
             keys[name] = file.key
             assert file.labels == (["a\tb", "b\ta", "b"] if name == "sets" else ["a|b", "b|a", "b"])
     assert len(set(keys.values())) == 3
-    digest = blake2b(b"a|b\tx\nb|a\ty\nb\tz\n", digest_size=32).hexdigest()
-    # entries of single labels that earlier versions wrote stay valid
-    assert keys["single"] == make_key("rows", digest, "auto", ".tsv", "label", "text")
+
+
+def test_several_files_are_read_end_to_end(tmp_path: Path, cache: Cache) -> None:
+    one = write(tmp_path / "one.tsv", b"b\tone\na\ttwo two\n")
+    two = write(tmp_path / "two.csv.gz", gzip.compress("text,label\n가,b\n,c\n".encode()))
+    file = LabelledFile([str(one), str(two)], DataConfig(), cache)
+    assert (file.labels, file.counts, file.classes.tolist()) == (["b", "a", "c"], [2, 1, 1], [0, 1, 0, 2])
+    assert (texts_of(file), file.path) == (TEXTS, str(one))
+    other = LabelledFile([str(two), str(one)], DataConfig(), cache)
+    assert other.key != file.key
+    write(two, b"text,label\nx\n")
+    with pytest.raises(DataError, match=r"two\.csv\.gz:2: has 1 column"):
+        LabelledFile([str(one), str(two)], DataConfig(), cache)
+
+
+def test_columns_that_look_swapped_are_refused(tmp_path: Path, cache: Cache) -> None:
+    path = write(tmp_path / "rows.tsv", b"".join(b"text number %d\tpos\n" % i for i in range(30)))
+    with pytest.raises(DataError, match=r"rows\.tsv: label and text look swapped"):
+        LabelledFile(str(path), DataConfig(), cache)
+    assert len(LabelledFile(str(path), DataConfig(multi_label=True), cache)) == 30
+
+
+def test_notes_are_kept_with_the_rows(tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    scans = count_scans(monkeypatch)
+    rows = "".join(f"{'ab'[i % 2]};text {i};{i // 3}\n" for i in range(12))
+    path = write(tmp_path / "rows.csv", ("label;text;who\n" + rows).encode("utf-16"))
+    config = DataConfig(group="who")
+    first, again = (LabelledFile(str(path), config, cache) for _ in range(2))
+    assert (len(scans), len(first.notes)) == (1, 2)
+    assert again.notes == first.notes
+    groups = again.find_groups()
+    assert [len(set(groups[i : i + 3].tolist())) for i in range(0, 12, 3)] == [1] * 4
+    assert len(set(groups.tolist())) == 4
+    monkeypatch.setattr(LabelledFile, "read_texts", lambda *_, **__: pytest.fail("the texts were read again"))
+    assert again.find_groups().tolist() == groups.tolist()
+
+
+def test_equal_texts_are_one_group(tmp_path: Path, cache: Cache) -> None:
+    path = write(tmp_path / "rows.tsv", b"a\tOne two\nb\tone, TWO!\na\tthree\na\t\n")
+    groups = LabelledFile(str(path), DataConfig(), cache).find_groups().tolist()
+    assert groups[0] == groups[1]
+    assert len(set(groups)) == 3
+
+
+def test_a_first_row_that_may_be_a_header_is_noted(tmp_path: Path, cache: Cache) -> None:
+    rows = b"".join(b"%s\ttext %d\n" % ([b"a", b"b"][i % 2], i) for i in range(20))
+    (note,) = LabelledFile(str(write(tmp_path / "rows.tsv", b"Category\tMessage\n" + rows)), DataConfig(), cache).notes
+    assert "rows.tsv:1: label 'Category'" in note

@@ -11,13 +11,12 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from textrnn.config import DataConfig
-from textrnn.data.minhash import normalize
 from textrnn.data.examples import read_examples
-from textrnn.data.split import PARTS, draw_parts, hold_out, hold_out_fold, split_file
+from textrnn.data.minhash import normalize
+from textrnn.data.split import PARTS, split_file
 from textrnn.errors import ConfigError, DataError
 
 SHARES = {"valid": 0.1, "test": 0.2}
@@ -91,7 +90,7 @@ def test_the_seed_fixes_the_split_in_every_process(tmp_path: Path) -> None:
 
 def test_lines_are_copied_byte_for_byte(tmp_path: Path) -> None:
     rows = [f"{'ab'[i % 2]}\t  odd\r {i}  \tthird" for i in range(40)]
-    content = "\ufefflabel\ttext\r\n" + "".join(f"{row}\r\n\r\n" for row in rows)
+    content = "\ufefflabel\ttext\tmore\r\n" + "".join(f"{row}\r\n\r\n" for row in rows)
     (tmp_path / "all.txt.gz").write_bytes(gzip.compress(content.encode()))
     done = split_file(str(tmp_path / "all.txt.gz"), tmp_path, DataConfig(), shares=SHARES, seed=0)
     assert done.paths["train"].name == "train.tsv"
@@ -101,7 +100,7 @@ def test_lines_are_copied_byte_for_byte(tmp_path: Path) -> None:
         heads.append(head)
         lines += rest[:-1]
         assert rest[-1] == b""
-    assert heads == [b"label\ttext\r"] * 3
+    assert heads == [b"\xef\xbb\xbflabel\ttext\tmore\r"] * 3
     assert sorted(lines) == sorted(f"{row}\r".encode() for row in rows)
 
 
@@ -165,25 +164,6 @@ def test_a_fault_leaves_no_files(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_small_labels_give_one_text_to_each_part_while_they_last() -> None:
-    classes = np.array([0] * 3 + [1] * 2 + [2] + [3] * 6, np.int32)
-    letters = np.array([*range(6), 7, 7, 7, 7, 7, 8])  # label 3: five are one text
-    parts = draw_parts(classes, letters, shares={"valid": 0.1, "test": 0.1}, seed=0)
-    assert sorted(parts[:3]) == [0, 1, 2]
-    assert sorted(parts[3:5]) == [0, 1]
-    assert parts[5] == 0
-    assert set(parts[6:11]) == {0}
-    assert parts[11] == 1
-
-
-def test_equal_texts_with_two_labels_share_a_part() -> None:
-    classes = np.tile(np.array([0, 1], np.int32), 100)
-    letters = np.repeat(np.arange(100), 2)
-    parts = draw_parts(classes, letters, shares={"valid": 0.25, "test": 0.25}, seed=3)
-    assert (parts[::2] == parts[1::2]).all()
-    assert np.abs(np.bincount(parts) - [100, 50, 50]).max() <= 2
-
-
 def test_label_sets_of_one_text_are_split_too(tmp_path: Path) -> None:
     rows = [f"{i % 5}|{5 + i % 7}|{12 + i % 11}\ttext number {i} of many\n" for i in range(385)]
     (tmp_path / "all.tsv").write_text("".join(rows))
@@ -204,60 +184,32 @@ def test_a_part_of_an_earlier_split_is_removed(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["train.tsv", "valid.tsv"]
 
 
-@pytest.mark.parametrize(
-    ("share", "held_of"),
-    [
-        (0.1, {0: 5, 1: 2, 2: 1, 3: 1, 4: 0}),
-        (0.5, {0: 25, 1: 10, 2: 4, 3: 1, 4: 0}),
-        (0.001, {0: 1, 1: 1, 2: 1, 3: 1, 4: 0}),
-        (0.999, {0: 49, 1: 19, 2: 6, 3: 1, 4: 0}),
-    ],
-)
-def test_the_same_share_of_each_class_is_held_out(share: float, held_of: dict[int, int]) -> None:
-    sizes = {0: 50, 1: 20, 2: 7, 3: 2, 4: 1}
-    classes = [label for label, size in sizes.items() for _ in range(size)]
-    classes = np.random.default_rng(8).permutation(classes).tolist()
-    kept, held = hold_rows(classes, share, seed=1)
-    assert sorted(kept + held) == list(range(80))
-    assert (kept, held) == (sorted(kept), sorted(held))
-    assert {label: [classes[row] for row in held].count(label) for label in sizes} == held_of
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "cp949"])
+def test_the_encoding_stays(encoding: str, tmp_path: Path) -> None:
+    rows = [f"{'가나'[i % 2]},배송이 {i}번 늦어요\r\n" for i in range(30)]
+    (tmp_path / "all.csv").write_bytes(("label,text\r\n" + "".join(rows)).encode(encoding))
+    done = split_file(str(tmp_path / "all.csv"), tmp_path, DataConfig(), shares=SHARES, seed=0)
+    written = []
+    for path in done.paths.values():
+        head, *rest = path.read_bytes().decode(encoding).splitlines(keepends=True)
+        assert head == "label,text\r\n"
+        written += rest
+    assert sorted(written) == sorted(rows)
 
 
-def hold_rows(classes: list[int], share: float, *, seed: int) -> tuple[list[int], list[int]]:
-    kept, held = hold_out(classes, share, np.random.default_rng(seed))
-    assert kept.dtype == held.dtype == np.int64
-    return kept.tolist(), held.tolist()
+def test_a_json_array_becomes_json_lines(tmp_path: Path) -> None:
+    rows = [{"label": "ab"[i % 2], "text": f"text\n{i}"} for i in range(30)]
+    (tmp_path / "all.json").write_text(json.dumps(rows, indent=1))
+    done = split_file(str(tmp_path / "all.json"), tmp_path, DataConfig(), shares=SHARES, seed=0)
+    assert done.paths["train"].name == "train.jsonl"
+    written = [json.loads(line) for path in done.paths.values() for line in path.read_text().splitlines()]
+    assert sorted(map(str, written)) == sorted(map(str, rows))
 
 
-def test_rows_of_small_classes_are_held_out_at_random() -> None:
-    assert hold_rows([3, 1, 2], 0.5, seed=0) == ([0, 1, 2], [])
-    assert {tuple(hold_rows([7, 7], 0.5, seed=seed)[1]) for seed in range(20)} == {(0,), (1,)}
-    assert hold_rows([], 0.5, seed=0) == ([], [])
-
-
-def test_the_seed_fixes_the_held_out_rows() -> None:
-    classes = [row % 3 for row in range(90)]
-    first = hold_rows(classes, 0.2, seed=4)
-    assert hold_rows(classes, 0.2, seed=4) == first
-    assert hold_rows(classes, 0.2, seed=5) != first
-
-
-@pytest.mark.parametrize(("sizes", "folds"), [((10, 10), 5), ((7, 2, 1, 13), 3), ((4, 4, 4), 4), ((2, 5), 2)])
-def test_folds_hold_out_each_row_once_and_divide_each_class_evenly(sizes: tuple[int, ...], folds: int) -> None:
-    classes = np.random.default_rng(0).permutation(np.repeat(np.arange(len(sizes)), sizes))
-    parts = []
-    for number in range(1, folds + 1):
-        kept, held = hold_out_fold(classes, number, folds, rng=np.random.default_rng(7))
-        assert sorted([*kept, *held]) == list(range(len(classes)))
-        assert held.tolist() == sorted(held)
-        parts.append(held)
-    together = np.concatenate(parts)
-    assert len(set(together.tolist())) == len(together) == sum(size for size in sizes if size > 1)
-    assert np.ptp([len(part) for part in parts]) <= 1
-    for number, size in enumerate(sizes):
-        counts = [int((classes[part] == number).sum()) for part in parts]
-        assert (sum(counts) == size and np.ptp(counts) <= 1) or size == 1
-    other = hold_out_fold(classes, 1, folds, rng=np.random.default_rng(8))[1]
-    again = hold_out_fold(classes, 1, folds, rng=np.random.default_rng(7))[1]
-    assert again.tolist() == parts[0].tolist()
-    assert sum(sizes) < 10 or other.tolist() != again.tolist()
+def test_rows_of_a_group_share_a_part(tmp_path: Path) -> None:
+    rows = [f"{'ab'[i % 2]},text {i},customer {i // 4}" for i in range(200)]
+    (tmp_path / "all.csv").write_text("\n".join(["label,text,who", *rows]))
+    done = split_file(str(tmp_path / "all.csv"), tmp_path, DataConfig(group="who"), shares=SHARES, seed=0)
+    parts = [{line.rpartition(",")[2] for line in path.read_text().splitlines()[1:]} for path in done.paths.values()]
+    assert sum(map(len, parts)) == len(set().union(*parts)) == 50
+    assert done.together == 150

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from textrnn.config import DataConfig
 from textrnn.data.io import BYTE_ORDER_MARK
 from textrnn.data.labels import find_label_fault, join_labels
-from textrnn.data.layout import NO_TEXT, Layout
+from textrnn.data.layout import NO_TEXT, Layout, fold
 from textrnn.data.rows import OnFault, Row, RowReader
 from textrnn.errors import DataError, shorten
 
@@ -66,7 +66,7 @@ class LabelTable:
     def find_swap(self) -> str | None:
         """Return why the labels look like texts, or None."""
         texts, labels = int(self._counts.sum()), len(self._index)
-        is_longer = self._label_bytes > self._text_bytes and labels > len(self._texts)
+        is_longer = self._label_bytes > self._text_bytes > 0 and labels > len(self._texts)
         if texts < _MIN_TEXTS or (labels < _MAX_LABEL_SHARE * texts and not is_longer):
             return None
         return (
@@ -152,7 +152,10 @@ class BlockReader:
             return None
         labels, texts = parts
         new = set(labels) - self._valid_labels
-        if any(find_label_fault([label.decode("utf-8")]) for label in new):
+        names = [label.decode("utf-8") for label in new]
+        if layout.header is not None and fold(layout.header[layout.label[0]]) in map(fold, names):
+            return None  # perhaps a repeated header
+        if any(find_label_fault([name]) for name in names):
             return None
         self._valid_labels |= new
         return Block(labels, texts, range(number, number + len(lines)))
@@ -167,10 +170,7 @@ def _split_table(lines: list[bytes], layout: Layout) -> tuple[list[bytes], list[
     if sizes != {layout.width} and (layout.is_exact or min(sizes) < layout.width):
         return None
     (label_at,), (text_at,) = layout.label, layout.text
-    labels = [record[label_at] for record in records]
-    if layout.header is not None and layout.header[label_at].encode() in labels:
-        return None
-    return labels, [record[text_at] for record in records]
+    return [record[label_at] for record in records], [record[text_at] for record in records]
 
 
 def _split_fasttext(joined: bytes, lines: list[bytes]) -> tuple[list[bytes], list[bytes]] | None:

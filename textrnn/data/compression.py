@@ -21,7 +21,10 @@ _ZSTD_BYTES = 1 << 14  # of compressed data per read: it may grow a thousandfold
 
 def decompress(raw: BufferedReader) -> BinaryIO:
     """Return the content of ``raw``; data in no known compression is returned unchanged."""
-    head = b""
+    head = raw.peek(1)
+    if not any(len(head) < len(magic) and magic.startswith(head) for magic in _OPENERS):
+        return next((opener(raw) for magic, opener in _OPENERS.items() if head.startswith(magic)), raw)
+    head = b""  # a pipe has delivered a part of what could be a magic number
     while any(len(head) < len(magic) and magic.startswith(head) for magic in _OPENERS):
         byte = raw.read(1)
         if not byte:
@@ -76,9 +79,13 @@ class _ZstdReader(RawIOBase):
 # a data frame, and the sixteen kinds of skippable frames (RFC 8878, section 3.1)
 _ZSTD_MAGICS = [b"\x28\xb5\x2f\xfd", *(bytes([0x50 + kind]) + b"\x2a\x4d\x18" for kind in range(16))]
 
+_BZIP2_MAGICS = [
+    b"BZh%d" % level + start for level in range(1, 10) for start in (b"1AY&SY", b"\x17rE8P\x90")
+]  # or empty
+
 _OPENERS: dict[bytes, Callable[[BinaryIO], BinaryIO]] = {
     b"\x1f\x8b": lambda raw: cast("BinaryIO", gzip.GzipFile(fileobj=raw)),
     b"\xfd7zXZ\x00": lambda raw: cast("BinaryIO", lzma.LZMAFile(raw)),  # noqa: SIM115 - the caller closes raw
-    **{b"BZh%d1AY&SY" % level: lambda raw: cast("BinaryIO", bz2.BZ2File(raw)) for level in range(1, 10)},
+    **dict.fromkeys(_BZIP2_MAGICS, lambda raw: cast("BinaryIO", bz2.BZ2File(raw))),
     **dict.fromkeys(_ZSTD_MAGICS, lambda raw: cast("BinaryIO", BufferedReader(_ZstdReader(raw), _BLOCK_BYTES))),
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import re
-from contextlib import suppress
 from itertools import islice
 
 AUTO = "auto"
@@ -18,16 +17,51 @@ MARKS = {
 }
 """Byte-order marks with their encodings."""
 
-# encodings of the systems in use; charset-normalizer knows many more, which only make its guesses worse
-_ASIAN = ("cp949", "cp932", "euc_jp", "gb18030", "big5")
-_LATIN = ("cp1252", "cp1250", "cp1254")
-_OTHER = ("cp1251", "koi8_r", "cp1253", "cp1255", "cp1256")
 _MAX_SAMPLE = 1 << 16
-_MIN_SAMPLE = 12  # bytes that are not ASCII: six letters of Korean
+_MIN_SAMPLE = 10  # bytes that are not ASCII: five letters of Korean
 _STRAY_SHARE = 0.05  # of lines that are not ASCII: damage, not an encoding
-_MARGIN = 0.02  # differences between two guesses' scores that mean nothing
-_SCRIPTS = {"cp932": ("[\u3041-\u30fe]", 0.25), "cp949": ("[\uac00-\ud7a3]", 0.95)}
-"""Letters, and their share of all that are not ASCII, that no text in another encoding reaches by chance."""
+
+_SIGNS = "\u00a0\u2018\u2019\u201a\u201c\u201d\u201e\u2013\u2014\u2026\u2022\u20ac\u2122«»°§·´®©"
+_KANA = "".join(map(chr, range(0x3041, 0x30FF)))
+_HANGUL = (
+    "이다는을가요고하의에지어기도사리나아로니해한습자서시인게은스일대안주라만그있부들보오수것거세여정합했문제전상"
+    "구장면원"
+)
+_SIMPLIFIED = (
+    "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过发后作里用道行所"
+    "然家种事成方多经么去法学如都同现没定"
+    "天分还好小其些样心她本前开但因只从想实日请很给什"
+)
+_TRADITIONAL = (
+    "的一是不了在人有我他這個們中來上大為和國地到以說時要就出會可也你對生能而子那得於著下自之年過發後作裡用道行所"
+    "然家種事成方多經麼去法學如都同現沒定"
+    "天分還好小其些樣心她本前開但因只從想實日請很給什"
+)
+_WESTERN = ("äöüßé", "àâæçéèêëîïôœùûü", "áéíóúñü¿¡ªº", "áéíóúàâãçêôõºª", "àèéìòù", "åäöæøé", "éëïöüèê")
+_CENTRAL = ("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíľňóôšťúýž", "áéíóöőúüű", "ăâîşţ", "čćđšž")
+_CYRILLIC, _GREEK, _HEBREW, _ARABIC = "оеаинтсрвл", "αοιετσςνηυράίόέή", "ויהלאתרמבש", "اليمنورتبع"
+_ALPHABET, _LATIN = 0.5, 0.98  # shares of encodings with a byte a letter
+_ENCODINGS: dict[str, tuple[float, tuple[str, ...]]] = {
+    "cp949": (0.15, (_HANGUL,)),
+    "cp932": (0.25, (_KANA,)),
+    "euc_jp": (0.25, (_KANA,)),
+    "gb18030": (0.15, (_SIMPLIFIED,)),
+    "big5": (0.15, (_TRADITIONAL,)),
+    "cp1252": (_LATIN, _WESTERN),
+    "cp1250": (_LATIN, _CENTRAL),
+    "cp1254": (_LATIN, ("çğıöşüâîû",)),
+    "cp1251": (_ALPHABET, (_CYRILLIC,)),
+    "koi8_r": (_ALPHABET, (_CYRILLIC,)),
+    "cp1253": (_ALPHABET, (_GREEK,)),
+    "cp1255": (_ALPHABET, (_HEBREW,)),
+    "cp1256": (_ALPHABET, (_ARABIC,)),
+}
+"""The encodings in use, with letters of each of their languages, and the share of these that only such text has.
+
+The letters are all that are not ASCII of a Latin alphabet, and the most common ones of other scripts.
+"""
+_FOREIGN = re.compile("[^\\W\x00-\x7f]+")
+_MIXED = re.compile("[a-zA-Z][^\\W\x00-\x7f]|[^\\W\x00-\x7f][a-zA-Z]")
 
 
 def find_mark(head: bytes) -> bytes:
@@ -53,7 +87,7 @@ def guess_encoding(data: bytes) -> str | None:
     """Return the encoding of ``data``, which has bytes that are not ASCII; None if they are too few to tell.
 
     UTF-8 is the answer if at least half of the lines with such bytes are UTF-8, or if few lines have any. Other
-    encodings must decode all lines, and score better than all others that would give another text.
+    encodings must decode all lines, and give letters of their languages; no two may give different texts.
     """
     *lines, last = data.split(b"\n")
     lines = [line + b"\n" for line in lines if not line.isascii()]  # UTF-8 that a line end cuts is none
@@ -66,23 +100,33 @@ def guess_encoding(data: bytes) -> str | None:
             sample += line[:_MAX_SAMPLE]
     if sum(byte > 127 for byte in sample) < _MIN_SAMPLE:
         return None
-    for name, (letters, share) in _SCRIPTS.items():
-        with suppress(UnicodeDecodeError):
-            text = "".join(c for c in sample.decode(name) if c > "\x7f")
-            if len(re.findall(letters, text)) >= share * len(text):
-                return name
-    from charset_normalizer import from_bytes  # noqa: PLC0415 - needed for few files, and slow to import
+    texts = {name: text for name in _ENCODINGS if (text := _decode_fitting(sample, name)) is not None}
+    # text that several encodings decode alike, such as German in those of Western and Central Europe, is no doubt
+    return next(iter(texts)) if len(set(texts.values())) == 1 else None
 
-    matches = [*from_bytes(sample, cp_isolation=[*_ASIAN, *_LATIN, *_OTHER])]
-    if not matches:
+
+def is_certain_utf8(data: bytes) -> bool:
+    """Return whether all of ``data`` is UTF-8, and so much of it not ASCII that no other text is by chance."""
+    lines = [line for line in data.split(b"\n") if not line.isascii()]
+    return sum(byte > 127 for line in lines[:_MIN_SAMPLE] for byte in line) >= _MIN_SAMPLE and all(map(_is_utf8, lines))
+
+
+def _decode_fitting(sample: bytes, name: str) -> str | None:
+    """Return ``sample`` as text if it is valid in an encoding, and has the letters of one of its languages."""
+    try:
+        text = codecs.getincrementaldecoder(name)().decode(sample)  # the last character may be cut
+    except UnicodeDecodeError:
         return None
-    best = matches[0]
-    rivals = [m for m in matches if m.chaos <= best.chaos + _MARGIN and m.coherence >= best.coherence - _MARGIN]
-    names = {name for match in rivals for name in match.could_be_from_charset}
-    if len(rivals) == 1 and "cp1252" not in names:
-        return str(best.encoding)
-    # Western and Central European text often scores alike; the former is by far more common
-    return "cp1252" if "cp1252" in names and all(match.encoding in _LATIN for match in rivals) else None
+    share, languages = _ENCODINGS[name]
+    is_latin = share == _LATIN
+    if not is_latin and 2 * len(_MIXED.findall(text)) > len(_FOREIGN.findall(text)):
+        return None
+    has_signs = share >= _ALPHABET  # a wrong encoding with a byte a letter shows odd signs between the letters
+    # capitals count as odd in other scripts: Greek is all capitals in koi8_r
+    letters = [c for c in (text.lower() if is_latin else text) if c > "\x7f" and (has_signs or c.isalpha())]
+    rest = [c for c in letters if c not in _SIGNS]
+    fits = any(sum(map(language.__contains__, rest)) >= share * len(rest) for language in languages)
+    return text if fits and (rest or is_latin) else None
 
 
 def _is_utf8(line: bytes) -> bool:

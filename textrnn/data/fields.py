@@ -8,13 +8,15 @@ from typing import Any
 
 from textrnn.config import DataConfig, as_list
 from textrnn.data.labels import find_label_fault
-from textrnn.data.layout import FASTTEXT_LABEL, LABEL, TEXT, Layout, list_names
+from textrnn.data.layout import FASTTEXT_LABEL, LABEL, TEXT, Layout, list_names, name_delimiter
 from textrnn.errors import pluralize, shorten
 
 JSON = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=lambda _: None)
 """Decodes numbers as text, and NaN as null."""
 
 _TRUE, _FALSE = frozenset({"1", "1.0", "true", "yes"}), frozenset({"0", "0.0", "false", "no", ""})
+_SKIP = "skip such records with --on-error skip (train, data split: --set data.on_error=skip)"
+_ROWS = "write an object for each text, as pandas does with to_json(orient='records', lines=True)"
 _NAME_KEYS = "name the keys with --set data.label=NAME --set data.text=NAME"
 
 
@@ -70,14 +72,18 @@ class RecordFields:
             raise FaultError("no tab; write label<TAB>text")
         if layout.header is None:
             raise FaultError(f"has {count}, but needs {layout.width}")
-        is_suspect = not layout.is_quoted and any('"' in field for field in fields)
-        cure = "; a field with tabs or line ends needs --set data.quoting=true" if is_suspect else ""
+        cure = ""
+        if layout.is_quoted and len(fields) > layout.width:
+            cure = f"; a field with {name_delimiter(layout.delimiter)} needs quotes around it"
+        elif not layout.is_quoted and any('"' in field for field in fields):
+            cure = "; a field with tabs or line ends needs --set data.quoting=true"
         raise FaultError(f"has {count}, but the header has {layout.width}{cure}")
 
     def _find_labels(self, record: Any) -> list[str]:
         is_table = self._layout.kind == "table"
         if self._marked is not None:
-            values = [record[at] for at in self._layout.label] if is_table else [_get(record, n) for n in self._marked]
+            at = self._layout.label
+            values = [record[a] for a in at] if is_table else [_find(record, n) for n in self._marked]
             return _check_labels(_list_marked(self._marked, values))
         value = record[self._layout.label[0]] if is_table else _find(record, self._label)
         if not isinstance(value, list):
@@ -119,9 +125,17 @@ def _find(row: dict[str, Any], name: str, *, labelled: bool = True) -> Any:
         return value
     same = [key for key in row if key.strip().casefold() == name.casefold()]
     if len(same) != 1:
-        cure = _NAME_KEYS if labelled else "choose one with --field NAME"
+        cure = _find_records(row) or (_NAME_KEYS if labelled else "choose one with --field NAME")
         raise FaultError(f"no key '{shorten(name)}'; the keys are {list_names(list(row))}; {cure}")
     return row[same[0]]
+
+
+def _find_records(row: dict[str, Any]) -> str | None:
+    """Return the cure if all records are in an array inside one object, or None."""
+    for key, value in row.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            return f"write the records inside alone, with: jq -c '.{key}[]' FILE"
+    return None
 
 
 def _to_text(value: Any, name: str) -> str:
@@ -130,7 +144,8 @@ def _to_text(value: Any, name: str) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     kind = "null" if value is None else "a list" if isinstance(value, list) else "an object"
-    raise FaultError(f"'{shorten(name)}' is {kind}, not a text")
+    cure = _SKIP if value is None else _ROWS
+    raise FaultError(f"'{shorten(name)}' is {kind}, not a text; {cure}")
 
 
 def parse_object(text: str) -> dict[str, Any]:
@@ -160,15 +175,15 @@ def _split_labels(field: str, config: DataConfig) -> list[str]:
     return [field] if config.label_separator is None else field.split(config.label_separator)
 
 
-def _list_marked(names: Sequence[str], values: Sequence[str]) -> list[str]:
-    """Return the names of the 0/1 columns that are 1."""
+def _list_marked(names: Sequence[str], values: Sequence[Any]) -> list[str]:
+    """Return the names of the 0/1 columns that are 1; what is empty or null is 0."""
     labels = []
     for name, value in zip(names, values, strict=True):
-        mark = value.strip().lower()
+        mark = "" if value is None else _to_text(value, name).strip().lower()
         if mark in _TRUE:
             labels.append(name)
         elif mark not in _FALSE:
-            raise FaultError(f"column '{shorten(name)}' should be 0 or 1, not '{shorten(value)}'")
+            raise FaultError(f"column '{shorten(name)}' should be 0 or 1, not '{shorten(mark)}'")
     return labels
 
 

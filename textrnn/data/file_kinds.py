@@ -47,7 +47,7 @@ _ZIP_CONTENTS = {
     b"data.pkl": ("a PyTorch file", _MODEL),
 }
 _TAR_MAGIC = slice(257, 262)
-_HEAD_BYTES = 4096
+_HEAD_BYTES, _HEADER_BYTES = 4096, 64
 _CONTROL = re.compile(rb"[\x00-\x06\x0e-\x1a\x1c-\x1f\x7f]")
 _MAX_CONTROL_SHARE, _MAX_CONTROLS = 0.1, 8  # of the bytes of text: terminal logs have some, and lines with a stray NUL
 
@@ -63,12 +63,13 @@ def refuse_binary(path: str, head: bytes) -> None:
 
 def _find_kind(head: bytes) -> tuple[str, str] | None:
     for magic, kind in _MAGICS.items():
-        if head.startswith(magic):
+        # a text can start with letters, as in ORCHID, but has no control characters after them
+        if head.startswith(magic) and (not magic.isalnum() or _CONTROL.search(head[:_HEADER_BYTES])):
             return kind
     if head.startswith(_ZIP):
         inside = head[:_HEAD_BYTES]
         return next((kind for name, kind in _ZIP_CONTENTS.items() if name in inside), ("a zip archive", _UNPACK))
-    if head[_TAR_MAGIC] == b"ustar":
+    if head[_TAR_MAGIC] == b"ustar" and b"\0" in head[: _TAR_MAGIC.start]:
         return "a tar archive", "unpack it, and name a file of it, or pipe one: tar -xOf FILE.tar MEMBER"
     if head[8:10] == b'{"' and 0 < int.from_bytes(head[:8], "little") < 1 << 40:
         return "a model file (.safetensors)", _MODEL

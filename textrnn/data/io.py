@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from textrnn.data.compression import DAMAGED, decompress
-from textrnn.data.encodings import AUTO, MARKS, UTF8, find_mark, find_utf16, guess_encoding
+from textrnn.data.encodings import AUTO, MARKS, UTF8, find_mark, find_utf16, guess_encoding, is_certain_utf8
 from textrnn.data.file_kinds import refuse_binary
 from textrnn.errors import DataError, name_file
 
@@ -60,9 +60,10 @@ class TextFile:
     """The text of an open file in UTF-8; lines end in ``\\n``, perhaps after a ``\\r``.
 
     A byte-order mark is removed. Where every line ends in ``\\r`` alone, it becomes ``\\n``. ``encoding`` is that of
-    the file, ``mark`` its byte-order mark. With ``auto``, the first bytes that are not ASCII decide the encoding.
-    Bytes that are invalid in it stay recognizable: UTF-8 is passed on unchanged, and in text of other encodings they
-    become U+DC00 to U+DCFF, which :func:`encode_back` turns into the same bytes.
+    the file, ``mark`` its byte-order mark, ``ends_in_return`` whether its lines end so. With ``auto``, the first bytes
+    that are not ASCII decide the encoding. Bytes that are invalid in it stay recognizable: UTF-8 is passed on
+    unchanged, and in text of other encodings they become U+DC00 to U+DCFF, which :func:`encode_back` turns into the
+    same bytes.
 
     Raises:
         DataError: the content is no text, or its encoding cannot be detected.
@@ -80,15 +81,18 @@ class TextFile:
         self.encoding = named or MARKS.get(self.mark) or find_utf16(first) or UTF8
         if named in ("utf-16", "utf-32"):  # the mark names the byte order
             self.encoding = MARKS.get(self.mark) or find_utf16(first) or f"{named}-le"
+        if self.mark and MARKS[self.mark] != self.encoding:
+            raise self._refuse_encoding(MARKS[self.mark])
         if not self.encoding.startswith(("utf-16", "utf-32")):
             refuse_binary(path, first)
-        self._is_decided = named is not None or bool(self.mark) or self.encoding != UTF8
+        self._is_named = named is not None
+        self._is_decided = bool(self.mark) or self.encoding.startswith(("utf-16", "utf-32"))
         self._decode = None if self.encoding == UTF8 else codecs.getincrementaldecoder(self.encoding)(_ESCAPE)
         if named is None and self.encoding != UTF8:
             self._note(f"{name_file(path)}: read as {self.encoding}")
         self._first = self._convert(first.removeprefix(self.mark))
-        self._ends_in_return = b"\n" not in self._first and b"\r" in self._first[:-1]
-        if self._ends_in_return:
+        self.ends_in_return = b"\n" not in self._first and b"\r" in self._first[:-1]
+        if self.ends_in_return:
             self._note(f"{name_file(path)}: its lines end in CR alone; read as lines")
 
     def read(self, size: int) -> bytes:
@@ -106,7 +110,7 @@ class TextFile:
             text = self._convert(data)
             if not data:
                 break
-        return text.replace(b"\r", b"\n") if self._ends_in_return else text
+        return text.replace(b"\r", b"\n") if self.ends_in_return else text
 
     def _convert(self, data: bytes) -> bytes:
         if not self._is_decided and not data.isascii():
@@ -115,13 +119,22 @@ class TextFile:
             return data
         return self._decode.decode(data, final=not data).encode("utf-8", "surrogatepass")
 
+    def _refuse_encoding(self, found: str) -> DataError:
+        reason = f"is {found}, but data.encoding is {self.encoding}; use --set data.encoding=auto"
+        return DataError(self.path, None, reason)
+
     def _decide(self, data: bytes) -> None:
+        if self._is_named:
+            if self.encoding != UTF8 and is_certain_utf8(data):
+                raise self._refuse_encoding(UTF8)
+            self._is_decided = True
+            return
         encoding = guess_encoding(data)
         if encoding is None:
             raise DataError(
                 self.path,
                 None,
-                "is not UTF-8, and has too little text to detect its encoding; name it, as in --set "
+                "is not UTF-8, and its text is not enough to detect the encoding; name it, as in --set "
                 "data.encoding=cp949 (utf-8 keeps the lines, and replaces wrong bytes by U+FFFD)",
             )
         self._is_decided = True

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import PurePath
 from typing import Literal
 
@@ -27,11 +28,12 @@ NO_TEXT = "contains no labelled text"
 TEXT, LABEL = "text", "label"
 
 _COMPRESSED = {".gz", ".bz2", ".xz", ".zst"}
-DELIMITERS = {"\t": "tabs", ",": "','", ";": "';'", "|": "'|'"}
-"""The delimiters that are detected, and their names."""
+_DELIMITERS = ("\t", ",", ";", "|")  # those that are detected
 _SHOWN_NAMES = 10
 _TABLE_KEYS = ("delimiter", "quoting")
 _COLUMN_KEYS = ("label", "text", "group")
+_PREAMBLE = re.compile('\ufeff*\\s*("?sep=(.)"?\\s*)?')
+"""What can stand before the first record: a blank line, or Excel's line that names the delimiter."""
 _DOUBLED_QUOTES = re.compile(r'(^|\t)"([^"\t]|"")*""([^"\t]|"")*"(\t|\r?$)')
 _MAX_SEARCHED = 4096  # characters of a line
 _SEARCHED_LINES = 100
@@ -44,15 +46,18 @@ class Layout:
     """How the records of a file are written.
 
     The columns of a table count from 0: ``text`` and ``label`` may be several, ``group`` is None without data.group.
-    ``header`` has the names of the columns, if the file names them; the first record starts at line ``start`` of the
-    file, from 0. Records of a table have ``width`` fields, or at least that many without ``is_exact``; with ``is_pair``
-    all tabs after the first belong to the text. ``is_array``: JSON objects may span lines, or be in an array.
+    ``header`` has the names of the columns, if the file names them, in the lines from ``header_start`` to ``start``,
+    where the first record starts; lines count from 0. With ``has_row_names`` the first column has no name in the file.
+    Records of a table have ``width`` fields, or at least that many without ``is_exact``; with ``is_pair`` all tabs
+    after the first belong to the text. ``is_array``: JSON objects may span lines, or be in an array.
     """
 
     kind: Kind
     delimiter: str = "\t"
     is_quoted: bool = False
     header: tuple[str, ...] | None = None
+    header_start: int = 0
+    has_row_names: bool = False
     start: int = 0
     text: tuple[int, ...] = (1,)
     label: tuple[int, ...] = (0,)
@@ -68,6 +73,16 @@ class Layout:
         if self.kind == "table":
             return "tsv" if self.delimiter == "\t" else "csv"
         return "jsonl" if self.kind == "json" else "fasttext"
+
+
+def name_delimiter(delimiter: str) -> str:
+    """Return the delimiter as messages name it."""
+    return "tabs" if delimiter == "\t" else repr(delimiter)
+
+
+def is_preamble(line: str) -> bool:
+    """Return whether ``line`` is blank or names the delimiter, so that records start after it."""
+    return _PREAMBLE.fullmatch(line) is not None
 
 
 def is_number(column: str) -> bool:
@@ -86,11 +101,6 @@ def list_names(names: Sequence[str]) -> str:
     return f"{shown}, and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else shown or "none"
 
 
-def describe_csv_error(error: csv.Error) -> str:
-    """Return the message without the advice to Python programmers."""
-    return str(error).partition(" - ")[0]
-
-
 def find_suffix(path: str) -> str:
     """Return the lowercase extension of the file, ignoring that of a compression."""
     name = PurePath(path)
@@ -98,7 +108,7 @@ def find_suffix(path: str) -> str:
 
 
 def find_layout(path: str, head: Sequence[str], config: DataConfig, *, labelled: bool = True) -> Layout:
-    """Return the layout of the file whose first lines are ``head``, at least up to the first that is not blank.
+    """Return the layout of the file whose first lines are ``head``, at least up to the first that is no preamble.
 
     Without ``labelled``, only the text is looked for.
 
@@ -106,9 +116,11 @@ def find_layout(path: str, head: Sequence[str], config: DataConfig, *, labelled:
         DataError: the file has no text, its format cannot be detected, or its header lacks a column.
         ConfigError: an option has no effect on the format.
     """
-    start = next((number for number, line in enumerate(head) if line.strip("\ufeff \t\r")), None)
+    start = next((number for number, line in enumerate(head) if not is_preamble(line)), None)
     if start is None:
-        raise DataError(path, None, NO_TEXT if head else "is empty; it needs labelled text")
+        what = "labelled text" if labelled else "text"
+        raise DataError(path, None, f"contains no {what}" if head else f"is empty; it needs {what}")
+    named = next((match[2] for match in map(_PREAMBLE.fullmatch, head[:start]) if match and match[2]), None)
     first = head[start].lstrip("\ufeff").rstrip("\r")
     kind = config.format if config.format != "auto" else _detect_format(path, first, config)
     _check_options(path, kind, config, labelled=labelled)
@@ -116,23 +128,25 @@ def find_layout(path: str, head: Sequence[str], config: DataConfig, *, labelled:
         return Layout("fasttext", start=start)
     if kind == "jsonl":
         return Layout("json", start=start, is_array=_spans_lines(first))
+    if config.delimiter is None and named is not None:
+        config = config.model_copy(update={"delimiter": named})
     return _Table(path, head[start:], config, labelled=labelled, start=start).find(kind)
 
 
 def _detect_format(path: str, first: str, config: DataConfig) -> DataFormat:
     """Return the format by the first line; the extension decides only about text that could be several."""
     suffix = BY_EXTENSION.get(find_suffix(path))
+    if is_json(first) or (suffix == "jsonl" and not FASTTEXT_LABEL.match(first.lstrip())):
+        return "jsonl"
     if FASTTEXT_LABEL.search(first):
         return "fasttext"
-    if is_json(first) or suffix == "jsonl":
-        return "jsonl"
     if suffix == "csv" or "\t" not in first:
         return "csv"
     return "tsv"
 
 
 def _spans_lines(first: str) -> bool:
-    """Return whether JSON with this first line is an array, or has objects that span lines."""
+    """Return whether JSON with this first line is an array, or has objects that span or share lines."""
     if first.lstrip().startswith("["):
         return True
     try:
@@ -140,8 +154,8 @@ def _spans_lines(first: str) -> bool:
     except RecursionError:
         return False
     except ValueError as error:
-        # cut at its end: a fault inside the line is one of JSON Lines
-        return getattr(error, "pos", 0) >= len(first.rstrip())
+        # cut at its end, or followed by another: any other fault inside the line is one of JSON Lines
+        return first[getattr(error, "pos", 0) :].strip()[:1] in ("", ",", "{")
     return False
 
 
@@ -149,12 +163,15 @@ def _check_options(path: str, kind: DataFormat, config: DataConfig, *, labelled:
     """Raise ConfigError if a key that the user set has no effect on a file of this format."""
     keys = {"fasttext": (*_TABLE_KEYS, *_COLUMN_KEYS, "label_separator"), "jsonl": _TABLE_KEYS}.get(kind, ())
     without = [] if labelled else [key for key in ("label", "group") if config.is_set(key)]
+    names = {"text": "data.text" if labelled else "--field"}
     faults = [
-        f"data.{key}: no effect on {path}, whose format is {kind}; leave it out" for key in keys if config.is_set(key)
+        f"{names.get(key, f'data.{key}')}: no effect on {path}, whose format is {kind}; leave it out"
+        for key in keys
+        if config.is_set(key)
     ]
     if faults or without:
         raise ConfigError(faults or [f"data.{key}: has no effect here; leave it out" for key in without])
-    if kind == "tsv" and config.delimiter not in (None, "\t"):
+    if config.format == "tsv" and config.delimiter not in (None, "\t"):
         raise ConfigError(f"data.delimiter '{config.delimiter}': the format tsv has tabs; use data.format=csv")
 
 
@@ -182,9 +199,12 @@ class _Table:
         fields, lines = self._read_first(delimiter, is_quoted=is_quoted)
         has_header = self._is_named or (not self._is_numbered and self._has_names(fields))
         if has_header:
+            has_row_names = self._has_row_names(fields, self._lines[lines:], delimiter, is_quoted=is_quoted)
+            fields = ["", *fields] if has_row_names else fields
             places = {name: self._find_column(fields, name, delimiter) for name in self._asked}
             table = self._make(places, delimiter=delimiter, is_quoted=is_quoted)
-            return replace(table, width=len(fields), is_exact=True, header=tuple(fields), start=self._start + lines)
+            start = self._start + lines
+            return replace(table, width=len(fields), header=tuple(fields), has_row_names=has_row_names, start=start)
         if self._is_numbered:
             defaults = {TEXT: 1, LABEL: 0}
             places = {name: int(name) - 1 if is_number(name) else defaults[name] for name in self._asked}
@@ -195,10 +215,14 @@ class _Table:
         raise self._refuse(fields, delimiter)
 
     def _make(self, places: dict[str, int], *, delimiter: str, is_quoted: bool) -> Layout:
+        if same := {places[name] for name in self._labels} & {places[name] for name in self._texts}:
+            reason = f"label and text are both column {1 + min(same)}; {self._cure}"
+            raise DataError(self._path, self._start + 1, reason)
         return Layout(
             "table",
             delimiter=delimiter,
             is_quoted=is_quoted,
+            header_start=self._start,
             start=self._start,
             text=tuple(places[name] for name in self._texts),
             label=tuple(places[name] for name in self._labels),
@@ -211,8 +235,8 @@ class _Table:
             return self._config.delimiter
         if kind == "tsv" and self._config.format == "tsv":
             return "\t"
-        candidates = ["\t", *[c for c in DELIMITERS if c != "\t"]] if kind == "tsv" else [",", ";", "\t", "|"]
-        for delimiter in candidates:
+        candidates = ["\t", *[c for c in _DELIMITERS if c != "\t"]] if kind == "tsv" else [",", ";", "\t", "|"]
+        for delimiter in [] if self._is_numbered else candidates:
             if self._has_names(_split(self._first, delimiter)):
                 return delimiter
         return "\t" if kind == "tsv" else max(candidates, key=self._count_fields)
@@ -222,9 +246,31 @@ class _Table:
         sizes = {len(_split(line, delimiter)) for line in self._lines[:_SEARCHED_LINES] if line.strip()}
         return sizes.pop() if len(sizes) == 1 else 1
 
+    def _has_row_names(self, header: Sequence[str], lines: Sequence[str], delimiter: str, *, is_quoted: bool) -> bool:
+        """Return whether the first column, of rising numbers, has no name: so R writes the numbers of rows.
+
+        A record without quotes may also have one column more for a delimiter inside the text, unless that is a tab.
+        """
+        lines = [line for line in lines[:_SEARCHED_LINES] if line.strip()]
+        if delimiter != "\t" and not all(line.startswith('"') for line in lines[:1]):
+            return False
+        try:
+            rows = (
+                list(csv.reader(lines, delimiter=delimiter)) if is_quoted else [line.split(delimiter) for line in lines]
+            )
+        except csv.Error:  # a fault of its record, or a huge field
+            return False
+        names = list(map(fold, header))
+        rows = [row for row in rows if list(map(fold, row)) != names]  # without repeated headers
+        numbers = [
+            int(row[0]) if row[0].isdecimal() and len(row[0]) < 10 and len(row) == len(header) + 1 else -1
+            for row in rows
+        ]
+        return len(numbers) > 1 and all(0 <= a < b or a > b == numbers[0] >= 0 for a, b in pairwise(numbers))
+
     def _has_names(self, fields: Sequence[str]) -> bool:
-        names = [_fold(field) for field in fields]
-        return all(_fold(name) in names for name in self._asked if not is_number(name))
+        names = [fold(field) for field in fields]
+        return all(fold(name) in names for name in self._asked if not is_number(name))
 
     def _read_first(self, delimiter: str, *, is_quoted: bool) -> tuple[list[str], int]:
         """Return the fields of the first record, and its number of lines."""
@@ -234,17 +280,17 @@ class _Table:
         try:
             return next(reader), reader.line_num
         except csv.Error as error:
-            raise DataError(
-                self._path, self._start + 1, f"the first line is not CSV: {describe_csv_error(error)}"
-            ) from None
+            raise DataError(self._path, self._start + 1, describe_csv_error(error)) from None
 
     def _find_column(self, header: Sequence[str], name: str, delimiter: str) -> int:
         """Return the index of a column: by its exact name, in any case, or by its number."""
+        if header.count(name) > 1:
+            raise DataError(self._path, self._start + 1, f"several columns are named '{shorten(name)}'; rename one")
         if name in header:
             return header.index(name)
-        folded = [_fold(field) for field in header]
-        if folded.count(_fold(name)) == 1:
-            return folded.index(_fold(name))
+        folded = [fold(field) for field in header]
+        if folded.count(fold(name)) == 1:
+            return folded.index(fold(name))
         if is_number(name) and int(name) <= len(header):
             return int(name) - 1
         raise self._missing_column(header, name, delimiter)
@@ -257,9 +303,10 @@ class _Table:
 
     def _refuse(self, fields: Sequence[str], delimiter: str) -> DataError:
         """Return the error for a first line that is neither a header nor a record."""
-        is_table = BY_EXTENSION.get(find_suffix(self._path)) in ("csv", "tsv") or self._config.format != "auto"
+        is_named = self._config.format != "auto" or self._config.delimiter is not None
+        is_table = is_named or BY_EXTENSION.get(find_suffix(self._path)) in ("csv", "tsv")
         if is_table or (len(self._lines) > 2 and self._count_fields(delimiter) > 1):
-            missing = next((name for name in self._asked if _fold(name) not in map(_fold, fields)), self._asked[0])
+            missing = next((name for name in self._asked if fold(name) not in map(fold, fields)), self._asked[0])
             return self._missing_column(fields, missing, delimiter)
         cure = "write label<TAB>text, or set the format with --set data.format=tsv|csv|jsonl|fasttext"
         if not self._labelled:
@@ -273,7 +320,15 @@ class _Table:
         return "name yours with --set data.label=NAME --set data.text=NAME, or by number in a file without a header"
 
 
-def _fold(name: str) -> str:
+def describe_csv_error(error: csv.Error, where: str = "") -> str:
+    """Return what is wrong with a record in CSV, ``where`` it is, and the cure."""
+    if "new-line" in str(error):
+        return f"not CSV: a CR inside a record{where}; if lines end in it, convert them with: tr '\\r' '\\n'"
+    return f"not CSV: {error}{where}; write quotes inside a field twice, or use --set data.quoting=false"
+
+
+def fold(name: str) -> str:
+    """Return ``name`` as names of columns are compared."""
     return name.strip().casefold()
 
 

@@ -11,8 +11,16 @@ from typing import Any, NamedTuple
 
 from textrnn.config import DataConfig
 from textrnn.data.fields import JSON, FaultError, RecordFields, parse_object, split_fasttext
-from textrnn.data.io import decode
-from textrnn.data.layout import BY_EXTENSION, DELIMITERS, describe_csv_error, find_layout, find_suffix
+from textrnn.data.io import BYTE_ORDER_MARK, decode
+from textrnn.data.layout import (
+    BY_EXTENSION,
+    describe_csv_error,
+    find_layout,
+    find_suffix,
+    fold,
+    is_preamble,
+    name_delimiter,
+)
 from textrnn.errors import DataError, name_file, pluralize, shorten
 
 OnFault = Callable[[DataError], None]
@@ -72,12 +80,13 @@ class RowReader:
         self._head: list[bytes] = []
         for chunk in self._chunks:
             self._head += chunk.split(b"\n")
-            if chunk.strip():
+            if not all(is_preamble(decode(line)) for line in self._head):
                 break
         self.layout = find_layout(path, [decode(line) for line in self._head], config, labelled=labelled)
         self._repeated_headers = self._empty_texts = self.skipped = 0
         self._first_skipped: list[str] = []
-        self._header = None if self.layout.header is None else list(self.layout.header)
+        names = list(map(fold, self.layout.header or ()))
+        self._header = names[1:] if self.layout.has_row_names else names
         self._fields = RecordFields(self.layout, config, labelled=labelled)
         self._waits = False  # whether the next line comes from a chunk that may not have arrived
 
@@ -90,7 +99,9 @@ class RowReader:
             and self._config.delimiter is None
             and layout.delimiter != _usual_delimiter(self._path)
         ):
-            notes.append(f"{name}: fields are divided by {DELIMITERS[layout.delimiter]}")
+            notes.append(f"{name}: fields are divided by {name_delimiter(layout.delimiter)}")
+        if layout.has_row_names:
+            notes.append(f"{name}: the first column has no name in the header, and is read as numbers of rows")
         if self._repeated_headers:
             number = pluralize(self._repeated_headers, "repeated header", "repeated headers")
             notes.append(f"{name}: {number} left out")
@@ -105,10 +116,12 @@ class RowReader:
 
     @property
     def header(self) -> bytes | None:
-        """The bytes of the header, None without one."""
-        if self._header is None:
+        """The bytes of the header, None without one; all columns have a name, if only an empty one."""
+        layout = self.layout
+        if layout.header is None:
             return None
-        return b"\n".join(self._head[: self.layout.start]).lstrip()
+        header = b"\n".join(self._head[layout.header_start : layout.start]).removeprefix(BYTE_ORDER_MARK)
+        return b'""' + layout.delimiter.encode() + header if layout.has_row_names else header
 
     def __iter__(self) -> Iterator[list[Row]]:
         layout = self.layout
@@ -151,8 +164,10 @@ class RowReader:
             return None
         records = [line.split(layout.delimiter) for line in chunk.split("\n")]
         sizes = set(map(len, records))
-        if (sizes != {layout.width} and (layout.is_exact or min(sizes) < layout.width)) or self._header in records:
+        if sizes != {layout.width} and (layout.is_exact or min(sizes) < layout.width):
             return None
+        if self._header and self._header[0] in (fold(record[0]) for record in records):
+            return None  # perhaps a repeated header
         at = layout.text[0]
         return list(map(Row, count(number), lines, [record[at] for record in records], repeat(_NO_LABELS)))
 
@@ -167,9 +182,10 @@ class RowReader:
 
     def parse(self, lines: Sequence[bytes], number: int) -> Iterator[Row]:
         """Yield the rows of ``lines``, each with one record at most; the first is line ``number`` of the file."""
-        for at, line in enumerate(lines, start=number):
+        # the marks are those of files that were joined
+        for at, line in enumerate((line.removeprefix(BYTE_ORDER_MARK) for line in lines), start=number):
             try:
-                text = self._decode(line.removesuffix(b"\r")).removeprefix(_MARK)
+                text = self._decode(line.removesuffix(b"\r"))
                 if not text.strip() and self._skips_blank(text):
                     continue
                 row = self._make_row(at, line, self._split(text))
@@ -183,6 +199,10 @@ class RowReader:
         if self._labelled or self.layout.kind == "json":
             return True
         return self.layout.width > 1 and self.layout.delimiter not in text
+
+    def _is_header(self, record: Any) -> bool:
+        """Return whether a record of a table with a header is the header again."""
+        return fold(record[0]) == self._header[0] and list(map(fold, record)) == self._header
 
     def _decode(self, line: bytes) -> str:
         if not self._labelled:
@@ -203,7 +223,7 @@ class RowReader:
         elif self._config.on_error == "skip":
             self.skipped += 1
             if len(self._first_skipped) < _SHOWN:
-                self._first_skipped.append(f"line {number}: {fault.reason}")
+                self._first_skipped.append(f"line {number}: {fault.reason.partition('; ')[0]}")
             if self._rejects is not None:
                 header = self.header if self.skipped == 1 else None
                 self._rejects(raw + b"\n" if header is None else header + b"\n" + raw + b"\n")
@@ -219,9 +239,11 @@ class RowReader:
         return parse_object(text) if layout.kind == "json" else split_fasttext(text)
 
     def _make_row(self, number: int, raw: bytes, record: Any) -> Row | None:
-        """Return the row of a record, None for a repeated header; raises FaultError."""
-        if self._header is not None and record == self._header:
+        """Return the row of a record, None for a repeated header or an empty row of Excel; raises FaultError."""
+        if self._header and self._is_header(record):
             self._repeated_headers += 1
+            return None
+        if self._labelled and self.layout.kind == "table" and not any(record):
             return None
         text, labels, group = self._fields.select(record)
         return Row(number, raw, text, labels, group, record if self.layout.kind == "json" else ())
@@ -260,7 +282,7 @@ class RowReader:
                 return
             except csv.Error as error:
                 ends = f" (the row ends in line {taken[-1][0]})" if len(taken) > 1 else ""
-                row = self._handle(FaultError(f"not CSV: {describe_csv_error(error)}{ends}"), *taken[0][:2])
+                row = self._handle(FaultError(describe_csv_error(error, ends)), *taken[0][:2])
                 pending.extendleft(reversed(taken[1:]))
                 rows = csv.reader(feed(), delimiter=self.layout.delimiter, strict=True)
             except FaultError as fault:
@@ -275,11 +297,11 @@ class RowReader:
             last = number + len(lines) - 1
             for at, line, text in zip(count(number), lines, texts, strict=False):
                 self._waits = at == last
-                yield at, line, f"{text.removeprefix(_MARK)}\n"
+                yield at, line.removeprefix(BYTE_ORDER_MARK), f"{text.removeprefix(_MARK)}\n"
 
     def _read_array(self) -> Iterator[Row]:
         """Yield the objects of a JSON array, or of objects that span lines; the file is read as a whole."""
-        text = b"\n".join(line for lines, _ in self.chunks() for line in lines).decode("utf-8", errors="replace")
+        text = b"\n".join(line for lines, _ in self.chunks() for line in lines).decode("utf-8", "surrogateescape")
         text = text.removeprefix(_MARK)
         number, at, end = self.layout.start + 1, 0, 0
         while (end := _skip(text, end)) < len(text):
@@ -290,10 +312,12 @@ class RowReader:
                 reason = getattr(error, "msg", None) or "nested too deeply"
                 line = getattr(error, "lineno", 1) + self.layout.start
                 raise DataError(self._path, line, f"not JSON: {reason}; the rest cannot be read") from None
-            raw = text[at:end].replace("\r", "").replace("\n", " ").encode("utf-8", "replace")
+            raw = text[at:end].replace("\r", "").replace("\n", " ").encode("utf-8", "surrogateescape")
             try:
+                if _REPLACEMENT in decode(raw):  # some of its bytes may be invalid
+                    record = JSON.decode(self._decode(raw))
                 if not isinstance(record, dict):
-                    raise FaultError(f"not a JSON object: {shorten(raw.decode())}")
+                    raise FaultError(f"not a JSON object: {shorten(decode(raw))}")
                 row = self._make_row(number, raw, record)
             except FaultError as fault:
                 row = self._handle(fault, number, raw)

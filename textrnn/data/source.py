@@ -136,6 +136,8 @@ class LabelledFile(AbstractContextManager["LabelledFile"]):
             reader = BlockReader(path, watch(), self._config)
             self._layout = reader.rows.layout
             yield from reader
+            if digest is not None:  # the notes of equal text differ by these
+                digest(f"{content.encoding} {content.ends_in_return}".encode())
         notes += reader.rows.notes
         end = done if total is None else total
         self._report(path, end, end)
@@ -152,12 +154,16 @@ class LabelledFile(AbstractContextManager["LabelledFile"]):
 
     def _find_entry(self) -> Entry | None:
         digests = [None if self._is_pipe else self._cache.get_digest(Path(path)) for path in self._paths]
-        return self._cache.get("rows", self._make_key(digests)) if all(digests) else None
+        return self._cache.get("rows", self._make_entry_key(self._make_key(digests))) if all(digests) else None
 
     def _make_key(self, digests: Sequence[str | None]) -> str:
         config = self._config
         suffixes = [find_suffix(path) if config.format == "auto" else "" for path in self._paths]
         return make_key("rows", digests, suffixes, config.model_dump(include=_READING_KEYS))
+
+    def _make_entry_key(self, key: str) -> str:
+        """Return the key of an entry, whose notes name the files."""
+        return make_key("notes", key, self._paths)
 
     def _scan(self) -> Entry:
         started = time.time_ns()
@@ -186,7 +192,7 @@ class LabelledFile(AbstractContextManager["LabelledFile"]):
                 self._spool.flush()
             key = self._make_key(digests)
             columns = {"labels": table.labels, "counts": table.counts, "first_lines": table.first_lines}
-            return draft.commit("rows", key, {**columns, "notes": notes, "key": key})
+            return draft.commit("rows", self._make_entry_key(key), {**columns, "notes": notes, "key": key})
 
     def _write(self, block: Block, table: LabelTable, draft: Draft) -> None:
         draft.write("classes", table.classify(block).astype("<i4", copy=False).data)

@@ -61,7 +61,8 @@ class RecordReader:
         self._finished_bytes = 0
         self._first: tuple[str, RecordFormat] | None = None  # path and format
         self._first_file: TextFile | None = None
-        self._header: bytes | None = None  # of the first file with a header
+        self._header: tuple[str, tuple[str, ...]] | None = None  # delimiter and names, of the first file with a header
+        self._has_rejected = False
 
     @property
     def mark(self) -> bytes:
@@ -143,15 +144,18 @@ class RecordReader:
     def _check_header(self, path: str, reader: RowReader) -> list[Record]:
         header, layout = reader.header, reader.layout
         assert header is not None
+        assert layout.header is not None
+        found = (layout.delimiter, layout.header)
         if self._header is None:
-            self._header = header
+            self._header = found
             kind = cast("RecordFormat", layout.format)
-            return [Record(header, None, kind, layout.delimiter, layout.is_quoted, layout.header or ())]
-        if header.removesuffix(b"\r") != self._header.removesuffix(b"\r"):
+            return [Record(header, None, kind, layout.delimiter, layout.is_quoted, layout.header)]
+        if found != self._header:
             reason = "the header differs from that of earlier files; process the files one by one"
             raise DataError(path, layout.start, reason)
         return []
 
     def _reject(self, lines: bytes) -> None:
         if self._rejects is not None:
-            self._rejects(self.encode(lines))
+            self._rejects((b"" if self._has_rejected else self.mark) + self.encode(lines))
+            self._has_rejected = True

@@ -76,3 +76,11 @@ def test_a_file_that_cannot_be_read_has_no_rows() -> None:
     found = scan("/nowhere/a.tsv", DataConfig(), findings)
     assert len(Rows.join([found.rows, found.rows])) == 0
     assert findings.groups[0].shown[0].message.startswith("no such file")
+
+
+def test_notes_and_swapped_columns_are_found(tmp_path: Path) -> None:
+    rows = "".join(f"{'ab'[i % 2]};배송이 {i}번 늦어요\n" for i in range(30))
+    found, findings = read(tmp_path / "a.csv", f"label;text\n{rows}".encode("cp949"))
+    assert (len(found), len(findings.notes), findings.groups) == (30, 2, [])
+    _, findings = read(tmp_path / "a.tsv", b"".join(b"text number %d\tpos\n" % i for i in range(30)))
+    assert "look swapped" in findings.groups[0].shown[0].message
