@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from textrnn.config import DataConfig
-from textrnn.data.fields import FaultError, ObjectFields, TableFields, check_labels, parse_object, split_fasttext
+from textrnn.data.fields import FaultError, RecordFields, parse_object, split_fasttext
 from textrnn.data.layout import Layout
 
 
@@ -30,6 +30,11 @@ def test_a_line_in_fasttext_s_format(line: str, labels: list[str], text: str) ->
     assert split_fasttext(line) == (labels, text)
 
 
+def select_text(row: str, name: str) -> str:
+    fields = RecordFields(Layout("json"), DataConfig(text=name), labelled=False)
+    return fields.select(parse_object(row))[0]
+
+
 @pytest.mark.parametrize(
     ("row", "name", "value"),
     [
@@ -46,7 +51,7 @@ def test_a_line_in_fasttext_s_format(line: str, labels: list[str], text: str) ->
     ],
 )
 def test_the_value_of_a_key(row: str, name: str, value: str) -> None:
-    assert ObjectFields(parse_object(row), labelled=True).text(DataConfig(text=name)) == value
+    assert select_text(row, name) == value
 
 
 @pytest.mark.parametrize(
@@ -66,14 +71,18 @@ def test_the_value_of_a_key(row: str, name: str, value: str) -> None:
 )
 def test_a_value_that_is_no_text(row: str, name: str, fault: str) -> None:
     with pytest.raises(FaultError) as caught:
-        ObjectFields(parse_object(row), labelled=True).text(DataConfig(text=name))
+        select_text(row, name)
     assert caught.value.reason.startswith(fault)
 
 
 def test_the_fields_of_a_table() -> None:
     layout = Layout("table", is_quoted=True, header=("a", "b", "c", "d"), text=(3, 0), label=(1,), group=2, width=4)
-    fields = TableFields(["x\ny", "l", "g", ""], layout)
-    assert (fields.text(DataConfig()), fields.labels(DataConfig()), fields.group(DataConfig())) == (" x y", ["l"], "g")
+    fields = RecordFields(layout, DataConfig(group="c"), labelled=True)
+    assert fields.select(["x\ny", "l", "g", ""]) == (" x y", ["l"], "g")
+
+
+def select(layout: Layout, fields: list[str]) -> None:
+    RecordFields(layout, DataConfig(), labelled=True).select(fields)
 
 
 @pytest.mark.parametrize(
@@ -88,22 +97,25 @@ def test_the_fields_of_a_table() -> None:
 )
 def test_a_record_has_the_columns_of_its_table(layout: Layout, width: int, fault: str | None) -> None:
     if fault is None:
-        TableFields(["x"] * width, layout)
+        select(layout, ["x"] * width)
         return
     with pytest.raises(FaultError) as caught:
-        TableFields(["x"] * width, layout)
+        select(layout, ["x"] * width)
     assert caught.value.reason == fault
 
 
 def test_quotes_hint_at_quoting() -> None:
     for is_quoted in (False, True):
         with pytest.raises(FaultError) as caught:
-            TableFields(["a", '"x', 'y"'], Layout("table", header=("a", "b"), is_quoted=is_quoted))
+            select(Layout("table", header=("a", "b"), is_quoted=is_quoted), ["a", '"x', 'y"'])
         assert ("data.quoting" in caught.value.reason) != is_quoted
 
 
 def test_labels_are_checked() -> None:
-    assert check_labels(["a", "b"]) == ["a", "b"]
-    assert check_labels([]) == []
-    with pytest.raises(FaultError):
-        check_labels(["a", "a"])
+    for labels, is_valid in ((["a", "b"], True), ([], True), (["a", "a"], False)):
+        fields = RecordFields(Layout("fasttext"), DataConfig(multi_label=True), labelled=True)
+        if is_valid:
+            assert fields.select((labels, "x")) == ("x", labels, "")
+        else:
+            with pytest.raises(FaultError):
+                fields.select((labels, "x"))
