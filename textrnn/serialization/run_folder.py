@@ -102,7 +102,8 @@ class RunFolder:
                 raise ConfigError(f"{self.path}: another run is writing to this folder; name another one with --out")
             return None
         moved = None if self._overwrite else _move_run(self.path)
-        self.remove_checkpoint()
+        for name in (MODEL_NAME, CHECKPOINT_NAME):
+            (self.path / name).unlink(missing_ok=True)
         shutil.rmtree(self.path / EVENTS_NAME, ignore_errors=True)
         write_text(self.path / METRICS_NAME, "")
         write_text(self.path / COMMAND_NAME, f"{self._command}\n")
