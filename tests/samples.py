@@ -8,9 +8,12 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from textrnn.config import Config, Override, load_config
+from textrnn.models.calibration import CalibrationError
 from textrnn.models.classifier import Classifier
 from textrnn.reporter import EpochRecord, Plan, Reporter
 from textrnn.serialization.model_file import SavedModel
@@ -50,6 +53,13 @@ DRINKS = "".join(
 def make_config(**values: object) -> Config:
     """Return a config with ``section__key=value`` set."""
     return load_config(overrides=[Override(key.replace("__", "."), value, key) for key, value in values.items()])
+
+
+def calibration_error(probabilities: npt.NDArray[Any], correct: npt.NDArray[np.bool_]) -> float:
+    """Return the ECE of predictions with ``probabilities`` (n,), of which those that are ``correct`` (n,) are right."""
+    error = CalibrationError()
+    error.add(probabilities, correct)
+    return error.mean
 
 
 MULTI_LABEL = {"data__multi_label": True, "data__label_separator": "|"}

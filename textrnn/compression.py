@@ -57,7 +57,7 @@ class Measured:
 
     @property
     def beats_baseline(self) -> bool:
-        """Whether the quality exceeds that of the most frequent label by more than two standard errors."""
+        """True if the quality exceeds that of the most frequent label by more than two standard errors."""
         _, baseline = self.baseline
         return self.quality > baseline + 2 * math.sqrt(baseline * (1 - baseline) / self.evaluation.texts)
 

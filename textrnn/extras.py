@@ -1,4 +1,4 @@
-"""Import of the packages that extras of textrnn install."""
+"""Packages that are missing: those of extras, and required ones."""
 
 from __future__ import annotations
 
@@ -19,3 +19,9 @@ def import_extra(module: str, *, extra: str, feature: str) -> Any:
     except ImportError as error:
         reason = f"needs the package {error.name.partition('.')[0]}" if error.name else str(error)  # else: too old
         raise ConfigError(f"{feature}: {reason}; pip install 'textrnn[{extra}]'") from error
+
+
+def describe_missing(error: ModuleNotFoundError) -> str | None:
+    """Return the message about a required package that is not installed; None if the module is one of textrnn."""
+    package = (error.name or "textrnn").partition(".")[0]
+    return None if package == "textrnn" else f"the package {package} is not installed; install textrnn again"

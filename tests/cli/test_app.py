@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -81,46 +82,6 @@ def test_usage_errors_are_one_line_that_points_to_the_help(command: str, message
     assert line.endswith(" --help'")
 
 
-@pytest.mark.parametrize(
-    ("command", "option"),
-    [
-        ("evaluate -m a -m b data.tsv", "--model"),
-        ("evaluate data.tsv --model a -m=b", "--model"),
-        ("predict -ma --model=a", "--model"),
-        ("train --seed 1 --seed 1", "--seed"),
-        ("train --valid a --out x --valid b", "--valid"),
-        ("filter --label a -j 2 --jobs 2", "--jobs"),
-        ("tune --trials 3 --trials 4", "--trials"),
-        ("optimize d -o a --out a", "--out"),
-        ("spm-encode -m a -m a", "--model"),
-        ("data split x --out a --out b", "--out"),
-        ("data check x --config a --config b", "--config"),
-        ("bench --device cpu --device cpu", "--device"),
-    ],
-)
-def test_an_option_that_takes_one_value_is_refused_if_given_twice(command: str, option: str, invoke: Run) -> None:
-    done = invoke(*command.split())
-    assert (done.returncode, done.stdout) == (2, b"")
-    (line,) = done.stderr.decode().splitlines()
-    assert line.startswith(f"textrnn: {option}: ")
-
-
-def test_every_repeated_option_is_reported(invoke: Run) -> None:
-    done = invoke("train", "--lr", "1", "--seed", "1", "--lr", "1", "--seed", "1")
-    assert done.stderr.decode().splitlines() == [
-        "textrnn: --lr: given twice; keep one",
-        "textrnn: --seed: given twice; keep one",
-    ]
-
-
-def test_options_that_collect_values_and_flags_may_be_repeated(trained: Path, invoke: Run) -> None:
-    words = ("-m", trained / "runs/small", "-l", "tea", "--label", "coffee", "-q", "--quiet")
-    done = invoke("filter", *words, stdin=b"green tea\n")
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"green tea\n", b"")
-    done = invoke("evaluate", "--set", "data.format=tsv", "--set", "data.format=tsv", "x")
-    assert done.stderr.decode() == "textrnn: --set data.format=tsv: data.format: given twice; keep one\n"
-
-
 def test_debug_prints_the_traceback(invoke: Run) -> None:
     done = invoke("predict", "--debug", "-m", "gone")
     assert done.returncode == 1
@@ -151,6 +112,18 @@ def test_every_exception_becomes_a_message_and_a_status(
     assert (done.returncode, done.stdout) == (status, b"")
     assert done.stderr.decode().startswith(f"textrnn: {message}")
     assert done.stderr.count(b"\n") == 1
+
+
+def test_a_missing_package_is_a_message(tmp_path: Path) -> None:
+    (tmp_path / "yaml.py").write_text("import gone_away")
+    done = subprocess.run(
+        [sys.executable, "-m", "textrnn", "doctor"],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr == b"textrnn: the package gone_away is not installed; install textrnn again\n"
 
 
 @pytest.mark.parametrize(("command", "status"), [("predict gone.txt", 1), ("filter --label fly", 2), ("", 2)])

@@ -73,9 +73,11 @@ def test_equal_messages_share_a_line() -> None:
     findings.add_many(
         "cut", "a.tsv", [Finding("a.tsv", 4, "x"), Finding("a.tsv", 5, "y"), Finding("a.tsv", 9, "x")], count=3
     )
+    findings.add_many("label-missing", "a.tsv", [Finding("a.tsv", None, "z"), Finding("a.tsv", None, "z")], count=2)
     lines = format_report(Report([make_file("a.tsv", None, {"x": 5}, None)], findings, "characters", 512)).splitlines()
     assert [line for line in lines if line.startswith("a.tsv:")] == [
         "a.tsv:2: not UTF-8; convert the file (also lines 3, 7)",
+        "a.tsv: z",
         "a.tsv:4: x (also line 9)",
         "a.tsv:5: y",
     ]

@@ -24,7 +24,7 @@ def make_evaluation(labels: list[str]) -> Evaluation:
         correct=9 * size,
         labels=labels,
         classes=[ClassScore(label, 0.5, 0.25, 1 / 3, 10) for label in labels],
-        confusion=[[9 if i == j else int(j == (i + 1) % size) for j in range(size)] for i in range(size)],
+        confusion=[entry for i in range(size) for entry in ((i, i, 9), (i, (i + 1) % size, 1)) if size > 1],
     )
 
 
@@ -68,9 +68,17 @@ def test_the_loss_is_a_dash_if_no_label_is_known() -> None:
 
 def test_many_labels_show_the_most_frequent_mistakes() -> None:
     text = format_evaluation(make_evaluation([f"label{i:02}" for i in range(30)]))
-    assert "the 20 most frequent mistakes; --json has the whole matrix" in text
+    assert "the 20 most frequent mistakes; --json has all" in text
     assert text.splitlines()[-20].split() == ["label00", "label01", "1"]
     assert "label29" not in text.split("confusion")[1].splitlines()[0]
+
+
+def test_the_most_frequent_of_very_many_labels_are_shown() -> None:
+    evaluation = make_evaluation([f"label{i:03}" for i in range(250)])
+    rare = [replace(score, support=1) if i % 2 else score for i, score in enumerate(evaluation.classes)]
+    table = format_evaluation(replace(evaluation, classes=rare)).split("\n\n")[1].splitlines()
+    assert [line.split()[0] for line in table[1:-1]] == [f"label{i:03}" for i in range(0, 200, 2)]
+    assert table[-1].startswith("and 150 labels more")
 
 
 def test_a_table_aligns_text_left_and_numbers_right() -> None:

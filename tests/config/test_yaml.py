@@ -160,6 +160,14 @@ def test_null_and_the_empty_value_unset_a_key_that_may_be_null() -> None:
     assert parse_value("null", WEIGHTS) is None
 
 
+def test_only_null_unsets_a_number() -> None:
+    number: Schema = {"anyOf": [{"type": "number"}, {"type": "null"}]}
+    assert [parse_value(text, number) for text in ("null", "", "~", "3")] == [None, None, None, 3]
+    for text in ("#", "# 3", " "):
+        with pytest.raises(NOT_YAML):
+            parse_value(text, number)
+
+
 @pytest.mark.parametrize("schema", [LIST, TEXT_OR_LIST])
 def test_the_items_of_a_list_are_text(schema: Schema) -> None:
     items = "[no, 1.0, 'a, b', \"#\", 2024-01-01, null, x y]"

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import classification_report
 
-from samples import SENTENCES, make_config, make_model
+from samples import SENTENCES, calibration_error, make_config, make_model
 from textrnn.data.formats import Example
 from textrnn.evaluation.multi_label import evaluate_multi_label
 from textrnn.inference.engine import Engine
-from textrnn.models.calibration import expected_calibration_error
 from textrnn.tokenization.tokenizer import Tokenizer
 
 THRESHOLDS = (0.45, 0.55, 0.5)
@@ -67,7 +66,7 @@ def test_the_ece_covers_all_probabilities(engine: Engine) -> None:
     has = np.array([label in row for row in SETS for label in "abc"])
     logits = engine.predict_logits(SENTENCES).astype(np.float64).ravel()
     for error, temperature in ((found.calibration_error, 1.25), (found.calibration_error_uncalibrated, 1.0)):
-        expected = expected_calibration_error(1 / (1 + np.exp(-logits / temperature)), has)
+        expected = calibration_error(1 / (1 + np.exp(-logits / temperature)), has)
         assert error == pytest.approx(expected, abs=1e-6)
     assert found.calibration_error != found.calibration_error_uncalibrated
     assert found.temperature == 1.25

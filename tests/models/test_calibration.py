@@ -9,11 +9,12 @@ import numpy.typing as npt
 import pytest
 from scipy.optimize import minimize, minimize_scalar
 
+from samples import calibration_error
 from textrnn.models import calibration
 from textrnn.models.calibration import (
     MAX_TEMPERATURE,
     MIN_TEMPERATURE,
-    expected_calibration_error,
+    PENALTY,
     fit_share,
     fit_temperature,
     mix,
@@ -75,6 +76,35 @@ def test_no_other_temperature_has_a_lower_loss(multi_label: bool, seed: int) -> 
         options={"xatol": 1e-9},
     )
     assert fit_temperature(logits, true) == pytest.approx(np.exp(best.x), rel=1e-5)
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.9, 1.0, 1.2, 3.0])
+def test_the_penalty_draws_the_temperature_to_1(factor: float) -> None:
+    logits, true = draw(60, multi_label=False)
+    logits *= np.float32(factor)
+    found = minimize_scalar(
+        lambda at: smoothed_loss(logits, true, at) + 2 * abs(at), bounds=(-3, 3), method="bounded"
+    ).x
+    penalized, free = (np.log(fit_temperature(logits, true, penalty=penalty)) for penalty in (2.0, 0.0))
+    assert penalized == pytest.approx(found, abs=1e-4)
+    assert abs(penalized) < abs(free)
+    assert penalized * free >= 0
+
+
+def test_few_texts_keep_the_temperature_near_1_and_many_do_not() -> None:
+    """On average over small sets whose best temperature is 1, the penalty lowers the loss on other texts."""
+    others, classes = draw(5000, multi_label=False, seed=99)
+    losses = {0.0: 0.0, PENALTY: 0.0}
+    for seed in range(40):
+        logits, true = draw(20, multi_label=False, seed=seed)
+        for penalty in losses:
+            temperature = fit_temperature(logits, true, penalty=penalty)
+            losses[penalty] += smoothed_loss(others, classes, np.log(temperature)) / len(others) / 40
+    none = smoothed_loss(others, classes, 0.0) / len(others)
+    assert losses[0.0] > none + 0.01
+    assert losses[PENALTY] < (losses[0.0] + none) / 2
+    logits, true = draw(20_000, multi_label=False)
+    assert fit_temperature(3 * logits, true, penalty=PENALTY) == pytest.approx(fit_temperature(3 * logits, true), 1e-3)
 
 
 def test_block_size_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,24 +174,24 @@ def test_the_ece_of_an_example_computed_by_hand() -> None:
     probabilities = np.array([0.9, 0.92, 0.55, 0.57, 0.59, 0.3])
     right = np.array([True, False, True, True, True, False])
     value = 2 / 6 * 0.41 + 3 / 6 * 0.43 + 1 / 6 * 0.3
-    assert expected_calibration_error(probabilities, right) == pytest.approx(value)
+    assert calibration_error(probabilities, right) == pytest.approx(value)
     order = [4, 0, 5, 1, 3, 2]
-    assert expected_calibration_error(probabilities[order], right[order]) == pytest.approx(value)
+    assert calibration_error(probabilities[order], right[order]) == pytest.approx(value)
 
 
 def test_the_bounds_of_bins() -> None:
     certain = np.ones(4, np.float32)
-    assert expected_calibration_error(certain, np.array([True] * 4)) == 0.0
-    assert expected_calibration_error(certain, np.array([True, True, True, False])) == 0.25
-    assert expected_calibration_error(np.zeros(2), np.array([False, True])) == 0.5
+    assert calibration_error(certain, np.array([True] * 4)) == 0.0
+    assert calibration_error(certain, np.array([True, True, True, False])) == 0.25
+    assert calibration_error(np.zeros(2), np.array([False, True])) == 0.5
     # the last bin holds (14/15, 1], the first [0, 1/15]; errors within a bin cancel out
-    assert expected_calibration_error(np.array([1.0, 0.95]), np.array([True, False])) == pytest.approx(0.475)
-    assert expected_calibration_error(np.array([1.0, 14 / 15]), np.array([True, False])) == pytest.approx(14 / 30)
-    assert expected_calibration_error(np.array([0.0, 1 / 15]), np.array([True, False])) == pytest.approx(7 / 15)
+    assert calibration_error(np.array([1.0, 0.95]), np.array([True, False])) == pytest.approx(0.475)
+    assert calibration_error(np.array([1.0, 14 / 15]), np.array([True, False])) == pytest.approx(14 / 30)
+    assert calibration_error(np.array([0.0, 1 / 15]), np.array([True, False])) == pytest.approx(7 / 15)
     # 0.2 is the upper end of a bin, not the lower end of the next
-    assert expected_calibration_error(np.array([0.2, 0.21]), np.array([True, False])) == pytest.approx(1.01 / 2)
-    assert expected_calibration_error(np.array([0.2, 0.19]), np.array([True, False])) == pytest.approx(0.61 / 2)
-    assert expected_calibration_error(np.zeros(0), np.zeros(0, np.bool_)) == 0.0
+    assert calibration_error(np.array([0.2, 0.21]), np.array([True, False])) == pytest.approx(1.01 / 2)
+    assert calibration_error(np.array([0.2, 0.19]), np.array([True, False])) == pytest.approx(0.61 / 2)
+    assert calibration_error(np.zeros(0), np.zeros(0, np.bool_)) == 0.0
 
 
 def test_the_fitted_temperature_lowers_the_ece() -> None:
@@ -169,7 +199,7 @@ def test_the_fitted_temperature_lowers_the_ece() -> None:
     errors = []
     for temperature in (1.0, fit_temperature(3 * logits, true)):
         p = np.exp(to_log_probabilities(3 * logits, temperature, multi_label=False))
-        errors.append(expected_calibration_error(p.max(axis=1), p.argmax(axis=1) == true))
+        errors.append(calibration_error(p.max(axis=1), p.argmax(axis=1) == true))
     assert errors[0] > 0.1
     assert errors[1] < 0.01
 

@@ -31,17 +31,17 @@ ARGUMENTS = {"x": X, "offsets": OFFSETS, "a": A, "y": Y, "keep": 0.5}
 def test_sizes_and_elements_come_before_the_fields(convert: Any) -> None:
     arrays = {name: convert(value) for name, value in ARGUMENTS.items() if name != "keep"}
     fields = (X.ctypes.data, OFFSETS.ctypes.data, A.ctypes.data, 1, 3, Y.ctypes.data, 0.5, 7)
-    assert LAYOUT.pack({**arrays, "keep": 0.5}) == struct.pack("@4q3P2qPdQ", 3, 20, 2, 4, *fields)
+    assert LAYOUT.pack(**arrays, keep=0.5) == struct.pack("@4q3P2qPdQ", 3, 20, 2, 4, *fields)
 
 
 def test_an_optional_array_may_be_absent() -> None:
     for absent in ({"x": X, "a": A, "y": Y, "keep": 0.5}, ARGUMENTS | {"offsets": None}):
-        assert struct.unpack_from("@4qPP", LAYOUT.pack(absent))[2:] == (0, 4, X.ctypes.data, 0)
+        assert struct.unpack_from("@4qPP", LAYOUT.pack(**absent))[2:] == (0, 4, X.ctypes.data, 0)
 
 
 def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(TypeError, match="Keep"):
-        LAYOUT.pack(ARGUMENTS | {"Keep": 0.5})
+        LAYOUT.pack(**ARGUMENTS, Keep=0.5)
 
 
 def read_only() -> np.ndarray[Any, Any]:
@@ -71,4 +71,4 @@ def read_only() -> np.ndarray[Any, Any]:
 )
 def test_arguments_that_do_not_fit_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        LAYOUT.pack(ARGUMENTS | change)
+        LAYOUT.pack(**ARGUMENTS | change)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +87,60 @@ def test_packed_ids_are_those_of_encode_all(
     assert (ids.dtype, lengths.dtype) == (np.int32, np.int64)
     assert ids.tolist() == [token for row in expected for token in row]
     assert lengths.tolist() == [len(row) for row in expected]
+
+
+LONG = [" ".join(["karulo", "새갈", "sno,", "日本", "e\u0301mi"][i % 5] for i in range(40_000)), "karu새갈q" * 20_000]
+
+
+@pytest.mark.parametrize("model_type", ["unigram", "bpe", "char", "word"])
+@pytest.mark.parametrize("text", [*LONG, *(text.replace(" ", "  ") for text in LONG), "日" * 3000 + " ka" * 50_000])
+@pytest.mark.parametrize("max_length", [1, 40, 512])
+def test_long_texts_begin_with_the_pieces_of_the_whole_text(model_type: str, text: str, max_length: int) -> None:
+    spm = train(model_type=model_type).tokenizer
+    expected = spm.encode_ids(text)[:max_length]
+    for each in (text, text.encode()):
+        assert spm.encode_packed([each, "ka"], max_length=max_length)[0].tolist()[: len(expected)] == expected  # type: ignore[list-item]
+    assert spm.encode_pieces(text, max_length=max_length) == spm.encode_pieces(text)[:max_length]
+
+
+def test_blanks_do_not_hide_the_words_after_them(spm: Tokenizer) -> None:
+    text = b" \t" * (2 << 20) + b"karulo  sno" + b" " * (2 << 20)
+    ids, lengths = spm.encode_packed([text], max_length=40)
+    assert ids.tolist() == spm.encode_ids("karulo sno")
+    assert lengths.tolist() == [len(ids)]
+
+
+def test_pieces_of_long_texts_are_counted_in_parts(spm: Tokenizer) -> None:
+    texts = [b"karulo sno " * 200_000, b"", "漢 sno".encode()]
+    counts, unknown = spm.count_pieces(texts)
+    assert counts.tolist() == [200_000 * len(spm.encode_ids("karulo sno")), 1, len(spm.encode_ids("漢 sno"))]
+    assert unknown.tolist() == [0, 1, spm.encode_ids("漢 sno").count(0)]
+
+
+LIMITED = """
+import resource, sys
+from textrnn.tokenization.tokenizer import Tokenizer
+spm = Tokenizer(open(sys.argv[1], "rb").read(), name="it")
+size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (size + (500 << 20), size + (500 << 20)))
+for text in (b"karulo sno " * 4_000_000, b"x" * 44_000_000, b"\\0" * 44_000_000, b" " * 44_000_000):
+    assert spm.encode_packed([text, b"ka"], max_length=512)[1][-1] == len(spm.encode_ids("ka"))
+    spm.count_pieces([text])
+    for encode in (spm.encode_ids, spm.encode_pieces):
+        try:
+            encode(text.decode())
+            raise SystemExit("there is enough memory")
+        except MemoryError:
+            pass
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the limit has no effect")
+def test_a_long_text_does_not_end_the_process(spm: Tokenizer, tmp_path: Path) -> None:
+    (tmp_path / "it.model").write_bytes(spm.model)
+    command = [sys.executable, "-c", LIMITED, str(tmp_path / "it.model")]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr.decode()
 
 
 def test_equal_models_have_equal_fingerprints(spm: Tokenizer) -> None:

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from samples import MULTI_LABEL, make_config, small_config, write_rows, write_sets
-from textrnn.models.calibration import fit_share, fit_temperature
+from textrnn.models import calibration
+from textrnn.models.calibration import PENALTY, Logits, fit_share, fit_temperature
 from textrnn.models.classifier import Classifier
 from textrnn.models.ngram.features import Spelling
 from textrnn.models.ngram.table import NgramTable
@@ -96,22 +97,55 @@ def test_the_loss_is_calibrated(multi_label: bool, tmp_path: Path) -> None:
     logits, true = forward_valid(dataset, model)
     assert (true < 0).sum() == (0 if multi_label else 7)
     temperature = validator.temperature
-    assert temperature == pytest.approx(fit_temperature(logits.numpy(), true), rel=1e-4)
+    assert temperature == pytest.approx(fit_temperature(logits.numpy(), true, penalty=PENALTY), rel=1e-4)
     assert 0.05 < temperature < 6
     assert temperature != pytest.approx(1, rel=1e-2)
     assert before.loss == pytest.approx(compute_loss(logits / temperature, true), rel=1e-5)
-    assert before.network_loss == before.loss
+    own = fit_temperature(logits.numpy(), true)
+    assert before.network_loss == pytest.approx(compute_loss(logits / own, true), rel=1e-5)
     assert validator.ngram_share == 0.0
     thresholds = validator.thresholds
     with torch.no_grad():
         model.head.weight *= 3
         model.head.bias *= 3
     larger = validator.validate(lambda: None)
-    assert larger.loss == pytest.approx(before.loss, rel=1e-5)
-    assert validator.temperature == pytest.approx(3 * temperature, rel=1e-4)
+    assert larger.network_loss == pytest.approx(before.network_loss, rel=1e-5)
+    assert larger.loss == pytest.approx(before.loss, rel=1e-3)  # the penalty on the temperature differs
+    assert validator.temperature == pytest.approx(3 * temperature, rel=0.1)
     assert larger.metrics == before.metrics
-    if multi_label:  # the calibrated probabilities are the same
-        assert validator.thresholds == pytest.approx(thresholds, abs=1e-5)
+    if multi_label:  # the calibrated probabilities are almost the same
+        assert validator.thresholds == pytest.approx(thresholds, abs=0.02)
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_a_large_set_is_fitted_to_a_sample_and_evaluated_in_chunks(
+    multi_label: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, model, ngrams = load(tmp_path, multi_label=multi_label)
+    config = make_config(ngrams__share="auto").ngrams
+    monkeypatch.setattr(calibration, "MAX_LOGITS", 50 * len(dataset.labels))
+    largest = 0
+
+    def record(logits: Logits, *arguments: object, **options: object) -> float:
+        nonlocal largest
+        largest = max(largest, len(logits))
+        return fit_temperature(logits, *arguments, **options)
+
+    monkeypatch.setattr(validation, "fit_temperature", record)
+    validator = Validator(dataset, model, device=CPU, group=ProcessGroup(), ngrams=ngrams, config=config)
+    result = validator.validate(lambda: None)
+    assert largest == 50
+    assert 0 < validator.ngram_share < 1
+    logits, true = forward_valid(dataset, model)
+    valid = dataset.valid.select(np.arange(120))
+    others = torch.from_numpy(ngrams.forward(valid.ids, valid.offsets, Spelling.of(dataset.tokenizer)))
+    mixed = (1 - validator.ngram_share) * logits + validator.ngram_share * validator.ngram_scale * others
+    assert result.loss == pytest.approx(compute_loss(mixed / validator.temperature, true), rel=1e-5)
+    if multi_label:
+        right = ((mixed / validator.temperature).sigmoid().numpy() >= validator.thresholds) == true
+        assert result.metrics["accuracy"] == pytest.approx(right.all(axis=1).mean())
+    else:
+        assert result.metrics["accuracy"] == pytest.approx((mixed.argmax(dim=1).numpy() == true).mean())
 
 
 @pytest.mark.parametrize("share", [0.25, "auto"])
@@ -132,7 +166,7 @@ def test_the_mix_of_network_and_n_grams_is_evaluated(multi_label: bool, share: f
     assert validator.ngram_share == pytest.approx(expected, rel=1e-4)
     assert 0 < validator.ngram_share < 1
     mixed = (1 - validator.ngram_share) * logits + validator.ngram_share * others
-    assert validator.temperature == pytest.approx(fit_temperature(mixed.numpy(), true), rel=1e-4)
+    assert validator.temperature == pytest.approx(fit_temperature(mixed.numpy(), true, penalty=PENALTY), rel=1e-4)
     assert result.loss == pytest.approx(compute_loss(mixed / validator.temperature, true), rel=1e-5)
     own = compute_loss(logits / fit_temperature(logits.numpy(), true), true)
     assert result.network_loss == pytest.approx(own, rel=1e-5)

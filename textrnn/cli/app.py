@@ -5,13 +5,12 @@ from __future__ import annotations
 import signal
 import sys
 import traceback
-from collections import Counter
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperCommand, TyperOption
 
 import textrnn
+from textrnn.cli.command_class import use_command_class
 from textrnn.cli.commands import (
     bench,
     config,
@@ -30,6 +29,7 @@ from textrnn.cli.commands import (
 from textrnn.cli.commands.filter import filter_command
 from textrnn.cli.terminal import exit_on_broken_pipe, flush_stdout, print_message, replace_closed_stderr, write_data
 from textrnn.errors import BackendError, ConfigError, StoppedError, TextrnnError
+from textrnn.extras import describe_missing
 
 EXIT_DATA, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -54,34 +54,7 @@ app.command("bench")(bench.bench_command)
 app.command("doctor")(doctor.doctor_command)
 app.add_typer(data.app, name="data")
 app.add_typer(config.app, name="config")
-
-
-class Command(TyperCommand):
-    """A command that refuses an option that is given twice, unless it is a flag or collects its values."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse ``args``; raises ConfigError for each option that would be overwritten."""
-        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
-        repeated = [param for param, count in Counter(order).items() if count > 1]
-        faults = [
-            f"{max(param.opts, key=len)}: given twice; keep one"
-            for param in repeated
-            if isinstance(param, TyperOption) and not (param.multiple or param.is_flag)
-        ]
-        if faults and not ctx.resilient_parsing:  # as in the completion by a shell
-            raise ConfigError(faults)
-        return super().parse_args(ctx, args)
-
-
-def _use_command_class(group: typer.Typer) -> None:
-    for command in group.registered_commands:
-        command.cls = Command
-    for part in group.registered_groups:
-        if part.typer_instance is not None:
-            _use_command_class(part.typer_instance)
-
-
-_use_command_class(app)
+use_command_class(app)
 
 
 def _show_version(value: bool) -> None:
@@ -165,9 +138,8 @@ def _explain(error: Exception) -> tuple[list[str], int]:
         return [f"{error.filename or 'input or output'}: {error.strerror or error}"], EXIT_DATA
     if isinstance(error, MemoryError):
         return ["out of memory"], EXIT_DATA
-    if isinstance(error, ModuleNotFoundError) and error.name and error.name.partition(".")[0] != "textrnn":
-        package = error.name.partition(".")[0]
-        return [f"the package {package} is not installed; reinstall textrnn, or pip install {package}"], EXIT_USAGE
+    if isinstance(error, ModuleNotFoundError) and (missing := describe_missing(error)):
+        return [missing], EXIT_USAGE
     return [
         f"internal error: {type(error).__name__}: {error}; run again with --debug, and report the traceback"
     ], EXIT_DATA

@@ -40,8 +40,9 @@ def _format_shown(group: Group) -> Iterator[str]:
     for finding in group.shown:
         by_message.setdefault(finding.message, []).append(finding)
     for first, *others in by_message.values():
-        more = ", ".join(str(finding.line) for finding in others)
-        yield f"{first} (also {'line' if len(others) == 1 else 'lines'} {more})" if others else str(first)
+        lines = [str(finding.line) for finding in others if finding.line is not None]
+        more = f" (also {'line' if len(lines) == 1 else 'lines'} {', '.join(lines)})" if lines else ""
+        yield f"{first}{more}"
 
 
 def _format_files(report: Report) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from textrnn.errors import pluralize
 
@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from textrnn.evaluation.multi_label import LabelScore, MultiLabelEvaluation
     from textrnn.evaluation.single_label import ClassScore, Evaluation
 
+_MAX_LABELS = 100
 _MAX_MATRIX_LABELS = 12
 _MAX_MISTAKES = 20
+_Score = TypeVar("_Score", bound="ClassScore")
 _SCORES = ["label", "precision", "recall", "F1", "support"]
 
 
@@ -46,15 +48,24 @@ def format_evaluation(evaluation: Evaluation | MultiLabelEvaluation) -> str:
     lines = [f"macro F1     {100 * evaluation.macro_f1:.2f} %", f"weighted F1  {100 * evaluation.weighted_f1:.2f} %"]
     if isinstance(evaluation, MultiLabelEvaluation):
         lines = [f"micro F1     {100 * evaluation.micro_f1:.2f} %", *lines, f"{accuracy} with all labels right)"]
-        thresholds = ["-" if label.threshold is None else f"{label.threshold:.3f}" for label in evaluation.classes]
-        rows = [[*_format_scores(c), f"{t:>9}"] for c, t in zip(evaluation.classes, thresholds, strict=True)]
-        tables = format_table([[*_SCORES, "threshold"], *rows])
+        shown, rest = _choose_labels(evaluation.classes)
+        thresholds = ["-" if label.threshold is None else f"{label.threshold:.3f}" for label in shown]
+        rows = [[*_format_scores(c), f"{t:>9}"] for c, t in zip(shown, thresholds, strict=True)]
+        tables = [*format_table([[*_SCORES, "threshold"], *rows]), *rest]
     else:
         lines = [f"{accuracy} right)", *lines]
-        tables = format_table([_SCORES, *map(_format_scores, evaluation.classes)])
-        tables += ["", "confusion (rows: true, columns: predicted)"]
-        tables += _format_confusion(evaluation.labels, evaluation.confusion)
+        single, rest = _choose_labels(evaluation.classes)
+        tables = [*format_table([_SCORES, *map(_format_scores, single)]), *rest]
+        tables += ["", "confusion (rows: true, columns: predicted)", *_format_confusion(evaluation)]
     return "\n".join([f"texts        {evaluation.texts}", *lines, *_format_calibration(evaluation), "", *tables, ""])
+
+
+def _choose_labels(classes: list[_Score]) -> tuple[list[_Score], list[str]]:
+    """Return the labels to show, the most frequent if there are too many, and a line on the others."""
+    if len(classes) <= _MAX_LABELS:
+        return classes, []
+    shown = sorted(classes, key=lambda label: -label.support)[:_MAX_LABELS]
+    return shown, [f"and {pluralize(len(classes) - _MAX_LABELS, 'label', 'labels')} more; --json has all"]
 
 
 def _format_scores(c: ClassScore | LabelScore) -> list[str]:
@@ -77,15 +88,14 @@ def _format_calibration(evaluation: Evaluation | MultiLabelEvaluation) -> list[s
     ]
 
 
-def _format_confusion(labels: list[str], confusion: list[list[int]]) -> list[str]:
+def _format_confusion(evaluation: Evaluation) -> list[str]:
     """Return the whole matrix, or its largest errors if it is too wide for a terminal."""
+    labels = evaluation.labels
     if len(labels) <= _MAX_MATRIX_LABELS:
-        rows = [[label, *map(str, row)] for label, row in zip(labels, confusion, strict=True)]
+        matrix = evaluation.confusion_matrix
+        rows = [[label, *map(str, row)] for label, row in zip(labels, matrix, strict=True)]
         return format_table([["", *labels], *rows])
-    mistakes = sorted(
-        ((count, i, j) for i, row in enumerate(confusion) for j, count in enumerate(row) if i != j and count),
-        key=lambda mistake: (-mistake[0], mistake[1:]),
-    )[:_MAX_MISTAKES]
-    rows = [[labels[i], labels[j], str(count)] for count, i, j in mistakes]
-    title = f"the {len(rows)} most frequent mistakes; --json has the whole matrix"
+    mistakes = sorted((-count, i, j) for i, j, count in evaluation.confusion if i != j)[:_MAX_MISTAKES]
+    rows = [[labels[i], labels[j], str(-count)] for count, i, j in mistakes]
+    title = f"the {len(rows)} most frequent mistakes; --json has all"
     return [title, *format_table([["true", "predicted", "texts"], *rows])]

@@ -59,7 +59,10 @@ def parse_value(text: str, schema: Schema) -> Any:
     node = yaml.compose(text, Loader)
     if repeated := [key for key, count in Counter(key for key, _ in _list_keys(node, depth=1)).items() if count > 1]:
         raise ConfigError(f"{repeated[0]}: written twice; keep one")
-    return _construct(node, schema)
+    value = _construct(node, schema)
+    if value is None and text not in ("", "null", "~"):
+        raise ValueError("a comment, which would unset the key")
+    return value
 
 
 def format_yaml(tree: Any) -> str:

@@ -74,9 +74,10 @@ class LabelTable:
             "choose with --set data.label=NAME --set data.text=NAME, or numbers in a file without a header"
         )
 
-    def find_header(self, path: str) -> list[str]:
-        """Return a line for the user if the label of the first line, which is no header, occurs only there."""
-        if self._counts[0] > 1 or int(self._counts.sum()) < _MIN_TEXTS:
+    def find_header(self, path: str, layout: Layout) -> list[str]:
+        """Return a line for the user if the label of the first line of a table occurs only there."""
+        is_record = layout.kind == "table" and layout.header is None
+        if not is_record or self._counts[0] > 1 or int(self._counts.sum()) < _MIN_TEXTS:
             return []
         place = f"{path}:{self.first_lines[0]}"
         return [

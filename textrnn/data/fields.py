@@ -11,6 +11,9 @@ from textrnn.data.labels import find_label_fault
 from textrnn.data.layout import FASTTEXT_LABEL, LABEL, TEXT, Layout, list_names
 from textrnn.errors import pluralize, shorten
 
+JSON = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=lambda _: None)
+"""Decodes numbers as text, and NaN as null."""
+
 _TRUE, _FALSE = frozenset({"1", "1.0", "true", "yes"}), frozenset({"0", "0.0", "false", "no", ""})
 _NAME_KEYS = "name the keys with --set data.label=NAME --set data.text=NAME"
 
@@ -23,100 +26,117 @@ class FaultError(Exception):
         super().__init__(reason)
 
 
-class TableFields:
-    """The fields of a record of a table."""
+class RecordFields:
+    """Finds text, labels and group in the records of one file. A record is a list of fields, a JSON object, or the
+    labels and the text of a line in fastText's format.
+    """
 
-    def __init__(self, fields: list[str], layout: Layout) -> None:
-        self._fields, self._layout = fields, layout
-        width = layout.width
-        if len(fields) == width or (len(fields) > width and not layout.is_exact):
+    def __init__(self, layout: Layout, config: DataConfig, *, labelled: bool) -> None:
+        self._layout, self._config, self._labelled = layout, config, labelled
+        self._texts = as_list(config.text) or [TEXT]
+        self._label = config.label if isinstance(config.label, str) else LABEL
+        self._marked = config.label if isinstance(config.label, list) else None
+
+    def select(self, record: Any) -> tuple[str, list[str], str]:
+        """Return the text, the labels and the group of a record; without ``labelled`` only the text.
+
+        Raises:
+            FaultError: the record lacks something.
+        """
+        kind = self._layout.kind
+        if kind == "fasttext":
+            return self._select_fasttext(*record)
+        if kind == "table":
+            self._check_width(record)
+        labels, group = (self._find_labels(record), self._find_group(record)) if self._labelled else ([], "")
+        try:
+            return self._find_text(record), labels, group
+        except FaultError as fault:
+            fault.labels, fault.group = labels, group
+            raise
+
+    def _select_fasttext(self, labels: list[str], text: str) -> tuple[str, list[str], str]:
+        if len(labels) != 1 and not self._config.multi_label:
+            several = "several labels; keep one per line, or use --set data.multi_label=true"
+            raise FaultError(several if labels else "no label; write __label__LABEL text")
+        return text, _check_labels(labels), ""
+
+    def _check_width(self, fields: list[str]) -> None:
+        layout = self._layout
+        if len(fields) == layout.width or (len(fields) > layout.width and not layout.is_exact):
             return
         count = pluralize(len(fields), "column", "columns")
         if layout.is_pair:
             raise FaultError("no tab; write label<TAB>text")
         if layout.header is None:
-            raise FaultError(f"has {count}, but needs {width}")
-        quotes = "; a field with tabs or line ends needs --set data.quoting=true" if '"' in "".join(fields) else ""
-        raise FaultError(f"has {count}, but the header has {width}{'' if layout.is_quoted else quotes}")
+            raise FaultError(f"has {count}, but needs {layout.width}")
+        is_suspect = not layout.is_quoted and any('"' in field for field in fields)
+        cure = "; a field with tabs or line ends needs --set data.quoting=true" if is_suspect else ""
+        raise FaultError(f"has {count}, but the header has {layout.width}{cure}")
 
-    def labels(self, config: DataConfig) -> list[str]:
-        """Return the labels; raises FaultError."""
-        if isinstance(config.label, list):
-            return _list_marked(config.label, [self._fields[at] for at in self._layout.label])
-        return _split_labels(self._fields[self._layout.label[0]], config)
-
-    def text(self, config: DataConfig) -> str:
-        """Return the text; raises FaultError."""
-        del config
-        text = " ".join([self._fields[at] for at in self._layout.text])
-        return _join_lines(text) if self._layout.is_quoted else text
-
-    def group(self, config: DataConfig) -> str:
-        """Return the value of ``data.group``; raises FaultError."""
-        del config
-        assert self._layout.group is not None
-        return self._fields[self._layout.group]
-
-
-class ObjectFields:
-    """The values of a JSON object."""
-
-    def __init__(self, row: dict[str, Any], *, labelled: bool) -> None:
-        self._row, self._labelled = row, labelled
-
-    def labels(self, config: DataConfig) -> list[str]:
-        """Return the labels; raises FaultError."""
-        if isinstance(config.label, list):
-            return _list_marked(config.label, [self._get_text(name) for name in config.label])
-        name = config.label or LABEL
-        value = self._find(name)
+    def _find_labels(self, record: Any) -> list[str]:
+        is_table = self._layout.kind == "table"
+        if self._marked is not None:
+            values = [record[at] for at in self._layout.label] if is_table else [_get(record, n) for n in self._marked]
+            return _check_labels(_list_marked(self._marked, values))
+        value = record[self._layout.label[0]] if is_table else _find(record, self._label)
         if not isinstance(value, list):
-            return _split_labels(self._to_text(value, name), config)
-        if not config.multi_label:
-            raise FaultError(f"'{shorten(name)}' is a list; texts with several labels need --set data.multi_label=true")
-        return [self._to_text(label, name) for label in value]
+            return _check_labels(_split_labels(_to_text(value, self._label), self._config))
+        if not self._config.multi_label:
+            name = shorten(self._label)
+            raise FaultError(f"'{name}' is a list; texts with several labels need --set data.multi_label=true")
+        return _check_labels([_to_text(label, self._label) for label in value])
 
-    def text(self, config: DataConfig) -> str:
-        """Return the text; raises FaultError."""
-        return _join_lines(" ".join([self._get_text(name) for name in as_list(config.text) or [TEXT]]))
+    def _find_group(self, record: Any) -> str:
+        if self._config.group is None:
+            return ""
+        return record[self._layout.group] if self._layout.kind == "table" else _get(record, self._config.group)
 
-    def group(self, config: DataConfig) -> str:
-        """Return the value of ``data.group``; raises FaultError."""
-        assert config.group is not None
-        return self._get_text(config.group)
+    def _find_text(self, record: Any) -> str:
+        layout = self._layout
+        if layout.kind == "table":
+            parts = [record[at] for at in layout.text]
+        else:
+            parts = [_get(record, name, labelled=self._labelled) for name in self._texts]
+        text = parts[0] if len(parts) == 1 else " ".join(parts)
+        has_ends = (layout.is_quoted or layout.kind == "json") and ("\n" in text or "\r" in text)
+        return text.replace("\r\n", " ").replace("\n", " ").replace("\r", " ") if has_ends else text
 
-    def _get_text(self, name: str) -> str:
-        return self._to_text(self._find(name), name)
 
-    def _find(self, name: str) -> Any:
-        """Return the value of a key: of this exact name, at the path of keys a.b, or the only one in another case."""
-        if name in self._row:
-            return self._row[name]
-        value: Any = self._row
-        for key in name.split("."):
-            value = value.get(key, self) if isinstance(value, dict) else self
-        if value is self:
-            same = [key for key in self._row if key.strip().casefold() == name.casefold()]
-            if len(same) != 1:
-                cure = _NAME_KEYS if self._labelled else "choose one with --field NAME"
-                raise FaultError(f"no key '{shorten(name)}'; the keys are {list_names(list(self._row))}; {cure}")
-            value = self._row[same[0]]
+def _get(row: dict[str, Any], name: str, *, labelled: bool = True) -> str:
+    value = row.get(name)
+    return value if type(value) is str and value.isascii() else _to_text(_find(row, name, labelled=labelled), name)
+
+
+def _find(row: dict[str, Any], name: str, *, labelled: bool = True) -> Any:
+    """Return the value of a key: of this exact name, at the path of keys a.b, or the only one in another case."""
+    if name in row:
+        return row[name]
+    value: Any = row
+    for key in name.split("."):
+        value = value.get(key, _find) if isinstance(value, dict) else _find
+    if value is not _find:
         return value
+    same = [key for key in row if key.strip().casefold() == name.casefold()]
+    if len(same) != 1:
+        cure = _NAME_KEYS if labelled else "choose one with --field NAME"
+        raise FaultError(f"no key '{shorten(name)}'; the keys are {list_names(list(row))}; {cure}")
+    return row[same[0]]
 
-    @staticmethod
-    def _to_text(value: Any, name: str) -> str:
-        if isinstance(value, str):
-            return value.encode("utf-8", errors="replace").decode("utf-8")  # JSON can escape half of a surrogate pair
-        if isinstance(value, bool):
-            return str(value).lower()
-        kind = "null" if value is None else "a list" if isinstance(value, list) else "an object"
-        raise FaultError(f"'{shorten(name)}' is {kind}, not a text")
+
+def _to_text(value: Any, name: str) -> str:
+    if isinstance(value, str):
+        return value.encode("utf-8", errors="replace").decode("utf-8")  # JSON can escape half of a surrogate pair
+    if isinstance(value, bool):
+        return str(value).lower()
+    kind = "null" if value is None else "a list" if isinstance(value, list) else "an object"
+    raise FaultError(f"'{shorten(name)}' is {kind}, not a text")
 
 
 def parse_object(text: str) -> dict[str, Any]:
     """Return the JSON object in a line, its numbers as text; raises FaultError."""
     try:
-        row = json.loads(text, parse_float=str, parse_int=str, parse_constant=lambda _: None)
+        row = JSON.decode(text)
     except RecursionError:
         raise FaultError("not JSON: nested too deeply") from None
     except ValueError as error:
@@ -152,13 +172,7 @@ def _list_marked(names: Sequence[str], values: Sequence[str]) -> list[str]:
     return labels
 
 
-def check_labels(labels: list[str]) -> list[str]:
-    """Return ``labels``; raises FaultError unless they can be labels of one text."""
+def _check_labels(labels: list[str]) -> list[str]:
     if fault := find_label_fault(labels):
         raise FaultError(fault)
     return labels
-
-
-def _join_lines(text: str) -> str:
-    """Return ``text`` with spaces for its line ends."""
-    return text.replace("\r\n", " ").replace("\n", " ").replace("\r", " ")

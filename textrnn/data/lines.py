@@ -6,16 +6,16 @@ from collections.abc import Iterable, Iterator
 
 from textrnn.config import DataConfig
 from textrnn.data.fields import split_fasttext
-from textrnn.data.io import BYTE_ORDER_MARK, Note, decode, open_text, read_chunks
+from textrnn.data.io import Note, decode, open_text, read_chunks
 from textrnn.data.layout import FASTTEXT_LABEL, is_json
-from textrnn.data.rows import Row, RowReader
+from textrnn.data.rows import RowReader
 from textrnn.errors import DataError, name_file, pluralize
 
 _REPLACEMENT = "\ufffd".encode()
 
 
 class LineReader:
-    """Reads each line of ``chunks`` as a text; iteration yields the rows of each chunk.
+    """Reads each line of ``chunks`` as a text; iteration yields the lines and the texts of each chunk.
 
     In a file whose first line is in fastText's format, labels are left out of the texts. ``notes`` are lines for the
     user.
@@ -37,21 +37,20 @@ class LineReader:
             notes.append(f"{name}: {count} bytes that are invalid in the encoding; they were read as U+FFFD")
         return notes
 
-    def __iter__(self) -> Iterator[list[Row]]:
-        number = 1
+    def __iter__(self) -> Iterator[tuple[list[bytes], list[str]]]:
         for chunk in self._chunks:
-            lines = chunk.split(b"\n")
-            texts = [decode(line.removesuffix(b"\r").removeprefix(BYTE_ORDER_MARK)) for line in lines]
+            text = decode(chunk)
+            lines, texts = chunk.split(b"\n"), text.split("\n")
+            if "\r" in text or "\ufeff" in text:
+                texts = [line.removesuffix("\r").removeprefix("\ufeff") for line in texts]
             if self.is_fasttext is None and (first := next(filter(str.strip, texts), None)) is not None:
                 self.is_fasttext = FASTTEXT_LABEL.match(first.lstrip()) is not None
-            if "\ufffd" in "".join(texts):
+            if "\ufffd" in text:
                 pairs = zip(lines, texts, strict=True)
-                self._invalid += sum("\ufffd" in text and _REPLACEMENT not in line for line, text in pairs)
+                self._invalid += sum("\ufffd" in line and _REPLACEMENT not in raw for raw, line in pairs)
             if self.is_fasttext:
-                texts = [split_fasttext(text)[1] for text in texts]
-            numbers = range(number, number + len(lines))
-            yield [Row(at, line, text, []) for at, line, text in zip(numbers, lines, texts, strict=True)]
-            number += len(lines)
+                texts = [split_fasttext(line)[1] for line in texts]
+            yield lines, texts
 
 
 def read_texts(path: str, config: DataConfig, *, note: Note) -> Iterator[str]:
@@ -63,11 +62,17 @@ def read_texts(path: str, config: DataConfig, *, note: Note) -> Iterator[str]:
     """
     with open_text(path, encoding=config.encoding, note=note) as (_, file):
         chunks = read_chunks(file.read)
-        reader = LineReader(path, chunks) if config.text is None else RowReader(path, chunks, config, labelled=False)
-        for rows in reader:
-            if config.text is None and rows[0].number == 1 and is_json(rows[0].text):
-                raise DataError(path, 1, "JSON, whose keys are no text; name the key of the texts with --field")
-            for row in rows:
-                yield row.text
-    for line in reader.notes:
+        if config.text is None:
+            lines = LineReader(path, chunks)
+            for number, (_, texts) in enumerate(lines):
+                if number == 0 and is_json(texts[0]):
+                    raise DataError(path, 1, "JSON, whose keys are no text; name the key of the texts with --field")
+                yield from texts
+            notes = lines.notes
+        else:
+            reader = RowReader(path, chunks, config, labelled=False)
+            for rows in reader:
+                yield from [row.text for row in rows]
+            notes = reader.notes
+    for line in notes:
         note(line)

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import csv
-import json
 import sys
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import suppress
+from itertools import count, repeat
 from typing import Any, NamedTuple
 
 from textrnn.config import DataConfig
-from textrnn.data.fields import (
-    FaultError,
-    ObjectFields,
-    TableFields,
-    check_labels,
-    parse_object,
-    split_fasttext,
-)
+from textrnn.data.fields import JSON, FaultError, RecordFields, parse_object, split_fasttext
 from textrnn.data.io import decode
 from textrnn.data.layout import BY_EXTENSION, DELIMITERS, find_layout, find_suffix
 from textrnn.errors import DataError, name_file, pluralize, shorten
@@ -26,7 +18,8 @@ from textrnn.errors import DataError, name_file, pluralize, shorten
 OnFault = Callable[[DataError], None]
 """Called with the fault of a record; if it returns, the record is skipped."""
 
-_MARK = "\ufeff"
+_MARK, _REPLACEMENT = "\ufeff", "\ufffd"
+_NO_LABELS: list[str] = []
 _NUL, _NUL_SUBSTITUTE = "\0", "\ud800"  # csv of Python 3.10 rejects NUL; no decoded text has a surrogate
 _SHOWN = 3  # skipped records in a note
 _MAX_ROWS = 4096  # in a list of rows
@@ -85,6 +78,7 @@ class RowReader:
         self._repeated_headers = self._empty_texts = self.skipped = 0
         self._first_skipped: list[str] = []
         self._header = None if self.layout.header is None else list(self.layout.header)
+        self._fields = RecordFields(self.layout, config, labelled=labelled)
         self._waits = False  # whether the next line comes from a chunk that may not have arrived
 
     @property
@@ -98,15 +92,15 @@ class RowReader:
         ):
             notes.append(f"{name}: fields are divided by {DELIMITERS[layout.delimiter]}")
         if self._repeated_headers:
-            count = pluralize(self._repeated_headers, "repeated header", "repeated headers")
-            notes.append(f"{name}: {count} left out")
+            number = pluralize(self._repeated_headers, "repeated header", "repeated headers")
+            notes.append(f"{name}: {number} left out")
         if self._empty_texts:
-            count = pluralize(self._empty_texts, "record without a text", "records without a text")
-            notes.append(f"{name}: {count} read as empty")
+            number = pluralize(self._empty_texts, "record without a text", "records without a text")
+            notes.append(f"{name}: {number} read as empty")
         if self.skipped:
-            count = pluralize(self.skipped, "bad record", "bad records")
+            number = pluralize(self.skipped, "bad record", "bad records")
             more = "; ..." if self.skipped > _SHOWN else ""
-            notes.append(f"{name}: {count} skipped: {'; '.join(self._first_skipped)}{more}")
+            notes.append(f"{name}: {number} skipped: {'; '.join(self._first_skipped)}{more}")
         return notes
 
     @property
@@ -117,20 +111,50 @@ class RowReader:
         return b"\n".join(self._head[: self.layout.start]).lstrip()
 
     def __iter__(self) -> Iterator[list[Row]]:
-        rows: list[Row] = []
-        try:
-            for row in self._read():
-                if row is not None:
-                    rows.append(row)
-                if rows and (self._waits or row is None or len(rows) == _MAX_ROWS):
+        layout = self.layout
+        if layout.is_array:
+            yield from self._collect(self._read_array())
+        elif layout.kind == "table" and layout.is_quoted:
+            yield from self._collect(self._read_quoted())
+        else:
+            for lines, number in self.chunks():
+                rows = self._split_in_bulk(lines, number)
+                if rows is None:
+                    yield from self._collect(self.parse(lines, number))
+                else:
                     yield rows
-                    rows = []
+
+    def _collect(self, rows: Iterator[Row | None]) -> Iterator[list[Row]]:
+        """Yield lists of ``rows``, each before the next row has to wait for input, or raises its fault."""
+        block: list[Row] = []
+        try:
+            for row in rows:
+                if row is not None:
+                    block.append(row)
+                if block and (self._waits or len(block) == _MAX_ROWS):
+                    yield block
+                    block = []
         except DataError:
-            if rows:
-                yield rows
+            if block:
+                yield block
             raise
-        if rows:
-            yield rows
+        if block:
+            yield block
+
+    def _split_in_bulk(self, lines: list[bytes], number: int) -> list[Row] | None:
+        """Return the rows of a table without labels; None if its lines must be parsed one by one."""
+        layout = self.layout
+        if self._labelled or layout.kind != "table" or len(layout.text) > 1:
+            return None
+        chunk = decode(b"\n".join(lines))
+        if "\r" in chunk or _MARK in chunk:
+            return None
+        records = [line.split(layout.delimiter) for line in chunk.split("\n")]
+        sizes = set(map(len, records))
+        if (sizes != {layout.width} and (layout.is_exact or min(sizes) < layout.width)) or self._header in records:
+            return None
+        at = layout.text[0]
+        return list(map(Row, count(number), lines, [record[at] for record in records], repeat(_NO_LABELS)))
 
     def chunks(self) -> Iterator[tuple[list[bytes], int]]:
         """Yield the lines of each chunk after the header, and the number of the first of them in the file."""
@@ -153,17 +177,6 @@ class RowReader:
                 row = self._handle(fault, at, line)
             if row is not None:
                 yield row
-
-    def _read(self) -> Iterator[Row | None]:
-        """Yield the rows, and None before waiting for a chunk."""
-        if self.layout.is_array:
-            yield from self._read_array()
-        elif self.layout.kind == "table" and self.layout.is_quoted:
-            yield from self._read_quoted()
-        else:
-            for lines, number in self.chunks():
-                yield from self.parse(lines, number)
-                yield None
 
     def _decode(self, line: bytes) -> str:
         if not self._labelled:
@@ -200,32 +213,12 @@ class RowReader:
         return parse_object(text) if layout.kind == "json" else split_fasttext(text)
 
     def _make_row(self, number: int, raw: bytes, record: Any) -> Row | None:
-        """Return the row of a record; raises FaultError."""
-        layout, config = self.layout, self._config
-        if layout.kind == "fasttext":
-            labels, text = record
-            if not config.multi_label and len(labels) != 1:
-                raise FaultError(
-                    "several labels; keep one per line, or use --set data.multi_label=true"
-                    if labels
-                    else "no label; write __label__LABEL text"
-                )
-            return Row(number, raw, text, check_labels(labels))
-        if layout.kind == "json":
-            select: ObjectFields | TableFields = ObjectFields(record, labelled=self._labelled)
-        elif record == self._header:
+        """Return the row of a record, None for a repeated header; raises FaultError."""
+        if self._header is not None and record == self._header:
             self._repeated_headers += 1
             return None
-        else:
-            select = TableFields(record, self.layout)
-        labels = check_labels(select.labels(config)) if self._labelled else []
-        group = select.group(config) if config.group is not None and self._labelled else ""
-        try:
-            text = select.text(config)
-        except FaultError as fault:
-            fault.labels, fault.group = labels, group
-            raise
-        return Row(number, raw, text, labels, group, record if layout.kind == "json" else ())
+        text, labels, group = self._fields.select(record)
+        return Row(number, raw, text, labels, group, record if self.layout.kind == "json" else ())
 
     def _read_quoted(self) -> Iterator[Row | None]:
         """Yield the rows of CSV, whose records may span lines.
@@ -233,60 +226,60 @@ class RowReader:
         After a fault, reading resumes in the second line of the record: a quote that is never closed costs one line.
         """
         csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-        pending: deque[tuple[int, bytes]] = deque()
-        taken: list[tuple[int, bytes]] = []  # lines of the current record
-        invalid = False
-
-        def feed(lines: Iterator[tuple[int, bytes]]) -> Iterator[str]:
-            nonlocal invalid
-            while (item := pending.popleft() if pending else next(lines, None)) is not None:
-                taken.append(item)
-                text = decode(item[1]).removeprefix(_MARK) if len(taken) == 1 else decode(item[1])
-                if self._labelled and "\ufffd" in text:
-                    invalid = invalid or not _is_utf8(item[1])
-                yield text.replace(_NUL, _NUL_SUBSTITUTE) + "\n"
-
+        pending: deque[tuple[int, bytes, str]] = deque()
+        taken: list[tuple[int, bytes, str]] = []  # lines of the current record: number, bytes and text
         lines = self._number_lines()
-        rows = csv.reader(feed(lines), delimiter=self.layout.delimiter, strict=True)
+
+        def feed() -> Iterator[str]:
+            while (line := pending.popleft() if pending else next(lines, None)) is not None:
+                taken.append(line)
+                yield line[2]
+
+        rows = csv.reader(feed(), delimiter=self.layout.delimiter, strict=True)
         while True:
             taken.clear()
-            invalid = False
             try:
                 record = next(rows)
                 if len(record) < 2 and not "".join(record).strip():
                     continue
-                if invalid:
-                    raise FaultError(_NOT_TEXT)
-                record = [field.replace(_NUL_SUBSTITUTE, _NUL) for field in record]
-                row = self._make_row(taken[0][0], _join(taken), record)
+                number, raw, text = taken[0]
+                if len(taken) > 1:
+                    raw, text = b"\n".join(line[1] for line in taken), "".join(line[2] for line in taken)
+                if _REPLACEMENT in text and self._labelled:
+                    self._decode(raw)
+                if _NUL_SUBSTITUTE in text:
+                    record = [field.replace(_NUL_SUBSTITUTE, _NUL) for field in record]
+                row = self._make_row(number, raw, record)
             except StopIteration:
                 return
             except csv.Error as error:
                 ends = f" (the row ends in line {taken[-1][0]})" if len(taken) > 1 else ""
-                row = self._handle(FaultError(f"not CSV: {error}{ends}"), *taken[0])
+                row = self._handle(FaultError(f"not CSV: {error}{ends}"), *taken[0][:2])
                 pending.extendleft(reversed(taken[1:]))
-                rows = csv.reader(feed(lines), delimiter=self.layout.delimiter, strict=True)
+                rows = csv.reader(feed(), delimiter=self.layout.delimiter, strict=True)
             except FaultError as fault:
-                row = self._handle(fault, taken[0][0], _join(taken))
+                row = self._handle(fault, number, raw)
             yield row
 
-    def _number_lines(self) -> Iterator[tuple[int, bytes]]:
+    def _number_lines(self) -> Iterator[tuple[int, bytes, str]]:
+        """Yield the number, the bytes and the text of each line, with a newline."""
         for lines, number in self.chunks():
             self._waits = False
-            for at, line in enumerate(lines, start=number):
-                self._waits = at == number + len(lines) - 1
-                yield at, line
+            texts = decode(b"\n".join(lines)).replace(_NUL, _NUL_SUBSTITUTE).split("\n")
+            last = number + len(lines) - 1
+            for at, line, text in zip(count(number), lines, texts, strict=False):
+                self._waits = at == last
+                yield at, line, f"{text.removeprefix(_MARK)}\n"
 
     def _read_array(self) -> Iterator[Row]:
         """Yield the objects of a JSON array, or of objects that span lines; the file is read as a whole."""
         text = b"\n".join(line for lines, _ in self.chunks() for line in lines).decode("utf-8", errors="replace")
         text = text.removeprefix(_MARK)
-        decoder = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=lambda _: None)
         number, at, end = self.layout.start + 1, 0, 0
         while (end := _skip(text, end)) < len(text):
             number, at = number + text.count("\n", at, end), end
             try:
-                record, end = decoder.raw_decode(text, at)
+                record, end = JSON.raw_decode(text, at)
             except (ValueError, RecursionError) as error:
                 reason = getattr(error, "msg", None) or "nested too deeply"
                 line = getattr(error, "lineno", 1) + self.layout.start
@@ -306,17 +299,6 @@ class RowReader:
 
 def _usual_delimiter(path: str) -> str:
     return "," if BY_EXTENSION.get(find_suffix(path)) == "csv" else "\t"
-
-
-def _is_utf8(line: bytes) -> bool:
-    with suppress(UnicodeDecodeError):
-        line.decode("utf-8")
-        return True
-    return False
-
-
-def _join(taken: Sequence[tuple[int, bytes]]) -> bytes:
-    return b"\n".join([line for _, line in taken])
 
 
 def _skip(text: str, at: int) -> int:

@@ -47,15 +47,19 @@ def count_batches(texts: Texts, batch_size: int | None, *, batch_tokens: int | N
     return len(_fill_batches(_count_buckets(texts.lengths), batch_tokens)) - 1
 
 
-def sorted_batches(texts: Texts, max_tokens: int) -> Iterator[tuple[Rows, PackedBatch]]:
-    """Yield ``(rows, batch)`` over all of ``texts``, shortest first, with at most ``max_tokens`` ids in a batch."""
-    lengths = texts.lengths
+def sorted_batches(texts: Texts, max_tokens: int, *, rows: Rows | None = None) -> Iterator[tuple[Rows, PackedBatch]]:
+    """Yield ``(places, batch)`` over ``texts``, shortest first, with at most ``max_tokens`` ids in a batch.
+
+    With ``rows``, only these texts are read, and ``places`` are indices into ``rows``.
+    """
+    lengths = texts.lengths if rows is None else texts.lengths[rows]
     order = np.argsort(lengths, kind="stable")
     start = 0
     while start < len(order):
         filled = np.cumsum(lengths[order[start : start + max_tokens]], dtype=np.int64)
         stop = start + max(1, int(np.searchsorted(filled, max_tokens, side="right")))
-        yield order[start:stop], texts.select(order[start:stop])
+        places = order[start:stop]
+        yield places, texts.select(places if rows is None else rows[places])
         start = stop
 
 

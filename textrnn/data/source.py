@@ -134,7 +134,7 @@ class LabelledFile(AbstractContextManager["LabelledFile"]):
                     yield chunk
 
             reader = BlockReader(path, watch(), self._config)
-            self._has_header = reader.rows.header is not None or reader.rows.layout.kind != "table"
+            self._layout = reader.rows.layout
             yield from reader
         notes += reader.rows.notes
         end = done if total is None else total
@@ -174,8 +174,8 @@ class LabelledFile(AbstractContextManager["LabelledFile"]):
 
                 for block in self._read_blocks(number, notes, digest):
                     self._write(block, table, draft)
-                if number == 0 and not self._has_header:
-                    notes += table.find_header(path)
+                if number == 0:
+                    notes += table.find_header(path, self._layout)
                 if fault := table.find_swap() if not self._config.multi_label else None:
                     raise DataError(path, None, fault)
                 digests.append(hasher.hexdigest())

@@ -129,7 +129,7 @@ def _read_rows(
         groups.append(hash_texts(block.groups))
     if fault := None if config.multi_label else table.find_swap():
         raise DataError(path, None, fault)
-    notes += reader.rows.notes
+    notes += [*reader.rows.notes, *table.find_header(path, reader.rows.layout)]
     classes, hashes = (np.concatenate(column) for column in zip(*parts, strict=True))
     joined = join_groups(hashes, np.concatenate(groups) if config.group is not None else None)
     return table, classes, joined, reader.rows.layout

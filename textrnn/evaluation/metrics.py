@@ -1,52 +1,99 @@
-"""Accuracy and F1 of predictions, by scikit-learn."""
+"""Accuracy, precision, recall and F1 from the counts of each label, with the definitions of scikit-learn.
+
+Counts of parts of the data add up, so that nothing of the size texts x labels is held.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import accuracy_score, f1_score
+
+Integers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 
-def single_label_metrics(true: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64]) -> dict[str, float]:
-    """Return accuracy, micro_f1 (equal to it), macro_f1 and weighted_f1 of predicted classes (B,).
+@dataclass(frozen=True, eq=False)
+class LabelCounts:
+    """Counts of predictions: of each label (C,), and of texts.
 
-    Texts of class -1, which the model does not know, count as wrong.
+    ``true`` texts have the label, ``predicted`` got it, ``hits`` both. ``correct`` of all ``texts`` got exactly their
+    labels. A ratio without cases is 0.
     """
-    accuracy = float(accuracy_score(true, predicted))
-    return {
-        "accuracy": accuracy,
-        "micro_f1": accuracy,
-        "macro_f1": float(f1_score(true, predicted, average="macro", zero_division=0)),
-        "weighted_f1": float(f1_score(true, predicted, average="weighted", zero_division=0)),
-    }
+
+    true: Integers
+    predicted: Integers
+    hits: Integers
+    correct: int
+    texts: int
+
+    @classmethod
+    def of_classes(cls, true: Integers, predicted: Integers, C: int) -> LabelCounts:
+        """Count the true and the predicted classes (B,) of single-label texts, each from 0 to C - 1."""
+        right = true == predicted
+        counts = [np.bincount(classes, minlength=C) for classes in (true, predicted, true[right])]
+        return cls(counts[0], counts[1], counts[2], correct=int(right.sum()), texts=len(true))
+
+    @classmethod
+    def of_sets(cls, true: npt.NDArray[np.bool_], predicted: npt.NDArray[np.bool_]) -> LabelCounts:
+        """Count the true and the predicted label sets (B, C).
+
+        ``true`` may have more columns, for labels that the model does not know.
+        """
+        predicted = np.pad(predicted, ((0, 0), (0, true.shape[1] - predicted.shape[1])))
+        counts = [labels.sum(axis=0, dtype=np.int64) for labels in (true, predicted, true & predicted)]
+        correct = int((true == predicted).all(axis=1).sum())
+        return cls(counts[0], counts[1], counts[2], correct=correct, texts=len(true))
+
+    @classmethod
+    def none(cls, C: int) -> LabelCounts:
+        """Return the counts of no text."""
+        nothing = np.zeros((0, C), np.bool_)
+        return cls.of_sets(nothing, nothing)
+
+    def __add__(self, other: LabelCounts) -> LabelCounts:
+        return LabelCounts(
+            self.true + other.true,
+            self.predicted + other.predicted,
+            self.hits + other.hits,
+            correct=self.correct + other.correct,
+            texts=self.texts + other.texts,
+        )
+
+    @property
+    def precision(self) -> Floats:
+        """The precision of each label (C,)."""
+        return _divide(self.hits, self.predicted)
+
+    @property
+    def recall(self) -> Floats:
+        """The recall of each label (C,)."""
+        return _divide(self.hits, self.true)
+
+    @property
+    def f1(self) -> Floats:
+        """The F1 of each label (C,)."""
+        return _divide(2 * self.hits, self.true + self.predicted)
+
+    def summarize(self) -> dict[str, float]:
+        """Return accuracy, micro_f1, macro_f1 and weighted_f1.
+
+        Accuracy is the share of texts with exactly the right labels. F1 averages run over the labels that occur or were
+        predicted.
+        """
+        occurs, f1, texts = self.true + self.predicted > 0, self.f1, int(self.true.sum())
+        return {
+            "accuracy": self.correct / max(1, self.texts),
+            "micro_f1": 2 * int(self.hits.sum()) / max(1, int((self.true + self.predicted).sum())),
+            "macro_f1": float(f1[occurs].mean()) if occurs.any() else 0.0,
+            "weighted_f1": float(f1 @ self.true) / max(1, texts),
+        }
 
 
-def multi_label_metrics(true: npt.NDArray[np.bool_], predicted: npt.NDArray[np.bool_]) -> dict[str, float]:
-    """Return accuracy, micro_f1, macro_f1 and weighted_f1 of predicted label sets (B, C).
-
-    Accuracy is the share of texts whose label set is exactly right. ``true`` may have more columns, for labels that the
-    model does not know. F1 averages run over the labels that occur or were predicted.
-    """
-    predicted = np.pad(predicted, ((0, 0), (0, true.shape[1] - predicted.shape[1])))
-    return {"accuracy": float((true == predicted).all(axis=1).mean()), **average_f1(true, predicted)}
-
-
-def average_f1(true: npt.NDArray[np.bool_], predicted: npt.NDArray[np.bool_]) -> dict[str, float]:
-    """Return micro_f1, macro_f1 and weighted_f1 of label sets (B, C), over the labels that occur in either."""
-    labels = np.flatnonzero((true | predicted).any(axis=0))
-    averages = ("micro", "macro", "weighted")
-    if not len(labels):
-        return {f"{average}_f1": 0.0 for average in averages}
-    true, predicted = add_empty_column(true), add_empty_column(predicted)
-    scores = [f1_score(true, predicted, labels=labels, average=average, zero_division=0) for average in averages]
-    return {f"{average}_f1": float(score) for average, score in zip(averages, scores, strict=True)}
-
-
-def add_empty_column(sets: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Return label sets (B, C + 1): scikit-learn would read a single column as classes 0 and 1."""
-    return np.pad(sets, ((0, 0), (0, 1)))
+def _divide(counts: Integers, totals: Integers) -> Floats:
+    return counts / np.maximum(totals, 1)
 
 
 def rank_by(metric: str, scores: Mapping[str, float], loss: float) -> float:

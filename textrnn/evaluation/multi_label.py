@@ -1,4 +1,4 @@
-"""Evaluation of a multi-label model, by scikit-learn."""
+"""Evaluation of a multi-label model."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import precision_recall_fscore_support
 
 from textrnn.data.examples import Example
 from textrnn.data.labels import MultiLabelSet, split_labels
-from textrnn.evaluation.metrics import add_empty_column, average_f1
+from textrnn.evaluation.metrics import LabelCounts
 from textrnn.evaluation.single_label import ClassScore
 from textrnn.inference.engine import Engine
 from textrnn.inference.pooling import Array
-from textrnn.models.calibration import expected_calibration_error
+from textrnn.models.calibration import CalibrationError, split_rows
 
 Matrix = npt.NDArray[np.bool_]
 """The labels of texts: (B, C) bool."""
@@ -61,6 +60,26 @@ class MultiLabelEvaluation:
         return asdict(self)
 
 
+class _Measured:
+    """Loss and ECE at one temperature, added up over chunks of texts."""
+
+    def __init__(self, temperature: float) -> None:
+        self._temperature, self._loss, self._error = temperature, 0.0, CalibrationError()
+
+    def add(self, logits: Array, log_probabilities: Array, true: Matrix) -> None:
+        """Add texts with the ``true`` labels (B, C)."""
+        scaled = logits / np.float64(self._temperature)
+        self._loss += float((np.logaddexp(0, scaled) - np.where(true, scaled, 0)).sum())
+        self._error.add(np.exp(log_probabilities).ravel(), true.ravel())
+
+    def mean_loss(self, texts: int) -> float:
+        return self._loss / max(1, texts)
+
+    @property
+    def calibration_error(self) -> float:
+        return self._error.mean
+
+
 def evaluate_multi_label(
     engine: Engine, examples: Sequence[Example], *, threshold: float | None = None, logits: Array | None = None
 ) -> MultiLabelEvaluation:
@@ -69,47 +88,34 @@ def evaluate_multi_label(
     ``threshold`` replaces the threshold of each label. ``logits`` (B, C) of the engine save computing them.
     """
     assert engine.thresholds is not None
-    if logits is None:
-        logits = engine.predict_logits([example.text for example in examples])
     sets = [split_labels(example.label) for example in examples]
     unknown = sorted({label for labels in sets for label in labels} - set(engine.labels))
     labels, C = [*engine.labels, *unknown], len(engine.labels)
     index_of = {label: index for index, label in enumerate(labels)}
     members = MultiLabelSet.of([[index_of[label] for label in found] for found in sets], len(labels))
-    true = members.to_multi_hot(np.arange(len(sets)))
-    assigned = np.zeros_like(true)
-    log_probabilities = engine.to_log_probabilities(logits)
-    assigned[:, :C] = engine.assign_labels(log_probabilities, threshold=threshold)
-    uncalibrated = engine.to_log_probabilities(logits, temperature=1.0)
-    correct = (true == assigned).all(axis=1)
+    counts, unknown_texts = LabelCounts.none(len(labels)), 0
+    calibrated, uncalibrated = _Measured(engine.temperature), _Measured(1.0)
+    for rows in split_rows(len(sets), len(labels)):
+        part = engine.predict_logits([example.text for example in examples[rows]]) if logits is None else logits[rows]
+        true = members.to_multi_hot(np.arange(len(sets))[rows])
+        log_probabilities = engine.to_log_probabilities(part)
+        counts += LabelCounts.of_sets(true, engine.assign_labels(log_probabilities, threshold=threshold))
+        unknown_texts += int(true[:, C:].any(axis=1).sum())
+        calibrated.add(part, log_probabilities, true[:, :C])
+        uncalibrated.add(part, engine.to_log_probabilities(part, temperature=1.0), true[:, :C])
     thresholds = engine.thresholds.tolist() if threshold is None else [threshold] * C
-    columns = range(len(labels))
-    scores = precision_recall_fscore_support(
-        add_empty_column(true), add_empty_column(assigned), labels=columns, zero_division=0
-    )
+    columns = (counts.precision.tolist(), counts.recall.tolist(), counts.f1.tolist(), counts.true.tolist())
     return MultiLabelEvaluation(
-        texts=len(sets),
-        correct=int(correct.sum()),
-        accuracy=float(correct.mean()),
-        **average_f1(true, assigned),
-        loss=_loss(logits / np.float64(engine.temperature), true[:, :C]),
-        loss_uncalibrated=_loss(logits.astype(np.float64), true[:, :C]),
-        calibration_error=_calibration_error(log_probabilities, true[:, :C]),
-        calibration_error_uncalibrated=_calibration_error(uncalibrated, true[:, :C]),
+        texts=counts.texts,
+        correct=counts.correct,
+        **counts.summarize(),
+        loss=calibrated.mean_loss(counts.texts),
+        loss_uncalibrated=uncalibrated.mean_loss(counts.texts),
+        calibration_error=calibrated.calibration_error,
+        calibration_error_uncalibrated=uncalibrated.calibration_error,
         temperature=engine.temperature,
-        unknown_texts=int(true[:, C:].any(axis=1).sum()),
+        unknown_texts=unknown_texts,
         unknown_labels=unknown,
         labels=labels,
-        classes=[
-            LabelScore(label, float(p), float(r), float(f), int(n), minimum)
-            for label, p, r, f, n, minimum in zip_longest(labels, *scores, thresholds)
-        ],
+        classes=[LabelScore(*row) for row in zip_longest(labels, *columns, thresholds)],
     )
-
-
-def _loss(logits: npt.NDArray[np.float64], true: Matrix) -> float:
-    return float((np.logaddexp(0, logits) - np.where(true, logits, 0)).sum(axis=1).mean())
-
-
-def _calibration_error(log_probabilities: Array, true: Matrix) -> float:
-    return expected_calibration_error(np.exp(log_probabilities).ravel(), true.ravel())

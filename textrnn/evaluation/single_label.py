@@ -1,4 +1,4 @@
-"""Evaluation of a single-label model, by scikit-learn."""
+"""Evaluation of a single-label model."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 
 from textrnn.data.examples import Example
+from textrnn.evaluation.metrics import LabelCounts
 from textrnn.inference.engine import Engine
 from textrnn.inference.pooling import Array
-from textrnn.models.calibration import expected_calibration_error
+from textrnn.models.calibration import CalibrationError, split_rows
+
+MAX_MATRIX_LABELS = 300
+"""The confusion matrix of more labels is written as a list of its entries."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Evaluation:
 
     ``loss`` is the mean cross entropy over the texts whose label the model knows (None: no such text), in nats.
     ``calibration_error`` is the ECE of the predicted labels. The fields ``*_uncalibrated`` give both for a temperature
-    of 1. ``confusion[i][j]`` counts texts of ``labels[i]`` predicted as ``labels[j]``.
+    of 1. An entry (i, j, n) of ``confusion`` counts the n > 0 texts of ``labels[i]`` predicted as ``labels[j]``.
     """
 
     texts: int
@@ -50,11 +53,47 @@ class Evaluation:
     unknown_labels: list[str]
     labels: list[str]
     classes: list[ClassScore]
-    confusion: list[list[int]]
+    confusion: list[tuple[int, int, int]]
+
+    @property
+    def confusion_matrix(self) -> list[list[int]]:
+        """The entry [i][j] counts the texts of ``labels[i]`` predicted as ``labels[j]``."""
+        matrix = [[0] * len(self.labels) for _ in self.labels]
+        for i, j, count in self.confusion:
+            matrix[i][j] = count
+        return matrix
 
     def to_dict(self) -> dict[str, Any]:
-        """Return this as plain values for JSON."""
-        return asdict(self)
+        """Return this as plain values for JSON.
+
+        ``confusion`` is the matrix, or with more than 300 labels the list of its entries [true, predicted, count] by
+        the names of the labels.
+        """
+        if len(self.labels) <= MAX_MATRIX_LABELS:
+            return {**asdict(self), "confusion": self.confusion_matrix}
+        return {**asdict(self), "confusion": [[self.labels[i], self.labels[j], n] for i, j, n in self.confusion]}
+
+
+class _Measured:
+    """Loss and ECE at one temperature, added up over chunks of texts."""
+
+    def __init__(self) -> None:
+        self._loss, self._known, self._error = 0.0, 0, CalibrationError()
+
+    def add(self, log_probabilities: Array, classes: npt.NDArray[np.int64]) -> None:
+        """Add texts of the true ``classes`` (B,), where those from C on are unknown."""
+        rows = np.flatnonzero(classes < log_probabilities.shape[1])
+        self._loss -= float(log_probabilities[rows, classes[rows]].sum(dtype=np.float64))
+        self._known += len(rows)
+        self._error.add(np.exp(log_probabilities.max(axis=1)), log_probabilities.argmax(axis=1) == classes)
+
+    @property
+    def loss(self) -> float | None:
+        return self._loss / self._known if self._known else None
+
+    @property
+    def calibration_error(self) -> float:
+        return self._error.mean
 
 
 def evaluate_single_label(engine: Engine, examples: Sequence[Example], *, logits: Array | None = None) -> Evaluation:
@@ -63,43 +102,39 @@ def evaluate_single_label(engine: Engine, examples: Sequence[Example], *, logits
     F1 averages run over the labels that occur in the data or were predicted, as in scikit-learn. ``logits`` (B, C) of
     the engine save computing them.
     """
-    if logits is None:
-        logits = engine.predict_logits([example.text for example in examples])
-    true = [example.label for example in examples]
-    index_of = {label: index for index, label in enumerate(engine.labels)}
-    classes = np.array([index_of.get(label, -1) for label in true], np.int64)
-    log_probabilities = engine.to_log_probabilities(logits)
-    predicted = [engine.labels[index] for index in log_probabilities.argmax(axis=1)]
-    loss, error = _measure(log_probabilities, classes)
-    loss_uncalibrated, error_uncalibrated = _measure(engine.to_log_probabilities(logits, temperature=1.0), classes)
-    unknown = sorted(set(true) - set(engine.labels))
+    C, unknown = len(engine.labels), sorted({example.label for example in examples} - set(engine.labels))
     labels = [*engine.labels, *unknown]
-    per_class = precision_recall_fscore_support(true, predicted, labels=labels, zero_division=0)
+    index_of = {label: index for index, label in enumerate(labels)}
+    true = np.array([index_of[example.label] for example in examples], np.int64)
+    predicted, calibrated, uncalibrated = np.zeros_like(true), _Measured(), _Measured()
+    for rows in split_rows(len(true), C):
+        part = engine.predict_logits([example.text for example in examples[rows]]) if logits is None else logits[rows]
+        log_probabilities = engine.to_log_probabilities(part)
+        predicted[rows] = log_probabilities.argmax(axis=1)
+        calibrated.add(log_probabilities, true[rows])
+        uncalibrated.add(engine.to_log_probabilities(part, temperature=1.0), true[rows])
+    counts = LabelCounts.of_classes(true, predicted, len(labels))
+    scores = counts.summarize()
+    columns = (counts.precision.tolist(), counts.recall.tolist(), counts.f1.tolist(), counts.true.tolist())
     return Evaluation(
-        texts=len(true),
-        correct=sum(a == b for a, b in zip(true, predicted, strict=True)),
-        accuracy=float(accuracy_score(true, predicted)),
-        macro_f1=float(f1_score(true, predicted, average="macro", zero_division=0)),
-        weighted_f1=float(f1_score(true, predicted, average="weighted", zero_division=0)),
-        loss=loss,
-        loss_uncalibrated=loss_uncalibrated,
-        calibration_error=error,
-        calibration_error_uncalibrated=error_uncalibrated,
+        texts=counts.texts,
+        correct=counts.correct,
+        accuracy=scores["accuracy"],
+        macro_f1=scores["macro_f1"],
+        weighted_f1=scores["weighted_f1"],
+        loss=calibrated.loss,
+        loss_uncalibrated=uncalibrated.loss,
+        calibration_error=calibrated.calibration_error,
+        calibration_error_uncalibrated=uncalibrated.calibration_error,
         temperature=engine.temperature,
-        unknown_texts=int((classes < 0).sum()),
+        unknown_texts=int((true >= C).sum()),
         unknown_labels=unknown,
         labels=labels,
-        classes=[
-            ClassScore(label, float(p), float(r), float(f), int(n))
-            for label, p, r, f, n in zip(labels, *per_class, strict=True)
-        ],
-        confusion=confusion_matrix(true, predicted, labels=labels).tolist(),
+        classes=[ClassScore(*row) for row in zip(labels, *columns, strict=True)],
+        confusion=_count_pairs(true, predicted, len(labels)),
     )
 
 
-def _measure(log_probabilities: Array, classes: npt.NDArray[np.int64]) -> tuple[float | None, float]:
-    """Return loss and ECE of ``log_probabilities`` (B, C) for true ``classes`` (B,), where -1 is unknown."""
-    rows = np.flatnonzero(classes >= 0)
-    loss = -float(log_probabilities[rows, classes[rows]].mean(dtype=np.float64)) if len(rows) else None
-    correct = log_probabilities.argmax(axis=1) == classes
-    return loss, expected_calibration_error(np.exp(log_probabilities.max(axis=1)), correct)
+def _count_pairs(true: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64], C: int) -> list[tuple[int, int, int]]:
+    pairs, counts = np.unique(true * C + predicted, return_counts=True)
+    return list(zip((pairs // C).tolist(), (pairs % C).tolist(), counts.tolist(), strict=True))

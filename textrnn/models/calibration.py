@@ -6,16 +6,22 @@ Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks", ICM
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
+PENALTY = 2.0
+"""Weight of the penalty on |log T| in nats, chosen on small validation sets (docs/results/accuracy.md)."""
 BINS = 15  # of confidence, as in the paper
 
-_BLOCK = 1 << 20  # logits processed at once in float64: 8 MB for each array
+MAX_LOGITS = 1 << 23
+"""Logits of texts (B, C) held at once, and fitted: 32 MB of float32."""
+
+_BLOCK = 1 << 16  # logits processed at once in float64: 512 KB for each array
 
 Logits = npt.NDArray[np.float32]
 Targets = npt.NDArray[Any]
@@ -32,6 +38,13 @@ def to_log_probabilities(logits: Logits, temperature: float, *, multi_label: boo
     return normalized
 
 
+def split_rows(B: int, C: int) -> Iterator[slice]:
+    """Yield slices of B texts with at most ``MAX_LOGITS`` logits for C classes, or of one text."""
+    step = max(1, MAX_LOGITS // max(1, C))
+    for start in range(0, B, step):
+        yield slice(start, min(B, start + step))
+
+
 def mix(first: Logits, second: Logits, share: float) -> Logits:
     """Return ``(1 - share) * first + share * second`` of logits (B, C) float32."""
     mixed: Logits = np.float32(1 - share) * first + np.float32(share) * second
@@ -39,36 +52,42 @@ def mix(first: Logits, second: Logits, share: float) -> Logits:
 
 
 def fit_temperature(
-    logits: Logits, true: Targets, *, bounds: tuple[float, float] = (MIN_TEMPERATURE, MAX_TEMPERATURE)
+    logits: Logits,
+    true: Targets,
+    *,
+    bounds: tuple[float, float] = (MIN_TEMPERATURE, MAX_TEMPERATURE),
+    penalty: float = 0.0,
 ) -> float:
-    """Return the temperature in ``bounds`` with the lowest loss on ``logits`` (B, C).
+    """Return the temperature T in ``bounds`` with the lowest sum of losses on ``logits`` (B, C) + penalty * |log T|.
 
     The loss is the cross entropy of softmax(logits / T), or the binary cross entropy of sigmoid(logits / T). If all
     predictions were correct, it would fall without end towards T = 0 and probabilities of 1. So the targets are
     smoothed by Laplace's rule of succession: what is true has the probability 1 - 1 / (n + 2), where n is the number of
     texts (multi-label: of texts times labels), and the other classes share the rest. Platt, "Probabilistic outputs for
-    support vector machines", 1999, smooths for the same reason.
+    support vector machines", 1999, smooths for the same reason. The penalty keeps T at 1 unless the texts say otherwise
+    more clearly than by chance; it matters for few texts alone, as it does not grow with their number.
 
-    The loss is convex in 1 / T, so Brent's method finds the only root of its slope. Returns 1.0 if there are no
-    targets, if all classes of each text have equal logits, or if a logit is not finite.
+    The loss is convex in 1 / T, so on either side of T = 1 Brent's method finds the only root of its slope. Returns 1.0
+    if there are no targets, if all classes of each text have equal logits, or if a logit is not finite.
     """
     n = _count_targets(true)
     if not n or not np.isfinite(logits).all():
         return 1.0
 
+    @cache  # Brent's method asks for both ends again
     def slope(log_factor: float) -> float:
-        return float(_measure_loss([logits], true, factors=np.exp([log_factor]), smoothing=1 / (n + 2))[1][0])
+        factors = np.exp([log_factor])
+        return float(factors[0] * _measure_loss([logits], true, factors=factors, smoothing=1 / (n + 2))[1][0])
 
-    low, high = -math.log(bounds[1]), -math.log(bounds[0])
-    if slope(0.0) == 0:
+    start = slope(0.0)
+    if abs(start) <= penalty:
         return 1.0
-    if slope(low) >= 0:
-        return bounds[1]
-    if slope(high) <= 0:
-        return bounds[0]
+    pull, bound = math.copysign(penalty, -start), bounds[0] if start < 0 else bounds[1]
+    if (slope(-math.log(bound)) + pull) * start >= 0:
+        return bound
     from scipy.optimize import brentq  # noqa: PLC0415 - prediction does not need scipy
 
-    return math.exp(-brentq(slope, low, high, xtol=1e-10))
+    return math.exp(-brentq(lambda at: slope(at) + pull, 0.0, -math.log(bound), xtol=1e-7))
 
 
 def fit_share(first: Logits, second: Logits, true: Targets) -> float:
@@ -89,7 +108,7 @@ def fit_share(first: Logits, second: Logits, true: Targets) -> float:
         return value / len(true), gradient / len(true)  # a mean, so that tolerances suit any number of texts
 
     start, bounds = np.array([0.5, 0.5]), [(0.0, None), (0.0, None)]
-    options: Any = {"ftol": 1e-14, "gtol": 1e-8}
+    options: Any = {"ftol": 1e-10, "gtol": 1e-6}
     a, b = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
     return float(b / (a + b)) if a + b > 0 else 0.5
 
@@ -112,33 +131,49 @@ def _measure_loss(
         labels = true[start : start + step]
         x = np.stack([part[start : start + step].astype(np.float64) for part in parts])
         if labels.ndim == 2:
-            z, targets = np.tensordot(factors, x, 1), np.where(labels, 1 - smoothing, smoothing)
-            loss += float((np.logaddexp(0, z) - targets * z).sum())
-            probabilities = np.exp(-np.logaddexp(0, -z))
+            # targets are 1 - smoothing and smoothing: their products with x are sums over true labels and over all
+            expected = (1 - 2 * smoothing) * np.array([part[labels].sum() for part in x]) + smoothing * x.sum(
+                axis=(1, 2)
+            )
+            z = np.tensordot(factors, x, 1)
+            partition = np.logaddexp(0, z)
+            probabilities = np.exp(z - partition)
         else:
             x, labels = x[:, labels >= 0], labels[labels >= 0]
             x -= x.max(axis=2, keepdims=True, initial=-np.inf)  # changes no probability, and equal logits become zeros
+            others = smoothing / (C - 1) if C > 1 else 0.0
+            own = 1 - smoothing - others if C > 1 else 1.0
+            expected = own * x[:, np.arange(len(labels)), labels].sum(axis=1) + others * x.sum(axis=(1, 2))
             z = np.tensordot(factors, x, 1)
-            targets = np.full(z.shape, smoothing / max(1, C - 1))
-            targets[np.arange(len(z)), labels] = 1 - smoothing if C > 1 else 1.0
-            z -= z.max(axis=1, keepdims=True, initial=-np.inf)
-            probabilities = np.exp(z)
+            highest = z.max(axis=1, keepdims=True, initial=-np.inf)
+            z -= highest
+            probabilities = np.exp(z, out=z)
             sums = probabilities.sum(axis=1, keepdims=True)
-            loss += float(np.log(sums).sum() - (targets * z).sum())
+            partition = np.log(sums) + highest
             probabilities /= sums
-        gradient += np.tensordot(x, probabilities - targets, 2)
+        loss += float(partition.sum() - factors @ expected)
+        gradient += np.tensordot(x, probabilities, 2) - expected
     return loss, gradient
 
 
-def expected_calibration_error(probabilities: npt.NDArray[Any], correct: npt.NDArray[np.bool_]) -> float:
-    """Return the expected calibration error (ECE) in [0, 1] of predictions with ``probabilities`` (n,).
+class CalibrationError:
+    """The expected calibration error (ECE) in [0, 1] of predictions, added in parts.
 
     The predictions are sorted into 15 bins of equal width, each with its upper end but not its lower (the first has 0
     too). The error is the mean over predictions of the difference between the mean probability of the bin and the share
-    of it that is ``correct`` (n,) (Guo et al., section 2). It is 0 for n = 0.
+    of it that is correct (Guo et al., section 2). It is 0 without predictions.
     """
-    if not len(probabilities):
-        return 0.0
-    bins = np.searchsorted(np.arange(1, BINS) / BINS, probabilities, side="left")
-    gaps = np.bincount(bins, probabilities.astype(np.float64) - correct, BINS)  # mean difference times members
-    return float(np.abs(gaps).sum()) / len(probabilities)
+
+    def __init__(self) -> None:
+        self._gaps, self._count = np.zeros(BINS), 0
+
+    def add(self, probabilities: npt.NDArray[Any], correct: npt.NDArray[np.bool_]) -> None:
+        """Add predictions with ``probabilities`` (n,), and whether each is ``correct`` (n,)."""
+        bins = np.searchsorted(np.arange(1, BINS) / BINS, probabilities, side="left")
+        self._gaps += np.bincount(bins, probabilities.astype(np.float64) - correct, BINS)
+        self._count += len(probabilities)
+
+    @property
+    def mean(self) -> float:
+        """The error of all predictions added."""
+        return float(np.abs(self._gaps).sum()) / max(1, self._count)

@@ -6,9 +6,8 @@ import functools
 import math
 import re
 import struct
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 ELEMENTS = {"float32": 4, "bfloat16": 2, "uint16": 2, "int8": 1}
 """Bytes of an element, which tell the C++ code a dtype that varies."""
@@ -23,20 +22,37 @@ def dtype_name(dtype: Any) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-@dataclass(frozen=True)
-class _Field:
-    """A number, or an array: each dimension is a size (its index) plus a constant, or a constant alone (index -1)."""
+class _Field(NamedTuple):
+    """A number, which has no shape, or an array."""
 
     name: str
-    dims: tuple[tuple[int, int], ...] | None
-    text: str
-    flat: bool
+    shape: str | None
     dtype: str
-    variable: int
-    is_output: bool
-    is_optional: bool
-    is_strided: bool
-    default: float | None
+    marks: tuple[str, ...]
+    default: str | None
+
+    @classmethod
+    def parse(cls, text: str) -> _Field:
+        match = re.fullmatch(r"\s*(\w+)\s+(?:\((.*?)\)\s+)?(\w+)((?: \w+)*)(?: = (\w+))?\s*", text)
+        assert match is not None, text
+        return cls(match[1], match[2], match[3], tuple(match[4].split()), match[5])
+
+    @property
+    def dims(self) -> list[str]:
+        return [dim.strip() for dim in (self.shape or "").split(",") if dim.strip()]
+
+    @property
+    def is_strided(self) -> bool:
+        return "strided" in self.marks
+
+    @property
+    def code(self) -> str:
+        """The format of the field for :mod:`struct`."""
+        return _NUMBERS[self.dtype] if self.shape is None else "Pqq" if self.is_strided else "P"
+
+    def __str__(self) -> str:
+        dtypes = " or ".join(_VARIABLES.get(self.dtype, (self.dtype,)))
+        return dtypes if self.shape is None else f"({self.shape}) {dtypes}"
 
 
 class Layout:
@@ -51,115 +67,107 @@ class Layout:
     The struct holds an int64 for each size, in order of appearance (0 if only absent arrays have it), the element
     bytes of each dtype that varies (int64), then the fields: a pointer for an array, and two int64, the strides in
     elements, after the pointer of a strided one.
+
+    A small call takes about as long as its checks: the first call compiles them from the description.
     """
 
     def __init__(self, description: str) -> None:
-        self._sizes: list[str] = []
-        self._variables: list[str] = []
-        self._fields = tuple(self._parse(text) for text in re.split(r"[;\n]", description.strip()))
-        self._names = {field.name for field in self._fields}
-        codes = [
-            _NUMBERS[field.dtype] if field.dims is None else "Pqq" if field.is_strided else "P"
-            for field in self._fields
-        ]
-        self._struct = struct.Struct(f"@{len(self._sizes) + len(self._variables)}q{''.join(codes)}")
+        self._description = description
 
-    def _parse(self, text: str) -> _Field:
-        match = re.fullmatch(r"\s*(\w+)\s+(?:\((.*?)\)\s+)?(\w+)((?: \w+)*)(?: = (\w+))?\s*", text)
-        assert match is not None, text
-        name, shape, dtype, marks = match[1], match[2], match[3], match[4].split()
-        if dtype in _VARIABLES and dtype not in self._variables:
-            self._variables.append(dtype)
-        dims = None
-        if shape is not None:
-            dims = tuple(self._parse_dim(dim.strip()) for dim in shape.split(",") if dim.strip())
-        return _Field(
-            name,
-            dims,
-            f"({shape}) {' or '.join(_VARIABLES.get(dtype, (dtype,)))}" if shape is not None else dtype,
-            flat="..." in (shape or ""),
-            dtype=dtype,
-            variable=self._variables.index(dtype) if dtype in _VARIABLES else -1,
-            is_output="out" in marks,
-            is_optional="optional" in marks,
-            is_strided="strided" in marks,
-            default=int(match[5]) if match[5] else None,
-        )
+    @functools.cached_property
+    def pack(self) -> Callable[..., bytes]:
+        """A function that returns the struct for arguments by the names of the fields; the arrays must outlive its use.
 
-    def _parse_dim(self, text: str) -> tuple[int, int]:
-        if text.isdigit():
-            return -1, int(text)
-        size, _, constant = text.removesuffix("...").partition("+")
-        if size not in self._sizes:
-            self._sizes.append(size)
-        return self._sizes.index(size), int(constant or 0)
-
-    def pack(self, arguments: Mapping[str, Any]) -> bytes:
-        """Return the struct for ``arguments`` by the names of the fields; the arrays must outlive its use.
-
-        Raises:
-            ValueError: an array of another shape, dtype, device or layout, a read-only output, or no value for a field
-                that is not optional and has no default.
-            TypeError: a name that no field has.
+        It raises ValueError for an array of another shape, dtype, device or layout, a read-only output, or a missing
+        value of a field that is not optional and has no default; and TypeError for a name that no field has.
         """
-        if not arguments.keys() <= self._names:
-            raise TypeError(f"unknown arguments: {', '.join(sorted(arguments.keys() - self._names))}")
-        sizes: list[int | None] = [None] * len(self._sizes)
-        elements = [0] * len(self._variables)
-        packed: list[Any] = []
-        for field in self._fields:
-            value = arguments.get(field.name, field.default)
-            if value is None:
-                if not field.is_optional:
-                    raise ValueError(f"{field.name} should be {field.text}, not None")
-                packed += (0, 0, 0) if field.is_strided else (0,)
-            elif field.dims is None:
-                packed.append(value)
-            else:
-                self._check(field, value, sizes=sizes, elements=elements)
-                packed += _locate(field, value)
-        return self._struct.pack(*[size or 0 for size in sizes], *elements, *packed)
+        fields = [_Field.parse(text) for text in re.split(r"[;\n]", self._description.strip())]
+        sizes = dict.fromkeys(re.findall("[A-Z]", "".join(dim for field in fields for dim in field.dims)))
+        variables = dict.fromkeys(field.dtype for field in fields if field.dtype in _VARIABLES)
+        codes = "q" * len([*sizes, *variables]) + "".join(field.code for field in fields)
+        values = [f"{size} or 0" for size in sizes] + [f"elements.get({dtype}, 0)" for dtype in variables]
+        values += ["*" * field.is_strided + field.name for field in fields]
+        source = [f"def pack(*, {', '.join(f'{field.name}={field.default}' for field in fields)}):"]
+        source += [f"{' = '.join([*sizes, *variables])} = None"]
+        source += [line for field in fields for line in _write_checks(field)]
+        source += [f"return pack_values({', '.join(values)})"]
+        scope = {
+            "dtype_name": dtype_name,
+            "elements": ELEMENTS,
+            "prod": math.prod,
+            "refuse": _refuse,
+            "locate": _locate,
+        }
+        scope |= {"fields": {field.name: field for field in fields}, "pack_values": struct.Struct(f"@{codes}").pack}
+        exec("\n ".join(source), scope)
+        return scope["pack"]  # type: ignore[return-value]
 
-    def _check(self, field: _Field, array: Any, *, sizes: list[int | None], elements: list[int]) -> None:
-        """Check dtype and shape of ``array``; set those of ``sizes`` and ``elements`` that are not set yet."""
-        dtype, shape, dims = dtype_name(array.dtype), array.shape, field.dims
-        assert dims is not None
-        if field.variable < 0:
-            fits = dtype == field.dtype
+
+def _write_checks(field: _Field) -> list[str]:
+    """Return Python code that checks an argument, sets sizes that are None, and replaces an array by its address.
+
+    For ``x (B+1, 2) T`` it is::
+
+        if x is None: refuse(fields['x'], x, locals())
         else:
-            element = ELEMENTS.get(dtype, 0) if dtype in _VARIABLES[field.dtype] else 0
-            fits = element > 0 and elements[field.variable] in {0, element}
-            elements[field.variable] = element
-        if field.flat and len(shape) >= len(dims) - 1:
-            shape = (*shape[: len(dims) - 1], math.prod(shape[len(dims) - 1 :]))
-        fits = fits and len(shape) == len(dims)
-        for extent, (index, constant) in zip(shape, dims, strict=False):
-            size = 0 if index < 0 else sizes[index]
-            if size is None and extent >= constant:
-                size = sizes[index] = extent - constant
-            fits = fits and extent == constant + (size or 0)
-        if not fits:
-            known = ", ".join(
-                f"{name} = {size}" for name, size in zip(self._sizes, sizes, strict=True) if size is not None
-            )
-            raise ValueError(f"{field.name} should be {field.text} ({known}), not {tuple(array.shape)} {dtype}")
+         shape, dtype = x.shape, dtype_name(x.dtype)
+         if len(shape) != 2: refuse(fields['x'], x, locals())
+         if B is None: B = shape[0] - 1
+         if B < 0: refuse(fields['x'], x, locals())
+         if T is None and dtype in ('float32', 'bfloat16'): T = dtype
+         if shape != (B+1, 2,) or dtype != T: refuse(fields['x'], x, locals())
+         x = locate(x, 'x', ())
+    """
+    name, dims = field.name, field.dims
+    refuse = f"refuse(fields[{name!r}], {name}, locals())"
+    absent = f"{name} = {(0, 0, 0) if field.is_strided else 0}"
+    lines = [f"if {name} is None: {absent if 'optional' in field.marks else refuse}"]
+    if not dims:
+        return lines
+    checks = [f"shape, dtype = {name}.shape, dtype_name({name}.dtype)"]
+    if dims[-1].endswith("..."):
+        dims[-1] = dims[-1].removesuffix("...")
+        checks += [f"shape = *shape[:{len(dims) - 1}], prod(shape[{len(dims) - 1}:])"]
+    checks += [f"if len(shape) != {len(dims)}: {refuse}"]
+    for i, dim in enumerate(dims):
+        size, _, constant = dim.partition("+")
+        if not size.isdigit():
+            checks += [f"if {size} is None: {size} = shape[{i}] - {constant or 0}"]
+        if constant:
+            checks += [f"if {size} < 0: {refuse}"]
+    dtype = repr(field.dtype)
+    if field.dtype in _VARIABLES:
+        dtype = field.dtype
+        checks += [f"if {dtype} is None and dtype in {_VARIABLES[dtype]}: {dtype} = dtype"]
+    checks += [f"if shape != ({', '.join(dims)},) or dtype != {dtype}: {refuse}"]
+    checks += [f"{name} = locate({name}, {name!r}, {field.marks})"]
+    return [*lines, "else:", *(f" {line}" for line in checks)]
 
 
-def _locate(field: _Field, array: Any) -> tuple[int, ...]:
+def _refuse(field: _Field, array: Any, found: dict[str, Any]) -> None:
+    """Raise the error of an argument that does not fit; ``found`` has the sizes."""
+    if array is None:
+        raise ValueError(f"{field.name} should be {field}, not None")
+    sizes = ", ".join(f"{key} = {n}" for key, n in found.items() if key.isupper() and isinstance(n, int) and n >= 0)
+    raise ValueError(f"{field.name} should be {field} ({sizes}), not {tuple(array.shape)} {dtype_name(array.dtype)}")
+
+
+def _locate(array: Any, name: str, marks: tuple[str, ...]) -> Any:
     """Return the address, and for a strided matrix its strides in elements."""
+    is_strided = "strided" in marks
     if hasattr(array, "data_ptr"):
         if not array.is_cpu:
-            raise ValueError(f"{field.name} should be on the CPU, not on {array.device}")
-        if field.is_strided:
+            raise ValueError(f"{name} should be on the CPU, not on {array.device}")
+        if is_strided:
             return (array.data_ptr(), *array.stride())
         if array.is_contiguous():
-            return (array.data_ptr(),)
+            return array.data_ptr()
     else:
-        if field.is_output and not array.flags.writeable:
-            raise ValueError(f"{field.name} is written, but read-only")
+        if "out" in marks and not array.flags.writeable:
+            raise ValueError(f"{name} is written, but read-only")
         address = array.__array_interface__["data"][0]
-        if field.is_strided and not any(stride % array.itemsize for stride in array.strides):
+        if is_strided and not any(stride % array.itemsize for stride in array.strides):
             return (address, *(stride // array.itemsize for stride in array.strides))
-        if array.flags.c_contiguous and not field.is_strided:
-            return (address,)
-    raise ValueError(f"{field.name} should be contiguous")
+        if array.flags.c_contiguous and not is_strided:
+            return address
+    raise ValueError(f"{name} should be contiguous")

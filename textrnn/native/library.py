@@ -101,7 +101,7 @@ class Function:
         native = load_native()
         if native.library is None:
             raise BackendError(f"the C++ library is not available: {native.reason}")
-        status = getattr(native.library, self._symbol)(self._layout.pack(arguments), threads)
+        status = getattr(native.library, self._symbol)(self._layout.pack(**arguments), threads)
         if status:
             raise MemoryError if status == _OUT_OF_MEMORY else ValueError(self._refused)
 

@@ -112,8 +112,8 @@ class RecordReader:
                 chunks = read_chunks(read1, _READ_BYTES)
                 if self._config.text is None:
                     lines = LineReader(path, chunks)
-                    for rows in lines:
-                        emit([Record(row.raw, row.text) for row in rows])
+                    for block, texts in lines:
+                        emit(list(map(Record, block, texts)))
                     for line in lines.notes:
                         self._note(line)
                 else:
@@ -136,9 +136,10 @@ class RecordReader:
             raise DataError(path, 1, f"{kind}, but {self._first[0]} is {self._first[1]}; process the files one by one")
         if reader.header is not None:
             yield self._check_header(path, reader)
+        delimiter = layout.delimiter
         for rows in reader:
             yield [
-                Record(row.raw, row.text, kind, layout.delimiter, find_prefix(row.names), is_valid=row.is_valid)
+                Record(row.raw, row.text, kind, delimiter, find_prefix(row.names) if row.names else "", row.is_valid)
                 for row in rows
             ]
         for line in reader.notes:
@@ -165,6 +166,6 @@ class RecordReader:
 def find_prefix(names: Collection[str]) -> str:
     """Return a prefix that makes :data:`NAMES` distinct from ``names``."""
     prefix = ""
-    while any(prefix + name in names for name in NAMES):
+    while not {prefix + name for name in NAMES}.isdisjoint(names):
         prefix += _PREFIX
     return prefix

@@ -126,27 +126,29 @@ class Tokenizer:
         """Return the number of pieces (B,) of each text in UTF-8, at least 1, and of unknown ones (B,)."""
         if not texts:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        parts = [[*split(text)] for text in texts]
-        ids, lengths = self.encode_packed([*chain.from_iterable(parts)], max_length=np.iinfo(np.int32).max)
-        first = np.cumsum([0, *map(len, parts[:-1])])
-        starts = (np.cumsum(lengths) - lengths)[first]
-        return np.add.reduceat(lengths, first), np.add.reduceat((ids == self.unknown_id).astype(np.int64), starts)
+        if max(map(len, texts)) > MAX_PART:
+            sums = [np.sum([self.count_pieces([part]) for part in split(text)], axis=0) for text in texts]
+            counts, unknown = np.concatenate(sums, axis=1)
+            return counts, unknown
+        ids, lengths = self.encode_packed(texts, max_length=np.iinfo(np.int32).max)
+        starts = np.cumsum(lengths) - lengths
+        return lengths, np.add.reduceat((ids == self.unknown_id).astype(np.int64), starts)
 
     def _shorten(self, text: str | bytes, max_length: int) -> bytes:
-        """Return a part of a long text that begins with the same ``max_length`` pieces, in UTF-8.
+        """Return the beginning of ``text`` that has its first ``max_length`` pieces, in UTF-8.
 
-        That holds as far as the first MAX_PART bytes have so many pieces. Beyond them, only words are read.
+        If MAX_PART bytes have fewer pieces, it is the first words, joined by single spaces.
         """
-        text = text.encode() if isinstance(text, str) else text
         least = _BYTES_PER_PIECE * max(max_length, _MARGIN)
         most = max(least, MAX_PART)
+        head = _to_bytes(text[: 2 * most + 1])  # the whole of shorter texts
         for size in (least, min(8 * least, most), most):
-            if len(text) <= 2 * size:
-                return text
-            part = text[: cut(text, size)]
+            if len(head) <= 2 * size:
+                return head
+            part = head[: cut(head, size)]
             if len(self._processor.encode(part)) >= max_length + _MARGIN:
                 return part
-        return join_words(text, most)
+        return join_words(_to_bytes(text), most)
 
     def sample(self, text: str, *, ids: bool, nbest_size: int, alpha: float) -> list[int] | list[str]:
         """Draw a segmentation of ``text``: unigram with smoothing ``alpha`` among the ``nbest_size`` best (-1: all),
@@ -205,6 +207,10 @@ class Tokenizer:
         """Return the content of a ``.vocab`` file: a line ``piece<TAB>score`` for each piece."""
         spm = self._processor
         return "".join(f"{spm.id_to_piece(i)}\t{spm.get_score(i):g}\n" for i in range(len(self)))
+
+
+def _to_bytes(text: str | bytes) -> bytes:
+    return text.encode() if isinstance(text, str) else text
 
 
 def _truncate(

@@ -11,26 +11,27 @@ import numpy as np
 import torch
 
 from textrnn.config import Config
-from textrnn.data.sampler import bucket_batches, sorted_batches
+from textrnn.data.sampler import bucket_batches
 from textrnn.ops.device import make_repeatable, resolve_device
 from textrnn.preparation.dataset import load_dataset
 from textrnn.reporter import Reporter
 from textrnn.training.callbacks import Callbacks
 from textrnn.training.distributed import ProcessGroup
-from textrnn.training.model_setup import build_network, describe_network, resolve_config
+from textrnn.training.model_setup import build_network, describe_network, fit_ngram_model, resolve_config
 from textrnn.training.train import reporting
 from textrnn.training.trainer import Trainer
-from textrnn.training.validation import VALID_TOKENS
+from textrnn.training.validation import Validator
 
 _WARMUP_STEPS, _TIMED_STEPS = 3, 20
+_VALID_TEXTS = 2000
 
 
 @dataclass(frozen=True)
 class DryRun:
     """The size and cost of a run: steps per epoch (``batches``) and in all, training ``tokens``, ``seconds``, memory.
 
-    ``seconds`` are for all epochs, without reading the text. ``memory`` is the peak of the process, or of its CUDA
-    device, in bytes; None if unknown.
+    ``seconds`` are for the n-gram model and all epochs, without reading the text. ``memory`` is the peak of the
+    process, or of its CUDA device, in bytes; None if unknown.
     """
 
     config: Config
@@ -42,7 +43,7 @@ class DryRun:
 
 
 def dry_run(config: Config, *, reporter: Reporter | None = None) -> DryRun:
-    """Read the data, time some steps of a network that is thrown away, and estimate the cost of the run.
+    """Read the data, fit the n-grams, time some steps and a validation pass, and estimate the cost of the run.
 
     Raises:
         As :func:`textrnn.training.train.train`, except for faults of a run folder.
@@ -55,8 +56,11 @@ def dry_run(config: Config, *, reporter: Reporter | None = None) -> DryRun:
         make_repeatable(config.train.seed)
         model = build_network(config, dataset).to(device)
         reporter.note(describe_network(config, model, device=device, group=ProcessGroup()))
+        start = time.perf_counter()
+        ngrams = fit_ngram_model(config, dataset, reporter)
+        fitted = time.perf_counter() - start
         callbacks = Callbacks(config, reporter)
-        trainer = Trainer(config, dataset, asked=asked, callbacks=callbacks, model=model, device=device)
+        trainer = Trainer(config, dataset, asked=asked, callbacks=callbacks, model=model, device=device, ngrams=ngrams)
         rng = np.random.default_rng(config.train.seed)
         batches = bucket_batches(dataset.train, trainer.batch_size, rng, batch_tokens=trainer.batch_tokens)
         tokens, taken = 0, 0.0
@@ -65,14 +69,8 @@ def dry_run(config: Config, *, reporter: Reporter | None = None) -> DryRun:
             trainer.train_step.step(trainer.augmenter.augment(batch, 1, number), lr=0.0)
             if number >= min(_WARMUP_STEPS, trainer.batches - 1):
                 tokens, taken = tokens + len(batch.ids), taken + time.perf_counter() - start
-        model.eval()
-        with torch.no_grad():
-            _, batch = next(sorted_batches(dataset.valid, VALID_TOKENS))
-            start = time.perf_counter()
-            trainer.validator.model.predict_logits(batch)
-            valid_rate = (time.perf_counter() - start) / len(batch.ids)
         epochs = trainer.steps / trainer.batches
-        seconds = epochs * (taken / tokens * dataset.train.tokens + valid_rate * dataset.valid.tokens)
+        seconds = fitted + epochs * (taken / tokens * dataset.train.tokens + _time_validation(trainer))
         return DryRun(
             config,
             batches=trainer.batches,
@@ -81,6 +79,24 @@ def dry_run(config: Config, *, reporter: Reporter | None = None) -> DryRun:
             seconds=seconds,
             memory=_peak_memory(device),
         )
+
+
+def _time_validation(trainer: Trainer) -> float:
+    """Return the seconds of a validation pass, from one over at most ``_VALID_TEXTS`` texts."""
+    dataset, validator = trainer.dataset, trainer.validator
+    texts = min(_VALID_TEXTS, len(dataset.valid))
+    part = Validator(
+        dataset,
+        validator.model,
+        device=trainer.device,
+        group=trainer.group,
+        ngrams=validator.ngrams,
+        config=trainer.config.ngrams,
+        texts=texts,
+    )
+    start = time.perf_counter()
+    part.validate(lambda: None)
+    return (time.perf_counter() - start) * len(dataset.valid) / texts
 
 
 def _peak_memory(device: torch.device) -> int | None:

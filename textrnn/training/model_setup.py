@@ -91,6 +91,7 @@ def fit_ngram_model(config: Config, dataset: Dataset, reporter: Reporter) -> Ngr
         weights=None if weights is None else weights.numpy() if others is None else (weights.numpy(), others.numpy()),
         penalty=config.ngrams.penalty,
         seed=config.train.seed,
+        report=reporter.note,
     )
     if table is not None:
         seconds = time.perf_counter() - start

@@ -120,7 +120,7 @@ class NativeStep:
             {**vars(p), "gradient": g.contiguous(), "rows": None if rows is None else rows.contiguous()}
             for p, g, rows in gradients
         ]
-        self._parameters = np.frombuffer(b"".join(map(functions.PARAMETER.pack, self._held)), np.uint8)
+        self._parameters = np.frombuffer(b"".join(functions.PARAMETER.pack(**held) for held in self._held), np.uint8)
 
     def norm(self) -> float:
         """Return the Euclidean norm of all gradients together."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import operator
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
@@ -13,10 +15,19 @@ import numpy.typing as npt
 import torch
 
 from textrnn.config import NgramConfig
+from textrnn.data.batch import Rows
 from textrnn.data.sampler import sorted_batches
-from textrnn.evaluation.metrics import multi_label_metrics, single_label_metrics
+from textrnn.evaluation.metrics import LabelCounts
 from textrnn.evaluation.thresholds import tune_thresholds
-from textrnn.models.calibration import Logits, fit_share, fit_temperature, mix, to_log_probabilities
+from textrnn.models.calibration import (
+    PENALTY,
+    Logits,
+    fit_share,
+    fit_temperature,
+    mix,
+    split_rows,
+    to_log_probabilities,
+)
 from textrnn.models.classifier import Classifier
 from textrnn.models.ngram.features import Spelling
 from textrnn.models.ngram.table import NgramTable
@@ -49,6 +60,9 @@ class Validator:
     These are the ``temperature``, the ``thresholds`` of a multi-label model, and the share of the n-gram model
     (``ngram_share``) with the factor of its logits (``ngram_scale``). ``model`` is the network that was validated:
     the trained one, or a copy with the average of its weights. Only rank 0 has the n-gram model.
+
+    Logits are held for one chunk of texts at a time. A set of more than one chunk is shuffled, and all parts are fitted
+    to the first chunk. ``texts`` limits the number of texts that are read.
     """
 
     def __init__(
@@ -60,12 +74,15 @@ class Validator:
         group: ProcessGroup,
         ngrams: NgramTable | None = None,
         config: NgramConfig | None = None,
+        texts: int | None = None,
     ) -> None:
         self.dataset, self.device, self.group = dataset, device, group
         self.model = self._trained = model
         self.ngrams, self._share = ngrams, 0.0 if config is None else config.share
         self.ngram_share, self.ngram_scale = 0.0, 1.0
-        self.temperature = 1.0
+        self.temperature = self._network_temperature = 1.0
+        self._ngram_temperature: float | None = None  # the same in every epoch
+        self._chunks = _draw_chunks(min(texts or sys.maxsize, len(dataset.valid)), len(dataset.labels))
         self.thresholds: tuple[float, ...] | None = None
 
     def sync_weights(self, average: EMA | None) -> None:
@@ -78,55 +95,85 @@ class Validator:
 
     @torch.no_grad()
     def validate(self, end_batch: Callable[[], None]) -> Validation:
-        """Validate the current weights; in single-process training ``end_batch`` is called after each batch."""
-        self.model.eval()
-        logits: Logits = np.zeros((len(self.dataset.valid), len(self.dataset.labels)), np.float32)
-        for number, (rows, batch) in enumerate(sorted_batches(self.dataset.valid, VALID_TOKENS)):
-            if number % self.group.size != self.group.rank:
-                continue
-            logits[rows] = self.model.predict_logits(batch)
-            if self.group.size == 1:  # ranks have different numbers of batches
-                end_batch()
-        return self.evaluate(self._all_reduce(logits))
-
-    def evaluate(self, logits: Logits) -> Validation:
-        """Evaluate the network's ``logits`` (B, C) of the validation set.
+        """Validate the current weights; in single-process training ``end_batch`` is called after each batch.
 
         Fits the share of the n-grams first, then the temperature, then the thresholds of the calibrated probabilities.
         """
-        sets = self.dataset.label_sets
-        true: npt.NDArray[Any] = self.dataset.valid.classes
-        if sets is not None:
-            true = sets.to_multi_hot(true)
-        known = true if sets is None else true[:, : logits.shape[1]]
-        self.temperature = fit_temperature(logits, known)
-        loss = network_loss = self._compute_loss(logits, self.temperature)
-        if self._share and self._ngram_logits.any():
+        self.model.eval()
+        known, network_loss, loss = 0, 0.0, 0.0
+        counts: list[LabelCounts] = []
+        for rows in self._chunks:
+            logits, true = self._forward(rows, end_batch), self._read_targets(rows)
+            if not counts:
+                self._fit(logits, true[:, : logits.shape[1]] if true.ndim == 2 else true)
+            mixed = self._mix(logits, rows)
+            known += int((self.dataset.valid.classes[rows] != NO_CLASS).sum())
+            network_loss += self._sum_losses(logits, rows, temperature=self._network_temperature)
+            loss += self._sum_losses(mixed, rows, temperature=self.temperature)
+            counts.append(self._count(mixed, true))
+        metrics = reduce(operator.add, counts).summarize()
+        return Validation(loss / max(1, known), network_loss / max(1, known), metrics)
+
+    def _fit(self, logits: Logits, true: npt.NDArray[Any]) -> None:
+        """Fit all that depends on the validation set to the network's ``logits`` (B, C) of the first chunk."""
+        self._network_temperature = fit_temperature(logits, true)
+        if self._share and self._first_ngram_logits.any():
             # brought to the network's temperature first, so that a share weighs logits of the same scale
-            temperature = fit_temperature(self._ngram_logits, known, bounds=_NGRAM_TEMPERATURES)
-            self.ngram_scale = self.temperature / temperature
-            others, own = self._ngram_logits * np.float32(self.ngram_scale), np.float32(self.temperature)
+            if self._ngram_temperature is None:
+                self._ngram_temperature = fit_temperature(self._first_ngram_logits, true, bounds=_NGRAM_TEMPERATURES)
+            self.ngram_scale = self._network_temperature / self._ngram_temperature
+            own = np.float32(self._network_temperature)
+            others = self._first_ngram_logits * (np.float32(self.ngram_scale) / own)
             share = self._share
-            self.ngram_share = fit_share(logits / own, others / own, known) if share == "auto" else float(share)
-            logits = mix(logits, others, self.ngram_share)
-            self.temperature = fit_temperature(logits, known)
-            loss = self._compute_loss(logits, self.temperature)
-        if sets is None:
-            return Validation(loss, network_loss, single_label_metrics(true, logits.argmax(axis=1)))
+            self.ngram_share = fit_share(logits / own, others, true) if share == "auto" else float(share)
+            logits = self._mix(logits, self._chunks[0])
+        self.temperature = fit_temperature(logits, true, penalty=PENALTY)
+        if self.dataset.label_sets is not None:
+            probabilities = np.exp(to_log_probabilities(logits, self.temperature, multi_label=True))
+            self.thresholds = tuple(tune_thresholds(true, probabilities).tolist())
+
+    def _mix(self, logits: Logits, rows: Rows) -> Logits:
+        """Return the network's ``logits`` (B, C) of the texts ``rows`` with the share of the n-grams."""
+        if not self.ngram_share:
+            return logits
+        others = self._first_ngram_logits if rows is self._chunks[0] else self._forward_ngrams(rows)
+        return mix(logits, others * np.float32(self.ngram_scale), self.ngram_share)
+
+    def _count(self, logits: Logits, true: npt.NDArray[Any]) -> LabelCounts:
+        C = logits.shape[1]
+        if self.thresholds is None:
+            return LabelCounts.of_classes(np.where(true < 0, C, true), logits.argmax(axis=1), C + 1)
         probabilities = np.exp(to_log_probabilities(logits, self.temperature, multi_label=True))
-        thresholds = tune_thresholds(known, probabilities)
-        self.thresholds = tuple(thresholds.tolist())
-        return Validation(loss, network_loss, multi_label_metrics(true, probabilities >= thresholds))
+        return LabelCounts.of_sets(true, probabilities >= self.thresholds)
+
+    def _read_targets(self, rows: Rows) -> npt.NDArray[Any]:
+        """Return the true classes (B,), or the true labels (B, C) and those that the model does not know."""
+        classes, sets = self.dataset.valid.classes[rows], self.dataset.label_sets
+        return classes if sets is None else sets.to_multi_hot(classes)
+
+    def _forward(self, rows: Rows, end_batch: Callable[[], None]) -> Logits:
+        """Return the network's logits (B, C) of the validation texts ``rows``."""
+        logits: Logits = np.zeros((len(rows), len(self.dataset.labels)), np.float32)
+        for number, (places, batch) in enumerate(sorted_batches(self.dataset.valid, VALID_TOKENS, rows=rows)):
+            if number % self.group.size != self.group.rank:
+                continue
+            logits[places] = self.model.predict_logits(batch)
+            if self.group.size == 1:  # ranks have different numbers of batches
+                end_batch()
+        return self._all_reduce(logits)
 
     @cached_property
-    def _ngram_logits(self) -> Logits:
-        """The logits (B, C) of the n-grams on the validation set, the same in every epoch."""
-        valid = self.dataset.valid
-        logits: Logits = np.zeros((len(valid), len(self.dataset.labels)), np.float32)
+    def _first_ngram_logits(self) -> Logits:
+        """The logits of the n-grams for the first chunk, the same in every epoch."""
+        return self._forward_ngrams(self._chunks[0])
+
+    def _forward_ngrams(self, rows: Rows) -> Logits:
+        """Return the logits (B, C) of the n-grams of the validation texts ``rows``."""
+        logits: Logits = np.zeros((len(rows), len(self.dataset.labels)), np.float32)
         if self.ngrams is not None:
             spelling = Spelling.of(self.dataset.tokenizer)
-            for rows, batch in sorted_batches(valid, VALID_TOKENS):
-                logits[rows] = self.ngrams.forward(batch.ids, batch.offsets, spelling)
+            for places, batch in sorted_batches(self.dataset.valid, VALID_TOKENS, rows=rows):
+                logits[places] = self.ngrams.forward(batch.ids, batch.offsets, spelling)
         return self._all_reduce(logits)
 
     def _all_reduce(self, part: Logits) -> Logits:
@@ -138,14 +185,21 @@ class Validator:
         total: Logits = tensor.cpu().numpy()
         return total
 
-    def _compute_loss(self, logits: Logits, temperature: float) -> float:
-        """Return the mean loss of ``logits`` (B, C) / ``temperature`` over the texts with a known label."""
-        classes, sets = self.dataset.valid.classes, self.dataset.label_sets
+    def _sum_losses(self, logits: Logits, rows: Rows, *, temperature: float) -> float:
+        """Return the sum of the losses of ``logits`` (B, C) / ``temperature`` over the texts with a known label."""
+        classes, sets = self.dataset.valid.classes[rows], self.dataset.label_sets
         known = np.flatnonzero(classes != NO_CLASS)
         losses = 0.0
         for start in range(0, len(known), _BLOCK):
-            rows = known[start : start + _BLOCK]
-            targets = make_targets(classes[rows], sets, logits.shape[1])
-            calibrated = torch.from_numpy(logits[rows] / np.float32(temperature))
+            places = known[start : start + _BLOCK]
+            targets = make_targets(classes[places], sets, logits.shape[1])
+            calibrated = torch.from_numpy(logits[places] / np.float32(temperature))
             losses += float(sum_losses(calibrated, torch.from_numpy(targets)))
-        return losses / max(1, len(known))
+        return losses
+
+
+def _draw_chunks(B: int, C: int) -> list[Rows]:
+    """Return rows of B texts in chunks of limited logits for C classes; the first is a random sample of them."""
+    chunks = list(split_rows(B, C))
+    rows = np.arange(B) if len(chunks) == 1 else np.random.default_rng(0).permutation(B)
+    return [np.sort(rows[chunk]) for chunk in chunks]

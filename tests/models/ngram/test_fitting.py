@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import warnings
 from collections import Counter
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -301,18 +303,46 @@ def test_the_work_counts_all_regressions(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(fitting, "MAX_WORK", 900 * 12)
     batch, (_, has) = draw_labelled(200, 2), draw_sets(200)
     one, three, two = (
-        len(fitting._sample(batch, make_spelling(), targets=targets, classes=C, seed=1))
+        count_sampled(batch, C, targets=targets)
         for C, targets in ((2, batch.classes), (3, batch.classes), (2, has[:, :2]))
     )
     assert one == pytest.approx(3 * three, rel=0.1)
     assert one == pytest.approx(2 * two, rel=0.1)
 
 
+def count_sampled(batch: PackedBatch, C: int, *, targets: npt.NDArray[Any]) -> int:
+    """Return the number of texts that are fitted, as a note says."""
+    notes: list[str] = []
+    fit(batch, C, targets=targets, report=notes.append)
+    (note,) = notes
+    return int(note.partition(" of 200 ")[0].split()[-1])
+
+
+def test_a_sample_of_few_classes_has_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = draw_labelled(120, 3)
+    notes: list[str] = []
+    few = partial(fit_ngrams, batch, make_spelling(), classes=7, targets=batch.classes, seed=1, report=notes.append)
+    assert few() is not None  # the data have three of seven classes, and nothing is sampled
+    assert notes == []
+    monkeypatch.setattr(fitting, "MAX_TOKENS", 540)
+    assert few() is None
+    assert ["7 labels" in note and "60 of 120 texts" in note for note in notes] == [True]
+
+
+def test_a_note_counts_the_ngrams_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch, notes = draw_labelled(200, 2), []
+    whole = fit(batch, 2, report=notes.append)
+    assert notes == []
+    monkeypatch.setattr(fitting, "MAX_KEYS", 100)
+    fit(batch, 2, report=notes.append)
+    assert [f"the 100 most frequent of {len(whole.keys):,}" in note for note in notes] == [True]
+
+
 @pytest.mark.parametrize(("bound", "value"), [("MAX_TOKENS", 450), ("MAX_ENTRIES", 450 * 12), ("MAX_WORK", 450 * 12)])
 def test_texts_above_the_limit_are_sampled(monkeypatch: pytest.MonkeyPatch, bound: str, value: int) -> None:
     batch = draw_labelled(200, 2)
     monkeypatch.setattr(fitting, bound, value)
-    rows = fitting._sample(batch, make_spelling(), targets=batch.classes, classes=2, seed=1)
+    rows = fitting._sample(batch, make_spelling(), rows=np.arange(200), regressions=1, seed=1)
     assert rows.tolist() == sorted(set(rows.tolist()))
     assert 10 < len(rows) < 200
     if bound == "MAX_TOKENS":
@@ -320,7 +350,7 @@ def test_texts_above_the_limit_are_sampled(monkeypatch: pytest.MonkeyPatch, boun
     else:
         drawn = batch.select(rows)
         assert len(hash_ngrams(drawn.ids, drawn.offsets, make_spelling())[0]) <= 1.1 * value
-    other = fitting._sample(batch, make_spelling(), targets=batch.classes, classes=2, seed=2)
+    other = fitting._sample(batch, make_spelling(), rows=np.arange(200), regressions=1, seed=2)
     assert other.tolist() != rows.tolist()
     monkeypatch.undo()
     expected = bytes_of(fit(batch.select(rows), 2))

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from typer import Option
 
 from textrnn.cli.options import FilesArgument
-from textrnn.cli.terminal import announce_keyboard_input, write_data
+from textrnn.cli.terminal import announce_keyboard_input, print_message, write_data
 from textrnn.data.io import STDIN, check_readable, decode, read_blocks
 from textrnn.errors import ConfigError, DataError, TokenizerError
 
@@ -101,7 +101,7 @@ def _filter(files: list[str] | None, transform: Callable[[str], str]) -> None:
     announce_keyboard_input(paths)
     for path in paths:
         number = 0
-        for block in read_blocks(path):
+        for block in read_blocks(path, note=print_message):
             output = []
             for number, line in enumerate(block, start=number + 1):  # noqa: B020 - the count continues across blocks
                 try:

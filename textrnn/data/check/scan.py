@@ -111,7 +111,7 @@ def scan(
     spool = tempfile.TemporaryFile(prefix="textrnn-")  # noqa: SIM115 - lives as long as the scan
     parts = [_extract(Block([], [], []), np.zeros(0, np.int32), letters=[], pieces=_no_pieces([]))]
     try:
-        for block, pieces in _read_blocks(path, config, findings, count_pieces=count_pieces or _no_pieces):
+        for block, pieces in _read_blocks(path, config, table, findings=findings, count_pieces=count_pieces):
             texts = decode_texts(block.texts)
             letters = normalize(texts)
             spool.write("".join(letters).encode("utf-8"))
@@ -139,13 +139,14 @@ def _count_labels(table: LabelTable) -> tuple[list[str], list[int], list[int]]:
 
 
 def _read_blocks(
-    path: str, config: DataConfig, findings: Findings, *, count_pieces: CountPieces
+    path: str, config: DataConfig, table: LabelTable, *, findings: Findings, count_pieces: CountPieces | None
 ) -> Iterator[tuple[Block, tuple[Integers, Integers]]]:
     """Yield the file's blocks with the pieces of their texts, which other threads count in advance."""
     chunks = read_file(path, encoding=config.encoding, note=findings.notes.append)
     reader = BlockReader(path, chunks, config, on_fault=findings.refuse)
-    yield from map_in_threads(lambda block: (block, count_pieces(block.texts)), reader)
-    findings.notes += reader.rows.notes
+    count = count_pieces or _no_pieces
+    yield from map_in_threads(lambda block: (block, count(block.texts)), reader)
+    findings.notes += [*reader.rows.notes, *table.find_header(path, reader.rows.layout)]
 
 
 def _no_pieces(texts: list[bytes]) -> tuple[Integers, Integers]:

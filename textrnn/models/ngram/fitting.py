@@ -51,6 +51,7 @@ def fit_ngrams(
     weights: Weights | tuple[Weights, Weights] | None = None,
     penalty: float = PENALTY,
     seed: int,
+    report: Callable[[str], None] = lambda note: None,
 ) -> NgramTable | None:
     """Fit logistic regressions over the n-grams of B texts: one for each label, or for each of C > 2 classes.
 
@@ -65,22 +66,32 @@ def fit_ngrams(
             of texts without it.
         penalty: the objective is the sum of the losses plus ``penalty`` / 2 times the sum of squared weights.
         seed: of the sampling and the solver; the same arguments give the same table.
+        report: receives a note if the limits below leave out texts or n-grams.
 
     Returns:
         The table, or None if there is nothing to learn: fewer than two classes occur, or no label that only some texts
-        have, or no n-gram. By Laplace's rule of succession, a class without texts gets no weights and a bias that gives
-        it a probability of 1 / (n + 1 + m) in a text without known n-grams (n texts, m such classes), and a label that
-        k = 0 or k = n of the n texts have gets the constant logit log((k + 1) / (n - k + 1)).
+        have, or no n-gram. None also if a sample has texts of less than half of the classes. By Laplace's rule of
+        succession, a class without texts gets no weights and a bias that gives it a probability of 1 / (n + 1 + m) in a
+        text without known n-grams (n texts, m such classes), and a label that k = 0 or k = n of the n texts have gets
+        the constant logit log((k + 1) / (n - k + 1)).
 
     Larger corpora are sampled down to ``MAX_TOKENS`` tokens, ``MAX_ENTRIES`` entries and ``MAX_WORK``. The number of
     entries is estimated from the n-grams of 1,000 texts, where repeated n-grams count each time.
     """
-    rows = _sample(texts, spelling, targets=targets, classes=classes, seed=seed)
+    usable = np.arange(len(texts)) if targets.ndim == 2 else np.flatnonzero(targets >= 0)
+    regressions = 1 if targets.ndim == 1 and classes == 2 else classes
+    rows = _sample(texts, spelling, rows=usable, regressions=regressions, seed=seed)
     targets = targets[rows] if find_labels is None else find_labels(targets[rows])
+    if len(rows) < len(usable):
+        sample, present = f"{len(rows):,} of {len(usable):,} texts", _count_present(targets)
+        if present < classes / 2:  # such a table costs time and memory, and knows little
+            report(f"no n-gram model: with {classes:,} labels, it could learn {sample}, and {present:,} of the labels")
+            return None
+        report(f"n-grams: fitted to a sample of {sample}")
     if not _is_learnable(targets):
         return None
     counts = _Counts.of(texts, rows, spelling)
-    keys, idf = counts.select_keys(min(MAX_KEYS, MAX_WEIGHTS // classes))
+    keys, idf = counts.select_keys(min(MAX_KEYS, MAX_WEIGHTS // classes), report=report)
     if not len(keys):
         return None
     x = counts.to_matrix(keys, idf)
@@ -100,16 +111,19 @@ def _is_learnable(targets: npt.NDArray[Any]) -> bool:
     return bool((targets != targets[0]).any())
 
 
-def _sample(texts: Texts, spelling: Spelling, *, targets: npt.NDArray[Any], classes: int, seed: int) -> Rows:
-    """Return the rows, rising, of the texts to fit."""
-    rows = np.arange(len(texts)) if targets.ndim == 2 else np.flatnonzero(targets >= 0)
+def _count_present(targets: npt.NDArray[Any]) -> int:
+    """Return the number of classes or labels that texts have."""
+    return int(targets.any(axis=0).sum()) if targets.ndim == 2 else len(np.unique(targets))
+
+
+def _sample(texts: Texts, spelling: Spelling, *, rows: Rows, regressions: int, seed: int) -> Rows:
+    """Return those of ``rows``, rising, that are fitted."""
     if not len(rows):
         return rows
     shuffled = np.random.default_rng(seed % 2**32).permutation(rows)
     probed = texts.select(np.sort(shuffled[:_PROBED]))
     ngrams = len(hash_ngrams(probed.ids, probed.offsets, spelling)[0])
     ngrams_per_token = max(1, ngrams / max(1, len(probed.ids)))
-    regressions = 1 if targets.ndim == 1 and classes == 2 else classes
     limit = min(MAX_TOKENS, int(min(MAX_ENTRIES, MAX_WORK / regressions) / ngrams_per_token))
     tokens = np.cumsum(texts.lengths[shuffled], dtype=np.int64)
     return np.sort(shuffled[: np.searchsorted(tokens, limit, side="right")])
@@ -139,16 +153,17 @@ class _Counts:
             sizes.append(np.bincount((merged >> np.uint64(32)).astype(np.int64), minlength=len(batch)))
         return cls(np.concatenate(keys), np.concatenate(counts), make_offsets(np.concatenate(sizes)))
 
-    def select_keys(self, limit: int) -> tuple[Keys, Floats]:
+    def select_keys(self, limit: int, *, report: Callable[[str], None]) -> tuple[Keys, Floats]:
         """Return the keys (F,) of the table, rising, and their inverse document frequencies.
 
-        With more than ``limit`` keys, the most frequent are kept. The idf is log((1 + n) / (1 + df)) + 1, where df of n
-        texts have the n-gram: scikit-learn's smooth idf.
+        With more than ``limit`` keys, the most frequent are kept, and ``report`` receives a note. The idf is
+        log((1 + n) / (1 + df)) + 1, where df of n texts have the n-gram: scikit-learn's smooth idf.
         """
         keys, texts = np.unique(self.keys, return_counts=True)
         kept = (keys >= WORDS) | (texts >= MIN_TEXTS)
         keys, texts = keys[kept], texts[kept]
         if len(keys) > limit:
+            report(f"n-grams: the {limit:,} most frequent of {len(keys):,}; more would make the model file too large")
             commonest = np.sort(np.argsort(-texts, kind="stable")[:limit])
             keys, texts = keys[commonest], texts[commonest]
         n = len(self.bounds) - 1
