@@ -195,7 +195,8 @@ def _hold_out(file: LabelledFile, groups: Classes, config: Config) -> tuple[Rows
         kept, held = hold_out_fold(of_text, file.find_groups(), split_fold(config.data.fold), rng=rng)
     if not len(held):
         cure = "name a validation set with --valid" if config.data.fold is None else "use fewer folds"
-        raise DataError(file.path, None, f"too few texts to hold out a validation set; {cure}")
+        what = "texts" if config.data.group is None else "unconnected values of data.group"
+        raise DataError(file.path, None, f"too few {what} to hold out a validation set; {cure}")
     return kept, held
 
 

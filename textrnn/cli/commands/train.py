@@ -61,16 +61,16 @@ def train_command(
     kfold: Annotated[
         int | None, Option(metavar="K", min=2, max=9999, help="Run K-fold cross-validation on the training set.")
     ] = None,
+    seeds: Annotated[
+        int | None,
+        Option(metavar="N", min=1, max=9999, help="Train N models, with seeds S, S+1, ... where S is --seed."),
+    ] = None,
     refit: Annotated[
         Path | None,
         Option(
             metavar="RUN",
             help="Train a final model on all texts of RUN, a run or experiment, with its best epoch and calibration.",
         ),
-    ] = None,
-    seeds: Annotated[
-        int | None,
-        Option(metavar="N", min=1, max=9999, help="Train N models, with seeds S, S+1, ... where S is --seed."),
     ] = None,
     tensorboard: Annotated[
         bool, Option("--tensorboard", help="Write TensorBoard events to FOLDER/tensorboard.")
