@@ -23,7 +23,8 @@ class EpochRecord:
     """One line of metrics.jsonl: losses in nats per text, metrics in [0, 1], speed in tokens per second.
 
     ``loss`` is the mean training loss of the epoch. Validation losses are calibrated: ``valid_loss`` is that of the
-    saved model, ``network_loss`` that of the network without its n-grams.
+    saved model, ``network_loss`` that of the network without its n-grams. What was not measured is NaN: all validation
+    losses and metrics of a final model, which is trained on all texts.
     """
 
     epoch: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
 from samples import TOPICS, Recorder, read_metrics, small_config, small_multi_label_config, write_rows, write_sets
-from textrnn.config import Config, load_config
+from textrnn.config import Config, dump_yaml, load_config
 from textrnn.data.examples import read_examples
 from textrnn.data.labels import split_labels
 from textrnn.errors import BackendError, ConfigError, DataError, ModelError, StoppedError
@@ -22,8 +23,10 @@ from textrnn.models.calibration import PENALTY, fit_temperature
 from textrnn.ops.sru.backends import choose_backend
 from textrnn.reporter import Plan
 from textrnn.serialization.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from textrnn.serialization.latest_run import CHECKPOINT_NAME
+from textrnn.serialization.latest_run import CHECKPOINT_NAME, find_latest
 from textrnn.serialization.model_file import SavedModel, load_model
+from textrnn.serialization.refit import make_refit_config
+from textrnn.training.schedule import rate_factor
 from textrnn.training.train import resume, train
 
 LABELS = tuple(sorted(TOPICS))
@@ -172,6 +175,55 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(
     assert metrics[0] == metrics[1]
     with pytest.raises(ModelError, match=f"contains no {CHECKPOINT_NAME}: the run is finished"):
         resume(folder)
+
+
+@pytest.mark.parametrize(("configure", "batches"), [(configure_single, 10), (configure_multi, 25)])
+def test_a_final_model_is_trained_on_all_texts_to_the_place_of_the_best_epoch(
+    configure: Callable[[str], Config], batches: int, rows: Path
+) -> None:
+    origin = train(configure("sru"), RUN)
+    epochs, best = origin.config.train.epochs or 0, origin.best.epoch
+    recorder, config = Recorder(), make_refit_config(RUN, [])
+    outcome = train(config, Path("final"), reporter=recorder)
+    assert recorder.plan == Plan(epochs=best, steps=best * batches, metric=config.train.metric)
+    assert any("all 40 texts" in note or "all 200 texts" in note for note in recorder.notes)
+    expected = rate_factor(best * batches, steps=epochs * batches, warmup=config.train.warmup)
+    assert outcome.best.lr == pytest.approx(config.train.lr * expected)
+    assert (Path("final/config.yaml").read_text(), find_latest()) == (dump_yaml(config), Path("final"))
+    models = [load_model(folder) for folder in (RUN, Path("final"))]
+    taken = [[model.temperature, model.ngram_share, model.ngram_scale, *(model.thresholds or ())] for model in models]
+    assert taken[1] == pytest.approx(taken[0])
+    assert export(models[0])[4:] != export(models[1])[4:]
+    records = read_metrics(Path("final"))
+    assert [record["best"] for record in records] == [False] * (best - 1) + [True]
+    assert all(
+        record.keys() == {"epoch", "step", "loss", "lr", "seconds", "tokens_per_second", "best"} for record in records
+    )
+
+
+@pytest.mark.parametrize("steps", [(1,), (14, 3)])
+def test_a_final_model_is_resumed_without_the_run_that_it_comes_from(steps: tuple[int, ...], rows: Path) -> None:
+    train(small_config(rows, ngrams__share=0), RUN)  # without n-grams the best epoch is late
+    config = make_refit_config(RUN, [])
+    train(config, Path("whole"))
+    stop(config, steps[0], Path("parts"))
+    shutil.rmtree(RUN)
+    for step in steps[1:]:
+        with pytest.raises(StoppedError):
+            resume(Path("parts"), reporter=Recorder(step))
+    assert not Path("parts/model.safetensors").exists()
+    resume(Path("parts"))
+    for name in ("model.safetensors", "config.yaml"):
+        assert Path("parts", name).read_bytes() == Path("whole", name).read_bytes()
+    assert len(read_metrics("parts")) == len(read_metrics("whole"))
+
+
+def test_an_earlier_model_is_gone_while_a_final_model_replaces_it(rows: Path) -> None:
+    train(small_config(rows), RUN)
+    train(small_config(rows), Path("old"))
+    stop(make_refit_config(RUN, []), 3, Path("old"))
+    with pytest.raises(ModelError, match="training stopped before the first model was saved"):
+        load_model(Path("old"))
 
 
 def test_changed_data_are_refused(rows: Path) -> None:

@@ -11,6 +11,7 @@ from textrnn.cli.terminal import print_message, write_data
 from textrnn.cli.training_process import prepare_torch, training_process
 from textrnn.config import Config, Override
 from textrnn.errors import ConfigError
+from textrnn.serialization.latest_run import SUMMARY_NAME
 
 if TYPE_CHECKING:
     from textrnn.experiments.results import Summary
@@ -61,7 +62,6 @@ def resume_experiment(folder: Path, expected: Experiment | None = None) -> None:
 
 def _report(summary: Summary, folder: Path) -> None:
     from textrnn.experiments.results import format_score
-    from textrnn.experiments.runs import SUMMARY_NAME
 
     for part, spreads in (("valid", summary.valid), ("test", summary.test)):
         if spreads is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -124,11 +125,11 @@ def format_metric(record: EpochRecord, metric: str) -> str:
 def format_epoch(record: EpochRecord, plan: Plan) -> str:
     """Return one line about an epoch."""
     metric = "accuracy" if plan.metric == "loss" else plan.metric
-    return (
-        f"epoch {record.epoch}/{plan.epochs}  loss {record.loss:.4f}  valid loss {record.valid_loss:.4f}  "
-        f"{format_metric(record, metric)}  {record.tokens_per_second:,.0f} tokens/s  {record.seconds:.1f} s"
-        f"{'  best' if record.best else ''}"
-    )
+    parts = [f"epoch {record.epoch}/{plan.epochs}", f"loss {record.loss:.4f}"]
+    if not math.isnan(record.valid_loss):
+        parts += [f"valid loss {record.valid_loss:.4f}", format_metric(record, metric)]
+    parts += [f"{record.tokens_per_second:,.0f} tokens/s", f"{record.seconds:.1f} s"]
+    return "  ".join([*parts, "best"] if record.best and not math.isnan(record.valid_loss) else parts)
 
 
 @contextmanager

@@ -50,7 +50,7 @@ class Tree:
 
 def check_keys(tree: Tree) -> Iterator[str]:
     """Yield the faults of keys that exclude, need or disable each other."""
-    for check in (_check_data, _check_embedding, _check_training, _check_effect):
+    for check in (_check_data, _check_refit, _check_embedding, _check_training, _check_effect):
         yield from check(tree)
 
 
@@ -78,6 +78,17 @@ def _check_data(tree: Tree) -> Iterator[str]:
         yield f"{place}: holds out its own validation set; remove {cure}"
     elif not 1 <= number <= folds > 1:
         yield f"{place}: there is no fold {number} of {folds}; K/N needs N of at least 2, and K from 1 to N"
+
+
+def _check_refit(tree: Tree) -> Iterator[str]:
+    holds_out = tree.get("data.valid_share") != 0 or tree.get("data.valid") is not None
+    if tree.get("train.refit") is None:
+        if not holds_out and tree.get("data.fold") is None:
+            cure = "train on everything with 'textrnn train --refit RUN', after a RUN that has one"
+            yield tree.fault("data.valid_share", f"0 leaves no validation set; {cure}")
+    elif holds_out or tree.get("data.fold") is not None:
+        cure = "set data.valid_share=0, and remove data.valid and data.fold"
+        yield tree.fault("train.refit", f"trains on everything, without a validation set; {cure}")
 
 
 def _as_names(value: Any) -> list[Any]:

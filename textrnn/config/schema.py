@@ -247,6 +247,11 @@ class TrainConfig(Section):
     metric: Metric = Field(
         "loss", description="validation metric that selects the best epoch; micro_f1 with data.multi_label"
     )
+    refit: Name | None = Field(
+        None,
+        description="finished run or experiment whose best epoch and calibration a final model takes; needs "
+        "data.valid_share=0 (--refit RUN sets both)",
+    )
     tensorboard: bool = Field(False, description="write TensorBoard events into the run folder")
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(42, description="seed of all random numbers")
     device: str = Field("auto", pattern=_DEVICE, description=PATTERNS[_DEVICE])

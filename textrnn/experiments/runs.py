@@ -17,11 +17,10 @@ from textrnn.files import keep_previous, write_text
 from textrnn.ops.device import resolve_device
 from textrnn.preparation.dataset import load_dataset
 from textrnn.reporter import ProgressOnly, Reporter
-from textrnn.serialization.latest_run import CHECKPOINT_NAME, EXPERIMENT_NAME, make_latest
+from textrnn.serialization.latest_run import CHECKPOINT_NAME, EXPERIMENT_NAME, SUMMARY_NAME, make_latest
 from textrnn.serialization.run_folder import check_folder
 from textrnn.training.train import reporting, resume, train
 
-SUMMARY_NAME = "summary.json"
 FORMAT_VERSION = 1
 
 _OWN = r"study\.json|summary\.json|(fold|seed)-\d+|\.(study|summary)\.json\..*\.tmp"

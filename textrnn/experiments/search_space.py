@@ -12,7 +12,16 @@ from textrnn.config.key_types import Schema, file_schema
 from textrnn.config.yaml import read_yaml
 from textrnn.errors import ConfigError
 
-_FIXED = {"data.train", "data.valid", "data.test", "data.fold", "data.valid_share", "train.metric", "train.seed"}
+_FIXED = {
+    "data.train",
+    "data.valid",
+    "data.test",
+    "data.fold",
+    "data.valid_share",
+    "train.metric",
+    "train.refit",
+    "train.seed",
+}
 
 
 @dataclass(frozen=True)

@@ -80,8 +80,10 @@ def check_repeatable(config: Config, name: str) -> None:
     """Check that ``config`` can be trained repeatedly; ``name`` is the flag or command that asks for it.
 
     Raises:
-        ConfigError: data come from a pipe, or several processes train together.
+        ConfigError: the config is that of a final model, data come from a pipe, or several processes train together.
     """
+    if config.train.refit is not None:
+        raise ConfigError(f"{name}: train.refit trains without validation; use the config of {config.train.refit}")
     if ProcessGroup.from_environment().size > 1:
         raise ConfigError(f"{name}: trains in one process; start it without torchrun")
     for path in config.data.training_files:

@@ -108,7 +108,10 @@ def _load(
     encoder = make_label_encoder(train, config.data)
     classes = encoder.encode(train.labels)
     kept: Rows | None = None
-    if valid_path is None:
+    if config.train.refit is not None:
+        valid, valid_classes, held = train, classes, np.zeros(0, np.int64)
+        split_note = f"final model: all {len(train):,} texts are trained on, and none is held out"
+    elif valid_path is None:
         valid, valid_classes = train, classes
         groups = make_strata(classes, train.counts, encoder.label_sets)
         kept, held = _hold_out(train, groups, config)
@@ -137,7 +140,7 @@ def _load(
     }
     if test is not None:
         corpora["test"] = load(test, classes=np.zeros(len(test.labels), np.int64))  # its labels are not needed
-    share = (config.data.valid_share, config.data.fold, config.train.seed) if kept is not None else None
+    share = (config.data.valid_share, config.data.fold, config.train.seed) if held is not None else None
     key = [name, share, *(file.key for file in (train, valid, test) if file is not None)]
     repeats = compute_statistics(corpora, tokenizer, max_length=max_length, cache=cache, key=key)
     give_back_freed_memory()
@@ -153,7 +156,7 @@ def _load(
         tokenizer_note,
         "" if vectors is None else describe(vectors, tokenizer, dataset.train),
         _summarize(dataset),
-        few if len(dataset.valid) < _MANY else "",
+        few if len(dataset.valid) < _MANY and config.train.refit is None else "",
         *describe_statistics(repeats, corpora, max_length=max_length),
         "no text has two labels; if one field holds several, set data.label_separator" if no_sets else "",
     ]
@@ -168,6 +171,8 @@ def _find_paths(config: Config) -> tuple[tuple[str | list[str], str | None], str
         note = "no training set given: using the demo data that ships with textrnn (--train FILE for yours)"
         train = str(folder / "train.tsv")
         valid = str(folder / "valid.tsv") if config.data.fold is None else None
+        if config.train.refit is not None:
+            train, valid = [train, str(folder / "valid.tsv")], None
     test = config.data.test
     for path in (*as_list(train), valid, test):
         if path is not None:
@@ -190,7 +195,8 @@ def _hold_out(file: LabelledFile, groups: Classes, config: Config) -> tuple[Rows
         kept, held = hold_out_fold(of_text, file.find_groups(), split_fold(config.data.fold), rng=rng)
     if not len(held):
         cure = "name a validation set with --valid" if config.data.fold is None else "use fewer folds"
-        raise DataError(file.path, None, f"too few texts to hold out a validation set; {cure}")
+        what = "texts" if config.data.group is None else "unconnected values of data.group"
+        raise DataError(file.path, None, f"too few {what} to hold out a validation set; {cure}")
     return kept, held
 
 
@@ -227,7 +233,5 @@ def _summarize(dataset: Dataset) -> str:
             average += f", {pluralize(unlabelled, 'text', 'texts')} without labels"
     listed = ", ".join(f"{shorten(label)} {count}" for label, count in zip(labels[:10], counts, strict=False))
     more = f", and {len(labels) - 10} more" if len(labels) > 10 else ""
-    return (
-        f"data: {len(dataset.train):,} training texts, {len(dataset.valid):,} validation texts, {len(labels)} labels "
-        f"({listed}{more}){average}"
-    )
+    valid = f"{len(dataset.valid):,} validation texts, " if len(dataset.valid) else ""
+    return f"data: {len(dataset.train):,} training texts, {valid}{len(labels)} labels ({listed}{more}){average}"

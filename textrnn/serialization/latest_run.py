@@ -1,4 +1,4 @@
-"""The pointer to the latest run, which commands without ``-m`` use, and the names of files that tell folders apart."""
+"""The pointer to the latest run, which commands without ``-m`` use, and the names of the files of runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from textrnn.reporter import Reporter
 
 POINTER = Path("runs") / "latest"
 CHECKPOINT_NAME = "checkpoint.safetensors"  # present while a run is unfinished
+CONFIG_NAME = "config.yaml"
+METRICS_NAME = "metrics.jsonl"
 EXPERIMENT_NAME = "study.json"
+SUMMARY_NAME = "summary.json"  # of a finished experiment
 
 
 def make_latest(folder: Path, reporter: Reporter) -> None:

@@ -41,6 +41,7 @@ class SavedModel:
 
     ``thresholds`` (C,) belong to a multi-label model: the lowest probability at which it assigns each label. The logits
     are ``(1 - ngram_share) * network + ngram_share * ngrams``; divided by ``temperature`` they give the probabilities.
+    ``ngram_scale`` is the factor that the n-grams' weights hold already (None: unknown, in files that lack it).
     """
 
     config: Config
@@ -51,6 +52,7 @@ class SavedModel:
     temperature: float = 1.0
     ngrams: NgramTable | None = None
     ngram_share: float = 0.0
+    ngram_scale: float | None = None
 
     def __reduce__(self) -> tuple[Callable[[bytes], SavedModel], tuple[bytes]]:
         """Pickle as the bytes of a model file."""
@@ -79,6 +81,8 @@ def format_model(model: SavedModel, *, storage: Storage = "float32") -> bytes:
     tensors: dict[str, npt.NDArray[Any]] = dict(model.weights)
     if model.ngrams is not None:
         header["ngram_share"] = float(model.ngram_share)
+        if model.ngram_scale is not None:
+            header["ngram_scale"] = float(model.ngram_scale)
         tensors |= {f"{_NGRAMS}{name}": getattr(model.ngrams, name) for name in _NGRAM_FIELDS}
     names = [name for name, array in tensors.items() if array.ndim == 2 or name == f"{_NGRAMS}idf"]
     stored = quantize(tensors, storage, names=names)
@@ -156,10 +160,21 @@ def parse_model(content: Content, *, name: object) -> SavedModel:
         temperature = _read_number("the temperature", header["temperature"], _TEMPERATURES)
         ngrams = _take_ngrams(tensors, classes=len(labels))
         share = 0.0 if ngrams is None else _read_number("the share of the n-grams", header["ngram_share"], (0, 1))
+        scale = header.get("ngram_scale")
+        if scale is not None:
+            scale = _read_number("the scale of the n-grams", scale, _TEMPERATURES)
     except (KeyError, TypeError, ValueError, TokenizerError) as error:
         raise ModelError(name, f"damaged ({str(error).splitlines()[0]}); copy it again, or train a new one") from None
     model = SavedModel(
-        config, labels, tokenizer, tensors, thresholds, temperature=temperature, ngrams=ngrams, ngram_share=share
+        config,
+        labels,
+        tokenizer,
+        tensors,
+        thresholds,
+        temperature=temperature,
+        ngrams=ngrams,
+        ngram_share=share,
+        ngram_scale=scale,
     )
     if fault := _find_fault(model):
         raise ModelError(name, f"damaged ({fault}); copy it again, or train a new one")

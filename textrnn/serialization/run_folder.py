@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
@@ -18,11 +19,9 @@ from textrnn.errors import ConfigError, ModelError
 from textrnn.files import write_text
 from textrnn.reporter import EpochRecord
 from textrnn.serialization.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from textrnn.serialization.latest_run import CHECKPOINT_NAME, POINTER
+from textrnn.serialization.latest_run import CHECKPOINT_NAME, CONFIG_NAME, METRICS_NAME, POINTER
 from textrnn.serialization.model_file import MODEL_NAME, SavedModel, save_model
 
-CONFIG_NAME = "config.yaml"
-METRICS_NAME = "metrics.jsonl"
 COMMAND_NAME = "command.txt"
 EVENTS_NAME = "tensorboard"
 
@@ -31,7 +30,13 @@ _TEMPORARY = rf"\.({_NAMES})\..*\.tmp"  # an atomic write whose process was kill
 
 
 def default_folder(config: Config) -> Path:
-    """Return ``runs/NAME-CELL``; NAME is that of the training file, or of its folder if the file is called train."""
+    """Return ``runs/NAME-CELL``; NAME is that of the training file, or of its folder if the file is called train.
+
+    A final model goes to ``RUN-final``, beside the run that it is a refit of.
+    """
+    if config.train.refit is not None:
+        run = Path(config.train.refit).absolute()
+        return Path(config.train.refit).parent / f"{run.name}-final"
     train = as_list(config.data.train)[0]
     path = Path("stdin" if train == STDIN else train)
     name = path.name.split(".")[0]
@@ -64,7 +69,7 @@ class RunFolder:
         is_latest: bool = True,
     ) -> None:
         self.path, self._command, self._overwrite, self._resumes = path, command, overwrite, resumes
-        self.is_latest, self.has_model = is_latest, bool(resumes)
+        self.is_latest, self.has_model = is_latest, any(record.best for record in resumes or ())
         self._mark: tuple[int, int] | None = None  # identifies our config.yaml: the folder is still ours
         if resumes is None:
             check_folder(path, flag="--out", kind="a run", own=f"{_NAMES}|{_TEMPORARY}")
@@ -97,7 +102,8 @@ class RunFolder:
                 raise ConfigError(f"{self.path}: another run is writing to this folder; name another one with --out")
             return None
         moved = None if self._overwrite else _move_run(self.path)
-        self.remove_checkpoint()
+        for name in (MODEL_NAME, CHECKPOINT_NAME):
+            (self.path / name).unlink(missing_ok=True)
         shutil.rmtree(self.path / EVENTS_NAME, ignore_errors=True)
         write_text(self.path / METRICS_NAME, "")
         write_text(self.path / COMMAND_NAME, f"{self._command}\n")
@@ -105,7 +111,7 @@ class RunFolder:
         return moved
 
     def write(self, record: EpochRecord, model: SavedModel | None) -> None:
-        """Append the record of an epoch; first write ``model`` if it is given, as it is in the first epoch."""
+        """Append the record of an epoch; first write ``model`` if it is given."""
         if model is not None:
             save_model(self.path / MODEL_NAME, model)
             self.has_model = True
@@ -159,7 +165,8 @@ def find_checkpoint(folder: Path) -> Checkpoint:
 
 
 def _format(record: EpochRecord) -> str:
-    return json.dumps(asdict(record)) + "\n"
+    measured = {name: value for name, value in asdict(record).items() if not math.isnan(value)}
+    return json.dumps(measured) + "\n"
 
 
 def _move_run(folder: Path) -> Path | None:

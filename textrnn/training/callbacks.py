@@ -59,9 +59,10 @@ class Callbacks:
         """Save the record of an epoch, and the model if it is the best so far; then report the record."""
         if self.run is not None:
             self._claim(self.run)
+            is_first = record.best and not self.run.has_model
             self.run.write(record, make_model() if record.best else None)
             self.reporter.saved(self.run.path)
-            if record.epoch == 1 and self.run.is_latest:
+            if is_first and self.run.is_latest:
                 make_latest(self.run.path, self.reporter)
         self.reporter.end_epoch(record)
 

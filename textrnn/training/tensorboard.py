@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,7 +56,8 @@ class TensorBoardReporter(Reporter):
     def end_epoch(self, record: EpochRecord) -> None:
         """Write the metrics of an epoch."""
         for name, tag in _PER_EPOCH.items():
-            self._add(tag, getattr(record, name), record.step)
+            if not math.isnan(value := getattr(record, name)):
+                self._add(tag, value, record.step)
         self._flush()
 
     def saved(self, folder: Path) -> None:

@@ -20,6 +20,7 @@ from textrnn.reporter import EpochRecord, Reporter, Reporters
 from textrnn.serialization.checkpoint import Checkpoint, explaining_damage
 from textrnn.serialization.latest_run import CHECKPOINT_NAME
 from textrnn.serialization.model_file import load_model
+from textrnn.serialization.refit import Refit
 from textrnn.serialization.run_folder import RunFolder, find_checkpoint
 from textrnn.training.callbacks import Callbacks
 from textrnn.training.distributed import ProcessGroup
@@ -30,7 +31,7 @@ from textrnn.training.trainer import Trainer, TrainerState
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished run: its folder, resolved config, best epoch and duration."""
+    """A finished run: its folder, resolved config, best epoch (of a final model the last) and duration."""
 
     folder: Path
     config: Config
@@ -67,9 +68,10 @@ def train(
     group = ProcessGroup.from_environment()
     if group.restarts and _has_checkpoint_of(config, out):
         return resume(out, reporter=reporter, is_latest=is_latest)
+    refit = None if config.train.refit is None else Refit.read(Path(config.train.refit), out=out)
     with reporting(_choose_reporter(config, group, reporter)) as chosen:
         run = RunFolder(out, command=command, overwrite=overwrite, is_latest=is_latest)
-        return _run(config, run, group=group, reporter=chosen)
+        return _run(config, run, group=group, reporter=chosen, refit=refit)
 
 
 def resume(folder: Path, *, reporter: Reporter | None = None, is_latest: bool = True) -> Outcome:
@@ -84,11 +86,13 @@ def resume(folder: Path, *, reporter: Reporter | None = None, is_latest: bool = 
     with explaining_damage(folder / CHECKPOINT_NAME):
         config = check_config(checkpoint.state["config"])
         records = TrainerState.restore(checkpoint.state["progress"]).records
-    if records:
+        stored = checkpoint.state.get("refit")
+        refit = None if stored is None else Refit(**stored)
+    if any(record.best for record in records):
         load_model(folder)  # fail now if the best model so far is missing or damaged
     with reporting(_choose_reporter(config, group, reporter)) as chosen:
         run = RunFolder(folder, resumes=records, is_latest=is_latest)
-        return _run(config, run, group=group, reporter=chosen, checkpoint=checkpoint)
+        return _run(config, run, group=group, reporter=chosen, checkpoint=checkpoint, refit=refit)
 
 
 def _choose_reporter(config: Config, group: ProcessGroup, reporter: Reporter | None) -> Reporter:
@@ -129,7 +133,13 @@ def reporting(reporter: Reporter) -> Iterator[Reporter]:
 
 
 def _run(
-    config: Config, run: RunFolder, *, group: ProcessGroup, reporter: Reporter, checkpoint: Checkpoint | None = None
+    config: Config,
+    run: RunFolder,
+    *,
+    group: ProcessGroup,
+    reporter: Reporter,
+    checkpoint: Checkpoint | None = None,
+    refit: Refit | None = None,
 ) -> Outcome:
     device = resolve_device(config.train.device, local_rank=group.local_rank if group.size > 1 else None)
     group.join(device)
@@ -144,7 +154,18 @@ def _run(
         reporter.note(describe_network(config, model, device=device, group=group))
         ngrams = fit_ngram_model(config, dataset, reporter) if group.is_main else None
         callbacks = Callbacks(config, reporter, run=run if group.is_main else None, group=group)
-        trainer = Trainer(config, dataset, asked=asked, callbacks=callbacks, model=model, device=device, ngrams=ngrams)
+        trainer = Trainer(
+            config,
+            dataset,
+            asked=asked,
+            callbacks=callbacks,
+            model=model,
+            device=device,
+            ngrams=ngrams,
+            refit=refit,
+        )
+        if refit is not None:
+            reporter.note(refit.describe(config.train.refit, epochs=config.train.epochs))
         if checkpoint is not None:
             trainer.restore(checkpoint, run.path)
         if group.size > 1:

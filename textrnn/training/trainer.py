@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from dataclasses import asdict, dataclass, field
@@ -23,14 +24,17 @@ from textrnn.reporter import EpochRecord, Plan
 from textrnn.serialization.checkpoint import Checkpoint, explaining_damage
 from textrnn.serialization.latest_run import CHECKPOINT_NAME
 from textrnn.serialization.model_file import SavedModel
+from textrnn.serialization.refit import Refit
 from textrnn.training.augmentation import Augmenter
 from textrnn.training.callbacks import Callbacks
 from textrnn.training.loss import TextLoss
 from textrnn.training.schedule import rate_factor
 from textrnn.training.train_step import TrainStep
-from textrnn.training.validation import Validator
+from textrnn.training.validation import Validation, Validator
 
 _OPTIMIZER = "optimiser"  # of its tensors in a checkpoint; another spelling would be another format version
+_METRICS = ("accuracy", "micro_f1", "macro_f1", "weighted_f1")
+_UNVALIDATED = Validation(math.nan, math.nan, dict.fromkeys(_METRICS, math.nan))
 
 
 @dataclass
@@ -90,6 +94,7 @@ class Trainer:
         asked: the config before that, which checkpoints hold; the same data fill in the same values.
         callbacks: the run's reporter, signals and folder.
         ngrams: the n-gram model, at rank 0 alone.
+        refit: what a final model, which is trained without validation, takes from earlier runs.
     """
 
     def __init__(
@@ -102,6 +107,7 @@ class Trainer:
         model: Classifier,
         device: torch.device,
         ngrams: NgramTable | None = None,
+        refit: Refit | None = None,
     ) -> None:
         self.config, self.dataset, self.asked, self.callbacks = config, dataset, asked, callbacks
         self.model, self.device, self.group = model, device, callbacks.group
@@ -109,7 +115,7 @@ class Trainer:
         self.batches = count_batches(dataset.train, self.batch_size, batch_tokens=self.batch_tokens)
         assert config.train.epochs is not None  # resolved by the data
         self.epochs = config.train.epochs
-        self.steps = min(self.epochs * self.batches, config.train.max_steps or sys.maxsize)
+        self.steps = self.last_step = min(self.epochs * self.batches, config.train.max_steps or sys.maxsize)
         frozen = None
         if dataset.vectors is not None and config.embedding.freeze:
             frozen = FrozenRows(dataset.vectors, len(dataset.tokenizer), device)
@@ -120,29 +126,39 @@ class Trainer:
         )
         self.augmenter = Augmenter(config, dataset.tokenizer)
         self.validator = Validator(dataset, model, device=device, group=self.group, ngrams=ngrams, config=config.ngrams)
+        self.refit = refit
+        if refit is not None:  # the schedule stays that of all epochs: the weights kept then were in the midst of it
+            self.last_step = max(1, round(refit.progress * self.steps))
+            self.epochs = math.ceil(self.last_step / self.batches)
+            self.validator.temperature, self.validator.thresholds = (
+                refit.temperature,
+                refit.list_thresholds(dataset.labels),
+            )
+            self.validator.ngram_share, self.validator.ngram_scale = refit.ngram_share, refit.ngram_scale
         self.state = TrainerState()
         self._network_unused = False  # in the best epoch
 
     @property
     def is_done(self) -> bool:
         """True after the last step."""
-        return self.train_step.optimizer.steps >= self.steps
+        return self.train_step.optimizer.steps >= self.last_step
 
     def fit(self) -> EpochRecord:
-        """Train until the last epoch or early stopping; return the record of the best epoch, the saved one."""
+        """Train until the last epoch or early stopping; return the record of the best epoch, the saved one.
+
+        A final model has neither validation nor early stopping, and is saved after the last step.
+        """
         state, metric, reporter = self.state, self.config.train.metric, self.callbacks.reporter
-        reporter.begin(Plan(self.epochs, self.steps, metric, done=self.train_step.optimizer.steps))
+        reporter.begin(Plan(self.epochs, self.last_step, metric, done=self.train_step.optimizer.steps))
         with self.callbacks.signals:
             while True:
                 self.train_epoch()
                 record = self.validate_epoch()
                 state.records.append(record)
-                if record.best:
+                if record.best and self.refit is None:
                     self._network_unused = self.config.ngrams.share == "auto" and self.validator.ngram_share == 1
                 self.callbacks.end_epoch(record, self.snapshot)
-                best = state.best
-                assert best is not None  # the first epoch is the best so far
-                if state.idle_epochs >= self.config.train.patience:
+                if self.refit is None and state.idle_epochs >= self.config.train.patience:
                     scores = "loss" if metric == "loss" else f"{metric.replace('_f1', ' F1')} and loss"
                     epochs = pluralize(state.idle_epochs, "epoch", "epochs")
                     reporter.note(f"early stopping: validation {scores} did not improve for {epochs}")
@@ -158,6 +174,8 @@ class Trainer:
                 "More labelled text would help it."
             )
         self.group.barrier()
+        best = state.best
+        assert best is not None  # the first epoch, or the last one of a final model
         return best
 
     def train_epoch(self) -> None:
@@ -194,13 +212,17 @@ class Trainer:
             raise DivergedError(as_list(self.config.data.train)[0], None, reason)
 
     def validate_epoch(self) -> EpochRecord:
-        """Validate the current weights, and return the record of the epoch."""
+        """Validate the current weights, unless they become a final model, and return the record of the epoch."""
         state, metric = self.state, self.config.train.metric
         self.validator.sync_weights(self.train_step.average)
-        result = self.validator.validate(lambda: self.callbacks.end_batch(self.device, self.checkpoint))
-        self.check_finite("validation loss", result.loss)
-        ranks = [rank_by(metric, vars(record), record.valid_loss) for record in state.records]
-        ranks.append(rank_by(metric, result.metrics, result.loss))
+        if self.refit is None:
+            result = self.validator.validate(lambda: self.callbacks.end_batch(self.device, self.checkpoint))
+            self.check_finite("validation loss", result.loss)
+            ranks = [rank_by(metric, vars(record), record.valid_loss) for record in state.records]
+            ranks.append(rank_by(metric, result.metrics, result.loss))
+            best = is_best(ranks, texts=len(self.dataset.valid))
+        else:
+            result, best = _UNVALIDATED, self.is_done
         return EpochRecord(
             epoch=state.epoch,
             step=self.train_step.optimizer.steps,
@@ -210,7 +232,7 @@ class Trainer:
             lr=self.rate(),
             seconds=state.seconds,
             tokens_per_second=state.speed,
-            best=is_best(ranks, texts=len(self.dataset.valid)),
+            best=best,
             **result.metrics,
         )
 
@@ -226,6 +248,7 @@ class Trainer:
             "progress": asdict(self.state),
             "steps": self.train_step.optimizer.steps,
             "scale": [self.train_step.scale, self.train_step.steady],
+            "refit": None if self.refit is None else asdict(self.refit),
         }
         return Checkpoint(tensors, state)
 
@@ -258,4 +281,5 @@ class Trainer:
             temperature=validator.temperature,
             ngrams=None if validator.ngrams is None else validator.ngrams.scale(validator.ngram_scale),
             ngram_share=validator.ngram_share,
+            ngram_scale=None if validator.ngrams is None else validator.ngram_scale,
         )

@@ -17,9 +17,13 @@ from textrnn.cli.training_process import prepare_torch, training_process
 from textrnn.config import Cell, Config, Override, load_config, parse_overrides
 from textrnn.errors import ConfigError, ModelError, pluralize
 from textrnn.serialization.latest_run import is_experiment
+from textrnn.serialization.refit import make_refit_config
 
 if TYPE_CHECKING:
     from textrnn.training.train import Outcome
+
+_REFIT_KEYS = {"train.seed", "train.device", "train.tensorboard", "train.checkpoint_minutes", "data.cache"}
+"""Keys that may differ between a run and its refit."""
 
 
 def train_command(
@@ -61,6 +65,13 @@ def train_command(
         int | None,
         Option(metavar="N", min=1, max=9999, help="Train N models, with seeds S, S+1, ... where S is --seed."),
     ] = None,
+    refit: Annotated[
+        Path | None,
+        Option(
+            metavar="RUN",
+            help="Train a final model on all texts of RUN, a run or experiment, with its best epoch and calibration.",
+        ),
+    ] = None,
     tensorboard: Annotated[
         bool, Option("--tensorboard", help="Write TensorBoard events to FOLDER/tensorboard.")
     ] = False,
@@ -77,7 +88,8 @@ def train_command(
     Prints the run folder. Labelled text is TSV (label<TAB>text), CSV with a header, JSON Lines, or the __label__
     format of fastText. Precedence: flags, then --set, then CONFIG.yaml, then defaults; 'textrnn config schema' lists
     all keys. --kfold and --seeds train several models into subfolders of FOLDER, write mean scores to
-    FOLDER/summary.json, and print the folder of the best model.
+    FOLDER/summary.json, and print the folder of the best model. --refit trains a final model on training and
+    validation set together.
 
     \b
       textrnn train --cell sru
@@ -86,6 +98,7 @@ def train_command(
       textrnn train --resume runs/questions
       textrnn train --train train.tsv --dry-run
       textrnn train --train all.tsv --kfold 5
+      textrnn train --refit runs/all-sru-5-folds
     """
     if resume is not None and kfold is None and seeds is None:
         _resume(resume)
@@ -110,7 +123,12 @@ def train_command(
     overrides += experiments.override_fold(kfold, seeds)
     if resume is not None:
         _check_resume(resume, {f"--out {out}": out is not None, "--overwrite": overwrite, "--dry-run": dry_run})
-    resolved = load_config(config, overrides=overrides)
+    if refit is None:
+        resolved = load_config(config, overrides=overrides)
+    else:
+        given = {str(config): config is not None, "--dry-run": dry_run, f"--resume {resume}": resume is not None}
+        _check_refit(refit, overrides, given | {f"--seeds {seeds}": seeds is not None})
+        resolved = make_refit_config(refit, overrides)
     experiment = experiments.make_experiment(resolved, kfold, seeds)
     if dry_run:
         _estimate(resolved, runs=1 if experiment is None else experiment.count)
@@ -133,6 +151,14 @@ def _check_resume(folder: Path, options: dict[str, bool]) -> None:
     """Raise ConfigError if one of ``options``, which have no effect on a resumed experiment, is given."""
     if given := [option for option, is_given in options.items() if is_given]:
         raise ConfigError(f"--resume {folder}: continues the runs in its own folder; leave out {given[0]}")
+
+
+def _check_refit(run: Path, overrides: list[Override], options: dict[str, bool]) -> None:
+    """Raise ConfigError if an option would change the model in another way than by its seed."""
+    given = [option for option, is_given in options.items() if is_given]
+    given += [override.origin for override in overrides if override.key not in _REFIT_KEYS]
+    if given:
+        raise ConfigError(f"--refit {run}: uses the settings of that run; leave out {given[0]}")
 
 
 def _resume(folder: Path) -> None:
@@ -171,10 +197,10 @@ def _report(outcome: Outcome) -> None:
     from textrnn.cli.progress import format_metric
 
     config, best = outcome.config, outcome.best
-    print_message(
-        f"best epoch {best.epoch}: {format_metric(best, config.train.metric)} on valid, in {outcome.seconds:.0f} s; "
-        f"label lines with: textrnn predict -m {outcome.folder}"
-    )
+    epochs = f"best epoch {best.epoch}: {format_metric(best, config.train.metric)} on valid"
+    if config.train.refit is not None:
+        epochs = f"final model of {pluralize(best.epoch, 'epoch', 'epochs')}"
+    print_message(f"{epochs}, in {outcome.seconds:.0f} s; label lines with: textrnn predict -m {outcome.folder}")
     write_data(f"{outcome.folder}\n")
     if config.data.test is None:
         return
@@ -190,6 +216,8 @@ def _report(outcome: Outcome) -> None:
 
 def _estimate(config: Config, *, runs: int) -> None:
     """Print the resolved config on stdout, and an estimate of each of the ``runs`` on stderr."""
+    if config.train.refit is not None:
+        raise ConfigError(f"--dry-run: train.refit has no estimate; a refit takes as long as {config.train.refit} did")
     prepare_torch(config.train.device)
 
     from textrnn.cli.progress import make_reporter
