@@ -23,7 +23,7 @@ from process import measure, read_texts
 from textrnn.config import DataConfig
 from textrnn.data.cache import Cache
 from textrnn.data.encoded import count_threads, load_tokens
-from textrnn.data.source import LabelledFile
+from textrnn.data.reading.source import LabelledFile
 from textrnn.tokenization.tokenizer import Tokenizer
 
 WORDS = 200_000

@@ -7,8 +7,8 @@ import io
 import pytest
 
 from textrnn.config import DataConfig
-from textrnn.data.io import read_chunks
-from textrnn.data.rows import Row, RowReader
+from textrnn.data.reading.io import read_chunks
+from textrnn.data.reading.rows import Row, RowReader
 from textrnn.errors import TextrnnError
 
 BOM = b"\xef\xbb\xbf"

@@ -14,7 +14,7 @@ import pytest
 from samples import SENTENCES, make_config, make_model
 from textrnn.compression import MAX_LOSS_RISE, SHARES, Compressor, Measured, Step, compress_model, prune
 from textrnn.data.batch import pack
-from textrnn.data.examples import Example
+from textrnn.data.reading.examples import Example
 from textrnn.errors import ModelError
 from textrnn.inference.engine import Engine
 from textrnn.models.ngram.features import Spelling, hash_ngrams

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textrnn.data.batch import pack_ids
-from textrnn.data.examples import Example
+from textrnn.data.reading.examples import Example
 from textrnn.errors import ModelError
 from textrnn.evaluation.labelled_text import evaluate_examples
 from textrnn.evaluation.multi_label import MultiLabelEvaluation

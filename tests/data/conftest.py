@@ -12,7 +12,7 @@ from textrnn.data.cache import Cache
 @pytest.fixture
 def small_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read files in pieces of 100 bytes, in chunks of 500."""
-    monkeypatch.setattr("textrnn.data.io.read_chunks.__defaults__", (500,))
+    monkeypatch.setattr("textrnn.data.reading.io.read_chunks.__defaults__", (500,))
     for module in ("io", "compression"):
         monkeypatch.setattr(f"textrnn.data.{module}._BLOCK_BYTES", 100)
 

@@ -17,8 +17,8 @@ from textrnn.config import DataConfig
 from textrnn.data import encoded
 from textrnn.data.cache import Cache
 from textrnn.data.encoded import Corpus, Encode, load_tokens
+from textrnn.data.reading.source import LabelledFile
 from textrnn.data.sampler import bucket_batches, sorted_batches
-from textrnn.data.source import LabelledFile
 from textrnn.tokenization.tokenizer import Tokenizer
 
 ROWS = [(f"label{i % 3}", f"{SENTENCES[i % len(SENTENCES)]} {i}") for i in range(500)] + [
@@ -55,7 +55,7 @@ def load(path: Path, cache: Cache, encode: Encode, *, name: str = "n", vocab_siz
 def test_the_ids_are_those_of_the_tokenizer(
     max_length: int, chunk: int, rows: Path, cache: Cache, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("textrnn.data.io.read_chunks.__defaults__", (chunk,))
+    monkeypatch.setattr("textrnn.data.reading.io.read_chunks.__defaults__", (chunk,))
     corpus = load(rows, cache, partial(tokenizer.encode_packed, max_length=max_length))
     expected = tokenizer.encode_all([text for _, text in ROWS], max_length=max_length)
     batch = corpus.select(np.arange(len(ROWS)))
@@ -126,7 +126,7 @@ from textrnn.data import encoded
 from textrnn.data.cache import Cache
 from textrnn.data.encoded import load_tokens
 from textrnn.data.sampler import bucket_batches
-from textrnn.data.source import LabelledFile
+from textrnn.data.reading.source import LabelledFile
 from textrnn.tokenization.tokenizer import Tokenizer
 encoded._MAPPED_BYTES = 4 << 20
 encoded.count_threads = lambda: 2  # memory grows with the number of threads

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from textrnn.config import DataConfig
-from textrnn.data.examples import read_examples
 from textrnn.data.minhash import normalize
+from textrnn.data.reading.examples import read_examples
 from textrnn.data.split import PARTS, split_file
 from textrnn.errors import ConfigError, DataError
 

@@ -23,7 +23,7 @@ import zstandard
 
 from command import SMALL, Run
 from textrnn.config import load_config, parse_overrides
-from textrnn.data.examples import read_examples
+from textrnn.data.reading.examples import read_examples
 
 DATA, USAGE = 1, 2
 TEXTS = ("green tea with lemon", "black coffee with milk")

@@ -9,7 +9,7 @@ import pytest
 import sentencepiece
 
 from command import Run
-from textrnn.data.io import decode, read_lines
+from textrnn.data.reading.io import decode, read_lines
 from textrnn.tokenization.tokenizer import Tokenizer
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from samples import SENTENCES, make_config, make_model
-from textrnn.data.examples import read_examples
+from textrnn.data.reading.examples import read_examples
 from textrnn.evaluation.labelled_text import evaluate_examples, evaluate_file
 from textrnn.evaluation.multi_label import MultiLabelEvaluation
 from textrnn.evaluation.single_label import Evaluation

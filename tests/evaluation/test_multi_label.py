@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import classification_report
 
 from samples import SENTENCES, calibration_error, make_config, make_model
-from textrnn.data.examples import Example
+from textrnn.data.reading.examples import Example
 from textrnn.evaluation.multi_label import evaluate_multi_label
 from textrnn.inference.engine import Engine
 from textrnn.tokenization.tokenizer import Tokenizer

@@ -10,7 +10,7 @@ import pytest
 from sklearn.metrics import classification_report, confusion_matrix
 
 from samples import SENTENCES, calibration_error, make_config, make_model
-from textrnn.data.examples import Example
+from textrnn.data.reading.examples import Example
 from textrnn.evaluation import single_label
 from textrnn.evaluation.single_label import evaluate_single_label
 from textrnn.inference.engine import Engine

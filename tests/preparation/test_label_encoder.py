@@ -11,7 +11,7 @@ import pytest
 from samples import MULTI_LABEL, Recorder, make_config
 from textrnn.data.cache import Cache
 from textrnn.data.labels import make_strata
-from textrnn.data.source import LabelledFile
+from textrnn.data.reading.source import LabelledFile
 from textrnn.errors import DataError
 from textrnn.preparation.dataset import load_dataset
 from textrnn.preparation.label_encoder import make_label_encoder

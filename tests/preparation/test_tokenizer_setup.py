@@ -11,7 +11,7 @@ import pytest
 
 from samples import make_config, write_rows
 from textrnn.data.cache import Cache
-from textrnn.data.source import LabelledFile
+from textrnn.data.reading.source import LabelledFile
 from textrnn.preparation import tokenizer_setup
 from textrnn.preparation.tokenizer_setup import _sample, fit_tokenizer
 from textrnn.tokenization.spm_trainer import TrainedTokenizer, train_tokenizer

@@ -14,8 +14,8 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from samples import TOPICS, Recorder, read_metrics, small_config, small_multi_label_config, write_rows, write_sets
 from textrnn.config import Config, dump_yaml, load_config
-from textrnn.data.examples import read_examples
 from textrnn.data.labels import split_labels
+from textrnn.data.reading.examples import read_examples
 from textrnn.errors import BackendError, ConfigError, DataError, ModelError, StoppedError
 from textrnn.evaluation.multi_label import evaluate_multi_label
 from textrnn.inference.engine import Engine

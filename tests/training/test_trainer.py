@@ -10,7 +10,7 @@ import pytest
 
 from samples import Recorder, make_record, read_metrics, small_config, small_multi_label_config, write_rows, write_sets
 from textrnn.config import load_config
-from textrnn.data.examples import read_examples
+from textrnn.data.reading.examples import read_examples
 from textrnn.errors import DataError
 from textrnn.evaluation import metrics
 from textrnn.evaluation.multi_label import evaluate_multi_label

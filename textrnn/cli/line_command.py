@@ -17,7 +17,7 @@ from textrnn.cli.model_loading import check_threshold, load_engine
 from textrnn.cli.options import PrecisionName, make_text_config
 from textrnn.cli.terminal import announce_keyboard_input, print_message, write_data
 from textrnn.config import DataConfig, OnError
-from textrnn.data.io import STDIN, check_readable
+from textrnn.data.reading.io import STDIN, check_readable
 from textrnn.errors import ConfigError, StoppedError, pluralize
 from textrnn.files import compressed_write
 from textrnn.inference import RecordFormat
@@ -105,7 +105,7 @@ class LineCommand:
         self._check_outputs()
         for path in self._paths:
             check_readable(path)
-        from textrnn.data.layout import BY_EXTENSION, find_suffix
+        from textrnn.data.reading.layout import BY_EXTENSION, find_suffix
 
         engine = load_engine(model, precision=precision, device=device)
         check_threshold(engine, threshold)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from textrnn.data.batch import Classes, Ids, Lengths, Offsets, PackedBatch, Rows, gather_index
 from textrnn.data.cache import Cache, Draft, make_key
-from textrnn.data.source import LabelledFile
+from textrnn.data.reading.source import LabelledFile
 from textrnn.errors import DataError
 
 Encoded = tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]

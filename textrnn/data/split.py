@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from textrnn.config import DataConfig
-from textrnn.data.blocks import BlockReader, LabelTable
 from textrnn.data.cache import read_stat
-from textrnn.data.io import decode_texts, encode_back, file_changed, open_text, read_chunks, read_file
 from textrnn.data.labels import LabelSetIndex, make_strata, split_labels
-from textrnn.data.layout import BY_EXTENSION, Layout, find_suffix
 from textrnn.data.minhash import find_first, hash_texts, normalize
 from textrnn.data.partition import draw_parts, join_groups
-from textrnn.data.rows import RowReader
+from textrnn.data.reading.blocks import BlockReader, LabelTable
+from textrnn.data.reading.io import decode_texts, encode_back, file_changed, open_text, read_chunks, read_file
+from textrnn.data.reading.layout import BY_EXTENSION, Layout, find_suffix
+from textrnn.data.reading.rows import RowReader
 from textrnn.errors import ConfigError, DataError
 from textrnn.files import atomic_write
 

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from textrnn.data.cache import SETTLED_NS, Cache, read_stat
-from textrnn.data.encodings import UTF8
-from textrnn.data.io import check_readable, is_pipe, read_blocks
+from textrnn.data.reading.encodings import UTF8
+from textrnn.data.reading.io import check_readable, is_pipe, read_blocks
 from textrnn.errors import DataError
 
 Vectors = npt.NDArray[np.float32]

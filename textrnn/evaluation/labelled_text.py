@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from textrnn.config import DataConfig
-from textrnn.data.examples import Example, read_examples
+from textrnn.data.reading.examples import Example, read_examples
 from textrnn.evaluation.multi_label import MultiLabelEvaluation, evaluate_multi_label
 from textrnn.evaluation.single_label import Evaluation, evaluate_single_label
 from textrnn.inference.engine import Engine

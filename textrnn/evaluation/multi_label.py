@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from textrnn.data.examples import Example
 from textrnn.data.labels import MultiLabelSet, split_labels
+from textrnn.data.reading.examples import Example
 from textrnn.evaluation.metrics import LabelCounts
 from textrnn.evaluation.single_label import ClassScore
 from textrnn.inference.engine import Engine

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from textrnn.data.examples import Example
+from textrnn.data.reading.examples import Example
 from textrnn.evaluation.metrics import LabelCounts
 from textrnn.inference.engine import Engine
 from textrnn.inference.pooling import Array

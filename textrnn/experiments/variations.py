@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from textrnn.config import Config, Override, load_config
-from textrnn.data.io import is_pipe
+from textrnn.data.reading.io import is_pipe
 from textrnn.errors import ConfigError
 from textrnn.serialization.run_folder import default_folder
 from textrnn.training.distributed import ProcessGroup

@@ -7,9 +7,9 @@ from itertools import chain
 from typing import BinaryIO, Literal, NamedTuple, cast
 
 from textrnn.config import DataConfig
-from textrnn.data.io import Note, TextFile, encode_back, open_text, read_chunks
-from textrnn.data.lines import LineReader
-from textrnn.data.rows import RowReader
+from textrnn.data.reading.io import Note, TextFile, encode_back, open_text, read_chunks
+from textrnn.data.reading.lines import LineReader
+from textrnn.data.reading.rows import RowReader
 from textrnn.errors import DataError
 from textrnn.inference import RecordFormat
 
@@ -88,8 +88,8 @@ class RecordReader:
     def read(self, paths: Iterable[str], emit: Callable[[Sequence[Record]], None]) -> None:
         """Call ``emit`` with the records of ``paths`` as soon as they arrive.
 
-        Lines may be empty. The rows of tables are those of :class:`textrnn.data.rows.RowReader`. Tables must have equal
-        headers; only the first is emitted.
+        Lines may be empty. The rows of tables are those of :class:`RowReader`. Tables must have equal headers; only the
+        first is emitted.
 
         Raises:
             DataError: a file cannot be read, its format is unknown or differs from that of the first file, or a record

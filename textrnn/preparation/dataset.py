@@ -16,10 +16,10 @@ from textrnn.config import DEMO, Config, as_list, split_fold
 from textrnn.data.batch import Classes, Rows
 from textrnn.data.cache import Cache
 from textrnn.data.encoded import Corpus, load_tokens
-from textrnn.data.io import STDIN, check_readable, is_pipe
 from textrnn.data.labels import MultiLabelSet, make_strata, split_labels
 from textrnn.data.partition import hold_out, hold_out_fold
-from textrnn.data.source import LabelledFile
+from textrnn.data.reading.io import STDIN, check_readable, is_pipe
+from textrnn.data.reading.source import LabelledFile
 from textrnn.data.word_vectors import check_vectors
 from textrnn.errors import ConfigError, DataError, pluralize, shorten
 from textrnn.files import shipped

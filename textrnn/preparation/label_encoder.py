@@ -9,7 +9,7 @@ import numpy as np
 from textrnn.config import DataConfig
 from textrnn.data.batch import Classes
 from textrnn.data.labels import LabelSetIndex, MultiLabelSet, find_label_set_fault, one_label_fault, unique_label_sets
-from textrnn.data.source import LabelledFile
+from textrnn.data.reading.source import LabelledFile
 from textrnn.errors import DataError
 from textrnn.serialization.model_file import make_labels
 

@@ -16,7 +16,7 @@ import sentencepiece
 from textrnn.config import Config
 from textrnn.data.batch import Rows
 from textrnn.data.cache import Cache, Entry, make_key
-from textrnn.data.source import LabelledFile
+from textrnn.data.reading.source import LabelledFile
 from textrnn.data.word_vectors import check_vectors, digest_vectors, read_vectors
 from textrnn.errors import pluralize
 from textrnn.native.malloc import give_back_freed_memory

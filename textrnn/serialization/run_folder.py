@@ -14,7 +14,7 @@ from itertools import count
 from pathlib import Path
 
 from textrnn.config import Config, as_list, dump_yaml
-from textrnn.data.io import STDIN
+from textrnn.data.reading.io import STDIN
 from textrnn.errors import ConfigError, ModelError
 from textrnn.files import write_text
 from textrnn.reporter import EpochRecord

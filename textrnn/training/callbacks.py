@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 
 from textrnn.config import Config
-from textrnn.data.io import STDIN
+from textrnn.data.reading.io import STDIN
 from textrnn.errors import StoppedError
 from textrnn.reporter import EpochRecord, Reporter
 from textrnn.serialization.checkpoint import Checkpoint

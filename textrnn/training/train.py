@@ -12,7 +12,7 @@ import torch
 from torch import distributed
 
 from textrnn.config import Config, check_config
-from textrnn.data.io import STDIN, is_pipe
+from textrnn.data.reading.io import STDIN, is_pipe
 from textrnn.errors import ConfigError, OtherRankError, OutOfMemoryError
 from textrnn.ops.device import make_repeatable, resolve_device
 from textrnn.preparation.dataset import load_dataset

@@ -11,7 +11,7 @@ import pytest
 from textrnn.config import DataConfig
 from textrnn.data.cache import Cache
 from textrnn.data.check import Report, check_files
-from textrnn.data.source import LabelledFile
+from textrnn.data.reading.source import LabelledFile
 from textrnn.errors import DataError
 from textrnn.preparation.label_encoder import make_label_encoder
 from textrnn.tokenization.spm_trainer import train_tokenizer

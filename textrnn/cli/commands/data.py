@@ -12,7 +12,7 @@ from textrnn.cli.options import LABELLED_KEYS, JsonOption, parse_data_settings
 from textrnn.cli.tables import format_counts
 from textrnn.cli.terminal import announce_keyboard_input, print_message, write_data
 from textrnn.config import DEMO, as_list, load_config
-from textrnn.data.io import STDIN, check_readable
+from textrnn.data.reading.io import STDIN, check_readable
 from textrnn.errors import ConfigError, pluralize
 from textrnn.files import shipped
 

@@ -41,7 +41,7 @@ def evaluate_command(
     engine = load_engine(path)
     check_threshold(engine, threshold)
     config = options.make_data_config(overrides, engine.data_config, on_error=on_error)
-    from textrnn.data.examples import read_examples
+    from textrnn.data.reading.examples import read_examples
     from textrnn.evaluation.labelled_text import evaluate_examples
 
     with open_rejects(rejects, on_error) as write:

@@ -65,8 +65,8 @@ def optimize_command(
     """
     overrides = options.parse_data_settings(settings, command="optimize")
     from textrnn.compression import SHARES, compress_model
-    from textrnn.data.examples import read_examples
     from textrnn.data.labels import split_labels
+    from textrnn.data.reading.examples import read_examples
     from textrnn.serialization.model_file import find_model, load_model
 
     path = find_model(choose_model(model))

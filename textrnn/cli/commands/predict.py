@@ -86,7 +86,7 @@ def predict_command(
       textrnn predict --min-prob 0.6 --unknown-label other < mails.txt
       textrnn predict --format jsonl --explain < mails.txt
     """
-    from textrnn.data.layout import is_number
+    from textrnn.data.reading.layout import is_number
     from textrnn.pipeline.labeler import Labeler, ProbabilityWriter
 
     command = LineCommand(

@@ -10,7 +10,7 @@ from typer import Option
 
 from textrnn.cli.options import FilesArgument
 from textrnn.cli.terminal import announce_keyboard_input, print_message, write_data
-from textrnn.data.io import STDIN, check_readable, decode, read_blocks
+from textrnn.data.reading.io import STDIN, check_readable, decode, read_blocks
 from textrnn.errors import ConfigError, DataError, TokenizerError
 
 PieceFormat = Literal["piece", "id"]

@@ -15,8 +15,8 @@ from typer import Argument, Option
 from textrnn.cli import options
 from textrnn.cli.terminal import print_message
 from textrnn.config import ModelType
-from textrnn.data.io import STDIN, check_readable
-from textrnn.data.lines import read_texts
+from textrnn.data.reading.io import STDIN, check_readable
+from textrnn.data.reading.lines import read_texts
 from textrnn.errors import ConfigError, DataError, pluralize
 from textrnn.files import atomic_write, keep_previous
 from textrnn.tokenization.spm_trainer import (

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from textrnn.config import DataConfig
-from textrnn.data.blocks import Block, BlockReader, LabelTable
 from textrnn.data.check.findings import Finding, Findings
 from textrnn.data.encoded import map_in_threads
-from textrnn.data.io import decode_texts, read_file
 from textrnn.data.labels import split_labels
 from textrnn.data.minhash import Signatures, hash_texts, minhash, normalize
+from textrnn.data.reading.blocks import Block, BlockReader, LabelTable
+from textrnn.data.reading.io import decode_texts, read_file
 from textrnn.errors import DataError
 
 Integers = npt.NDArray[np.int64]

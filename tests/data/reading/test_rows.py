@@ -8,7 +8,7 @@ import pytest
 
 from row_texts import BOM, fault_of, open_rows, read_pairs, read_rows
 from textrnn.config import DataConfig, DataFormat
-from textrnn.data.rows import RowReader
+from textrnn.data.reading.rows import RowReader
 from textrnn.errors import DataError
 
 NAME_THEM = "name the keys with --set data.label=NAME --set data.text=NAME"

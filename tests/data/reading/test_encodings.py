@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from textrnn.data.encodings import MARKS, find_mark, find_utf16, guess_encoding
+from textrnn.data.reading.encodings import MARKS, find_mark, find_utf16, guess_encoding
 
 TEXTS = {
     "cp949": (

@@ -11,9 +11,9 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
-from textrnn.data.compression import DAMAGED, decompress
-from textrnn.data.encodings import AUTO, MARKS, UTF8, find_mark, find_utf16, guess_encoding, is_certain_utf8
-from textrnn.data.file_kinds import refuse_binary
+from textrnn.data.reading.decompression import DAMAGED, decompress
+from textrnn.data.reading.encodings import AUTO, MARKS, UTF8, find_mark, find_utf16, guess_encoding, is_certain_utf8
+from textrnn.data.reading.file_kinds import refuse_binary
 from textrnn.errors import DataError, name_file
 
 STDIN = "-"

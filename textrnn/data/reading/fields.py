@@ -8,7 +8,7 @@ from typing import Any
 
 from textrnn.config import DataConfig, as_list
 from textrnn.data.labels import find_label_fault
-from textrnn.data.layout import FASTTEXT_LABEL, LABEL, TEXT, Layout, list_names, name_delimiter
+from textrnn.data.reading.layout import FASTTEXT_LABEL, LABEL, TEXT, Layout, list_names, name_delimiter
 from textrnn.errors import pluralize, shorten
 
 JSON = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=lambda _: None)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from textrnn.config import DataConfig
-from textrnn.data.fields import FaultError, RecordFields, parse_object, split_fasttext
-from textrnn.data.layout import Layout
+from textrnn.data.reading.fields import FaultError, RecordFields, parse_object, split_fasttext
+from textrnn.data.reading.layout import Layout
 
 
 @pytest.mark.parametrize(

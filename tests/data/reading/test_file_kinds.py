@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from samples import make_config, make_model
-from textrnn.data.file_kinds import refuse_binary
+from textrnn.data.reading.file_kinds import refuse_binary
 from textrnn.errors import DataError
 from textrnn.serialization.model_file import save_model
 from textrnn.tokenization.tokenizer import Tokenizer

@@ -6,7 +6,7 @@ import pytest
 
 from row_texts import BOM, fault_of, open_rows, read_pairs
 from textrnn.config import DataConfig
-from textrnn.data.layout import Layout, find_layout, find_suffix, is_number
+from textrnn.data.reading.layout import Layout, find_layout, find_suffix, is_number
 from textrnn.errors import ConfigError, DataError
 
 CURE = "name yours with --set data.label=NAME --set data.text=NAME, or by number in a file without a header"

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from packing import COMPRESS
-from textrnn.data.io import (
+from textrnn.data.reading.io import (
     TextFile,
     check_readable,
     decode,

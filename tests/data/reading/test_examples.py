@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from textrnn.config import DataConfig
-from textrnn.data.examples import Example, read_examples
+from textrnn.data.reading.examples import Example, read_examples
 from textrnn.errors import DataError
 
 

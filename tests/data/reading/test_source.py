@@ -14,7 +14,7 @@ import pytest
 from textrnn.config import DataConfig
 from textrnn.data import source
 from textrnn.data.cache import Cache
-from textrnn.data.source import LabelledFile
+from textrnn.data.reading.source import LabelledFile
 from textrnn.errors import DataError
 
 CONTENT = b"b\tone\na\ttwo two\n\nb\t\xea\xb0\x80\nc\t\n"
@@ -98,7 +98,7 @@ def test_texts_of_any_length_come_back_from_a_pipe(
     with LabelledFile(str(pipe), DataConfig(), cache) as file:
         writer.join()
         for size in (1, 7, 64, 1 << 20):
-            monkeypatch.setattr("textrnn.data.io.read_chunks.__defaults__", (size,))
+            monkeypatch.setattr("textrnn.data.reading.io.read_chunks.__defaults__", (size,))
             assert texts_of(file) == [text.removesuffix(b"\r") for text in texts]
 
 

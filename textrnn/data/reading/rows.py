@@ -10,9 +10,9 @@ from itertools import count, repeat
 from typing import Any, NamedTuple
 
 from textrnn.config import DataConfig
-from textrnn.data.fields import JSON, FaultError, RecordFields, parse_object, split_fasttext
-from textrnn.data.io import BYTE_ORDER_MARK, decode
-from textrnn.data.layout import (
+from textrnn.data.reading.fields import JSON, FaultError, RecordFields, parse_object, split_fasttext
+from textrnn.data.reading.io import BYTE_ORDER_MARK, decode
+from textrnn.data.reading.layout import (
     BY_EXTENSION,
     describe_csv_error,
     find_layout,
@@ -53,7 +53,7 @@ class Row(NamedTuple):
 
 
 class RowReader:
-    """Reads the rows of one file, given its ``chunks`` (see :func:`textrnn.data.io.read_chunks`).
+    """Reads the rows of one file, given its ``chunks`` (see :func:`textrnn.data.reading.io.read_chunks`).
 
     Iteration yields lists of rows: all of a chunk, without waiting for more input. Blank lines are skipped, except by
     tables of one column without labels. So is a header that is repeated between rows, as in files that were joined.
@@ -61,8 +61,8 @@ class RowReader:
     ``on_fault`` replaces ``data.on_error``; ``rejects`` gets the header and the lines of the records that are skipped.
 
     Raises:
-        DataError, ConfigError: see :func:`textrnn.data.layout.find_layout`; in the iteration, the first fault unless
-            it is skipped, after all earlier rows.
+        DataError, ConfigError: see :func:`find_layout`; in the iteration, the first fault unless it is skipped, after all
+            earlier rows.
     """
 
     def __init__(

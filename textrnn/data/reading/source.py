@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from textrnn.config import DataConfig
-from textrnn.data.blocks import Block, BlockReader, LabelTable
 from textrnn.data.cache import SETTLED_NS, Cache, Draft, Entry, make_key, read_stat
-from textrnn.data.io import STDIN, decode_texts, file_changed, open_text, read_chunks
-from textrnn.data.layout import find_suffix
 from textrnn.data.minhash import find_first, hash_texts, normalize
 from textrnn.data.partition import join_groups
+from textrnn.data.reading.blocks import Block, BlockReader, LabelTable
+from textrnn.data.reading.io import STDIN, decode_texts, file_changed, open_text, read_chunks
+from textrnn.data.reading.layout import find_suffix
 from textrnn.errors import DataError
 
 Progress = Callable[[str, int, "int | None"], None]

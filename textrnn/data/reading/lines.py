@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from textrnn.config import DataConfig
-from textrnn.data.fields import split_fasttext
-from textrnn.data.io import Note, decode, open_text, read_chunks
-from textrnn.data.layout import FASTTEXT_LABEL, is_json
-from textrnn.data.rows import RowReader
+from textrnn.data.reading.fields import split_fasttext
+from textrnn.data.reading.io import Note, decode, open_text, read_chunks
+from textrnn.data.reading.layout import FASTTEXT_LABEL, is_json
+from textrnn.data.reading.rows import RowReader
 from textrnn.errors import DataError, name_file, pluralize
 
 _REPLACEMENT = "\ufffd".encode()
@@ -57,8 +57,8 @@ def read_texts(path: str, config: DataConfig, *, note: Note) -> Iterator[str]:
     """Yield the texts of the file at ``path``: its lines, or with ``data.text`` those of a table.
 
     Raises:
-        DataError: the lines are JSON; see also :func:`textrnn.data.io.open_text` and
-            :class:`textrnn.data.rows.RowReader`.
+        DataError: the lines are JSON; see also :func:`textrnn.data.reading.io.open_text` and
+            :class:`textrnn.data.reading.rows.RowReader`.
     """
     with open_text(path, encoding=config.encoding, note=note) as (_, file):
         chunks = read_chunks(file.read)

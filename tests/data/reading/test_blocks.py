@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from textrnn.config import DataConfig
-from textrnn.data.blocks import Block, BlockReader, LabelTable
-from textrnn.data.examples import read_examples
-from textrnn.data.io import read_chunks
-from textrnn.data.layout import Layout
-from textrnn.data.rows import RowReader
+from textrnn.data.reading.blocks import Block, BlockReader, LabelTable
+from textrnn.data.reading.examples import read_examples
+from textrnn.data.reading.io import read_chunks
+from textrnn.data.reading.layout import Layout
+from textrnn.data.reading.rows import RowReader
 from textrnn.errors import DataError
 
 Found = tuple[str, str, int]

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from textrnn.config import DataConfig
-from textrnn.data.io import BYTE_ORDER_MARK
 from textrnn.data.labels import find_label_fault, join_labels
-from textrnn.data.layout import NO_TEXT, Layout, fold
-from textrnn.data.rows import OnFault, Row, RowReader
+from textrnn.data.reading.io import BYTE_ORDER_MARK
+from textrnn.data.reading.layout import NO_TEXT, Layout, fold
+from textrnn.data.reading.rows import OnFault, Row, RowReader
 from textrnn.errors import DataError, shorten
 
 _PREFIX = b"__label__"
@@ -100,7 +100,7 @@ class LabelTable:
 
 
 class BlockReader:
-    """Reads the examples of one file in blocks; the arguments are those of :class:`textrnn.data.rows.RowReader`.
+    """Reads the examples of one file in blocks; the arguments are those of :class:`RowReader`.
 
     Raises:
         DataError: at the first fault, with its line, unless ``on_fault`` returns; there is no example.

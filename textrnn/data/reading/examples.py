@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from textrnn.config import DataConfig
-from textrnn.data.io import Note, read_file
 from textrnn.data.labels import join_labels
-from textrnn.data.layout import NO_TEXT
-from textrnn.data.rows import RowReader
+from textrnn.data.reading.io import Note, read_file
+from textrnn.data.reading.layout import NO_TEXT
+from textrnn.data.reading.rows import RowReader
 from textrnn.errors import DataError
 
 
@@ -25,7 +25,7 @@ class Example:
 def read_examples(
     path: str, config: DataConfig, *, note: Note | None = None, rejects: Callable[[bytes], object] | None = None
 ) -> list[Example]:
-    """Read all examples of the file at ``path`` (``-``: standard input); see :class:`textrnn.data.rows.RowReader`.
+    """Read all examples of the file at ``path`` (``-``: standard input); see :class:`RowReader`.
 
     Raises:
         DataError: at the first fault, with its line, unless ``config`` skips it; there is no example.
