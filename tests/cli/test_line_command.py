@@ -152,10 +152,12 @@ def test_rejected_records_go_to_a_file(tmp_path: Path, capfdbinary: pytest.Captu
         ("--set data.delimiter=;", "--set data.delimiter=;: for tables only; name the text column with --field"),
         ("--on-error skip", "--on-error skip: for tables only; name the text column with --field"),
         ("--field 1 --rejects f", "--rejects f: has no effect without --on-error skip"),
+        ("--field 1 --on-error skip --rejects ./a a", "--rejects a: is an input file; name another file"),
     ],
 )
 def test_contradicting_options(arguments: str, message: str, invoke: Run, tmp_path: Path) -> None:
     (tmp_path / "f").mkdir()
+    (tmp_path / "a").write_bytes(b"x\n")
     done = invoke("predict", *arguments.split())
     assert (done.returncode, done.stdout, done.stderr.decode()) == (2, b"", f"textrnn: {message}\n")
 

@@ -6,7 +6,7 @@ import os
 import signal
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from itertools import combinations
@@ -35,11 +35,18 @@ _UNSUPPORTED_SUFFIXES = frozenset({".zip", ".7z", ".lz4", ".br"})
 _STDOUT = Path(STDIN)
 
 
-def check_rejects(rejects: Path | None, on_error: OnError) -> None:
+def check_rejects(rejects: Path | None, on_error: OnError, inputs: Sequence[str]) -> None:
     """Raise ConfigError if a file for bad records cannot be written, or none of them is left out."""
     if rejects is not None and on_error != "skip":
         raise ConfigError(f"--rejects {rejects}: has no effect without --on-error skip")
     _check_output("--rejects", rejects)
+    _check_inputs("--rejects", rejects, inputs)
+
+
+def _check_inputs(option: str, path: Path | None, inputs: Sequence[str]) -> None:
+    """Raise ConfigError if a part of the records would replace the file that has all of them."""
+    if path is not None and path.exists() and any(Path(file).exists() and path.samefile(file) for file in inputs):
+        raise ConfigError(f"{option} {path}: is an input file; name another file")
 
 
 def _check_output(option: str, path: Path | None) -> None:
@@ -51,9 +58,8 @@ def _check_output(option: str, path: Path | None) -> None:
 
 
 @contextmanager
-def open_rejects(rejects: Path | None, on_error: OnError) -> Iterator[Callable[[bytes], object] | None]:
+def open_rejects(rejects: Path | None) -> Iterator[Callable[[bytes], object] | None]:
     """Open the file for bad records, if it is named; yield the function that writes to it."""
-    check_rejects(rejects, on_error)
     if rejects is None:
         yield None
         return
@@ -101,7 +107,7 @@ class LineCommand:
             ModelError, BackendError: see :func:`load_engine`.
         """
         _ = self._config
-        check_rejects(self.rejects, self.on_error)
+        check_rejects(self.rejects, self.on_error, self._paths)
         self._check_outputs()
         for path in self._paths:
             check_readable(path)
@@ -116,6 +122,7 @@ class LineCommand:
 
     def _check_outputs(self) -> None:
         """Raise ConfigError if an output cannot be written, or two of them are one file."""
+        _check_inputs("--rejected", self.rejected, self._paths)
         named = {"--output": self.output or _STDOUT, "--rejected": self.rejected, "--rejects": self.rejects}
         paths = {option: path for option, path in named.items() if path is not None}
         for option, path in paths.items():
@@ -147,7 +154,7 @@ class LineCommand:
             with signals, ExitStack() as stack:
                 writes = [stack.enter_context(_open_output(path)) for path in self._outputs]
                 watch = stack.enter_context(self._show_progress())
-                rejects = stack.enter_context(open_rejects(self.rejects, self.on_error))
+                rejects = stack.enter_context(open_rejects(self.rejects))
                 reader = RecordReader(self._config, watch=watch, note=notes.append, rejects=rejects)
                 writes = [self._encode(write, reader) for write in writes]
                 outputs = process(reader, self._paths, worker, jobs=self.jobs or default_threads())

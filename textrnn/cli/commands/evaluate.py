@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from textrnn.cli import options
-from textrnn.cli.line_command import open_rejects
+from textrnn.cli.line_command import check_rejects, open_rejects
 from textrnn.cli.model_loading import check_threshold, choose_model, load_engine
 from textrnn.cli.tables import format_evaluation
 from textrnn.cli.terminal import print_message, write_data
@@ -28,7 +28,8 @@ def evaluate_command(
     Prints accuracy, F1, precision and recall of each label, the confusion matrix, the loss and the calibration error,
     each with and without calibration. Labels that the model does not know count as errors.
 
-    For multi-label models there is no confusion matrix, and accuracy is the share of texts with all labels correct.
+    With more than 300 labels, --json lists the confusion matrix as [true label, predicted label, count]. For
+    multi-label models there is no confusion matrix, and accuracy is the share of texts with all labels correct.
     DATA is read as the training set was, by its columns, delimiter, encoding and label separator, unless --set gives
     others.
 
@@ -44,7 +45,8 @@ def evaluate_command(
     from textrnn.data.reading.examples import read_examples
     from textrnn.evaluation.labelled_text import evaluate_examples
 
-    with open_rejects(rejects, on_error) as write:
+    check_rejects(rejects, on_error, [data])
+    with open_rejects(rejects) as write:
         examples = read_examples(data, config, note=print_message, rejects=write)
     evaluation = evaluate_examples(engine, examples, threshold=threshold)
     if model is None:

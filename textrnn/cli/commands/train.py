@@ -103,6 +103,8 @@ def train_command(
     if resume is not None and kfold is None and seeds is None:
         _resume(resume)
         return
+    if repeated := next((path for path in train or () if (train or []).count(path) > 1), None):
+        raise ConfigError(f"--train {repeated}: given twice; name each file once")
     flags: dict[str, tuple[str, Any]] = {
         "model.cell": ("--cell", cell),
         "data.train": ("--train", None if not train else train if len(train) > 1 else train[0]),

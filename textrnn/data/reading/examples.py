@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from textrnn.config import DataConfig
 from textrnn.data.labels import join_labels
-from textrnn.data.reading.io import Note, read_file
+from textrnn.data.reading.io import Note, encode_back, open_text, read_chunks
 from textrnn.data.reading.layout import NO_TEXT
 from textrnn.data.reading.rows import RowReader
 from textrnn.errors import DataError
@@ -30,8 +30,14 @@ def read_examples(
     Raises:
         DataError: at the first fault, with its line, unless ``config`` skips it; there is no example.
     """
-    reader = RowReader(path, read_file(path, encoding=config.encoding, note=note), config, rejects=rejects)
-    examples = [Example(join_labels(row.labels), row.text, row.number) for rows in reader for row in rows]
+    with open_text(path, encoding=config.encoding, note=note) as (_, file):
+
+        def reject(lines: bytes) -> None:
+            if rejects is not None:
+                rejects((file.mark if reader.skipped == 1 else b"") + encode_back(lines, file.encoding))
+
+        reader = RowReader(path, read_chunks(file.read), config, rejects=reject)
+        examples = [Example(join_labels(row.labels), row.text, row.number) for rows in reader for row in rows]
     for line in reader.notes:
         if note is not None:
             note(line)

@@ -61,8 +61,8 @@ class RowReader:
     ``on_fault`` replaces ``data.on_error``; ``rejects`` gets the header and the lines of the records that are skipped.
 
     Raises:
-        DataError, ConfigError: see :func:`find_layout`; in the iteration, the first fault unless it is skipped, after all
-            earlier rows.
+        DataError, ConfigError: see :func:`find_layout`; and in the iteration the first fault that is not skipped, after
+            all earlier rows.
     """
 
     def __init__(
