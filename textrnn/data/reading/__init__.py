@@ -1,1 +1,1 @@
-"""Reading of files: from bytes to rows of text, whatever their compression, encoding and format."""
+"""Files: from bytes to rows of text, whatever their compression, encoding and format."""
