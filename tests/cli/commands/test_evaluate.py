@@ -20,7 +20,10 @@ def test_unknown_labels_are_reported(trained: Path, invoke: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("--set model.hidden=3", "--set model.hidden=3: evaluate takes data.format, data.label_separator, data.label, "),
+        (
+            "--set model.hidden=3",
+            "--set model.hidden=3: evaluate takes data.format, data.label_separator, data.label, ",
+        ),
         ("--set data.label_separator=|", "--set data.label_separator=|: the model is single-label; leave it out"),
         ("--threshold 0.5", "--threshold 0.5: the model is single-label; leave it out"),
     ],

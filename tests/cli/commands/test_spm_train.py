@@ -18,7 +18,7 @@ def test_the_files_are_read_by_sentencepiece(invoke: Run, tmp_path: Path) -> Non
     assert done.stdout == b""
     spm = sentencepiece.SentencePieceProcessor(model_file=str(tmp_path / "m.uni.model"))
     message = done.stderr.decode()
-    assert "3 lines read, 1 skipped as too long" in message
+    assert "3 lines read, 1 skipped as longer than 4,192 bytes" in message
     assert f"{spm.vocab_size()} unigram pieces" in message
     assert "LOG(INFO)" not in message
     pieces = [line.split("\t")[0] for line in (tmp_path / "m.uni.vocab").read_text().split("\n")[:-1]]
@@ -53,8 +53,8 @@ def test_what_was_skipped_is_reported(invoke: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        ("", 2, "missing option '--input'; see 'textrnn spm-train --help'"),
-        ("--input ,", 2, "--input: is empty; name a file"),
+        ("", 2, "--input: names no file; name one or more"),
+        ("--input ,", 2, "--input: names no file; name one or more"),
         ("--input a.txt --model-type wordpiece", 2, "'--model-type'"),
         ("--input a.txt --character-coverage 3", 2, "'--character-coverage'"),
         ("--input a.txt --model-prefix p", 2, "--model-prefix p: p.model is a folder; choose another prefix"),
@@ -75,3 +75,46 @@ def test_faults(arguments: str, status: int, message: str, invoke: Run, tmp_path
     assert (done.returncode, done.stdout) == (status, b"")
     assert message in line
     assert sorted(tmp_path.iterdir()) == before
+
+
+TEXT = b"".join(b"one two three %d\n" % number for number in range(40))
+
+
+def test_files_are_named_in_several_ways(invoke: Run, tmp_path: Path) -> None:
+    for name in ("p1.txt", "p2.txt", "a,b.txt"):
+        (tmp_path / name).write_bytes(TEXT)
+    shell = ("--input", "p1.txt", "p2.txt")  # of --input p*.txt
+    for arguments, lines in (
+        (("--input", "p*.txt"), 80),
+        (shell, 80),
+        (("--input", "p1.txt,p2.txt"), 80),
+        (("a,b.txt",), 40),
+    ):
+        done = invoke("spm-train", *arguments, "--overwrite")
+        assert done.returncode == 0, done.stderr.decode()
+        assert done.stderr.startswith(b"textrnn: %d lines read" % lines)
+
+
+def test_a_column_of_a_table(invoke: Run, tmp_path: Path) -> None:
+    table = b"id;text\n" + b"".join(b'%d;"one two;\nthree"\n' % number for number in range(40)) + b"41\n"
+    (tmp_path / "a.csv").write_bytes(table)
+    done = invoke("spm-train", "--input", "a.csv", "--field", "text", "--on-error", "skip")
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"40 lines read" in done.stderr
+    assert b"1 bad record skipped" in done.stderr
+    assert invoke("spm-train", "--input", "a.csv", "--field", "text").returncode == 1
+
+
+def test_lines_with_invalid_bytes_are_counted(invoke: Run) -> None:
+    done = invoke("spm-train", "--input", "-", stdin=TEXT * 3 + b"caf\xe9\n")
+    assert done.returncode == 0
+    assert b"1 line has bytes that are invalid" in done.stderr
+
+
+def test_long_lines_and_symbols(invoke: Run, tmp_path: Path) -> None:
+    arguments = ("--user-defined-symbols", ",", "--user-defined-symbols", "<a>,<b>", "--max-sentence-length", 20)
+    done = invoke("spm-train", "--input", "-", *arguments, stdin=TEXT + b"a line that is far too long\n")
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"1 skipped as longer than 20 bytes (--max-sentence-length)" in done.stderr
+    pieces = [line.split("\t")[0] for line in (tmp_path / "m.uni.vocab").read_text(encoding="utf-8").splitlines()]
+    assert {",", "<a>", "<b>"} <= set(pieces)

@@ -109,7 +109,7 @@ def spm_train(
     """
     paths = [path for group in (*(inputs or ()), *(files or ())) for path in _expand(group)]
     if not paths:
-        raise ConfigError("--input: is empty; name a file")
+        raise ConfigError("--input: names no file; name one or more")
     for path in paths:
         check_readable(path)
     of_data = [setting for setting in settings or () if setting.startswith("data.")]
