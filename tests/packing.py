@@ -1,13 +1,16 @@
-"""Compression of all kinds."""
+"""Compression of all kinds, and the lines of files."""
 
 from __future__ import annotations
 
 import bz2
 import gzip
 import lzma
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 
 import zstandard
+
+from textrnn.data.reading.io import read_blocks
 
 
 def compress_zst(data: bytes) -> bytes:
@@ -20,3 +23,8 @@ COMPRESS: dict[str, Callable[[bytes], bytes]] = {
     "xz": lzma.compress,
     "zst": compress_zst,
 }
+
+
+def read_lines(path: str, **options: str) -> Iterator[bytes]:
+    """Yield the lines of a file one at a time."""
+    return chain.from_iterable(read_blocks(path, **options))  # type: ignore[arg-type]

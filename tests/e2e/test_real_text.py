@@ -9,7 +9,8 @@ import pytest
 import sentencepiece
 
 from command import Run
-from textrnn.data.reading.io import decode, read_lines
+from packing import read_lines
+from textrnn.data.reading.io import decode
 from textrnn.tokenization.tokenizer import Tokenizer
 
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from packing import COMPRESS, compress_zst
-from textrnn.data.reading.io import read_lines
+from packing import COMPRESS, compress_zst, read_lines
 from textrnn.errors import DataError
 
 BLOCK = 1 << 18

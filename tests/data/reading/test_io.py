@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from packing import COMPRESS
+from packing import COMPRESS, read_lines
 from textrnn.data.reading.io import (
     TextFile,
     check_readable,
@@ -24,7 +24,6 @@ from textrnn.data.reading.io import (
     read_blocks,
     read_chunks,
     read_file,
-    read_lines,
 )
 from textrnn.errors import DataError
 

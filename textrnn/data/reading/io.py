@@ -7,7 +7,6 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -227,11 +226,6 @@ def read_chunks(read: Callable[[int], bytes], size: int = _CHUNK_BYTES) -> Itera
         parts = [data[end + 1 :]]
     if last := b"".join(parts):
         yield last
-
-
-def read_lines(path: str, *, encoding: str = AUTO, note: Note | None = None) -> Iterator[bytes]:
-    """Yield the lines of :func:`read_blocks` one at a time."""
-    return chain.from_iterable(read_blocks(path, encoding=encoding, note=note))
 
 
 def decode(line: bytes) -> str:
