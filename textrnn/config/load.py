@@ -130,12 +130,12 @@ def _explain(error: ValidationError, tree: Tree) -> Iterator[tuple[str, str]]:
         schema = key_schema(key)
         if fault["type"] == "extra_forbidden":
             yield key, f"unknown key{_suggest(key, top=len(fault['loc']) == 1)}"
-        elif fault["type"] == "value_error":  # of a validator of the schema
-            yield key, str(fault["ctx"]["error"])
-        elif schema is not None:
-            yield key, f"should be {describe(schema)}, not {format_value(tree.get(key))}"
+            continue
+        own = fault["ctx"]["error"] if fault["type"] == "value_error" else None  # of a validator of the schema
+        if schema is not None:
+            yield key, f"{own or f'should be {describe(schema)}'}, not {format_value(tree.get(key))}"
         else:
-            yield key, f"should be a section with keys, not {format_value(tree.values.get(key))}"
+            yield key, str(own or f"should be a section with keys, not {format_value(tree.values.get(key))}")
 
 
 def _suggest(key: str, *, top: bool) -> str:

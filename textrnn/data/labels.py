@@ -102,7 +102,7 @@ def find_label_fault(labels: Sequence[str]) -> str | None:
     if not all(map(is_label, labels)):
         return "the label contains a tab or a line end"
     if len(set(labels)) < len(labels):
-        return f"the label '{shorten(next(label for label in labels if labels.count(label) > 1))}' occurs twice"
+        return f"a label occurs twice; keep one '{shorten(next(label for label in labels if labels.count(label) > 1))}'"
     return None
 
 

@@ -84,3 +84,14 @@ def test_notes_and_swapped_columns_are_found(tmp_path: Path) -> None:
     assert (len(found), len(findings.notes), findings.groups) == (30, 2, [])
     _, findings = read(tmp_path / "a.tsv", b"".join(b"text number %d\tpos\n" % i for i in range(30)))
     assert "look swapped" in findings.groups[0].shown[0].message
+
+
+def test_faults_of_a_kind_form_one_group_whatever_their_values(tmp_path: Path) -> None:
+    csv = "label,text\n" + "a,x,y\n" * 2 + "a,x,y,z\na,x,y,z,w\na\nb\n"
+    _, findings = read(tmp_path / "a.csv", csv.encode())
+    assert [(group.what, group.count) for group in findings.groups][:2] == [
+        ("too many columns", 4),
+        ("too few columns", 2),
+    ]
+    _, findings = read(tmp_path / "a.jsonl", b'{"label": "a", "text": "x"}\n{"a": }\n{"a" 1}\n{"label": 1\n')
+    assert [(group.what, group.count) for group in findings.groups] == [("not JSON", 3)]

@@ -310,14 +310,14 @@ def test_columns_and_labels(
         ("d.tsv", "a|b\tone\na||b\ttwo\n", "d.tsv:2: one of the labels is empty"),
         ("d.tsv", "a|\tone\n", "d.tsv:1: one of the labels is empty"),
         ("d.tsv", " \tone\n", "d.tsv:1: the label is empty"),
-        ("d.tsv", "b|a|a\tone\n", "d.tsv:1: the label 'a' occurs twice"),
+        ("d.tsv", "b|a|a\tone\n", "d.tsv:1: a label occurs twice; keep one 'a'"),
         ("d.tsv", "a|b\tone\ntwo\n", "d.tsv:2: no tab; write label<TAB>text"),
         ("d.csv", 'label,text\n"a\tb",one\n', "d.csv:2: the label contains a tab or a line end"),
         ("d.jsonl", '{"label": ["a", "b\\tc"], "text": ""}\n', "d.jsonl:1: the label contains a tab or a line end"),
         ("d.jsonl", '{"label": ["a", ""], "text": ""}\n', "d.jsonl:1: one of the labels is empty"),
         ("d.jsonl", '{"label": ["a", null], "text": ""}\n', "d.jsonl:1: 'label' is null, not a text"),
         ("d.txt", "__label__a __label__ one\n", "d.txt:1: one of the labels is empty"),
-        ("d.txt", "__label__a __label__a one\n", "d.txt:1: the label 'a' occurs twice"),
+        ("d.txt", "__label__a __label__a one\n", "d.txt:1: a label occurs twice; keep one 'a'"),
     ],
 )
 def test_a_fault_of_several_labels_has_its_line(name: str, content: str, fault: str) -> None:

@@ -21,9 +21,10 @@ _NAME_KEYS = "name the keys with --set data.label=NAME --set data.text=NAME"
 
 
 class FaultError(Exception):
-    """A fault of a record; if only its text is missing, ``labels`` are known."""
+    """A fault of a record, with the ``kind`` of a DataError; if only its text is missing, ``labels`` are known."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, kind: str | None = None) -> None:
+        self.kind = kind
         self.reason, self.labels, self.group = reason, None, ""  # type: tuple[str, list[str] | None, str]
         super().__init__(reason)
 
@@ -70,14 +71,15 @@ class RecordFields:
         count = pluralize(len(fields), "column", "columns")
         if layout.is_pair:
             raise FaultError("no tab; write label<TAB>text")
+        kind = "too few columns" if len(fields) < layout.width else "too many columns"
         if layout.header is None:
-            raise FaultError(f"has {count}, but needs {layout.width}")
+            raise FaultError(f"has {count}, but needs {layout.width}", kind=kind)
         cure = ""
         if layout.is_quoted and len(fields) > layout.width:
             cure = f"; a field with {name_delimiter(layout.delimiter)} needs quotes around it"
         elif not layout.is_quoted and any('"' in field for field in fields):
             cure = "; a field with tabs or line ends needs --set data.quoting=true"
-        raise FaultError(f"has {count}, but the header has {layout.width}{cure}")
+        raise FaultError(f"has {count}, but the header has {layout.width}{cure}", kind=kind)
 
     def _find_labels(self, record: Any) -> list[str]:
         is_table = self._layout.kind == "table"
@@ -155,7 +157,7 @@ def parse_object(text: str) -> dict[str, Any]:
     except RecursionError:
         raise FaultError("not JSON: nested too deeply") from None
     except ValueError as error:
-        raise FaultError(f"not JSON: {getattr(error, 'msg', None) or error}") from None
+        raise FaultError(f"not JSON: {getattr(error, 'msg', None) or error}", kind="not JSON") from None
     if not isinstance(row, dict):
         raise FaultError('not a JSON object; write one per line, such as {"label": "a", "text": "b"}')
     return row
@@ -183,7 +185,8 @@ def _list_marked(names: Sequence[str], values: Sequence[Any]) -> list[str]:
         if mark in _TRUE:
             labels.append(name)
         elif mark not in _FALSE:
-            raise FaultError(f"column '{shorten(name)}' should be 0 or 1, not '{shorten(mark)}'")
+            kind = f"column '{shorten(name)}' should be 0 or 1"
+            raise FaultError(f"{kind}, not '{shorten(mark)}'", kind=kind)
     return labels
 
 

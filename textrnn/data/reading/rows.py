@@ -214,7 +214,7 @@ class RowReader:
 
     def _handle(self, fault: FaultError, number: int, raw: bytes) -> Row | None:
         """Return the row that stands for a faulty record, or None to skip it."""
-        error = DataError(self._path, number, fault.reason)
+        error = DataError(self._path, number, fault.reason, kind=fault.kind)
         if self._on_fault is not None:
             self._on_fault(error)
         elif self._config.on_error == "empty" and (fault.labels is not None or not self._labelled):
@@ -282,7 +282,7 @@ class RowReader:
                 return
             except csv.Error as error:
                 ends = f" (the row ends in line {taken[-1][0]})" if len(taken) > 1 else ""
-                row = self._handle(FaultError(describe_csv_error(error, ends)), *taken[0][:2])
+                row = self._handle(FaultError(describe_csv_error(error, ends), kind="not CSV"), *taken[0][:2])
                 pending.extendleft(reversed(taken[1:]))
                 rows = csv.reader(feed(), delimiter=self.layout.delimiter, strict=True)
             except FaultError as fault:
@@ -317,7 +317,7 @@ class RowReader:
                 if _REPLACEMENT in decode(raw):  # some of its bytes may be invalid
                     record = JSON.decode(self._decode(raw))
                 if not isinstance(record, dict):
-                    raise FaultError(f"not a JSON object: {shorten(decode(raw))}")
+                    raise FaultError(f"not a JSON object: {shorten(decode(raw))}", kind="not a JSON object")
                 row = self._make_row(number, raw, record)
             except FaultError as fault:
                 row = self._handle(fault, number, raw)
