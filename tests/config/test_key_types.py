@@ -26,7 +26,18 @@ def find_fault(values: Any) -> str:
     return "none"
 
 
-FOREIGN = ("Input", "valid", "Value error", "String", "List", "Dict", "greater than", "less than", "Extra", "required")
+FOREIGN = (
+    "Input",
+    "a valid",
+    "Value error",
+    "String",
+    "List",
+    "Dict",
+    "greater than",
+    "less than",
+    "Extra",
+    "required",
+)
 
 
 @pytest.mark.parametrize("key", KEYS)
