@@ -89,7 +89,7 @@ def _check_refit(tree: Tree) -> Iterator[str]:
             yield tree.fault("data.valid_share", f"0 leaves no validation set; {cure}")
     elif refit and isinstance(refit, str) and (holds_out or tree.get("data.fold") is not None):
         cure = "set data.valid_share=0, and remove data.valid and data.fold"
-        yield tree.fault("train.refit", f"trains on everything, without a validation set; {cure}")
+        yield tree.fault("train.refit", f"trains on everything, and holds nothing out; {cure}")
 
 
 def _as_names(value: Any) -> list[Any]:
