@@ -91,7 +91,8 @@ def run_smaller(words: list[str], path: Path, settings: list[str], invoke: Run) 
     if words[0] == "tune":
         pytest.importorskip("optuna", reason="the extra tune is not installed")
     rest = [FEWER.get(flag, word) for flag, word in zip(words[1:], words[2:], strict=False)]
-    more = [part for setting in (*settings, *TINY) for part in ("--set", setting)]
+    tiny = TINY[1:] if words[0] == "tune" else TINY  # the search space varies the hidden size
+    more = [part for setting in (*settings, *tiny) for part in ("--set", setting)]
     done = invoke(words[0], path, *rest, *more)
     assert done.returncode == 0, done.stderr.decode()
     if words[0] == "train":

@@ -26,7 +26,18 @@ def find_fault(values: Any) -> str:
     return "none"
 
 
-FOREIGN = ("Input", "valid", "Value error", "String", "List", "Dict", "greater than", "less than", "Extra", "required")
+FOREIGN = (
+    "Input",
+    "a valid",
+    "Value error",
+    "String",
+    "List",
+    "Dict",
+    "greater than",
+    "less than",
+    "Extra",
+    "required",
+)
 
 OWN = {
     "data.encoding": "should be auto, or an encoding such as utf-8, utf-16, cp949, cp1252 or shift_jis",

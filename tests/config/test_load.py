@@ -69,7 +69,7 @@ SECTIONS = "the sections are data, tokenizer, embedding, model, ngrams, train; '
         ),
         ("model: {dropout: 1}\n", ":1: model.dropout: should be a number of at least 0 and below 1, not 1"),
         ("model: {layers: 65}\n", ":1: model.layers: should be a whole number from 1 to 64, not 65"),
-        ("data: {valid_share: 0}\n", ":1: data.valid_share: should be a number above 0 and below 1, not 0"),
+        ("data: {valid_share: 1}\n", ":1: data.valid_share: should be a number of at least 0 and below 1, not 1"),
         ("data: {max_length: 0}\n", ":1: data.max_length: should be a whole number from 1 to 1,000,000, not 0"),
         ("data: {train: ''}\n", ":1: data.train: should be text that is not empty, or a list such as [a, b], not ''"),
         (

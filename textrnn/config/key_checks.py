@@ -81,14 +81,15 @@ def _check_data(tree: Tree) -> Iterator[str]:
 
 
 def _check_refit(tree: Tree) -> Iterator[str]:
-    holds_out = tree.get("data.valid_share") != 0 or tree.get("data.valid") is not None
-    if tree.get("train.refit") is None:
+    share, refit = tree.get("data.valid_share"), tree.get("train.refit")
+    holds_out = share != 0 or isinstance(share, bool) or tree.get("data.valid") is not None
+    if refit is None:
         if not holds_out and tree.get("data.fold") is None:
             cure = "train on everything with 'textrnn train --refit RUN', after a RUN that has one"
             yield tree.fault("data.valid_share", f"0 leaves no validation set; {cure}")
-    elif holds_out or tree.get("data.fold") is not None:
+    elif refit and isinstance(refit, str) and (holds_out or tree.get("data.fold") is not None):
         cure = "set data.valid_share=0, and remove data.valid and data.fold"
-        yield tree.fault("train.refit", f"trains on everything, without a validation set; {cure}")
+        yield tree.fault("train.refit", f"trains on everything, and holds nothing out; {cure}")
 
 
 def _as_names(value: Any) -> list[Any]:

@@ -33,7 +33,7 @@ def test_the_help_shows_the_defaults_of_the_config(flag: str, field: str, invoke
             2,
             "--resume run: uses the settings of the interrupted run; leave out config.yaml",
         ),
-        ("--train a.tsv --train b.tsv", 2, "--train b.tsv: given twice; concatenate the files, as with cat"),
+        ("--train a.tsv --valid b.tsv --valid c.tsv", 2, "--valid: given twice; keep one"),
     ],
 )
 def test_faults(arguments: str, status: int, message: str, invoke: Run, tmp_path: Path) -> None:
