@@ -43,10 +43,12 @@ def _read_delimiter(value: Any) -> Any:
 
 def _check_encoding(value: str) -> str:
     try:
-        if value != "auto":
-            "".encode(value)
-            codecs.getincrementaldecoder(value)
-    except (LookupError, UnicodeError):
+        name = "utf-8" if value == "auto" else codecs.lookup(value).name
+        codecs.getincrementaldecoder(name)
+        is_wide = name.startswith(("utf-16", "utf-32"))
+        if not is_wide and bytes(range(128)).decode(name) != bytes(range(128)).decode("ascii"):
+            raise LookupError  # lines and delimiters would be other bytes
+    except (LookupError, UnicodeError, TypeError):
         raise ValueError("should be auto, or an encoding such as utf-8, utf-16, cp949, cp1252 or shift_jis") from None
     return value
 

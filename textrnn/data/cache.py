@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 from textrnn.errors import DataError
 from textrnn.files import atomic_write, read_umask
 
-LAYOUT = 2
+LAYOUT = 3
 """Part of every key; raise it when the layout or the meaning of the files changes."""
 
 SETTLED_NS = 2 * 10**9

@@ -105,6 +105,8 @@ def _load(
     """Return the dataset, and lines for the user, some of which may be empty."""
     train_path, valid_path = paths
     train = read(train_path)
+    if train.swap_fault is not None and not config.data.multi_label:
+        raise DataError(train.path, None, train.swap_fault)
     encoder = make_label_encoder(train, config.data)
     classes = encoder.encode(train.labels)
     kept: Rows | None = None

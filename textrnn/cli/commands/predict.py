@@ -69,8 +69,8 @@ def predict_command(
 
     Each input line gives one output line, in order: label<TAB>probability, and more such pairs with --top-k.
     Multi-label models print all assigned labels, most likely first, as a|b<TAB>probability|probability; both fields
-    are empty if there is none. Probabilities are calibrated on the validation set. Input may be compressed with gzip,
-    xz or zstd. Invalid UTF-8 is read as U+FFFD.
+    are empty if there is none. Probabilities are calibrated on the validation set. Input may be compressed, and in
+    any encoding. Invalid bytes are read as U+FFFD.
 
     With --field, each record of a TSV, CSV or JSON Lines file is printed unchanged, with the prediction in front:
     columns or keys named label and probability, top (with --top-k) and parts (with --explain). If the input uses one

@@ -117,7 +117,7 @@ def scan(
             spool.write("".join(letters).encode("utf-8"))
             parts.append(_extract(block, table.classify(block), letters=letters, pieces=pieces))
             _check_characters(path, block, findings, texts=texts)
-        if fault := None if config.multi_label else table.find_swap():
+        if role in (None, "train") and not config.multi_label and (fault := table.find_swap()):
             findings.refuse(DataError(path, None, fault))
     except DataError as fault:  # of the whole file, or of the place where it is truncated
         findings.refuse(fault)

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from textrnn.config import DataConfig
 from textrnn.data.labels import find_label_fault, join_labels
 from textrnn.data.reading.io import BYTE_ORDER_MARK
-from textrnn.data.reading.layout import NO_TEXT, Layout, fold
+from textrnn.data.reading.layout import Layout, fold
 from textrnn.data.reading.rows import OnFault, Row, RowReader
-from textrnn.errors import DataError, shorten
+from textrnn.errors import shorten
 
 _PREFIX = b"__label__"
 _COMPARED_TEXTS = 10_000
@@ -71,7 +71,7 @@ class LabelTable:
             return None
         return (
             f"label and text look swapped, or the label is another column: {texts:,} texts have {labels:,} labels; "
-            "choose with --set data.label=NAME --set data.text=NAME, or numbers in a file without a header"
+            "choose with --set data.label=NAME --set data.text=NAME, or numbers (2 and 1) if there is no header"
         )
 
     def find_header(self, path: str, layout: Layout) -> list[str]:
@@ -119,7 +119,7 @@ class BlockReader:
             is_empty = False
             yield block
         if is_empty:
-            raise DataError(self._path, None, NO_TEXT)
+            raise self.rows.no_text
 
     def _read(self) -> Iterator[Block]:
         layout, config = self.rows.layout, self._config
@@ -153,7 +153,7 @@ class BlockReader:
         labels, texts = parts
         new = set(labels) - self._valid_labels
         names = [label.decode("utf-8") for label in new]
-        if layout.header is not None and fold(layout.header[layout.label[0]]) in map(fold, names):
+        if not {fold(name) for name in layout.header or ()}.isdisjoint(map(fold, names)):
             return None  # perhaps a repeated header
         if any(find_label_fault([name]) for name in names):
             return None

@@ -89,10 +89,8 @@ def guess_encoding(data: bytes) -> str | None:
     UTF-8 is the answer if at least half of the lines with such bytes are UTF-8, or if few lines have any. Other
     encodings must decode all lines, and give letters of their languages; no two may give different texts.
     """
-    *lines, last = data.split(b"\n")
-    lines = [line + b"\n" for line in lines if not line.isascii()]  # UTF-8 that a line end cuts is none
-    lines += [] if last.isascii() else [last]
-    if 2 * sum(map(_is_utf8, lines)) >= len(lines) or len(lines) < _STRAY_SHARE * data.count(b"\n"):
+    lines = _list_foreign_lines(data)
+    if is_mostly_utf8(data) or len(lines) < _STRAY_SHARE * data.count(b"\n"):
         return UTF8
     sample = b""
     for line in islice(lines, 1000):
@@ -103,6 +101,18 @@ def guess_encoding(data: bytes) -> str | None:
     texts = {name: text for name in _ENCODINGS if (text := _decode_fitting(sample, name)) is not None}
     # text that several encodings decode alike, such as German in those of Western and Central Europe, is no doubt
     return next(iter(texts)) if len(set(texts.values())) == 1 else None
+
+
+def is_mostly_utf8(data: bytes) -> bool:
+    """Return whether at least half of the lines of ``data`` that are not ASCII are UTF-8."""
+    lines = _list_foreign_lines(data)
+    return 2 * sum(map(_is_utf8, lines)) >= len(lines)
+
+
+def _list_foreign_lines(data: bytes) -> list[bytes]:
+    *lines, last = data.split(b"\n")
+    lines = [line + b"\n" for line in lines if not line.isascii()]  # UTF-8 that a line end cuts is none
+    return lines if last.isascii() else [*lines, last]
 
 
 def is_certain_utf8(data: bytes) -> bool:

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from textrnn.config import DataConfig
 from textrnn.data.labels import join_labels
 from textrnn.data.reading.io import Note, encode_back, open_text, read_chunks
-from textrnn.data.reading.layout import NO_TEXT
 from textrnn.data.reading.rows import RowReader
-from textrnn.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -42,5 +40,5 @@ def read_examples(
         if note is not None:
             note(line)
     if not examples:
-        raise DataError(path, None, NO_TEXT)
+        raise reader.no_text
     return examples

@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 from textrnn.data.reading.decompression import DAMAGED, decompress
-from textrnn.data.reading.encodings import AUTO, MARKS, UTF8, find_mark, find_utf16, guess_encoding, is_certain_utf8
+from textrnn.data.reading.encodings import (
+    AUTO,
+    MARKS,
+    UTF8,
+    find_mark,
+    find_utf16,
+    guess_encoding,
+    is_certain_utf8,
+    is_mostly_utf8,
+)
 from textrnn.data.reading.file_kinds import refuse_binary
 from textrnn.errors import DataError, name_file
 
@@ -26,6 +35,7 @@ _ESCAPE = "textrnn.escape"
 _FIRST_ESCAPE = 0xDC00  # of 256: no decoded text has a surrogate
 _ESCAPED = re.compile("([\udc00-\udcff]+)")
 _MIN_HEAD = 512  # bytes that tell binary files, a tar among them
+_MAX_HEAD = 1 << 22  # that are searched for a line end
 
 
 def check_readable(path: str) -> None:
@@ -71,7 +81,8 @@ class TextFile:
     def __init__(self, path: str, content: BinaryIO, *, encoding: str = AUTO, note: Note | None = None) -> None:
         self.path, self._content, self._note = path, content, note or (lambda _: None)
         first = b""
-        while len(first) < _MIN_HEAD and b"\n" not in first:  # without waiting for more than a line
+        # without waiting for more than a line; a CR in a line says nothing about the ends of lines
+        while (len(first) < _MIN_HEAD or b"\r" in first) and b"\n" not in first and len(first) < _MAX_HEAD:
             if not (data := content.read1(_BLOCK_BYTES)):  # type: ignore[attr-defined]
                 break
             first += data
@@ -84,7 +95,7 @@ class TextFile:
             raise self._refuse_encoding(MARKS[self.mark])
         if not self.encoding.startswith(("utf-16", "utf-32")):
             refuse_binary(path, first)
-        self._is_named = named is not None
+        self._is_named, self._has_strays = named is not None, False
         self._is_decided = bool(self.mark) or self.encoding.startswith(("utf-16", "utf-32"))
         self._decode = None if self.encoding == UTF8 else codecs.getincrementaldecoder(self.encoding)(_ESCAPE)
         if named is None and self.encoding != UTF8:
@@ -109,6 +120,8 @@ class TextFile:
             text = self._convert(data)
             if not data:
                 break
+        if self.ends_in_return and b"\n" in text:
+            raise DataError(self.path, None, "lines end in CR, and later in LF; convert it with: tr '\\r' '\\n'")
         return text.replace(b"\r", b"\n") if self.ends_in_return else text
 
     def _convert(self, data: bytes) -> bytes:
@@ -133,11 +146,15 @@ class TextFile:
             raise DataError(
                 self.path,
                 None,
-                "is not UTF-8, and its text is not enough to detect the encoding; name it, as in --set "
-                "data.encoding=cp949 (utf-8 keeps the lines, and replaces wrong bytes by U+FFFD)",
+                "is not UTF-8, and has too few bytes that are not ASCII to detect the encoding; name it, as in --set "
+                "data.encoding=cp949",
             )
-        self._is_decided = True
+        self._is_decided = encoding != UTF8 or is_mostly_utf8(data)
+        self._has_strays = self._has_strays or not self._is_decided
         if encoding != UTF8:
+            if self._has_strays:
+                cure = f"name it with --set data.encoding={encoding}"
+                raise DataError(self.path, None, f"seems to be {encoding}, but starts with much ASCII text; {cure}")
             self.encoding = encoding
             self._decode = codecs.getincrementaldecoder(encoding)(_ESCAPE)
             self._note(f"{name_file(self.path)}: read as {encoding}; if that is wrong, use --set data.encoding=NAME")

@@ -36,7 +36,8 @@ _PREAMBLE = re.compile('\ufeff*\\s*("?sep=(.)"?\\s*)?')
 """What can stand before the first record: a blank line, or Excel's line that names the delimiter."""
 _DOUBLED_QUOTES = re.compile(r'(^|\t)"([^"\t]|"")*""([^"\t]|"")*"(\t|\r?$)')
 _MAX_SEARCHED = 4096  # characters of a line
-_SEARCHED_LINES = 100
+SEARCHED_LINES = 100
+"""The first lines, which tell the quotes and columns of a table."""
 
 Kind = Literal["table", "json", "fasttext"]
 
@@ -236,22 +237,27 @@ class _Table:
         if kind == "tsv" and self._config.format == "tsv":
             return "\t"
         candidates = ["\t", *[c for c in _DELIMITERS if c != "\t"]] if kind == "tsv" else [",", ";", "\t", "|"]
-        for delimiter in [] if self._is_numbered else candidates:
-            if self._has_names(_split(self._first, delimiter)):
-                return delimiter
+        best = max(candidates, key=lambda c: 0 if self._is_numbered else self._count_names(_split(self._first, c)))
+        if not self._is_numbered and self._count_names(_split(self._first, best)):
+            return best
         return "\t" if kind == "tsv" else max(candidates, key=self._count_fields)
 
-    def _count_fields(self, delimiter: str) -> int:
-        """Return the number of fields that all of the first lines have, or 1."""
-        sizes = {len(_split(line, delimiter)) for line in self._lines[:_SEARCHED_LINES] if line.strip()}
-        return sizes.pop() if len(sizes) == 1 else 1
+    def _count_names(self, fields: Sequence[str]) -> int:
+        """Return the number of names that are looked for among ``fields``."""
+        names = [fold(field) for field in fields]
+        return sum(fold(name) in names for name in self._asked if not is_number(name))
+
+    def _count_fields(self, delimiter: str) -> tuple[int, int]:
+        """Return the number of fields that all of the first lines have, or 1; and that of the first line."""
+        sizes = {len(_split(line, delimiter)) for line in self._lines[:SEARCHED_LINES] if line.strip()}
+        return (sizes.pop() if len(sizes) == 1 else 1, len(_split(self._first, delimiter)))
 
     def _has_row_names(self, header: Sequence[str], lines: Sequence[str], delimiter: str, *, is_quoted: bool) -> bool:
         """Return whether the first column, of rising numbers, has no name: so R writes the numbers of rows.
 
         A record without quotes may also have one column more for a delimiter inside the text, unless that is a tab.
         """
-        lines = [line for line in lines[:_SEARCHED_LINES] if line.strip()]
+        lines = [line for line in lines[:SEARCHED_LINES] if line.strip()]
         if delimiter != "\t" and not all(line.startswith('"') for line in lines[:1]):
             return False
         try:
@@ -260,13 +266,16 @@ class _Table:
             )
         except csv.Error:  # a fault of its record, or a huge field
             return False
+        if len(lines) == SEARCHED_LINES:
+            rows = rows[:-1]  # the last one may be cut
         names = list(map(fold, header))
         rows = [row for row in rows if list(map(fold, row)) != names]  # without repeated headers
         numbers = [
             int(row[0]) if row[0].isdecimal() and len(row[0]) < 10 and len(row) == len(header) + 1 else -1
             for row in rows
         ]
-        return len(numbers) > 1 and all(0 <= a < b or a > b == numbers[0] >= 0 for a, b in pairwise(numbers))
+        rises = all(0 <= a < b or a > b == numbers[0] >= 0 for a, b in pairwise(numbers))
+        return numbers == [1] or (len(numbers) > 1 and rises)
 
     def _has_names(self, fields: Sequence[str]) -> bool:
         names = [fold(field) for field in fields]
@@ -299,13 +308,13 @@ class _Table:
         found = f"no column '{shorten(name)}'; the columns are {list_names(header)}"
         if delimiter not in (",", "\t"):
             found = f"fields are divided by '{delimiter}'; {found}"
-        return DataError(self._path, self._start + 1, f"{found}; {self._cure}")
+        return DataError(self._path, self._start + 1, f"{found}; {self._cure}", kind="no such column")
 
     def _refuse(self, fields: Sequence[str], delimiter: str) -> DataError:
         """Return the error for a first line that is neither a header nor a record."""
         is_named = self._config.format != "auto" or self._config.delimiter is not None
         is_table = is_named or BY_EXTENSION.get(find_suffix(self._path)) in ("csv", "tsv")
-        if is_table or (len(self._lines) > 2 and self._count_fields(delimiter) > 1):
+        if is_table or (len(self._lines) > 2 and self._count_fields(delimiter)[0] > 1):
             missing = next((name for name in self._asked if fold(name) not in map(fold, fields)), self._asked[0])
             return self._missing_column(fields, missing, delimiter)
         cure = "write label<TAB>text, or set the format with --set data.format=tsv|csv|jsonl|fasttext"
@@ -342,9 +351,16 @@ def _split(line: str, delimiter: str) -> list[str]:
 def _has_quotes(lines: Sequence[str]) -> bool:
     """Return whether the fields of a table with tabs are quoted, as R and pandas write them.
 
-    Either all fields of the first line are in quotes, or one of the first lines has a field with doubled quotes inside.
+    Either all fields of the first line are in quotes, or one of the first lines has a field with doubled quotes inside,
+    or one whose quotes are closed in a later line.
     """
     first = [field for field in lines[0].lstrip("\ufeff").rstrip("\r").split("\t") if field]
     if first and all(len(field) > 1 and field[0] == field[-1] == '"' for field in first):
         return True
-    return any(_DOUBLED_QUOTES.search(line[:_MAX_SEARCHED]) for line in lines[:_SEARCHED_LINES])
+    lines = lines[:SEARCHED_LINES]
+    width = lines[0].count("\t")
+    opened = [line.rpartition("\t")[2] for line in lines]  # a field that goes on in the next line, which lacks columns
+    return any(_DOUBLED_QUOTES.search(line[:_MAX_SEARCHED]) for line in lines) or any(
+        field.startswith('"') and field.count('"') % 2 and "\t" in line and after.count("\t") < width
+        for field, line, after in zip(opened, lines, lines[1:], strict=False)
+    )

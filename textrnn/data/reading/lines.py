@@ -25,6 +25,7 @@ class LineReader:
         self._path, self._chunks = path, chunks
         self._invalid = 0
         self.is_fasttext: bool | None = None  # None: not known before the first line that is not blank
+        self.is_json = False
 
     @property
     def notes(self) -> list[str]:
@@ -45,6 +46,7 @@ class LineReader:
                 texts = [line.removesuffix("\r").removeprefix("\ufeff") for line in texts]
             if self.is_fasttext is None and (first := next(filter(str.strip, texts), None)) is not None:
                 self.is_fasttext = FASTTEXT_LABEL.match(first.lstrip()) is not None
+                self.is_json = is_json(first)
             if "\ufffd" in text:
                 pairs = zip(lines, texts, strict=True)
                 self._invalid += sum("\ufffd" in line and _REPLACEMENT not in raw for raw, line in pairs)
@@ -64,9 +66,9 @@ def read_texts(path: str, config: DataConfig, *, note: Note) -> Iterator[str]:
         chunks = read_chunks(file.read)
         if config.text is None:
             lines = LineReader(path, chunks)
-            for number, (_, texts) in enumerate(lines):
-                if number == 0 and is_json(texts[0]):
-                    raise DataError(path, 1, "JSON, whose keys are no text; name the key of the texts with --field")
+            for _, texts in lines:
+                if lines.is_json:
+                    raise DataError(path, None, "JSON, whose keys are no text; name the key of the texts with --field")
                 yield from texts
             notes = lines.notes
         else:

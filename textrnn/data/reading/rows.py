@@ -9,15 +9,18 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import count, repeat
 from typing import Any, NamedTuple
 
-from textrnn.config import DataConfig
+from textrnn.config import DataConfig, as_list
 from textrnn.data.reading.fields import JSON, FaultError, RecordFields, parse_object, split_fasttext
 from textrnn.data.reading.io import BYTE_ORDER_MARK, decode
 from textrnn.data.reading.layout import (
     BY_EXTENSION,
+    NO_TEXT,
+    SEARCHED_LINES,
     describe_csv_error,
     find_layout,
     find_suffix,
     fold,
+    is_number,
     is_preamble,
     name_delimiter,
 )
@@ -78,13 +81,20 @@ class RowReader:
         self._path, self._chunks, self._config = path, iter(chunks), config
         self._labelled, self._on_fault, self._rejects = labelled, on_fault, rejects
         self._head: list[bytes] = []
+        # records after the header tell more about quotes and columns; without a header, the first is answered at once
+        is_named = any(not is_number(name) for name in as_list(config.text))
+        enough, records = (SEARCHED_LINES if labelled else 2 if is_named else 1), 0
         for chunk in self._chunks:
-            self._head += chunk.split(b"\n")
-            if not all(is_preamble(decode(line)) for line in self._head):
+            lines = chunk.split(b"\n")
+            self._head += lines
+            records += sum(not is_preamble(decode(line)) for line in lines)
+            if records >= enough:
                 break
         self.layout = find_layout(path, [decode(line) for line in self._head], config, labelled=labelled)
         self._repeated_headers = self._empty_texts = self.skipped = 0
         self._first_skipped: list[str] = []
+        before = [line.removesuffix(b"\r") for line in self._head[: self.layout.header_start] if line.strip()]
+        self._preamble = before[0].removeprefix(BYTE_ORDER_MARK) if before else None  # the line sep=; of Excel
         names = list(map(fold, self.layout.header or ()))
         self._header = names[1:] if self.layout.has_row_names else names
         self._fields = RecordFields(self.layout, config, labelled=labelled)
@@ -101,18 +111,24 @@ class RowReader:
         ):
             notes.append(f"{name}: fields are divided by {name_delimiter(layout.delimiter)}")
         if layout.has_row_names:
-            notes.append(f"{name}: the first column has no name in the header, and is read as numbers of rows")
+            notes.append(f"{name}: the first column has no name in the header; it is read as row numbers")
         if self._repeated_headers:
             number = pluralize(self._repeated_headers, "repeated header", "repeated headers")
             notes.append(f"{name}: {number} left out")
         if self._empty_texts:
-            number = pluralize(self._empty_texts, "record without a text", "records without a text")
-            notes.append(f"{name}: {number} read as empty")
+            number = pluralize(self._empty_texts, "bad record", "bad records")
+            notes.append(f"{name}: {number} read as an empty text")
         if self.skipped:
             number = pluralize(self.skipped, "bad record", "bad records")
             more = "; ..." if self.skipped > _SHOWN else ""
             notes.append(f"{name}: {number} skipped: {'; '.join(self._first_skipped)}{more}")
         return notes
+
+    @property
+    def no_text(self) -> DataError:
+        """The error for a file without a record that can be read."""
+        reason = f"all records are bad; {self._first_skipped[0]}" if self._first_skipped else NO_TEXT
+        return DataError(self._path, None, reason)
 
     @property
     def header(self) -> bytes | None:
@@ -166,7 +182,7 @@ class RowReader:
         sizes = set(map(len, records))
         if sizes != {layout.width} and (layout.is_exact or min(sizes) < layout.width):
             return None
-        if self._header and self._header[0] in (fold(record[0]) for record in records):
+        if len(self._header) > 1 and not {fold(record[0]) for record in records}.isdisjoint(self._header):
             return None  # perhaps a repeated header
         at = layout.text[0]
         return list(map(Row, count(number), lines, [record[at] for record in records], repeat(_NO_LABELS)))
@@ -201,8 +217,17 @@ class RowReader:
         return self.layout.width > 1 and self.layout.delimiter not in text
 
     def _is_header(self, record: Any) -> bool:
-        """Return whether a record of a table with a header is the header again."""
-        return fold(record[0]) == self._header[0] and list(map(fold, record)) == self._header
+        """Return whether a record of a table with a header is the header again.
+
+        Raises:
+            DataError: it is the header with the columns in another order.
+        """
+        if len(self._header) < 2 or fold(record[0]) not in self._header:
+            return False
+        names = list(map(fold, record))
+        if names != self._header and sorted(names) == sorted(self._header):
+            raise DataError(self._path, None, "holds a second header with other columns; read the files one by one")
+        return names == self._header
 
     def _decode(self, line: bytes) -> str:
         if not self._labelled:
@@ -240,7 +265,7 @@ class RowReader:
 
     def _make_row(self, number: int, raw: bytes, record: Any) -> Row | None:
         """Return the row of a record, None for a repeated header or an empty row of Excel; raises FaultError."""
-        if self._header and self._is_header(record):
+        if self._header and (self._is_header(record) or raw.removesuffix(b"\r") == self._preamble):
             self._repeated_headers += 1
             return None
         if self._labelled and self.layout.kind == "table" and not any(record):
@@ -303,9 +328,9 @@ class RowReader:
         """Yield the objects of a JSON array, or of objects that span lines; the file is read as a whole."""
         text = b"\n".join(line for lines, _ in self.chunks() for line in lines).decode("utf-8", "surrogateescape")
         text = text.removeprefix(_MARK)
-        number, at, end = self.layout.start + 1, 0, 0
+        number, at, end, index = self.layout.start + 1, 0, 0, 0
         while (end := _skip(text, end)) < len(text):
-            number, at = number + text.count("\n", at, end), end
+            number, at, index = number + text.count("\n", at, end), end, index + 1
             try:
                 record, end = JSON.raw_decode(text, at)
             except (ValueError, RecursionError) as error:
@@ -320,6 +345,7 @@ class RowReader:
                     raise FaultError(f"not a JSON object: {shorten(decode(raw))}", kind="not a JSON object")
                 row = self._make_row(number, raw, record)
             except FaultError as fault:
+                fault.reason = f"record {index}: {fault.reason}"  # all may stand in one line
                 row = self._handle(fault, number, raw)
             if row is not None:
                 yield row

@@ -19,7 +19,6 @@ from textrnn.data.partition import join_groups
 from textrnn.data.reading.blocks import Block, BlockReader, LabelTable
 from textrnn.data.reading.io import STDIN, decode_texts, file_changed, open_text, read_chunks
 from textrnn.data.reading.layout import find_suffix
-from textrnn.errors import DataError
 
 Progress = Callable[[str, int, "int | None"], None]
 """Called with the activity, the bytes read so far, and their total (None: unknown, as of a pipe)."""
@@ -37,7 +36,8 @@ class LabelledFile(AbstractContextManager["LabelledFile"]):
     The first pass notes each row's label and size, and spools the texts of a pipe. ``labels`` are in order of
     appearance (several labels of one text are one entry, joined by tabs), with their ``counts`` and ``first_lines``.
     ``classes`` (rows,) int32 are indices of ``labels``; ``sizes`` (rows,) int32 are the bytes of the texts. ``key``
-    identifies the content; ``notes`` are lines for the user about how it was read.
+    identifies the content; ``notes`` are lines for the user about how it was read. ``swap_fault`` says why the labels
+    of a training set look like texts, or is None.
 
     Raises:
         DataError: at the first fault of a file, with its line.
@@ -63,6 +63,7 @@ class LabelledFile(AbstractContextManager["LabelledFile"]):
         self.first_lines: list[int] = entry.meta["first_lines"]
         self.notes: list[str] = entry.meta["notes"]
         self.key: str = entry.meta["key"]
+        self.swap_fault: str | None = entry.meta["swap"]
         self.classes = np.memmap(entry.folder / "classes", "<i4", "r")
         self.sizes = np.memmap(entry.folder / "sizes", "<i4", "r")
         self._groups = np.memmap(entry.folder / "groups", "<i8", "r") if config.group is not None else None
@@ -182,8 +183,6 @@ class LabelledFile(AbstractContextManager["LabelledFile"]):
                     self._write(block, table, draft)
                 if number == 0:
                     notes += table.find_header(path, self._layout)
-                if fault := table.find_swap() if not self._config.multi_label else None:
-                    raise DataError(path, None, fault)
                 digests.append(hasher.hexdigest())
                 stat = self._stats[number]
                 if stat is not None and max(stat[1:3]) < started - SETTLED_NS:
@@ -192,7 +191,9 @@ class LabelledFile(AbstractContextManager["LabelledFile"]):
                 self._spool.flush()
             key = self._make_key(digests)
             columns = {"labels": table.labels, "counts": table.counts, "first_lines": table.first_lines}
-            return draft.commit("rows", self._make_entry_key(key), {**columns, "notes": notes, "key": key})
+            return draft.commit(
+                "rows", self._make_entry_key(key), {**columns, "notes": notes, "swap": table.find_swap(), "key": key}
+            )
 
     def _write(self, block: Block, table: LabelTable, draft: Draft) -> None:
         draft.write("classes", table.classify(block).astype("<i4", copy=False).data)
