@@ -160,8 +160,8 @@ def test_files_with_different_headers_or_formats_are_refused(
 @pytest.mark.parametrize(
     ("format_", "groups"),
     [
-        ("tsv", [[b"id\ttext\n"], [b"1\tone\n2\tt"], [b"wo\n"]]),
-        ("csv", [[b"id,text\n"], [b'1,one\n2,"tw'], [b'o\nlines"\n'], [b"\n", b"3,x\n"]]),
+        ("tsv", [[b"id\ttext\n", b"1\tone\n"], [b"2\tt"], [b"wo\n"]]),
+        ("csv", [[b"id,text\n", b"1,one\n"], [b'2,"tw'], [b'o\nlines"\n'], [b"\n", b"3,x\n"]]),
         ("jsonl", [[b'{"text": "a"}\n'], [b'{"text": "b"}\n\n'], [b"\n", b'{"text": "c"}\n']]),
     ],
 )

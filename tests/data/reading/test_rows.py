@@ -114,7 +114,7 @@ def test_each_format(kind: DataFormat, content: str, examples: list[tuple[str, s
         # JSON Lines
         ("d.jsonl", '{"label": "a", "text": "b"}\n{"label": "a"\n', "d.jsonl:2: not JSON: Expecting ',' delimiter"),
         ("d.jsonl", '\n{"label": "a", "text": b}\n', "d.jsonl:2: not JSON: Expecting value"),
-        ("d.jsonl", '{"label": "a", "text": "b"} {}\n', "d.jsonl:1: no key 'label'"),
+        ("d.jsonl", '{"label": "a", "text": "b"} {}\n', "d.jsonl:1: record 2: no key 'label'"),
         ("d.jsonl", '{"label": "a", "text": "b\x01"}\n', "d.jsonl:1: not JSON: Invalid control character at"),
         ("d.jsonl", '{"label": "a", "text": ' + "[" * 100_000 + "\n", "d.jsonl:1: not JSON: nested too deeply"),
         ("d.jsonl", '{"label": "a", "text": "b"}\n"c"\n', f"d.jsonl:2: {NOT_AN_OBJECT}"),
@@ -131,7 +131,7 @@ def test_each_format(kind: DataFormat, content: str, examples: list[tuple[str, s
         ("d.jsonl", '{"label": "a", "text": "b"}\n{"label": "", "text": "b"}\n', "d.jsonl:2: the label is empty"),
         ("d.jsonl", '{"label": "a\\nb", "text": "b"}\n', "d.jsonl:1: the label contains a tab or a line end"),
         # fastText
-        ("d.json", '[{"label": "a", "text": "b"}, 3]\n', "d.json:1: not a JSON object: 3"),
+        ("d.json", '[{"label": "a", "text": "b"}, 3]\n', "d.json:1: record 2: not a JSON object: 3"),
         (
             "d.json",
             '[{"label": "a", "text": "b"},\n{"label": x}]\n',

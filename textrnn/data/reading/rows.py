@@ -20,6 +20,7 @@ from textrnn.data.reading.layout import (
     find_layout,
     find_suffix,
     fold,
+    is_json,
     is_number,
     is_preamble,
     name_delimiter,
@@ -87,7 +88,10 @@ class RowReader:
         for chunk in self._chunks:
             lines = chunk.split(b"\n")
             self._head += lines
-            records += sum(not is_preamble(decode(line)) for line in lines)
+            filled = [line for line in lines if not is_preamble(decode(line))]
+            if records == 0 and filled and is_json(decode(filled[0])):
+                break
+            records += len(filled)
             if records >= enough:
                 break
         self.layout = find_layout(path, [decode(line) for line in self._head], config, labelled=labelled)
