@@ -362,3 +362,17 @@ def test_a_character_that_an_encoding_lacks_is_an_error(encoding: str) -> None:
     if encoding != "utf-16-le":
         with pytest.raises(UnicodeEncodeError):
             encode_back("😀".encode(), encoding)
+
+
+def test_a_return_in_a_long_first_line_ends_no_line(tmp_path: Path) -> None:
+    path = write(tmp_path, b"x" * BLOCK * 2 + b"\ry\r\nz\r\n")
+    assert list(read_lines(path)) == [b"x" * BLOCK * 2 + b"\ry", b"z"]
+
+
+def test_an_encoding_that_shows_late_is_named_not_guessed(tmp_path: Path) -> None:
+    english = b"where is it\n" * (BLOCK * 4 // 12)
+    korean = "배송이 너무 늦어요 정말\n".encode("cp949")
+    path = write(tmp_path, english[: BLOCK * 4 - 20 - len(korean)] + b"\n" + korean * 3000)
+    with pytest.raises(DataError, match=r"data\.encoding=cp949"):
+        list(read_lines(path))
+    assert len(list(read_lines(path, encoding="cp949"))) > 3000

@@ -184,7 +184,9 @@ def test_half_a_surrogate_pair_in_json_is_replaced(escaped: str, text: str) -> N
     ],
 )
 def test_bytes_that_are_not_utf8_are_a_fault(name: str, content: bytes, line: int) -> None:
-    assert fault_of(content, name).startswith(f"{name}:{line}: bytes that are not valid in the encoding; ")
+    fault = fault_of(content, name)
+    assert fault.startswith(f"{name}:{line}: ")
+    assert "bytes that are not valid in the encoding; " in fault
 
 
 @pytest.mark.parametrize(
@@ -400,3 +402,28 @@ def test_rows_do_not_depend_on_the_size_of_chunks(kind: str, seed: int, labelled
 def test_without_labels_invalid_bytes_are_replaced(content: bytes) -> None:
     row = read_rows(content, "d.json", labelled=False)[0]
     assert (row.text, row.raw) == ("x\ufffd", b'{"text":"x\xff"}')
+
+
+def test_a_table_is_read_alike_however_it_arrives() -> None:
+    for content in (
+        'label\ttext\na\t"he said ""hi"""\nb\tc\n',
+        '"label"\t"text"\n"1"\t"a"\t"x"\n"2"\t"b"\t"y"\n',
+        'label\ttext\na\t"one\ntwo"\nb\tc\n',
+    ):
+        whole = [row[2:4] for row in read_rows(content, "d.tsv")]
+        assert [row[2:4] for row in read_rows(content, "d.tsv", size=1)] == whole
+
+
+def test_a_second_header_in_another_order_is_a_fault() -> None:
+    for name, delimiter in (("d.tsv", "\t"), ("d.csv", ",")):
+        rows = [["label", "text"], ["a", "x"], ["Text", "label"], ["y", "b"]]
+        assert "second header" in fault_of("".join(delimiter.join(row) + "\n" for row in rows), name)
+
+
+def test_a_repeated_line_of_excel_is_no_record() -> None:
+    assert read_pairs("sep=;\nlabel;text\na;x\nsep=;\nlabel;text\nb;y\n", "d.csv") == [("a", "x", 3), ("b", "y", 6)]
+
+
+def test_a_column_of_one_name_keeps_texts_that_equal_it() -> None:
+    rows = read_rows("text\nfoo\ntext\n", "d.csv", labelled=False, text="text")
+    assert [row.text for row in rows] == ["foo", "text"]
