@@ -19,9 +19,9 @@ from typing import Any
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.svm import LinearSVC
-from textrnn.data.formats import FASTTEXT_PREFIX, Example, read_examples
 
 from textrnn.config import DataConfig
+from textrnn.data.reading.examples import Example, read_examples
 
 PARTS = ("train", "valid", "test")
 Result = dict[str, Any]
@@ -78,7 +78,7 @@ def train_fasttext(
     numbers = {label: number for number, label in enumerate(labels)}  # labels may contain spaces
     with tempfile.TemporaryDirectory() as folder:
         for part, examples in parts.items():
-            lines = [f"{FASTTEXT_PREFIX}{numbers[example.label]} {example.text}\n" for example in examples]
+            lines = [f"__label__{numbers[example.label]} {example.text}\n" for example in examples]
             Path(folder, part).write_text("".join(lines), encoding="utf-8")
         fixed = {"dim": 100, "bucket": buckets, "thread": 2, "seed": seed, "verbose": 0}
         for n, (rate, epochs) in product(ngrams, ((0.5, 25), (0.25, 50), (1.0, 25))):

@@ -33,7 +33,7 @@ ODD_LINES = [  # anything that a line can hold
     b"",
     b"   ",
     b"nul \0 inside",
-    b"\xff\xfe not utf-8 \xc3",
+    b"\xfd\xfe not utf-8 \xc3",
     "line\u2028separator\u0085and\u000b\u000cmore".encode(),
     b"carriage \r return",
     b"tea " * 250_000,

@@ -13,8 +13,8 @@ from textrnn.data.cache import Cache
 def small_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read files in pieces of 100 bytes, in chunks of 500."""
     monkeypatch.setattr("textrnn.data.reading.io.read_chunks.__defaults__", (500,))
-    for module in ("io", "compression"):
-        monkeypatch.setattr(f"textrnn.data.{module}._BLOCK_BYTES", 100)
+    for module in ("io", "decompression"):
+        monkeypatch.setattr(f"textrnn.data.reading.{module}._BLOCK_BYTES", 100)
 
 
 @pytest.fixture

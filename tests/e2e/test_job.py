@@ -100,16 +100,17 @@ def test_evaluate_counts_what_predict_prints(trained: Path, invoke: Run) -> None
 
 
 def test_one_line_out_for_each_line_in(trained: Path, invoke: Run) -> None:
-    done = invoke("predict", cwd=trained, stdin=b"\n".join(ODD_LINES))
+    utf8 = ("--set", "data.encoding=utf-8")  # one line alone would not show it
+    done = invoke("predict", *utf8, cwd=trained, stdin=b"\n".join(ODD_LINES))
     assert done.returncode == 0
-    assert done.stderr == b""
+    assert b"U+FFFD" in done.stderr
     lines = done.stdout.decode().split("\n")
     assert len(lines) - 1 == len(ODD_LINES)
     assert all(label in ("tea", "coffee") for label in labels_of(done.stdout))
     # in order: each line alone gives the same
     for line, got in zip(ODD_LINES, lines, strict=False):
         label, probability = got.split("\t")
-        alone = invoke("predict", cwd=trained, stdin=line + b"\n").stdout.decode().split("\t")
+        alone = invoke("predict", *utf8, cwd=trained, stdin=line + b"\n").stdout.decode().split("\t")
         assert alone[0] == label
         assert float(alone[1]) == pytest.approx(float(probability), abs=2e-6)
 

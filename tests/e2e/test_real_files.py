@@ -422,7 +422,7 @@ def count_labels(command: str, done: CompletedProcess[bytes], case: Read, folder
     output = done.stdout.decode(case.encoding)
     if command == "predict":
         return dict(
-            Counter(re.findall(r'^\ufeff?(?:\{"(?:predicted_)?label": ")?(tea|coffee)\b', output, re.MULTILINE))
+            Counter(re.findall(r'^\ufeff?(?:\{"(?:predicted_)?label": ")?"?(tea|coffee)\b', output, re.MULTILINE))
         )
     if not case.rewritten:
         assert set(output.split("\n")) <= {"", *case.content.split("\n")}

@@ -9,9 +9,9 @@ import pytest
 
 from samples import Recorder, make_config, write_rows
 from textrnn.config import Config
-from textrnn.data import source
 from textrnn.data.encoded import Corpus
 from textrnn.data.partition import hold_out
+from textrnn.data.reading import source
 from textrnn.errors import ConfigError, DataError
 from textrnn.preparation import tokenizer_setup
 from textrnn.preparation.dataset import Dataset, load_dataset
@@ -147,3 +147,14 @@ def test_an_empty_fold_is_refused(rows: Path) -> None:
     rows.write_text("tea\tgreen\ncoffee\tblack\ntea\twhite\ncoffee\tstrong\n")
     with pytest.raises(DataError, match="too few texts to hold out a validation set"):
         load(rows, tokenizer__model_type="char", data__fold="9/9")
+
+
+def test_only_training_sets_need_labels_that_repeat(tmp_path: Path) -> None:
+    rows = [f"class {number}\ta text of {number} {turn}\n" for turn in range(4) for number in range(30)]
+    (tmp_path / "train.tsv").write_text("".join(rows[:90]))
+    (tmp_path / "valid.tsv").write_text("".join(rows[90:]))  # each label once
+    files = {"data__train": str(tmp_path / "train.tsv"), "data__valid": str(tmp_path / "valid.tsv")}
+    assert len(load_dataset(make_config(**files), Reporter()).valid) == 30
+    files["data__train"], files["data__valid"] = files["data__valid"], files["data__train"]
+    with pytest.raises(DataError, match="look swapped"):
+        load_dataset(make_config(**files), Reporter())

@@ -97,8 +97,8 @@ def test_texts_without_words_give_no_n_gram_model(rows: Path) -> None:
     keeping = {"remove_extra_whitespaces": False, "normalization_rule_name": "identity", "num_threads": 1}
     tokenizer = train_tokenizer([b"a  b   c"] * 20, hard_vocab_limit=False, options=keeping).tokenizer
     Path("words.model").write_bytes(tokenizer.model)
-    rows.write_text("".join(f"{'ab'[i % 2]}\t{' ' * (1 + i % 5)}\n" for i in range(40)), encoding="utf-8")
-    values = {**TINY, "tokenizer__vocab_size": 4000, "tokenizer__model": "words.model"}
+    rows.write_text("".join(f"{'ab'[i % 2]}\t{' ' * (1 + i)}\n" for i in range(40)), encoding="utf-8")
+    values = {**TINY, "tokenizer__vocab_size": 4000, "tokenizer__model": "words.model", "data__valid": str(rows)}
     recorder = Recorder()
     train(make_config(data__train=str(rows), **values), RUN, reporter=recorder)
     assert not any("n-grams" in note for note in recorder.notes)

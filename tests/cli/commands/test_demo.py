@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from command import Run
 
 
+@pytest.mark.long
 def test_the_demo_trains_evaluates_and_predicts(textrnn: Run, tmp_path: Path) -> None:
     done = textrnn("demo")
     error, output = done.stderr.decode(), done.stdout.decode()
