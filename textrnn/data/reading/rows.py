@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import count, repeat
 from typing import Any, NamedTuple
 
-from textrnn.config import DataConfig, as_list
+from textrnn.config import DataConfig
 from textrnn.data.reading.fields import JSON, FaultError, RecordFields, parse_object, split_fasttext
 from textrnn.data.reading.io import BYTE_ORDER_MARK, decode
 from textrnn.data.reading.layout import (
@@ -20,8 +20,6 @@ from textrnn.data.reading.layout import (
     find_layout,
     find_suffix,
     fold,
-    is_json,
-    is_number,
     is_preamble,
     name_delimiter,
 )
@@ -82,16 +80,11 @@ class RowReader:
         self._path, self._chunks, self._config = path, iter(chunks), config
         self._labelled, self._on_fault, self._rejects = labelled, on_fault, rejects
         self._head: list[bytes] = []
-        # records after the header tell more about quotes and columns; without a header, the first is answered at once
-        is_named = any(not is_number(name) for name in as_list(config.text))
-        enough, records = (SEARCHED_LINES if labelled else 2 if is_named else 1), 0
+        enough, records = SEARCHED_LINES if labelled else 1, 0  # without labels, a header is answered at once
         for chunk in self._chunks:
             lines = chunk.split(b"\n")
             self._head += lines
-            filled = [line for line in lines if not is_preamble(decode(line))]
-            if records == 0 and filled and is_json(decode(filled[0])):
-                break
-            records += len(filled)
+            records += sum(not is_preamble(decode(line)) for line in lines)
             if records >= enough:
                 break
         self.layout = find_layout(path, [decode(line) for line in self._head], config, labelled=labelled)
