@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,13 +22,14 @@ SYLLABLES = ("ba", "ko", "ri", "mu", "te", "sa", "lo", "ni")
 
 
 def test_a_final_model_is_trained_and_predicts(trained: Path, invoke: Run, tmp_path: Path) -> None:
-    run, out = trained / "runs" / "small", tmp_path / "final"
-    done = invoke("train", "--refit", run, "--out", out, "--seed", "7", cwd=trained)
+    folder = shutil.copytree(trained, tmp_path / "own")  # the final model becomes the latest run
+    run, out = folder / "runs" / "small", tmp_path / "final"
+    done = invoke("train", "--refit", run, "--out", out, "--seed", "7", cwd=folder)
     assert (done.returncode, done.stdout.decode()) == (0, f"{out}\n"), done.stderr
     messages = done.stderr.decode()
     assert "final model: all 40 texts are trained on" in messages
     assert "valid" not in messages.replace(str(tmp_path), "")
-    again = invoke("train", out / "config.yaml", "--out", tmp_path / "again", cwd=trained)
+    again = invoke("train", out / "config.yaml", "--out", tmp_path / "again", cwd=folder)
     assert again.returncode == 0, again.stderr
     model, origin = load_model(out), load_model(run)
     assert (out / "model.safetensors").read_bytes() == (tmp_path / "again" / "model.safetensors").read_bytes()

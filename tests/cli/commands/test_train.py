@@ -33,6 +33,7 @@ def test_the_help_shows_the_defaults_of_the_config(flag: str, field: str, invoke
             2,
             "--resume run: uses the settings of the interrupted run; leave out config.yaml",
         ),
+        ("--train a.tsv --train b.tsv --train a.tsv", 2, "--train a.tsv: given twice; name each file once"),
         ("--train a.tsv --valid b.tsv --valid c.tsv", 2, "--valid: given twice; keep one"),
     ],
 )
