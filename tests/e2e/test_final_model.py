@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 import random
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
