@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -131,8 +132,9 @@ class LineCommand:
             if path == other or path.resolve() == other.resolve():
                 raise ConfigError(f"{second} {other}: {first} writes there; name another file")
 
-    @property
+    @cached_property
     def _config(self) -> DataConfig:
+        """How to read the files; raises ConfigError for options that contradict each other."""
         return make_text_config(self.field, self.settings, input_format=self.input_format, on_error=self.on_error)
 
     def run(self, worker: Worker) -> tuple[int, int]:

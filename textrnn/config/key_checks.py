@@ -124,8 +124,10 @@ def _check_training(tree: Tree) -> Iterator[str]:
 def _check_effect(tree: Tree) -> Iterator[str]:
     """Yield the keys of the command line that have no effect; a file may hold keys for other cases."""
     for key, other, ends in _WITHOUT_EFFECT:
+        if not tree.origin(key).startswith("--") or tree.get(key) is None:
+            continue
         value = tree.get(other, (key_schema(other) or {})["default"])
-        if tree.origin(key).startswith("--") and tree.get(key) is not None and ends(value):
+        if ends(value):
             yield tree.fault(key, f"has no effect with {other}={format_value(value)}; leave it out")
 
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from textrnn.models.calibration import CalibrationError
 
 FEW_TEXTS, SMOOTHED_EPOCHS = 500, 5
 
@@ -93,6 +96,29 @@ class LabelCounts:
             "macro_f1": float(f1[occurs].mean()) if occurs.any() else 0.0,
             "weighted_f1": float(f1 @ self.true) / max(1, texts),
         }
+
+
+class Calibration:
+    """The mean loss and the calibration error of predictions at one temperature, added in parts."""
+
+    def __init__(self) -> None:
+        self._loss, self._texts, self._error = 0.0, 0, CalibrationError()
+
+    def add(self, loss: float, texts: int, *, probabilities: npt.NDArray[Any], correct: npt.NDArray[np.bool_]) -> None:
+        """Add the summed ``loss`` of ``texts`` texts, and predictions as :meth:`CalibrationError.add` takes them."""
+        self._loss += loss
+        self._texts += texts
+        self._error.add(probabilities, correct)
+
+    @property
+    def loss(self) -> float | None:
+        """The mean loss of a text, None without texts."""
+        return self._loss / self._texts if self._texts else None
+
+    @property
+    def error(self) -> float:
+        """The expected calibration error."""
+        return self._error.mean
 
 
 def _divide(counts: Integers, totals: Integers) -> Floats:

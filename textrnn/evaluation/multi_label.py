@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from textrnn.data.labels import MultiLabelSet, split_labels
 from textrnn.data.reading.examples import Example
-from textrnn.evaluation.metrics import LabelCounts
+from textrnn.evaluation.metrics import Calibration, Floats, LabelCounts
 from textrnn.evaluation.single_label import ClassScore
 from textrnn.inference.engine import Engine
 from textrnn.inference.pooling import Array
-from textrnn.models.calibration import CalibrationError, split_rows
+from textrnn.models.calibration import split_rows
 
 Matrix = npt.NDArray[np.bool_]
 """The labels of texts: (B, C) bool."""
@@ -60,26 +60,6 @@ class MultiLabelEvaluation:
         return asdict(self)
 
 
-class _Measured:
-    """Loss and ECE at one temperature, added up over chunks of texts."""
-
-    def __init__(self, temperature: float) -> None:
-        self._temperature, self._loss, self._error = temperature, 0.0, CalibrationError()
-
-    def add(self, logits: Array, log_probabilities: Array, true: Matrix) -> None:
-        """Add texts with the ``true`` labels (B, C)."""
-        scaled = logits / np.float64(self._temperature)
-        self._loss += float((np.logaddexp(0, scaled) - np.where(true, scaled, 0)).sum())
-        self._error.add(np.exp(log_probabilities).ravel(), true.ravel())
-
-    def mean_loss(self, texts: int) -> float:
-        return self._loss / max(1, texts)
-
-    @property
-    def calibration_error(self) -> float:
-        return self._error.mean
-
-
 def evaluate_multi_label(
     engine: Engine, examples: Sequence[Example], *, threshold: float | None = None, logits: Array | None = None
 ) -> MultiLabelEvaluation:
@@ -94,28 +74,35 @@ def evaluate_multi_label(
     index_of = {label: index for index, label in enumerate(labels)}
     members = MultiLabelSet.of([[index_of[label] for label in found] for found in sets], len(labels))
     counts, unknown_texts = LabelCounts.none(len(labels)), 0
-    calibrated, uncalibrated = _Measured(engine.temperature), _Measured(1.0)
+    calibrated, uncalibrated = Calibration(), Calibration()
     for rows in split_rows(len(sets), len(labels)):
         part = engine.predict_logits([example.text for example in examples[rows]]) if logits is None else logits[rows]
         true = members.to_multi_hot(np.arange(len(sets))[rows])
         log_probabilities = engine.to_log_probabilities(part)
         counts += LabelCounts.of_sets(true, engine.assign_labels(log_probabilities, threshold=threshold))
         unknown_texts += int(true[:, C:].any(axis=1).sum())
-        calibrated.add(part, log_probabilities, true[:, :C])
-        uncalibrated.add(part, engine.to_log_probabilities(part, temperature=1.0), true[:, :C])
+        known = true[:, :C]
+        _add(calibrated, part / np.float64(engine.temperature), log_probabilities, true=known)
+        _add(uncalibrated, part / np.float64(1), engine.to_log_probabilities(part, temperature=1.0), true=known)
     thresholds = engine.thresholds.tolist() if threshold is None else [threshold] * C
     columns = (counts.precision.tolist(), counts.recall.tolist(), counts.f1.tolist(), counts.true.tolist())
     return MultiLabelEvaluation(
         texts=counts.texts,
         correct=counts.correct,
         **counts.summarize(),
-        loss=calibrated.mean_loss(counts.texts),
-        loss_uncalibrated=uncalibrated.mean_loss(counts.texts),
-        calibration_error=calibrated.calibration_error,
-        calibration_error_uncalibrated=uncalibrated.calibration_error,
+        loss=calibrated.loss or 0.0,
+        loss_uncalibrated=uncalibrated.loss or 0.0,
+        calibration_error=calibrated.error,
+        calibration_error_uncalibrated=uncalibrated.error,
         temperature=engine.temperature,
         unknown_texts=unknown_texts,
         unknown_labels=unknown,
         labels=labels,
         classes=[LabelScore(*row) for row in zip_longest(labels, *columns, thresholds)],
     )
+
+
+def _add(sums: Calibration, logits: Floats, log_probabilities: Array, *, true: Matrix) -> None:
+    """Add texts with the ``true`` labels (B, C), given their ``logits`` (B, C) divided by the temperature."""
+    loss = float((np.logaddexp(0, logits) - np.where(true, logits, 0)).sum())
+    sums.add(loss, len(true), probabilities=np.exp(log_probabilities).ravel(), correct=true.ravel())

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from textrnn.data.reading.examples import Example
-from textrnn.evaluation.metrics import LabelCounts
+from textrnn.evaluation.metrics import Calibration, LabelCounts
 from textrnn.inference.engine import Engine
 from textrnn.inference.pooling import Array
-from textrnn.models.calibration import CalibrationError, split_rows
+from textrnn.models.calibration import split_rows
 
 MAX_MATRIX_LABELS = 300
 """The confusion matrix of more labels is written as a list of its entries."""
@@ -74,28 +74,6 @@ class Evaluation:
         return {**asdict(self), "confusion": [[self.labels[i], self.labels[j], n] for i, j, n in self.confusion]}
 
 
-class _Measured:
-    """Loss and ECE at one temperature, added up over chunks of texts."""
-
-    def __init__(self) -> None:
-        self._loss, self._known, self._error = 0.0, 0, CalibrationError()
-
-    def add(self, log_probabilities: Array, classes: npt.NDArray[np.int64]) -> None:
-        """Add texts of the true ``classes`` (B,), where those from C on are unknown."""
-        rows = np.flatnonzero(classes < log_probabilities.shape[1])
-        self._loss -= float(log_probabilities[rows, classes[rows]].sum(dtype=np.float64))
-        self._known += len(rows)
-        self._error.add(np.exp(log_probabilities.max(axis=1)), log_probabilities.argmax(axis=1) == classes)
-
-    @property
-    def loss(self) -> float | None:
-        return self._loss / self._known if self._known else None
-
-    @property
-    def calibration_error(self) -> float:
-        return self._error.mean
-
-
 def evaluate_single_label(engine: Engine, examples: Sequence[Example], *, logits: Array | None = None) -> Evaluation:
     """Evaluate ``engine`` on ``examples``; a label that the model does not know counts as wrong.
 
@@ -106,13 +84,13 @@ def evaluate_single_label(engine: Engine, examples: Sequence[Example], *, logits
     labels = [*engine.labels, *unknown]
     index_of = {label: index for index, label in enumerate(labels)}
     true = np.array([index_of[example.label] for example in examples], np.int64)
-    predicted, calibrated, uncalibrated = np.zeros_like(true), _Measured(), _Measured()
+    predicted, calibrated, uncalibrated = np.zeros_like(true), Calibration(), Calibration()
     for rows in split_rows(len(true), C):
         part = engine.predict_logits([example.text for example in examples[rows]]) if logits is None else logits[rows]
         log_probabilities = engine.to_log_probabilities(part)
         predicted[rows] = log_probabilities.argmax(axis=1)
-        calibrated.add(log_probabilities, true[rows])
-        uncalibrated.add(engine.to_log_probabilities(part, temperature=1.0), true[rows])
+        _add(calibrated, log_probabilities, true[rows])
+        _add(uncalibrated, engine.to_log_probabilities(part, temperature=1.0), true[rows])
     counts = LabelCounts.of_classes(true, predicted, len(labels))
     scores = counts.summarize()
     columns = (counts.precision.tolist(), counts.recall.tolist(), counts.f1.tolist(), counts.true.tolist())
@@ -124,8 +102,8 @@ def evaluate_single_label(engine: Engine, examples: Sequence[Example], *, logits
         weighted_f1=scores["weighted_f1"],
         loss=calibrated.loss,
         loss_uncalibrated=uncalibrated.loss,
-        calibration_error=calibrated.calibration_error,
-        calibration_error_uncalibrated=uncalibrated.calibration_error,
+        calibration_error=calibrated.error,
+        calibration_error_uncalibrated=uncalibrated.error,
         temperature=engine.temperature,
         unknown_texts=int((true >= C).sum()),
         unknown_labels=unknown,
@@ -133,6 +111,14 @@ def evaluate_single_label(engine: Engine, examples: Sequence[Example], *, logits
         classes=[ClassScore(*row) for row in zip(labels, *columns, strict=True)],
         confusion=_count_pairs(true, predicted, len(labels)),
     )
+
+
+def _add(sums: Calibration, log_probabilities: Array, classes: npt.NDArray[np.int64]) -> None:
+    """Add texts of the true ``classes`` (B,); those from C on are unknown, and have no loss."""
+    known = np.flatnonzero(classes < log_probabilities.shape[1])
+    loss = -float(log_probabilities[known, classes[known]].sum(dtype=np.float64))
+    correct = log_probabilities.argmax(axis=1) == classes
+    sums.add(loss, len(known), probabilities=np.exp(log_probabilities.max(axis=1)), correct=correct)
 
 
 def _count_pairs(true: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64], C: int) -> list[tuple[int, int, int]]:

@@ -142,13 +142,6 @@ def train_command(
         experiments.resume_experiment(resume, expected=experiment)
 
 
-def _take_one(flag: str, files: list[str] | None) -> str | None:
-    """Return the file that ``flag`` names; raises ConfigError if it was given more than once."""
-    if files and len(files) > 1:
-        raise ConfigError(f"{flag} {files[1]}: given twice; put the texts into one file")
-    return files[0] if files else None
-
-
 def _check_resume(folder: Path, options: dict[str, bool]) -> None:
     """Raise ConfigError if one of ``options``, which have no effect on a resumed experiment, is given."""
     if given := [option for option, is_given in options.items() if is_given]:

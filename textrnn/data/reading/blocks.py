@@ -147,10 +147,10 @@ class BlockReader:
         if b"\r" in joined:
             lines = [line.removesuffix(b"\r") for line in lines]
         layout = self.rows.layout
-        parts = _split_fasttext(joined, lines) if layout.kind == "fasttext" else _split_table(lines, layout)
-        if parts is None:
+        records = _split_fasttext(joined, lines) if layout.kind == "fasttext" else layout.split_lines(lines)
+        if records is None:
             return None
-        labels, texts = parts
+        labels, texts = ([record[at] for record in records] for at in (layout.label[0], layout.text[0]))
         new = set(labels) - self._valid_labels
         names = [label.decode("utf-8") for label in new]
         if not {fold(name) for name in layout.header or ()}.isdisjoint(map(fold, names)):
@@ -161,25 +161,14 @@ class BlockReader:
         return Block(labels, texts, range(number, number + len(lines)))
 
 
-def _split_table(lines: list[bytes], layout: Layout) -> tuple[list[bytes], list[bytes]] | None:
-    delimiter = layout.delimiter.encode()
-    records = (
-        [line.split(delimiter, 1) for line in lines] if layout.is_pair else [line.split(delimiter) for line in lines]
-    )
-    sizes = set(map(len, records))
-    if sizes != {layout.width} and (layout.is_exact or min(sizes) < layout.width):
-        return None
-    (label_at,), (text_at,) = layout.label, layout.text
-    return [record[label_at] for record in records], [record[text_at] for record in records]
-
-
-def _split_fasttext(joined: bytes, lines: list[bytes]) -> tuple[list[bytes], list[bytes]] | None:
-    if joined.count(_PREFIX) != len(lines) or b"\0" in joined:  # a line without a label, or with several
+def _split_fasttext(joined: bytes, lines: list[bytes]) -> list[list[bytes]] | None:
+    """Return the label and the text of each line; None if one has no label, or several."""
+    if joined.count(_PREFIX) != len(lines) or b"\0" in joined:
         return None
     records = [line.split(None, 1) for line in lines]
     if set(map(len, records)) != {2} or not all(record[0].startswith(_PREFIX) for record in records):
         return None
-    return [record[0][len(_PREFIX) :] for record in records], [record[1] for record in records]
+    return [[label[len(_PREFIX) :], text] for label, text in records]
 
 
 def _make_block(rows: Sequence[Row]) -> Block:

@@ -66,7 +66,7 @@ class RecordFields:
 
     def _check_width(self, fields: list[str]) -> None:
         layout = self._layout
-        if len(fields) == layout.width or (len(fields) > layout.width and not layout.is_exact):
+        if layout.fits(len(fields)):
             return
         count = pluralize(len(fields), "column", "columns")
         if layout.is_pair:

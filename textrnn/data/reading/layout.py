@@ -68,6 +68,16 @@ class Layout:
     is_pair: bool = False
     is_array: bool = False
 
+    def fits(self, fields: int) -> bool:
+        """Return whether a record of a table may have this number of ``fields``."""
+        return fields == self.width or (fields > self.width and not self.is_exact)
+
+    def split_lines(self, lines: Sequence[bytes]) -> list[list[bytes]] | None:
+        """Return the fields of each line of a table without quotes; None without lines, or if a line does not fit."""
+        delimiter, most = self.delimiter.encode(), 1 if self.is_pair else -1
+        records = [line.split(delimiter, most) for line in lines]
+        return records if records and all(map(self.fits, set(map(len, records)))) else None
+
     @property
     def format(self) -> DataFormat:
         """The format as ``data.format`` names it."""

@@ -38,11 +38,11 @@ _DEFAULT = DataConfig()
 
 
 class Row(NamedTuple):
-    """A record: the line where it starts, its ``raw`` bytes, and what the config asks for.
+    """A record: the line where it starts, its ``raw`` bytes, its text, labels and group.
 
     ``raw`` has no final newline, but the ``\\r`` before it; objects of a JSON array are one line each. Line ends inside
-    the text (CSV, JSON) are spaces. ``names`` are the keys of a JSON
-    object. ``is_valid`` is False for a bad record that is read as an empty text.
+    the text (CSV, JSON) are spaces. ``names`` are the keys of a JSON object. ``is_valid`` is False for a bad record
+    that is read as an empty text.
     """
 
     number: int
@@ -172,17 +172,16 @@ class RowReader:
         layout = self.layout
         if self._labelled or layout.kind != "table" or len(layout.text) > 1:
             return None
-        chunk = decode(b"\n".join(lines))
-        if "\r" in chunk or _MARK in chunk:
+        chunk = b"\n".join(lines)
+        records = None if b"\r" in chunk or BYTE_ORDER_MARK in chunk else layout.split_lines(lines)
+        if records is None:
             return None
-        records = [line.split(layout.delimiter) for line in chunk.split("\n")]
-        sizes = set(map(len, records))
-        if sizes != {layout.width} and (layout.is_exact or min(sizes) < layout.width):
-            return None
-        if len(self._header) > 1 and not {fold(record[0]) for record in records}.isdisjoint(self._header):
+        first, texts = (
+            decode(b"\n".join([record[at] for record in records])).split("\n") for at in (0, layout.text[0])
+        )
+        if len(self._header) > 1 and not set(map(fold, first)).isdisjoint(self._header):
             return None  # perhaps a repeated header
-        at = layout.text[0]
-        return list(map(Row, count(number), lines, [record[at] for record in records], repeat(_NO_LABELS)))
+        return list(map(Row, count(number), lines, texts, repeat(_NO_LABELS)))
 
     def chunks(self) -> Iterator[tuple[list[bytes], int]]:
         """Yield the lines of each chunk after the header, and the number of the first of them in the file."""
