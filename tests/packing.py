@@ -1,4 +1,4 @@
-"""Compression of all kinds, and the lines of files."""
+"""Files for tests of reading: compressed in all ways, and their lines."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import gzip
 import lzma
 from collections.abc import Callable, Iterator
 from itertools import chain
+from pathlib import Path
 
 import zstandard
 
@@ -28,3 +29,10 @@ COMPRESS: dict[str, Callable[[bytes], bytes]] = {
 def read_lines(path: str, **options: str) -> Iterator[bytes]:
     """Yield the lines of a file one at a time."""
     return chain.from_iterable(read_blocks(path, **options))  # type: ignore[arg-type]
+
+
+def write(folder: Path, content: bytes, name: str = "text") -> str:
+    """Write a file, and return its path as the readers take it."""
+    path = folder / name
+    path.write_bytes(content)
+    return str(path)

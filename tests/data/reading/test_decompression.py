@@ -6,17 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from packing import COMPRESS, compress_zst, read_lines
+from packing import COMPRESS, compress_zst, read_lines, write
 from textrnn.errors import DataError
 
 BLOCK = 1 << 18
 BOM = b"\xef\xbb\xbf"
-
-
-def write(folder: Path, content: bytes, name: str = "text") -> str:
-    path = folder / name
-    path.write_bytes(content)
-    return str(path)
 
 
 def make_text(lines: int = 3000) -> bytes:

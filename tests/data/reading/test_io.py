@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from packing import COMPRESS, read_lines
+from packing import COMPRESS, read_lines, write
 from textrnn.data.reading.io import (
     TextFile,
     check_readable,
@@ -29,12 +29,6 @@ from textrnn.errors import DataError
 
 BLOCK = 1 << 18
 BOM = b"\xef\xbb\xbf"
-
-
-def write(folder: Path, content: bytes, name: str = "text") -> str:
-    path = folder / name
-    path.write_bytes(content)
-    return str(path)
 
 
 @contextlib.contextmanager
