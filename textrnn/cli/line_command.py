@@ -134,7 +134,7 @@ class LineCommand:
 
     @cached_property
     def _config(self) -> DataConfig:
-        """How to read the files; raises ConfigError for options that contradict each other."""
+        """The config of the files; raises ConfigError for options that contradict each other."""
         return make_text_config(self.field, self.settings, input_format=self.input_format, on_error=self.on_error)
 
     def run(self, worker: Worker) -> tuple[int, int]:
