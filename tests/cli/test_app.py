@@ -117,7 +117,7 @@ def test_every_exception_becomes_a_message_and_a_status(
 def test_a_missing_package_is_a_message(tmp_path: Path) -> None:
     (tmp_path / "yaml.py").write_text("import gone_away")
     done = subprocess.run(
-        [sys.executable, "-m", "textrnn", "doctor"],
+        [sys.executable, "-m", "textrnn", "train", "config.yaml"],
         env=os.environ | {"PYTHONPATH": str(tmp_path)},
         capture_output=True,
         check=False,

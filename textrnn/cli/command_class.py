@@ -44,15 +44,6 @@ class Command(TyperCommand):
             raise typer.BadParameter(reason, ctx, error.param) from error
 
 
-def use_command_class(group: typer.Typer) -> None:
-    """Make all commands of ``group`` a :class:`Command`."""
-    for command in group.registered_commands:
-        command.cls = Command
-    for part in group.registered_groups:
-        if part.typer_instance is not None:
-            use_command_class(part.typer_instance)
-
-
 def _describe_type(callback: Any, name: str) -> str:
     """Return what the value of the parameter ``name`` of a command should be."""
     hint = get_type_hints(callback, include_extras=True)[name]

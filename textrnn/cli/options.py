@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from typer import Argument, Option
-
+from textrnn.cli.parameters import Argument, Option
 from textrnn.config import DataConfig, OnError, Override, load_config, parse_overrides
 from textrnn.errors import ConfigError
 from textrnn.inference import RecordFormat

@@ -9,7 +9,7 @@ import pytest
 
 from command import Run
 from samples import write_rows
-from textrnn.cli.app import app
+from textrnn.cli.typer_app import make_app
 from textrnn.errors import ConfigError, DataError, TokenizerError
 
 FAULTY = b"tea\tgreen\nno tab\ntea\tgreen\n\tblack\n"
@@ -99,6 +99,6 @@ def test_faults(
     write_rows(tmp_path / "d.tsv")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(error) as caught:
-        app(args=["data", *arguments.split()], standalone_mode=False)
+        make_app()(args=["data", *arguments.split()], standalone_mode=False)
     assert str(caught.value).startswith(message)
     assert not (tmp_path / "x").exists()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
-from typer import Option
-
+from textrnn.cli.parameters import Option
 from textrnn.cli.terminal import print_message, write_data
 from textrnn.errors import ConfigError
 

@@ -4,23 +4,10 @@ from __future__ import annotations
 
 import json
 
-import typer
-
 from textrnn.cli.terminal import write_data
 from textrnn.config import Config
-from textrnn.errors import ConfigError
-
-app = typer.Typer(rich_markup_mode=None)
 
 
-@app.callback(invoke_without_command=True)
-def config(context: typer.Context) -> None:
-    """Describe the config file."""
-    if context.invoked_subcommand is None:
-        raise ConfigError("config: name a command: textrnn config schema")
-
-
-@app.command("schema")
 def schema_command() -> None:
     """Print the JSON schema of the config file.
 

@@ -6,9 +6,8 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from textrnn.cli.options import LABELLED_KEYS, JsonOption, parse_data_settings
+from textrnn.cli.parameters import Argument, Option
 from textrnn.cli.tables import format_counts
 from textrnn.cli.terminal import announce_keyboard_input, print_message, write_data
 from textrnn.config import DEMO, as_list, load_config
@@ -16,42 +15,32 @@ from textrnn.data.reading.io import STDIN, check_readable
 from textrnn.errors import ConfigError, pluralize
 from textrnn.files import shipped
 
-app = typer.Typer(rich_markup_mode=None)
-
 _MAX_LABELS = 10
 _CHECK_KEYS = (*LABELLED_KEYS, "data.multi_label", "data.max_length")
 _SPLIT_KEYS = (*LABELLED_KEYS, "data.multi_label", "data.group", "data.on_error")
 
 SettingsOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="data.KEY=VALUE", help="How to read the files, as in --set data.label=class."),
+    Option("--set", metavar="data.KEY=VALUE", help="How to read the files, as in --set data.label=class."),
 ]
 
 
-@app.callback(invoke_without_command=True)
-def data(context: typer.Context) -> None:
-    """Check labelled files, or split one."""
-    if context.invoked_subcommand is None:
-        raise ConfigError("data: name a command: textrnn data check or textrnn data split")
-
-
-@app.command("check")
 def check_command(
-    files: Annotated[list[str] | None, typer.Argument(metavar="FILE", help="More labelled files.")] = None,
-    train: Annotated[str | None, typer.Option(metavar="FILE", help="The training set.")] = None,
-    valid: Annotated[str | None, typer.Option(metavar="FILE", help="The validation set.")] = None,
-    test: Annotated[str | None, typer.Option(metavar="FILE", help="The test set.")] = None,
+    files: Annotated[list[str] | None, Argument(metavar="FILE", help="More labelled files.")] = None,
+    train: Annotated[str | None, Option(metavar="FILE", help="The training set.")] = None,
+    valid: Annotated[str | None, Option(metavar="FILE", help="The validation set.")] = None,
+    test: Annotated[str | None, Option(metavar="FILE", help="The test set.")] = None,
     tokenizer: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Count lengths in pieces of this tokenizer.  [default: in characters]"),
+        Option(metavar="FILE", help="Count lengths in pieces of this tokenizer.  [default: in characters]"),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(metavar="CONFIG.yaml", help="Check the files of this training config.")
+        Path | None, Option(metavar="CONFIG.yaml", help="Check the files of this training config.")
     ] = None,
-    show: Annotated[int, typer.Option(metavar="N", min=0, help="Lines to print of each kind and file.")] = 5,
+    show: Annotated[int, Option(metavar="N", min=0, help="Lines to print of each kind and file.")] = 5,
     as_json: JsonOption = False,
     settings: SettingsOption = None,
-) -> None:
+) -> int:
     """Check labelled files before training.
 
     Prints sizes, text lengths and label counts of each file, then problems as file:line. Faults are what train would
@@ -91,24 +80,22 @@ def check_command(
     announce_keyboard_input(paths)
     report = check_files(checked, resolved.data, max_shown=show, count_pieces=count_pieces)
     write_data(json.dumps(report.to_dict(), ensure_ascii=False) + "\n" if as_json else format_report(report))
-    if report.findings.count(faults=True):
-        raise typer.Exit(1)
+    return 1 if report.findings.count(faults=True) else 0
 
 
-@app.command("split")
 def split_command(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="Labelled text, plain or compressed.")],
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for the train, valid and test files.")],
+    file: Annotated[str, Argument(metavar="FILE", help="Labelled text, plain or compressed.")],
+    out: Annotated[Path, Option(metavar="FOLDER", help="Folder for the train, valid and test files.")],
     valid_share: Annotated[
-        float, typer.Option(metavar="SHARE", min=0.0, max=1.0, help="Share of the texts for valid; 0 writes none.")
+        float, Option(metavar="SHARE", min=0.0, max=1.0, help="Share of the texts for valid; 0 writes none.")
     ] = 0.1,
     test_share: Annotated[
-        float, typer.Option(metavar="SHARE", min=0.0, max=1.0, help="Share of the texts for test; 0 writes none.")
+        float, Option(metavar="SHARE", min=0.0, max=1.0, help="Share of the texts for test; 0 writes none.")
     ] = 0.1,
-    seed: Annotated[int, typer.Option(metavar="N", min=0, max=2**32 - 1, help="Random seed of the split.")] = 42,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
+    seed: Annotated[int, Option(metavar="N", min=0, max=2**32 - 1, help="Random seed of the split.")] = 42,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace existing files.")] = False,
     config: Annotated[
-        Path | None, typer.Option(metavar="CONFIG.yaml", help="Read the file as this training config says.")
+        Path | None, Option(metavar="CONFIG.yaml", help="Read the file as this training config says.")
     ] = None,
     settings: SettingsOption = None,
 ) -> None:

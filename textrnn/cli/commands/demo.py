@@ -10,8 +10,7 @@ import time
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument
-
+from textrnn.cli.parameters import Argument
 from textrnn.cli.tables import format_table
 from textrnn.cli.terminal import print_message, write_data
 from textrnn.errors import ConfigError, TextrnnError

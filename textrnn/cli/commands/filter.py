@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from typer import Option
-
 from textrnn.cli import options
 from textrnn.cli.line_command import LineCommand
 from textrnn.cli.model_loading import check_labels
+from textrnn.cli.parameters import Option
 from textrnn.cli.terminal import print_message
 from textrnn.errors import ConfigError
 

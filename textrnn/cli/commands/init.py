@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument
-
+from textrnn.cli.parameters import Argument
 from textrnn.cli.terminal import print_message
 from textrnn.errors import ConfigError
 from textrnn.files import shipped, write_text

@@ -7,10 +7,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from typer import Option
-
 from textrnn.cli import options
 from textrnn.cli.model_loading import choose_model
+from textrnn.cli.parameters import Option
 from textrnn.cli.terminal import print_message, write_data
 from textrnn.errors import ConfigError, DataError, name_file, pluralize, shorten
 from textrnn.files import atomic_write, keep_previous

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
-from typer import Option
-
 from textrnn.cli.options import FilesArgument
+from textrnn.cli.parameters import Option
 from textrnn.cli.terminal import announce_keyboard_input, print_message, write_data
 from textrnn.data.reading.io import STDIN, check_readable, decode, read_blocks
 from textrnn.errors import ConfigError, DataError, TokenizerError

@@ -10,9 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from typer import Argument, Option
-
 from textrnn.cli import options
+from textrnn.cli.parameters import Argument, Option
 from textrnn.cli.terminal import print_message
 from textrnn.config import ModelType
 from textrnn.data.reading.io import STDIN, check_readable

@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, Option
-
 from textrnn.cli.options import ConfigSettings
+from textrnn.cli.parameters import Argument, Option
 from textrnn.cli.terminal import print_message, write_data
 from textrnn.cli.training_process import training_process
 from textrnn.config import load_config, parse_overrides
