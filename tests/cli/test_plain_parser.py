@@ -66,7 +66,20 @@ WORDS = (
 )
 
 
-VALUES = ("--model", "-m", "--top-k", "-k", "--min-prob", "--format", "--score", "--field", "-f", "--set", "--jobs", "-j")
+VALUES = (
+    "--model",
+    "-m",
+    "--top-k",
+    "-k",
+    "--min-prob",
+    "--format",
+    "--score",
+    "--field",
+    "-f",
+    "--set",
+    "--jobs",
+    "-j",
+)
 FLAGS = ("--with-text", "--explain", "--quiet", "-q", "-v", "--json", "--invert", "--overwrite")
 
 

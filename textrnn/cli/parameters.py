@@ -19,6 +19,7 @@ class Argument:
     """A positional parameter; ``metavar`` names it in the help."""
 
     def __init__(self, *, metavar: str | None = None, help: str | None = None) -> None:  # noqa: A002 - as in Typer
+        self.names: tuple[str, ...] = ()
         self.settings: dict[str, Any] = {"metavar": metavar, "help": help}
 
 
@@ -55,10 +56,9 @@ class Parameter(NamedTuple):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of an option; an argument has none."""
-        if isinstance(self.declared, Argument):
-            return ()
-        return self.declared.names or (f"--{self.name.replace('_', '-')}",)
+        """The names of an option, by default that of the parameter; an argument has none."""
+        default = (f"--{self.name.replace('_', '-')}",) if isinstance(self.declared, Option) else ()
+        return self.declared.names or default
 
     @property
     def is_list(self) -> bool:

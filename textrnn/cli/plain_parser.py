@@ -70,7 +70,7 @@ def _split(arguments: Sequence[str], options: dict[str, Parameter]) -> tuple[dic
 def _convert(parameter: Parameter, texts: list[str]) -> Any:
     """Return the value of ``parameter`` that is given as ``texts``."""
     if parameter.type is bool:
-        if parameter.default is not False or not parameter.declared.names:  # a flag such as --color/--no-color
+        if parameter.default is not False or not parameter.declared.names:  # Typer adds --no-NAME
             raise _NotPlainError
         return bool(texts)
     if not texts:

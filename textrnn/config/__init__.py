@@ -1,4 +1,4 @@
-"""The configuration: one tree of pydantic models for YAML files, ``--set`` paths and model files."""
+"""The configuration: one tree of sections for YAML files, ``--set`` paths and model files."""
 
 from textrnn.config.load import Override, check_config, dump_yaml, load_config, parse_override, parse_overrides
 from textrnn.config.schema import (

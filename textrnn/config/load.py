@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from textrnn.config.key_checks import Tree, check_keys, format_value
 from textrnn.config.key_types import describe, file_schema, key_schema
 from textrnn.config.schema import Config, list_sections
-from textrnn.config.yaml import NOT_YAML, format_yaml, parse_value, read_yaml
 from textrnn.errors import ConfigError
 
-_KEYS = {name: list(type(section).model_fields) for name, section in Config()}
+_KEYS = {name: [*section.model_fields] for name, section in Config()}
 
 
 @dataclass(frozen=True)
@@ -62,6 +58,8 @@ def parse_override(text: str) -> Override:
     schema = key_schema(key)
     if schema is None:  # load_config suggests a key
         return Override(key, value, origin)
+    from textrnn.config.yaml import NOT_YAML, parse_value  # noqa: PLC0415 - prediction does not need it
+
     try:
         return Override(key, parse_value(value, schema), origin)
     except ConfigError as error:
@@ -80,6 +78,8 @@ def load_config(path: Path | None = None, *, overrides: Iterable[Override] = ())
     origins: dict[str, str] = {}
     faults: list[str] = []
     if path is not None:
+        from textrnn.config.yaml import read_yaml  # noqa: PLC0415 - prediction does not need it
+
         values, origins, faults = read_yaml(path, file_schema())
         values = {name: value for name, value in values.items() if value is not None}  # all keys commented out
     for override in overrides:
@@ -90,7 +90,7 @@ def load_config(path: Path | None = None, *, overrides: Iterable[Override] = ())
     tree = Tree(values, origins, str(path))
     try:
         config = Config.model_validate(values)
-    except ValidationError as error:
+    except ValueError as error:
         faults += [tree.fault(key, reason) for key, reason in _explain(error, tree)]
     faults += check_keys(tree)
     if faults:
@@ -102,13 +102,15 @@ def check_config(values: Mapping[str, Any]) -> Config:
     """Return the config with these plain values, as in a model file; raises ValueError with the first fault."""
     try:
         return Config.model_validate(values)
-    except ValidationError as error:
+    except ValueError as error:
         key, reason = next(_explain(error, Tree(values if isinstance(values, dict) else {}, {}, "")))
         raise ValueError(f"{key}: {reason}") from None
 
 
 def dump_yaml(config: Config) -> str:
     """Return ``config`` as YAML that :func:`load_config` reads back unchanged."""
+    from textrnn.config.yaml import format_yaml  # noqa: PLC0415 - prediction does not need it
+
     return format_yaml(config.model_dump())
 
 
@@ -122,8 +124,11 @@ def _apply(values: dict[str, Any], keys: list[str], value: Any) -> bool:
     return True
 
 
-def _explain(error: ValidationError, tree: Tree) -> Iterator[tuple[str, str]]:
-    """Yield each key with a fault, and the reason in words of the schema: pydantic's would name Python's types."""
+def _explain(error: Any, tree: Tree) -> Iterator[tuple[str, str]]:
+    """Yield each key with a fault of a ``pydantic.ValidationError``, and the reason.
+
+    It is in words of the schema: pydantic's would name Python's types.
+    """
     keys = [".".join(map(str, fault["loc"][:2])) for fault in error.errors()]
     faults = dict(zip(reversed(keys), reversed(error.errors()), strict=True))  # a union has one for each of its types
     for key, fault in reversed(faults.items()):
@@ -139,6 +144,8 @@ def _explain(error: ValidationError, tree: Tree) -> Iterator[tuple[str, str]]:
 
 
 def _suggest(key: str, *, top: bool) -> str:
+    import difflib  # noqa: PLC0415 - prediction does not need it
+
     section, _, name = key.rpartition(".")
     if top and section in _KEYS:
         return f"; write it as {section}: {{{name}: ...}}"

@@ -1,11 +1,9 @@
 """The sections of a config: every key with its type, default, bounds and description."""
 
-from __future__ import annotations
-
 import codecs
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from textrnn.config.sections import Bounds, Check, Section, key
 
 Cell = Literal["gru", "sru", "lstm"]
 Pooling = Literal["last", "max", "mean", "max+mean", "attention"]
@@ -22,12 +20,6 @@ PATTERNS = {FOLD: "K/N, such as 2/5", _DEVICE: "auto, cpu, cuda, cuda:N or mps"}
 
 DEMO = "demo"
 """The value of ``data.train`` for the demo data that ships with the package."""
-
-
-class Section(BaseModel):
-    """A group of keys: unknown keys and wrong types are errors."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 def _read_precision(value: Any) -> Any:
@@ -58,74 +50,72 @@ def as_list(value: str | list[str] | None) -> list[str]:
     return [] if value is None else [value] if isinstance(value, str) else value
 
 
-Precision = Annotated[Literal["fp32", "bf16", "fp16"], BeforeValidator(_read_precision)]
-Count = Annotated[int, Field(ge=1, le=1_000_000)]
-Rate = Annotated[float, Field(ge=0, lt=1)]
-Name = Annotated[str, Field(min_length=1)]
-Names = Annotated[list[Name], Field(min_length=1)]
-Encoding = Annotated[Name, AfterValidator(_check_encoding)]
-Delimiter = Annotated[str, BeforeValidator(_read_delimiter)]
-Share = Annotated[float, Field(ge=0, le=1)] | Literal["auto"]
-ClassWeights = Literal["balanced"] | dict[str, Annotated[float, Field(gt=0)]] | None
+Precision = Annotated[Literal["fp32", "bf16", "fp16"], Check(_read_precision, before=True)]
+Count = Annotated[int, Bounds(ge=1, le=1_000_000)]
+Rate = Annotated[float, Bounds(ge=0, lt=1)]
+Name = Annotated[str, Bounds(min_length=1)]
+Names = Annotated[list[Name], Bounds(min_length=1)]
+Encoding = Annotated[Name, Check(_check_encoding)]
+Delimiter = Annotated[str, Check(_read_delimiter, before=True)]
+Share = Annotated[float, Bounds(ge=0, le=1)] | Literal["auto"]
+ClassWeights = Literal["balanced"] | dict[str, Annotated[float, Bounds(gt=0)]] | None
 
 
 class DataConfig(Section):
     """The labelled text and its format."""
 
-    train: Name | Names = Field(
+    train: Name | Names = key(
         DEMO, description="training set, or a list of files; 'demo' is the data that ships with textrnn"
     )
-    valid: str | None = Field(None, description="validation set; null holds out a part of train")
-    test: str | None = Field(None, description="test set for the finished model; null evaluates nothing")
-    format: DataFormat = Field("auto", description="file format; auto detects it by first line and extension")
-    encoding: Encoding = Field(
+    valid: str | None = key(None, description="validation set; null holds out a part of train")
+    test: str | None = key(None, description="test set for the finished model; null evaluates nothing")
+    format: DataFormat = key("auto", description="file format; auto detects it by first line and extension")
+    encoding: Encoding = key(
         "auto", description="encoding of the files, such as cp949 or utf-16; auto detects it, and prefers UTF-8"
     )
-    delimiter: Delimiter | None = Field(
+    delimiter: Delimiter | None = key(
         None, description="character between the columns of a CSV file, or tab; null detects it"
     )
-    quoting: bool | None = Field(
+    quoting: bool | None = key(
         None, description="whether fields of a table can be in double quotes; null: in CSV, and in TSV if it is seen"
     )
-    label: Name | Names | None = Field(
+    label: Name | Names | None = key(
         None,
         description="column or key of the label, by name, path (meta.label), or number in a file without a header; a "
         "list with data.multi_label: a 0/1 column for each label; null is 'label', or column 1 of TSV without a header",
     )
-    text: Name | Names | None = Field(
+    text: Name | Names | None = key(
         None,
         description="column or key of the text, likewise; a list joins the texts by a space; null is 'text', or all "
         "after the label in TSV without a header",
     )
-    group: Name | None = Field(
+    group: Name | None = key(
         None,
         description="column or key of a customer, document or the like, whose texts stay on one side of the hold-out; "
         "equal texts always do",
     )
-    on_error: OnError = Field(
+    on_error: OnError = key(
         "stop",
         description="what a bad record does: stop; skip leaves it out, and counts it; empty reads a missing text as an "
         "empty one",
     )
-    multi_label: bool = Field(False, description="texts can have several labels, or none")
-    label_separator: Name | None = Field(
+    multi_label: bool = key(False, description="texts can have several labels, or none")
+    label_separator: Name | None = key(
         None, description="separator between the labels of a text; null reads the field as one label"
     )
-    valid_share: float = Field(
+    valid_share: float = key(
         0.1,
         ge=0,
         lt=1,
         description="share of train that is held out if data.valid is null; 0 trains on everything, with --refit RUN",
     )
-    fold: str | None = Field(
+    fold: str | None = key(
         None,
         pattern=FOLD,
         description="K/N holds out the K-th of N folds instead of valid_share (--kfold N trains on each fold)",
     )
-    max_length: Count = Field(512, description="maximum tokens per text; longer texts are truncated")
-    cache: Name | None = Field(
-        None, description="folder for encoded text; null is 'textrnn' in the user's cache folder"
-    )
+    max_length: Count = key(512, description="maximum tokens per text; longer texts are truncated")
+    cache: Name | None = key(None, description="folder for encoded text; null is 'textrnn' in the user's cache folder")
 
     @property
     def training_files(self) -> list[str]:
@@ -140,15 +130,15 @@ class DataConfig(Section):
 class TokenizerConfig(Section):
     """The SentencePiece tokenizer: an existing one, or one trained on the training set."""
 
-    model: str | None = Field(None, description="SentencePiece .model file; null trains one")
-    vocab_size: int = Field(
+    model: str | None = key(None, description="SentencePiece .model file; null trains one")
+    vocab_size: int = key(
         4000,
         ge=2,
         le=10_000_000,
         description="maximum vocabulary size without the words of embedding.words; less for small training sets",
     )
-    model_type: ModelType = Field("unigram", description="type of the trained tokenizer")
-    alpha: float | None = Field(
+    model_type: ModelType = key("unigram", description="type of the trained tokenizer")
+    alpha: float | None = key(
         None,
         ge=0,
         le=1,
@@ -160,35 +150,35 @@ class TokenizerConfig(Section):
 class EmbeddingConfig(Section):
     """Initial values of the embedding."""
 
-    vectors: Name | None = Field(
+    vectors: Name | None = key(
         None,
         description="file of pretrained word vectors (GloVe, .vec, .npy) for tokens that are words; null uses none",
     )
-    words: int = Field(
+    words: int = key(
         20_000,
         ge=0,
         le=1_000_000,
         description="maximum words of that file that are added to a trained unigram or word tokenizer: words of the "
         "training set, then the first of the file; 0 adds none",
     )
-    freeze: bool = Field(False, description="do not train the pretrained vectors")
+    freeze: bool = key(False, description="do not train the pretrained vectors")
 
 
 class ModelConfig(Section):
     """The network."""
 
-    cell: Cell = Field("sru", description="recurrent cell")
-    layers: int = Field(2, ge=1, le=64, description="number of recurrent layers")
-    hidden: int = Field(128, ge=1, le=65536, description="hidden size per layer and direction")
-    embedding: int = Field(
+    cell: Cell = key("sru", description="recurrent cell")
+    layers: int = key(2, ge=1, le=64, description="number of recurrent layers")
+    hidden: int = key(128, ge=1, le=65536, description="hidden size per layer and direction")
+    embedding: int = key(
         256, ge=1, le=65536, description="embedding size; with embedding.vectors the size of the vectors, up to this"
     )
-    bidirectional: bool = Field(True, description="read each text in both directions")
-    pooling: Pooling = Field("attention", description="reduction of a text's hidden states to one vector")
-    dropout: Rate = Field(0.5, description="dropout rate of embeddings, between layers and before the output layer")
-    variational_dropout: bool = Field(True, description="use one dropout mask for all steps of a text")
-    layer_norm: bool = Field(True, description="normalize the input of each recurrent layer")
-    highway_bias: float = Field(
+    bidirectional: bool = key(True, description="read each text in both directions")
+    pooling: Pooling = key("attention", description="reduction of a text's hidden states to one vector")
+    dropout: Rate = key(0.5, description="dropout rate of embeddings, between layers and before the output layer")
+    variational_dropout: bool = key(True, description="use one dropout mask for all steps of a text")
+    layer_norm: bool = key(True, description="normalize the input of each recurrent layer")
+    highway_bias: float = key(
         0.0, ge=-20, le=20, description="SRU: initial bias of the reset gate; below 0 for deep networks"
     )
 
@@ -196,67 +186,63 @@ class ModelConfig(Section):
 class NgramConfig(Section):
     """The linear model over word and character n-grams, which is combined with the network."""
 
-    share: Share = Field(
+    share: Share = key(
         "auto", description="weight of the n-gram model; auto fits it on the validation set, 0 trains no n-gram model"
     )
-    penalty: float = Field(0.1, gt=0, le=1e6, description="L2 penalty on its weights, relative to the summed loss")
+    penalty: float = key(0.1, gt=0, le=1e6, description="L2 penalty on its weights, relative to the summed loss")
 
 
 class TrainConfig(Section):
     """Training."""
 
-    epochs: Count | None = Field(
+    epochs: Count | None = key(
         None, description="maximum epochs; null is 12, and up to 30 if these have fewer than 2,600 steps"
     )
-    batch_size: Count | None = Field(
+    batch_size: Count | None = key(
         None, description="texts per step; null is 64, or 32, 16 or 8 if an epoch would have fewer than 75 steps"
     )
-    batch_tokens: int | None = Field(
+    batch_tokens: int | None = key(
         None, ge=1, le=1_000_000_000, description="maximum tokens per step, instead of batch_size"
     )
-    max_steps: int | None = Field(
+    max_steps: int | None = key(
         None, ge=1, le=1_000_000_000_000, description="maximum steps; null sets no limit besides epochs"
     )
-    accumulate: Count = Field(1, description="parts of a step's batch that are computed in turn, to use less memory")
-    precision: Precision = Field("fp32", description="fp32, or mixed precision with bf16 or fp16 (CUDA only)")
-    compile: bool = Field(False, description="compile the network with torch.compile")
-    lr: float = Field(0.003, gt=0, description="peak learning rate of AdamW")
-    weight_decay: float = Field(0.01, ge=0, description="decoupled weight decay of AdamW")
-    schedule: Schedule = Field("linear", description="learning rate schedule after the warmup")
-    warmup: Rate = Field(0.05, description="share of all steps in which the learning rate rises")
-    clip_norm: float = Field(1.0, gt=0, description="maximum norm of all gradients together")
-    class_weights: ClassWeights = Field(
+    accumulate: Count = key(1, description="parts of a step's batch that are computed in turn, to use less memory")
+    precision: Precision = key("fp32", description="fp32, or mixed precision with bf16 or fp16 (CUDA only)")
+    compile: bool = key(False, description="compile the network with torch.compile")
+    lr: float = key(0.003, gt=0, description="peak learning rate of AdamW")
+    weight_decay: float = key(0.01, ge=0, description="decoupled weight decay of AdamW")
+    schedule: Schedule = key("linear", description="learning rate schedule after the warmup")
+    warmup: Rate = key(0.05, description="share of all steps in which the learning rate rises")
+    clip_norm: float = key(1.0, gt=0, description="maximum norm of all gradients together")
+    class_weights: ClassWeights = key(
         None, description="loss weights: balanced, or a weight per label (1 for labels left out); null weighs equally"
     )
-    label_smoothing: Rate = Field(0.0, description="share of the target that is spread evenly over all labels")
-    focal_gamma: float = Field(
+    label_smoothing: Rate = key(0.0, description="share of the target that is spread evenly over all labels")
+    focal_gamma: float = key(
         0.0, ge=0, le=10, description="focal loss: how much correct texts lose weight (2 is usual); 0 turns it off"
     )
-    word_dropout: Rate = Field(0.0, description="share of tokens replaced by the unknown token")
-    embedding_dropout: Rate = Field(0.0, description="share of the vocabulary whose embeddings are dropped in a step")
-    r_drop: float = Field(
+    word_dropout: Rate = key(0.0, description="share of tokens replaced by the unknown token")
+    embedding_dropout: Rate = key(0.0, description="share of the vocabulary whose embeddings are dropped in a step")
+    r_drop: float = key(
         1.0, ge=0, le=100, description="weight of R-Drop: agreement between two dropout masks; 0 turns it off"
     )
-    ema: Rate = Field(
-        0.995, description="decay of the weight average (EMA) that is validated and saved; 0 turns it off"
-    )
-    patience: Count = Field(
-        5, description="early stopping: epochs without a better metric or loss on the validation set"
-    )
-    checkpoint_minutes: float = Field(
+    ema: Rate = key(0.995, description="decay of the weight average (EMA) that is validated and saved; 0 turns it off")
+    patience: Count = key(5, description="early stopping: epochs without a better metric or loss on the validation set")
+    checkpoint_minutes: float = key(
         10.0, ge=0, description="minutes between checkpoints for --resume; 0 writes one after each step"
     )
-    metric: Metric = Field(
+    metric: Metric = key(
         "loss", description="validation metric that selects the best epoch; micro_f1 with data.multi_label"
     )
-    refit: Name | None = Field(
+    refit: Name | None = key(
         None,
         description="finished run or experiment whose best epoch and calibration a final model takes; needs "
         "data.valid_share=0 (--refit RUN sets both)",
     )
-    tensorboard: bool = Field(False, description="write TensorBoard events into the run folder")
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(42, description="seed of all random numbers")
-    device: str = Field("auto", pattern=_DEVICE, description=PATTERNS[_DEVICE])
+    tensorboard: bool = key(False, description="write TensorBoard events into the run folder")
+    seed: Annotated[int, Bounds(ge=0, lt=2**32)] = key(42, description="seed of all random numbers")
+    device: str = key("auto", pattern=_DEVICE, description=PATTERNS[_DEVICE])
 
 
 class Config(Section):
@@ -269,14 +255,13 @@ class Config(Section):
     ngrams: NgramConfig = NgramConfig()
     train: TrainConfig = TrainConfig()
 
-    @model_validator(mode="before")
     @classmethod
-    def _set_default_metric(cls, tree: Any) -> Any:
-        """Use micro_f1 as the default metric of multi-label data."""
-        data, train = (tree.get(name, {}) if isinstance(tree, dict) else None for name in ("data", "train"))
-        if not isinstance(data, dict) or data.get("multi_label") is not True or not isinstance(train, dict):
-            return tree
-        return {**tree, "train": {"metric": "micro_f1", **train}}
+    def model_validate(cls, values: Any) -> "Config":
+        """Return the config with ``values`` by section; micro_f1 is the default metric of multi-label data."""
+        data, train = (values.get(name, {}) if isinstance(values, dict) else None for name in ("data", "train"))
+        if isinstance(data, dict) and data.get("multi_label") is True and isinstance(train, dict):
+            values = {**values, "train": {"metric": "micro_f1", **train}}
+        return super().model_validate(values)
 
 
 def split_fold(fold: str) -> tuple[int, int]:
