@@ -13,7 +13,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from textrnn.cli.commands import COMMANDS, GROUPS
+from textrnn.cli.commands import COMMANDS, GROUPS, load_command
 from textrnn.cli.typer_app import make_app
 from textrnn.config.key_types import describe, file_schema
 
@@ -32,7 +32,8 @@ def list_commands() -> Iterator[tuple[str, ...]]:
 def format_help(*words: str) -> str:
     """Return what ``textrnn WORDS --help`` prints on a terminal of 80 columns."""
     environment = {"COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb"}
-    result = CliRunner().invoke(make_app(), [*words, "--help"], prog_name="textrnn", env=environment)
+    app = make_app({name: load_command(name) for name in COMMANDS})
+    result = CliRunner().invoke(app, [*words, "--help"], prog_name="textrnn", env=environment)
     if result.exit_code != 0:
         raise RuntimeError(f"textrnn {' '.join(words)} --help: {result.output}")
     return "\n".join(line.rstrip() for line in result.output.strip().splitlines())

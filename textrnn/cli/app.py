@@ -7,7 +7,7 @@ import sys
 import traceback
 
 from textrnn.cli import plain_parser
-from textrnn.cli.commands import COMMANDS, load_command
+from textrnn.cli.commands import COMMANDS, load_command, load_summary
 from textrnn.cli.terminal import exit_on_broken_pipe, flush_stdout, print_message, replace_closed_stderr
 from textrnn.errors import BackendError, ConfigError, StoppedError, TextrnnError
 from textrnn.extras import describe_missing
@@ -47,16 +47,20 @@ def _run(arguments: list[str], *, debug: bool) -> int:
 def _call(arguments: list[str]) -> object:
     """Run the command that ``arguments`` name, and return what it returns."""
     words = next((count for count in (1, 2) if " ".join(arguments[:count]) in COMMANDS), 0)
-    name = " ".join(arguments[:words])
-    command = load_command(name) if words else None
-    if command is not None:
+    if words:
+        name = " ".join(arguments[:words])
+        command = load_command(name)
         values = plain_parser.parse(command, arguments[words:])
         if values is not None:
             return command(**values)
+        commands = {name: command}
+    else:
+        # --help and --version need no parameters; without arguments it may be a completion, which does
+        only_options = bool(arguments) and all(word.startswith("-") and word != "--" for word in arguments)
+        commands = {name: (load_summary if only_options else load_command)(name) for name in COMMANDS}
     from textrnn.cli.typer_app import make_app
 
-    app = make_app(None if command is None else {name: command})
-    return app(args=arguments, prog_name="textrnn", standalone_mode=False)
+    return make_app(commands)(args=arguments, prog_name="textrnn", standalone_mode=False)
 
 
 def _explain(error: Exception) -> tuple[list[str], int]:

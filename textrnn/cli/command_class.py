@@ -6,11 +6,9 @@ from collections import Counter
 from typing import Any, get_type_hints
 
 import typer
-from pydantic import TypeAdapter
 from typer.core import TyperCommand, TyperOption
 from typer.models import ParameterInfo
 
-from textrnn.config.key_types import describe, list_types
 from textrnn.errors import ConfigError
 
 
@@ -46,6 +44,10 @@ class Command(TyperCommand):
 
 def _describe_type(callback: Any, name: str) -> str:
     """Return what the value of the parameter ``name`` of a command should be."""
+    from pydantic import TypeAdapter
+
+    from textrnn.config.key_types import describe, list_types
+
     hint = get_type_hints(callback, include_extras=True)[name]
     info = next(data for data in hint.__metadata__ if isinstance(data, ParameterInfo))
     bounds = {name: bound for name, bound in (("minimum", info.min), ("maximum", info.max)) if bound is not None}

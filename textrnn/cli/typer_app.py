@@ -12,7 +12,7 @@ import typer
 
 import textrnn
 from textrnn.cli.command_class import Command
-from textrnn.cli.commands import COMMANDS, GROUPS, load_command
+from textrnn.cli.commands import COMMANDS, GROUPS
 from textrnn.cli.parameters import CommandFunction, Option, list_parameters
 from textrnn.cli.terminal import write_data
 from textrnn.errors import ConfigError
@@ -20,10 +20,8 @@ from textrnn.errors import ConfigError
 EXIT_USAGE = 2
 
 
-def make_app(commands: Mapping[str, CommandFunction] | None = None) -> typer.Typer:
-    """Return the application with ``commands`` by name, such as ``data check`` (None: all)."""
-    if commands is None:
-        commands = {name: load_command(name) for name in COMMANDS}
+def make_app(commands: Mapping[str, CommandFunction]) -> typer.Typer:
+    """Return the application with ``commands`` by name, such as ``data check``."""
     app = typer.Typer(
         name="textrnn",
         rich_markup_mode=None,

@@ -9,6 +9,7 @@ import pytest
 
 from command import Run
 from samples import write_rows
+from textrnn.cli.commands import load_command
 from textrnn.cli.typer_app import make_app
 from textrnn.errors import ConfigError, DataError, TokenizerError
 
@@ -98,7 +99,8 @@ def test_faults(
 ) -> None:
     write_rows(tmp_path / "d.tsv")
     monkeypatch.chdir(tmp_path)
+    app = make_app({name: load_command(name) for name in ("data check", "data split")})
     with pytest.raises(error) as caught:
-        make_app()(args=["data", *arguments.split()], standalone_mode=False)
+        app(args=["data", *arguments.split()], standalone_mode=False)
     assert str(caught.value).startswith(message)
     assert not (tmp_path / "x").exists()

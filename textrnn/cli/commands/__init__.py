@@ -9,24 +9,27 @@ if TYPE_CHECKING:
     from textrnn.cli.parameters import CommandFunction
 
 COMMANDS = {
-    "spm-train": "spm_train.spm_train",
-    "spm-encode": "spm_filter.spm_encode",
-    "spm-decode": "spm_filter.spm_decode",
-    "train": "train.train_command",
-    "tune": "tune.tune_command",
-    "evaluate": "evaluate.evaluate_command",
-    "predict": "predict.predict_command",
-    "optimize": "optimize.optimize_command",
-    "filter": "filter.filter_command",
-    "demo": "demo.demo_command",
-    "init": "init.init_command",
-    "bench": "bench.bench_command",
-    "doctor": "doctor.doctor_command",
-    "data check": "data.check_command",
-    "data split": "data.split_command",
-    "config schema": "config.schema_command",
+    "spm-train": ("spm_train.spm_train", "Train a SentencePiece tokenizer."),
+    "spm-encode": ("spm_filter.spm_encode", "Encode text as pieces or ids."),
+    "spm-decode": ("spm_filter.spm_decode", "Decode pieces or ids to text."),
+    "train": ("train.train_command", "Train a classifier."),
+    "tune": ("tune.tune_command", "Search for better settings with Optuna."),
+    "evaluate": ("evaluate.evaluate_command", "Evaluate a model on labelled text."),
+    "predict": ("predict.predict_command", "Label lines of text, or records of a table."),
+    "optimize": ("optimize.optimize_command", "Make a model smaller without making it worse."),
+    "filter": ("filter.filter_command", "Print the lines that have a given label."),
+    "demo": ("demo.demo_command", "Train, evaluate and predict on demo data."),
+    "init": ("init.init_command", "Write a starter config."),
+    "bench": ("bench.bench_command", "Measure the speed of SRU, LSTM and GRU layers."),
+    "doctor": ("doctor.doctor_command", "Print versions, devices and available backends."),
+    "data check": ("data.check_command", "Check labelled files before training."),
+    "data split": ("data.split_command", "Split a labelled file into train, valid and test."),
+    "config schema": ("config.schema_command", "Print the JSON schema of the config file."),
 }
-"""The module and the function of each command, in the order of the help."""
+"""The function and the summary of each command, in the order of the help; the summary begins the function's docstring.
+
+With the summaries here, the help that lists the commands imports none of them.
+"""
 
 GROUPS = {"data": "Check labelled files, or split one.", "config": "Describe the config file."}
 """What each group of commands does."""
@@ -34,5 +37,14 @@ GROUPS = {"data": "Check labelled files, or split one.", "config": "Describe the
 
 def load_command(name: str) -> CommandFunction:
     """Return the function of the command called ``name``; only its module is imported."""
-    module, _, function = COMMANDS[name].partition(".")
+    module, _, function = COMMANDS[name][0].partition(".")
     return cast("CommandFunction", getattr(import_module(f"{__name__}.{module}"), function))
+
+
+def load_summary(name: str) -> CommandFunction:
+    """Return a function that does nothing, with the summary of the command called ``name`` as its docstring."""
+
+    def summary() -> None: ...
+
+    summary.__doc__ = COMMANDS[name][1]
+    return summary
