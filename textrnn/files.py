@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
 import os
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO, cast
-
-import zstandard
 
 
 @contextmanager
@@ -22,6 +16,8 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     The bytes are on disk before the rename: ``path`` has the old content or the new, never a part. A missing folder is
     created.
     """
+    import tempfile  # noqa: PLC0415 - only writing needs it
+
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
@@ -41,12 +37,25 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
-_COMPRESSORS: dict[str, Callable[[BinaryIO], AbstractContextManager[Any]]] = {
-    ".bz2": lambda file: bz2.BZ2File(file, "wb"),
-    ".gz": lambda file: gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0),  # reproducible bytes
-    ".xz": lambda file: lzma.LZMAFile(file, "wb"),  # noqa: SIM115 - the caller closes it
-    ".zst": lambda file: zstandard.ZstdCompressor().stream_writer(file, closefd=False),
-}
+def _compress(file: BinaryIO, suffix: str) -> AbstractContextManager[Any]:
+    """Return a file that writes compressed data to ``file``, or ``file`` itself if ``suffix`` names no compression."""
+    if suffix == ".bz2":
+        import bz2  # noqa: PLC0415 - only compressed files need it
+
+        return bz2.BZ2File(file, "wb")
+    if suffix == ".gz":
+        import gzip  # noqa: PLC0415 - only compressed files need it
+
+        return gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0)  # reproducible bytes
+    if suffix == ".xz":
+        import lzma  # noqa: PLC0415 - only compressed files need it
+
+        return lzma.LZMAFile(file, "wb")
+    if suffix == ".zst":
+        import zstandard  # noqa: PLC0415 - only compressed files need it
+
+        return zstandard.ZstdCompressor().stream_writer(file, closefd=False)
+    return nullcontext(file)
 
 
 @contextmanager
@@ -57,8 +66,7 @@ def compressed_write(path: Path) -> Iterator[BinaryIO]:
     """
     special = path.exists() and (not path.is_file() or path.is_relative_to("/dev"))
     target = path.resolve() if path.is_symlink() else path
-    compress = _COMPRESSORS.get(path.suffix.lower(), nullcontext)
-    with path.open("ab") if special else atomic_write(target) as file, compress(file) as content:
+    with path.open("ab") if special else atomic_write(target) as file, _compress(file, path.suffix.lower()) as content:
         yield cast("BinaryIO", content)
 
 

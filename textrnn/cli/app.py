@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import traceback
 
 from textrnn.cli import plain_parser
 from textrnn.cli.commands import COMMANDS, load_command, load_summary
@@ -37,6 +36,8 @@ def _run(arguments: list[str], *, debug: bool) -> int:
         status = EXIT_INTERRUPTED
     except Exception as error:  # the outermost boundary
         if debug:
+            import traceback
+
             traceback.print_exc()
         messages, status = _explain(error)
         for message in messages:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,12 +12,14 @@ from textrnn.cli.terminal import print_message
 from textrnn.cli.training_process import prepare_torch
 from textrnn.errors import ConfigError, shorten
 from textrnn.inference import parse_precision
+from textrnn.native.library import load_native
 from textrnn.serialization.latest_run import find_latest
 
 if TYPE_CHECKING:
     from textrnn.inference.engine import Engine
 
 _MAX_LABELS = 10
+_FLOAT32_BYTES = 4
 
 
 def choose_model(model: Path | None) -> Path:
@@ -33,10 +35,13 @@ def load_engine(model: Path | None, *, precision: PrecisionName = "fp32", device
         ModelError: there is no model, or it cannot be used.
         BackendError: the device or the precision is not available.
     """
-    from textrnn.inference.engine import Engine
     from textrnn.native.malloc import keep_freed_memory
 
     keep_freed_memory()
+    _prepare_numpy()
+
+    from textrnn.inference.engine import Engine
+
     path = choose_model(model)
     if device == "auto":
         prepare_torch("auto")
@@ -59,6 +64,16 @@ def load_engine(model: Path | None, *, precision: PrecisionName = "fp32", device
     return Engine(saved, TorchNetwork(saved, device))
 
 
+def _prepare_numpy() -> None:
+    """Let numpy start no threads when it is imported, unless the user has set their number.
+
+    They would spin for a while, for nothing: the C++ library computes the products.
+    """
+    library = load_native().library
+    if library is not None and not library.textrnn_lacks_prepacked(_FLOAT32_BYTES):
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
 def check_threshold(engine: Engine, threshold: float | None) -> None:
     """Raise ConfigError if a threshold is given to a single-label model."""
     if threshold is not None and engine.thresholds is None:
@@ -67,6 +82,8 @@ def check_threshold(engine: Engine, threshold: float | None) -> None:
 
 def check_labels(engine: Engine, labels: Sequence[str], *, option: str) -> None:
     """Raise ConfigError with one line for each of ``labels``, given by ``option``, that the model does not know."""
+    import difflib
+
     known, faults = engine.labels, []
     for label in labels:
         if label not in known:

@@ -10,7 +10,6 @@ import numpy as np
 
 from textrnn.errors import ConfigError
 from textrnn.inference.engine import Prediction
-from textrnn.inference.explain import explain
 from textrnn.pipeline.record_writer import RECORD, RecordWriter
 from textrnn.pipeline.records import Record
 from textrnn.pipeline.writers import OutputChunk
@@ -79,6 +78,8 @@ class Labeler(RecordWriter[list[Prediction]]):
         elif not self._is_multi_label and (self.top_k or 1) > 1:
             row[_TOP] = pairs
         if self.explain:
+            from textrnn.inference.explain import explain  # noqa: PLC0415 - other output does not need it
+
             labels = [p.label for p in prediction] if self._is_multi_label else prediction[0].label
             row |= explain(self.engine, text, labels, threads=threads).to_dict()
         return row

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textrnn.errors import ModelError
 from textrnn.files import write_text
-from textrnn.reporter import Reporter
+
+if TYPE_CHECKING:
+    from textrnn.reporter import Reporter
 
 POINTER = Path("runs") / "latest"
 CHECKPOINT_NAME = "checkpoint.safetensors"  # present while a run is unfinished

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -103,6 +102,8 @@ def find_model(path: Path) -> Path:
     if path.is_dir():
         if not (path / MODEL_NAME).exists():
             if (path / CHECKPOINT_NAME).exists():
+                import shlex  # noqa: PLC0415 - prediction does not need it
+
                 command = shlex.join(["textrnn", "train", "--resume", str(path)])
                 raise ModelError(path, f"training stopped before the first model was saved; resume it with: {command}")
             raise ModelError(path, f"contains no {MODEL_NAME}; give the folder of a finished run")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from hashlib import blake2b
 from itertools import chain
 from pathlib import Path
 from typing import cast
@@ -57,6 +56,8 @@ class Tokenizer:
     @cached_property
     def fingerprint(self) -> str:
         """A digest of the model and the library version: equal fingerprints give equal ids."""
+        from hashlib import blake2b  # noqa: PLC0415 - prediction does not need it
+
         return blake2b(self.model + sentencepiece.__version__.encode(), digest_size=16).hexdigest()
 
     @cached_property

@@ -56,8 +56,6 @@ def filter_command(
       textrnn filter -l spam --min-prob 0.2 --rejected clean.txt mails.txt
       textrnn filter -l refund -l delivery --field text tickets.jsonl
     """
-    from textrnn.pipeline.writers import LabelFilter
-
     command = LineCommand(
         files=files,
         field=field,
@@ -74,6 +72,8 @@ def filter_command(
         raise ConfigError(f"--threshold {threshold}: has no effect with --min-prob; leave one out")
     engine = command.open_engine(model, precision=precision, device=device, threshold=threshold)
     check_labels(engine, label, option="--label")
+    from textrnn.pipeline.writers import LabelFilter
+
     worker = LabelFilter(engine, frozenset(label), min_prob=min_prob, threshold=threshold, invert=invert)
     records, kept = command.run(worker)
     if not quiet:

@@ -86,7 +86,6 @@ def predict_command(
       textrnn predict --format jsonl --explain < mails.txt
     """
     from textrnn.data.reading.layout import is_number
-    from textrnn.pipeline.labeler import Labeler, ProbabilityWriter
 
     command = LineCommand(
         files=files,
@@ -120,6 +119,8 @@ def predict_command(
     engine = command.open_engine(model, precision=precision, device=device, threshold=threshold)
     if min_prob is not None and engine.thresholds is not None:
         raise ConfigError(f"--min-prob {min_prob}: the model is multi-label; use --threshold instead")
+    from textrnn.pipeline.labeler import Labeler, ProbabilityWriter
+
     worker: Worker
     if score is not None or format_ == "probabilities":
         check_labels(engine, [] if score is None else [score], option="--score")

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import bz2
-import gzip
 import lzma
 import zlib
 from collections.abc import Callable
 from io import BufferedReader, RawIOBase
 from typing import BinaryIO, cast
 
-import zstandard
-
-DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zstandard.ZstdError)
-"""What the content of a damaged file raises when it is read; bzip2 raises OSError."""
+DAMAGED = (EOFError, zlib.error, lzma.LZMAError)
+"""What the content of a damaged file raises when it is read, besides OSError without a number."""
 
 _BLOCK_BYTES = 1 << 18
 _ZSTD_BYTES = 1 << 14  # of compressed data per read: it may grow a thousandfold
@@ -54,8 +51,11 @@ class _ZstdReader(RawIOBase):
     """The content of zstd frames; unlike zstandard's own reader, it reports data that ends inside a frame."""
 
     def __init__(self, raw: BinaryIO) -> None:
+        import zstandard  # noqa: PLC0415 - other files do not need it
+
         self._raw, self._content, self._rest = raw, b"", b""
-        self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._decompressor, self._error = zstandard.ZstdDecompressor(), zstandard.ZstdError
+        self._frame = self._decompressor.decompressobj()
 
     def readable(self) -> bool:
         return True
@@ -68,12 +68,21 @@ class _ZstdReader(RawIOBase):
                     raise EOFError("the data ends inside a frame")
                 return 0
             if self._frame.eof:
-                self._frame = zstandard.ZstdDecompressor().decompressobj()
-            self._content = self._frame.decompress(data)
+                self._frame = self._decompressor.decompressobj()
+            try:
+                self._content = self._frame.decompress(data)
+            except self._error as error:
+                raise OSError(str(error)) from None
             self._rest = self._frame.unused_data
         count = min(len(buffer), len(self._content))
         buffer[:count], self._content = self._content[:count], self._content[count:]
         return count
+
+
+def _open_gzip(raw: BinaryIO) -> BinaryIO:
+    import gzip  # noqa: PLC0415 - other files do not need it
+
+    return cast("BinaryIO", gzip.GzipFile(fileobj=raw))
 
 
 # a data frame, and the sixteen kinds of skippable frames (RFC 8878, section 3.1)
@@ -84,7 +93,7 @@ _BZIP2_MAGICS = [
 ]  # or empty
 
 _OPENERS: dict[bytes, Callable[[BinaryIO], BinaryIO]] = {
-    b"\x1f\x8b": lambda raw: cast("BinaryIO", gzip.GzipFile(fileobj=raw)),
+    b"\x1f\x8b": _open_gzip,
     b"\xfd7zXZ\x00": lambda raw: cast("BinaryIO", lzma.LZMAFile(raw)),  # noqa: SIM115 - the caller closes raw
     **dict.fromkeys(_BZIP2_MAGICS, lambda raw: cast("BinaryIO", bz2.BZ2File(raw))),
     **dict.fromkeys(_ZSTD_MAGICS, lambda raw: cast("BinaryIO", BufferedReader(_ZstdReader(raw), _BLOCK_BYTES))),
