@@ -21,14 +21,20 @@ EXIT_USAGE = 2
 
 
 def make_app(commands: Mapping[str, CommandFunction]) -> typer.Typer:
-    """Return the application with ``commands`` by name, such as ``data check``."""
+    """Return the application with ``commands`` by name, such as ``data check``.
+
+    Only one with all commands has options of its own for help and completion: Typer imports pydantic to read that they
+    are not given.
+    """
+    is_whole = len(commands) == len(COMMANDS)
     app = typer.Typer(
         name="textrnn",
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
+        add_completion=is_whole,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.callback(invoke_without_command=True)(_root)
+    app.callback(invoke_without_command=True, add_help_option=is_whole)(_root)
     groups: dict[str, typer.Typer] = {}
     for name, command in commands.items():
         group, _, own = name.rpartition(" ")
