@@ -1,5 +1,6 @@
 """The command line: ``textrnn``, and ``python -m textrnn``."""
 
+import gc
 import sys
 
 from textrnn.extras import describe_missing
@@ -7,6 +8,7 @@ from textrnn.extras import describe_missing
 
 def main() -> None:
     """Run the command line; Ctrl-C during the import exits with status 130, as it does later."""
+    gc.disable()  # imports leave no garbage; the command enables it
     try:
         from textrnn.cli.app import main as run  # noqa: PLC0415 - the import takes time, and Ctrl-C may arrive
     except KeyboardInterrupt:

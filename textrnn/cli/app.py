@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 
@@ -23,6 +24,7 @@ def main() -> None:
     status = _run([argument for argument in arguments if argument != "--debug"], debug=debug)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback if Ctrl-C comes during shutdown
+    gc.freeze()  # the end of the process frees everything: no search for garbage first
     sys.exit(status)
 
 
@@ -53,6 +55,7 @@ def _call(arguments: list[str]) -> object:
         command = load_command(name)
         values = plain_parser.parse(command, arguments[words:])
         if values is not None:
+            gc.enable()
             return command(**values)
         commands = {name: command}
     else:
@@ -61,7 +64,9 @@ def _call(arguments: list[str]) -> object:
         commands = {name: (load_summary if only_options else load_command)(name) for name in COMMANDS}
     from textrnn.cli.typer_app import make_app
 
-    return make_app(commands)(args=arguments, prog_name="textrnn", standalone_mode=False)
+    app = make_app(commands)
+    gc.enable()
+    return app(args=arguments, prog_name="textrnn", standalone_mode=False)
 
 
 def _explain(error: Exception) -> tuple[list[str], int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,11 +39,18 @@ def load_engine(model: Path | None, *, precision: PrecisionName = "fp32", device
     from textrnn.native.malloc import keep_freed_memory
 
     keep_freed_memory()
+    path = choose_model(model)
     _prepare_numpy()
+    gc.disable()  # imports leave no garbage, nor does loading
+    try:
+        return _load(path, precision=precision, device=device)
+    finally:
+        gc.enable()
 
+
+def _load(path: Path, *, precision: PrecisionName, device: str) -> Engine:
     from textrnn.inference.engine import Engine
 
-    path = choose_model(model)
     if device == "auto":
         prepare_torch("auto")
 
