@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import pytest
 
-from command import Run, find_command
+from command import Run, find_command, list_loaded
 from samples import write_rows
 from textrnn.errors import BackendError, StoppedError
 
@@ -37,6 +37,31 @@ def test_the_help_lists_every_command(invoke: Run) -> None:
     listed = invoke("--help").stdout.decode().partition("Commands:\n")[2].splitlines()
     assert [line.split()[0] for line in listed] == list(dict.fromkeys(command.split()[0] for command in COMMANDS))
     assert not any(line.endswith("...") for line in listed)
+
+
+@pytest.mark.parametrize("command", ["--help", "-h", "predict --help", "filter -h"])
+def test_the_help_loads_little(command: str, trained: Path) -> None:
+    modules = list_loaded(*command.split(), cwd=trained, stdin=b"")
+    assert "typer" in modules
+    assert not {"numpy", "pydantic", "rich", "torch", "yaml", "sentencepiece"} & modules
+
+
+def test_completion_knows_the_options_of_a_command(trained: Path) -> None:
+    variables = {"_TEXTRNN_COMPLETE": "complete_bash", "COMP_WORDS": "textrnn predict --to", "COMP_CWORD": "2"}
+    done = subprocess.run([find_command()], env=os.environ | variables, capture_output=True, check=False)
+    assert done.stdout.split() == [b"--top-k"]
+
+
+def test_garbage_is_collected_while_a_command_runs() -> None:
+    code = """
+import gc, platform, sys
+sys.argv = ["textrnn", "doctor"]
+platform.system = lambda: f"collects: {gc.isenabled()}"
+from textrnn.__main__ import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert b"collects: True" in done.stdout
 
 
 def test_version_and_schema(invoke: Run) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import os
 from pathlib import Path
 
 import pytest
 
 from textrnn.cli.model_loading import check_threshold, choose_model, load_engine
 from textrnn.errors import BackendError, ConfigError
+from textrnn.ops.prepacked import missing_isa
 
 
 def test_the_latest_run_is_the_default(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,6 +23,18 @@ def test_auto_reports_the_device(trained: Path, capsys: pytest.CaptureFixture[st
     engine = load_engine(trained / "runs/small", device="auto")
     assert engine.labels == ("coffee", "tea")
     assert capsys.readouterr().err == "textrnn: device auto: cpu\n"  # the tests hide all GPUs
+
+
+def test_numpy_starts_no_threads_unless_the_user_says_so(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if missing_isa("float32"):
+        pytest.skip("numpy computes the products on this machine")
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    load_engine(trained / "runs/small")
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "1"
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    load_engine(trained / "runs/small")
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "3"
+    assert gc.isenabled()
 
 
 def test_a_missing_device_is_an_error(trained: Path) -> None:

@@ -33,8 +33,7 @@ def _run(arguments: list[str], *, debug: bool) -> int:
         result = _call(arguments)
         flush_stdout()
         status = result if isinstance(result, int) else 0
-    except KeyboardInterrupt:
-        print_message("interrupted")
+    except KeyboardInterrupt:  # commands say what they lost
         status = EXIT_INTERRUPTED
     except Exception as error:  # the outermost boundary
         if debug:

@@ -90,11 +90,11 @@ def check_threshold(engine: Engine, threshold: float | None) -> None:
 
 def check_labels(engine: Engine, labels: Sequence[str], *, option: str) -> None:
     """Raise ConfigError with one line for each of ``labels``, given by ``option``, that the model does not know."""
-    import difflib
-
     known, faults = engine.labels, []
     for label in labels:
         if label not in known:
+            import difflib
+
             similar = difflib.get_close_matches(label, known, n=3)
             shown = ", ".join(map(shorten, known[:_MAX_LABELS])) + (", ..." if len(known) > _MAX_LABELS else "")
             hint = f"did you mean {' or '.join(map(repr, similar))}?" if similar else f"it has {shown}"

@@ -113,10 +113,12 @@ def test_another_precision_changes_probabilities_slightly(
     assert 0 < max(abs(p - q) for p, q in zip(full, reduced, strict=True)) < 0.02
 
 
-def test_one_line_starts_no_workers(trained: Path) -> None:
-    modules = list_loaded("predict", cwd=trained, stdin=b"tea\n")
+@pytest.mark.parametrize("command", ["predict", "filter --label tea --min-prob=0.5"])
+def test_one_line_loads_only_what_it_needs(command: str, trained: Path) -> None:
+    modules = list_loaded(*command.split(), cwd=trained, stdin=b"tea\n")
     assert "textrnn.pipeline.ordered_pool" in modules
-    assert not {"concurrent.futures", "rich", "torch"} & modules
+    assert not {"concurrent.futures", "rich", "torch", "scipy", "sklearn", "safetensors"} & modules
+    assert not {"typer", "click", "pydantic", "pydantic_core", "yaml", "zstandard", "hashlib", "difflib"} & modules
 
 
 def test_explanations_load_no_torch(trained: Path) -> None:
