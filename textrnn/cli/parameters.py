@@ -73,7 +73,7 @@ class Parameter(NamedTuple):
     @property
     def _plain_type(self) -> Any:
         parts = [part for part in get_args(self.type) if part is not NoneType]
-        return parts[0] if NoneType in get_args(self.type) else self.type
+        return parts[0] if NoneType in get_args(self.type) and len(parts) == 1 else self.type
 
 
 def list_parameters(command: CommandFunction) -> list[Parameter]:

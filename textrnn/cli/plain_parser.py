@@ -70,9 +70,9 @@ def _split(arguments: Sequence[str], options: dict[str, Parameter]) -> tuple[dic
 def _convert(parameter: Parameter, texts: list[str]) -> Any:
     """Return the value of ``parameter`` that is given as ``texts``."""
     if parameter.type is bool:
-        if parameter.default is not False or not parameter.declared.names:  # Typer adds --no-NAME
+        if texts and not parameter.declared.names:  # Typer adds --no-NAME, and the last one counts
             raise _NotPlainError
-        return bool(texts)
+        return bool(texts) or parameter.default
     if not texts:
         if parameter.is_required:
             raise _NotPlainError
