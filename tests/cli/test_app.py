@@ -46,12 +46,6 @@ def test_the_help_loads_little(command: str, trained: Path) -> None:
     assert not {"numpy", "pydantic", "rich", "torch", "yaml", "sentencepiece"} & modules
 
 
-def test_completion_knows_the_options_of_a_command(trained: Path) -> None:
-    variables = {"_TEXTRNN_COMPLETE": "complete_bash", "COMP_WORDS": "textrnn predict --to", "COMP_CWORD": "2"}
-    done = subprocess.run([find_command()], env=os.environ | variables, capture_output=True, check=False)
-    assert done.stdout.split() == [b"--top-k"]
-
-
 def test_garbage_is_collected_while_a_command_runs() -> None:
     code = """
 import gc, platform, sys

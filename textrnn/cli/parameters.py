@@ -51,7 +51,7 @@ class Parameter(NamedTuple):
 
     @property
     def is_required(self) -> bool:
-        """Whether the command line must have it."""
+        """True if the command line must have it."""
         return self.default is inspect.Parameter.empty
 
     @property
@@ -62,7 +62,7 @@ class Parameter(NamedTuple):
 
     @property
     def is_list(self) -> bool:
-        """Whether it collects several values."""
+        """True if it collects several values."""
         return get_origin(self._plain_type) is list
 
     @property

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Self = TypeVar("Self", bound="Section")
 Hint = Any
-"""A type as it stands in an annotation."""
+"""The type in an annotation."""
 
 
 class Bounds:
