@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from textrnn.config.key_types import key_schema
 from textrnn.config.schema import DEMO, FOLD, EmbeddingConfig, split_fold
@@ -25,8 +24,7 @@ _WITHOUT_EFFECT: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
 """A key, and the key whose values take its effect away."""
 
 
-@dataclass(frozen=True)
-class Tree:
+class Tree(NamedTuple):
     """Unvalidated values of a config by section, and the file and line (or flag) of each key."""
 
     values: Mapping[str, Any]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from textrnn.config.key_checks import Tree, check_keys, format_value
 from textrnn.config.key_types import describe, file_schema, key_schema
@@ -15,8 +14,7 @@ from textrnn.errors import ConfigError
 _KEYS = {name: [*section.model_fields] for name, section in Config()}
 
 
-@dataclass(frozen=True)
-class Override:
+class Override(NamedTuple):
     """A value that takes precedence over the file's: its dotted key, the value, and the flag as the user wrote it."""
 
     key: str
