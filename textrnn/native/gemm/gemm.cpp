@@ -22,6 +22,10 @@ extern MultiplyPrepacked* const prepacked_avx512bf16;
 #if defined(TEXTRNN_INT8)
 extern MultiplyPrepacked* const prepacked_avx512vnni;
 #endif
+#if defined(TEXTRNN_AMX)
+extern MultiplyPrepacked* const prepacked_amxbf16;
+extern MultiplyPrepacked* const prepacked_amxint8;
+#endif
 #endif
 
 namespace {
@@ -55,6 +59,9 @@ struct PrepackedKernel {
 PrepackedKernel find_prepacked([[maybe_unused]] int64_t element) {
 #if defined(TEXTRNN_X86)
   if (element == 4) return {has_avx512(), prepacked_avx512};
+#if defined(TEXTRNN_AMX)
+  if (has_amx() && element < 4) return {true, element == 2 ? prepacked_amxbf16 : prepacked_amxint8};
+#endif
 #if defined(TEXTRNN_BFLOAT16)
   if (element == 2) return {has_bfloat16(), prepacked_avx512bf16};
 #endif
@@ -107,7 +114,7 @@ bool is_sound(const GemmArgs& p, const GemmKernels& kernels) {
 
 bool is_sound(const GemmPrepackedArgs& p) {
   const int64_t width = divide_up(p.N, kTileColumns) * kTileColumns, depth = 4 / p.element;
-  return p.elements == width * divide_up(p.K, depth) * depth && p.columns == (p.element == 1 ? width : 0);
+  return p.elements == width * prepacked_steps(p) * depth && p.columns == (p.element == 1 ? width : 0);
 }
 
 }  // namespace

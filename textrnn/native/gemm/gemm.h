@@ -38,7 +38,7 @@ struct GemmKernels {
 };
 
 // c (M, N) = x (M, K) b (K, N) with a prepacked b: kTileColumns columns make a panel, whose steps hold a unit of each,
-// and what lies past N or K is 0. Arguments of textrnn_gemm_prepacked, laid out as native/functions.py declares them.
+// and what lies past N or K is 0. The steps of float32 are K, those of the others whole vectors of a row. Arguments of textrnn_gemm_prepacked, laid out as native/functions.py declares them.
 struct GemmPrepackedArgs {
   int64_t M, K;
   int64_t elements;  // of all panels
@@ -60,6 +60,9 @@ constexpr int64_t kPrepackedRows = 16 * kTileRows;  // converted, they share the
 
 // Bytes of a converted row of x, in whole vectors.
 inline int64_t prepacked_row_bytes(const GemmPrepackedArgs& p) { return (p.K * p.element + 63) / 64 * 64; }
+
+// Steps of a panel.
+inline int64_t prepacked_steps(const GemmPrepackedArgs& p) { return p.element == 4 ? p.K : prepacked_row_bytes(p) / 4; }
 
 inline int64_t prepacked_bytes(const GemmPrepackedArgs& p) {
   return p.element == 4 ? 0 : kPrepackedRows * (prepacked_row_bytes(p) + int64_t(sizeof(float)));

@@ -84,7 +84,86 @@ static_assert(sizeof(Element) == TEXTRNN_ELEMENT);
 struct Rows {
   Strip at;
   const float* scales;
+
+  Rows from(int64_t row) const { return {{at.at + row * at.row, at.row, at.step}, scales ? scales + row : nullptr}; }
 };
+
+#if defined(TEXTRNN_AMX)
+
+constexpr int64_t kTile = 16;  // rows and units of a tile
+
+struct alignas(64) TileConfig {
+  uint8_t palette = 1, start = 0, reserved[14] = {};
+  uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  uint8_t rows[16] = {kTile, kTile, kTile, kTile, kTile, kTile, kTile, kTile};
+};
+
+// A macro, since the number of a tile is part of the instruction.
+#if TEXTRNN_ELEMENT == 2
+#define MULTIPLY_ADD(c, a, b) _tile_dpbf16ps(c, a, b)
+#else
+#define MULTIPLY_ADD(c, x, b) _tile_dpbusd(c, x, b)  // x is unsigned
+#endif
+
+// Writes to `sums` the products of 2 * kTile rows, or kTile without `both`, and a panel.
+INLINE void multiply_panel(int64_t steps, const char* rows, int64_t row_bytes, const char* panel, bool both,
+                           float (*sums)[kTileColumns]) {
+  constexpr int64_t kSumBytes = kTileColumns * sizeof(float);
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  for (int64_t s = 0; s < steps; s += kTile) {
+    _tile_loadd(4, rows + s * 4, row_bytes);
+    _tile_loadd(6, panel + s * kStepBytes, kStepBytes);
+    _tile_loadd(7, panel + s * kStepBytes + 64, kStepBytes);
+    MULTIPLY_ADD(0, 4, 6);
+    MULTIPLY_ADD(1, 4, 7);
+    if (!both) continue;
+    _tile_loadd(5, rows + kTile * row_bytes + s * 4, row_bytes);
+    MULTIPLY_ADD(2, 5, 6);
+    MULTIPLY_ADD(3, 5, 7);
+  }
+  _tile_stored(0, sums[0], kSumBytes);
+  _tile_stored(1, sums[0] + kHalf, kSumBytes);
+  if (!both) return;
+  _tile_stored(2, sums[kTile], kSumBytes);
+  _tile_stored(3, sums[kTile] + kHalf, kSumBytes);
+}
+
+INLINE Sum load_sum(const GemmPrepackedArgs& p, int64_t column, const float* at) {
+#if TEXTRNN_ELEMENT == 1
+  return begin(p, column) + (Sum)_mm512_load_si512(at);
+#else
+  return _mm512_load_ps(at);
+#endif
+}
+
+// The rows of c that begin at `row`, from converted rows; those past `count` are not written, and may hold anything.
+void multiply_rows(const GemmPrepackedArgs& p, int64_t steps, Rows rows, int64_t row, int64_t count) {
+  alignas(64) float sums[2 * kTile][kTileColumns];
+  for (int64_t column = 0; column < p.N; column += kTileColumns) {
+    multiply_panel(steps, rows.at.at, rows.at.row, p.panels + column * steps * (kStepBytes / kTileColumns),
+                   count > kTile, sums);
+    const __mmask16 in_left = first(p.N - column), in_right = first(p.N - column - kHalf);
+    for (int64_t r = 0; r < count; ++r) {
+      float* const c = p.c + (row + r) * p.N + column;
+      _mm512_mask_storeu_ps(c, in_left, end(p, column, rows.scales[r], load_sum(p, column, sums[r])));
+      _mm512_mask_storeu_ps(c + kHalf, in_right,
+                            end(p, column + kHalf, rows.scales[r], load_sum(p, column + kHalf, sums[r] + kHalf)));
+    }
+  }
+}
+
+void multiply_all(const GemmPrepackedArgs& p, int64_t row, int64_t count, Rows rows) {
+  static const TileConfig config;
+  _tile_loadconfig(&config);
+  for (int64_t i = 0; i < count; i += 2 * kTile)
+    multiply_rows(p, prepacked_steps(p), rows.from(i), row + i, smaller(2 * kTile, count - i));
+  _tile_release();
+}
+
+#else
 
 template <int R>
 INLINE void multiply_tile(const GemmPrepackedArgs& p, int64_t steps, Rows rows, int64_t column, float* c) {
@@ -113,23 +192,28 @@ void multiply_strip(const GemmPrepackedArgs& p, int64_t steps, Rows rows, int64_
   if constexpr (R > 1) multiply_strip<R - 1>(p, steps, rows, count, column, c);
 }
 
+void multiply_all(const GemmPrepackedArgs& p, int64_t row, int64_t count, Rows rows) {
+  const int64_t steps = prepacked_steps(p);
+  const int64_t strips = (count + kTileRows - 1) / kTileRows, height = (count + strips - 1) / strips;  // similar sizes
+  const int64_t width = (kCache / (steps * kStepBytes + 1) + 1) * kTileColumns;
+  for (int64_t from = 0; from < p.N; from += width)
+    for (int64_t i = 0; i < count; i += height)
+      for (int64_t column = from; column < smaller(from + width, p.N); column += kTileColumns)
+        multiply_strip<int(kTileRows)>(p, steps, rows.from(i), smaller(height, count - i), column, p.c + (row + i) * p.N);
+}
+
+#endif
+
 void multiply(const GemmPrepackedArgs& p, int64_t row, int64_t last_row, [[maybe_unused]] char* scratch) {
-  const int64_t steps = (p.K + kDepth<Element> - 1) / kDepth<Element>, count = last_row - row;
-  Rows rows = {{reinterpret_cast<const char*>(p.x + row * p.K), p.K * 4, 4}, nullptr};
+  const int64_t count = last_row - row;
 #if TEXTRNN_ELEMENT < 4
   const int64_t bytes = prepacked_row_bytes(p);
   float* const scales = reinterpret_cast<float*>(scratch + kPrepackedRows * bytes);
   for (int64_t i = 0; i < count; ++i) scales[i] = convert(p.x + (row + i) * p.K, p.K, scratch + i * bytes);
-  rows = {{scratch, bytes, 4}, scales};
+  multiply_all(p, row, count, {{scratch, bytes, 4}, scales});
+#else
+  multiply_all(p, row, count, {{reinterpret_cast<const char*>(p.x + row * p.K), p.K * 4, 4}, nullptr});
 #endif
-  const int64_t strips = (count + kTileRows - 1) / kTileRows, height = (count + strips - 1) / strips;  // similar sizes
-  const int64_t width = (kCache / (steps * kStepBytes + 1) + 1) * kTileColumns;
-  for (int64_t from = 0; from < p.N; from += width)
-    for (int64_t i = 0; i < count; i += height) {
-      const Rows strip = {{rows.at.at + i * rows.at.row, rows.at.row, 4}, rows.scales ? rows.scales + i : nullptr};
-      for (int64_t column = from; column < smaller(from + width, p.N); column += kTileColumns)
-        multiply_strip<int(kTileRows)>(p, steps, strip, smaller(height, count - i), column, p.c + (row + i) * p.N);
-    }
 }
 
 }  // namespace
