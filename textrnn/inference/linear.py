@@ -35,7 +35,7 @@ class Linear:
         prepacked.check_weight(weight)
         dtype = _DTYPES[precision]
         supported = prepacked.missing_isa(dtype) is None  # numpy computes fp32 where the library does not
-        self._weight: Array | prepacked.PrepackedWeight = prepacked.pack(weight, dtype) if supported else weight
+        self.weight: Array | prepacked.PrepackedWeight = prepacked.pack(weight, dtype) if supported else weight
 
     def __call__(self, x: Array, *, threads: int) -> Array:
         """Return the product (M, N) float32 of ``x`` (M, K) float32, C-contiguous.
@@ -45,8 +45,8 @@ class Linear:
         Raises:
             ValueError: ``x`` has another dtype, shape or layout.
         """
-        if isinstance(self._weight, prepacked.PrepackedWeight):
-            return prepacked.multiply(x, self._weight, threads=threads)
-        prepacked.check_rows(x, len(self._weight))
-        result: Array = x @ self._weight
+        if isinstance(self.weight, prepacked.PrepackedWeight):
+            return prepacked.multiply(x, self.weight, threads=threads)
+        prepacked.check_rows(x, len(self.weight))
+        result: Array = x @ self.weight
         return result

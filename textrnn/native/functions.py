@@ -46,12 +46,33 @@ _SRU = (
 )
 sru_forward = Function(
     "sru_forward",
-    _SRU + "h (N, K, D) T out; states (N, K, D) float32 out optional; final (B, K, D) float32 out",
+    _SRU + "h (N, K, D) T out; states (N, K, D) float32 out optional; final (B, K, D) float32 out optional",
     refused="offsets should rise from 0 to the number of tokens, rows be rows of u, and x be given for 3 blocks",
 )
 """The SRU recurrence; :mod:`textrnn.ops.sru.recurrence` has the equations.
 
 With ``rows``, token ``i`` reads row ``rows[i]`` of ``u`` and ``x``. ``states`` gets the state after each step.
+"""
+
+NETWORK_LAYER = Layout(
+    "gain (X,) float32 optional; bias (X,) float32 optional; panels (P...) E; first (F,) int32; scales (F,) float32; "
+    "v (K, 2, D) float32; b (K, 2, D) float32; inputs int64; width int64"
+)
+"""An SRU layer of ``sru_network``: an optional layer norm, a prepacked weight (inputs, width), and v and b.
+"""
+
+sru_network = Function(
+    "sru_network",
+    "embedding (V, X) float32; projected (V, U) float32 optional; ids (N,) int32; offsets (B+1,) int64; "
+    "layers (S,) uint8; w (W,) float32 optional; attended (B, W) float32 out optional; "
+    "largest (B, W) float32 out optional; mean (B, W) float32 out optional; last (B, W) float32 out optional; "
+    "alpha double; epsilon double",
+    refused="layers should fit each other and this processor, and offsets rise from 0 to the number of ids",
+)
+"""The pooled states of a network of NETWORK_LAYER structs, end to end, for texts of ``ids``.
+
+``projected`` saves computing the first layer's products. ``attended`` needs ``w``. The bits of a text's results do not
+depend on the other texts.
 """
 
 sru_backward = Function(

@@ -112,12 +112,25 @@ bool is_sound(const GemmArgs& p, const GemmKernels& kernels) {
   return (is_float || is_bfloat16) && (p.c_column == 1 || p.N <= 1);
 }
 
-bool is_sound(const GemmPrepackedArgs& p) {
+// Runs of `rows` rows.
+void multiply_runs(const GemmPrepackedArgs& p, int64_t rows, int threads) {
+  const auto multiply = prepacked_kernel(p.element).multiply;
+  parallel_for(divide_up(p.M, rows), threads, [&](int64_t i) {
+    multiply(p, i * rows, std::min((i + 1) * rows, p.M), thread_scratch(size_t(prepacked_bytes(p))));
+  });
+}
+
+}  // namespace
+
+bool can_multiply(const GemmPrepackedArgs& p) {
+  const PrepackedKernel kernel = prepacked_kernel(p.element);
+  if (!kernel.multiply || !kernel.is_supported) return false;
   const int64_t width = divide_up(p.N, kTileColumns) * kTileColumns, depth = 4 / p.element;
   return p.elements == width * prepacked_steps(p) * depth && p.columns == (p.element == 1 ? width : 0);
 }
 
-}  // namespace
+void multiply_prepacked(const GemmPrepackedArgs& p) { multiply_runs(p, kPrepackedRows, 1); }
+
 }  // namespace textrnn
 
 using namespace textrnn;
@@ -151,15 +164,11 @@ EXPORT int textrnn_lacks_prepacked(int64_t element) {
 }
 
 EXPORT int textrnn_gemm_prepacked(const GemmPrepackedArgs* p, int threads) try {
-  const PrepackedKernel kernel = prepacked_kernel(p->element);
-  if (!kernel.multiply || !kernel.is_supported || !is_sound(*p)) return kInvalidArgument;
+  if (!can_multiply(*p)) return kInvalidArgument;
   if (p->M <= 0 || p->N <= 0) return kOk;
   threads = useful_threads(p->M, p->N, p->K, threads);
   const int64_t strips = divide_up(p->M, kTileRows);
-  const int64_t rows = std::min(kPrepackedRows, divide_up(strips, threads) * kTileRows);
-  parallel_for(divide_up(p->M, rows), threads, [&](int64_t i) {
-    kernel.multiply(*p, i * rows, std::min((i + 1) * rows, p->M), thread_scratch(size_t(prepacked_bytes(*p))));
-  });
+  multiply_runs(*p, std::min(kPrepackedRows, divide_up(strips, threads) * kTileRows), threads);
   return kOk;
 } catch (...) {
   return kOutOfMemory;

@@ -68,6 +68,12 @@ inline int64_t prepacked_bytes(const GemmPrepackedArgs& p) {
   return p.element == 4 ? 0 : kPrepackedRows * (prepacked_row_bytes(p) + int64_t(sizeof(float)));
 }
 
+// Whether this processor multiplies panels of that element, and sizes are those of the panels; looks at no array.
+bool can_multiply(const GemmPrepackedArgs& p);
+
+// All rows, by the current thread. Throws std::bad_alloc.
+void multiply_prepacked(const GemmPrepackedArgs& p);
+
 inline int64_t scratch_bytes(const Part& part) {
   const int64_t panels = (part.last_column - part.column + kTileColumns - 1) / kTileColumns;
   return part.chunk * (panels * kStepBytes + kTileRows * 4) + 64;  // a strip is stored in whole vectors

@@ -123,7 +123,7 @@ void run_forward(const SruForwardArgs& p, const SruTask& task) {
       step_forward(row, n, c, static_cast<T*>(p.h) + places.at_row(at));
       previous = c;
     }
-    std::memcpy(p.final + places.at_sequence(i), previous, size_t(n) * sizeof(float));
+    if (p.final) std::memcpy(p.final + places.at_sequence(i), previous, size_t(n) * sizeof(float));
   }
 }
 
