@@ -16,7 +16,7 @@
 namespace textrnn {
 namespace {
 
-constexpr int64_t kGroupTokens = 192;  // tokens of a group of texts, at least: some 1 MB at the default widths
+constexpr int64_t kGroupTokens = 64;  // tokens of a group of texts, at least: some 1 MB at the default widths
 
 // Memory of a thread for the rows of a group; it keeps the largest for later calls.
 struct Rows {
