@@ -75,6 +75,32 @@ sru_network = Function(
 depend on the other texts.
 """
 
+TRAINING_LAYER = Layout(
+    "x (N, X) float32; y (N, X) float32 out optional; n (N, X) float32 out optional; mean (N,) float32 out optional; "
+    "rstd (N,) float32 out optional; gain (X,) float32 optional; bias (X,) float32 optional; weight (X, U) float32; "
+    "u (N, U) float32 out; v (K, 2, D) float32; b (K, 2, D) float32; states (N, W) float32 out; h (N, W) float32 out; "
+    "dh (N, W) float32 optional; carried (N, W) float32 out optional; dn (N, X) float32 out optional; "
+    "dx (N, X) float32 out optional; dgain (X,) float32 out optional; dbias (X,) float32 out optional; "
+    "dweight (X, U) float32 out optional; dv (K, 2, D) float32 out optional; db (K, 2, D) float32 out optional; "
+    "keep double; key uint64"
+)
+"""An SRU layer in training: the dropout of ``x`` is ``y``, the layer norm of that ``n``, and its product with the weight
+``u``; the recurrence gives ``states`` and ``h``. From ``dh`` on follow the gradients; ``carried`` is the highway's part.
+"""
+
+_TRAINING = "layers (S,) uint8; offsets (B+1,) int64; variational int64; element int64; alpha double; epsilon double"
+sru_train_forward = Function("sru_train_forward", _TRAINING, refused="layers should fit each other and this processor")
+"""The outputs of TRAINING_LAYER structs, end to end; the ``h`` of one is the ``x`` of the next.
+
+Products are of float32 (``element`` 4) or of numbers rounded to bfloat16 (2).
+"""
+
+sru_train_backward = Function("sru_train_backward", _TRAINING, refused="layers should fit each other and this processor")
+"""The gradients of those layers from the top layer's ``dh``; the ``dx`` of one is the ``dh`` of the one before.
+
+The gradient of ``u`` is written over it. All gradients have the same bits whatever ``threads`` is.
+"""
+
 sru_backward = Function(
     "sru_backward",
     _SRU + "states (N, K, D) float32; dh (N, K, D) T; du (N, K, G, D) T out; dx (N, K, D) T out optional; "

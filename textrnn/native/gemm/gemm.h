@@ -31,10 +31,20 @@ struct Part {
   int64_t row, last_row, column, last_column, chunk;
 };
 
+// Writes the panel of a prepacked matrix that begins at `b`, of kTileColumns columns or the last N, with its strides.
+using PackPanel = void(const float* b, int64_t K, int64_t N, int64_t b_row, int64_t b_column, char* to);
+
 // Kernels, compiled once for each instruction set. `scratch` is aligned to 64 bytes and holds scratch_bytes().
 struct GemmKernels {
   void (*of_float)(const GemmArgs&, const Part&, char* scratch);
   void (*of_bfloat16)(const GemmArgs&, const Part&, char* scratch);  // null: these instructions lack it
+  PackPanel* pack;
+};
+
+// Products of float32 matrices that are rounded to bfloat16.
+struct RoundedGemm {
+  void (*multiply)(const GemmArgs&, const Part&, char* scratch);
+  PackPanel* pack;
 };
 
 // c (M, N) = x (M, K) b (K, N) with a prepacked b: kTileColumns columns make a panel, whose steps hold a unit of each,

@@ -10,13 +10,12 @@
 #include "compiler.h"
 #include "dispatch.h"
 #include "gemm/gemm.h"
+#include "network/groups.h"
 #include "offsets.h"
 #include "threads.h"
 
 namespace textrnn {
 namespace {
-
-constexpr int64_t kGroupTokens = 64;  // tokens of a group of texts, at least: some 1 MB at the default widths
 
 // Memory of a thread for the rows of a group; it keeps the largest for later calls.
 struct Rows {
@@ -135,10 +134,7 @@ using namespace textrnn;
 
 EXPORT int textrnn_sru_network(const NetworkArgs* args, int threads) try {
   if (!is_sound(*args)) return kInvalidArgument;
-  std::vector<int64_t> bounds = {0};
-  for (int64_t i = 1; i < args->B; ++i)
-    if (args->offsets[i] - args->offsets[bounds.back()] >= kGroupTokens) bounds.push_back(i);
-  if (args->B) bounds.push_back(args->B);
+  const std::vector<int64_t> bounds = group_texts(args->offsets, args->B);
   parallel_for(int64_t(bounds.size()) - 1, threads, [&](int64_t i) {
     thread_local Rows rows;
     TextGroup(*args, bounds[size_t(i)], bounds[size_t(i + 1)], rows).run();
