@@ -12,20 +12,9 @@ from torch import Tensor, nn
 from textrnn.data.batch import PackedBatch
 from textrnn.models.pooling import SequencePool
 from textrnn.models.rnn import PackedRNN
-from textrnn.models.sru import SRU
+from textrnn.models.sru import SRU, run_stacked
 from textrnn.ops.batch_layout import BatchLayout, to_device
 from textrnn.ops.dropout import dropout
-from textrnn.ops.sru.stack import Stack, StackedLayer, can_stack, run_stack
-
-
-def list_stackable(layers: nn.ModuleList) -> list[StackedLayer]:
-    """Return the parameters of SRU layers; none if there is another layer."""
-    if not all(isinstance(layer, SRU) for layer in layers):
-        return []
-    return [
-        StackedLayer(s.weight, s.v, s.b, *((None, None) if s.norm is None else (s.norm.weight, s.norm.bias)))
-        for s in layers
-    ]
 
 
 class Classifier(nn.Module):
@@ -87,15 +76,12 @@ class Classifier(nn.Module):
     def forward_embeddings(self, x: Tensor, layout: BatchLayout) -> Tensor:
         """Map the embeddings ``x`` (N, embedding) of the tokens to logits (B, C)."""
         p = self.dropout if self.training else 0.0
-        layers = list_stackable(self.layers)
-        if layers and can_stack(x, layers):
-            first = self.layers[0]
-            norm = first.norm
-            rest = Stack(p, self.variational, first.alpha, norm.eps if norm is not None else 0.0)
-            x = run_stack(x, layers, layout.offsets, rest)
-        else:
+        stacked = run_stacked(self.layers, x, layout, p, variational=self.variational)
+        if stacked is None:
             for layer in self.layers:
                 x = layer(x, layout, p, variational=self.variational)
+        else:
+            x = stacked
         logits: Tensor = self.head(dropout(self.pool(x, layout), p))
         return logits
 

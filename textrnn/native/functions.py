@@ -89,13 +89,14 @@ TRAINING_LAYER = Layout(
 """
 
 _TRAINING = "layers (S,) uint8; offsets (B+1,) int64; variational int64; element int64; alpha double; epsilon double"
-sru_train_forward = Function("sru_train_forward", _TRAINING, refused="layers should fit each other and this processor")
+_TRAINING_REFUSED = "layers should fit each other and this processor, and offsets rise from 0 to N"
+sru_train_forward = Function("sru_train_forward", _TRAINING, refused=_TRAINING_REFUSED)
 """The outputs of TRAINING_LAYER structs, end to end; the ``h`` of one is the ``x`` of the next.
 
 Products are of float32 (``element`` 4) or of numbers rounded to bfloat16 (2).
 """
 
-sru_train_backward = Function("sru_train_backward", _TRAINING, refused="layers should fit each other and this processor")
+sru_train_backward = Function("sru_train_backward", _TRAINING, refused=_TRAINING_REFUSED)
 """The gradients of those layers from the top layer's ``dh``; the ``dx`` of one is the ``dh`` of the one before.
 
 The gradient of ``u`` is written over it. All gradients have the same bits whatever ``threads`` is.

@@ -36,7 +36,7 @@ INLINE float convert(const float* x, int64_t K, char* to) {
   const uint32_t bits = _mm512_reduce_max_epu32(highest);
   const float largest = float_of(bits);
   const __m512 factor = _mm512_set1_ps(bits < kInfinity && largest >= kLeast ? 127.0f / largest : 0.0f);
-  for (int64_t k = 0; k < K; k += 16) {
+  for (int64_t k = 0; k < (K + 63) / 64 * 64; k += 16) {  // whole vectors
     const __m512 part = _mm512_maskz_loadu_ps(first(K - k), x + k);
     const __m128i rounded = _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(part, factor)));
     _mm_store_si128(reinterpret_cast<__m128i*>(to + k), _mm_xor_si128(rounded, _mm_set1_epi8(-128)));  // + 128
