@@ -15,6 +15,11 @@ def missing_support(precision: Precision) -> str | None:
     return None if precision == "fp32" else prepacked.missing_isa(_DTYPES[precision])
 
 
+def find_isa(precision: Precision) -> str:
+    """Return the name of the instructions that compute in ``precision`` here."""
+    return prepacked.find_isa(_DTYPES[precision])
+
+
 class Linear:
     """A product of rows with a constant weight (K, N); threads may call it concurrently.
 

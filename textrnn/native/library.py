@@ -59,8 +59,10 @@ def load_native() -> Native:
             return Native(None, f"{paths[0]} belongs to another version of textrnn; reinstall")
     except (OSError, AttributeError) as error:
         return Native(None, f"{paths[0]} cannot be loaded: {error}; reinstall")
-    library.textrnn_level.restype = library.textrnn_pool.restype = ctypes.c_char_p
-    library.textrnn_lacks_prepacked.argtypes = (ctypes.c_int64,)
+    for function in (library.textrnn_level, library.textrnn_pool, library.textrnn_prepacked_instructions):
+        function.restype = ctypes.c_char_p
+    for function in (library.textrnn_lacks_prepacked, library.textrnn_prepacked_instructions, library.textrnn_can_train):
+        function.argtypes = (ctypes.c_int64,)
     native = Native(library, "")
     return Native(library, f"C++ with {native.levels[-1]} instructions")
 

@@ -36,6 +36,15 @@ def missing_isa(dtype: str) -> str | None:
     return f"it needs {_INSTRUCTIONS[dtype]} instructions, and {where[lack]}" if lack else None
 
 
+def find_isa(dtype: str) -> str:
+    """Return the name of the instructions that multiply weights of ``dtype`` here; ``numpy`` multiplies without any."""
+    native = library.load_native().library
+    if native is None or native.textrnn_lacks_prepacked(ELEMENTS[dtype]):
+        return "numpy"
+    name: bytes = native.textrnn_prepacked_instructions(ELEMENTS[dtype])
+    return name.decode()
+
+
 @dataclass(frozen=True)
 class PrepackedWeight:
     """A weight (K, N) as :func:`multiply` reads it; see GemmPrepackedArgs of gemm.h.

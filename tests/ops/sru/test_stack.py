@@ -17,7 +17,7 @@ from textrnn.ops.sru.stack import Stack, StackedLayer, can_stack
 LENGTHS = (3, 70, 1, 40, 64, 9, 130)
 LAYOUT = BatchLayout(torch.tensor([0, *torch.tensor(LENGTHS).cumsum(0).tolist()]))
 FLOAT32 = 3e-6  # of the largest entry: sums of another order
-BFLOAT16 = 0.03  # the factors of two or three products are rounded to 8 bits
+BFLOAT16 = 0.06  # each factor of two or three products in a row is rounded to 8 bits
 BY_DTYPE = {torch.float32: FLOAT32, torch.bfloat16: BFLOAT16}
 
 can_train = {dtype: stack._can_train(element) for dtype, element in ((torch.float32, 4), (torch.bfloat16, 2))}

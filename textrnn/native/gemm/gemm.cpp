@@ -56,28 +56,29 @@ const GemmKernels* gemm_kernels() {
 struct PrepackedKernel {
   bool is_supported;            // by this processor
   MultiplyPrepacked* multiply;  // null: not compiled
+  const char* instructions;
 };
 
 PrepackedKernel find_prepacked([[maybe_unused]] int64_t element) {
 #if defined(TEXTRNN_X86)
-  if (element == 4) return {has_avx512(), prepacked_avx512};
+  if (element == 4) return {has_avx512(), prepacked_avx512, "AVX-512"};
 #if defined(TEXTRNN_AMX)
-  if (has_amx() && element < 4) return {true, element == 2 ? prepacked_amxbf16 : prepacked_amxint8};
+  if (has_amx() && element < 4) return {true, element == 2 ? prepacked_amxbf16 : prepacked_amxint8, "AMX"};
 #endif
 #if defined(TEXTRNN_BFLOAT16)
-  if (element == 2) return {has_bfloat16(), prepacked_avx512bf16};
+  if (element == 2) return {has_bfloat16(), prepacked_avx512bf16, "AVX-512 BF16"};
 #endif
 #if defined(TEXTRNN_INT8)
-  if (element == 1) return {has_int8(), prepacked_avx512vnni};
+  if (element == 1) return {has_int8(), prepacked_avx512vnni, "AVX-512 VNNI"};
 #endif
 #endif
-  return {false, nullptr};
+  return {false, nullptr, ""};
 }
 
 PrepackedKernel prepacked_kernel(int64_t element) {
   // asked once: under a hypervisor an answer takes microseconds
   static const PrepackedKernel of_1 = find_prepacked(1), of_2 = find_prepacked(2), of_4 = find_prepacked(4);
-  return element == 1 ? of_1 : element == 2 ? of_2 : element == 4 ? of_4 : PrepackedKernel{false, nullptr};
+  return element == 1 ? of_1 : element == 2 ? of_2 : element == 4 ? of_4 : PrepackedKernel{false, nullptr, ""};
 }
 
 int64_t divide_up(int64_t x, int64_t by) { return (x + by - 1) / by; }
@@ -196,6 +197,9 @@ EXPORT int textrnn_lacks_prepacked(int64_t element) {
   const PrepackedKernel kernel = prepacked_kernel(element);
   return !kernel.multiply ? 2 : !kernel.is_supported ? 1 : 0;
 }
+
+// The instructions with which it does.
+EXPORT const char* textrnn_prepacked_instructions(int64_t element) { return prepacked_kernel(element).instructions; }
 
 EXPORT int textrnn_gemm_prepacked(const GemmPrepackedArgs* p, int threads) try {
   if (!can_multiply(*p)) return kInvalidArgument;
