@@ -18,7 +18,9 @@ from textrnn.tokenization.tokenizer import Tokenizer
 pytestmark = pytest.mark.skipif(prepacked.missing_isa("float32") is not None, reason="no prepacked weights here")
 TEXTS = [*SENTENCES, "tea " * 70, "", *SENTENCES[::-1], "parcel " * 300]
 PRECISIONS = [
-    pytest.param(name, marks=[] if missing_support(name) is None else pytest.mark.skip(reason=str(missing_support(name))))
+    pytest.param(
+        name, marks=[] if missing_support(name) is None else pytest.mark.skip(reason=str(missing_support(name)))
+    )
     for name in get_args(Precision)
 ]
 
@@ -30,7 +32,9 @@ def test_equals_the_layers(  # noqa: PLR0917 - a row of parameters
     tokenizer: Tokenizer, precision: Precision, pooling: str, embedding: int, bidirectional: bool, layer_norm: bool
 ) -> None:
     shape = {"model__hidden": 8, "model__embedding": embedding, "model__bidirectional": bidirectional}
-    config = make_config(model__cell="sru", model__layers=3, model__pooling=pooling, **shape, model__layer_norm=layer_norm)
+    config = make_config(
+        model__cell="sru", model__layers=3, model__pooling=pooling, **shape, model__layer_norm=layer_norm
+    )
     network = NumpyNetwork(make_model(tokenizer, config), precision)
     assert network._fused is not None
     batch = pack(tokenizer.encode_all(TEXTS, max_length=300))

@@ -108,7 +108,7 @@ class SRU(Layer):
 
     @property
     def is_prepacked(self) -> bool:
-        """Whether the weight is a prepacked one."""
+        """True if the weight is a prepacked one."""
         return isinstance(self._linear.weight, PrepackedWeight)
 
     def pack(self) -> bytes:

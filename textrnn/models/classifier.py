@@ -76,7 +76,7 @@ class Classifier(nn.Module):
     def forward_embeddings(self, x: Tensor, layout: BatchLayout) -> Tensor:
         """Map the embeddings ``x`` (N, embedding) of the tokens to logits (B, C)."""
         p = self.dropout if self.training else 0.0
-        stacked = run_stacked(self.layers, x, layout, p, variational=self.variational)
+        stacked = run_stacked(self.layers, x, layout, p=p, variational=self.variational)
         if stacked is None:
             for layer in self.layers:
                 x = layer(x, layout, p, variational=self.variational)

@@ -86,7 +86,7 @@ class SRU(nn.Module):
 
 
 def run_stacked(
-    layers: Iterable[nn.Module], x: Tensor, layout: BatchLayout, p: float, *, variational: bool
+    layers: Iterable[nn.Module], x: Tensor, layout: BatchLayout, *, p: float, variational: bool
 ) -> Tensor | None:
     """Return what :class:`SRU` layers compute one after the other, or None if they cannot compute it as one step.
 
@@ -104,4 +104,4 @@ def run_stacked(
     if not can_stack(x, stacked):
         return None
     epsilon = 0.0 if first.norm is None else first.norm.eps
-    return run_stack(x, stacked, layout.offsets, Stack(p, variational, first.alpha, epsilon))
+    return run_stack(x, stacked, layout.offsets, rest=Stack(p, variational, first.alpha, epsilon))

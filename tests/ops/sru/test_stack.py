@@ -58,7 +58,7 @@ def apply(
     torch.manual_seed(2)
     with torch.autocast("cpu", dtype) if dtype != torch.float32 else nullcontext():
         if is_stacked:
-            found = run_stacked(modules, x, LAYOUT, p, variational=variational)
+            found = run_stacked(modules, x, LAYOUT, p=p, variational=variational)
             assert found is not None
             h = found
         else:
@@ -102,7 +102,7 @@ def test_threads_change_no_bit(dtype: torch.dtype) -> None:
 @needs_products
 def test_a_graph_that_is_kept_gives_its_gradients_again() -> None:
     modules, x = make()
-    h = run_stacked(modules, x, LAYOUT, 0.3, variational=True)
+    h = run_stacked(modules, x, LAYOUT, p=0.3, variational=True)
     assert h is not None
     first = torch.autograd.grad(h.sum(), [x, *modules.parameters()], retain_graph=True)
     again = torch.autograd.grad(h.sum(), [x, *modules.parameters()])
@@ -112,7 +112,7 @@ def test_a_graph_that_is_kept_gives_its_gradients_again() -> None:
 @needs_products
 def test_what_it_cannot_compute_is_left_to_the_layers() -> None:
     modules, x = make()
-    run = lambda x: run_stacked(modules, x, LAYOUT, 0.0, variational=False)  # noqa: E731
+    run = lambda x: run_stacked(modules, x, LAYOUT, p=0.0, variational=False)  # noqa: E731
     with torch.no_grad():
         assert run(x) is None
     with torch.autocast("cpu", torch.float16):
@@ -127,7 +127,7 @@ def test_wrong_offsets_are_refused() -> None:
     modules, x = make()
     wrong = BatchLayout(torch.tensor([0, 5, len(x) + 1]))
     with pytest.raises(ValueError, match="offsets"):
-        run_stacked(modules, x, wrong, 0.0, variational=False)
+        run_stacked(modules, x, wrong, p=0.0, variational=False)
 
 
 @needs_products

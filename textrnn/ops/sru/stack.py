@@ -53,7 +53,7 @@ def can_stack(x: Tensor, layers: Sequence[StackedLayer]) -> bool:
     return all(t.is_cpu and t.dtype == torch.float32 for t in tensors) and _can_train(_find_element())
 
 
-def run_stack(x: Tensor, layers: Sequence[StackedLayer], offsets: Tensor, rest: Stack) -> Tensor:
+def run_stack(x: Tensor, layers: Sequence[StackedLayer], offsets: Tensor, *, rest: Stack) -> Tensor:
     """Return the outputs (N, K * D) of the top layer for the rows ``x`` (N, D) of sequences with ``offsets`` (B+1,).
 
     Under autocast the factors of products are rounded to bfloat16; all else is float32.
@@ -96,7 +96,7 @@ class _Pass(NamedTuple):
         )
 
 
-def _make_layer(x: Tensor, parameters: StackedLayer, rest: Stack, key: int) -> dict[str, Any]:
+def _make_layer(x: Tensor, parameters: StackedLayer, *, rest: Stack, key: int) -> dict[str, Any]:
     """Return the parameters of a layer, and memory for its outputs."""
     (N, width), (K, _, D) = x.shape, parameters.v.shape
     has_norm = parameters.gain is not None
@@ -132,7 +132,7 @@ class _Stack(torch.autograd.Function):
         layers: list[dict[str, Any]] = []
         for i, key in enumerate(keys):
             below = layers[-1]["h"] if layers else x.contiguous()
-            layers.append(_make_layer(below, StackedLayer(*parameters[i * size : (i + 1) * size]), rest, key))
+            layers.append(_make_layer(below, StackedLayer(*parameters[i * size : (i + 1) * size]), rest=rest, key=key))
         ctx.arguments, ctx.spent = _Pass(layers, offsets.contiguous(), rest, element), False
         ctx.arguments.run(functions.sru_train_forward)
         h: Tensor = layers[-1]["h"]
