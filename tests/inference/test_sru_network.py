@@ -28,7 +28,7 @@ PRECISIONS = [
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("pooling", ["attention", "max+mean", "last", "mean", "max"])
 @pytest.mark.parametrize(("embedding", "bidirectional", "layer_norm"), [(16, True, True), (20, False, False)])
-def test_equals_the_layers(  # noqa: PLR0917 - a row of parameters
+def test_equals_the_layers(
     tokenizer: Tokenizer, precision: Precision, pooling: str, embedding: int, bidirectional: bool, layer_norm: bool
 ) -> None:
     shape = {"model__hidden": 8, "model__embedding": embedding, "model__bidirectional": bidirectional}

@@ -13,7 +13,7 @@ from textrnn.inference import Precision
 from textrnn.inference.layers import Packing, make_layer
 from textrnn.inference.linear import Linear
 from textrnn.inference.pooling import Array, pool
-from textrnn.inference.sru_network import SruNetwork, can_run
+from textrnn.inference.sru_network import make_network
 from textrnn.serialization.model_file import SavedModel
 
 _MAX_TABLE_BYTES = 1 << 27
@@ -49,7 +49,7 @@ class NumpyNetwork:
             )
             for prefix in (f"layers.{index}." for index in range(self._config.layers))
         ]
-        self._fused = SruNetwork(self._layers, model.weights, self._config) if can_run(self._layers) else None
+        self._fused = make_network(self._layers, model.weights, self._config)
         # without a fused network, about 8 KB each at the default widths: they stay in the cache between layers
         self.batch_tokens = 2048 if self._fused is None else 1 << 16
         # not numpy's product: OpenBLAS can stop a process that forks while another thread multiplies

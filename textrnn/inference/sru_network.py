@@ -16,7 +16,7 @@ _OUTPUTS = {"attention": "attended", "max": "largest", "mean": "mean", "last": "
 
 
 class SruNetwork:
-    """SRU layers whose weights are all prepacked, as :func:`can_run` says, with the pooling of ``config``."""
+    """SRU layers whose weights are all prepacked, with the pooling of ``config``."""
 
     def __init__(self, layers: Sequence[SRU], weights: Mapping[str, Array], config: ModelConfig) -> None:
         self._layers = layers  # they own the memory that the structs point to
@@ -48,6 +48,7 @@ class SruNetwork:
         return np.concatenate([*parts.values()], axis=1)
 
 
-def can_run(layers: Sequence[Layer]) -> bool:
-    """Return whether ``layers`` are SRU layers with prepacked weights."""
-    return all(isinstance(layer, SRU) and layer.is_prepacked for layer in layers)
+def make_network(layers: Sequence[Layer], weights: Mapping[str, Array], config: ModelConfig) -> SruNetwork | None:
+    """Return the network of ``layers``, or None if one is not an SRU with a prepacked weight."""
+    prepacked = [layer for layer in layers if isinstance(layer, SRU) and layer.is_prepacked]
+    return SruNetwork(prepacked, weights, config) if len(prepacked) == len(layers) else None

@@ -61,12 +61,8 @@ def load_native() -> Native:
         return Native(None, f"{paths[0]} cannot be loaded: {error}; reinstall")
     for function in (library.textrnn_level, library.textrnn_pool, library.textrnn_prepacked_instructions):
         function.restype = ctypes.c_char_p
-    for function in (
-        library.textrnn_lacks_prepacked,
-        library.textrnn_prepacked_instructions,
-        library.textrnn_can_train,
-    ):
-        function.argtypes = (ctypes.c_int64,)
+    for name in ("lacks_prepacked", "prepacked_instructions", "can_train"):
+        getattr(library, f"textrnn_{name}").argtypes = (ctypes.c_int64,)
     native = Native(library, "")
     return Native(library, f"C++ with {native.levels[-1]} instructions")
 
