@@ -84,8 +84,9 @@ TRAINING_LAYER = Layout(
     "dweight (X, U) float32 out optional; dv (K, 2, D) float32 out optional; db (K, 2, D) float32 out optional; "
     "keep double; key uint64"
 )
-"""An SRU layer in training: the dropout of ``x`` is ``y``, the layer norm of that ``n``, and its product with the weight
-``u``; the recurrence gives ``states`` and ``h``. From ``dh`` on follow the gradients; ``carried`` is the highway's part.
+"""An SRU layer in training: the dropout of ``x`` is ``y``, the layer norm of that ``n``, and the product of that with
+the weight ``u``; the recurrence gives ``states`` and ``h``. From ``dh`` on follow the gradients; ``carried`` is the
+highway's part of that of ``y``.
 """
 
 _TRAINING = "layers (S,) uint8; offsets (B+1,) int64; variational int64; element int64; alpha double; epsilon double"

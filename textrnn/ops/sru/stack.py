@@ -1,7 +1,8 @@
 """All SRU layers of a network as one step of autograd, on the CPU.
 
 Each text goes through all layers by itself, so threads wait for each other only a few times in a step, and what one
-layer writes is in the cache when the next one reads it. The definition is one :class:`textrnn.models.sru.SRU` after the other.
+layer writes is in the cache when the next one reads it. The definition is one :class:`textrnn.models.sru.SRU` after
+the other.
 """
 
 from __future__ import annotations
