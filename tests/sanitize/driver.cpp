@@ -7,6 +7,8 @@
 #include "ngrams/ngrams.h"
 #include "sru/sru_args.h"
 #include "gemm/gemm.h"
+#include "network/network.h"
+#include "network/training.h"
 #include "rnn/rnn.h"
 
 #include <sys/mman.h>
@@ -45,6 +47,10 @@ int textrnn_gemm_dtypes();
 int textrnn_gemm(const textrnn::GemmArgs* args, int threads);
 int textrnn_lacks_prepacked(int64_t element);
 int textrnn_gemm_prepacked(const textrnn::GemmPrepackedArgs* args, int threads);
+int textrnn_can_train(int64_t element);
+int textrnn_sru_network(const textrnn::NetworkArgs* args, int threads);
+int textrnn_sru_train_forward(const textrnn::TrainingArgs* args, int threads);
+int textrnn_sru_train_backward(const textrnn::TrainingArgs* args, int threads);
 int textrnn_ngram_counts(const textrnn::NgramCountsArgs* args, int threads);
 int textrnn_ngram_keys(const textrnn::NgramKeysArgs* args, int threads);
 int textrnn_ngram_slots(const textrnn::NgramSlotsArgs* args, int threads);
@@ -281,7 +287,7 @@ int64_t check_products() {
 
 // The bits of a product with random panels.
 std::string multiply_prepacked(int64_t M, int64_t N, int64_t K, int64_t element, int threads) {
-  const int64_t panels = (N + textrnn::kTileColumns - 1) / textrnn::kTileColumns, steps = (K * element + 3) / 4;
+  const int64_t panels = (N + textrnn::kTileColumns - 1) / textrnn::kTileColumns, steps = element == 4 ? K : (K * element + 63) / 64 * 16;
   const bool whole = element == 1;
   const Buffer x = draw(M * K, 4), c(M * N * 4);
   const Buffer units = draw(panels * steps * textrnn::kStepBytes / (whole ? 2 : element), whole ? 2 : element);
@@ -317,6 +323,128 @@ int64_t check_prepacked_products() {
   textrnn::GemmPrepackedArgs p{1, 1, 64, 0, 1, 8};
   EXPECT(textrnn_lacks_prepacked(8) == 2 && textrnn_gemm_prepacked(&p, 1) == 2, "panels of elements of 8 bytes");
   return calls + 1;
+}
+
+// An SRU network of two layers: the first from 20 columns to two directions of `D`.
+struct NetworkCase {
+  int64_t D, element;
+  bool has_norm;
+  int64_t X = 20, K = 2, V = 50, W = K * D;
+  std::vector<int64_t> lengths = {3, 70, 1, 64, 40, 130, 2};
+
+  std::vector<int64_t> offsets() const {
+    std::vector<int64_t> bounds = {0};
+    for (const int64_t length : lengths) bounds.push_back(bounds.back() + length);
+    return bounds;
+  }
+  int64_t inputs(int layer) const { return layer ? W : X; }
+  int64_t width(int layer) const { return W * (inputs(layer) == W ? 3 : 4); }
+};
+
+// The bits of its pooled states.
+std::string predict(const NetworkCase& of, int threads) {
+  const std::vector<int64_t> bounds = of.offsets();
+  const int64_t B = int64_t(of.lengths.size()), N = bounds.back(), W = of.W;
+  std::vector<Buffer> held;
+  const auto floats = [&](int64_t count) { return held.emplace_back(draw(count, 4)).as<float>(); };
+  std::vector<textrnn::NetworkLayer> layers;
+  for (int i = 0; i < 2; ++i) {
+    textrnn::NetworkLayer layer{};
+    const int64_t X = of.inputs(i), U = of.width(i), width = (U + 31) / 32 * 32, depth = 4 / of.element;
+    const int64_t steps = of.element == 4 ? X : (X * of.element + 63) / 64 * 16, elements = width * steps * depth;
+    if (of.has_norm) layer.X = X, layer.gain = floats(X), layer.bias = floats(X);
+    layer.elements = elements, layer.element = of.element, layer.K = of.K, layer.D = of.D;
+    layer.panels = held.emplace_back(draw(elements * of.element / 2, 2)).as<char>();
+    if (of.element == 4) layer.panels = held.emplace_back(draw(elements, 4)).as<char>();
+    if (of.element == 1) layer.columns = width, layer.scales = floats(width);
+    layer.first = held.emplace_back(draw(width, 4)).as<int32_t>();
+    layer.v = floats(W * 2), layer.b = floats(W * 2), layer.inputs = X, layer.width = U;
+    layers.push_back(layer);
+  }
+  Buffer ids(N * 4);
+  for (int64_t i = 0; i < N; ++i) ids.as<int32_t>()[i] = int32_t(i * 7 % of.V);
+  const Buffer attended(B * W * 4), largest(B * W * 4), mean(B * W * 4), last(B * W * 4);
+  textrnn::NetworkArgs p{of.V, of.X, 0, N, B, int64_t(layers.size() * sizeof layers[0]), W};
+  p.embedding = floats(of.V * of.X), p.ids = ids.as<int32_t>(), p.offsets = bounds.data(), p.layers = layers.data();
+  p.w = floats(W), p.alpha = 1.5, p.epsilon = 1e-5;
+  p.attended = attended.as<float>(), p.largest = largest.as<float>(), p.mean = mean.as<float>();
+  p.last = last.as<float>();
+  std::string bits;
+  for (const bool projects : {false, true}) {
+    if (projects) p.U = of.width(0), p.projected = floats(of.V * p.U);
+    EXPECT(textrnn_sru_network(&p, threads) == 0, "a network");
+    for (const Buffer* part : {&attended, &largest, &mean, &last}) {
+      EXPECT(!has_nan(*part, 4), "a network's states");
+      bits.append(part->as<char>(), part->size());
+    }
+  }
+  p.W = W + 1;
+  EXPECT(textrnn_sru_network(&p, threads) == 2, "a network of another width");
+  return bits;
+}
+
+// The bits of its outputs and gradients in training.
+std::string train(const NetworkCase& of, double keep, int threads) {
+  const std::vector<int64_t> bounds = of.offsets();
+  const int64_t N = bounds.back(), W = of.W;
+  std::vector<Buffer> held;
+  std::vector<std::pair<float*, int64_t>> outputs;
+  const auto floats = [&](int64_t count) { return held.emplace_back(draw(count, 4)).as<float>(); };
+  const auto room = [&](int64_t count) {
+    outputs.push_back({held.emplace_back(Buffer(count * 4)).as<float>(), count});
+    return outputs.back().first;
+  };
+  std::vector<textrnn::TrainingLayer> layers;
+  for (int i = 0; i < 2; ++i) {
+    const int64_t X = of.inputs(i), U = of.width(i);
+    textrnn::TrainingLayer layer{};
+    layer.N = N, layer.X = X, layer.U = U, layer.K = of.K, layer.D = of.D, layer.W = W;
+    layer.x = i ? layers[0].h : floats(N * X);
+    if (keep < 1) layer.y = room(N * X);
+    if (of.has_norm) {
+      layer.n = room(N * X), layer.mean = room(N), layer.rstd = room(N), layer.gain = floats(X), layer.bias = floats(X);
+      layer.dgain = room(X), layer.dbias = room(X);
+    }
+    layer.weight = floats(X * U), layer.u = room(N * U), layer.v = floats(W * 2), layer.b = floats(W * 2);
+    layer.states = room(N * W), layer.h = room(N * W), layer.carried = X == W ? room(N * W) : nullptr;
+    layer.dn = room(N * X), layer.dx = room(N * X), layer.dweight = room(X * U);
+    layer.dv = room(W * 2), layer.db = room(W * 2), layer.keep = keep, layer.key = 77;
+    layers.push_back(layer);
+  }
+  layers[1].dh = floats(N * W), layers[0].dh = layers[1].dx;
+  const int64_t bytes = int64_t(layers.size() * sizeof layers[0]), B = int64_t(of.lengths.size());
+  textrnn::TrainingArgs p{bytes, B, layers.data(), bounds.data(), of.has_norm, of.element, 1.5, 1e-5};
+  EXPECT(textrnn_sru_train_forward(&p, threads) == 0 && textrnn_sru_train_backward(&p, threads) == 0, "training");
+  std::string bits;
+  for (const auto& [at, count] : outputs) {
+    EXPECT(std::none_of(at, at + count, [](float x) { return x != x; }), "what training writes");
+    bits.append(reinterpret_cast<const char*>(at), size_t(count) * 4);
+  }
+  layers[1].dh = nullptr;
+  EXPECT(textrnn_sru_train_backward(&p, threads) == 2, "no gradient");
+  return bits;
+}
+
+int64_t check_networks() {
+  int64_t calls = 0;
+  for (const int64_t D : {10, 33, 600})
+    for (const int64_t element : {4, 2, 1})
+      for (const bool has_norm : {true, false})
+        for (const double keep : {0.5, 1.0}) {
+          const NetworkCase of{D, element, has_norm};
+          const auto compute_all = [&](int threads) {
+            const std::string predicted = textrnn_lacks_prepacked(element) ? "" : predict(of, threads);
+            return predicted + (textrnn_can_train(element) ? train(of, keep, threads) : "");
+          };
+          const uint32_t state = drawn;
+          const std::string alone = compute_all(1);
+          for (const int threads : {2, 4}) {
+            drawn = state;  // the same numbers
+            EXPECT(compute_all(threads) == alone, "a network's bits");
+          }
+          calls += 3;
+        }
+  return calls;
 }
 
 std::string bits_of(const Buffer& buffer) { return std::string(buffer.as<char>(), buffer.size()); }
@@ -600,6 +728,6 @@ int main() {
     calls += check_callers(level) + check_shapes() + check_nn() + check_rnn();
     levels += std::string(" ") + name;
   }
-  calls += check_products() + check_prepacked_products() + check_ngrams() + check_refusals() + check_fork();
+  calls += check_products() + check_prepacked_products() + check_networks() + check_ngrams() + check_refusals() + check_fork();
   std::printf("%lld calls with%s\n", static_cast<long long>(calls), levels.c_str());
 }

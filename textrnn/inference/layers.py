@@ -20,6 +20,7 @@ from textrnn.inference.pooling import Array, layer_norm, sigmoid
 from textrnn.lazy import lazy_property
 from textrnn.native import functions, library
 from textrnn.ops import rnn_forward
+from textrnn.ops.prepacked import PrepackedWeight
 from textrnn.ops.time_major import Index, reverse_rows, time_major
 
 Ids = npt.NDArray[np.int32]
@@ -103,7 +104,21 @@ class SRU(Layer):
         super().__init__(weights, config, linear=Linear(weights["weight"], precision))
         self._v, self._b = weights["v"], weights["b"]
         self.width = int(weights["weight"].shape[1])
-        self._alpha = np.float32(np.sqrt(1 + 2 * np.exp(config.highway_bias)))
+        self.alpha = np.float32(np.sqrt(1 + 2 * np.exp(config.highway_bias)))
+
+    @property
+    def is_prepacked(self) -> bool:
+        """True if the weight is a prepacked one."""
+        return isinstance(self._linear.weight, PrepackedWeight)
+
+    def pack(self) -> bytes:
+        """Return the struct of a prepacked layer for ``sru_network``, which points to memory of this layer."""
+        weight = self._linear.weight
+        assert isinstance(weight, PrepackedWeight)
+        gain, bias = self._norm or (None, None)
+        panels = {"panels": weight.panels, "first": weight.first, "scales": weight.scales}
+        sizes = dict(zip(("inputs", "width"), weight.shape, strict=True))
+        return functions.NETWORK_LAYER.pack(gain=gain, bias=bias, **panels, v=self._v, b=self._b, **sizes)
 
     def _recur(self, projected: Array, x: Array, packing: Packing, *, threads: int) -> Array:
         K, _, D = self._v.shape
@@ -112,7 +127,7 @@ class SRU(Layer):
         if not library.is_available():
             u, x = packing.look_up(u), packing.look_up(x)
             if u.shape[2] == 3:
-                u = np.concatenate([u, self._alpha * x.reshape(N, K, 1, D)], axis=2)
+                u = np.concatenate([u, self.alpha * x.reshape(N, K, 1, D)], axis=2)
             return self._recur_numpy(u, packing, D=D)
         h = np.empty((N, K, D), np.float32)
         functions.sru_forward(
@@ -122,7 +137,7 @@ class SRU(Layer):
             rows=packing.rows,
             v=self._v,
             b=self._b,
-            alpha=float(self._alpha),
+            alpha=float(self.alpha),
             h=h,
             final=np.empty((B, K, D), np.float32),
             threads=threads,

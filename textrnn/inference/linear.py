@@ -15,6 +15,11 @@ def missing_support(precision: Precision) -> str | None:
     return None if precision == "fp32" else prepacked.missing_isa(_DTYPES[precision])
 
 
+def find_isa(precision: Precision) -> str:
+    """Return the name of the instructions that compute in ``precision`` here."""
+    return prepacked.find_isa(_DTYPES[precision])
+
+
 class Linear:
     """A product of rows with a constant weight (K, N); threads may call it concurrently.
 
@@ -35,7 +40,7 @@ class Linear:
         prepacked.check_weight(weight)
         dtype = _DTYPES[precision]
         supported = prepacked.missing_isa(dtype) is None  # numpy computes fp32 where the library does not
-        self._weight: Array | prepacked.PrepackedWeight = prepacked.pack(weight, dtype) if supported else weight
+        self.weight: Array | prepacked.PrepackedWeight = prepacked.pack(weight, dtype) if supported else weight
 
     def __call__(self, x: Array, *, threads: int) -> Array:
         """Return the product (M, N) float32 of ``x`` (M, K) float32, C-contiguous.
@@ -45,8 +50,8 @@ class Linear:
         Raises:
             ValueError: ``x`` has another dtype, shape or layout.
         """
-        if isinstance(self._weight, prepacked.PrepackedWeight):
-            return prepacked.multiply(x, self._weight, threads=threads)
-        prepacked.check_rows(x, len(self._weight))
-        result: Array = x @ self._weight
+        if isinstance(self.weight, prepacked.PrepackedWeight):
+            return prepacked.multiply(x, self.weight, threads=threads)
+        prepacked.check_rows(x, len(self.weight))
+        result: Array = x @ self.weight
         return result

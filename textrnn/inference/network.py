@@ -13,6 +13,7 @@ from textrnn.inference import Precision
 from textrnn.inference.layers import Packing, make_layer
 from textrnn.inference.linear import Linear
 from textrnn.inference.pooling import Array, pool
+from textrnn.inference.sru_network import make_network
 from textrnn.serialization.model_file import SavedModel
 
 _MAX_TABLE_BYTES = 1 << 27
@@ -37,8 +38,6 @@ class NumpyNetwork:
         BackendError: this machine does not support ``precision``.
     """
 
-    batch_tokens = 2048  # about 8 KB each at the default widths: activations stay in the cache between layers
-
     def __init__(self, model: SavedModel, precision: Precision = "fp32") -> None:
         self._model, self._precision = model, precision
         self._weights, self._config = model.weights, model.config.model
@@ -50,6 +49,9 @@ class NumpyNetwork:
             )
             for prefix in (f"layers.{index}." for index in range(self._config.layers))
         ]
+        self._fused = make_network(self._layers, model.weights, self._config)
+        # without a fused network, about 8 KB each at the default widths: they stay in the cache between layers
+        self.batch_tokens = 2048 if self._fused is None else 1 << 16
         # not numpy's product: OpenBLAS can stop a process that forks while another thread multiplies
         self._head = Linear(np.ascontiguousarray(model.weights["head.weight"].T))
         self._embedding = model.weights["embedding.weight"]
@@ -65,6 +67,13 @@ class NumpyNetwork:
     def forward(self, batch: PackedBatch, *, threads: int) -> Array:
         """Return the logits (B, C) float32 of the texts of ``batch``."""
         table = self._project_vocabulary(len(batch.ids), threads)
+        return self._head(self._pool(batch, table, threads), threads=threads) + self._weights["head.bias"]
+
+    def _pool(self, batch: PackedBatch, table: Array | None, threads: int) -> Array:
+        """Return the pooled states of the texts of ``batch``."""
+        if self._fused is not None:
+            ids = np.ascontiguousarray(batch.ids)
+            return self._fused.pool(self._embedding, table, ids=ids, offsets=batch.offsets, threads=threads)
         packing = Packing(batch.offsets)
         if table is None:
             x = self._layers[0].forward(self._embedding[batch.ids], packing, threads=threads)
@@ -74,8 +83,7 @@ class NumpyNetwork:
         for layer in self._layers[1:]:
             x = layer.forward(x, packing, threads=threads)
         w, both = self._weights.get("pool.w"), self._config.bidirectional
-        pooled = pool(x, batch.offsets, self._config.pooling, w=w, bidirectional=both, threads=threads)
-        return self._head(pooled, threads=threads) + self._weights["head.bias"]
+        return pool(x, batch.offsets, self._config.pooling, w=w, bidirectional=both, threads=threads)
 
     def _project_vocabulary(self, tokens: int, threads: int) -> Array | None:
         """Return the table, or None while too few tokens were seen to justify it, or if it would be too large.

@@ -10,7 +10,7 @@ from textrnn.ops.time_major import Index
 
 Array = npt.NDArray[np.float32]
 
-_NORM_EPSILON = np.float32(1e-5)  # as in torch.nn.LayerNorm
+NORM_EPSILON = np.float32(1e-5)  # as in torch.nn.LayerNorm
 
 
 def sigmoid(x: Array) -> Array:
@@ -27,10 +27,10 @@ def layer_norm(x: Array, weight: Array, bias: Array, *, threads: int) -> Array:
     """
     normed = np.empty_like(x)
     if library.is_available():
-        functions.layer_norm(x=x, n=normed, gain=weight, bias=bias, epsilon=float(_NORM_EPSILON), threads=threads)
+        functions.layer_norm(x=x, n=normed, gain=weight, bias=bias, epsilon=float(NORM_EPSILON), threads=threads)
     else:
         centered = x - x.mean(axis=1, keepdims=True)
-        scale = np.sqrt(np.square(centered).mean(axis=1, keepdims=True) + _NORM_EPSILON)
+        scale = np.sqrt(np.square(centered).mean(axis=1, keepdims=True) + NORM_EPSILON)
         normed[...] = centered / scale * weight + bias
     return normed
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from textrnn.data.batch import PackedBatch
 from textrnn.models.pooling import SequencePool
 from textrnn.models.rnn import PackedRNN
-from textrnn.models.sru import SRU
+from textrnn.models.sru import SRU, run_stacked
 from textrnn.ops.batch_layout import BatchLayout, to_device
 from textrnn.ops.dropout import dropout
 
@@ -76,8 +76,12 @@ class Classifier(nn.Module):
     def forward_embeddings(self, x: Tensor, layout: BatchLayout) -> Tensor:
         """Map the embeddings ``x`` (N, embedding) of the tokens to logits (B, C)."""
         p = self.dropout if self.training else 0.0
-        for layer in self.layers:
-            x = layer(x, layout, p, variational=self.variational)
+        stacked = run_stacked(self.layers, x, layout, p=p, variational=self.variational)
+        if stacked is None:
+            for layer in self.layers:
+                x = layer(x, layout, p, variational=self.variational)
+        else:
+            x = stacked
         logits: Tensor = self.head(dropout(self.pool(x, layout), p))
         return logits
 

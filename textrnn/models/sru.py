@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from textrnn.ops.batch_layout import BatchLayout
 from textrnn.ops.layer_norm import dropout_norm
 from textrnn.ops.sru.layer import sru_layer
+from textrnn.ops.sru.stack import Stack, StackedLayer, can_stack, run_stack
 
 
 class SRU(nn.Module):
@@ -81,3 +83,25 @@ class SRU(nn.Module):
         highway = x if self.blocks == 3 else None
         h, _ = sru_layer(normalized, self.weight, layout, v=self.v, b=self.b, alpha=self.alpha, highway=highway)
         return h
+
+
+def run_stacked(
+    layers: Iterable[nn.Module], x: Tensor, layout: BatchLayout, *, p: float, variational: bool
+) -> Tensor | None:
+    """Return what :class:`SRU` layers compute one after the other, or None if they cannot compute it as one step.
+
+    The arguments are those of :meth:`SRU.forward`. All layers have the same ``highway_bias``.
+    """
+    layers = list(layers)
+    stacked = []
+    for layer in layers:
+        if not isinstance(layer, SRU):
+            return None
+        gain, bias = (None, None) if layer.norm is None else (layer.norm.weight, layer.norm.bias)
+        stacked.append(StackedLayer(layer.weight, layer.v, layer.b, gain, bias))
+    first = layers[0]
+    assert isinstance(first, SRU)
+    if not can_stack(x, stacked):
+        return None
+    epsilon = 0.0 if first.norm is None else first.norm.eps
+    return run_stack(x, stacked, layout.offsets, rest=Stack(p, variational, first.alpha, epsilon))

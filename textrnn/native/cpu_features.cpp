@@ -6,6 +6,10 @@
 #else
 #include <cpuid.h>
 #endif
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 namespace textrnn {
 
@@ -37,10 +41,24 @@ bool has_bfloat16() {
   unsigned a, b, c, d;
   return has_avx512() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & (1u << 5));
 }
-bool has_amx() {
+#if defined(__linux__)
+namespace {
+bool find_amx() {
+  constexpr unsigned kNeeded = 1u << 22 | 1u << 24 | 1u << 25;  // bf16, tile, int8
+  constexpr long kRequest = 0x1023, kTileData = 18;             // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
   unsigned a, b, c, d;
-  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & (1u << 22));
+  return has_bfloat16() && has_int8() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & kNeeded) == kNeeded &&
+         syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
 }
+}  // namespace
+
+bool has_amx() {
+  static const bool found = find_amx();
+  return found;
+}
+#else
+bool has_amx() { return false; }
+#endif
 bool has_int8() {
   unsigned a, b, c, d;
   return has_avx512() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (c & (1u << 11));

@@ -46,12 +46,61 @@ _SRU = (
 )
 sru_forward = Function(
     "sru_forward",
-    _SRU + "h (N, K, D) T out; states (N, K, D) float32 out optional; final (B, K, D) float32 out",
+    _SRU + "h (N, K, D) T out; states (N, K, D) float32 out optional; final (B, K, D) float32 out optional",
     refused="offsets should rise from 0 to the number of tokens, rows be rows of u, and x be given for 3 blocks",
 )
 """The SRU recurrence; :mod:`textrnn.ops.sru.recurrence` has the equations.
 
 With ``rows``, token ``i`` reads row ``rows[i]`` of ``u`` and ``x``. ``states`` gets the state after each step.
+"""
+
+NETWORK_LAYER = Layout(
+    "gain (X,) float32 optional; bias (X,) float32 optional; panels (P...) E; first (F,) int32; scales (F,) float32; "
+    "v (K, 2, D) float32; b (K, 2, D) float32; inputs int64; width int64"
+)
+"""An SRU layer of ``sru_network``: an optional layer norm, a prepacked weight (inputs, width), and v and b.
+"""
+
+sru_network = Function(
+    "sru_network",
+    "embedding (V, X) float32; projected (V, U) float32 optional; ids (N,) int32; offsets (B+1,) int64; "
+    "layers (S,) uint8; w (W,) float32 optional; attended (B, W) float32 out optional; "
+    "largest (B, W) float32 out optional; mean (B, W) float32 out optional; last (B, W) float32 out optional; "
+    "alpha double; epsilon double",
+    refused="layers should fit each other and this processor, and offsets rise from 0 to the number of ids",
+)
+"""The pooled states of a network of NETWORK_LAYER structs, end to end, for texts of ``ids``.
+
+``projected`` saves computing the first layer's products. ``attended`` needs ``w``. The bits of a text's results do not
+depend on the other texts.
+"""
+
+TRAINING_LAYER = Layout(
+    "x (N, X) float32; y (N, X) float32 out optional; n (N, X) float32 out optional; mean (N,) float32 out optional; "
+    "rstd (N,) float32 out optional; gain (X,) float32 optional; bias (X,) float32 optional; weight (X, U) float32; "
+    "u (N, U) float32 out; v (K, 2, D) float32; b (K, 2, D) float32; states (N, W) float32 out; h (N, W) float32 out; "
+    "dh (N, W) float32 optional; carried (N, W) float32 out optional; dn (N, X) float32 out optional; "
+    "dx (N, X) float32 out optional; dgain (X,) float32 out optional; dbias (X,) float32 out optional; "
+    "dweight (X, U) float32 out optional; dv (K, 2, D) float32 out optional; db (K, 2, D) float32 out optional; "
+    "keep double; key uint64"
+)
+"""An SRU layer in training: the dropout of ``x`` is ``y``, the layer norm of that ``n``, and the product of that with
+the weight ``u``; the recurrence gives ``states`` and ``h``. From ``dh`` on follow the gradients; ``carried`` is the
+highway's part of that of ``y``.
+"""
+
+_TRAINING = "layers (S,) uint8; offsets (B+1,) int64; variational int64; element int64; alpha double; epsilon double"
+_TRAINING_REFUSED = "layers should fit each other and this processor, and offsets rise from 0 to N"
+sru_train_forward = Function("sru_train_forward", _TRAINING, refused=_TRAINING_REFUSED)
+"""The outputs of TRAINING_LAYER structs, end to end; the ``h`` of one is the ``x`` of the next.
+
+Products are of float32 (``element`` 4) or of numbers rounded to bfloat16 (2).
+"""
+
+sru_train_backward = Function("sru_train_backward", _TRAINING, refused=_TRAINING_REFUSED)
+"""The gradients of those layers from the top layer's ``dh``; the ``dx`` of one is the ``dh`` of the one before.
+
+The gradient of ``u`` is written over it. All gradients have the same bits whatever ``threads`` is.
 """
 
 sru_backward = Function(

@@ -18,7 +18,7 @@ import textrnn.native
 from textrnn.errors import BackendError
 from textrnn.native.arguments import Layout, dtype_name
 
-INTERFACE = 10  # kInterface of dispatch.h
+INTERFACE = 11  # kInterface of dispatch.h
 DTYPES = {"float32": 4, "bfloat16": 2}
 """The dtypes that the kernels compute on, and the bytes of an element."""
 
@@ -59,8 +59,10 @@ def load_native() -> Native:
             return Native(None, f"{paths[0]} belongs to another version of textrnn; reinstall")
     except (OSError, AttributeError) as error:
         return Native(None, f"{paths[0]} cannot be loaded: {error}; reinstall")
-    library.textrnn_level.restype = library.textrnn_pool.restype = ctypes.c_char_p
-    library.textrnn_lacks_prepacked.argtypes = (ctypes.c_int64,)
+    for function in (library.textrnn_level, library.textrnn_pool, library.textrnn_prepacked_instructions):
+        function.restype = ctypes.c_char_p
+    for name in ("lacks_prepacked", "prepacked_instructions", "can_train"):
+        getattr(library, f"textrnn_{name}").argtypes = (ctypes.c_int64,)
     native = Native(library, "")
     return Native(library, f"C++ with {native.levels[-1]} instructions")
 

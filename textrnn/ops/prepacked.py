@@ -21,6 +21,7 @@ LONGEST = 1 << 17  # terms of a sum of int8, each 127 * 127 at most, that 32 bit
 
 _INSTRUCTIONS = {"float32": "AVX-512", "bfloat16": "AVX-512 BF16", "int8": "AVX-512 VNNI"}
 _COLUMNS = 32  # kTileColumns of gemm.h
+_VECTOR = 16  # units of 4 bytes
 _ALIGNMENT = 64
 _LARGEST = np.array(0x7F7F0000, np.uint32).view(np.float32)  # finite in bfloat16
 
@@ -33,6 +34,15 @@ def missing_isa(dtype: str) -> str | None:
     lack = native.library.textrnn_lacks_prepacked(ELEMENTS[dtype])
     where = {1: "this processor lacks them", 2: "the C++ library was compiled without them"}
     return f"it needs {_INSTRUCTIONS[dtype]} instructions, and {where[lack]}" if lack else None
+
+
+def find_isa(dtype: str) -> str:
+    """Return the name of the instructions that multiply weights of ``dtype`` here; ``numpy`` multiplies without any."""
+    native = library.load_native().library
+    if native is None or native.textrnn_lacks_prepacked(ELEMENTS[dtype]):
+        return "numpy"
+    name: bytes = native.textrnn_prepacked_instructions(ELEMENTS[dtype])
+    return name.decode()
 
 
 @dataclass(frozen=True)
@@ -71,7 +81,7 @@ def pack(weight: Array, dtype: str) -> PrepackedWeight:
         first, scales = np.zeros(width, np.int32), np.zeros(width, np.float32)
         first[:N], scales[:N] = -128 * rounded.sum(axis=0, dtype=np.int64), largest / 127
     depth = 4 // ELEMENTS[dtype]
-    steps = -(-K // depth)
+    steps = K if dtype == "float32" else -(-K // (_VECTOR * depth)) * _VECTOR
     padded = np.zeros((steps * depth, width), rounded.dtype)
     padded[:K, :N] = rounded
     panels = _align(padded.reshape(steps, depth, width // _COLUMNS, _COLUMNS).transpose(2, 0, 3, 1))

@@ -34,7 +34,8 @@ def test_unavailable_precisions_have_a_reason(invoke: Run, monkeypatch: pytest.M
         return "no bfloat16 today" if precision == "bf16" else None
 
     monkeypatch.setattr("textrnn.inference.linear.missing_support", missing_support)
+    monkeypatch.setattr("textrnn.inference.linear.find_isa", lambda precision: f"as {precision}")
     lines = invoke("doctor").stdout.decode().splitlines()
     (number,) = (i for i, line in enumerate(lines) if line.startswith("prediction "))
-    assert lines[number] == "prediction     in fp32, int8"
+    assert lines[number] == "prediction     in fp32 (as fp32), int8 (as int8)"
     assert lines[number + 1] == "               not in bf16: no bfloat16 today"

@@ -80,10 +80,11 @@ def _list_backends() -> Iterator[tuple[str, str]]:
 
 
 def _list_precisions() -> Iterator[tuple[str, str]]:
-    from textrnn.inference.linear import missing_support
+    from textrnn.inference.linear import find_isa, missing_support
 
     reasons = {precision: missing_support(precision) for precision in get_args(Precision)}
-    yield "prediction", f"in {', '.join(precision for precision, reason in reasons.items() if reason is None)}"
+    found = [f"{precision} ({find_isa(precision)})" for precision, reason in reasons.items() if reason is None]
+    yield "prediction", f"in {', '.join(found)}"
     yield from (("", f"not in {precision}: {reason}") for precision, reason in reasons.items() if reason is not None)
 
 

@@ -31,14 +31,24 @@ struct Part {
   int64_t row, last_row, column, last_column, chunk;
 };
 
+// Writes the panel of a prepacked matrix that begins at `b`, of kTileColumns columns or the last N, with its strides.
+using PackPanel = void(const float* b, int64_t K, int64_t N, int64_t b_row, int64_t b_column, char* to);
+
 // Kernels, compiled once for each instruction set. `scratch` is aligned to 64 bytes and holds scratch_bytes().
 struct GemmKernels {
   void (*of_float)(const GemmArgs&, const Part&, char* scratch);
   void (*of_bfloat16)(const GemmArgs&, const Part&, char* scratch);  // null: these instructions lack it
+  PackPanel* pack;
+};
+
+// Products of float32 matrices that are rounded to bfloat16.
+struct RoundedGemm {
+  void (*multiply)(const GemmArgs&, const Part&, char* scratch);
+  PackPanel* pack;
 };
 
 // c (M, N) = x (M, K) b (K, N) with a prepacked b: kTileColumns columns make a panel, whose steps hold a unit of each,
-// and what lies past N or K is 0. Arguments of textrnn_gemm_prepacked, laid out as native/functions.py declares them.
+// and what lies past N or K is 0. The steps of float32 are K, those of the others whole vectors of a row. Arguments of textrnn_gemm_prepacked, laid out as native/functions.py declares them.
 struct GemmPrepackedArgs {
   int64_t M, K;
   int64_t elements;  // of all panels
@@ -61,9 +71,18 @@ constexpr int64_t kPrepackedRows = 16 * kTileRows;  // converted, they share the
 // Bytes of a converted row of x, in whole vectors.
 inline int64_t prepacked_row_bytes(const GemmPrepackedArgs& p) { return (p.K * p.element + 63) / 64 * 64; }
 
+// Steps of a panel.
+inline int64_t prepacked_steps(const GemmPrepackedArgs& p) { return p.element == 4 ? p.K : prepacked_row_bytes(p) / 4; }
+
 inline int64_t prepacked_bytes(const GemmPrepackedArgs& p) {
   return p.element == 4 ? 0 : kPrepackedRows * (prepacked_row_bytes(p) + int64_t(sizeof(float)));
 }
+
+// Whether this processor multiplies panels of that element, and sizes are those of the panels; looks at no array.
+bool can_multiply(const GemmPrepackedArgs& p);
+
+// All rows, by the current thread. Throws std::bad_alloc.
+void multiply_prepacked(const GemmPrepackedArgs& p);
 
 inline int64_t scratch_bytes(const Part& part) {
   const int64_t panels = (part.last_column - part.column + kTileColumns - 1) / kTileColumns;

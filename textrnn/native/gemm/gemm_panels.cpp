@@ -14,6 +14,7 @@
 #include "compiler.h"
 #include "nn/float_types.h"
 #include "gemm/microkernel.h"
+#include "gemm/transpose.h"
 
 namespace textrnn {
 namespace {
@@ -92,35 +93,6 @@ INLINE __m512i pick_across(const Corner<BFloat16>& from, int64_t step, int64_t i
   return _mm512_or_si512(even, _mm512_slli_epi32(odd, 16));
 }
 
-// 16 units, adjacent along the sum, of each of 16 neighbors across: one vector a step.
-INLINE void transpose(const char* from, int64_t across, char* to, int64_t step) {
-  __m512i x[16], y[16];
-  UNROLL
-  for (int i = 0; i < 16; ++i) x[i] = _mm512_loadu_si512(from + i * across);
-  UNROLL
-  for (int i = 0; i < 16; i += 2) {
-    y[i] = _mm512_unpacklo_epi32(x[i], x[i + 1]);
-    y[i + 1] = _mm512_unpackhi_epi32(x[i], x[i + 1]);
-  }
-  UNROLL
-  for (int i = 0; i < 16; i += 4) {
-    x[i] = _mm512_unpacklo_epi64(y[i], y[i + 2]);
-    x[i + 1] = _mm512_unpackhi_epi64(y[i], y[i + 2]);
-    x[i + 2] = _mm512_unpacklo_epi64(y[i + 1], y[i + 3]);
-    x[i + 3] = _mm512_unpackhi_epi64(y[i + 1], y[i + 3]);
-  }
-  UNROLL
-  for (int i = 0; i < 4; ++i) {  // a quarter of x[i], x[i + 4], x[i + 8], x[i + 12] each: steps i, i + 4, i + 8, i + 12
-    const __m512i a = _mm512_shuffle_i32x4(x[i], x[i + 4], 0x88), b = _mm512_shuffle_i32x4(x[i], x[i + 4], 0xdd);
-    const __m512i c = _mm512_shuffle_i32x4(x[i + 8], x[i + 12], 0x88);
-    const __m512i d = _mm512_shuffle_i32x4(x[i + 8], x[i + 12], 0xdd);
-    _mm512_storeu_si512(to + i * step, _mm512_shuffle_i32x4(a, c, 0x88));
-    _mm512_storeu_si512(to + (i + 4) * step, _mm512_shuffle_i32x4(b, d, 0x88));
-    _mm512_storeu_si512(to + (i + 8) * step, _mm512_shuffle_i32x4(a, c, 0xdd));
-    _mm512_storeu_si512(to + (i + 12) * step, _mm512_shuffle_i32x4(b, d, 0xdd));
-  }
-}
-
 INLINE void put(char* to, uint32_t bits) { std::memcpy(to, &bits, sizeof bits); }
 
 // Half a panel: the units of each step of `count` neighbors across, 16 at most, kStepBytes apart. The other columns are
@@ -187,6 +159,11 @@ void multiply(const GemmArgs& p, const Part& part, char* scratch) {
 
 void of_float(const GemmArgs& p, const Part& part, char* scratch) { multiply<float, float>(p, part, scratch); }
 
+void pack_panel(const float* b, int64_t K, int64_t N, int64_t b_row, int64_t b_column, char* to) {
+  for (int64_t half = 0; half < 2; ++half)
+    pack_half<float>({b + half * kHalf * b_column, b_row, b_column, K}, smaller(kHalf, N - half * kHalf), K, to + half * 64);
+}
+
 #if TEXTRNN_ELEMENT == 2
 void of_bfloat16(const GemmArgs& p, const Part& part, char* scratch) {
   p.c_element == 4 ? multiply<BFloat16, float>(p, part, scratch) : multiply<BFloat16, BFloat16>(p, part, scratch);
@@ -198,6 +175,6 @@ constexpr void (*of_bfloat16)(const GemmArgs&, const Part&, char*) = nullptr;
 }  // namespace
 
 extern const GemmKernels TEXTRNN_SYMBOL(gemm_, TEXTRNN_LEVEL);
-const GemmKernels TEXTRNN_SYMBOL(gemm_, TEXTRNN_LEVEL) = {of_float, of_bfloat16};
+const GemmKernels TEXTRNN_SYMBOL(gemm_, TEXTRNN_LEVEL) = {of_float, of_bfloat16, pack_panel};
 
 }  // namespace textrnn

@@ -3,87 +3,26 @@
 // K: it depends neither on the other rows and columns nor on the division among threads. This file is compiled once for
 // each element, of TEXTRNN_ELEMENT bytes, with the instructions that multiply it, and uses nothing of the standard
 // library.
-//
-// In int8 a column of b is rounded to multiples of its largest entry / 127, and so is each row of x; the sum of
-// products of integers is exact, and is scaled by both. The instruction takes one factor unsigned, so 128 is added to
-// those of x; sums begin at GemmPrepackedArgs::first, which takes the excess off again.
 #include <immintrin.h>
 
 #include <cstdint>
 
 #include "compiler.h"
 #include "nn/float_types.h"
+#include "gemm/conversion.h"
 #include "gemm/gemm.h"
 #include "gemm/microkernel.h"
 
 namespace textrnn {
 namespace {
 
-#if TEXTRNN_ELEMENT == 1
-
-using Element = int8_t;
-using Sum = Integers;
-
-constexpr uint32_t kInfinity = 0x7f800000;  // NaN is above it
-constexpr float kLeast = 0x1p-120f;         // 127 over it is finite; rows below it count as zeros
-
-// Writes the integers of a row and returns the value of 1 in it, NaN if the row is not finite.
-INLINE float convert(const float* x, int64_t K, char* to) {
-  __m512i highest = _mm512_setzero_si512();  // magnitudes are in the order of their bits
-  for (int64_t k = 0; k < K; k += 16) {
-    const __m512i bits = _mm512_maskz_loadu_epi32(first(K - k), x + k);
-    highest = _mm512_max_epu32(highest, _mm512_and_si512(bits, _mm512_set1_epi32(0x7fffffff)));
-  }
-  const uint32_t bits = _mm512_reduce_max_epu32(highest);
-  const float largest = float_of(bits);
-  const __m512 factor = _mm512_set1_ps(bits < kInfinity && largest >= kLeast ? 127.0f / largest : 0.0f);
-  for (int64_t k = 0; k < K; k += 16) {
-    const __m512 part = _mm512_maskz_loadu_ps(first(K - k), x + k);
-    const __m128i rounded = _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(part, factor)));
-    _mm_store_si128(reinterpret_cast<__m128i*>(to + k), _mm_xor_si128(rounded, _mm_set1_epi8(-128)));  // + 128
-  }
-  return bits < kInfinity ? largest / 127.0f : float_of(kInfinity + 1);
-}
-
-INLINE Sum begin(const GemmPrepackedArgs& p, int64_t column) { return (Sum)_mm512_loadu_si512(p.first + column); }
-INLINE __m512 end(const GemmPrepackedArgs& p, int64_t column, float scale, Sum sum) {
-  // the row's scale last: weights are moderate, so that the intermediate overflows only if the result does
-  const __m512 of_column = _mm512_mul_ps(_mm512_cvtepi32_ps((__m512i)sum), _mm512_loadu_ps(p.scales + column));
-  return _mm512_mul_ps(of_column, _mm512_set1_ps(scale));
-}
-
-#else
-
-using Sum = __m512;
-
-INLINE Sum begin(const GemmPrepackedArgs&, int64_t) { return _mm512_setzero_ps(); }
-INLINE __m512 end(const GemmPrepackedArgs&, int64_t, float, Sum sum) { return sum; }
-
-#if TEXTRNN_ELEMENT == 2
-
-using Element = BFloat16;
-
-INLINE float convert(const float* x, int64_t K, char* to) {
-  for (int64_t k = 0; k < K; k += 32) {
-    const __m512 low = _mm512_maskz_loadu_ps(first(K - k), x + k);
-    const __m512 high = _mm512_maskz_loadu_ps(first(K - k - 16), x + smaller(k + 16, K));
-    _mm512_store_si512(to + 2 * k, (__m512i)_mm512_cvtne2ps_pbh(high, low));
-  }
-  return 1;
-}
-
-#else
-
-using Element = float;
-
-#endif
-#endif
-
 static_assert(sizeof(Element) == TEXTRNN_ELEMENT);
 
 struct Rows {
   Strip at;
   const float* scales;
+
+  Rows from(int64_t row) const { return {{at.at + row * at.row, at.row, at.step}, scales ? scales + row : nullptr}; }
 };
 
 template <int R>
@@ -113,23 +52,26 @@ void multiply_strip(const GemmPrepackedArgs& p, int64_t steps, Rows rows, int64_
   if constexpr (R > 1) multiply_strip<R - 1>(p, steps, rows, count, column, c);
 }
 
+void multiply_all(const GemmPrepackedArgs& p, int64_t row, int64_t count, Rows rows) {
+  const int64_t steps = prepacked_steps(p);
+  const int64_t strips = (count + kTileRows - 1) / kTileRows, height = (count + strips - 1) / strips;  // similar sizes
+  const int64_t width = (kCache / (steps * kStepBytes + 1) + 1) * kTileColumns;
+  for (int64_t from = 0; from < p.N; from += width)
+    for (int64_t i = 0; i < count; i += height)
+      for (int64_t column = from; column < smaller(from + width, p.N); column += kTileColumns)
+        multiply_strip<int(kTileRows)>(p, steps, rows.from(i), smaller(height, count - i), column, p.c + (row + i) * p.N);
+}
+
 void multiply(const GemmPrepackedArgs& p, int64_t row, int64_t last_row, [[maybe_unused]] char* scratch) {
-  const int64_t steps = (p.K + kDepth<Element> - 1) / kDepth<Element>, count = last_row - row;
-  Rows rows = {{reinterpret_cast<const char*>(p.x + row * p.K), p.K * 4, 4}, nullptr};
+  const int64_t count = last_row - row;
 #if TEXTRNN_ELEMENT < 4
   const int64_t bytes = prepacked_row_bytes(p);
   float* const scales = reinterpret_cast<float*>(scratch + kPrepackedRows * bytes);
   for (int64_t i = 0; i < count; ++i) scales[i] = convert(p.x + (row + i) * p.K, p.K, scratch + i * bytes);
-  rows = {{scratch, bytes, 4}, scales};
+  multiply_all(p, row, count, {{scratch, bytes, 4}, scales});
+#else
+  multiply_all(p, row, count, {{reinterpret_cast<const char*>(p.x + row * p.K), p.K * 4, 4}, nullptr});
 #endif
-  const int64_t strips = (count + kTileRows - 1) / kTileRows, height = (count + strips - 1) / strips;  // similar sizes
-  const int64_t width = (kCache / (steps * kStepBytes + 1) + 1) * kTileColumns;
-  for (int64_t from = 0; from < p.N; from += width)
-    for (int64_t i = 0; i < count; i += height) {
-      const Rows strip = {{rows.at.at + i * rows.at.row, rows.at.row, 4}, rows.scales ? rows.scales + i : nullptr};
-      for (int64_t column = from; column < smaller(from + width, p.N); column += kTileColumns)
-        multiply_strip<int(kTileRows)>(p, steps, strip, smaller(height, count - i), column, p.c + (row + i) * p.N);
-    }
 }
 
 }  // namespace

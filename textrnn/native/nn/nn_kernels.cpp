@@ -183,7 +183,7 @@ INLINE float add_up(int64_t n, const Term& term) {
 
 // exp(-x) for x >= 0, and exp(-80) beyond 80.
 INLINE float decay_exp(float x) {
-  const Exponential e = exponential<127>(x > 80.0f ? 80.0f : x);  // keeps NaN
+  const Exponential<float> e = exponential<127>(at_most(80.0f, x));
   return (1.0f + e.rest) * e.power;
 }
 

@@ -1,18 +1,17 @@
-// The SRU recurrence, one row of columns at a time. This file is compiled once for each instruction set, TEXTRNN_LEVEL;
-// the compiler vectorizes the loops over columns. It uses nothing of the standard library, whose inline functions the
-// linker could take from the wrong copy.
+// The SRU recurrence, one row of columns at a time. This file is compiled once for each instruction set, TEXTRNN_LEVEL.
+// It uses nothing of the standard library, whose inline functions the linker could take from the wrong copy.
 #include <cstdint>
 #include <cstring>
 
 #include "compiler.h"
 #include "nn/activations.h"
-#include "nn/float_types.h"
+#include "nn/vectors.h"
 #include "sru/sru_args.h"
 
 namespace textrnn {
 namespace {
 
-const float kZeros[kBlock] = {};
+alignas(64) const float kZeros[kBlock] = {};
 
 // The constants of a direction, and the current row. The gradient of u may be written over u, so u0, u1, u2 and highway
 // have no RESTRICT: a column is read before it is written.
@@ -27,16 +26,17 @@ struct Row {
 template <class T>
 INLINE void step_forward(const Row<T>& row, int64_t n, float* RESTRICT c, T* RESTRICT h) {
   const Row<T> p = row;
-  VECTORISE
-  for (int64_t d = 0; d < n; ++d) {
-    const float u0 = load(p.u0[d]), previous = p.previous[d];
-    const float f = sigmoid(load(p.u1[d]) + p.vf[d] * previous + p.bf[d]);
-    const float r = sigmoid(load(p.u2[d]) + p.vr[d] * previous + p.br[d]);
-    const float state = u0 + f * (previous - u0);
-    const float highway = p.alpha * load(p.highway[d]);
-    c[d] = state;
-    store(h[d], highway + r * (state - highway));
-  }
+  for_columns(n, [&](int64_t d, auto f_type) {
+    using F = decltype(f_type);
+    using At = Access<F>;
+    const F u0 = At::load(p.u0 + d), previous = At::load(p.previous + d);
+    const F f = sigmoid(At::load(p.u1 + d) + At::load(p.vf + d) * previous + At::load(p.bf + d));
+    const F r = sigmoid(At::load(p.u2 + d) + At::load(p.vr + d) * previous + At::load(p.br + d));
+    const F state = u0 + f * (previous - u0);
+    const F highway = p.alpha * At::load(p.highway + d);
+    At::store(c + d, state);
+    At::store(h + d, highway + r * (state - highway));
+  });
 }
 
 template <class T>
@@ -49,28 +49,29 @@ template <class T>
 INLINE void step_backward(const Row<T>& row, int64_t n, const T* RESTRICT dh, const Gradients<T>& to) {
   const Row<T> p = row;
   const Gradients<T> g = to;
-  VECTORISE
-  for (int64_t d = 0; d < n; ++d) {
-    const float u0 = load(p.u0[d]), previous = p.previous[d], vf = p.vf[d], vr = p.vr[d];
-    const float f = sigmoid(load(p.u1[d]) + vf * previous + p.bf[d]);
-    const float r = sigmoid(load(p.u2[d]) + vr * previous + p.br[d]);
-    const float out = load(dh[d]);  // after the gates, or GCC moves out * r into their branches and forms no fma
-    const float change = previous - u0;
-    const float state = u0 + f * change;
-    const float highway = p.alpha * load(p.highway[d]);
-    const float dr = out * (state - highway) * (r * (1.0f - r));
-    const float dc = g.c[d] + out * r;
-    const float df = dc * change * (f * (1.0f - f));
-    store(g.u0[d], dc * (1.0f - f));
-    store(g.u1[d], df);
-    store(g.u2[d], dr);
-    store(g.highway[d], p.alpha * (out * (1.0f - r)));
-    g.c[d] = dc * f + df * vf + dr * vr;
-    g.vf[d] += df * previous;
-    g.vr[d] += dr * previous;
-    g.bf[d] += df;
-    g.br[d] += dr;
-  }
+  for_columns(n, [&](int64_t d, auto f_type) {
+    using F = decltype(f_type);
+    using At = Access<F>;
+    const F u0 = At::load(p.u0 + d), previous = At::load(p.previous + d);
+    const F vf = At::load(p.vf + d), vr = At::load(p.vr + d);
+    const F f = sigmoid(At::load(p.u1 + d) + vf * previous + At::load(p.bf + d));
+    const F r = sigmoid(At::load(p.u2 + d) + vr * previous + At::load(p.br + d));
+    const F out = At::load(dh + d), change = previous - u0;
+    const F state = u0 + f * change;
+    const F highway = p.alpha * At::load(p.highway + d);
+    const F dr = out * (state - highway) * (r * (1.0f - r));
+    const F dc = At::load(g.c + d) + out * r;
+    const F df = dc * change * (f * (1.0f - f));
+    At::store(g.u0 + d, dc * (1.0f - f));
+    At::store(g.u1 + d, df);
+    At::store(g.u2 + d, dr);
+    At::store(g.highway + d, p.alpha * (out * (1.0f - r)));
+    At::store(g.c + d, dc * f + df * vf + dr * vr);
+    At::store(g.vf + d, At::load(g.vf + d) + df * previous);
+    At::store(g.vr + d, At::load(g.vr + d) + dr * previous);
+    At::store(g.bf + d, At::load(g.bf + d) + df);
+    At::store(g.br + d, At::load(g.br + d) + dr);
+  });
 }
 
 // The places of a task's tensors.
@@ -111,7 +112,7 @@ template <class T>
 void run_forward(const SruForwardArgs& p, const SruTask& task) {
   const Places<T> places{p, task};
   const int64_t n = places.n;
-  float scratch[2][kBlock];
+  alignas(64) float scratch[2][kBlock];
   Row<T> row = places.constants();
   for (int64_t i = task.first; i < task.last; ++i) {
     const float* previous = places.start(i);
@@ -123,7 +124,7 @@ void run_forward(const SruForwardArgs& p, const SruTask& task) {
       step_forward(row, n, c, static_cast<T*>(p.h) + places.at_row(at));
       previous = c;
     }
-    std::memcpy(p.final + places.at_sequence(i), previous, size_t(n) * sizeof(float));
+    if (p.final) std::memcpy(p.final + places.at_sequence(i), previous, size_t(n) * sizeof(float));
   }
 }
 
@@ -131,7 +132,7 @@ template <class T>
 void run_backward(const SruBackwardArgs& p, const SruTask& task) {
   const Places<T> places{p, task};
   const int64_t n = places.n, D = p.D;
-  float dc[kBlock], sums[4][kBlock] = {};
+  alignas(64) float dc[kBlock], sums[4][kBlock] = {};
   Row<T> row = places.constants();
   Gradients<T> to{};
   to.c = dc, to.vf = sums[0], to.vr = sums[1], to.bf = sums[2], to.br = sums[3];

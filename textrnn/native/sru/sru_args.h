@@ -27,7 +27,7 @@ struct SruArgs {
 struct SruForwardArgs : SruArgs {
   void* h;        // (N, K, D)
   float* states;  // (N, K, D): c after each step, for the backward pass; null: not kept
-  float* final;   // (B, K, D)
+  float* final;   // (B, K, D); null: not kept
 };
 
 struct SruBackwardArgs : SruArgs {
