@@ -32,7 +32,7 @@ import memory
 import numpy as np
 import sentencepiece
 from baselines import choose, has_fasttext, train_fasttext, train_svm
-from bounds import ENCODING, FASTTEXT, HELP, OURS, PRECISIONS, PRODUCTS, SVM, Turns, report
+from bounds import ENCODING, FASTTEXT, HELP, OURS, PRECISIONS, PRODUCTS, SMALL_FASTTEXT, SVM, Turns, report
 from process import measure, read_texts, run_textrnn, write_lines
 
 from textrnn.files import write_text
@@ -42,7 +42,7 @@ from textrnn.serialization.model_file import SavedModel, find_model, load_model
 
 COPIES = 6  # of the training set
 ROWS = 8192  # of a matrix product
-FASTTEXT_BUCKETS = {FASTTEXT: 2_000_000, f"{FASTTEXT}, 200,000 buckets": 200_000}  # the first is fastText's default
+FASTTEXT_BUCKETS = {FASTTEXT: 2_000_000, SMALL_FASTTEXT: 200_000}  # the first is fastText's default
 PEER = Path(__file__).with_name("peer.py")
 
 Job = Callable[[], dict[str, float]]
