@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from row_texts import BOM, fault_of, open_rows, read_pairs
+from row_texts import BOM, fault_of, notes_of, open_rows, read_pairs
 from textrnn.config import DataConfig
-from textrnn.data.reading.layout import Layout, find_layout, find_suffix, is_number
+from textrnn.data.reading.detection import find_layout
+from textrnn.data.reading.layout import Layout, find_suffix, is_number
 from textrnn.errors import ConfigError, DataError
 
 CURE = "name yours with --set data.label=NAME --set data.text=NAME, or by number in a file without a header"
@@ -98,10 +99,10 @@ def test_the_delimiter_and_quoting_are_detected(name: str, head: str, delimiter:
 
 
 def test_an_unusual_delimiter_is_reported() -> None:
-    assert open_rows("label;text\na;b\n", "d.csv").notes == ["d.csv: fields are divided by ';'"]
-    assert open_rows("label\ttext\na\tb\n", "d.csv").notes == ["d.csv: fields are divided by tabs"]
-    assert open_rows("label;text\na;b\n", "d.csv", delimiter=";").notes == []
-    assert open_rows("label,text\na,b\n", "d.csv").notes == []
+    assert notes_of("label;text\na;b\n", "d.csv") == ["d.csv: fields are divided by ';'"]
+    assert notes_of("label\ttext\na\tb\n", "d.csv") == ["d.csv: fields are divided by tabs"]
+    assert notes_of("label;text\na;b\n", "d.csv", delimiter=";") == []
+    assert notes_of("label,text\na,b\n", "d.csv") == []
 
 
 LONG = "x" * 30_000
@@ -187,7 +188,7 @@ def test_a_layout_has_a_width() -> None:
     numbered = find_layout("d", ["x\ty\tz"], DataConfig(text="1", label="3"))
     assert (numbered.width, numbered.is_exact, numbered.start) == (3, False, 0)
     named = find_layout("d", ["x\ty\tz"], DataConfig(text="x", label="3", group="y"))
-    assert (named.width, named.is_exact, named.text, named.label, named.group) == (3, True, (0,), (2,), 1)
+    assert (named.width, named.is_exact, named.text, named.label, named.group) == (3, True, (0,), (2,), (1,))
 
 
 def test_numbers_and_suffixes() -> None:

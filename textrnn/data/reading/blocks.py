@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
 import numpy as np
 import numpy.typing as npt
 
-from textrnn.config import DataConfig
 from textrnn.data.labels import find_label_fault, join_labels
-from textrnn.data.reading.io import BYTE_ORDER_MARK
+from textrnn.data.reading.io import BYTE_ORDER_MARK, is_utf8
 from textrnn.data.reading.layout import Layout, fold
-from textrnn.data.reading.rows import OnFault, Row, RowReader
+from textrnn.data.reading.rows import Row, RowReader
 from textrnn.errors import shorten
 
 _PREFIX = b"__label__"
@@ -99,62 +98,38 @@ class LabelTable:
         return [int(count) for count in self._counts]
 
 
-class BlockReader:
-    """Reads the examples of one file in blocks; the arguments are those of :class:`RowReader`.
+def make_blocks(reader: RowReader) -> Iterator[Block]:
+    """Yield the examples of ``reader``, which reads labels, in blocks."""
+    layout, config = reader.layout, reader.config
+    is_plain = layout.kind == "fasttext" or (layout.kind == "table" and not layout.is_quoted)
+    if not is_plain or config.multi_label or config.group is not None or len(layout.text) > 1:
+        return map(_make_block, reader)
+    return reader.read(_BulkSplitter(layout).split, _make_block)
 
-    Raises:
-        DataError: at the first fault, with its line, unless ``on_fault`` returns; there is no example.
-    """
 
-    def __init__(
-        self, path: str, chunks: Iterable[bytes], config: DataConfig, *, on_fault: OnFault | None = None
-    ) -> None:
-        self._path, self._config = path, config
-        self.rows = RowReader(path, chunks, config, on_fault=on_fault)
+class _BulkSplitter:
+    """Splits lines of a plain table or of fastText's format, each with one label."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._header = set(map(fold, layout.header or ()))
         self._valid_labels: set[bytes] = set()
 
-    def __iter__(self) -> Iterator[Block]:
-        is_empty = True
-        for block in self._read():
-            is_empty = False
-            yield block
-        if is_empty:
-            raise self.rows.no_text
-
-    def _read(self) -> Iterator[Block]:
-        layout, config = self.rows.layout, self._config
-        is_plain = layout.kind == "fasttext" or (layout.kind == "table" and not layout.is_quoted)
-        if not is_plain or config.multi_label or config.group is not None or len(layout.text) > 1:
-            yield from map(_make_block, self.rows)
-            return
-        for lines, number in self.rows.chunks():
-            block = self._split_in_bulk(lines, number)
-            if block is None:  # a blank line, a fault, a repeated header
-                rows = list(self.rows.parse(lines, number))
-                block = _make_block(rows) if rows else None
-            if block is not None:
-                yield block
-
-    def _split_in_bulk(self, lines: list[bytes], number: int) -> Block | None:
+    def split(self, lines: list[bytes], number: int) -> Block | None:
         """Return the examples of ``lines``; None if they must be parsed one by one."""
-        joined = b"\n".join(lines)
-        if BYTE_ORDER_MARK in joined:
-            return None
-        try:
-            joined.decode("utf-8")
-        except UnicodeDecodeError:
+        layout, joined = self._layout, b"\n".join(lines)
+        if BYTE_ORDER_MARK in joined or not is_utf8(joined):
             return None
         if b"\r" in joined:
             lines = [line.removesuffix(b"\r") for line in lines]
-        layout = self.rows.layout
         records = _split_fasttext(joined, lines) if layout.kind == "fasttext" else layout.split_lines(lines)
-        if records is None:
+        if records is None:  # a blank line, or a fault
             return None
         labels, texts = ([record[at] for record in records] for at in (layout.label[0], layout.text[0]))
         new = set(labels) - self._valid_labels
         names = [label.decode("utf-8") for label in new]
-        if not {fold(name) for name in layout.header or ()}.isdisjoint(map(fold, names)):
-            return None  # perhaps a repeated header
+        if not self._header.isdisjoint(map(fold, names)):  # perhaps a repeated header
+            return None
         if any(find_label_fault([name]) for name in names):
             return None
         self._valid_labels |= new

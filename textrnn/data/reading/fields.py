@@ -18,6 +18,7 @@ _TRUE, _FALSE = frozenset({"1", "1.0", "true", "yes"}), frozenset({"0", "0.0", "
 _SKIP = "skip such records with --on-error skip (train, data split: --set data.on_error=skip)"
 _ROWS = "write an object for each text, as pandas does with to_json(orient='records', lines=True)"
 _NAME_KEYS = "name the keys with --set data.label=NAME --set data.text=NAME"
+_ABSENT = object()
 
 
 class FaultError(Exception):
@@ -29,16 +30,21 @@ class FaultError(Exception):
         super().__init__(reason)
 
 
+Fields = list[str] | dict[str, Any] | tuple[list[str], str]
+"""A record: fields of a table, a JSON object, or the labels and the text of a line in fastText's format."""
+
+RawRecord = tuple[int, bytes, Fields | FaultError]
+"""The line where a record starts, its bytes, and the record, or its fault."""
+
+
 class RecordFields:
-    """Finds text, labels and group in the records of one file. A record is a list of fields, a JSON object, or the
-    labels and the text of a line in fastText's format.
-    """
+    """Finds text, labels and group in the records of one file."""
 
     def __init__(self, layout: Layout, config: DataConfig, *, labelled: bool) -> None:
         self._layout, self._config, self._labelled = layout, config, labelled
         self._texts = as_list(config.text) or [TEXT]
-        self._label = config.label if isinstance(config.label, str) else LABEL
-        self._marked = config.label if isinstance(config.label, list) else None
+        self._labels = as_list(config.label) or [LABEL]
+        self._groups = as_list(config.group)
 
     def select(self, record: Any) -> tuple[str, list[str], str]:
         """Return the text, the labels and the group of a record; without ``labelled`` only the text.
@@ -82,48 +88,42 @@ class RecordFields:
         raise FaultError(f"has {count}, but the header has {layout.width}{cure}", kind=kind)
 
     def _find_labels(self, record: Any) -> list[str]:
-        is_table = self._layout.kind == "table"
-        if self._marked is not None:
-            at = self._layout.label
-            values = [record[a] for a in at] if is_table else [_find(record, n) for n in self._marked]
-            return _check_labels(_list_marked(self._marked, values))
-        value = record[self._layout.label[0]] if is_table else _find(record, self._label)
+        values, config = self._find(record, self._layout.label, self._labels), self._config
+        if isinstance(config.label, list):
+            return _check_labels(_list_marked(self._labels, values))
+        value, name = values[0], self._labels[0]
         if not isinstance(value, list):
-            return _check_labels(_split_labels(_to_text(value, self._label), self._config))
-        if not self._config.multi_label:
-            name = shorten(self._label)
+            return _check_labels(_split_labels(_to_text(value, name), config))
+        if not config.multi_label:
+            name = shorten(name)
             raise FaultError(f"'{name}' is a list; texts with several labels need --set data.multi_label=true")
-        return _check_labels([_to_text(label, self._label) for label in value])
+        return _check_labels([_to_text(label, name) for label in value])
 
     def _find_group(self, record: Any) -> str:
-        if self._config.group is None:
-            return ""
-        return record[self._layout.group] if self._layout.kind == "table" else _get(record, self._config.group)
+        return "".join(map(_to_text, self._find(record, self._layout.group, self._groups), self._groups))
 
     def _find_text(self, record: Any) -> str:
-        layout = self._layout
-        if layout.kind == "table":
-            parts = [record[at] for at in layout.text]
-        else:
-            parts = [_get(record, name, labelled=self._labelled) for name in self._texts]
-        text = parts[0] if len(parts) == 1 else " ".join(parts)
-        has_ends = (layout.is_quoted or layout.kind == "json") and ("\n" in text or "\r" in text)
+        text = " ".join(map(_to_text, self._find(record, self._layout.text, self._texts), self._texts))
+        if "\n" not in text and "\r" not in text:
+            return text
+        has_ends = self._layout.is_quoted or self._layout.kind == "json"
         return text.replace("\r\n", " ").replace("\n", " ").replace("\r", " ") if has_ends else text
 
+    def _find(self, record: Any, columns: Sequence[int], names: Sequence[str]) -> list[Any]:
+        """Return the fields of a table in ``columns``, or the values of an object's keys ``names``."""
+        if self._layout.kind == "table":
+            return [record[at] for at in columns]
+        return [_find_value(record, name, labelled=self._labelled) for name in names]
 
-def _get(row: dict[str, Any], name: str, *, labelled: bool = True) -> str:
-    value = row.get(name)
-    return value if type(value) is str and value.isascii() else _to_text(_find(row, name, labelled=labelled), name)
 
-
-def _find(row: dict[str, Any], name: str, *, labelled: bool = True) -> Any:
+def _find_value(row: dict[str, Any], name: str, *, labelled: bool) -> Any:
     """Return the value of a key: of this exact name, at the path of keys a.b, or the only one in another case."""
     if name in row:
         return row[name]
     value: Any = row
     for key in name.split("."):
-        value = value.get(key, _find) if isinstance(value, dict) else _find
-    if value is not _find:
+        value = value.get(key, _ABSENT) if isinstance(value, dict) else _ABSENT
+    if value is not _ABSENT:
         return value
     same = [key for key in row if key.strip().casefold() == name.casefold()]
     if len(same) != 1:
@@ -133,7 +133,9 @@ def _find(row: dict[str, Any], name: str, *, labelled: bool = True) -> Any:
 
 
 def _find_records(row: dict[str, Any]) -> str | None:
-    """Return the cure if all records are in an array inside one object, or None."""
+    """Return the cure if all records are inside one object, or None."""
+    if row.keys() >= {"columns", "data"}:  # orient='split' of pandas
+        return _ROWS
     for key, value in row.items():
         if isinstance(value, list) and value and isinstance(value[0], dict):
             return f"write the records inside alone, with: jq -c '.{key}[]' FILE"
@@ -141,8 +143,8 @@ def _find_records(row: dict[str, Any]) -> str | None:
 
 
 def _to_text(value: Any, name: str) -> str:
-    if isinstance(value, str):
-        return value.encode("utf-8", errors="replace").decode("utf-8")  # JSON can escape half of a surrogate pair
+    if isinstance(value, str):  # JSON can escape half of a surrogate pair
+        return value if value.isascii() else value.encode("utf-8", errors="replace").decode("utf-8")
     if isinstance(value, bool):
         return str(value).lower()
     kind = "null" if value is None else "a list" if isinstance(value, list) else "an object"
