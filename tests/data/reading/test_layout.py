@@ -163,12 +163,6 @@ LONG = "x" * 30_000
         ),
         (
             "d.csv",
-            "text\nx\n",
-            {"text": "text", "label": "x", "labelled": False},
-            "data.label: has no effect here; leave it out",
-        ),
-        (
-            "d.csv",
             "b\nx\n",
             {"text": "a", "labelled": False},
             "d.csv:1: no column 'a'; the columns are b; choose one with --field NAME, "

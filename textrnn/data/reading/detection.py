@@ -82,14 +82,13 @@ def _spans_lines(first: str) -> bool:
 def _check_options(path: str, kind: DataFormat, config: DataConfig, *, labelled: bool) -> None:
     """Raise ConfigError if a key that the user set has no effect on a file of this format."""
     keys = {"fasttext": (*_TABLE_KEYS, *_COLUMN_KEYS, "label_separator"), "jsonl": _TABLE_KEYS}.get(kind, ())
-    without = [] if labelled else [key for key in ("label", "group") if config.is_set(key)]
     names = {"text": "data.text" if labelled else "--field"}
     faults = [
         f"{names.get(key, f'data.{key}')}: no effect on {path}, whose format is {kind}; leave it out"
         for key in keys
         if config.is_set(key)
     ]
-    if faults or without:
-        raise ConfigError(faults or [f"data.{key}: has no effect here; leave it out" for key in without])
+    if faults:
+        raise ConfigError(faults)
     if config.format == "tsv" and config.delimiter not in (None, "\t"):
         raise ConfigError(f"data.delimiter '{config.delimiter}': the format tsv has tabs; use data.format=csv")

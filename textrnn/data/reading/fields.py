@@ -170,6 +170,16 @@ def split_fasttext(line: str) -> tuple[list[str], str]:
     return FASTTEXT_LABEL.findall(line), FASTTEXT_LABEL.sub("", line).lstrip(" \t\v\f\r\0")
 
 
+def split_fasttext_lines(lines: Sequence[bytes]) -> list[list[bytes]] | None:
+    """Return the label and the text of each line in fastText's format; None if one has no label, or several."""
+    records = [line.split(None, 1) for line in lines]
+    joined, prefix = b"\n".join(lines), b"__label__"
+    is_plain = joined.count(prefix) == len(lines) and b"\0" not in joined and set(map(len, records)) == {2}
+    if not is_plain or not all(label.startswith(prefix) for label, _ in records):
+        return None
+    return [[label[len(prefix) :], text] for label, text in records]
+
+
 def _split_labels(field: str, config: DataConfig) -> list[str]:
     """Return the labels in a field, in the order of the file."""
     if not config.multi_label:

@@ -9,16 +9,21 @@ from typing import Any, NamedTuple, TypeVar
 from textrnn.config import DataConfig
 from textrnn.data.reading.csv_records import read_csv
 from textrnn.data.reading.detection import EmptyFileError, find_layout, is_preamble
-from textrnn.data.reading.fields import FaultError, RawRecord, RecordFields, parse_object, split_fasttext
+from textrnn.data.reading.fields import (
+    FaultError,
+    RawRecord,
+    RecordFields,
+    parse_object,
+    split_fasttext,
+    split_fasttext_lines,
+)
 from textrnn.data.reading.io import BYTE_ORDER_MARK, Note, decode, is_utf8
 from textrnn.data.reading.json_records import read_json
 from textrnn.data.reading.layout import BY_EXTENSION, SEARCHED_LINES, find_suffix, fold, name_delimiter
 from textrnn.errors import DataError, name_file, pluralize
 
-OnFault = Callable[[DataError], None]
-"""Called with the fault of a record; if it returns, the record is skipped."""
-
 T = TypeVar("T")
+InBulk = Callable[[int, Sequence[bytes], Sequence[Sequence[bytes]]], T | None]
 
 _NO_LABELS: list[str] = []
 _SHOWN = 3  # skipped records in a note
@@ -66,7 +71,7 @@ class RowReader:
         *,
         labelled: bool = True,
         note: Note | None = None,
-        on_fault: OnFault | None = None,
+        on_fault: Callable[[DataError], None] | None = None,
         rejects: Callable[[bytes], object] | None = None,
     ) -> None:
         self._path, self._chunks, self.config = path, iter(chunks), config
@@ -99,15 +104,17 @@ class RowReader:
         return b'""' + layout.delimiter.encode() + header if layout.has_row_names else header
 
     def __iter__(self) -> Iterator[list[Row]]:
-        return self.read(self._split_in_bulk, list)
+        is_plain = self.layout.kind == "table" and len(self.layout.text) == 1
+        return self.read(list, in_bulk=self._make_rows if is_plain and not self._labelled else None)
 
-    def read(self, split: Callable[[list[bytes], int], T | None], make: Callable[[list[Row]], T]) -> Iterator[T]:
-        """Yield what ``make`` makes of each list of rows.
+    def read(self, make: Callable[[list[Row]], T], *, in_bulk: InBulk[T] | None = None) -> Iterator[T]:
+        """Yield what ``make`` makes of each list of rows, or ``in_bulk`` of lines with plain fields.
 
-        ``split`` may return the same faster for the lines of a chunk, given the number of the first one, or None.
+        ``in_bulk`` gets the number of the first line, the lines and their fields: those of a table, or label and text
+        in fastText's format. It may return None for lines that must be parsed one by one.
         """
         is_empty = self._labelled
-        for each in self._read(split, make):
+        for each in self._read(make, in_bulk):
             is_empty = False
             yield each
         if is_empty:
@@ -116,7 +123,7 @@ class RowReader:
         for line in self._list_notes():
             self._note(f"{name_file(self._path)}: {line}")
 
-    def _read(self, split: Callable[[list[bytes], int], T | None], make: Callable[[list[Row]], T]) -> Iterator[T]:
+    def _read(self, make: Callable[[list[Row]], T], in_bulk: InBulk[T] | None) -> Iterator[T]:
         layout, chunks = self.layout, self._list_chunks()
         if layout.is_array:
             whole = (line for lines, _ in chunks for line in lines)
@@ -125,10 +132,12 @@ class RowReader:
             yield from map(make, self._collect(read_csv(chunks, layout.delimiter)))
         else:
             for lines, number in chunks:
-                if (each := split(lines, number)) is not None:
-                    yield each
-                else:
+                fields = None if in_bulk is None else self._split_plain(lines)
+                each = None if in_bulk is None or fields is None else in_bulk(number, lines, fields)
+                if each is None:
                     yield from map(make, self._collect(self._read_lines(lines, number)))
+                else:
+                    yield each
 
     def _list_chunks(self) -> Iterator[tuple[list[bytes], int]]:
         """Yield the lines of each chunk after the header, and the number of the first of them in the file."""
@@ -172,7 +181,6 @@ class RowReader:
 
     def _make_row(self, index: int, number: int, raw: bytes, record: Any) -> Row | None:
         """Return the row of a record, None for one that is skipped: bad, blank, or the header again."""
-        is_json = self.layout.kind == "json"
         try:
             if self._labelled and not is_utf8(raw):
                 raise FaultError(_NOT_TEXT)
@@ -185,7 +193,7 @@ class RowReader:
             # all objects of an array may stand in one line
             reason = f"record {index}: {fault.reason}" if self.layout.is_array else fault.reason
             return self._handle(fault, DataError(self._path, number, reason, kind=fault.kind), raw)
-        return Row(number, raw, text, labels, group, record if is_json else ())
+        return Row(number, raw, text, labels, group, record if self.layout.kind == "json" else ())
 
     def _is_blank(self, record: Sequence[str]) -> bool:
         """Return whether a record of a table is none; without labels, only a line without fields is blank."""
@@ -241,18 +249,19 @@ class RowReader:
             number = pluralize(self._skipped, "bad record", "bad records")
             yield f"{number} skipped: {'; '.join(self._first_skipped)}{more}"
 
-    def _split_in_bulk(self, lines: list[bytes], number: int) -> list[Row] | None:
-        """Return the rows of a table without labels; None if its lines must be parsed one by one."""
-        layout = self.layout
-        if self._labelled or layout.kind != "table" or len(layout.text) > 1:
+    def _split_plain(self, lines: Sequence[bytes]) -> list[list[bytes]] | None:
+        """Return the fields of each line; None if they must be parsed one by one, as for a blank line or a fault."""
+        joined = b"\n".join(lines)
+        if BYTE_ORDER_MARK in joined or (self._labelled and not is_utf8(joined)):
             return None
-        chunk = b"\n".join(lines)
-        records = None if b"\r" in chunk or BYTE_ORDER_MARK in chunk else layout.split_lines(lines)
-        if records is None:
-            return None
-        first, texts = (
-            decode(b"\n".join([record[at] for record in records])).split("\n") for at in (0, layout.text[0])
-        )
+        if b"\r" in joined:
+            lines = [line.removesuffix(b"\r") for line in lines]
+        return split_fasttext_lines(lines) if self.layout.kind == "fasttext" else self.layout.split_lines(lines)
+
+    def _make_rows(self, number: int, lines: Sequence[bytes], fields: Sequence[Sequence[bytes]]) -> list[Row] | None:
+        """Return the rows of a table without labels; None if one may be the header again."""
+        columns = [b"\n".join([record[at] for record in fields]) for at in (0, self.layout.text[0])]
+        first, texts = (decode(column).split("\n") for column in columns)
         if len(self._header) > 1 and not set(map(fold, first)).isdisjoint(self._header):
-            return None  # perhaps a repeated header
+            return None
         return list(map(Row, count(number), lines, texts, repeat(_NO_LABELS)))
