@@ -19,7 +19,7 @@ from textrnn.files import shipped
 app = typer.Typer(rich_markup_mode=None)
 
 _MAX_LABELS = 10
-_CHECK_KEYS = (*LABELLED_KEYS, "data.multi_label", "data.max_length")
+_CHECK_KEYS = (*LABELLED_KEYS, "data.multi_label", "data.on_error", "data.max_length")
 _SPLIT_KEYS = (*LABELLED_KEYS, "data.multi_label", "data.group", "data.on_error")
 
 SettingsOption = Annotated[

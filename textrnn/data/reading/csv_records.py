@@ -12,10 +12,11 @@ from textrnn.data.reading.fields import FaultError, RawRecord
 from textrnn.data.reading.io import BYTE_ORDER_MARK, decode
 from textrnn.data.reading.layout import describe_csv_error
 
+_MARK = "\ufeff"
 _NUL, _NUL_SUBSTITUTE = "\0", "\ud800"  # csv of Python 3.10 rejects NUL; no decoded text has a surrogate
 
-Line = tuple[int, bytes, str]
-"""A line's number, bytes and text."""
+Line = tuple[int, bytes, str, bool]
+"""A line's number, bytes and text with a newline, and whether it is the last one of its chunk."""
 
 
 def read_csv(chunks: Iterator[tuple[Sequence[bytes], int]], delimiter: str) -> Iterator[RawRecord | None]:
@@ -24,17 +25,14 @@ def read_csv(chunks: Iterator[tuple[Sequence[bytes], int]], delimiter: str) -> I
     After a fault, reading resumes in the second line of the record: a quote that is never closed costs one line.
     """
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-    pending: deque[Line] = deque()
+    lines = _list_lines(chunks)
+    pending: deque[Line] = deque()  # lines to read again
     taken: list[Line] = []  # lines of the current record
 
     def feed() -> Iterator[str]:
-        while True:
-            while pending:
-                taken.append(pending.popleft())
-                yield taken[-1][2]
-            if (chunk := next(chunks, None)) is None:
-                return
-            pending.extend(_number_lines(*chunk))
+        while (line := pending.popleft() if pending else next(lines, None)) is not None:
+            taken.append(line)
+            yield line[2]
 
     rows = csv.reader(feed(), delimiter=delimiter, strict=True)
     while True:
@@ -52,13 +50,15 @@ def read_csv(chunks: Iterator[tuple[Sequence[bytes], int]], delimiter: str) -> I
             pending.extendleft(reversed(taken[1:]))
             del taken[1:]
             rows = csv.reader(feed(), delimiter=delimiter, strict=True)
-        yield taken[0][0], b"\n".join([raw for _, raw, _ in taken]), record
-        if not pending:
+        number, raw, _, _ = taken[0]
+        yield number, raw if len(taken) == 1 else b"\n".join([line[1] for line in taken]), record
+        if taken[-1][3]:
             yield None
 
 
-def _number_lines(lines: Sequence[bytes], number: int) -> Iterator[Line]:
-    """Return the lines without a byte-order mark; their text ends in a newline."""
-    raw = [line.removeprefix(BYTE_ORDER_MARK) for line in lines]
-    texts = decode(b"\n".join(raw)).replace(_NUL, _NUL_SUBSTITUTE).split("\n")
-    return zip(count(number), raw, [f"{text}\n" for text in texts], strict=False)
+def _list_lines(chunks: Iterator[tuple[Sequence[bytes], int]]) -> Iterator[Line]:
+    for lines, number in chunks:
+        texts = decode(b"\n".join(lines)).replace(_NUL, _NUL_SUBSTITUTE).split("\n")
+        last = number + len(lines) - 1
+        for at, raw, text in zip(count(number), lines, texts, strict=False):
+            yield at, raw.removeprefix(BYTE_ORDER_MARK), f"{text.removeprefix(_MARK)}\n", at == last

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from textrnn.config import DataConfig, as_list
@@ -19,6 +20,7 @@ _SKIP = "skip such records with --on-error skip (train, data split: --set data.o
 _ROWS = "write an object for each text, as pandas does with to_json(orient='records', lines=True)"
 _NAME_KEYS = "name the keys with --set data.label=NAME --set data.text=NAME"
 _ABSENT = object()
+_find_label_fault = lru_cache(find_label_fault)
 
 
 class FaultError(Exception):
@@ -100,36 +102,37 @@ class RecordFields:
         return _check_labels([_to_text(label, name) for label in value])
 
     def _find_group(self, record: Any) -> str:
-        return "".join(map(_to_text, self._find(record, self._layout.group, self._groups), self._groups))
+        if not self._groups:
+            return ""
+        return _to_text(self._find(record, self._layout.group, self._groups)[0], self._groups[0])
 
     def _find_text(self, record: Any) -> str:
-        text = " ".join(map(_to_text, self._find(record, self._layout.text, self._texts), self._texts))
-        if "\n" not in text and "\r" not in text:
-            return text
-        has_ends = self._layout.is_quoted or self._layout.kind == "json"
+        layout = self._layout
+        values = self._find(record, layout.text, self._texts)
+        if layout.kind == "json":
+            values = list(map(_to_text, values, self._texts))
+        text = values[0] if len(values) == 1 else " ".join(values)
+        has_ends = (layout.is_quoted or layout.kind == "json") and ("\n" in text or "\r" in text)
         return text.replace("\r\n", " ").replace("\n", " ").replace("\r", " ") if has_ends else text
 
     def _find(self, record: Any, columns: Sequence[int], names: Sequence[str]) -> list[Any]:
         """Return the fields of a table in ``columns``, or the values of an object's keys ``names``."""
         if self._layout.kind == "table":
             return [record[at] for at in columns]
-        return [_find_value(record, name, labelled=self._labelled) for name in names]
+        return [record[name] if name in record else self._search(record, name) for name in names]
 
-
-def _find_value(row: dict[str, Any], name: str, *, labelled: bool) -> Any:
-    """Return the value of a key: of this exact name, at the path of keys a.b, or the only one in another case."""
-    if name in row:
-        return row[name]
-    value: Any = row
-    for key in name.split("."):
-        value = value.get(key, _ABSENT) if isinstance(value, dict) else _ABSENT
-    if value is not _ABSENT:
-        return value
-    same = [key for key in row if key.strip().casefold() == name.casefold()]
-    if len(same) != 1:
-        cure = _find_records(row) or (_NAME_KEYS if labelled else "choose one with --field NAME")
-        raise FaultError(f"no key '{shorten(name)}'; the keys are {list_names(list(row))}; {cure}")
-    return row[same[0]]
+    def _search(self, record: dict[str, Any], name: str) -> Any:
+        """Return the value at the path of keys a.b, or of the only key that is ``name`` in another case."""
+        value: Any = record
+        for key in name.split("."):
+            value = value.get(key, _ABSENT) if isinstance(value, dict) else _ABSENT
+        if value is not _ABSENT:
+            return value
+        same = [key for key in record if key.strip().casefold() == name.casefold()]
+        if len(same) == 1:
+            return record[same[0]]
+        cure = _find_records(record) or (_NAME_KEYS if self._labelled else "choose one with --field NAME")
+        raise FaultError(f"no key '{shorten(name)}'; the keys are {list_names(list(record))}; {cure}")
 
 
 def _find_records(row: dict[str, Any]) -> str | None:
@@ -203,6 +206,6 @@ def _list_marked(names: Sequence[str], values: Sequence[Any]) -> list[str]:
 
 
 def _check_labels(labels: list[str]) -> list[str]:
-    if fault := find_label_fault(labels):
+    if fault := _find_label_fault(tuple(labels)):  # most labels were checked before
         raise FaultError(fault)
     return labels

@@ -269,10 +269,9 @@ def decode(line: bytes) -> str:
 def is_utf8(text: bytes) -> bool:
     """Return whether all of ``text`` is valid UTF-8."""
     try:
-        text.decode("utf-8")
+        return text.isascii() or text.decode("utf-8") is not None
     except UnicodeDecodeError:
         return False
-    return True
 
 
 def decode_texts(texts: list[bytes]) -> list[str]:

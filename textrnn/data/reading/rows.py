@@ -197,7 +197,10 @@ class RowReader:
 
     def _is_blank(self, record: Sequence[str]) -> bool:
         """Return whether a record of a table is none; without labels, only a line without fields is blank."""
-        return (self._labelled or (len(record) < 2 and self.layout.width > 1)) and not any(map(str.strip, record))
+        if not self._labelled and (len(record) > 1 or self.layout.width == 1):
+            return False
+        text = "".join(record)
+        return not text or text.isspace()
 
     def _is_header(self, record: Sequence[str], raw: bytes) -> bool:
         """Return whether a record of a table with a header is the header again, or a line before it.
