@@ -117,17 +117,19 @@ class RecordReader:
         layout, header = reader.layout, reader.header
         kind, delimiter, is_quoted = cast("RecordFormat", layout.format), layout.delimiter, layout.is_quoted
         if self._first is not None:
-            self._check_layout(path, layout, *self._first)
+            _check_layout(layout, path, self._first)
         elif layout.header is not None and header is not None:
             yield [Record(header, None, kind, delimiter, is_quoted, layout.header)]
         self._first = self._first or (path, layout)
         for rows in reader:
             yield [Record(row.raw, row.text, kind, delimiter, is_quoted, row.names, row.is_valid) for row in rows]
 
-    def _check_layout(self, path: str, layout: Layout, first_path: str, first: Layout) -> None:
-        """Raise DataError if records of ``layout`` cannot follow those of ``first``."""
-        cure = "process the files one by one"
-        if layout.format != first.format:
-            raise DataError(path, 1, f"{layout.format}, but {first_path} is {first.format}; {cure}")
-        if layout.header is not None and (layout.delimiter, layout.header) != (first.delimiter, first.header):
-            raise DataError(path, layout.start, f"the header differs from that of earlier files; {cure}")
+
+def _check_layout(layout: Layout, path: str, first: tuple[str, Layout]) -> None:
+    """Raise DataError if the records of ``path`` cannot follow those of the ``first`` file."""
+    first_path, expected = first
+    cure = "process the files one by one"
+    if layout.format != expected.format:
+        raise DataError(path, 1, f"{layout.format}, but {first_path} is {expected.format}; {cure}")
+    if layout.header is not None and (layout.delimiter, layout.header) != (expected.delimiter, expected.header):
+        raise DataError(path, layout.start, f"the header differs from that of earlier files; {cure}")

@@ -7,7 +7,6 @@ from itertools import count, repeat
 from typing import Any, NamedTuple, TypeVar
 
 from textrnn.config import DataConfig
-from textrnn.data.reading.csv_records import read_csv
 from textrnn.data.reading.detection import EmptyFileError, find_layout, is_preamble
 from textrnn.data.reading.fields import (
     FaultError,
@@ -18,8 +17,8 @@ from textrnn.data.reading.fields import (
     split_fasttext_lines,
 )
 from textrnn.data.reading.io import BYTE_ORDER_MARK, Note, decode, is_utf8
-from textrnn.data.reading.json_records import read_json
 from textrnn.data.reading.layout import BY_EXTENSION, SEARCHED_LINES, find_suffix, fold, name_delimiter
+from textrnn.data.reading.spanning_records import read_csv, read_json
 from textrnn.errors import DataError, name_file, pluralize
 
 T = TypeVar("T")
@@ -167,7 +166,7 @@ class RowReader:
         rows: list[Row] = []
         try:
             for index, record in enumerate(records, start=1):
-                if record is not None and (row := self._make_row(index, *record)) is not None:
+                if record is not None and (row := self._make_row(record, index)) is not None:
                     rows.append(row)
                 if rows and (record is None or len(rows) == _MAX_ROWS):
                     yield rows
@@ -179,8 +178,10 @@ class RowReader:
         if rows:
             yield rows
 
-    def _make_row(self, index: int, number: int, raw: bytes, record: Any) -> Row | None:
+    def _make_row(self, raw_record: RawRecord, index: int) -> Row | None:
         """Return the row of a record, None for one that is skipped: bad, blank, or the header again."""
+        number, raw = raw_record[:2]
+        record: Any = raw_record[2]
         try:
             if self._labelled and not is_utf8(raw):
                 raise FaultError(_NOT_TEXT)
