@@ -90,7 +90,9 @@ def report(times: Times) -> list[str]:
     names, conditions = list(dict.fromkeys(key[0] for key in times)), list(dict.fromkeys(key[1:] for key in times))
     heads = [f"{threads} threads, {loops} loops a core" for threads, loops in conditions]
     rows = [f"| seconds: minimum, median | {' | '.join(heads)} |", "|---" * (1 + len(heads)) + "|"]
-    rows += [f"| {name} | {' | '.join(format_seconds(times[name, *c]) for c in conditions)} |" for name in names]
+    for name in names:
+        cells = [format_seconds(times[name, threads, loops]) for threads, loops in conditions]
+        rows.append(f"| {name} | {' | '.join(cells)} |")
     cores = max(threads for threads, _ in conditions)
     targets = []
     for name in names:

@@ -103,8 +103,12 @@ def test_the_format_can_be_set(format_: RecordFormat, tmp_path: Path) -> None:
 def test_the_header_is_emitted_once(tmp_path: Path) -> None:
     one = write(tmp_path, b"id\ttext\n1\tone\n", "1.tsv")
     two = write(tmp_path, b"id\ttext\n2\ttwo\n", "2.tsv")
-    empty = write(tmp_path, b"", "empty.tsv")
-    assert [record.text for record in read([empty, one, two], "text")] == [None, "one", "two"]
+    empty, blank = write(tmp_path, b"", "empty.tsv"), write(tmp_path, b"\n\n", "blank.tsv")
+    found, notes = [], []  # type: tuple[list[Record], list[str]]
+    reader = RecordReader(DataConfig(text="text"), note=notes.append)
+    reader.read(map(str, [empty, one, blank, two]), found.extend)
+    assert [record.text for record in found] == [None, "one", "two"]
+    assert [note.partition(".tsv: ")[2].split(";")[0] for note in notes] == ["is empty", "contains no text"]
 
 
 def test_records_have_the_names_of_columns_and_keys(tmp_path: Path) -> None:
@@ -239,10 +243,14 @@ def test_records_can_be_written_in_the_encoding_of_their_file(encoding: str, tmp
     reader = RecordReader(DataConfig.model_validate({"text": "text", "encoding": encoding}))
     reader.read([str(write(tmp_path, content, "a.csv"))], found.extend)
     assert [record.text for record in found] == [None, "배송이 늦어요", "환불 부탁드립니다"]
-    assert reader.mark + b"".join(reader.encode(record.raw + b"\n") for record in found) == content
+    written: list[bytes] = []
+    encode = reader.encode_lines(written.append)
+    for record in found:
+        encode(record.raw + b"\n")
+    assert b"".join(written) == content
     if encoding == "cp949":
         with pytest.raises(DataError, match=r"'é'.* cp949"):
-            reader.encode("é".encode())
+            encode("é".encode())
 
 
 def test_invalid_lines_are_counted(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_a_second_run_reads_and_encodes_nothing(rows: Path, monkeypatch: pytest.
         pytest.fail("the text was read or encoded again")
 
     monkeypatch.setattr(Tokenizer, "encode_packed", fail)
-    monkeypatch.setattr(source, "BlockReader", fail)
+    monkeypatch.setattr(source, "make_blocks", fail)
     again = load_dataset(configure(rows, data__cache="cache"), recorder)
     assert again.tokenizer.model == first.tokenizer.model
     for part in ("train", "valid"):

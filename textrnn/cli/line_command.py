@@ -6,13 +6,13 @@ import os
 import signal
 import stat
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from textrnn.cli.model_loading import check_threshold, load_engine
 from textrnn.cli.options import PrecisionName, make_text_config
@@ -26,7 +26,6 @@ from textrnn.signals import FilterSignals
 
 if TYPE_CHECKING:
     from textrnn.inference.engine import Engine
-    from textrnn.pipeline.records import RecordReader
     from textrnn.pipeline.writers import Worker
 
 # SIGINT always stops cleanly and reports the lines done; the others do so when a partial file must be removed
@@ -36,36 +35,32 @@ _UNSUPPORTED_SUFFIXES = frozenset({".zip", ".7z", ".lz4", ".br"})
 _STDOUT = Path(STDIN)
 
 
-def check_rejects(rejects: Path | None, on_error: OnError, inputs: Sequence[str]) -> None:
-    """Raise ConfigError if a file for bad records cannot be written, or none of them is left out."""
+def check_outputs(outputs: Mapping[str, Path | None], inputs: Sequence[str], *, on_error: OnError) -> None:
+    """Check the files that options name as ``outputs`` of a command that reads ``inputs``.
+
+    Raises:
+        ConfigError: one cannot be written, has no effect, or would replace another, or an input by a part of it.
+    """
+    rejects = outputs["--rejects"]
     if rejects is not None and on_error != "skip":
         raise ConfigError(f"--rejects {rejects}: has no effect without --on-error skip")
-    _check_output("--rejects", rejects)
-    _check_inputs("--rejects", rejects, inputs)
+    paths = {option: path for option, path in outputs.items() if path is not None}
+    for option, path in paths.items():
+        if path.is_dir():
+            raise ConfigError(f"{option} {path}: is a folder; name a file")
+        if path.suffix.lower() in _UNSUPPORTED_SUFFIXES:
+            raise ConfigError(f"{option} {path}: unsupported compression; use .gz, .bz2, .xz or .zst")
+        is_part = option != "--output" and path.exists()
+        if is_part and any(Path(file).exists() and path.samefile(file) for file in inputs):
+            raise ConfigError(f"{option} {path}: is an input file; name another file")
+    for (first, path), (second, other) in combinations(paths.items(), 2):
+        if path == other or path.resolve() == other.resolve():
+            raise ConfigError(f"{second} {other}: {first} writes there; name another file")
 
 
-def _check_inputs(option: str, path: Path | None, inputs: Sequence[str]) -> None:
-    """Raise ConfigError if a part of the records would replace the file that has all of them."""
-    if path is not None and path.exists() and any(Path(file).exists() and path.samefile(file) for file in inputs):
-        raise ConfigError(f"{option} {path}: is an input file; name another file")
-
-
-def _check_output(option: str, path: Path | None) -> None:
-    """Raise ConfigError if the path that ``option`` names is a folder, or asks for an unknown compression."""
-    if path is not None and path.is_dir():
-        raise ConfigError(f"{option} {path}: is a folder; name a file")
-    if path is not None and path.suffix.lower() in _UNSUPPORTED_SUFFIXES:
-        raise ConfigError(f"{option} {path}: unsupported compression; use .gz, .bz2, .xz or .zst")
-
-
-@contextmanager
-def open_rejects(rejects: Path | None) -> Iterator[Callable[[bytes], object] | None]:
+def open_rejects(rejects: Path | None) -> AbstractContextManager[Callable[[bytes], object] | None]:
     """Open the file for bad records, if it is named; yield the function that writes to it."""
-    if rejects is None:
-        yield None
-        return
-    with _open_output(rejects) as write:
-        yield write
+    return nullcontext() if rejects is None else _open_output(rejects)
 
 
 @contextmanager
@@ -87,6 +82,10 @@ class LineCommand:
     """
 
     files: list[str] | None
+    model: Path | None = None
+    threshold: float | None = None
+    precision: PrecisionName = "fp32"
+    device: str = "cpu"
     field: list[str] | None = None
     input_format: RecordFormat | None = None
     output: Path | None = None
@@ -97,9 +96,13 @@ class LineCommand:
     rejects: Path | None = None
     keeps_lines: bool = False
 
-    def open_engine(
-        self, model: Path | None, *, precision: PrecisionName, device: str, threshold: float | None
-    ) -> Engine:
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any], *, keeps_lines: bool = False) -> LineCommand:
+        """Return the command of ``options``, the arguments of a command by name, which may have more of its own."""
+        own = {field.name: options[field.name] for field in fields(cls) if field.name in options}
+        return cls(**own, keeps_lines=keeps_lines)
+
+    def open_engine(self) -> Engine:
         """Check the options and load the model.
 
         Raises:
@@ -108,29 +111,18 @@ class LineCommand:
             ModelError, BackendError: see :func:`load_engine`.
         """
         _ = self._config
-        check_rejects(self.rejects, self.on_error, self._paths)
-        self._check_outputs()
+        outputs = {"--output": self.output or _STDOUT, "--rejected": self.rejected, "--rejects": self.rejects}
+        check_outputs(outputs, self._paths, on_error=self.on_error)
         for path in self._paths:
             check_readable(path)
         from textrnn.data.reading.layout import BY_EXTENSION, find_suffix
 
-        engine = load_engine(model, precision=precision, device=device)
-        check_threshold(engine, threshold)
+        engine = load_engine(self.model, precision=self.precision, device=self.device)
+        check_threshold(engine, self.threshold)
         tables = [path for path in self._paths if find_suffix(path) in BY_EXTENSION]
         if self.field is None and tables:
             print_message(f"{tables[0]}: labels whole lines; use --field to label one column or key of a table")
         return engine
-
-    def _check_outputs(self) -> None:
-        """Raise ConfigError if an output cannot be written, or two of them are one file."""
-        _check_inputs("--rejected", self.rejected, self._paths)
-        named = {"--output": self.output or _STDOUT, "--rejected": self.rejected, "--rejects": self.rejects}
-        paths = {option: path for option, path in named.items() if path is not None}
-        for option, path in paths.items():
-            _check_output(option, path)
-        for (first, path), (second, other) in combinations(paths.items(), 2):
-            if path == other or path.resolve() == other.resolve():
-                raise ConfigError(f"{second} {other}: {first} writes there; name another file")
 
     @cached_property
     def _config(self) -> DataConfig:
@@ -158,12 +150,14 @@ class LineCommand:
                 watch = stack.enter_context(self._show_progress())
                 rejects = stack.enter_context(open_rejects(self.rejects))
                 reader = RecordReader(self._config, watch=watch, note=notes.append, rejects=rejects)
-                writes = [self._encode(write, reader) for write in writes]
+                if self.keeps_lines or self.field is not None:
+                    writes = [reader.encode_lines(write) for write in writes]
                 outputs = process(reader, self._paths, worker, jobs=self.jobs or default_threads())
                 for output in stack.enter_context(closing(outputs)):
                     with signals.hold():
                         for write, data in zip(writes, (output.data, output.rejected), strict=False):
-                            write(data)
+                            if data:
+                                write(data)
                         records, kept = records + output.records, kept + output.kept
         except KeyboardInterrupt:
             names = " and ".join(map(str, self._written_files))
@@ -177,21 +171,6 @@ class LineCommand:
             for line in notes:
                 print_message(line)
         return records, kept
-
-    def _encode(self, write: Callable[[bytes], object], reader: RecordReader) -> Callable[[bytes], None]:
-        """Return a function that writes lines with ``write``, in the encoding of the input if the output keeps it."""
-        keeps_encoding, is_empty = self.keeps_lines or self.field is not None, True
-
-        def encode(lines: bytes) -> None:
-            nonlocal is_empty
-            if not lines:
-                return
-            if keeps_encoding:
-                lines = (reader.mark if is_empty else b"") + reader.encode(lines)
-            is_empty = False
-            write(lines)
-
-        return encode
 
     @property
     def _paths(self) -> list[str]:

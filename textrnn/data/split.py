@@ -17,8 +17,8 @@ from textrnn.data.cache import read_stat
 from textrnn.data.labels import LabelSetIndex, make_strata, split_labels
 from textrnn.data.minhash import find_first, hash_texts, normalize
 from textrnn.data.partition import draw_parts, join_groups
-from textrnn.data.reading.blocks import BlockReader, LabelTable
-from textrnn.data.reading.io import decode_texts, encode_back, file_changed, open_text, read_chunks, read_file
+from textrnn.data.reading.blocks import LabelTable, make_blocks
+from textrnn.data.reading.io import decode_texts, encode_lines, file_changed, open_text, read_chunks, read_file
 from textrnn.data.reading.layout import BY_EXTENSION, Layout, find_suffix
 from textrnn.data.reading.rows import RowReader
 from textrnn.errors import ConfigError, DataError
@@ -123,30 +123,30 @@ def _read_rows(
     """Return the labels, the class (R,) and the group (R,) of each row, and the layout; add to ``notes``."""
     table = LabelTable()
     parts, groups = [], []
-    reader = BlockReader(path, read_file(path, encoding=config.encoding, note=notes.append), config)
-    for block in reader:
+    reader = RowReader(path, read_file(path, encoding=config.encoding, note=notes.append), config, note=notes.append)
+    for block in make_blocks(reader):
         parts.append((table.classify(block), hash_texts(normalize(decode_texts(block.texts)))))
         groups.append(hash_texts(block.groups))
     if fault := None if config.multi_label else table.find_swap():
         raise DataError(path, None, fault)
-    notes += [*reader.rows.notes, *table.find_header(path, reader.rows.layout)]
+    notes += table.find_header(path, reader.layout)
     classes, hashes = (np.concatenate(column) for column in zip(*parts, strict=True))
     joined = join_groups(hashes, np.concatenate(groups) if config.group is not None else None)
-    return table, classes, joined, reader.rows.layout
+    return table, classes, joined, reader.layout
 
 
 def _write_parts(path: str, config: DataConfig, part_of: list[int], *, files: dict[int, BinaryIO]) -> None:
     """Write the header to all ``files``, and each row to the file of its part, in the encoding of ``path``."""
     with open_text(path, encoding=config.encoding) as (_, text):
         reader = RowReader(path, read_chunks(text.read), config)
-        for file in files.values():
-            file.write(text.mark)
-            if reader.header is not None:
-                file.write(encode_back(reader.header + b"\n", text.encoding))
+        writes = {part: encode_lines(file.write, lambda: text) for part, file in files.items()}
+        if reader.header is not None:
+            for write in writes.values():
+                write(reader.header + b"\n")
         parts = iter(part_of)
         for rows in reader:
             lines: dict[int, list[bytes]] = {}
             for row, part in zip(rows, parts, strict=False):
                 lines.setdefault(part, []).append(row.raw + b"\n")
             for part, own in lines.items():
-                files[part].write(encode_back(b"".join(own), text.encoding))
+                writes[part](b"".join(own))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from itertools import chain
 from typing import BinaryIO, Literal, NamedTuple, cast
 
 from textrnn.config import DataConfig
-from textrnn.data.reading.io import Note, TextFile, encode_back, open_text, read_chunks
-from textrnn.data.reading.lines import LineReader
+from textrnn.data.reading.detection import EmptyFileError
+from textrnn.data.reading.io import Note, TextFile, encode_lines, open_text, read_chunks
+from textrnn.data.reading.layout import Layout
+from textrnn.data.reading.lines import read_lines
 from textrnn.data.reading.rows import RowReader
 from textrnn.errors import DataError
 from textrnn.inference import RecordFormat
@@ -45,7 +46,7 @@ class RecordReader:
         config: the format of tables, with ``text`` as the column or key of the text; without it each line is a text.
         watch: called with the number of bytes read from all files so far, before decompression.
         note: receives lines for the user.
-        rejects: receives the lines of bad records that ``config`` skips, in the encoding of their file.
+        rejects: receives the lines of bad records that ``config`` skips, in the encoding of the first file.
     """
 
     def __init__(
@@ -56,34 +57,24 @@ class RecordReader:
         note: Note | None = None,
         rejects: Callable[[bytes], object] | None = None,
     ) -> None:
-        self._config, self._watch, self._rejects = config, watch, rejects
+        self._config, self._watch = config, watch
         self._note = note or (lambda _: None)
+        self._rejects = None if rejects is None else self.encode_lines(rejects)
         self._finished_bytes = 0
-        self._first: tuple[str, RecordFormat] | None = None  # path and format
         self._first_file: TextFile | None = None
-        self._header: tuple[str, tuple[str, ...]] | None = None  # delimiter and names, of the first file with a header
-        self._has_rejected = False
+        self._first: tuple[str, Layout] | None = None  # path and layout of the first table
 
-    @property
-    def mark(self) -> bytes:
-        """The byte-order mark of the first file."""
-        return b"" if self._first_file is None else self._first_file.mark
+    def encode_lines(self, write: Callable[[bytes], object]) -> Callable[[bytes], None]:
+        """Return a function that writes UTF-8 lines as the first file has them: in its encoding, after its mark.
 
-    def encode(self, text: bytes) -> bytes:
-        """Return UTF-8 ``text`` in the encoding of the first file.
-
-        Raises:
-            DataError: the encoding lacks a character.
+        It raises DataError if the encoding lacks a character.
         """
-        if self._first_file is None:
-            return text
-        try:
-            return encode_back(text, self._first_file.encoding)
-        except UnicodeEncodeError as error:
-            lacking = error.object[error.start]
-            encoding = self._first_file.encoding
-            reason = f"'{lacking}' of a label cannot be written in the file's encoding, {encoding}; convert it to UTF-8"
-            raise DataError(self._first_file.path, None, reason) from None
+
+        def find_file() -> TextFile:
+            assert self._first_file is not None  # lines come from an open file
+            return self._first_file
+
+        return encode_lines(write, find_file)
 
     def read(self, paths: Iterable[str], emit: Callable[[Sequence[Record]], None]) -> None:
         """Call ``emit`` with the records of ``paths`` as soon as they arrive.
@@ -98,64 +89,47 @@ class RecordReader:
         for path in paths:
             with open_text(path, encoding=self._config.encoding, note=self._note) as (raw, file):
                 self._first_file = self._first_file or file
-                position = 0
+                read = self._read_lines if self._config.text is None else self._read_rows
+                for records in read(path, read_chunks(file.read1, _READ_BYTES)):
+                    emit(records)
+                    self._report(raw)
+                self._finished_bytes = self._report(raw)
 
-                def read1(size: int, file: TextFile = file, raw: BinaryIO = raw) -> bytes:
-                    nonlocal position
-                    data = file.read1(size)
-                    if self._watch is not None:
-                        position = raw.tell()
-                        self._watch(self._finished_bytes + position)
-                    return data
+    def _report(self, raw: BinaryIO) -> int:
+        """Report, and return, the number of bytes read from all files so far; 0 if nobody asks, as of a pipe."""
+        if self._watch is None:
+            return 0
+        done = self._finished_bytes + raw.tell()
+        self._watch(done)
+        return done
 
-                chunks = read_chunks(read1, _READ_BYTES)
-                if self._config.text is None:
-                    lines = LineReader(path, chunks)
-                    for block, texts in lines:
-                        emit(list(map(Record, block, texts)))
-                    for line in lines.notes:
-                        self._note(line)
-                else:
-                    for records in self._read_rows(path, chunks):
-                        emit(records)
-                self._finished_bytes += position
+    def _read_lines(self, path: str, chunks: Iterator[bytes]) -> Iterator[list[Record]]:
+        for lines, texts in read_lines(path, chunks, note=self._note):
+            yield list(map(Record, lines, texts))
 
     def _read_rows(self, path: str, chunks: Iterator[bytes]) -> Iterator[list[Record]]:
-        for chunk in chunks:
-            if chunk.strip():
-                break
-        else:
+        note, rejects = self._note, self._rejects
+        try:
+            reader = RowReader(path, chunks, self._config, labelled=False, note=note, rejects=rejects)
+        except EmptyFileError as error:
+            self._note(str(error))
             return
-        reader = RowReader(path, chain([chunk], chunks), self._config, labelled=False, rejects=self._reject)
-        layout = reader.layout
-        kind = cast("RecordFormat", layout.format)
-        if self._first is None:
-            self._first = (path, kind)
-        elif kind != self._first[1]:
-            raise DataError(path, 1, f"{kind}, but {self._first[0]} is {self._first[1]}; process the files one by one")
-        if reader.header is not None:
-            yield self._check_header(path, reader)
-        delimiter, is_quoted = layout.delimiter, layout.is_quoted
+        layout, header = reader.layout, reader.header
+        kind, delimiter, is_quoted = cast("RecordFormat", layout.format), layout.delimiter, layout.is_quoted
+        if self._first is not None:
+            _check_layout(layout, path, self._first)
+        elif layout.header is not None and header is not None:
+            yield [Record(header, None, kind, delimiter, is_quoted, layout.header)]
+        self._first = self._first or (path, layout)
         for rows in reader:
             yield [Record(row.raw, row.text, kind, delimiter, is_quoted, row.names, row.is_valid) for row in rows]
-        for line in reader.notes:
-            self._note(line)
 
-    def _check_header(self, path: str, reader: RowReader) -> list[Record]:
-        header, layout = reader.header, reader.layout
-        assert header is not None
-        assert layout.header is not None
-        found = (layout.delimiter, layout.header)
-        if self._header is None:
-            self._header = found
-            kind = cast("RecordFormat", layout.format)
-            return [Record(header, None, kind, layout.delimiter, layout.is_quoted, layout.header)]
-        if found != self._header:
-            reason = "the header differs from that of earlier files; process the files one by one"
-            raise DataError(path, layout.start, reason)
-        return []
 
-    def _reject(self, lines: bytes) -> None:
-        if self._rejects is not None:
-            self._rejects((b"" if self._has_rejected else self.mark) + self.encode(lines))
-            self._has_rejected = True
+def _check_layout(layout: Layout, path: str, first: tuple[str, Layout]) -> None:
+    """Raise DataError if the records of ``path`` cannot follow those of the ``first`` file."""
+    first_path, expected = first
+    cure = "process the files one by one"
+    if layout.format != expected.format:
+        raise DataError(path, 1, f"{layout.format}, but {first_path} is {expected.format}; {cure}")
+    if layout.header is not None and (layout.delimiter, layout.header) != (expected.delimiter, expected.header):
+        raise DataError(path, layout.start, f"the header differs from that of earlier files; {cure}")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from textrnn.config import DataConfig
-from textrnn.data.reading.blocks import Block, BlockReader, LabelTable
+from textrnn.data.reading.blocks import Block, LabelTable, make_blocks
 from textrnn.data.reading.examples import read_examples
 from textrnn.data.reading.io import read_chunks
 from textrnn.data.reading.layout import Layout
@@ -85,7 +85,8 @@ def slowly(path: Path, config: DataConfig) -> list[Found] | str:
 def in_bulk(path: Path, config: DataConfig, size: int) -> list[Found] | str:
     rows: list[Found] = []
     try:
-        for block in BlockReader(str(path), read_chunks(io.BytesIO(path.read_bytes()).read, size), config):
+        chunks = read_chunks(io.BytesIO(path.read_bytes()).read, size)
+        for block in make_blocks(RowReader(str(path), chunks, config)):
             assert len(block.labels) == len(block.texts) == len(block.line_numbers) > 0
             texts = [text.decode() for text in block.texts]
             rows += zip([label.decode() for label in block.labels], texts, block.line_numbers, strict=True)
@@ -146,11 +147,8 @@ def test_all_faults_are_reported_and_the_other_lines_are_read(kind: str, seed: i
     for size in (7, 500, 1 << 20):
         faults: list[DataError] = []
         chunks = read_chunks(io.BytesIO(path.read_bytes()).read, size)
-        rows = [
-            number
-            for block in BlockReader(str(path), chunks, config, on_fault=faults.append)
-            for number in block.line_numbers
-        ]
+        reader = RowReader(str(path), chunks, config, on_fault=faults.append)
+        rows = [number for block in make_blocks(reader) for number in block.line_numbers]
         assert {fault.line_number for fault in faults} == expected
         assert len(faults) == len(expected)
         assert rows == sorted(set(starts[:-1]) - expected - ({1} if kind in HEADER else set()))
@@ -174,15 +172,14 @@ def test_labels_are_numbered_in_order_of_appearance() -> None:
 
 
 @pytest.mark.parametrize("kind", ["tsv", "table", "fasttext"])
-def test_plain_lines_are_split_in_bulk(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_lines_are_split_in_bulk(kind: str, tmp_path: Path) -> None:
     lines = [line for line in GOOD[kind] if line not in (b"__label__b", b"__label__b x__label__y")]
     path = tmp_path / "d.txt"
     path.write_bytes(b"\n".join([HEADER.get(kind, lines[0]), *lines * 1000]))
-    parsed: list[int] = []
-    parse = RowReader.parse
-    monkeypatch.setattr(RowReader, "parse", lambda *given: parsed.append(len(given[1])) or parse(*given))
-    assert len(in_bulk(path, configure(kind), 500)) == 1000 * len(lines) + (kind not in HEADER)
-    assert sum(parsed) == 0
+    reader = RowReader(str(path), read_chunks(io.BytesIO(path.read_bytes()).read, 500), configure(kind))
+    numbers = [block.line_numbers for block in make_blocks(reader)]
+    assert sum(map(len, numbers)) == 1000 * len(lines) + (kind not in HEADER)
+    assert {*map(type, numbers)} == {range}  # those of lines that are parsed one by one are lists
 
 
 def classify(rows: Sequence[tuple[str, str]]) -> LabelTable:

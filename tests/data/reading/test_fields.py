@@ -76,8 +76,8 @@ def test_a_value_that_is_no_text(row: str, name: str, fault: str) -> None:
 
 
 def test_the_fields_of_a_table() -> None:
-    layout = Layout("table", is_quoted=True, header=("a", "b", "c", "d"), text=(3, 0), label=(1,), group=2, width=4)
-    fields = RecordFields(layout, DataConfig(group="c"), labelled=True)
+    layout = Layout("table", is_quoted=True, header=("a", "b", "c", "d"), text=(3, 0), label=(1,), group=(2,), width=4)
+    fields = RecordFields(layout, DataConfig(text=["d", "a"], label="b", group="c"), labelled=True)
     assert fields.select(["x\ny", "l", "g", ""]) == (" x y", ["l"], "g")
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from textrnn.config import DataConfig
-from textrnn.data.reading.lines import LineReader, read_texts
+from textrnn.data.reading.lines import read_lines, read_texts
 from textrnn.errors import DataError
 
 
 def read(*chunks: bytes) -> tuple[list[str], list[str]]:
-    reader = LineReader("a.txt", chunks)
-    texts = [text for lines, texts in reader for text in texts if len(lines) == len(texts)]
-    return texts, reader.notes
+    notes: list[str] = []
+    blocks = read_lines("a.txt", chunks, note=notes.append)
+    return [text for lines, texts in blocks for text in texts if len(lines) == len(texts)], notes
 
 
 @pytest.mark.parametrize(

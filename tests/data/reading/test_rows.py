@@ -73,7 +73,6 @@ NOT_AN_OBJECT = 'not a JSON object; write one per line, such as {"label": "a", "
             '[{"label": "a", "text": "b"},\n {"label": "c",\n"text": "d\\ne"}]\n',
             [("a", "b", 1), ("c", "d e", 2)],
         ),
-        ("jsonl", "[\n]\n", []),
         ("jsonl", '{\n"label": "a",\n"text": "b"\n}\n{"label": "c", "text": ""}', [("a", "b", 1), ("c", "", 5)]),
         ("jsonl", '{"label": "\\uac00", "text": "\\ud83d\\ude00é"}\n', [("가", "😀é", 1)]),
         ("fasttext", "__label__a one\n__label__b two three\n", [("a", "one", 1), ("b", "two three", 2)]),
@@ -130,6 +129,7 @@ def test_each_format(kind: DataFormat, content: str, examples: list[tuple[str, s
         ("d.jsonl", '{"label": "a", "text": ["b"]}\n', "d.jsonl:1: 'text' is a list, not a text"),
         ("d.jsonl", '{"label": "a", "text": "b"}\n{"label": "", "text": "b"}\n', "d.jsonl:2: the label is empty"),
         ("d.jsonl", '{"label": "a\\nb", "text": "b"}\n', "d.jsonl:1: the label contains a tab or a line end"),
+        ("d.json", "[\n]\n", "d.json: contains no labelled text"),
         # fastText
         ("d.json", '[{"label": "a", "text": "b"}, 3]\n', "d.json:1: record 2: not a JSON object: 3"),
         (
@@ -215,10 +215,10 @@ def test_bytes_that_are_not_utf8_are_a_fault(name: str, content: bytes, line: in
 def test_bad_records_can_be_left_out_or_empty(
     name: str, content: str | bytes, options: str, rows: list[tuple[str, str, int, bool]]
 ) -> None:
-    reader = open_rows(content, name, on_error=options)
-    found = [(",".join(row.labels), row.text, row.number, row.is_valid) for rows in reader for row in rows]
-    assert found == rows
-    assert "record" in reader.notes[0]
+    notes: list[str] = []
+    found = read_rows(content, name, on_error=options, note=notes.append)
+    assert [(",".join(row.labels), row.text, row.number, row.is_valid) for row in found] == rows
+    assert "record" in notes[0]
 
 
 def test_an_empty_text_needs_labels() -> None:
@@ -230,12 +230,12 @@ def test_an_empty_text_needs_labels() -> None:
 
 
 def test_skipped_records_are_counted_and_kept() -> None:
-    kept: list[bytes] = []
+    kept, notes = [], []  # type: tuple[list[bytes], list[str]]
     lines = b"id,label,text\n1,a,x\n" + b"2,b\n" * 5 + b"3,c,y"
-    reader = RowReader("d.csv", [lines], DataConfig(on_error="skip"), rejects=kept.append)
+    reader = RowReader("d.csv", [lines], DataConfig(on_error="skip"), rejects=kept.append, note=notes.append)
     assert [row.number for rows in reader for row in rows] == [2, 8]
     assert b"".join(kept) == b"id,label,text\n" + b"2,b\n" * 5
-    (note,) = reader.notes
+    (note,) = notes
     assert note.startswith("d.csv: 5 bad records skipped: line 3: has 2 columns")
     assert "line 5: " in note
     assert "line 6: " not in note
@@ -389,8 +389,9 @@ def test_rows_do_not_depend_on_the_size_of_chunks(kind: str, seed: int, labelled
 
     def read(size: int) -> object:
         try:
-            reader = open_rows(content, size=size, **options)  # type: ignore[arg-type]
-            return [row for rows in reader for row in rows], reader.notes, reader.header
+            notes: list[str] = []
+            reader = open_rows(content, size=size, note=notes.append, **options)  # type: ignore[arg-type]
+            return [row for rows in reader for row in rows], notes, reader.header
         except DataError as fault:
             return str(fault)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from textrnn.cli import options
-from textrnn.cli.line_command import check_rejects, open_rejects
+from textrnn.cli.line_command import check_outputs, open_rejects
 from textrnn.cli.model_loading import check_threshold, choose_model, load_engine
 from textrnn.cli.tables import format_evaluation
 from textrnn.cli.terminal import print_message, write_data
@@ -45,7 +45,7 @@ def evaluate_command(
     from textrnn.data.reading.examples import read_examples
     from textrnn.evaluation.labelled_text import evaluate_examples
 
-    check_rejects(rejects, on_error, [data])
+    check_outputs({"--rejects": rejects}, [data], on_error=on_error)
     with open_rejects(rejects) as write:
         examples = read_examples(data, config, note=print_message, rejects=write)
     evaluation = evaluate_examples(engine, examples, threshold=threshold)

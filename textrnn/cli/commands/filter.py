@@ -56,21 +56,10 @@ def filter_command(
       textrnn filter -l spam --min-prob 0.2 --rejected clean.txt mails.txt
       textrnn filter -l refund -l delivery --field text tickets.jsonl
     """
-    command = LineCommand(
-        files=files,
-        field=field,
-        input_format=input_format,
-        output=output,
-        rejected=rejected,
-        jobs=jobs,
-        settings=settings,
-        on_error=on_error,
-        rejects=rejects,
-        keeps_lines=True,
-    )
+    command = LineCommand.from_options(locals(), keeps_lines=True)
     if min_prob is not None and threshold is not None:
         raise ConfigError(f"--threshold {threshold}: has no effect with --min-prob; leave one out")
-    engine = command.open_engine(model, precision=precision, device=device, threshold=threshold)
+    engine = command.open_engine()
     check_labels(engine, label, option="--label")
     from textrnn.pipeline.writers import LabelFilter
 

@@ -85,18 +85,9 @@ def predict_command(
       textrnn predict --min-prob 0.6 --unknown-label other < mails.txt
       textrnn predict --format jsonl --explain < mails.txt
     """
+    command = LineCommand.from_options(locals())
     from textrnn.data.reading.layout import is_number
 
-    command = LineCommand(
-        files=files,
-        field=field,
-        input_format=input_format,
-        output=output,
-        jobs=jobs,
-        settings=settings,
-        on_error=on_error,
-        rejects=rejects,
-    )
     if field is not None and with_text:
         raise ConfigError("--with-text: --field prints the whole record anyway; leave it out")
     if field is not None and format_ in ("tsv", "jsonl"):
@@ -116,7 +107,7 @@ def predict_command(
         raise ConfigError(f"--explain: needs JSON records, not {input_format}; leave it out")
     if unknown_label is not None:
         _check_unknown_label(min_prob, unknown_label)
-    engine = command.open_engine(model, precision=precision, device=device, threshold=threshold)
+    engine = command.open_engine()
     if min_prob is not None and engine.thresholds is not None:
         raise ConfigError(f"--min-prob {min_prob}: the model is multi-label; use --threshold instead")
     from textrnn.pipeline.labeler import Labeler, ProbabilityWriter

@@ -16,8 +16,9 @@ from textrnn.data.check.findings import Finding, Findings
 from textrnn.data.encoded import map_in_threads
 from textrnn.data.labels import split_labels
 from textrnn.data.minhash import Signatures, hash_texts, minhash, normalize
-from textrnn.data.reading.blocks import Block, BlockReader, LabelTable
+from textrnn.data.reading.blocks import Block, LabelTable, make_blocks
 from textrnn.data.reading.io import decode_texts, read_file
+from textrnn.data.reading.rows import RowReader
 from textrnn.errors import DataError
 
 Integers = npt.NDArray[np.int64]
@@ -142,11 +143,11 @@ def _read_blocks(
     path: str, config: DataConfig, table: LabelTable, *, findings: Findings, count_pieces: CountPieces | None
 ) -> Iterator[tuple[Block, tuple[Integers, Integers]]]:
     """Yield the file's blocks with the pieces of their texts, which other threads count in advance."""
-    chunks = read_file(path, encoding=config.encoding, note=findings.notes.append)
-    reader = BlockReader(path, chunks, config, on_fault=findings.refuse)
-    count = count_pieces or _no_pieces
-    yield from map_in_threads(lambda block: (block, count(block.texts)), reader)
-    findings.notes += [*reader.rows.notes, *table.find_header(path, reader.rows.layout)]
+    note, count = findings.notes.append, count_pieces or _no_pieces
+    chunks = read_file(path, encoding=config.encoding, note=note)
+    reader = RowReader(path, chunks, config, note=note, on_fault=findings.refuse)
+    yield from map_in_threads(lambda block: (block, count(block.texts)), make_blocks(reader))
+    findings.notes += table.find_header(path, reader.layout)
 
 
 def _no_pieces(texts: list[bytes]) -> tuple[Integers, Integers]:

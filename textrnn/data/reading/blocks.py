@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
 import numpy as np
 import numpy.typing as npt
 
-from textrnn.config import DataConfig
 from textrnn.data.labels import find_label_fault, join_labels
-from textrnn.data.reading.io import BYTE_ORDER_MARK
 from textrnn.data.reading.layout import Layout, fold
-from textrnn.data.reading.rows import OnFault, Row, RowReader
+from textrnn.data.reading.rows import Row, RowReader
 from textrnn.errors import shorten
 
-_PREFIX = b"__label__"
 _COMPARED_TEXTS = 10_000
 _MIN_TEXTS = 10  # fewer say nothing about the columns
 _MAX_LABEL_SHARE = 0.9  # of the number of texts
@@ -99,76 +96,30 @@ class LabelTable:
         return [int(count) for count in self._counts]
 
 
-class BlockReader:
-    """Reads the examples of one file in blocks; the arguments are those of :class:`RowReader`.
+def make_blocks(reader: RowReader) -> Iterator[Block]:
+    """Yield the examples of ``reader``, which reads labels, in blocks."""
+    layout, config = reader.layout, reader.config
+    is_plain = layout.kind != "json" and not (config.multi_label or config.group is not None or len(layout.text) > 1)
+    return reader.read(_make_block, in_bulk=_BulkMaker(layout).make if is_plain else None)
 
-    Raises:
-        DataError: at the first fault, with its line, unless ``on_fault`` returns; there is no example.
-    """
 
-    def __init__(
-        self, path: str, chunks: Iterable[bytes], config: DataConfig, *, on_fault: OnFault | None = None
-    ) -> None:
-        self._path, self._config = path, config
-        self.rows = RowReader(path, chunks, config, on_fault=on_fault)
-        self._valid_labels: set[bytes] = set()
+class _BulkMaker:
+    """Makes blocks of plain fields; a label is checked once."""
 
-    def __iter__(self) -> Iterator[Block]:
-        is_empty = True
-        for block in self._read():
-            is_empty = False
-            yield block
-        if is_empty:
-            raise self.rows.no_text
+    def __init__(self, layout: Layout) -> None:
+        self._label, self._text = layout.label[0], layout.text[0]
+        self._header = set(map(fold, layout.header or ()))
+        self._valid: set[bytes] = set()
 
-    def _read(self) -> Iterator[Block]:
-        layout, config = self.rows.layout, self._config
-        is_plain = layout.kind == "fasttext" or (layout.kind == "table" and not layout.is_quoted)
-        if not is_plain or config.multi_label or config.group is not None or len(layout.text) > 1:
-            yield from map(_make_block, self.rows)
-            return
-        for lines, number in self.rows.chunks():
-            block = self._split_in_bulk(lines, number)
-            if block is None:  # a blank line, a fault, a repeated header
-                rows = list(self.rows.parse(lines, number))
-                block = _make_block(rows) if rows else None
-            if block is not None:
-                yield block
-
-    def _split_in_bulk(self, lines: list[bytes], number: int) -> Block | None:
-        """Return the examples of ``lines``; None if they must be parsed one by one."""
-        joined = b"\n".join(lines)
-        if BYTE_ORDER_MARK in joined:
-            return None
-        try:
-            joined.decode("utf-8")
-        except UnicodeDecodeError:
-            return None
-        if b"\r" in joined:
-            lines = [line.removesuffix(b"\r") for line in lines]
-        layout = self.rows.layout
-        records = _split_fasttext(joined, lines) if layout.kind == "fasttext" else layout.split_lines(lines)
-        if records is None:
-            return None
-        labels, texts = ([record[at] for record in records] for at in (layout.label[0], layout.text[0]))
-        new = set(labels) - self._valid_labels
+    def make(self, number: int, lines: Sequence[bytes], fields: Sequence[Sequence[bytes]]) -> Block | None:
+        """Return a block of ``lines``; None if one has a bad label, or may be the header again."""
+        labels, texts = ([record[at] for record in fields] for at in (self._label, self._text))
+        new = set(labels) - self._valid
         names = [label.decode("utf-8") for label in new]
-        if not {fold(name) for name in layout.header or ()}.isdisjoint(map(fold, names)):
-            return None  # perhaps a repeated header
-        if any(find_label_fault([name]) for name in names):
+        if not self._header.isdisjoint(map(fold, names)) or any(find_label_fault([name]) for name in names):
             return None
-        self._valid_labels |= new
+        self._valid |= new
         return Block(labels, texts, range(number, number + len(lines)))
-
-
-def _split_fasttext(joined: bytes, lines: list[bytes]) -> list[list[bytes]] | None:
-    """Return the label and the text of each line; None if one has no label, or several."""
-    if joined.count(_PREFIX) != len(lines) or b"\0" in joined:
-        return None
-    records = [line.split(None, 1) for line in lines]
-    if set(map(len, records)) != {2} or not all(record[0].startswith(_PREFIX) for record in records):
-        return None
-    return [[label[len(_PREFIX) :], text] for label, text in records]
 
 
 def _make_block(rows: Sequence[Row]) -> Block:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from textrnn.config import DataConfig
 from textrnn.data.labels import join_labels
-from textrnn.data.reading.io import Note, encode_back, open_text, read_chunks
+from textrnn.data.reading.io import Note, encode_lines, open_text, read_chunks
 from textrnn.data.reading.rows import RowReader
 
 
@@ -29,16 +29,6 @@ def read_examples(
         DataError: at the first fault, with its line, unless ``config`` skips it; there is no example.
     """
     with open_text(path, encoding=config.encoding, note=note) as (_, file):
-
-        def reject(lines: bytes) -> None:
-            if rejects is not None:
-                rejects((file.mark if reader.skipped == 1 else b"") + encode_back(lines, file.encoding))
-
-        reader = RowReader(path, read_chunks(file.read), config, rejects=reject)
-        examples = [Example(join_labels(row.labels), row.text, row.number) for rows in reader for row in rows]
-    for line in reader.notes:
-        if note is not None:
-            note(line)
-    if not examples:
-        raise reader.no_text
-    return examples
+        rejects = None if rejects is None else encode_lines(rejects, lambda: file)
+        reader = RowReader(path, read_chunks(file.read), config, note=note, rejects=rejects)
+        return [Example(join_labels(row.labels), row.text, row.number) for rows in reader for row in rows]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from textrnn.config import DataConfig, as_list
@@ -18,6 +19,8 @@ _TRUE, _FALSE = frozenset({"1", "1.0", "true", "yes"}), frozenset({"0", "0.0", "
 _SKIP = "skip such records with --on-error skip (train, data split: --set data.on_error=skip)"
 _ROWS = "write an object for each text, as pandas does with to_json(orient='records', lines=True)"
 _NAME_KEYS = "name the keys with --set data.label=NAME --set data.text=NAME"
+_ABSENT = object()
+_find_label_fault = lru_cache(find_label_fault)
 
 
 class FaultError(Exception):
@@ -29,16 +32,21 @@ class FaultError(Exception):
         super().__init__(reason)
 
 
+Fields = list[str] | dict[str, Any] | tuple[list[str], str]
+"""A record: fields of a table, a JSON object, or the labels and the text of a line in fastText's format."""
+
+RawRecord = tuple[int, bytes, Fields | FaultError]
+"""The line where a record starts, its bytes, and the record, or its fault."""
+
+
 class RecordFields:
-    """Finds text, labels and group in the records of one file. A record is a list of fields, a JSON object, or the
-    labels and the text of a line in fastText's format.
-    """
+    """Finds text, labels and group in the records of one file."""
 
     def __init__(self, layout: Layout, config: DataConfig, *, labelled: bool) -> None:
         self._layout, self._config, self._labelled = layout, config, labelled
         self._texts = as_list(config.text) or [TEXT]
-        self._label = config.label if isinstance(config.label, str) else LABEL
-        self._marked = config.label if isinstance(config.label, list) else None
+        self._labels = as_list(config.label) or [LABEL]
+        self._groups = as_list(config.group)
 
     def select(self, record: Any) -> tuple[str, list[str], str]:
         """Return the text, the labels and the group of a record; without ``labelled`` only the text.
@@ -82,58 +90,55 @@ class RecordFields:
         raise FaultError(f"has {count}, but the header has {layout.width}{cure}", kind=kind)
 
     def _find_labels(self, record: Any) -> list[str]:
-        is_table = self._layout.kind == "table"
-        if self._marked is not None:
-            at = self._layout.label
-            values = [record[a] for a in at] if is_table else [_find(record, n) for n in self._marked]
-            return _check_labels(_list_marked(self._marked, values))
-        value = record[self._layout.label[0]] if is_table else _find(record, self._label)
+        values, config = self._find(record, self._layout.label, self._labels), self._config
+        if isinstance(config.label, list):
+            return _check_labels(_list_marked(self._labels, values))
+        value, name = values[0], self._labels[0]
         if not isinstance(value, list):
-            return _check_labels(_split_labels(_to_text(value, self._label), self._config))
-        if not self._config.multi_label:
-            name = shorten(self._label)
+            return _check_labels(_split_labels(_to_text(value, name), config))
+        if not config.multi_label:
+            name = shorten(name)
             raise FaultError(f"'{name}' is a list; texts with several labels need --set data.multi_label=true")
-        return _check_labels([_to_text(label, self._label) for label in value])
+        return _check_labels([_to_text(label, name) for label in value])
 
     def _find_group(self, record: Any) -> str:
-        if self._config.group is None:
+        if not self._groups:
             return ""
-        return record[self._layout.group] if self._layout.kind == "table" else _get(record, self._config.group)
+        return _to_text(self._find(record, self._layout.group, self._groups)[0], self._groups[0])
 
     def _find_text(self, record: Any) -> str:
         layout = self._layout
-        if layout.kind == "table":
-            parts = [record[at] for at in layout.text]
-        else:
-            parts = [_get(record, name, labelled=self._labelled) for name in self._texts]
-        text = parts[0] if len(parts) == 1 else " ".join(parts)
+        values = self._find(record, layout.text, self._texts)
+        if layout.kind == "json":
+            values = list(map(_to_text, values, self._texts))
+        text = values[0] if len(values) == 1 else " ".join(values)
         has_ends = (layout.is_quoted or layout.kind == "json") and ("\n" in text or "\r" in text)
         return text.replace("\r\n", " ").replace("\n", " ").replace("\r", " ") if has_ends else text
 
+    def _find(self, record: Any, columns: Sequence[int], names: Sequence[str]) -> list[Any]:
+        """Return the fields of a table in ``columns``, or the values of an object's keys ``names``."""
+        if self._layout.kind == "table":
+            return [record[at] for at in columns]
+        return [record[name] if name in record else self._search(record, name) for name in names]
 
-def _get(row: dict[str, Any], name: str, *, labelled: bool = True) -> str:
-    value = row.get(name)
-    return value if type(value) is str and value.isascii() else _to_text(_find(row, name, labelled=labelled), name)
-
-
-def _find(row: dict[str, Any], name: str, *, labelled: bool = True) -> Any:
-    """Return the value of a key: of this exact name, at the path of keys a.b, or the only one in another case."""
-    if name in row:
-        return row[name]
-    value: Any = row
-    for key in name.split("."):
-        value = value.get(key, _find) if isinstance(value, dict) else _find
-    if value is not _find:
-        return value
-    same = [key for key in row if key.strip().casefold() == name.casefold()]
-    if len(same) != 1:
-        cure = _find_records(row) or (_NAME_KEYS if labelled else "choose one with --field NAME")
-        raise FaultError(f"no key '{shorten(name)}'; the keys are {list_names(list(row))}; {cure}")
-    return row[same[0]]
+    def _search(self, record: dict[str, Any], name: str) -> Any:
+        """Return the value at the path of keys a.b, or of the only key that is ``name`` in another case."""
+        value: Any = record
+        for key in name.split("."):
+            value = value.get(key, _ABSENT) if isinstance(value, dict) else _ABSENT
+        if value is not _ABSENT:
+            return value
+        same = [key for key in record if key.strip().casefold() == name.casefold()]
+        if len(same) == 1:
+            return record[same[0]]
+        cure = _find_records(record) or (_NAME_KEYS if self._labelled else "choose one with --field NAME")
+        raise FaultError(f"no key '{shorten(name)}'; the keys are {list_names(list(record))}; {cure}")
 
 
 def _find_records(row: dict[str, Any]) -> str | None:
-    """Return the cure if all records are in an array inside one object, or None."""
+    """Return the cure if all records are inside one object, or None."""
+    if row.keys() >= {"columns", "data"}:  # orient='split' of pandas
+        return _ROWS
     for key, value in row.items():
         if isinstance(value, list) and value and isinstance(value[0], dict):
             return f"write the records inside alone, with: jq -c '.{key}[]' FILE"
@@ -141,8 +146,8 @@ def _find_records(row: dict[str, Any]) -> str | None:
 
 
 def _to_text(value: Any, name: str) -> str:
-    if isinstance(value, str):
-        return value.encode("utf-8", errors="replace").decode("utf-8")  # JSON can escape half of a surrogate pair
+    if isinstance(value, str):  # JSON can escape half of a surrogate pair
+        return value if value.isascii() else value.encode("utf-8", errors="replace").decode("utf-8")
     if isinstance(value, bool):
         return str(value).lower()
     kind = "null" if value is None else "a list" if isinstance(value, list) else "an object"
@@ -168,6 +173,16 @@ def split_fasttext(line: str) -> tuple[list[str], str]:
     return FASTTEXT_LABEL.findall(line), FASTTEXT_LABEL.sub("", line).lstrip(" \t\v\f\r\0")
 
 
+def split_fasttext_lines(lines: Sequence[bytes]) -> list[list[bytes]] | None:
+    """Return the label and the text of each line in fastText's format; None if one has no label, or several."""
+    records = [line.split(None, 1) for line in lines]
+    joined, prefix = b"\n".join(lines), b"__label__"
+    is_plain = joined.count(prefix) == len(lines) and b"\0" not in joined and set(map(len, records)) == {2}
+    if not is_plain or not all(label.startswith(prefix) for label, _ in records):
+        return None
+    return [[label[len(prefix) :], text] for label, text in records]
+
+
 def _split_labels(field: str, config: DataConfig) -> list[str]:
     """Return the labels in a field, in the order of the file."""
     if not config.multi_label:
@@ -191,6 +206,6 @@ def _list_marked(names: Sequence[str], values: Sequence[Any]) -> list[str]:
 
 
 def _check_labels(labels: list[str]) -> list[str]:
-    if fault := find_label_fault(labels):
+    if fault := _find_label_fault(tuple(labels)):  # most labels were checked before
         raise FaultError(fault)
     return labels

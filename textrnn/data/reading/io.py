@@ -36,6 +36,7 @@ _FIRST_ESCAPE = 0xDC00  # of 256: no decoded text has a surrogate
 _ESCAPED = re.compile("([\udc00-\udcff]+)")
 _MIN_HEAD = 512  # bytes that tell binary files, a tar among them
 _MAX_HEAD = 1 << 22  # that are searched for a line end
+_WIDE = ("utf-16", "utf-32")  # encodings with NUL bytes
 
 
 def check_readable(path: str) -> None:
@@ -71,8 +72,8 @@ class TextFile:
     A byte-order mark is removed. Where every line ends in ``\\r`` alone, it becomes ``\\n``. ``encoding`` is that of
     the file, ``mark`` its byte-order mark, ``ends_in_return`` whether its lines end so. With ``auto``, the first bytes
     that are not ASCII decide the encoding. Bytes that are invalid in it stay recognizable: UTF-8 is passed on
-    unchanged, and in text of other encodings they become U+DC00 to U+DCFF, which :func:`encode_back` turns into the
-    same bytes.
+    unchanged, and in text of other encodings they become U+DC00 to U+DCFF, which :meth:`encode` turns into the same
+    bytes.
 
     Raises:
         DataError: the content is no text, or its encoding cannot be detected.
@@ -93,10 +94,10 @@ class TextFile:
             self.encoding = MARKS.get(self.mark) or find_utf16(first) or f"{named}-le"
         if self.mark and MARKS[self.mark] != self.encoding:
             raise self._refuse_encoding(MARKS[self.mark])
-        if not self.encoding.startswith(("utf-16", "utf-32")):
+        if not self.encoding.startswith(_WIDE):
             refuse_binary(path, first)
         self._is_named, self._has_strays = named is not None, False
-        self._is_decided = bool(self.mark) or self.encoding.startswith(("utf-16", "utf-32"))
+        self._is_decided = bool(self.mark) or self.encoding.startswith(_WIDE)
         self._decode = None if self.encoding == UTF8 else codecs.getincrementaldecoder(self.encoding)(_ESCAPE)
         if named is None and self.encoding != UTF8:
             self._note(f"{name_file(path)}: read as {self.encoding}")
@@ -112,6 +113,24 @@ class TextFile:
     def read1(self, size: int) -> bytes:
         """Return the bytes that are available, at most about ``size``; wait only if there are none."""
         return self._read(self._content.read1, size)  # type: ignore[attr-defined]
+
+    def encode(self, text: bytes) -> bytes:
+        """Return UTF-8 ``text`` in the encoding of the file.
+
+        Raises:
+            DataError: the encoding lacks a character.
+        """
+        if self.encoding == UTF8 or (text.isascii() and not self.encoding.startswith(_WIDE)):
+            return text
+        parts = _ESCAPED.split(text.decode("utf-8", "surrogatepass"))
+        try:
+            # an error handler cannot do this: the codecs of UTF-16 reject single bytes
+            return b"".join(
+                [_unescape(part) if at % 2 else part.encode(self.encoding) for at, part in enumerate(parts)]
+            )
+        except UnicodeEncodeError as error:
+            where = f"cannot be written in the file's encoding, {self.encoding}; convert it to UTF-8"
+            raise DataError(self.path, None, f"'{error.object[error.start]}' of a label {where}") from None
 
     def _read(self, read: Callable[[int], bytes], size: int) -> bytes:
         text, self._first = self._first, b""
@@ -160,20 +179,6 @@ class TextFile:
             self._note(f"{name_file(self.path)}: read as {encoding}; if that is wrong, use --set data.encoding=NAME")
 
 
-def encode_back(text: bytes, encoding: str) -> bytes:
-    """Return UTF-8 ``text``, read by :class:`TextFile`, in the file's ``encoding``.
-
-    Raises:
-        UnicodeEncodeError: a character does not exist in ``encoding``.
-    """
-    if encoding == UTF8 or (text.isascii() and not encoding.startswith(("utf-16", "utf-32"))):
-        return text
-    parts = _ESCAPED.split(text.decode("utf-8", "surrogatepass"))
-    # an error handler cannot do this: the codecs of UTF-16 reject single bytes
-    parts[1::2] = [bytes(ord(character) - _FIRST_ESCAPE for character in part) for part in parts[1::2]]
-    return b"".join([part if isinstance(part, bytes) else part.encode(encoding) for part in parts])
-
-
 def _escape(error: UnicodeError) -> tuple[str, int]:
     """Replace invalid bytes; unlike Python's surrogateescape also those below 128, as in UTF-16 that is cut."""
     if not isinstance(error, UnicodeDecodeError):
@@ -181,7 +186,23 @@ def _escape(error: UnicodeError) -> tuple[str, int]:
     return "".join([chr(_FIRST_ESCAPE + byte) for byte in error.object[error.start : error.end]]), error.end
 
 
+def _unescape(text: str) -> bytes:
+    return bytes(ord(character) - _FIRST_ESCAPE for character in text)
+
+
 codecs.register_error(_ESCAPE, _escape)
+
+
+def encode_lines(write: Callable[[bytes], object], file: Callable[[], TextFile]) -> Callable[[bytes], None]:
+    """Return a function that writes UTF-8 lines as ``file()`` has them: in its encoding, the first after its mark."""
+    is_first = True
+
+    def encode(lines: bytes) -> None:
+        nonlocal is_first
+        write((file().mark if is_first else b"") + file().encode(lines))
+        is_first = False
+
+    return encode
 
 
 @contextmanager
@@ -219,13 +240,8 @@ def read_blocks(path: str, *, encoding: str = AUTO, note: Note | None = None) ->
     Only ``\\n`` ends a line; a ``\\r`` before it is removed. The last line may lack its ``\\n``.
     """
     with open_text(path, encoding=encoding, note=note) as (_, file):
-        yield from map(split_lines, read_chunks(file.read1, _BLOCK_BYTES))
-
-
-def split_lines(chunk: bytes) -> list[bytes]:
-    """Return the lines of ``chunk`` without ``\\n``, and without a ``\\r`` before it."""
-    lines = chunk.split(b"\n")
-    return [line[:-1] if line.endswith(b"\r") else line for line in lines] if b"\r" in chunk else lines
+        for chunk in read_chunks(file.read1, _BLOCK_BYTES):
+            yield chunk.replace(b"\r\n", b"\n").removesuffix(b"\r").split(b"\n")
 
 
 def read_chunks(read: Callable[[int], bytes], size: int = _CHUNK_BYTES) -> Iterator[bytes]:
@@ -248,6 +264,14 @@ def read_chunks(read: Callable[[int], bytes], size: int = _CHUNK_BYTES) -> Itera
 def decode(line: bytes) -> str:
     """Return ``line`` as text; bytes that are not UTF-8 become U+FFFD."""
     return line.decode("utf-8", errors="replace")
+
+
+def is_utf8(text: bytes) -> bool:
+    """Return whether all of ``text`` is valid UTF-8."""
+    try:
+        return text.isascii() or text.decode("utf-8") is not None
+    except UnicodeDecodeError:
+        return False
 
 
 def decode_texts(texts: list[bytes]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from hashlib import blake2b
 from itertools import compress
 from pathlib import Path
@@ -16,9 +16,10 @@ from textrnn.config import DataConfig
 from textrnn.data.cache import SETTLED_NS, Cache, Draft, Entry, make_key, read_stat
 from textrnn.data.minhash import find_first, hash_texts, normalize
 from textrnn.data.partition import join_groups
-from textrnn.data.reading.blocks import Block, BlockReader, LabelTable
-from textrnn.data.reading.io import STDIN, decode_texts, file_changed, open_text, read_chunks
+from textrnn.data.reading.blocks import Block, LabelTable, make_blocks
+from textrnn.data.reading.io import STDIN, Note, decode_texts, file_changed, open_text, read_chunks
 from textrnn.data.reading.layout import find_suffix
+from textrnn.data.reading.rows import RowReader
 
 Progress = Callable[[str, int, "int | None"], None]
 """Called with the activity, the bytes read so far, and their total (None: unknown, as of a pipe)."""
@@ -108,44 +109,47 @@ class LabelledFile(AbstractContextManager["LabelledFile"]):
 
     def _read_all_texts(self) -> Iterator[list[bytes]]:
         if self._spool is None:
-            yield from (block.texts for number in range(len(self._paths)) for block in self._read_blocks(number, []))
+            for path, stat in zip(self._paths, self._stats, strict=True):
+                with self._open(path, stat) as reader:
+                    yield from (block.texts for block in make_blocks(reader))
             return
-        path = self._spool.folder / "texts"
-        with path.open("rb") as file:
+        spool = self._spool.folder / "texts"
+        with spool.open("rb") as file:
             for chunk in read_chunks(file.read):
                 yield chunk.split(b"\n")
-                self._report(path.name, file.tell(), path.stat().st_size)
+                self._report(spool.name, file.tell(), spool.stat().st_size)
 
-    def _read_blocks(
-        self, number: int, notes: list[str], digest: Callable[[bytes], None] | None = None
-    ) -> Iterator[Block]:
-        """Yield the blocks of the file ``number``; add to ``notes``."""
-        path, before = self._paths[number], self._stats[number]
-        total = before[0] if before else None
+    @contextmanager
+    def _open(
+        self,
+        path: str,
+        stat: list[int] | None,
+        *,
+        note: Note | None = None,
+        digest: Callable[[bytes], None] | None = None,
+    ) -> Iterator[RowReader]:
+        """Open a file and yield its reader; ``digest`` gets what decides its rows and notes."""
+        total = stat[0] if stat else None
         done = 0
-        with open_text(path, encoding=self._config.encoding, note=notes.append) as (raw, content):
+        with open_text(path, encoding=self._config.encoding, note=note) as (raw, file):
 
             def watch() -> Iterator[bytes]:
                 nonlocal done
-                for chunk in read_chunks(content.read):
+                for chunk in read_chunks(file.read):
                     done += len(chunk) + 1
-                    self._report(path, raw.tell() if before else done, total)
+                    self._report(path, raw.tell() if stat else done, total)
                     if digest is not None:
                         digest(chunk)
+                        digest(b"\n")
                     yield chunk
 
-            reader = BlockReader(path, watch(), self._config)
-            self._layout = reader.rows.layout
-            yield from reader
+            yield RowReader(path, watch(), self._config, note=note)
             if digest is not None:  # the notes of equal text differ by these
-                digest(f"{content.encoding} {content.ends_in_return}".encode())
-        notes += reader.rows.notes
+                digest(f"{file.encoding} {file.ends_in_return}\n".encode())
         end = done if total is None else total
         self._report(path, end, end)
-        after = None if before is None else read_stat(Path(path))
-        if before is not None and (
-            after is None or (after[0], after[1], after[3]) != (before[0], before[1], before[3])
-        ):
+        after = None if stat is None else read_stat(Path(path))
+        if stat is not None and (after is None or (after[0], after[1], after[3]) != (stat[0], stat[1], stat[3])):
             raise file_changed(path)
 
     def _report(self, path: str, done: int, total: int | None) -> None:
@@ -172,28 +176,22 @@ class LabelledFile(AbstractContextManager["LabelledFile"]):
             self._spool = self._cache.draft()
         table, notes, digests = LabelTable(), [], []  # type: tuple[LabelTable, list[str], list[str]]
         with self._cache.draft() as draft:
-            for number, path in enumerate(self._paths):
+            for path, stat in zip(self._paths, self._stats, strict=True):
                 hasher = blake2b(digest_size=32)
-
-                def digest(chunk: bytes, hasher: blake2b = hasher) -> None:
-                    hasher.update(chunk)
-                    hasher.update(b"\n")
-
-                for block in self._read_blocks(number, notes, digest):
-                    self._write(block, table, draft)
-                if number == 0:
-                    notes += table.find_header(path, self._layout)
+                with self._open(path, stat, note=notes.append, digest=hasher.update) as reader:
+                    for block in make_blocks(reader):
+                        self._write(block, table, draft)
+                if not digests:
+                    notes += table.find_header(path, reader.layout)
                 digests.append(hasher.hexdigest())
-                stat = self._stats[number]
                 if stat is not None and max(stat[1:3]) < started - SETTLED_NS:
                     self._cache.put_digest(Path(path), stat, digests[-1])
             if self._spool is not None:
                 self._spool.flush()
             key = self._make_key(digests)
             columns = {"labels": table.labels, "counts": table.counts, "first_lines": table.first_lines}
-            return draft.commit(
-                "rows", self._make_entry_key(key), {**columns, "notes": notes, "swap": table.find_swap(), "key": key}
-            )
+            meta = {**columns, "notes": notes, "swap": table.find_swap(), "key": key}
+            return draft.commit("rows", self._make_entry_key(key), meta)
 
     def _write(self, block: Block, table: LabelTable, draft: Draft) -> None:
         draft.write("classes", table.classify(block).astype("<i4", copy=False).data)
