@@ -55,7 +55,7 @@ def test_the_old_spelling_of_fp32_is_accepted() -> None:
     assert load("train:\n  precision: float32\n").train.precision == "fp32"
     assert load("", "train.precision=float32") == Config()
     assert faults_of("train: {precision: float64}\n") == [
-        "exp.yaml:1: train.precision: should be fp32, bf16 or fp16, not 'float64'"
+        "exp.yaml:1: train.precision: should be auto, fp32, bf16 or fp16, not 'float64'"
     ]
 
 

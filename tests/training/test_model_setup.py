@@ -25,6 +25,9 @@ TINY = {"model__hidden": 4, "model__embedding": 8, "train__epochs": 2, "tokenize
 RUN = Path("run")
 
 
+CPU = torch.device("cpu")
+
+
 def load(path: Path, **values: object) -> Dataset:
     return load_dataset(make_config(data__train=str(path), **{**TINY, **values}), Reporter())
 
@@ -50,9 +53,26 @@ def test_batch_size_and_epochs_depend_on_the_number_of_texts(
     valid = write_rows(Path("valid.tsv"), 4)
     config = make_config(data__train=str(rows), data__valid=str(valid), tokenizer__vocab_size=80, **settings)
     dataset = load_dataset(config, Reporter())
-    resolved = resolve_config(config, dataset)
+    resolved = resolve_config(config, dataset, device=CPU)
     assert (resolved.train.batch_size, resolved.train.epochs) == (size, epochs)
-    assert resolve_config(resolved, dataset) == resolved
+    assert resolve_config(resolved, dataset, device=CPU) == resolved
+
+
+@pytest.mark.parametrize(
+    ("cell", "device", "has_tiles", "precision"),
+    [
+        ("sru", "cpu", True, "bf16"),
+        ("sru", "cpu", False, "fp32"),
+        ("gru", "cpu", True, "fp32"),
+        ("sru", "cuda", True, "fp32"),
+    ],
+)
+def test_auto_is_bf16_where_tiles_multiply(
+    monkeypatch: pytest.MonkeyPatch, rows: Path, cell: str, device: str, has_tiles: bool, precision: str
+) -> None:
+    monkeypatch.setattr("textrnn.training.model_setup.can_train", lambda dtype: has_tiles)
+    config = make_config(model__cell=cell, train__precision="auto", data__train=str(rows), data__valid=str(rows))
+    assert resolve_config(config, load(rows), device=torch.device(device)).train.precision == precision
 
 
 def test_a_slow_backend_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,7 +50,7 @@ def as_list(value: str | list[str] | None) -> list[str]:
     return [] if value is None else [value] if isinstance(value, str) else value
 
 
-Precision = Annotated[Literal["fp32", "bf16", "fp16"], Check(_read_precision, before=True)]
+Precision = Annotated[Literal["auto", "fp32", "bf16", "fp16"], Check(_read_precision, before=True)]
 Count = Annotated[int, Bounds(ge=1, le=1_000_000)]
 Rate = Annotated[float, Bounds(ge=0, lt=1)]
 Name = Annotated[str, Bounds(min_length=1)]
@@ -208,7 +208,10 @@ class TrainConfig(Section):
         None, ge=1, le=1_000_000_000_000, description="maximum steps; null sets no limit besides epochs"
     )
     accumulate: Count = key(1, description="parts of a step's batch that are computed in turn, to use less memory")
-    precision: Precision = key("fp32", description="fp32, or mixed precision with bf16 or fp16 (CUDA only)")
+    precision: Precision = key(
+        "fp32",
+        description="fp32, or mixed precision with bf16 or fp16 (CUDA only); auto is bf16 where it is much faster",
+    )
     compile: bool = key(False, description="compile the network with torch.compile")
     lr: float = key(0.003, gt=0, description="peak learning rate of AdamW")
     weight_decay: float = key(0.01, ge=0, description="decoupled weight decay of AdamW")

@@ -52,7 +52,7 @@ def dry_run(config: Config, *, reporter: Reporter | None = None) -> DryRun:
     with reporting(reporter):
         device = resolve_device(config.train.device)
         dataset = load_dataset(config, reporter)
-        asked, config = config, resolve_config(config, dataset)
+        asked, config = config, resolve_config(config, dataset, device=device)
         make_repeatable(config.train.seed)
         model = build_network(config, dataset).to(device)
         reporter.note(describe_network(config, model, device=device, group=ProcessGroup()))

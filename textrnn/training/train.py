@@ -147,7 +147,7 @@ def _run(
         _refuse_shared_pipes(config, group)
         with group.main_first(device):  # rank 0 encodes the text, the others read its cache
             dataset = load_dataset(config, reporter)
-        asked, config = config, resolve_config(config, dataset)
+        asked, config = config, resolve_config(config, dataset, device=device)
         _check_accumulation(config)
         make_repeatable(config.train.seed)
         model = build_network(config, dataset).to(device)

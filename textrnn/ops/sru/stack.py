@@ -51,7 +51,7 @@ def can_stack(x: Tensor, layers: Sequence[StackedLayer]) -> bool:
     tensors = [x, *(t for layer in layers for t in layer if t is not None)]
     if not torch.is_grad_enabled() or not is_direct(*tensors):
         return False
-    return all(t.is_cpu and t.dtype == torch.float32 for t in tensors) and _can_train(_find_element())
+    return all(t.is_cpu and t.dtype == torch.float32 for t in tensors) and can_train(_find_dtype())
 
 
 def run_stack(x: Tensor, layers: Sequence[StackedLayer], offsets: Tensor, *, rest: Stack) -> Tensor:
@@ -60,20 +60,24 @@ def run_stack(x: Tensor, layers: Sequence[StackedLayer], offsets: Tensor, *, res
     Under autocast the factors of products are rounded to bfloat16; all else is float32.
     """
     keys = tuple(draw_key() if rest.p else 0 for _ in layers)
-    result: Tensor = _Stack.apply(x, offsets, (rest, keys, _find_element()), *(t for layer in layers for t in layer))
+    result: Tensor = _Stack.apply(
+        x, offsets, (rest, keys, _ELEMENTS[_find_dtype()]), *(t for layer in layers for t in layer)
+    )
     return result
 
 
-def _find_element() -> int:
-    """Return the bytes of a number that products take, 0 if autocast asks for another dtype."""
-    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
-    return _ELEMENTS.get(dtype, 0)
+def _find_dtype() -> torch.dtype:
+    """Return the dtype of the factors of products."""
+    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
 
 
 @cache
-def _can_train(element: int) -> bool:
+def can_train(dtype: torch.dtype) -> bool:
+    """Return whether the processor has the products of :func:`run_stack` with factors of ``dtype``: those of float32
+    take AVX-512, those of bfloat16 AMX.
+    """
     native = library.load_native().library
-    return native is not None and bool(native.textrnn_can_train(element))
+    return native is not None and bool(native.textrnn_can_train(_ELEMENTS.get(dtype, 0)))
 
 
 class _Pass(NamedTuple):
