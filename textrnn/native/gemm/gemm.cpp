@@ -85,9 +85,10 @@ int64_t divide_up(int64_t x, int64_t by) { return (x + by - 1) / by; }
 
 // Parts of similar size: a run of rows for each thread, in blocks of columns, so that a thread keeps the rows that it
 // has in the recurrence. Every run packs all of b again: if rows are too few for that to pay, or are not those of the
-// recurrence (a is transposed then), columns are divided instead.
-std::vector<Part> share_out(const GemmArgs& p, int threads, int64_t unit) {
-  const int64_t steps = std::max<int64_t>(1, divide_up(p.K, unit)), tile_rows = unit == p.element / 2 ? 32 : kTileRows;
+// recurrence (a is transposed then), columns are divided instead. A step multiplies `unit` elements of the sum, and a
+// tile has `tile_rows` rows.
+std::vector<Part> share_out(const GemmArgs& p, int threads, int64_t unit, int64_t tile_rows) {
+  const int64_t steps = std::max<int64_t>(1, divide_up(p.K, unit));
   // a sum that is rounded to 16 bits stays in one chunk
   const int64_t chunk = p.c_element == 2 ? steps : std::min(steps, kChunk);
   const int64_t panels = divide_up(p.N, kTileColumns), strips = divide_up(p.M, tile_rows);
@@ -140,12 +141,11 @@ Multiplier::Multiplier(int64_t element) : element_(element) {
 }
 
 std::vector<Part> Multiplier::share_out(const GemmArgs& p, int threads) const {
-  return textrnn::share_out(p, threads, 4 / element_);
+  return textrnn::share_out(p, threads, 4 / element_, element_ == 4 ? kTileRows : kRoundedRows);
 }
 
 void Multiplier::multiply(const GemmArgs& p, const Part& part) const {
-  const int64_t rows = divide_up(part.chunk, 16) * 16 * 4 * 32;  // of a block of 32, converted
-  multiply_(p, part, thread_scratch(size_t(scratch_bytes(part) * 2 + rows)));
+  multiply_(p, part, thread_scratch(size_t(element_ == 4 ? scratch_bytes(part) : rounded_scratch_bytes(part))));
 }
 
 int64_t Multiplier::packed_bytes(int64_t K, int64_t N) const {
@@ -181,7 +181,7 @@ EXPORT int textrnn_gemm(const GemmArgs* p, int threads) try {
   if (!kernels || !is_sound(*p, *kernels)) return kInvalidArgument;
   if (p->M <= 0 || p->N <= 0) return kOk;
   threads = useful_threads(p->M, p->N, p->K, threads);
-  const auto parts = share_out(*p, threads, 4 / p->element);
+  const auto parts = share_out(*p, threads, 4 / p->element, kTileRows);
   const auto multiply = p->element == 4 ? kernels->of_float : kernels->of_bfloat16;
   parallel_for(int64_t(parts.size()), threads, [&](int64_t i) {
     multiply(*p, parts[size_t(i)], thread_scratch(size_t(scratch_bytes(parts[size_t(i)]))));

@@ -41,7 +41,7 @@ struct GemmKernels {
   PackPanel* pack;
 };
 
-// Products of float32 matrices that are rounded to bfloat16.
+// Products of float32 matrices that are rounded to bfloat16. `scratch` holds rounded_scratch_bytes().
 struct RoundedGemm {
   void (*multiply)(const GemmArgs&, const Part&, char* scratch);
   PackPanel* pack;
@@ -87,6 +87,14 @@ void multiply_prepacked(const GemmPrepackedArgs& p);
 inline int64_t scratch_bytes(const Part& part) {
   const int64_t panels = (part.last_column - part.column + kTileColumns - 1) / kTileColumns;
   return part.chunk * (panels * kStepBytes + kTileRows * 4) + 64;  // a strip is stored in whole vectors
+}
+
+constexpr int64_t kRoundedRows = 32;  // of a, converted at once
+
+inline int64_t rounded_scratch_bytes(const Part& part) {
+  const int64_t steps = (part.chunk + 15) / 16 * 16;  // whole vectors
+  const int64_t panels = (part.last_column - part.column + kTileColumns - 1) / kTileColumns;
+  return steps * (panels * kStepBytes + kRoundedRows * 4);
 }
 
 }  // namespace textrnn

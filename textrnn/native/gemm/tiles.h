@@ -15,6 +15,7 @@ namespace {
 
 constexpr int64_t kTile = 16;  // rows, and units of 4 bytes in a row
 constexpr int64_t kBlockRows = 2 * kTile;
+static_assert(kBlockRows == kRoundedRows);
 
 struct alignas(64) TileConfig {
   uint8_t palette = 1, start = 0, reserved[14] = {};
