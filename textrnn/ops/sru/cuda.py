@@ -296,15 +296,15 @@ def backward(inputs: SruInputs, states: Tensor, dh: Tensor) -> tuple[Tensor, Ten
     if u.numel() == 0:
         return du, dx, torch.zeros_like(v), torch.zeros_like(inputs.b)
     # sums of each sequence, added afterwards in a fixed order instead of by atomics: the same bits every time
-    dv = torch.empty(B, K, 2, D, dtype=torch.float32, device=u.device)
-    db = torch.empty_like(dv)
+    shares = torch.empty(2, B, K, 2, D, dtype=torch.float32, device=u.device)
     with torch.cuda.device(u.device if u.is_cuda else -1):
         _tuned_backward[_grid(B, K, D)](
             *(dh, u, u if x is None else x, inputs.layout.offsets, _order(inputs.layout), v, inputs.b),
-            *(v if c0 is None else c0, states, du, du if dx is None else dx, dv, db, inputs.alpha, N),
+            *(v if c0 is None else c0, states, du, du if dx is None else dx, *shares, inputs.alpha, N),
             **{"K": K, "G": G, "D": D, "HAS_C0": c0 is not None, "enable_fp_fusion": False},
         )
-    return du, dx, dv.sum(0), db.sum(0)
+    dv, db = shares.sum(1)
+    return du, dx, dv, db
 
 
 def _grid(B: int, K: int, D: int) -> Callable[[dict[str, int]], tuple[int]]:
