@@ -47,7 +47,7 @@ class TextLoss(nn.Module):
         self, config: TrainConfig, *, labels: Sequence[str], counts: Sequence[int], texts: int | None = None
     ) -> None:
         super().__init__()
-        self._smoothing, self._gamma = config.label_smoothing, config.focal_gamma
+        self.smoothing, self._gamma = config.label_smoothing, config.focal_gamma
         weights, others = weigh_classes(config, labels, counts=counts, texts=texts)
         self.register_buffer("weights", weights, persistent=False)
         self.register_buffer("others", others, persistent=False)
@@ -55,6 +55,11 @@ class TextLoss(nn.Module):
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the loss () of ``logits`` (B, C) float32 for ``targets``, as :func:`make_targets` returns them."""
         return self._sum_classes(logits, targets) if targets.dim() == 1 else self._sum_labels(logits, targets)
+
+    @property
+    def is_plain(self) -> bool:
+        """True without class weights and focal loss."""
+        return self.weights is None and not self._gamma
 
     def divergence(self, first: Tensor, second: Tensor, targets: Tensor) -> Tensor:
         """Return the divergence () of two logits (B, C) of the same texts, summed over the texts with a target.
@@ -70,15 +75,14 @@ class TextLoss(nn.Module):
         return torch.where(known, terms, 0.0).sum() / 2
 
     def _sum_classes(self, logits: Tensor, classes: Tensor) -> Tensor:
-        plain = self.weights is None and not self._gamma
         losses = functional.cross_entropy(
             logits,
             classes,
             ignore_index=NO_CLASS,
-            label_smoothing=self._smoothing,
-            reduction="sum" if plain else "none",
+            label_smoothing=self.smoothing,
+            reduction="sum" if self.is_plain else "none",
         )
-        if plain:
+        if self.is_plain:
             return losses
         known = classes.clamp(min=0)
         if self._gamma:
@@ -90,7 +94,7 @@ class TextLoss(nn.Module):
 
     def _sum_labels(self, logits: Tensor, targets: Tensor) -> Tensor:
         known, has = (targets >= 0).to(logits.dtype), targets > 0
-        smoothed = targets.clamp(min=0) * (1 - self._smoothing) + self._smoothing / 2
+        smoothed = targets.clamp(min=0) * (1 - self.smoothing) + self.smoothing / 2
         losses = functional.binary_cross_entropy_with_logits(logits, smoothed, weight=known, reduction="none")
         if self._gamma:
             losses = losses * torch.where(has, -logits, logits).sigmoid().clamp(min=_MIN_ERROR) ** self._gamma
