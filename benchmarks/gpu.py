@@ -240,7 +240,7 @@ def report_left_out(left_out: Mapping[str, str]) -> bool:
 
 
 def forget_tuning() -> None:
-    """Forget the chosen configurations, which a layer's first batch chooses for all later ones."""
+    """Forget the chosen configurations, which the first batch of its kind chooses for all later ones."""
     for tuned in (kernels()._tuned_forward, kernels()._tuned_backward):
         tuned.cache.clear()
 

@@ -134,7 +134,7 @@ def compile_cell(cell: Cell) -> Report:
 
 def type_of(name: str, dtype: str) -> str:
     """Return the type of a kernel's argument as Triton writes it."""
-    types = {"offsets": "*i64", "order": "*i64", "alpha": "fp32", "N": "i32"}
+    types = {"offsets": "*i64", "order": "*i64", "alpha": "fp32", "N": "i32", "bucket": "i32"}
     if name in types:
         return types[name]
     if name.isupper():

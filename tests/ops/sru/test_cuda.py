@@ -190,6 +190,11 @@ def test_all_configurations_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) 
         equal(run(inputs, dh), expected)
 
 
+def test_batches_of_similar_size_are_tuned_together() -> None:
+    buckets = [cuda.bucket_of(B) for B in (1, 3, 4, 15, 16, 63, 64, 255, 256)]
+    assert buckets == [1, 1, 2, 2, 3, 3, 4, 4, 5]
+
+
 def test_a_sequence_does_not_depend_on_the_batch() -> None:
     lengths = [5, 0, 9, 2]
     inputs = make_inputs(lengths, K=2, G=3, D=7)

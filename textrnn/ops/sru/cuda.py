@@ -85,7 +85,7 @@ def _load_row(
     return u0, u1, u2, highway
 
 
-@triton.jit(do_not_specialize=["N"])
+@triton.jit(do_not_specialize=["N", "bucket"])
 def forward_kernel(
     u: tl.tensor,
     x: tl.tensor,
@@ -99,6 +99,7 @@ def forward_kernel(
     final: tl.tensor,
     alpha: tl.tensor,
     N: tl.tensor,
+    bucket: tl.tensor,
     K: tl.constexpr,
     G: tl.constexpr,
     D: tl.constexpr,
@@ -145,7 +146,7 @@ def forward_kernel(
     tl.store(final + own, last, mask=inside)
 
 
-@triton.jit(do_not_specialize=["N"])
+@triton.jit(do_not_specialize=["N", "bucket"])
 def backward_kernel(
     dh: tl.tensor,
     u: tl.tensor,
@@ -162,6 +163,7 @@ def backward_kernel(
     db: tl.tensor,
     alpha: tl.tensor,
     N: tl.tensor,
+    bucket: tl.tensor,
     K: tl.constexpr,
     G: tl.constexpr,
     D: tl.constexpr,
@@ -255,10 +257,17 @@ BACKWARD_CONFIGS = [
 
 
 def tune(kernel: triton.JITFunction, configs: list[triton.Config]) -> triton.JITFunction:
-    """Return the kernel with the fastest configuration for a layer's shape, measured when the shape first occurs."""
-    # not by N and B, which change from batch to batch; Triton adds the dtypes to the key. The interpreter has no device
-    # to measure on.
-    return triton.autotune(configs[:1] if INTERPRETED.value else configs, key=["G", "D"])(kernel)
+    """Return the kernel with the fastest configuration for a shape, measured when the shape first occurs.
+
+    A shape is that of a layer, and the bucket of the number of sequences (:func:`bucket_of`). Triton adds the dtypes.
+    """
+    # not N and B themselves, which change from batch to batch. The interpreter has no device to measure on.
+    return triton.autotune(configs[:1] if INTERPRETED.value else configs, key=["K", "G", "D", "bucket"])(kernel)
+
+
+def bucket_of(B: int) -> int:
+    """Return a number that is the same for B of similar size: 1 to 3, 4 to 15, 16 to 63, and so on."""
+    return (B.bit_length() + 1) // 2
 
 
 _tuned_forward = tune(forward_kernel, FORWARD_CONFIGS)
@@ -281,7 +290,7 @@ def forward(inputs: SruInputs, *, save: bool) -> tuple[Tensor, Tensor, Tensor]:
     with torch.cuda.device(u.device if u.is_cuda else -1):
         _tuned_forward[_grid(B, K, D)](
             *(u, u if inputs.x is None else inputs.x, inputs.layout.offsets, _order(inputs.layout), v, inputs.b),
-            *(v if c0 is None else c0, h, states, final, inputs.alpha, N),
+            *(v if c0 is None else c0, h, states, final, inputs.alpha, N, bucket_of(B)),
             **{"K": K, "G": G, "D": D, "HAS_C0": c0 is not None, "SAVE": save, "enable_fp_fusion": False},
         )
     return h, states, final
@@ -300,7 +309,7 @@ def backward(inputs: SruInputs, states: Tensor, dh: Tensor) -> tuple[Tensor, Ten
     with torch.cuda.device(u.device if u.is_cuda else -1):
         _tuned_backward[_grid(B, K, D)](
             *(dh, u, u if x is None else x, inputs.layout.offsets, _order(inputs.layout), v, inputs.b),
-            *(v if c0 is None else c0, states, du, du if dx is None else dx, *shares, inputs.alpha, N),
+            *(v if c0 is None else c0, states, du, du if dx is None else dx, *shares, inputs.alpha, N, bucket_of(B)),
             **{"K": K, "G": G, "D": D, "HAS_C0": c0 is not None, "enable_fp_fusion": False},
         )
     dv, db = shares.sum(1)
