@@ -13,8 +13,7 @@ from textrnn.data.batch import PackedBatch
 from textrnn.models.classifier import Classifier
 from textrnn.ops.batch_layout import BatchLayout
 from textrnn.training.distributed import ProcessGroup
-from textrnn.training.loss import TextLoss
-from textrnn.training.loss_scale import LossScale
+from textrnn.training.loss import LossScale, TextLoss
 from textrnn.training.train_step import LossModule, TrainStep, find_rows
 
 

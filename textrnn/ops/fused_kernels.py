@@ -299,9 +299,9 @@ def loss_kernel(
     tl.store(losses + i, known * loss)
 
 
-def dropout_norm(x: Tensor, sequences: Tensor | None, *rest: Any) -> None:
+def dropout_norm(x: Tensor, *rest: Any) -> None:
     """Run ``dropout_norm_kernel``; the arguments are those of the operator in ``ops/fused.py``."""
-    gain, bias, y, n, mean, rstd, keep, key, epsilon = rest
+    sequences, gain, bias, y, n, mean, rstd, keep, key, epsilon = rest
     with _on(x):
         dropout_norm_kernel[(len(x),)](
             *(
@@ -323,9 +323,9 @@ def dropout_norm(x: Tensor, sequences: Tensor | None, *rest: Any) -> None:
         )
 
 
-def dropout_norm_back(y: Tensor, dy: Tensor | None, dn: Tensor, sequences: Tensor | None, *rest: Any) -> None:
+def dropout_norm_back(y: Tensor, *rest: Any) -> None:
     """Run ``dropout_norm_back_kernel`` likewise."""
-    gain, mean, rstd, dx, sums, keep, key = rest
+    dy, dn, sequences, gain, mean, rstd, dx, sums, keep, key = rest
     with _on(y):
         dropout_norm_back_kernel[(len(sums),)](
             *(y, y if dy is None else dy, dn, y if sequences is None else sequences),
@@ -348,21 +348,19 @@ def attend_back(h: Tensor, *rest: Tensor) -> None:
         attend_back_kernel[(len(rest[2]),)](h, *rest, h.shape[1], ROWS=ROWS, **_shape(h))
 
 
-def add_rows(x: Tensor, order: Tensor, starts: Tensor, sums: Tensor) -> None:
+def add_rows(x: Tensor, *rest: Tensor) -> None:
     """Run ``add_rows_kernel`` likewise."""
     with _on(x):
-        add_rows_kernel[(len(sums),)](x, order, starts, sums, x.shape[1], ROWS=ROWS, **_shape(x))
+        add_rows_kernel[(len(rest[2]),)](x, *rest, x.shape[1], ROWS=ROWS, **_shape(x))
 
 
-def softmax_loss(
-    logits: Tensor, targets: Tensor, losses: Tensor, dlogits: Tensor, smoothing: float, r_drop: float | None
-) -> None:
+def softmax_loss(logits: Tensor, *rest: Any) -> None:
     """Run ``loss_kernel`` likewise."""
-    twice = r_drop is not None
+    targets, losses, dlogits, smoothing, r_drop = rest
     with _on(logits):
         loss_kernel[(len(losses),)](
             *(logits, targets, losses, dlogits, smoothing, r_drop or 0.0, len(losses), logits.shape[1]),
-            TWICE=twice,
+            TWICE=r_drop is not None,
             **_shape(logits),
         )
 

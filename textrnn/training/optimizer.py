@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from textrnn.config import TrainConfig
 from textrnn.native import functions, library
-from textrnn.training.fused_step import Settings, fused_step
 
 _BETAS, _EPSILON = (0.9, 0.999), 1e-8  # torch's own defaults
 _CLIP_EPSILON = 1e-6  # as torch.nn.utils.clip_grad_norm_ adds to the norm
@@ -88,14 +87,19 @@ class AdamW:
         gradients = {name: m.weight.grad for name, m in self._network.items() if m.weight.grad is not None}
         parts: list[_Gradient] = [(self._network[n], g, None) for n, g in gradients.items()]
         parts.append((self._embedding, gradient, rows))
-        updated = self._move_fused(parts, weights, lr, scale) if self._is_fused else self._move(parts, lr, float(scale))
+        updated: bool | Tensor
+        if self._is_fused:
+            updated = self._move_fused(parts, weights=weights, lr=lr, scale=scale)
+        else:
+            updated = self._move(parts, lr, float(scale))
         for moved in self._network.values():
             moved.weight.grad = None
         return updated
 
-    @torch.no_grad()
-    def _move_fused(self, parts: list[_Gradient], weights: Tensor | None, lr: float, scale: float | Tensor) -> Tensor:
-        settings = Settings(_BETAS, _EPSILON, self._clip_norm, _CLIP_EPSILON)
+    def _move_fused(
+        self, parts: list[_Gradient], *, weights: Tensor | None, lr: float, scale: float | Tensor
+    ) -> Tensor:
+        settings = _Settings(_BETAS, _EPSILON, self._clip_norm, _CLIP_EPSILON)
         return fused_step(parts, settings, lr=lr, scale=scale, steps=self.steps, weights=weights)
 
     def _move(self, parts: list[_Gradient], lr: float, scale: float) -> bool:
@@ -198,6 +202,85 @@ class _TorchStep:
         weight.mul_(1 - lr * self._embedding.decay).addcdiv_(mean, spread, value=-lr / (1 - betas[0] ** steps))
         for whole, part in zip(of, (weight, mean, square), strict=True):
             whole.index_copy_(0, rows, part)
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """The settings of AdamW; gradients are clipped to ``clip_norm``, and ``clip_epsilon`` is added to their norm."""
+
+    betas: tuple[float, float]
+    epsilon: float
+    clip_norm: float
+    clip_epsilon: float
+
+
+@torch.no_grad()
+def fused_step(
+    gradients: Sequence[_Gradient],
+    settings: _Settings,
+    *,
+    lr: float,
+    scale: float | Tensor,
+    steps: int,
+    weights: Tensor | None,
+) -> Tensor:
+    """Update all parameters in step ``steps`` (from 1) by their gradients, over the loss ``scale``, clipped together.
+
+    The last gradient (R, D) is of rows of the embedding, which come with it. ``weights`` (R, D) is a copy of these rows
+    if there is one.
+
+    Returns:
+        A tensor () that is 0, or NaN if a gradient was not finite and nothing changed.
+    """
+    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm([gradient for _, gradient, _ in gradients])))
+    # the norm of the gradients over the scale is clipped: both factors as one divisor
+    divisor = (norm + settings.clip_epsilon * scale) / settings.clip_norm
+    divisor = torch.maximum(divisor, scale) if isinstance(scale, Tensor) else divisor.clamp(min=scale)
+    flaw: Tensor = norm * 0
+    groups: dict[float, list[tuple[Tensor, ...]]] = {}
+    for state, gradient, _ in gradients[:-1]:
+        groups.setdefault(state.decay, []).append((state.weight, gradient, state.mean, state.square))
+    embedding, gradient, rows = gradients[-1]
+    assert rows is not None
+    whole = (embedding.weight, embedding.mean, embedding.square)
+    read = [t.index_select(0, rows) if t is not embedding.weight or weights is None else weights for t in whole]
+    groups.setdefault(embedding.decay, []).append((read[0], gradient, *read[1:]))
+    _update(groups, settings, lr=lr, divisor=divisor, flaw=flaw, steps=steps)
+    for tensor, part in zip(whole, read, strict=True):
+        tensor.index_copy_(0, rows, part)
+    return flaw
+
+
+def _update(
+    groups: dict[float, list[tuple[Tensor, ...]]],
+    settings: _Settings,
+    *,
+    lr: float,
+    divisor: Tensor,
+    flaw: Tensor,
+    steps: int,
+) -> None:
+    """Update tensors with their gradients and moments, by their weight decay, unless ``flaw`` is NaN."""
+    found, count = torch.ne(flaw, 0, out=torch.empty_like(flaw)), torch.full_like(flaw, steps)
+    for decay, group in groups.items():
+        weights, gradients, means, squares = (list(tensors) for tensors in zip(*group, strict=True))
+        torch._fused_adamw_(
+            weights,
+            gradients,
+            means,
+            squares,
+            [],
+            [count] * len(weights),
+            lr=lr,
+            beta1=settings.betas[0],
+            beta2=settings.betas[1],
+            weight_decay=decay,
+            eps=settings.epsilon,
+            amsgrad=False,
+            maximize=False,
+            grad_scale=divisor,
+            found_inf=found,
+        )
 
 
 def _make_state(weight: Tensor, decay: float) -> ParameterState:

@@ -29,8 +29,7 @@ from textrnn.ops.time_major import Index
 from textrnn.preparation.pretrained_vectors import FrozenRows
 from textrnn.training.distributed import ProcessGroup
 from textrnn.training.ema import EMA
-from textrnn.training.loss import NO_CLASS, TextLoss, make_targets
-from textrnn.training.loss_scale import LossScale
+from textrnn.training.loss import NO_CLASS, LossScale, TextLoss, make_targets
 from textrnn.training.optimizer import AdamW
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
