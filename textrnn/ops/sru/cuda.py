@@ -369,7 +369,7 @@ def backward(inputs: SruInputs, states: Tensor, dh: Tensor) -> tuple[Tensor, Ten
     carries = torch.empty_like(shares[0]) if splits > 1 else shares[0]
     with torch.cuda.device(u.device if u.is_cuda else -1):
         for carry in (True, False) if splits > 1 else (False,):
-            _tuned_backward[_grid(B, K, D, splits)](
+            _tuned_backward[_grid(B, K, D, splits=splits)](
                 *(dh, u, u if x is None else x, inputs.layout.offsets, _order(inputs.layout), v, inputs.b),
                 *(v if c0 is None else c0, states, du, du if dx is None else dx, *shares, carries, inputs.alpha),
                 *(N, bucket_of(B)),
@@ -388,7 +388,7 @@ def count_splits(B: int, N: int, *, K: int, D: int) -> int:
     return PARTS_OF_FEW if B * K * -(-D // 64) < ENOUGH_PROGRAMS and N >= B * LONG else 1
 
 
-def _grid(B: int, K: int, D: int, splits: int = 1) -> Callable[[dict[str, int]], tuple[int, int]]:
+def _grid(B: int, K: int, D: int, *, splits: int = 1) -> Callable[[dict[str, int]], tuple[int, int]]:
     # the first dimension for what may be many: the others are limited to 65535
     return lambda config: (B * K * -(-D // config["BLOCK"]), splits)
 
