@@ -48,7 +48,7 @@ ONLY_IN = {
     "pydantic": ("config/sections.py", "cli/command_class.py"),
     "rich": ("cli/",),
     "torch": ("models/", "ops/", "preparation/pretrained_vectors.py", "serialization/checkpoint.py", "training/"),
-    "triton": ("ops/sru/cuda.py",),
+    "triton": ("ops/fused_kernels.py", "ops/sru/cuda.py"),
     "typer": ("cli/",),
 }
 WITHOUT_TORCH = (

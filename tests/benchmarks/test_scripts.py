@@ -17,7 +17,20 @@ from samples import write_rows
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 HAS_FASTTEXT = importlib.util.find_spec("fasttext") is not None
-SCRIPTS = ("accuracy", "busy", "data", "gpu", "job", "many_classes", "memory", "predict", "sru_layer", "training")
+SCRIPTS = (
+    "accuracy",
+    "busy",
+    "data",
+    "gpu",
+    "gpu_kernels",
+    "gpu_training",
+    "job",
+    "many_classes",
+    "memory",
+    "predict",
+    "sru_layer",
+    "training",
+)
 
 sys.path.insert(0, str(FOLDER))
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from textrnn.native import library
+from textrnn.ops.batch_layout import BatchLayout
 from textrnn.ops.dropout import dropout, dropout_columns
 from textrnn.ops.layer_norm import dropout_layer_norm
 
@@ -30,7 +31,8 @@ def test_equals_torch_s_norm_of_the_dropout(N: int, D: int, how: str) -> None:
         x, gain, bias = draw(N, D)
         torch.manual_seed(7)
         if is_fused:
-            y, n = dropout_layer_norm(x, p, gain=gain, bias=bias, epsilon=1e-5, offsets=offsets)
+            layout = None if offsets is None else BatchLayout(offsets)
+            y, n = dropout_layer_norm(x, p, gain=gain, bias=bias, epsilon=1e-5, layout=layout)
         else:
             y = dropout(x, p) if offsets is None else dropout_columns(x, p, offsets)
             n = functional.layer_norm(y.double(), (D,), gain.double(), bias.double(), 1e-5)

@@ -15,7 +15,7 @@ def make() -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
 def step(embedding: torch.Tensor, network: dict[str, torch.Tensor], average: EMA, number: int) -> None:
     generator = torch.Generator().manual_seed(number)
     rows = torch.randperm(6, generator=generator)[:2]
-    average.prepare(rows)
+    average.prepare(rows, torch.from_numpy(average.fade(rows.numpy())), embedding[rows] if number % 2 else None)
     embedding[rows] += torch.randn(2, 3, generator=generator)
     network["w"] += torch.randn(2, 2, generator=generator)
     average.update(number)

@@ -13,7 +13,7 @@ from torch.nn import functional
 from samples import make_config
 from textrnn.data.labels import MultiLabelSet
 from textrnn.errors import ConfigError
-from textrnn.training.loss import TextLoss, make_targets, sum_losses
+from textrnn.training.loss import LossScale, TextLoss, make_targets, sum_losses
 
 LABELS, COUNTS = ("a", "b", "c"), [5, 3, 2]
 CLASSES = torch.tensor([0, 2, 1, -1, 0])
@@ -173,3 +173,35 @@ def test_the_cross_entropy_of_classes_is_that_of_torch() -> None:
     logits, classes = torch.randn(4, 3), torch.tensor([0, 2, -1, 1])
     expected = functional.cross_entropy(logits[[0, 1, 3]], classes[[0, 1, 3]], reduction="sum")
     torch.testing.assert_close(sum_losses(logits, classes), expected)
+
+
+def make_scale(kind: str) -> LossScale:
+    scale = LossScale(torch.device("cpu"), active=True)
+    if kind == "device":
+        scale.factor, scale.steady = torch.tensor(2.0**16), torch.tensor(0, dtype=torch.int32)
+    return scale
+
+
+def adapt(scale: LossScale, updated: bool) -> list[float]:
+    result = updated if isinstance(scale.factor, float) else torch.tensor(0.0 if updated else math.nan)
+    scale.adapt(result)
+    return scale.export_state()
+
+
+@pytest.mark.parametrize("kind", ["host", "device"])
+def test_it_falls_on_overflow_and_rises_after_steady_steps(kind: str) -> None:
+    scale = make_scale(kind)
+    assert adapt(scale, True) == [2.0**16, 1]
+    assert adapt(scale, False) == [2.0**15, 0]
+    assert adapt(scale, False) == [2.0**14, 0]
+    scale.import_state([4.0, 1998])
+    assert adapt(scale, True) == [4.0, 1999]
+    assert adapt(scale, True)[0] == 8.0
+    restored = make_scale(kind)
+    restored.import_state(scale.export_state())
+    assert restored.export_state() == scale.export_state()
+
+
+def test_it_stays_one_in_other_precisions() -> None:
+    scale = LossScale(torch.device("cpu"), active=False)
+    assert [adapt(scale, updated) for updated in (True, False)] == [[1.0, 0]] * 2

@@ -56,10 +56,16 @@ def test_vectors_do_not_decay() -> None:
         torch.testing.assert_close(value.detach(), before[name] * (1 - 0.1 * 0.5) if matrix else before[name])
 
 
-@pytest.mark.parametrize("native", [True, False])
-def test_moves_as_torch_moves(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not native:
+@pytest.fixture(params=["native", "torch", "fused"])
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How the step is computed: on the CPU, on other devices, on CUDA."""
+    if request.param != "native":
         monkeypatch.setattr(ParameterState, "is_native", False)
+    monkeypatch.setattr(ParameterState, "is_fused", request.param == "fused")
+    return str(request.param)
+
+
+def test_moves_as_torch_moves(kind: str) -> None:
     torch.manual_seed(1)
     config = make_config(train__weight_decay=0.1, train__clip_norm=2.0).train
     embedding, layer = torch.randn(6, 5), torch.nn.Linear(5, 3)
@@ -76,7 +82,8 @@ def test_moves_as_torch_moves(native: bool, monkeypatch: pytest.MonkeyPatch) -> 
             )  # below the norm that is clipped to, and above
         gradients = [value.grad * scale for value in of]
         layer.weight.grad, layer.bias.grad = gradients[1:]
-        assert optimizer.step(rows, gradients[0], lr=lr, scale=scale)
+        options = {"scale": torch.tensor(scale), "weights": embedding.clone()} if kind == "fused" else {"scale": scale}
+        assert has_updated(optimizer.step(rows, gradients[0], lr=lr, **options))
         torch.nn.utils.clip_grad_norm_(of, 2.0)
         for group in adam.param_groups:
             group["lr"] = lr
@@ -88,10 +95,12 @@ def test_moves_as_torch_moves(native: bool, monkeypatch: pytest.MonkeyPatch) -> 
     assert (embedding != before).any(dim=1).tolist() == [False] * 4 + [True, False]
 
 
-@pytest.mark.parametrize("native", [True, False])
-def test_a_step_that_is_skipped_counts_and_changes_nothing(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not native:
-        monkeypatch.setattr(ParameterState, "is_native", False)
+def has_updated(result: bool | torch.Tensor) -> bool:
+    return float(result) == 0 if isinstance(result, torch.Tensor) else result
+
+
+@pytest.mark.usefixtures("kind")
+def test_a_step_that_is_skipped_counts_and_changes_nothing() -> None:
     torch.manual_seed(1)
     rows, layers = torch.tensor([0]), [torch.nn.Linear(5, 3) for _ in range(2)]
     layers[1].load_state_dict(layers[0].state_dict())
@@ -102,7 +111,7 @@ def test_a_step_that_is_skipped_counts_and_changes_nothing(native: bool, monkeyp
     def step(index: int, gradient: float) -> bool:
         for parameter in layers[index].parameters():
             parameter.grad = torch.full_like(parameter, gradient)
-        return (skipping, resumed)[index].step(rows, torch.ones(1, 5), lr=0.1)
+        return has_updated((skipping, resumed)[index].step(rows, torch.ones(1, 5), lr=0.1))
 
     before = [parameter.detach().clone() for parameter in layers[0].parameters()]
     assert not step(0, float("inf"))

@@ -13,7 +13,7 @@ from textrnn.data.batch import PackedBatch
 from textrnn.models.classifier import Classifier
 from textrnn.ops.batch_layout import BatchLayout
 from textrnn.training.distributed import ProcessGroup
-from textrnn.training.loss import TextLoss
+from textrnn.training.loss import LossScale, TextLoss
 from textrnn.training.train_step import LossModule, TrainStep, find_rows
 
 
@@ -48,28 +48,26 @@ def test_a_step_with_infinite_gradients_changes_nothing() -> None:
 
 def test_the_loss_scale_changes_no_step_and_falls_on_overflow(monkeypatch: pytest.MonkeyPatch) -> None:
     plain, scaled = make_train_step(), make_train_step()
-    monkeypatch.setattr(scaled, "config", scaled.config.model_copy(update={"precision": "fp16"}))
-    monkeypatch.setattr(TrainStep, "_autocast", lambda _: torch.autocast("cpu", enabled=False))
-    scaled.scale = 2.0**16
+    monkeypatch.setattr(scaled, "scale", LossScale(torch.device("cpu"), active=True))
     losses = [train_step.step(make_batch(), lr=0.1) for train_step in (plain, scaled)]
     assert losses[0] == pytest.approx(losses[1])
-    assert (scaled.scale, scaled.steady) == (2.0**16, 1)
+    assert (scaled.scale.factor, scaled.scale.steady) == (2.0**16, 1)
     for mine, theirs in zip(plain.model.parameters(), scaled.model.parameters(), strict=True):
         torch.testing.assert_close(mine, theirs)
-    scaled.scale = 2.0**127 * 1.9  # overflows with a gradient above one
+    scaled.scale.factor = 2.0**127 * 1.9  # overflows with a gradient above one
     before = [value.clone() for value in scaled.model.parameters()]
     for _ in range(100):
         loss = scaled.step(make_batch(), lr=0.1)
-        if scaled.steady:
+        if scaled.scale.steady:
             break
         assert math.isfinite(loss)
         assert all(map(torch.equal, before, scaled.model.parameters()))
-    assert scaled.scale < 2.0**127
-    assert scaled.steady == 1
+    assert scaled.scale.factor < 2.0**127
+    assert scaled.scale.steady == 1
     assert scaled.optimizer.steps > 2
-    scaled.scale, scaled.steady = 4.0, 1999
+    scaled.scale.factor, scaled.scale.steady = 4.0, 1999
     scaled.step(make_batch(), lr=0.0)
-    assert scaled.scale == 8.0
+    assert scaled.scale.factor == 8.0
 
 
 def test_embedding_dropout_drops_whole_rows_in_training() -> None:

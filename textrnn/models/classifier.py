@@ -13,7 +13,7 @@ from textrnn.data.batch import PackedBatch
 from textrnn.models.pooling import SequencePool
 from textrnn.models.rnn import PackedRNN
 from textrnn.models.sru import SRU, run_stacked
-from textrnn.ops.batch_layout import BatchLayout, to_device
+from textrnn.ops.batch_layout import BatchLayout, plan_layout, send
 from textrnn.ops.dropout import dropout
 
 
@@ -53,7 +53,7 @@ class Classifier(nn.Module):
     ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocab_size, embedding)
-        self.dropout, self.variational = dropout, variational_dropout
+        self.cell, self.dropout, self.variational = cell, dropout, variational_dropout
         self.layers = nn.ModuleList()
         width = embedding
         for _ in range(layers):
@@ -89,9 +89,9 @@ class Classifier(nn.Module):
     def predict_logits(self, batch: PackedBatch) -> npt.NDArray[np.float32]:
         """Return the logits (B, C) float32 of the texts of ``batch``, computed on the device of the parameters."""
         device = self.head.weight.device
-        logits: npt.NDArray[np.float32] = (
-            self(to_device(batch.ids, device), BatchLayout.of(batch.offsets, device)).float().cpu().numpy()
-        )
+        layout = plan_layout(batch.offsets, device, time_major=self.cell != "sru")
+        ids, arrays = send((batch.ids, layout), device)
+        logits: npt.NDArray[np.float32] = self(ids, BatchLayout.sent(arrays, batch.offsets)).float().cpu().numpy()
         return logits
 
     def network(self) -> dict[str, nn.Parameter]:

@@ -37,7 +37,7 @@ class PackedRNN(nn.Module):
 
         Dropout of the share ``p`` comes first; if ``variational``, of the same columns in all rows of a sequence.
         """
-        _, normalized = dropout_norm(self.norm, x, p, variational=layout.offsets if variational else None)
+        _, normalized = dropout_norm(self.norm, x, p, variational=layout if variational else None)
         order, batch_sizes = layout.packed_order
         states, _ = self.rnn(PackedSequence(normalized[order], batch_sizes))
         return torch.empty_like(states.data).index_copy(0, order, states.data)

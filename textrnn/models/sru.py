@@ -79,7 +79,7 @@ class SRU(nn.Module):
 
         Dropout of the share ``p`` comes first; if ``variational``, of the same columns in all rows of a sequence.
         """
-        x, normalized = dropout_norm(self.norm, x, p, variational=layout.offsets if variational else None)
+        x, normalized = dropout_norm(self.norm, x, p, variational=layout if variational else None)
         highway = x if self.blocks == 3 else None
         h, _ = sru_layer(normalized, self.weight, layout, v=self.v, b=self.b, alpha=self.alpha, highway=highway)
         return h

@@ -5,8 +5,25 @@ from __future__ import annotations
 import os
 
 import torch
+from torch import Tensor
 
 from textrnn.errors import BackendError
+
+
+class HostCopy:
+    """A copy of a number on the host, read later: the device goes on in the meantime."""
+
+    def __init__(self, number: Tensor) -> None:
+        self._number, self._is_done = number.to("cpu", non_blocking=True), None
+        if number.is_cuda and torch.cuda.is_initialized():  # type: ignore[no-untyped-call] # a tensor without memory needs no device
+            self._is_done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._is_done.record(torch.cuda.current_stream(number.device))
+
+    def read(self) -> float:
+        """Return the number; wait for it if the device has not come to it yet."""
+        if self._is_done is not None:
+            self._is_done.synchronize()
+        return float(self._number)
 
 
 def resolve_device(name: str, *, local_rank: int | None = None) -> torch.device:

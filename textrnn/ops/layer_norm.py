@@ -11,14 +11,16 @@ from torch.nn import functional
 
 from textrnn.native import functions, library
 from textrnn.native.arguments import dtype_name
+from textrnn.ops import fused
+from textrnn.ops.batch_layout import BatchLayout
 from textrnn.ops.dropout import draw_key, dropout, dropout_columns
 from textrnn.ops.matmul import is_native
 
 
 def dropout_layer_norm(
-    x: Tensor, p: float, *, gain: Tensor, bias: Tensor, epsilon: float, offsets: Tensor | None = None
+    x: Tensor, p: float, *, gain: Tensor, bias: Tensor, epsilon: float, layout: BatchLayout | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Return the dropout of ``x``, and the layer norm of that; under autocast of the CPU both in autocast's dtype.
+    """Return the dropout of ``x``, and the layer norm of that; under autocast both in its dtype on the CPU and CUDA.
 
     Args:
         x: (N, D).
@@ -26,7 +28,7 @@ def dropout_layer_norm(
         gain: (D,), float32.
         bias: (D,), float32.
         epsilon: added to the variance (Ba et al. 2016).
-        offsets: (B+1,) int64; drops columns of sequences, as :func:`textrnn.ops.dropout.dropout_columns`.
+        layout: drops columns of its sequences, as :func:`textrnn.ops.dropout.dropout_columns`; None drops entries.
 
     Returns:
         Both (N, D).
@@ -37,7 +39,21 @@ def dropout_layer_norm(
     if x.dim() != 2 or gain.shape != x.shape[1:] or bias.shape != x.shape[1:]:
         shapes = tuple(gain.shape), tuple(bias.shape)
         raise ValueError(f"x should be (N, D), gain and bias (D,), not {tuple(x.shape)}, {shapes[0]} and {shapes[1]}")
-    dtype = torch.get_autocast_dtype("cpu") if x.is_cpu and torch.is_autocast_enabled("cpu") else x.dtype
+    device, offsets = x.device.type, None if layout is None else layout.offsets
+    is_cast = device in {"cpu", "cuda"} and torch.is_autocast_enabled(device)
+    dtype = torch.get_autocast_dtype(device) if is_cast else x.dtype
+    sequences = None if layout is None else layout.sequences
+    if fused.supports(x, gain, bias) and (layout is None or sequences is not None or p == 0):
+        return fused.dropout_layer_norm(
+            x,
+            p,
+            gain=gain,
+            bias=bias,
+            epsilon=epsilon,
+            dtype=dtype,
+            key=draw_key() if p else 0,
+            sequences=sequences if p else None,
+        )
     tensors = (x, gain, bias) if offsets is None else (x, gain, bias, offsets)
     is_fused = gain.dtype == bias.dtype == torch.float32 and is_native(*tensors) and dtype_name(dtype) in library.DTYPES
     if not is_fused or (p == 0 and not _has_gradient(x, gain, bias)):
@@ -51,15 +67,15 @@ def dropout_layer_norm(
 
 
 def dropout_norm(
-    norm: nn.LayerNorm | None, x: Tensor, p: float, *, variational: Tensor | None
+    norm: nn.LayerNorm | None, x: Tensor, p: float, *, variational: BatchLayout | None
 ) -> tuple[Tensor, Tensor]:
     """Return the dropout of ``x`` (N, D), and the ``norm`` of that, or twice the same without a norm.
 
-    ``variational`` is None, or the offsets of the sequences, which then lose the same columns in all of their rows.
+    ``variational`` is None, or the layout of the sequences, which then lose the same columns in all of their rows.
     """
     if norm is not None:
-        return dropout_layer_norm(x, p, gain=norm.weight, bias=norm.bias, epsilon=norm.eps, offsets=variational)
-    x = dropout(x, p) if variational is None else dropout_columns(x, p, variational)
+        return dropout_layer_norm(x, p, gain=norm.weight, bias=norm.bias, epsilon=norm.eps, layout=variational)
+    x = dropout(x, p) if variational is None else dropout_columns(x, p, variational.offsets)
     return x, x
 
 

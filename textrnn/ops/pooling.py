@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from textrnn.native import functions
+from textrnn.ops import fused
 from textrnn.ops.matmul import is_native
 
 
@@ -51,6 +52,8 @@ def attend(h: Tensor, w: Tensor, offsets: Tensor) -> Tensor:
     """
     if h.dim() != 2 or w.shape != h.shape[1:]:
         raise ValueError(f"h should be (N, D) and w (D,), not {tuple(h.shape)} and {tuple(w.shape)}")
+    if fused.supports(h, w):
+        return fused.attend(h, w, offsets)
     h = h if h.dtype == torch.float64 else h.float()
     if w.dtype == torch.float32 and is_native(h, w, offsets):
         attended: Tensor = _Attention.apply(h, w, offsets)

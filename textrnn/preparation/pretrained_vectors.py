@@ -54,11 +54,11 @@ class FrozenRows:
         Sets their gradients to 0, for the sake of the gradient norm and the optimizer's moments, and undoes weight
         decay.
         """
-        frozen = self._is_frozen[rows]
-        gradient[frozen] = 0
-        before = weight[rows[frozen]]
+        frozen = self._is_frozen[rows][:, None]  # no list of them: a GPU would have to count them first
+        gradient.masked_fill_(frozen, 0)
+        before = weight[rows]
         yield
-        weight[rows[frozen]] = before
+        weight.index_copy_(0, rows, torch.where(frozen, before, weight[rows]))
 
 
 def load_vectors(path: str, tokenizer: Tokenizer, cache: Cache, *, width: int) -> PieceVectors:

@@ -6,8 +6,11 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
+
+from textrnn.ops.batch_layout import send
 
 
 class EMA:
@@ -25,13 +28,22 @@ class EMA:
         self._log = 0.0  # the logarithm of the product of all decays so far
         self._row_log = np.zeros(len(embedding))  # the same at the time each row's mean was last computed
 
+    def fade(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Return the share (R,) of the means of ``rows`` (R,) of the embedding that :meth:`prepare` keeps.
+
+        It computes on the host, and counts on :meth:`prepare` for the same rows.
+        """
+        kept = np.exp(self._log - self._row_log[rows])
+        self._row_log[rows] = self._log
+        return kept.astype(np.float32)
+
     @torch.no_grad()
-    def prepare(self, rows: Tensor) -> None:
-        """Bring the means of ``rows`` (R,) int64 of the embedding up to date, before the optimizer updates them."""
-        index = rows.cpu().numpy()
-        kept = torch.from_numpy(np.exp(self._log - self._row_log[index])).to(self._rows)
-        self._row_log[index] = self._log
-        weights = self._embedding[rows]
+    def prepare(self, rows: Tensor, kept: Tensor, weights: Tensor | None = None) -> None:
+        """Bring the means of ``rows`` (R,) int64 of the embedding up to date, before the optimizer updates them.
+
+        ``kept`` (R,) float32 is what :meth:`fade` returned for them, and ``weights`` (R, D) what they hold now.
+        """
+        weights = self._embedding[rows] if weights is None else weights
         self._rows.index_copy_(0, rows, weights.lerp(self._rows[rows], kept[:, None]))
 
     @torch.no_grad()
@@ -39,12 +51,13 @@ class EMA:
         """Add the weights after step ``step`` (from 1) to the mean."""
         decay = min(self._decay, (1 + step) / (10 + step))
         self._log += math.log(decay)
-        for name, mean in self._means.items():
-            mean.lerp_(self._network[name].detach(), 1 - decay)
+        weights = [self._network[name].detach() for name in self._means]
+        torch._foreach_lerp_(list(self._means.values()), weights, 1 - decay)
 
     def read(self) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the means of the embedding and of the network; later steps change them in place."""
-        self.prepare(torch.arange(len(self._rows), device=self._rows.device))
+        rows = np.arange(len(self._rows))
+        self.prepare(*send((rows, self.fade(rows)), self._rows.device))
         return self._rows, self._means
 
     def export_state(self) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""The training loss: cross entropy with class weights, label smoothing and the focal loss; and its targets."""
+"""The training loss: cross entropy with class weights, smoothing and the focal loss; its targets and its fp16 scale."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from textrnn.data.batch import Classes
 from textrnn.data.labels import MultiLabelSet
 from textrnn.errors import ConfigError
 
+_FIRST_SCALE, _STEPS_TO_RAISE = 2.0**16, 2000  # as torch.amp.GradScaler's
 _MIN_ERROR = 1e-7  # of 1 - p in the focal loss: for gamma < 1 the slope is infinite at 0
 
 
@@ -47,7 +48,7 @@ class TextLoss(nn.Module):
         self, config: TrainConfig, *, labels: Sequence[str], counts: Sequence[int], texts: int | None = None
     ) -> None:
         super().__init__()
-        self._smoothing, self._gamma = config.label_smoothing, config.focal_gamma
+        self.smoothing, self._gamma = config.label_smoothing, config.focal_gamma
         weights, others = weigh_classes(config, labels, counts=counts, texts=texts)
         self.register_buffer("weights", weights, persistent=False)
         self.register_buffer("others", others, persistent=False)
@@ -55,6 +56,11 @@ class TextLoss(nn.Module):
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the loss () of ``logits`` (B, C) float32 for ``targets``, as :func:`make_targets` returns them."""
         return self._sum_classes(logits, targets) if targets.dim() == 1 else self._sum_labels(logits, targets)
+
+    @property
+    def is_plain(self) -> bool:
+        """True without class weights and focal loss."""
+        return self.weights is None and not self._gamma
 
     def divergence(self, first: Tensor, second: Tensor, targets: Tensor) -> Tensor:
         """Return the divergence () of two logits (B, C) of the same texts, summed over the texts with a target.
@@ -70,15 +76,14 @@ class TextLoss(nn.Module):
         return torch.where(known, terms, 0.0).sum() / 2
 
     def _sum_classes(self, logits: Tensor, classes: Tensor) -> Tensor:
-        plain = self.weights is None and not self._gamma
         losses = functional.cross_entropy(
             logits,
             classes,
             ignore_index=NO_CLASS,
-            label_smoothing=self._smoothing,
-            reduction="sum" if plain else "none",
+            label_smoothing=self.smoothing,
+            reduction="sum" if self.is_plain else "none",
         )
-        if plain:
+        if self.is_plain:
             return losses
         known = classes.clamp(min=0)
         if self._gamma:
@@ -90,7 +95,7 @@ class TextLoss(nn.Module):
 
     def _sum_labels(self, logits: Tensor, targets: Tensor) -> Tensor:
         known, has = (targets >= 0).to(logits.dtype), targets > 0
-        smoothed = targets.clamp(min=0) * (1 - self._smoothing) + self._smoothing / 2
+        smoothed = targets.clamp(min=0) * (1 - self.smoothing) + self.smoothing / 2
         losses = functional.binary_cross_entropy_with_logits(logits, smoothed, weight=known, reduction="none")
         if self._gamma:
             losses = losses * torch.where(has, -logits, logits).sigmoid().clamp(min=_MIN_ERROR) ** self._gamma
@@ -145,3 +150,46 @@ def sum_losses(logits: Tensor, targets: Tensor) -> Tensor:
         return functional.cross_entropy(logits, targets, reduction="sum", ignore_index=NO_CLASS)
     known = (targets >= 0).to(logits.dtype)
     return functional.binary_cross_entropy_with_logits(logits, targets.clamp(min=0), weight=known, reduction="sum")
+
+
+class LossScale:
+    """A loss scale: halved when gradients overflow, doubled after 2,000 steps in a row that are finite.
+
+    ``factor`` is a number; on CUDA a tensor () float32 that never leaves the device during training. It stays 1 unless
+    ``active``. ``steady`` counts the finite steps in a row.
+    """
+
+    def __init__(self, device: torch.device, *, active: bool) -> None:
+        self.active = active
+        self.factor: float | Tensor = _FIRST_SCALE if active else 1.0
+        self.steady: int | Tensor = 0
+        if active and device.type == "cuda":
+            self.factor = torch.full((), _FIRST_SCALE, device=device)
+            self.steady = torch.zeros((), dtype=torch.int32, device=device)
+
+    def adapt(self, updated: bool | Tensor) -> None:
+        """Adapt the factor after a step that ``updated`` the network, as ``AdamW.step`` returns it."""
+        if not self.active:
+            return
+        if isinstance(updated, Tensor) and isinstance(self.factor, Tensor) and isinstance(self.steady, Tensor):
+            overflow = updated.ne(0).float()
+            torch._amp_update_scale_(self.factor, self.steady, overflow, 2.0, 0.5, _STEPS_TO_RAISE)
+            return
+        self.steady = self.steady + 1 if updated else 0
+        if not updated:
+            self.factor /= 2
+        elif self.steady % _STEPS_TO_RAISE == 0:
+            self.factor *= 2
+
+    def export_state(self) -> list[float]:
+        """Return the factor and the count."""
+        return [float(self.factor), int(self.steady)]
+
+    def import_state(self, state: list[float]) -> None:
+        """Set the state that :meth:`export_state` returned."""
+        factor, steady = state
+        if isinstance(self.factor, Tensor) and isinstance(self.steady, Tensor):
+            self.factor.fill_(factor)
+            self.steady.fill_(int(steady))
+        else:
+            self.factor, self.steady = factor, int(steady)

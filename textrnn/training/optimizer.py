@@ -33,6 +33,14 @@ class ParameterState:
         fit = all(t.is_cpu and t.dtype == torch.float32 and t.is_contiguous() for t in tensors)
         return fit and library.is_available()
 
+    @property
+    def is_fused(self) -> bool:
+        """Support by :func:`fused_step`."""
+        return self.weight.is_cuda
+
+
+_Gradient = tuple[ParameterState, Tensor, Tensor | None]  # the gradient of a tensor, or of these rows of it
+
 
 class AdamW:
     """AdamW (Loshchilov and Hutter 2019).
@@ -40,7 +48,7 @@ class AdamW:
     Only matrices decay; biases, norms and the vectors of SRU's gates do not. A step updates and decays only the rows of
     the embedding that it read, and their moments, as ``torch.optim.SparseAdam``: a pass over the whole matrix would
     take as long as the rest of a small step. The bias corrections use the number of steps of the run. On the CPU the
-    C++ library makes the whole step, five times as fast as ``torch.optim.AdamW``, which makes it elsewhere.
+    C++ library makes the whole step, five times as fast as ``torch.optim.AdamW``; on CUDA :func:`fused_step`.
     """
 
     def __init__(self, embedding: Tensor, network: Mapping[str, nn.Parameter], config: TrainConfig) -> None:
@@ -49,9 +57,19 @@ class AdamW:
         self._network = {name: _make_state(p, decay if p.dim() == 2 else 0.0) for name, p in network.items()}
         self.steps = 0
         states = (self._embedding, *self._network.values())
-        self._adam = None if all(state.is_native for state in states) else self._make_adam(embedding.device)
+        self._is_fused = self._embedding.is_fused
+        is_native = all(state.is_native for state in states)
+        self._adam = None if is_native or self._is_fused else self._make_adam(embedding.device)
 
-    def step(self, rows: Tensor, gradient: Tensor, *, lr: float, scale: float = 1.0) -> bool:
+    def step(
+        self,
+        rows: Tensor,
+        gradient: Tensor,
+        *,
+        lr: float,
+        scale: float | Tensor = 1.0,
+        weights: Tensor | None = None,
+    ) -> bool | Tensor:
         """Update the network by its gradients, and ``rows`` (R,) of the embedding by ``gradient``; clear the gradients.
 
         Args:
@@ -59,16 +77,32 @@ class AdamW:
             gradient: (R, D).
             lr: the learning rate.
             scale: the loss scale; gradients are divided by it, then clipped together.
+            weights: (R, D), a copy of the rows if there is one; it changes.
 
         Returns:
-            Whether it updated: it skips gradients that are not finite. The step counts in either case.
+            Whether it updated: it skips gradients that are not finite. The step counts in either case. On CUDA a tensor
+            () instead, which is 0, or NaN if it skipped: the host need not wait.
         """
         self.steps += 1
         gradients = {name: m.weight.grad for name, m in self._network.items() if m.weight.grad is not None}
-        parts: list[tuple[ParameterState, Tensor, Tensor | None]] = [
-            (self._network[n], g, None) for n, g in gradients.items()
-        ]
+        parts: list[_Gradient] = [(self._network[n], g, None) for n, g in gradients.items()]
         parts.append((self._embedding, gradient, rows))
+        updated: bool | Tensor
+        if self._is_fused:
+            updated = self._move_fused(parts, weights=weights, lr=lr, scale=scale)
+        else:
+            updated = self._move(parts, lr, float(scale))
+        for moved in self._network.values():
+            moved.weight.grad = None
+        return updated
+
+    def _move_fused(
+        self, parts: list[_Gradient], *, weights: Tensor | None, lr: float, scale: float | Tensor
+    ) -> Tensor:
+        settings = _Settings(_BETAS, _EPSILON, self._clip_norm, _CLIP_EPSILON)
+        return fused_step(parts, settings, lr=lr, scale=scale, steps=self.steps, weights=weights)
+
+    def _move(self, parts: list[_Gradient], lr: float, scale: float) -> bool:
         step = NativeStep(parts) if self._adam is None else _TorchStep(self._adam, parts)
         norm = step.norm() / scale
         is_finite = math.isfinite(norm)
@@ -77,13 +111,11 @@ class AdamW:
             step.move(lr=lr, scale=factor, betas=_BETAS, epsilon=_EPSILON, steps=self.steps)
         else:
             self._count()
-        for moved in self._network.values():
-            moved.weight.grad = None
         return is_finite
 
     def _make_adam(self, device: torch.device) -> torch.optim.AdamW:
         groups = [{"params": [m.weight], "weight_decay": m.decay} for m in self._network.values()]
-        adam = torch.optim.AdamW(groups, betas=_BETAS, eps=_EPSILON, fused=device.type in ("cpu", "cuda"))
+        adam = torch.optim.AdamW(groups, betas=_BETAS, eps=_EPSILON, fused=device.type == "cpu")
         for moved in self._network.values():
             step = torch.zeros((), device=device)
             adam.state[moved.weight] = {"step": step, "exp_avg": moved.mean, "exp_avg_sq": moved.square}
@@ -115,7 +147,7 @@ class NativeStep:
     a matrix (V, D) alone.
     """
 
-    def __init__(self, gradients: Sequence[tuple[ParameterState, Tensor, Tensor | None]]) -> None:
+    def __init__(self, gradients: Sequence[_Gradient]) -> None:
         self._held = [
             {**vars(p), "gradient": g.contiguous(), "rows": None if rows is None else rows.contiguous()}
             for p, g, rows in gradients
@@ -147,9 +179,7 @@ class NativeStep:
 class _TorchStep:
     """The step of :class:`NativeStep` in torch; the last part is the embedding, with rows."""
 
-    def __init__(
-        self, adam: torch.optim.AdamW, gradients: Sequence[tuple[ParameterState, Tensor, Tensor | None]]
-    ) -> None:
+    def __init__(self, adam: torch.optim.AdamW, gradients: Sequence[_Gradient]) -> None:
         self._adam, self._every = adam, [gradient for _, gradient, _ in gradients]
         self._embedding, self._gradient, rows = gradients[-1]
         assert rows is not None
@@ -172,6 +202,85 @@ class _TorchStep:
         weight.mul_(1 - lr * self._embedding.decay).addcdiv_(mean, spread, value=-lr / (1 - betas[0] ** steps))
         for whole, part in zip(of, (weight, mean, square), strict=True):
             whole.index_copy_(0, rows, part)
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """The settings of AdamW; gradients are clipped to ``clip_norm``, and ``clip_epsilon`` is added to their norm."""
+
+    betas: tuple[float, float]
+    epsilon: float
+    clip_norm: float
+    clip_epsilon: float
+
+
+@torch.no_grad()
+def fused_step(
+    gradients: Sequence[_Gradient],
+    settings: _Settings,
+    *,
+    lr: float,
+    scale: float | Tensor,
+    steps: int,
+    weights: Tensor | None,
+) -> Tensor:
+    """Update all parameters in step ``steps`` (from 1) by their gradients, over the loss ``scale``, clipped together.
+
+    The last gradient (R, D) is of rows of the embedding, which come with it. ``weights`` (R, D) is a copy of these rows
+    if there is one.
+
+    Returns:
+        A tensor () that is 0, or NaN if a gradient was not finite and nothing changed.
+    """
+    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm([gradient for _, gradient, _ in gradients])))
+    # the norm of the gradients over the scale is clipped: both factors as one divisor
+    divisor = (norm + settings.clip_epsilon * scale) / settings.clip_norm
+    divisor = torch.maximum(divisor, scale) if isinstance(scale, Tensor) else divisor.clamp(min=scale)
+    flaw: Tensor = norm * 0
+    groups: dict[float, list[tuple[Tensor, ...]]] = {}
+    for state, gradient, _ in gradients[:-1]:
+        groups.setdefault(state.decay, []).append((state.weight, gradient, state.mean, state.square))
+    embedding, gradient, rows = gradients[-1]
+    assert rows is not None
+    whole = (embedding.weight, embedding.mean, embedding.square)
+    read = [t.index_select(0, rows) if t is not embedding.weight or weights is None else weights for t in whole]
+    groups.setdefault(embedding.decay, []).append((read[0], gradient, *read[1:]))
+    _update(groups, settings, lr=lr, divisor=divisor, flaw=flaw, steps=steps)
+    for tensor, part in zip(whole, read, strict=True):
+        tensor.index_copy_(0, rows, part)
+    return flaw
+
+
+def _update(
+    groups: dict[float, list[tuple[Tensor, ...]]],
+    settings: _Settings,
+    *,
+    lr: float,
+    divisor: Tensor,
+    flaw: Tensor,
+    steps: int,
+) -> None:
+    """Update tensors with their gradients and moments, by their weight decay, unless ``flaw`` is NaN."""
+    found, count = torch.ne(flaw, 0, out=torch.empty_like(flaw)), torch.full_like(flaw, steps)
+    for decay, group in groups.items():
+        weights, gradients, means, squares = (list(tensors) for tensors in zip(*group, strict=True))
+        torch._fused_adamw_(
+            weights,
+            gradients,
+            means,
+            squares,
+            [],
+            [count] * len(weights),
+            lr=lr,
+            beta1=settings.betas[0],
+            beta2=settings.betas[1],
+            weight_decay=decay,
+            eps=settings.epsilon,
+            amsgrad=False,
+            maximize=False,
+            grad_scale=divisor,
+            found_inf=found,
+        )
 
 
 def _make_state(weight: Tensor, decay: float) -> ParameterState:

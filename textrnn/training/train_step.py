@@ -21,25 +21,31 @@ from textrnn.data.batch import PackedBatch
 from textrnn.data.labels import MultiLabelSet
 from textrnn.errors import BackendError
 from textrnn.models.classifier import Classifier
-from textrnn.ops.batch_layout import BatchLayout, to_device
-from textrnn.ops.embedding import take_rows
+from textrnn.ops import fused
+from textrnn.ops.batch_layout import BatchLayout, LayoutArrays, plan_layout, send
+from textrnn.ops.device import HostCopy
+from textrnn.ops.embedding import group_places, take_rows
 from textrnn.ops.time_major import Index
 from textrnn.preparation.pretrained_vectors import FrozenRows
 from textrnn.training.distributed import ProcessGroup
 from textrnn.training.ema import EMA
-from textrnn.training.loss import NO_CLASS, TextLoss, make_targets
+from textrnn.training.loss import NO_CLASS, LossScale, TextLoss, make_targets
 from textrnn.training.optimizer import AdamW
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
-_FIRST_SCALE, _STEPS_TO_RAISE = 2.0**16, 2000  # as torch.amp.GradScaler's
 
 
 class _Part(NamedTuple):
-    """A part of a batch: the ``places`` (N,) of its tokens in the table, ``offsets`` (B+1,), and targets."""
+    """What the device needs of a part of a batch, as arrays, or as tensors.
 
-    places: Index
-    offsets: Index
-    targets: npt.NDArray[Any]
+    These are the ``places`` (N,) of its tokens in the table, on CUDA the same by rows of the table
+    (:func:`textrnn.ops.embedding.group_places`), the arrays of its layout, and targets.
+    """
+
+    places: Any
+    by_row: Any
+    layout: LayoutArrays
+    targets: Any
 
 
 class LossModule(nn.Module):
@@ -55,11 +61,21 @@ class LossModule(nn.Module):
         super().__init__()
         self.model, self._loss, self._p, self._r_drop = model, loss, embedding_dropout, r_drop
 
-    def forward(self, table: Tensor, places: Tensor, *, layout: BatchLayout, targets: Tensor) -> Tensor:
+    def forward(
+        self,
+        table: Tensor,
+        places: Tensor,
+        *,
+        layout: BatchLayout,
+        targets: Tensor,
+        by_row: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
         """Return the summed loss () of texts whose tokens are the rows ``places`` (N,) of ``table`` (R, D)."""
         if self._p:  # whole rows (Gal and Ghahramani 2016)
             table = table * torch.empty(len(table), 1, device=table.device).bernoulli_(1 - self._p).div_(1 - self._p)
-        logits = self.model.forward_embeddings(take_rows(table, places), layout).float()
+        logits = self.model.forward_embeddings(take_rows(table, places, by_row), layout).float()
+        if self._loss.is_plain and targets.dim() == 1 and fused.supports(logits):
+            return fused.softmax_loss(logits, targets, smoothing=self._loss.smoothing, r_drop=self._r_drop or None)
         if not self._r_drop:
             loss: Tensor = self._loss(logits, targets)
             return loss
@@ -95,7 +111,7 @@ class TrainStep:
         self.model, self.config, self.device, self.group, self.sets = model, config, device, group, sets
         self._frozen = frozen
         self.optimizer = AdamW(model.embedding.weight, model.network(), config)
-        self.scale, self.steady = _FIRST_SCALE if config.precision == "fp16" else 1.0, 0
+        self.scale = LossScale(device, active=config.precision == "fp16")
         self.average = EMA(model.embedding.weight, model.network(), config.ema) if config.ema else None
         module: nn.Module = LossModule(
             model, loss.to(device), embedding_dropout=config.embedding_dropout, r_drop=config.r_drop
@@ -114,32 +130,39 @@ class TrainStep:
         If a gradient is not finite, the model stays as it is. The loss returned is then NaN, except in fp16, which
         lowers the loss scale and continues.
         """
+        return self.start(batch, lr=lr).read()
+
+    def start(self, batch: PackedBatch, *, lr: float) -> HostCopy:
+        """Start :meth:`step`, and return the loss to read later. On a GPU the host then works ahead of the device."""
         self._seed()
         rows, places = find_rows(batch.ids, len(self.model.embedding.weight))
-        chosen = torch.from_numpy(rows).to(self.device)
+        kept = self.average.fade(rows) if self.average else None
+        offsets, arrays = zip(*self._own_parts(batch, places, R=len(rows)), strict=True)
+        chosen, kept, parts = send((rows, kept, list(arrays)), self.device)
         table = self.model.embedding.weight.index_select(0, chosen).requires_grad_()
-        total = torch.zeros((), device=self.device)
-        parts = list(self._own_parts(batch, places))
-        for number, part in enumerate(parts, start=1):
+        losses = []
+        for number, (host, part) in enumerate(zip(offsets, parts, strict=True), start=1):
             with self._no_sync(number < len(parts)), self._autocast():
-                loss = self._compute_loss(table, part) / len(batch)
+                loss = self._compute_loss(table, part, host) / len(batch)
             # DistributedDataParallel averages over the ranks; the loss is their sum
             with self._no_sync(number < len(parts)):
-                torch.autograd.backward(loss * (self.scale * self.group.size))
-            total += loss.detach()
+                torch.autograd.backward(self._scale_up(loss))
+            losses.append(loss.detach())
+        total = sum(losses[1:], start=losses[0])
         assert table.grad is not None
-        self.group.all_reduce([table.grad.div_(self.group.size), total])
+        if self.group.size > 1:
+            self.group.all_reduce([table.grad.div_(self.group.size), total])
         if self.average:
-            self.average.prepare(chosen)
+            self.average.prepare(chosen, kept, table.detach())
         with self._preserve_frozen(chosen, table.grad):
-            updated = self.optimizer.step(chosen, table.grad, lr=lr, scale=self.scale)
+            updated = self.optimizer.step(chosen, table.grad, lr=lr, scale=self.scale.factor, weights=table.detach())
         if self.average:
             self.average.update(self.optimizer.steps)
-        if self.config.precision == "fp16":
-            self._adapt_scale(updated)
-        elif not updated:
-            return math.nan
-        return float(total)
+        self.scale.adapt(updated)
+        return HostCopy(total if self.scale.active else _mark(total, updated))
+
+    def _scale_up(self, loss: Tensor) -> Tensor:
+        return loss * (self.scale.factor * self.group.size) if self.scale.active or self.group.size > 1 else loss
 
     def _seed(self) -> None:
         source = struct.pack("<3q", self.config.seed, self.optimizer.steps, self.group.rank)
@@ -149,8 +172,9 @@ class TrainStep:
         if self.device.type == "cuda":
             torch.cuda.manual_seed(drawn)
 
-    def _own_parts(self, batch: PackedBatch, places: Index) -> Iterator[_Part]:
-        """Yield this rank's parts of the batch. Every rank has the same number."""
+    def _own_parts(self, batch: PackedBatch, places: Index, *, R: int) -> Iterator[tuple[Index, _Part]]:
+        """Yield this rank's parts of the batch, each with its offsets. Every rank has the same number."""
+        is_cuda, is_sru = self.device.type == "cuda", self.model.cell == "sru"
         count = self.config.accumulate * self.group.size
         bounds = np.linspace(0, len(batch), count + 1).astype(np.int64)
         for index in range(self.group.rank, count, self.group.size):
@@ -163,12 +187,13 @@ class TrainStep:
             part, offsets = places[start:end], batch.offsets[first : last + 1] - start
             if self.config.r_drop:  # in one pass: a batch of twice the size takes less than twice the time
                 part, offsets = np.tile(part, 2), np.append(offsets, offsets[1:] + offsets[-1])
-            yield _Part(part, offsets, targets)
+            layout = plan_layout(offsets, self.device, time_major=not is_sru)
+            yield offsets, _Part(part, group_places(part, R) if is_cuda else None, layout, targets)
 
-    def _compute_loss(self, table: Tensor, part: _Part) -> Tensor:
-        places, targets = to_device(part.places, self.device), to_device(part.targets, self.device)
-        layout = BatchLayout.of(part.offsets, self.device)
-        loss: Tensor = self._loss_module(table, places, layout=layout, targets=targets)
+    def _compute_loss(self, table: Tensor, part: _Part, offsets: Index) -> Tensor:
+        layout = BatchLayout.sent(part.layout, offsets)
+        inputs = {"layout": layout, "targets": part.targets, "by_row": part.by_row}
+        loss: Tensor = self._loss_module(table, part.places, **inputs)
         return loss
 
     def _preserve_frozen(self, rows: Tensor, gradient: Tensor) -> AbstractContextManager[None]:
@@ -187,13 +212,12 @@ class TrainStep:
         dtype = _AUTOCAST.get(self.config.precision)
         return nullcontext() if dtype is None else torch.autocast(self.device.type, dtype)
 
-    def _adapt_scale(self, finite: bool) -> None:
-        """Halve the loss scale if gradients overflowed float16; double it after ``_STEPS_TO_RAISE`` finite steps."""
-        self.steady = self.steady + 1 if finite else 0
-        if not finite:
-            self.scale /= 2
-        elif self.steady % _STEPS_TO_RAISE == 0:
-            self.scale *= 2
+
+def _mark(loss: Tensor, updated: bool | Tensor) -> Tensor:
+    """Return ``loss``, or NaN for a step that changed nothing."""
+    if isinstance(updated, Tensor):
+        return loss + updated
+    return loss if updated else torch.full_like(loss, math.nan)
 
 
 def find_rows(ids: npt.NDArray[np.int32], V: int) -> tuple[Index, Index]:

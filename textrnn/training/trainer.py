@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections import deque
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from textrnn.errors import DivergedError, ModelError, pluralize
 from textrnn.evaluation.metrics import is_best, rank_by
 from textrnn.models.classifier import Classifier
 from textrnn.models.ngram.table import NgramTable
+from textrnn.ops.device import HostCopy
 from textrnn.preparation.dataset import Dataset
 from textrnn.preparation.pretrained_vectors import FrozenRows
 from textrnn.reporter import EpochRecord, Plan
@@ -34,7 +36,18 @@ from textrnn.training.validation import Validation, Validator
 
 _OPTIMIZER = "optimiser"  # of its tensors in a checkpoint; another spelling would be another format version
 _METRICS = ("accuracy", "micro_f1", "macro_f1", "weighted_f1")
+_UNREAD_STEPS = 1  # on a GPU: it computes a step while the host prepares the next
 _UNVALIDATED = Validation(math.nan, math.nan, dict.fromkeys(_METRICS, math.nan))
+
+
+class StartedStep(NamedTuple):
+    """A step whose loss has not been read: its number, learning rate, texts, tokens, and the loss."""
+
+    number: int
+    rate: float
+    texts: int
+    tokens: int
+    loss: HostCopy
 
 
 @dataclass
@@ -136,6 +149,7 @@ class Trainer:
             )
             self.validator.ngram_share, self.validator.ngram_scale = refit.ngram_share, refit.ngram_scale
         self.state = TrainerState()
+        self._started: deque[StartedStep] = deque()
         self._network_unused = False  # in the best epoch
 
     @property
@@ -179,9 +193,12 @@ class Trainer:
         return best
 
     def train_epoch(self) -> None:
-        """Train on every text once, or on the rest of a resumed epoch."""
-        state, settings, reporter = self.state, self.config.train, self.callbacks.reporter
-        rng = np.random.default_rng([settings.seed, state.epoch])
+        """Train on every text once, or on the rest of a resumed epoch.
+
+        On a GPU the loss of a step is read after the start of the next: a loss that is not finite is noticed one step
+        late, which changes no result, since no later model is saved.
+        """
+        state, rng = self.state, np.random.default_rng([self.config.train.seed, self.state.epoch])
         self.model.train()
         start = time.perf_counter() - state.seconds
         batches = bucket_batches(
@@ -191,14 +208,27 @@ class Trainer:
             if self.is_done:
                 break
             rate = self.rate()
-            loss = self.train_step.step(self.augmenter.augment(batch, state.epoch, state.batches), lr=rate)
-            self.check_finite("loss", loss)
-            reporter.measure(self.train_step.optimizer.steps, loss, rate)
-            state.loss += loss * len(batch)
-            state.batches, state.texts = state.batches + 1, state.texts + len(batch)
-            state.tokens, state.seconds = state.tokens + len(batch.ids), time.perf_counter() - start
-            reporter.step(state.epoch, state.loss / state.texts, state.speed)
+            loss = self.train_step.start(self.augmenter.augment(batch, state.epoch, state.batches), lr=rate)
+            number = self.train_step.optimizer.steps
+            self._started.append(StartedStep(number, rate, len(batch), len(batch.ids), loss))
+            state.batches += 1
+            self.finish_steps(unread=_UNREAD_STEPS if self.device.type == "cuda" else 0)
+            state.seconds = time.perf_counter() - start
+            if state.texts:
+                self.callbacks.reporter.step(state.epoch, state.loss / state.texts, state.speed)
             self.callbacks.end_batch(self.device, self.checkpoint)
+        self.finish_steps(unread=0)
+        state.seconds = time.perf_counter() - start
+
+    def finish_steps(self, *, unread: int) -> None:
+        """Read the losses of all steps that have started, except the last ``unread`` ones, and count them."""
+        while len(self._started) > unread:
+            step = self._started.popleft()
+            loss = step.loss.read()
+            self.check_finite("loss", loss)
+            self.callbacks.reporter.measure(step.number, loss, step.rate)
+            self.state.loss += loss * step.texts
+            self.state.texts, self.state.tokens = self.state.texts + step.texts, self.state.tokens + step.tokens
 
     def rate(self) -> float:
         """Return the learning rate of the next step."""
@@ -238,6 +268,7 @@ class Trainer:
 
     def checkpoint(self) -> Checkpoint:
         """Return the state of the run after a step."""
+        self.finish_steps(unread=0)
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         tensors |= {f"{_OPTIMIZER}.{name}": value for name, value in self.train_step.optimizer.export_state().items()}
         if self.train_step.average:
@@ -247,7 +278,7 @@ class Trainer:
             "data": self.dataset.digest,
             "progress": asdict(self.state),
             "steps": self.train_step.optimizer.steps,
-            "scale": [self.train_step.scale, self.train_step.steady],
+            "scale": self.train_step.scale.export_state(),
             "refit": None if self.refit is None else asdict(self.refit),
         }
         return Checkpoint(tensors, state)
@@ -264,7 +295,7 @@ class Trainer:
                 raise ModelError(path, "the training set, validation set or word vectors have changed; train again")
             self.model.load_state_dict(checkpoint.part("model"))
             self.train_step.optimizer.import_state(checkpoint.part(_OPTIMIZER), steps=state["steps"])
-            self.train_step.scale, self.train_step.steady = state["scale"]
+            self.train_step.scale.import_state(state["scale"])
             if self.train_step.average:
                 self.train_step.average.import_state(checkpoint.part("average"))
             self.state = TrainerState.restore(state["progress"])

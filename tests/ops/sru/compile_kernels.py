@@ -40,6 +40,8 @@ class Cell:
     dtype: str
     G: int
     D: int
+    splits: int = 1
+    carry: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ def few_cells() -> list[Cell]:
         # the highway's input apart from u; a width that lets nothing be read in pairs
         cells += [Cell(80, kernel, 0, dtype, 3, 512) for dtype in ("fp32", "fp16")]
         cells += [Cell(90, kernel, 0, dtype, 3, 101) for dtype in ("fp32", "fp16")]
+    cells += [Cell(90, "backward", 1, dtype, 4, 512, 8, carry) for dtype in ("fp32", "bf16") for carry in (True, False)]
     return cells
 
 
@@ -101,6 +104,7 @@ def compile_cell(cell: Cell) -> Report:
     kernel = getattr(cuda, f"{cell.kernel}_kernel")
     config = configs_of(cell.kernel)[cell.config]
     constants = {"K": 2, "G": cell.G, "D": cell.D, **dict.fromkeys(FLAGS, True), **config.kwargs}
+    constants |= {"SPLITS": cell.splits, "CARRY": cell.carry}
     signature = {name: type_of(name, cell.dtype) for name in kernel.arg_names}
     pointers = [i for i, name in enumerate(kernel.arg_names) if signature[name].startswith("*")]
     source = ASTSource(
@@ -134,7 +138,7 @@ def compile_cell(cell: Cell) -> Report:
 
 def type_of(name: str, dtype: str) -> str:
     """Return the type of a kernel's argument as Triton writes it."""
-    types = {"offsets": "*i64", "order": "*i64", "alpha": "fp32", "N": "i32"}
+    types = {"offsets": "*i64", "order": "*i64", "alpha": "fp32", "N": "i32", "bucket": "i32"}
     if name in types:
         return types[name]
     if name.isupper():

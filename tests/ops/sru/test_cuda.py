@@ -190,6 +190,32 @@ def test_all_configurations_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) 
         equal(run(inputs, dh), expected)
 
 
+def test_few_long_sequences_are_split() -> None:
+    assert [cuda.count_splits(B, B * 200, K=2, D=128) for B in (1, 31, 32, 256)] == [8, 8, 1, 1]
+    assert [cuda.count_splits(2, N, K=1, D=7) for N in (255, 256)] == [1, 8]
+
+
+@pytest.mark.parametrize(("dtype", "c0"), [(torch.float32, True), (torch.bfloat16, False)], ids=str)
+def test_split_sequences_have_the_same_gradients(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, c0: bool) -> None:
+    inputs = make_inputs([3, 0, 17, 1], K=2, G=3, D=7, dtype=dtype, c0=c0)
+    dh = torch.randn(21, 2, 7).to(dtype)
+    whole = run(inputs, dh)
+    monkeypatch.setattr(cuda, "LONG", 1)
+    monkeypatch.setattr(cuda, "PARTS_OF_FEW", 4)
+    check(inputs)
+    split = run(inputs, dh)
+    assert not torch.equal(split["dv"], whole["dv"])  # its parts are added in another order
+    for name in ("h", "states", "final"):
+        assert torch.equal(split[name], whole[name])
+    monkeypatch.setattr(cuda, "_tuned_backward", cuda.tune(cuda.backward_kernel, cuda.BACKWARD_CONFIGS[2:]))
+    equal(run(inputs, dh), split)
+
+
+def test_batches_of_similar_size_are_tuned_together() -> None:
+    buckets = [cuda.bucket_of(B) for B in (1, 3, 4, 15, 16, 63, 64, 255, 256)]
+    assert buckets == [1, 1, 2, 2, 3, 3, 4, 4, 5]
+
+
 def test_a_sequence_does_not_depend_on_the_batch() -> None:
     lengths = [5, 0, 9, 2]
     inputs = make_inputs(lengths, K=2, G=3, D=7)

@@ -56,6 +56,39 @@ def _place(
 
 
 @triton.jit
+def _part(length: tl.tensor, split: tl.tensor, SPLITS: tl.constexpr) -> tl.tensor:
+    """Return the first step of a part of a sequence, and the step after its last."""
+    size = (length + SPLITS - 1) // SPLITS
+    begin = tl.minimum(split * size, length)
+    return begin, tl.minimum(begin + size, length)
+
+
+@triton.jit
+def _has_previous(j: tl.constexpr, left: tl.tensor, begin: tl.tensor, SPLITS: tl.constexpr) -> tl.tensor:
+    """Return whether the step before the j-th of those that are left is one of the sequence's."""
+    return j + 1 < left if SPLITS == 1 else (j < left) & (j + 1 < left + begin)
+
+
+@triton.jit
+def _carry(
+    carries: tl.tensor,
+    split: tl.tensor,
+    k: tl.tensor,
+    columns: tl.tensor,
+    inside: tl.tensor,
+    K: tl.constexpr,
+    D: tl.constexpr,
+    SPLITS: tl.constexpr,
+    dc: tl.tensor,
+) -> tl.tensor:
+    """Return the gradient of the state after a part of a sequence, by the carries of its later parts."""
+    for m in tl.static_range(SPLITS - 1, 0, -1):
+        factor, term = _load_pair(carries + m * (K * 2 * D), k, D, columns, inside)
+        dc = tl.where(m > split, tl.fma(factor, dc, term), dc)
+    return dc
+
+
+@triton.jit
 def _gates(
     u1: tl.tensor, u2: tl.tensor, c: tl.tensor, v_f: tl.tensor, v_r: tl.tensor, b_f: tl.tensor, b_r: tl.tensor
 ) -> tl.tensor:
@@ -85,7 +118,7 @@ def _load_row(
     return u0, u1, u2, highway
 
 
-@triton.jit(do_not_specialize=["N"])
+@triton.jit(do_not_specialize=["N", "bucket"])
 def forward_kernel(
     u: tl.tensor,
     x: tl.tensor,
@@ -99,6 +132,7 @@ def forward_kernel(
     final: tl.tensor,
     alpha: tl.tensor,
     N: tl.tensor,
+    bucket: tl.tensor,
     K: tl.constexpr,
     G: tl.constexpr,
     D: tl.constexpr,
@@ -145,7 +179,7 @@ def forward_kernel(
     tl.store(final + own, last, mask=inside)
 
 
-@triton.jit(do_not_specialize=["N"])
+@triton.jit(do_not_specialize=["N", "bucket"])
 def backward_kernel(
     dh: tl.tensor,
     u: tl.tensor,
@@ -160,18 +194,30 @@ def backward_kernel(
     dx: tl.tensor,
     dv: tl.tensor,
     db: tl.tensor,
+    carries: tl.tensor,
     alpha: tl.tensor,
     N: tl.tensor,
+    bucket: tl.tensor,
     K: tl.constexpr,
     G: tl.constexpr,
     D: tl.constexpr,
     HAS_C0: tl.constexpr,
+    SPLITS: tl.constexpr,
+    CARRY: tl.constexpr,
     BLOCK: tl.constexpr,
     ROWS: tl.constexpr,
     STAGES: tl.constexpr,
 ) -> None:
-    """Compute the gradients from the states that the forward pass saved."""
+    """Compute the gradients from the states that the forward pass saved.
+
+    Given the states, the gradient dc of the state is a linear recurrence. With SPLITS > 1 a program walks a part of its
+    sequence. With CARRY it writes dc before its part as a linear function of dc after it; without, it begins with the dc
+    that follows from those functions of the later parts.
+    """
+    split = tl.program_id(1)
     i, k, first, length, step, columns, inside = _place(offsets, order, N, K, D, BLOCK)
+    begin, end = _part(length, split, SPLITS)
+    share = ((i * SPLITS + split) * K + k) * (2 * D) + columns
     v_f, v_r = _load_pair(v, k, D, columns, inside)
     b_f, b_r = _load_pair(b, k, D, columns, inside)
     zeros = tl.full([BLOCK], 0.0, tl.float32)
@@ -179,22 +225,24 @@ def backward_kernel(
     if HAS_C0:
         c_start = tl.load(c0 + (i * K + k) * D + columns, mask=inside, other=0.0)
     dc = zeros
+    scale = zeros + 1.0
+    if not CARRY:
+        dc = _carry(carries + i * (SPLITS * K * 2 * D), split, k, columns, inside, K, D, SPLITS, dc)
     dv_f = zeros
     dv_r = zeros
     db_f = zeros
     db_r = zeros
-    row = (first + (length - 1) * step) * K + k
+    row = (first + (end - 1) * step) * K + k
     step *= K
-    for t in tl.range(0, length, ROWS, num_stages=STAGES):
-        left = length - t
+    for t in tl.range(0, end - begin, ROWS, num_stages=STAGES):
+        left = end - begin - t
         ahead: tl.tensor = ()
         for j in tl.static_range(ROWS):
             here = row - j * step
             live = columns < tl.where(j < left, D, 0)
             u0, u1, u2, highway = _load_row(u, x, here, live, columns, G, D)
-            c_prev = tl.load(
-                states + (here - step) * D + columns, mask=columns < tl.where(j + 1 < left, D, 0), other=0.0
-            )
+            has_prev = _has_previous(j, left, begin, SPLITS)
+            c_prev = tl.load(states + (here - step) * D + columns, mask=columns < tl.where(has_prev, D, 0), other=0.0)
             g = tl.load(dh + here * D + columns, mask=live, other=0.0)
             ahead = ahead + ((u0, u1, u2, highway, c_prev, g),)  # noqa: RUF005
         for j in tl.static_range(ROWS):
@@ -204,7 +252,7 @@ def backward_kernel(
             highway = highway.to(tl.float32)
             if G == 3:
                 highway *= alpha
-            c_prev = tl.where(j + 1 < left, c_prev, c_start)
+            c_prev = tl.where(_has_previous(j, left, begin, SPLITS), c_prev, c_start)
             f, r = _gates(u1, u2, c_prev, v_f, v_r, b_f, b_r)
             c = tl.fma(f, c_prev - u0, u0)
             dhighway = tl.fma(-g, r, g)
@@ -219,24 +267,31 @@ def backward_kernel(
             db_r += dz_r
             du0 = dc * (1.0 - f)
             # the factor of the state as one product: dc waits for two fma, not for the gates
-            dc = tl.fma(dc, tl.fma(slope, v_f, f), dz_r * v_r)
-
-            here = row - j * step
-            live = columns < tl.where(j < left, D, 0)
-            at = du + here * (G * D) + columns
-            tl.store(at, du0.to(du.dtype.element_ty), mask=live)
-            tl.store(at + D, dz_f.to(du.dtype.element_ty), mask=live)
-            tl.store(at + 2 * D, dz_r.to(du.dtype.element_ty), mask=live)
-            if G == 4:
-                tl.store(at + 3 * D, dhighway.to(du.dtype.element_ty), mask=live)
+            factor = tl.fma(slope, v_f, f)
+            if CARRY:
+                scale *= tl.where(j < left, factor, 1.0)
+                dc = tl.where(j < left, tl.fma(dc, factor, dz_r * v_r), dc)
             else:
-                tl.store(dx + here * D + columns, (alpha * dhighway).to(dx.dtype.element_ty), mask=live)
+                dc = tl.fma(dc, factor, dz_r * v_r)
+                here = row - j * step
+                live = columns < tl.where(j < left, D, 0)
+                at = du + here * (G * D) + columns
+                tl.store(at, du0.to(du.dtype.element_ty), mask=live)
+                tl.store(at + D, dz_f.to(du.dtype.element_ty), mask=live)
+                tl.store(at + 2 * D, dz_r.to(du.dtype.element_ty), mask=live)
+                if G == 4:
+                    tl.store(at + 3 * D, dhighway.to(du.dtype.element_ty), mask=live)
+                else:
+                    tl.store(dx + here * D + columns, (alpha * dhighway).to(dx.dtype.element_ty), mask=live)
         row -= ROWS * step
-    share = (i * K + k) * (2 * D) + columns
-    tl.store(dv + share, dv_f, mask=inside)
-    tl.store(dv + share + D, dv_r, mask=inside)
-    tl.store(db + share, db_f, mask=inside)
-    tl.store(db + share + D, db_r, mask=inside)
+    if CARRY:
+        tl.store(carries + share, scale, mask=inside)
+        tl.store(carries + share + D, dc, mask=inside)
+    else:
+        tl.store(dv + share, dv_f, mask=inside)
+        tl.store(dv + share + D, dv_r, mask=inside)
+        tl.store(db + share, db_f, mask=inside)
+        tl.store(db + share + D, db_r, mask=inside)
 
 
 # BLOCK columns, two or four a thread: a copy to shared memory moves 4 bytes or more. One warp a program: a second would
@@ -254,11 +309,24 @@ BACKWARD_CONFIGS = [
 ]
 
 
+PARTS_OF_FEW = 8  # parts of a sequence in the backward pass, if it has any
+ENOUGH_PROGRAMS = 128  # about as many as a large device has multiprocessors
+LONG = 128  # steps: a part has 16
+
+
 def tune(kernel: triton.JITFunction, configs: list[triton.Config]) -> triton.JITFunction:
-    """Return the kernel with the fastest configuration for a layer's shape, measured when the shape first occurs."""
-    # not by N and B, which change from batch to batch; Triton adds the dtypes to the key. The interpreter has no device
-    # to measure on.
-    return triton.autotune(configs[:1] if INTERPRETED.value else configs, key=["G", "D"])(kernel)
+    """Return the kernel with the fastest configuration for a shape, measured when the shape first occurs.
+
+    A shape is that of a layer, and the bucket of the number of sequences (:func:`bucket_of`). Triton adds the dtypes.
+    """
+    keys = [name for name in ("SPLITS", "CARRY") if name in kernel.arg_names]
+    # not N and B themselves, which change from batch to batch. The interpreter has no device to measure on.
+    return triton.autotune(configs[:1] if INTERPRETED.value else configs, key=[*keys, "K", "G", "D", "bucket"])(kernel)
+
+
+def bucket_of(B: int) -> int:
+    """Return a number that is the same for B of similar size: 1 to 3, 4 to 15, 16 to 63, and so on."""
+    return (B.bit_length() + 1) // 2
 
 
 _tuned_forward = tune(forward_kernel, FORWARD_CONFIGS)
@@ -281,7 +349,7 @@ def forward(inputs: SruInputs, *, save: bool) -> tuple[Tensor, Tensor, Tensor]:
     with torch.cuda.device(u.device if u.is_cuda else -1):
         _tuned_forward[_grid(B, K, D)](
             *(u, u if inputs.x is None else inputs.x, inputs.layout.offsets, _order(inputs.layout), v, inputs.b),
-            *(v if c0 is None else c0, h, states, final, inputs.alpha, N),
+            *(v if c0 is None else c0, h, states, final, inputs.alpha, N, bucket_of(B)),
             **{"K": K, "G": G, "D": D, "HAS_C0": c0 is not None, "SAVE": save, "enable_fp_fusion": False},
         )
     return h, states, final
@@ -295,21 +363,34 @@ def backward(inputs: SruInputs, states: Tensor, dh: Tensor) -> tuple[Tensor, Ten
     dx = None if x is None else torch.empty_like(x)
     if u.numel() == 0:
         return du, dx, torch.zeros_like(v), torch.zeros_like(inputs.b)
+    splits = count_splits(B, N, K=K, D=D)
     # sums of each sequence, added afterwards in a fixed order instead of by atomics: the same bits every time
-    dv = torch.empty(B, K, 2, D, dtype=torch.float32, device=u.device)
-    db = torch.empty_like(dv)
+    shares = torch.empty(2, B * splits, K, 2, D, dtype=torch.float32, device=u.device)
+    carries = torch.empty_like(shares[0]) if splits > 1 else shares[0]
     with torch.cuda.device(u.device if u.is_cuda else -1):
-        _tuned_backward[_grid(B, K, D)](
-            *(dh, u, u if x is None else x, inputs.layout.offsets, _order(inputs.layout), v, inputs.b),
-            *(v if c0 is None else c0, states, du, du if dx is None else dx, dv, db, inputs.alpha, N),
-            **{"K": K, "G": G, "D": D, "HAS_C0": c0 is not None, "enable_fp_fusion": False},
-        )
-    return du, dx, dv.sum(0), db.sum(0)
+        for carry in (True, False) if splits > 1 else (False,):
+            _tuned_backward[_grid(B, K, D, splits=splits)](
+                *(dh, u, u if x is None else x, inputs.layout.offsets, _order(inputs.layout), v, inputs.b),
+                *(v if c0 is None else c0, states, du, du if dx is None else dx, *shares, carries, inputs.alpha),
+                *(N, bucket_of(B)),
+                **{"K": K, "G": G, "D": D, "HAS_C0": c0 is not None, "SPLITS": splits, "CARRY": carry},
+                enable_fp_fusion=False,
+            )
+    dv, db = shares.sum(1)
+    return du, dx, dv, db
 
 
-def _grid(B: int, K: int, D: int) -> Callable[[dict[str, int]], tuple[int]]:
-    # one dimension: the others are limited to 65535
-    return lambda config: (B * K * -(-D // config["BLOCK"]),)
+def count_splits(B: int, N: int, *, K: int, D: int) -> int:
+    """Return into how many parts the backward pass splits each of B sequences with N rows in all.
+
+    More than one for few but long sequences, whatever the device: a batch has the same gradients on all.
+    """
+    return PARTS_OF_FEW if B * K * -(-D // 64) < ENOUGH_PROGRAMS and N >= B * LONG else 1
+
+
+def _grid(B: int, K: int, D: int, *, splits: int = 1) -> Callable[[dict[str, int]], tuple[int, int]]:
+    # the first dimension for what may be many: the others are limited to 65535
+    return lambda config: (B * K * -(-D // config["BLOCK"]), splits)
 
 
 def _order(layout: BatchLayout) -> Tensor:

@@ -141,13 +141,14 @@ class _Layer(torch.autograd.Function):
         inputs = _project(factors, v=v, b=b, rest=rest, product=multiply)
         h, states, final = op.forward(inputs, save=True, backend=rest.backend)
         ctx.mark_non_differentiable(final)
+        ctx.set_materialize_grads(False)  # no zeros for the final states
         ctx.save_for_backward(*factors, v, b, inputs.u, states)
         # no view of another tensor, as far as autograd goes: such an output could not be changed in place
         return torch.ops.aten._unsafe_view(h, (h.shape[0], h.shape[1] * h.shape[2])), final
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, dh: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, dh: Tensor, _: None) -> tuple[Tensor | None, ...]:
         x, weight, highway, v, b, u, states = ctx.saved_tensors
         (x_dtype, weight_dtype), rest = ctx.dtypes, ctx.rest
         if ctx.spent:  # a second pass through a graph that was kept
