@@ -71,7 +71,7 @@ def test_the_loss_scale_changes_no_step_and_falls_on_overflow(monkeypatch: pytes
 
 
 def test_embedding_dropout_drops_whole_rows_in_training() -> None:
-    train_step = make_train_step(train__embedding_dropout=0.5, train__r_drop=0)
+    train_step = make_train_step(model__cell="gru", train__embedding_dropout=0.5, train__r_drop=0)
     seen: list[torch.Tensor] = []
     train_step.model.layers[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
     rows = train_step.model.embedding.weight[:5].clone()

@@ -99,9 +99,9 @@ def run_stacked(
             return None
         gain, bias = (None, None) if layer.norm is None else (layer.norm.weight, layer.norm.bias)
         stacked.append(StackedLayer(layer.weight, layer.v, layer.b, gain, bias))
+    if not stacked or not can_stack(x, stacked):
+        return None
     first = layers[0]
     assert isinstance(first, SRU)
-    if not can_stack(x, stacked):
-        return None
     epsilon = 0.0 if first.norm is None else first.norm.eps
     return run_stack(x, stacked, layout.offsets, rest=Stack(p, variational, first.alpha, epsilon))
