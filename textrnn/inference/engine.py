@@ -57,7 +57,7 @@ class Engine:
 
     @property
     def has_ngrams(self) -> bool:
-        """Whether the model has an n-gram model beside the network."""
+        """True if the model has an n-gram model beside the network."""
         return self._ngrams is not None
 
     def __reduce__(self) -> tuple[type[Engine], tuple[SavedModel, Network, float | None]]:

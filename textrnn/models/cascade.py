@@ -62,7 +62,7 @@ def fit_cascade(ngram_logits: Logits, logits: Logits, *, temperature: float) -> 
 
 
 def merge_cascades(cascades: Sequence[Cascade]) -> Cascade:
-    """Return a cascade whose margins are worth their agreement by each of ``cascades``, of which there is at least one.
+    """Return a cascade whose margins are worth their agreement by each of ``cascades``, which are not empty.
 
     The temperature is the geometric mean.
     """

@@ -259,20 +259,14 @@ def _read_thresholds(thresholds: Any, classes: int) -> tuple[float, ...]:
 def _read_cascade(cascade: Any) -> Cascade:
     if not isinstance(cascade, dict) or cascade.keys() != {"temperature", "margins", "agreements"}:
         raise TypeError("the cascade lacks a key, or has another")
-    margins, agreements = (
-        [_read_number(f"one of the cascade's {name}", value, bounds) for value in _read_list(cascade, name)]
-        for name, bounds in (("margins", (0, _TEMPERATURES[1])), ("agreements", (0, 1)))
-    )
+    if not all(isinstance(cascade[name], list) for name in ("margins", "agreements")):
+        raise TypeError("the cascade's margins or agreements are not a list")
+    margins = [_read_number("one of the cascade's margins", x, (0, _TEMPERATURES[1])) for x in cascade["margins"]]
+    agreements = [_read_number("one of the cascade's agreements", x, (0, 1)) for x in cascade["agreements"]]
     if len(margins) != len(agreements) or any(_falls(numbers) for numbers in (margins, agreements)):
         raise TypeError("the cascade's margins and agreements do not rise together")
     temperature = _read_number("the cascade's temperature", cascade["temperature"], _TEMPERATURES)
     return Cascade(temperature, tuple(margins), tuple(agreements))
-
-
-def _read_list(values: dict[str, Any], name: str) -> list[Any]:
-    if not isinstance(values[name], list):
-        raise TypeError(f"the cascade's {name} are no list")
-    return values[name]
 
 
 def _falls(numbers: list[float]) -> bool:
