@@ -185,3 +185,10 @@ def test_without_a_margin_the_network_reads_all_texts(tokenizer: Tokenizer) -> N
     logits = Engine(replace(model, cascade=Cascade(0.5, (0.0,), (1.0,))), network).predict_logits(TEXTS)
     np.testing.assert_array_equal(logits, Engine(model).predict_logits(TEXTS))
     assert network.texts == len(TEXTS)
+
+
+def test_a_network_without_weight_is_not_computed(tokenizer: Tokenizer) -> None:
+    model = make_with_ngrams(tokenizer, 1.0)
+    network = RecordingNetwork(model)
+    assert Engine(model, network).predict_logits(TEXTS).shape == (len(TEXTS), 3)
+    assert network.texts == 0

@@ -107,7 +107,7 @@ def use_cascade(engine: Engine, agreement: float | None) -> None:
     if engine.margin is None:
         best = max(engine.cascade.agreements, default=0.0)
         shown = f"{math.floor(best * 10_000) / 10_000:.4f}"
-        print_message(f"--cascade {agreement}: the validation set supports {shown} at most; using the network for all")
+        print_message(f"--cascade {agreement}: the validation set supports {shown} at most; using the whole model")
 
 
 def check_labels(engine: Engine, labels: Sequence[str], *, option: str) -> None:

@@ -109,6 +109,8 @@ class Engine:
         if self._ngrams is None or self._spelling is None:
             return self._forward_network(packed, threads=threads)
         ngram_logits = self._ngrams.forward(packed.ids, packed.offsets, self._spelling, threads=threads)
+        if self._ngram_share == 1:  # the network has no weight
+            return ngram_logits
         if self.margin is None or self.cascade is None:
             return mix(self._forward_network(packed, threads=threads), ngram_logits, self._ngram_share)
         rest = np.flatnonzero(measure_margins(ngram_logits, self.cascade.temperature) < np.float32(self.margin))

@@ -130,7 +130,7 @@ def test_a_cascade_skips_the_network_where_the_ngrams_are_sure(trained: Path, tm
     assert found == pytest.approx([label.probability for (label,) in expected], abs=1e-6)
     assert plain.stdout == none.stdout == kept.stdout != skipped.stdout  # no text has the margin 1e6
     assert plain.stderr == skipped.stderr == kept.stderr == b""
-    message = "--cascade 0.999: the validation set supports 0.9900 at most; using the network for all"
+    message = "--cascade 0.999: the validation set supports 0.9900 at most; using the whole model"
     assert none.stderr.decode() == f"textrnn: {message}\n"
 
 
