@@ -17,6 +17,7 @@ from textrnn.data.batch import pack
 from textrnn.data.reading.examples import Example
 from textrnn.errors import ModelError
 from textrnn.inference.engine import Engine
+from textrnn.models.cascade import Cascade
 from textrnn.models.ngram.features import Spelling, hash_ngrams
 from textrnn.models.ngram.table import NgramTable
 from textrnn.serialization.model_file import SavedModel, load_model, parse_model, save_model
@@ -108,6 +109,13 @@ def test_the_written_file_is_measured(model: SavedModel, tmp_path: Path, storage
     assert step.before.ngrams == len(model.ngrams.keys)
     assert step.after.ngrams == np.ceil(share * step.before.ngrams)
     assert compressor.compress(storage, share).content == step.content  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("share", [1.0, 0.3])
+def test_pruned_ngrams_lose_the_margins_of_the_cascade(model: SavedModel, tmp_path: Path, share: float) -> None:
+    cascade = Cascade(1.5, (0.5,), (0.99,))
+    step = make_compressor(replace(model, cascade=cascade), tmp_path).compress("int8", share)
+    assert parse_model(step.content, name="small").cascade == (cascade if share == 1 else None)
 
 
 def test_stronger_compression_gives_smaller_files(model: SavedModel, tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ class Compressor:
         """Return the model with weights in ``storage`` and ``share`` of the n-grams, measured as read from its file."""
         smaller = self._model
         if smaller.ngrams is not None and share < 1:
-            smaller = replace(smaller, ngrams=self._prune(smaller.ngrams, share))
+            smaller = replace(smaller, ngrams=self._prune(smaller.ngrams, share), cascade=None)  # it holds no more
         content = format_model(smaller, storage=storage)
         engine = Engine(parse_model(content, name="the smaller model"))
         logits = engine.predict_logits(self._texts)

@@ -35,6 +35,8 @@ def test_a_final_model_is_trained_and_predicts(trained: Path, invoke: Run, tmp_p
     assert (out / "model.safetensors").read_bytes() == (tmp_path / "again" / "model.safetensors").read_bytes()
     assert (model.temperature, model.ngram_share) == pytest.approx((origin.temperature, origin.ngram_share))
     assert model.config.train.seed == 7
+    assert model.cascade is not None
+    assert model.cascade.margins == origin.cascade.margins
     predicted = invoke("predict", "-m", out, stdin=b"green tea\nblack coffee\n")
     assert [line.split("\t")[0] for line in predicted.stdout.decode().splitlines()] == ["tea", "coffee"]
 

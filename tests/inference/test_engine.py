@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from functools import partial
 
@@ -10,8 +11,11 @@ import pytest
 import torch
 
 from samples import SENTENCES, make_config, make_model
-from textrnn.data.batch import pack
+from textrnn.data.batch import PackedBatch, pack
 from textrnn.inference.engine import Engine
+from textrnn.inference.network import NumpyNetwork
+from textrnn.inference.pooling import Array
+from textrnn.models.cascade import Cascade
 from textrnn.models.classifier import Classifier
 from textrnn.models.ngram.features import Spelling, hash_ngrams
 from textrnn.models.ngram.table import NgramTable
@@ -142,3 +146,49 @@ def test_ngrams_do_not_depend_on_other_texts(tokenizer: Tokenizer) -> None:
     together = engine.predict_logits(TEXTS)
     for text, expected in zip(TEXTS, together, strict=True):
         np.testing.assert_allclose(engine.predict_logits([text])[0], expected, rtol=0, atol=1e-6)
+
+
+class RecordingNetwork(NumpyNetwork):
+    """A network that records how many texts it reads."""
+
+    texts = 0
+
+    def forward(self, batch: PackedBatch, *, threads: int) -> Array:
+        self.texts += len(batch)
+        return super().forward(batch, threads=threads)
+
+
+def test_texts_with_the_margin_are_not_read_by_the_network(tokenizer: Tokenizer) -> None:
+    model = replace(make_with_ngrams(tokenizer, 0.3), cascade=Cascade(0.5, (1.0,), (0.9,)))
+    assert model.ngrams is not None
+    batch = pack(tokenizer.encode_all(TEXTS, max_length=512))
+    table = model.ngrams.forward(batch.ids, batch.offsets, Spelling.of(tokenizer), library=False)
+    best, second = np.sort(table, axis=1)[:, :-3:-1].T
+    margins = (best - second) / np.float32(0.5)
+    whole = Engine(model).predict_log_probabilities(TEXTS)
+    alone = torch.log_softmax(torch.from_numpy(table) / 0.5, dim=1).numpy()
+    assert np.abs(whole - alone).max(axis=1).min() > 1e-2
+    for margin in (0.0, float(np.median(margins)), float(margins.max()) + 1):
+        network = RecordingNetwork(model)
+        sure = margins >= margin
+        found = Engine(model, network, margin).predict_log_probabilities(TEXTS)
+        np.testing.assert_allclose(found, np.where(sure[:, None], alone, whole), rtol=0, atol=TOLERANCE)
+        assert network.texts == (~sure).sum()
+    assert sure.sum() == 0
+    halfway = pickle.loads(pickle.dumps(Engine(model, margin=0.0)))
+    np.testing.assert_allclose(halfway.predict_log_probabilities(TEXTS), alone, rtol=0, atol=TOLERANCE)
+
+
+def test_without_a_margin_the_network_reads_all_texts(tokenizer: Tokenizer) -> None:
+    model = make_with_ngrams(tokenizer, 0.3)
+    network = RecordingNetwork(model)
+    logits = Engine(replace(model, cascade=Cascade(0.5, (0.0,), (1.0,))), network).predict_logits(TEXTS)
+    np.testing.assert_array_equal(logits, Engine(model).predict_logits(TEXTS))
+    assert network.texts == len(TEXTS)
+
+
+def test_a_network_without_weight_is_not_computed(tokenizer: Tokenizer) -> None:
+    model = make_with_ngrams(tokenizer, 1.0)
+    network = RecordingNetwork(model)
+    assert Engine(model, network).predict_logits(TEXTS).shape == (len(TEXTS), 3)
+    assert network.texts == 0

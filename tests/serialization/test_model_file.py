@@ -19,6 +19,7 @@ from safetensors.numpy import load_file, save_file
 from samples import make_config, make_model
 from textrnn.errors import ModelError
 from textrnn.inference.engine import Engine
+from textrnn.models.cascade import Cascade
 from textrnn.models.classifier import Classifier
 from textrnn.models.ngram.table import NgramTable
 from textrnn.reporter import Reporter
@@ -248,9 +249,26 @@ TABLE = NgramTable(
 )
 
 
+CASCADE = Cascade(1.5, (0.0, 0.1, 3.0), (0.5, 0.75, 0.9990000000000001))
+
+
+CASCADE_HEADER = {"temperature": 1.5, "margins": [0.0, 0.1], "agreements": [0.5, 0.75]}
+BAD_CASCADES: list[dict[str, Any]] = [
+    {"temperature": 0.0},
+    {"margins": 1.0},
+    {"margins": [0.0]},
+    {"margins": [0.1, 0.1]},
+    {"margins": [-1.0, 0.1]},
+    {"margins": [0.1, float("inf")]},
+    {"agreements": [0.75, 0.5]},
+    {"agreements": [0.5, 1.5]},
+    {"agreements": [0.5, "0.75"]},
+]
+
+
 @pytest.fixture
 def with_ngrams(saved: Path) -> Path:
-    save_model(saved, replace(load_model(saved), ngrams=TABLE, ngram_share=0.1234567890123456))
+    save_model(saved, replace(load_model(saved), ngrams=TABLE, ngram_share=0.1234567890123456, cascade=CASCADE))
     return saved
 
 
@@ -258,6 +276,7 @@ def test_ngrams_are_restored_bit_for_bit(with_ngrams: Path, tmp_path: Path) -> N
     model = load_model(with_ngrams)
     assert model.ngrams is not None
     assert model.ngram_share == 0.1234567890123456
+    assert model.cascade == CASCADE
     for name in ("keys", "idf", "weight", "bias"):
         restored, original = getattr(model.ngrams, name), getattr(TABLE, name)
         assert (restored.dtype, restored.shape) == (original.dtype, original.shape)
@@ -280,6 +299,12 @@ def test_a_model_without_ngrams_stores_none(saved: Path) -> None:
     assert (load_model(saved).ngrams, load_model(saved).ngram_share) == (None, 0.0)
 
 
+def test_a_file_of_an_earlier_version_has_no_cascade(with_ngrams: Path) -> None:
+    rewrite(with_ngrams, drop("cascade"))
+    model = load_model(with_ngrams)
+    assert (model.cascade, model.ngram_share) == (None, 0.1234567890123456)
+
+
 def of_two_labels(tensors: dict[str, Any], header: dict[str, Any]) -> None:
     tensors["ngrams.weight"], tensors["ngrams.bias"] = TABLE.weight[:, :2].copy(), TABLE.bias[:2].copy()
 
@@ -299,6 +324,9 @@ def of_two_labels(tensors: dict[str, Any], header: dict[str, Any]) -> None:
         (of_two_labels, "the n-gram model has 2 labels, not 3"),
         (lambda tensors, header: tensors.update({"ngrams.more": TABLE.idf}), r"tensor 'ngrams\.more'"),
         (drop("ngram_share"), "'ngram_share'"),
+        (put("cascade", [1.5]), "the cascade lacks a key"),
+        (put("cascade", {"temperature": 1.5, "margins": []}), "the cascade lacks a key"),
+        *((put("cascade", {**CASCADE_HEADER, **change}), "the cascade's") for change in BAD_CASCADES),
         *((put("ngram_share", value), "the share of the n-grams") for value in (None, *NO_NUMBERS, 1, 1.5, "auto")),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from textrnn.config import Override
 from textrnn.errors import ConfigError, ModelError
 from textrnn.experiments.runs import run_experiment
 from textrnn.experiments.variations import CrossValidation, SeedRuns
+from textrnn.models.cascade import Cascade
 from textrnn.serialization.model_file import load_model, save_model
 from textrnn.serialization.refit import Refit, make_refit_config
 from textrnn.training.train import train
@@ -33,6 +34,21 @@ def test_a_run_gives_the_place_of_its_best_epoch_and_its_calibration(rows: Path)
     assert (refit.temperature, refit.ngram_share) == pytest.approx((model.temperature, model.ngram_share))
     assert refit.ngram_scale == pytest.approx(model.ngram_scale)
     assert refit.thresholds is None
+    assert refit.cascade is not None
+    assert (refit.cascade.margins, refit.cascade.agreements) == (model.cascade.margins, model.cascade.agreements)
+    assert Refit.restore(json.loads(json.dumps(asdict(refit)))) == refit
+
+
+@pytest.mark.usefixtures("rows")
+def test_an_experiment_gives_the_largest_margin() -> None:
+    run_experiment(CrossValidation(small_config("rows.tsv", train__epochs=1), 2), RUN)
+    folders = [RUN / "fold-1", RUN / "fold-2"]
+    for folder, margin in zip(folders, (1.0, 2.0), strict=True):
+        path = folder / "model.safetensors"
+        save_model(path, replace(load_model(path), cascade=Cascade(1.0, (margin,), (0.9,))))
+    assert Refit.read(RUN, out=OUT).cascade == Cascade(1.0, (2.0,), (0.9,))
+    save_model(path, replace(load_model(path), cascade=None))
+    assert Refit.read(RUN, out=OUT).cascade is None
 
 
 def test_steps_that_max_steps_cuts_count_as_the_whole_schedule(rows: Path) -> None:

@@ -10,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from scipy.stats import binomtest
 from torch import Tensor
 
 from samples import MULTI_LABEL, make_config, small_config, write_rows, write_sets
 from textrnn.models import calibration
 from textrnn.models.calibration import PENALTY, Logits, fit_share, fit_temperature
+from textrnn.models.cascade import measure_margins
 from textrnn.models.classifier import Classifier
 from textrnn.models.ngram.features import Spelling
 from textrnn.models.ngram.table import NgramTable
@@ -85,7 +87,8 @@ def test_two_ranks_find_the_same_as_one(
         assert result.loss == pytest.approx(other.loss, rel=1e-12)
         assert result.network_loss == pytest.approx(other.network_loss, rel=1e-12)
         assert result.metrics == other.metrics
-    assert (two.ngram_share, two.temperature, two.thresholds) == (one.ngram_share, one.temperature, one.thresholds)
+    for name in ("ngram_share", "temperature", "thresholds", "cascade"):
+        assert getattr(two, name) == getattr(one, name)
 
 
 @pytest.mark.parametrize("multi_label", [False, True])
@@ -170,6 +173,19 @@ def test_the_mix_of_network_and_n_grams_is_evaluated(multi_label: bool, share: f
     assert result.loss == pytest.approx(compute_loss(mixed / validator.temperature, true), rel=1e-5)
     own = compute_loss(logits / temperature, true)
     assert result.network_loss == pytest.approx(own, rel=1e-5)
+    if multi_label:
+        assert validator.cascade is None
+    else:
+        alone = np.float32(validator.ngram_scale) * ngrams.forward(
+            valid.ids, valid.offsets, Spelling.of(dataset.tokenizer)
+        )
+        assert validator.cascade is not None
+        assert validator.cascade.temperature == pytest.approx(temperature)
+        same = alone.argmax(axis=1) == mixed.argmax(dim=1).numpy()
+        assert 0 < same.sum() < 120
+        every = binomtest(int(same.sum()), 120, alternative="greater").proportion_ci(0.95, method="exact").low
+        assert validator.cascade.agreements[0] == pytest.approx(every)  # of all texts
+        assert validator.cascade.margins[0] == pytest.approx(measure_margins(alone, temperature).min(), rel=1e-3)
     if share == "auto":  # the best of all shares
         assert result.loss < min(own, compute_loss(others / fit_temperature(others.numpy(), true), true))
     if multi_label:

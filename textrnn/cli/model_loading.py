@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -86,6 +87,27 @@ def check_threshold(engine: Engine, threshold: float | None) -> None:
     """Raise ConfigError if a threshold is given to a single-label model."""
     if threshold is not None and engine.thresholds is None:
         raise ConfigError(f"--threshold {threshold}: the model is single-label; leave it out")
+
+
+def use_cascade(engine: Engine, agreement: float | None) -> None:
+    """Let ``engine`` skip the network where the n-grams alone are worth the ``agreement`` (None: nowhere).
+
+    Raises:
+        ConfigError: the model is multi-label, has no n-grams, or does not know their agreement.
+    """
+    if agreement is None:
+        return
+    if engine.thresholds is not None:
+        raise ConfigError(f"--cascade {agreement}: the model is multi-label; leave it out")
+    if not engine.has_ngrams:
+        raise ConfigError(f"--cascade {agreement}: the model has no n-grams; leave it out")
+    if engine.cascade is None:
+        raise ConfigError(f"--cascade {agreement}: the model file lacks the margins for it; train it again")
+    engine.margin = engine.cascade.find_margin(agreement)
+    if engine.margin is None:
+        best = max(engine.cascade.agreements, default=0.0)
+        shown = f"{math.floor(best * 10_000) / 10_000:.4f}"
+        print_message(f"--cascade {agreement}: the validation set supports {shown} at most; using the whole model")
 
 
 def check_labels(engine: Engine, labels: Sequence[str], *, option: str) -> None:

@@ -36,6 +36,16 @@ PrecisionOption = Annotated[
         help="Precision of matrix products; bf16 and int8 are faster on CPUs that support them.",
     ),
 ]
+CascadeOption = Annotated[
+    float | None,
+    Option(
+        min=0.0,
+        max=1.0,
+        metavar="P",
+        help="Skip the network for texts on which the n-grams alone are sure: at least the share P of them, such as "
+        "0.99, gets the label of the whole model. Faster; single-label models only.",
+    ),
+]
 DeviceOption = Annotated[
     str, Option(metavar="DEVICE", help="cpu, auto, cuda, cuda:N or mps; all but cpu load torch (over a second).")
 ]

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from textrnn.data.batch import Ids, pack_ids
+from textrnn.data.batch import Ids, PackedBatch, Rows, pack_ids
 from textrnn.data.sampler import sorted_batches
 from textrnn.inference import Precision
 from textrnn.inference.network import Network, NumpyNetwork
 from textrnn.inference.pooling import Array
 from textrnn.models.calibration import mix, to_log_probabilities
+from textrnn.models.cascade import measure_margins
 from textrnn.models.ngram.features import Spelling
 from textrnn.native import library
 from textrnn.serialization.model_file import SavedModel, load_model
@@ -33,28 +34,35 @@ class Engine:
 
     ``thresholds`` (C,) are those of a multi-label model, else None; ``separator`` separated the labels of its training
     set. Logits are divided by ``temperature`` before softmax or sigmoid. ``network`` (None: :class:`NumpyNetwork`)
-    computes the logits.
+    computes the logits. The network does not read the texts on which the n-gram model alone has at least the ``margin``
+    of ``cascade`` (None: it reads all texts).
 
     Threads may call the methods concurrently. Texts are ``str``, or ``bytes`` of valid UTF-8. ``threads`` is the number
     of threads that compute (None: :func:`textrnn.native.library.default_threads`). It never changes a result; other
     texts of a call change it only by rounding.
     """
 
-    def __init__(self, model: SavedModel, network: Network | None = None) -> None:
+    def __init__(self, model: SavedModel, network: Network | None = None, margin: float | None = None) -> None:
         self._model = model
         self.labels, self.tokenizer = model.labels, model.tokenizer
         self.max_length = model.config.data.max_length
         self.thresholds = None if model.thresholds is None else np.array(model.thresholds)
         self.temperature = model.temperature
         self._ngrams, self._ngram_share = model.ngrams, model.ngram_share
+        self.cascade, self.margin = model.cascade, margin
         self._spelling = None if model.ngrams is None else Spelling.of(model.tokenizer)
         self.separator = model.config.data.label_separator
         self.data_config = model.config.data
         self._network = network or NumpyNetwork(model)
 
-    def __reduce__(self) -> tuple[type[Engine], tuple[SavedModel, Network]]:
+    @property
+    def has_ngrams(self) -> bool:
+        """True if the model has an n-gram model beside the network."""
+        return self._ngrams is not None
+
+    def __reduce__(self) -> tuple[type[Engine], tuple[SavedModel, Network, float | None]]:
         """Pickle what it was made from; the model travels as the bytes of its file."""
-        return Engine, (self._model, self._network)
+        return Engine, (self._model, self._network, self.margin)
 
     @classmethod
     def load(cls, path: Path, *, precision: Precision = "fp32") -> Engine:
@@ -91,16 +99,32 @@ class Engine:
         return self.tokenizer.encode_packed(texts, max_length=self.max_length)
 
     def forward_ids(self, ids: Ids, lengths: npt.NDArray[np.int64], *, threads: int | None = None) -> Array:
-        """Return the logits (B, C) float32 of texts encoded as by :meth:`encode`."""
+        """Return the logits (B, C) float32 of texts encoded as by :meth:`encode`.
+
+        With a ``margin``, those of the n-grams alone are scaled: divided by the temperature of the model, they give the
+        probabilities of the n-gram model's own temperature.
+        """
         threads = threads or library.default_threads()
         packed = pack_ids(ids, lengths)
-        logits = np.empty((len(packed), len(self.labels)), np.float32)
-        for rows, batch in sorted_batches(packed, self._network.batch_tokens):
-            logits[rows] = self._network.forward(batch, threads=threads)
         if self._ngrams is None or self._spelling is None:
-            return logits
+            return self._forward_network(packed, threads=threads)
         ngram_logits = self._ngrams.forward(packed.ids, packed.offsets, self._spelling, threads=threads)
-        return mix(logits, ngram_logits, self._ngram_share)
+        if self._ngram_share == 1:  # the network has no weight
+            return ngram_logits
+        if self.margin is None or self.cascade is None:
+            return mix(self._forward_network(packed, threads=threads), ngram_logits, self._ngram_share)
+        rest = np.flatnonzero(measure_margins(ngram_logits, self.cascade.temperature) < np.float32(self.margin))
+        logits: Array = ngram_logits * np.float32(self.temperature / self.cascade.temperature)
+        network_logits = self._forward_network(packed, rows=rest, threads=threads)
+        logits[rest] = mix(network_logits, ngram_logits[rest], self._ngram_share)
+        return logits
+
+    def _forward_network(self, packed: PackedBatch, *, rows: Rows | None = None, threads: int) -> Array:
+        """Return the network's logits of all texts, or of ``rows`` alone."""
+        logits = np.empty((len(packed if rows is None else rows), len(self.labels)), np.float32)
+        for places, batch in sorted_batches(packed, self._network.batch_tokens, rows=rows):
+            logits[places] = self._network.forward(batch, threads=threads)
+        return logits
 
     def predict(
         self,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from textrnn.config import Config, check_config
 from textrnn.data.labels import is_label
 from textrnn.errors import ModelError, TokenizerError
 from textrnn.files import atomic_write
+from textrnn.models.cascade import Cascade
 from textrnn.models.ngram.table import NgramTable
 from textrnn.serialization.latest_run import CHECKPOINT_NAME, POINTER, find_latest
 from textrnn.serialization.quantization import Storage, dequantize, quantize
@@ -41,6 +43,7 @@ class SavedModel:
     ``thresholds`` (C,) belong to a multi-label model: the lowest probability at which it assigns each label. The logits
     are ``(1 - ngram_share) * network + ngram_share * ngrams``; divided by ``temperature`` they give the probabilities.
     ``ngram_scale`` is the factor that the n-grams' weights hold already (None: unknown, in files that lack it).
+    ``cascade`` says when the n-grams alone suffice (None: unknown).
     """
 
     config: Config
@@ -52,6 +55,7 @@ class SavedModel:
     ngrams: NgramTable | None = None
     ngram_share: float = 0.0
     ngram_scale: float | None = None
+    cascade: Cascade | None = None
 
     def __reduce__(self) -> tuple[Callable[[bytes], SavedModel], tuple[bytes]]:
         """Pickle as the bytes of a model file."""
@@ -82,6 +86,8 @@ def format_model(model: SavedModel, *, storage: Storage = "float32") -> bytes:
         header["ngram_share"] = float(model.ngram_share)
         if model.ngram_scale is not None:
             header["ngram_scale"] = float(model.ngram_scale)
+        if model.cascade is not None:
+            header["cascade"] = asdict(model.cascade)
         tensors |= {f"{_NGRAMS}{name}": getattr(model.ngrams, name) for name in _NGRAM_FIELDS}
     names = [name for name, array in tensors.items() if array.ndim == 2 or name == f"{_NGRAMS}idf"]
     stored = quantize(tensors, storage, names=names)
@@ -164,6 +170,7 @@ def parse_model(content: Content, *, name: object) -> SavedModel:
         scale = header.get("ngram_scale")
         if scale is not None:
             scale = _read_number("the scale of the n-grams", scale, _TEMPERATURES)
+        cascade = None if ngrams is None or "cascade" not in header else _read_cascade(header["cascade"])
     except (KeyError, TypeError, ValueError, TokenizerError) as error:
         raise ModelError(name, f"damaged ({str(error).splitlines()[0]}); copy it again, or train a new one") from None
     model = SavedModel(
@@ -176,6 +183,7 @@ def parse_model(content: Content, *, name: object) -> SavedModel:
         ngrams=ngrams,
         ngram_share=share,
         ngram_scale=scale,
+        cascade=cascade,
     )
     if fault := _find_fault(model):
         raise ModelError(name, f"damaged ({fault}); copy it again, or train a new one")
@@ -246,6 +254,23 @@ def _read_thresholds(thresholds: Any, classes: int) -> tuple[float, ...]:
     if not isinstance(thresholds, list) or len(thresholds) != classes:
         raise TypeError("the number of thresholds differs from the number of labels")
     return tuple(_read_number("a threshold", threshold, (0, 1)) for threshold in thresholds)
+
+
+def _read_cascade(cascade: Any) -> Cascade:
+    if not isinstance(cascade, dict) or cascade.keys() != {"temperature", "margins", "agreements"}:
+        raise TypeError("the cascade lacks a key, or has another")
+    if not all(isinstance(cascade[name], list) for name in ("margins", "agreements")):
+        raise TypeError("the cascade's margins or agreements are not a list")
+    margins = [_read_number("one of the cascade's margins", x, (0, _TEMPERATURES[1])) for x in cascade["margins"]]
+    agreements = [_read_number("one of the cascade's agreements", x, (0, 1)) for x in cascade["agreements"]]
+    if len(margins) != len(agreements) or any(_falls(numbers) for numbers in (margins, agreements)):
+        raise TypeError("the cascade's margins and agreements do not rise together")
+    temperature = _read_number("the cascade's temperature", cascade["temperature"], _TEMPERATURES)
+    return Cascade(temperature, tuple(margins), tuple(agreements))
+
+
+def _falls(numbers: list[float]) -> bool:
+    return any(second <= first for first, second in pairwise(numbers))
 
 
 def _read_number(name: str, value: Any, bounds: tuple[float, float]) -> float:

@@ -6,11 +6,13 @@ import json
 import shlex
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from textrnn.config import DEMO, Config, Override, as_list, load_config
 from textrnn.errors import ConfigError, ModelError
+from textrnn.models.cascade import Cascade, merge_cascades
 from textrnn.serialization.latest_run import (
     CHECKPOINT_NAME,
     CONFIG_NAME,
@@ -28,7 +30,7 @@ class Refit:
     """What a final model takes from earlier runs, which had a validation set.
 
     ``progress`` is the share in (0, 1] of their steps after which the best weights were kept. Of several runs all
-    numbers are means, and those of positive factors are geometric.
+    numbers are means, and those of positive factors are geometric; the margins of the cascade are the largest.
     """
 
     progress: float
@@ -36,6 +38,7 @@ class Refit:
     ngram_share: float
     ngram_scale: float
     thresholds: dict[str, float] | None
+    cascade: Cascade | None = None
 
     @classmethod
     def read(cls, run: Path, *, out: Path) -> Refit:
@@ -53,13 +56,24 @@ class Refit:
         if models[0].thresholds is not None:
             columns = zip(*(model.thresholds or () for model in models), strict=True)
             thresholds = dict(zip(models[0].labels, map(statistics.fmean, columns), strict=True))
+        cascades = [model.cascade for model in models if model.cascade is not None]
         return cls(
             progress=statistics.fmean(map(_measure_progress, folders)),
             temperature=statistics.geometric_mean([model.temperature for model in models]),
             ngram_share=statistics.fmean([model.ngram_share for model in models]),
             ngram_scale=statistics.geometric_mean([model.ngram_scale or 1.0 for model in models]),
             thresholds=thresholds,
+            cascade=merge_cascades(cascades) if len(cascades) == len(models) else None,
         )
+
+    @classmethod
+    def restore(cls, state: dict[str, Any]) -> Refit:
+        """Return the refit that ``dataclasses.asdict`` turned into ``state``."""
+        refit = cls(**state)
+        if (stored := state.get("cascade")) is None:
+            return refit
+        cascade = Cascade(stored["temperature"], tuple(stored["margins"]), tuple(stored["agreements"]))
+        return replace(refit, cascade=cascade)
 
     def list_thresholds(self, labels: Sequence[str]) -> tuple[float, ...] | None:
         """Return the thresholds of ``labels``, which may be new."""

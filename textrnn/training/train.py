@@ -87,7 +87,7 @@ def resume(folder: Path, *, reporter: Reporter | None = None, is_latest: bool = 
         config = check_config(checkpoint.state["config"])
         records = TrainerState.restore(checkpoint.state["progress"]).records
         stored = checkpoint.state.get("refit")
-        refit = None if stored is None else Refit(**stored)
+        refit = None if stored is None else Refit.restore(stored)
     if any(record.best for record in records):
         load_model(folder)  # fail now if the best model so far is missing or damaged
     with reporting(_choose_reporter(config, group, reporter)) as chosen:

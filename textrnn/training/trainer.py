@@ -148,6 +148,7 @@ class Trainer:
                 refit.list_thresholds(dataset.labels),
             )
             self.validator.ngram_share, self.validator.ngram_scale = refit.ngram_share, refit.ngram_scale
+            self.validator.cascade = refit.cascade
         self.state = TrainerState()
         self._started: deque[StartedStep] = deque()
         self._network_unused = False  # in the best epoch
@@ -313,4 +314,5 @@ class Trainer:
             ngrams=None if validator.ngrams is None else validator.ngrams.scale(validator.ngram_scale),
             ngram_share=validator.ngram_share,
             ngram_scale=None if validator.ngrams is None else validator.ngram_scale,
+            cascade=validator.cascade if validator.ngrams is not None else None,
         )

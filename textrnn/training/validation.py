@@ -28,6 +28,7 @@ from textrnn.models.calibration import (
     split_rows,
     to_log_probabilities,
 )
+from textrnn.models.cascade import Cascade, fit_cascade
 from textrnn.models.classifier import Classifier
 from textrnn.models.ngram.features import Spelling
 from textrnn.models.ngram.table import NgramTable
@@ -84,6 +85,7 @@ class Validator:
         self._ngram_temperature: float | None = None  # the same in every epoch
         self._chunks = _draw_chunks(min(texts or sys.maxsize, len(dataset.valid)), len(dataset.labels))
         self.thresholds: tuple[float, ...] | None = None
+        self.cascade: Cascade | None = None  # of a single-label model with n-grams
 
     def sync_weights(self, average: EMA | None) -> None:
         """Copy the average of the weights into ``model``; without an average the trained network is validated."""
@@ -129,6 +131,9 @@ class Validator:
             logits = self._mix(logits, self._chunks[0])
             prior = self.ngram_scale**self.ngram_share  # both models at the scale that they were trained for
             self.temperature = fit_temperature(logits, true, penalty=PENALTY, prior=prior)
+            if self.dataset.label_sets is None:
+                alone = self._first_ngram_logits * np.float32(self.ngram_scale)
+                self.cascade = fit_cascade(alone, logits, temperature=self._network_temperature)
         if self.dataset.label_sets is not None:
             probabilities = np.exp(to_log_probabilities(logits, self.temperature, multi_label=True))
             self.thresholds = tuple(tune_thresholds(true, probabilities).tolist())

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from command import Run
 from samples import DRINK_LABELS, DRINKS
+from textrnn.models.cascade import Cascade
+from textrnn.serialization.model_file import load_model, save_model
 
 
 def test_kept_and_dropped_lines_are_all_lines(trained: Path, invoke: Run) -> None:
@@ -32,6 +35,16 @@ def test_min_prob_asks_for_the_probability_of_the_label(trained: Path, invoke: R
     assert len([score for score in scores if float(bound) <= float(score) < 0.5]) > 0
     lines = [line for line, score in zip(DRINKS.splitlines(), scores, strict=True) if float(score) >= float(bound)]
     assert kept.stdout.splitlines() == lines
+
+
+def test_a_cascade_changes_the_probabilities_of_skipped_lines(trained: Path, tmp_path: Path, invoke: Run) -> None:
+    """The n-grams alone are never sure at a temperature of a million."""
+    model = replace(load_model(trained / "runs/small"), cascade=Cascade(1e6, (0.0,), (0.9,)))
+    save_model(tmp_path / "m.safetensors", model)
+    arguments = ("filter", "-m", "m.safetensors", "--label", "tea", "--min-prob", "0.6")
+    stdin = b"green tea\nblack coffee\n"
+    assert invoke(*arguments, stdin=stdin).stdout == b"green tea\n"
+    assert invoke(*arguments, "--cascade", "0.9", stdin=stdin).stdout == b""
 
 
 def test_the_other_half_is_written_in_the_same_pass(trained: Path, tmp_path: Path, invoke: Run) -> None:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,10 @@ import pytest
 from command import Run, list_loaded
 from samples import DRINKS, make_config, make_model
 from textrnn.inference import Precision
+from textrnn.inference.engine import Engine
 from textrnn.inference.linear import missing_support
-from textrnn.serialization.model_file import save_model
+from textrnn.models.cascade import Cascade
+from textrnn.serialization.model_file import load_model, save_model
 from textrnn.tokenization.tokenizer import Tokenizer
 
 
@@ -113,7 +116,45 @@ def test_another_precision_changes_probabilities_slightly(
     assert 0 < max(abs(p - q) for p, q in zip(full, reduced, strict=True)) < 0.02
 
 
-@pytest.mark.parametrize("command", ["predict", "filter --label tea --min-prob=0.5"])
+def test_a_cascade_skips_the_network_where_the_ngrams_are_sure(trained: Path, tmp_path: Path, invoke: Run) -> None:
+    model = load_model(trained / "runs/small")
+    save_model(tmp_path / "m.safetensors", replace(model, cascade=Cascade(7.0, (0.0, 1e6), (0.9, 0.99))))
+    plain, skipped, none, kept = (
+        invoke("predict", "-m", "m.safetensors", *options, stdin=b"green tea\nblack coffee\n")
+        for options in ([], ["--cascade", "0.9"], ["--cascade", "0.999"], ["--cascade", "0.95"])
+    )
+    labels = [[line.split(b"\t")[0] for line in done.stdout.splitlines()] for done in (plain, skipped)]
+    assert labels == [[b"tea", b"coffee"]] * 2
+    expected = Engine(replace(model, ngram_share=1.0, temperature=7.0)).predict(["green tea", "black coffee"])
+    found = [float(line.split(b"\t")[1]) for line in skipped.stdout.splitlines()]
+    assert found == pytest.approx([label.probability for (label,) in expected], abs=1e-6)
+    assert plain.stdout == none.stdout == kept.stdout != skipped.stdout  # no text has the margin 1e6
+    assert plain.stderr == skipped.stderr == kept.stderr == b""
+    message = "--cascade 0.999: the validation set supports 0.9900 at most; using the whole model"
+    assert none.stderr.decode() == f"textrnn: {message}\n"
+
+
+def test_a_cascade_needs_a_model_that_has_one(
+    trained: Path, trained_multi_label: Path, tmp_path: Path, invoke: Run
+) -> None:
+    model = load_model(trained / "runs/small")
+    save_model(tmp_path / "earlier", replace(model, cascade=None))
+    save_model(tmp_path / "network", replace(model, ngrams=None, ngram_share=0.0, cascade=None))
+    reasons = {
+        tmp_path / "earlier": "the model file lacks the margins for it; train it again",
+        tmp_path / "network": "the model has no n-grams; leave it out",
+        trained_multi_label / "runs/small": "the model is multi-label; leave it out",
+    }
+    for path, reason in reasons.items():
+        for command in (["predict"], ["filter", "--label", "tea"]):
+            done = invoke(*command, "-m", path, "--cascade", "0.99", stdin=b"green tea\n")
+            assert (done.returncode, done.stdout) == (2, b"")
+            assert done.stderr.decode() == f"textrnn: --cascade 0.99: {reason}\n"
+
+
+@pytest.mark.parametrize(
+    "command", ["predict", "predict --cascade 0.01", "filter --label tea --min-prob=0.5 --cascade 0.01"]
+)
 def test_one_line_loads_only_what_it_needs(command: str, trained: Path) -> None:
     modules = list_loaded(*command.split(), cwd=trained, stdin=b"tea\n")
     assert "textrnn.pipeline.ordered_pool" in modules
@@ -144,6 +185,8 @@ def test_explanations_load_no_torch(trained: Path) -> None:
         ("--score a --format jsonl --explain", "--explain: has no effect with --score; leave it out"),
         ("--format probabilities --threshold 0", "--threshold 0.0: has no effect with --format probabilities"),
         ("--format probabilities --min-prob 0", "--min-prob 0.0: has no effect with --format probabilities"),
+        ("--explain --format jsonl --cascade 0.9", "--cascade 0.9: has no effect with --explain; leave one out"),
+        ("--cascade 1.5", "'--cascade'"),
         ("--score a --score b", "--score: given twice; keep one"),
         ("--unknown-label x", "--unknown-label x: needs a bound; add --min-prob"),
         ("--min-prob 0.5 --unknown-label=", "--unknown-label: is blank, or contains a tab or line break"),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from textrnn.cli import options
 from textrnn.cli.line_command import LineCommand
-from textrnn.cli.model_loading import check_labels
+from textrnn.cli.model_loading import check_labels, use_cascade
 from textrnn.cli.parameters import Option
 from textrnn.cli.terminal import print_message
 from textrnn.errors import ConfigError
@@ -41,6 +41,7 @@ def filter_command(
     ] = None,
     jobs: options.JobsOption = None,
     precision: options.PrecisionOption = "fp32",
+    cascade: options.CascadeOption = None,
     device: options.DeviceOption = "cpu",
 ) -> None:
     """Print the lines that have a given label.
@@ -60,6 +61,7 @@ def filter_command(
     if min_prob is not None and threshold is not None:
         raise ConfigError(f"--threshold {threshold}: has no effect with --min-prob; leave one out")
     engine = command.open_engine()
+    use_cascade(engine, cascade)
     check_labels(engine, label, option="--label")
     from textrnn.pipeline.writers import LabelFilter
 

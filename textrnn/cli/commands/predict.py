@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from textrnn.cli import options
 from textrnn.cli.line_command import LineCommand
-from textrnn.cli.model_loading import check_labels
+from textrnn.cli.model_loading import check_labels, use_cascade
 from textrnn.cli.parameters import Option
 from textrnn.cli.terminal import print_message
 from textrnn.errors import ConfigError
@@ -62,6 +62,7 @@ def predict_command(
     output: options.OutputOption = None,
     jobs: options.JobsOption = None,
     precision: options.PrecisionOption = "fp32",
+    cascade: options.CascadeOption = None,
     device: options.DeviceOption = "cpu",
 ) -> None:
     """Label lines of text, or records of a table.
@@ -105,9 +106,12 @@ def predict_command(
         raise ConfigError("--explain: needs JSON output; add --format jsonl")
     if explain and field is not None and input_format not in (None, "jsonl"):
         raise ConfigError(f"--explain: needs JSON records, not {input_format}; leave it out")
+    if explain and cascade is not None:
+        raise ConfigError(f"--cascade {cascade}: has no effect with --explain; leave one out")
     if unknown_label is not None:
         _check_unknown_label(min_prob, unknown_label)
     engine = command.open_engine()
+    use_cascade(engine, cascade)
     if min_prob is not None and engine.thresholds is not None:
         raise ConfigError(f"--min-prob {min_prob}: the model is multi-label; use --threshold instead")
     from textrnn.pipeline.labeler import Labeler, ProbabilityWriter
