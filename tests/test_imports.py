@@ -24,7 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "native": {"errors"},
     "ops": {"native", "errors"},
     "data": {"config", "errors", "files"},
-    "tokenization": {"data", "errors"},
+    "tokenization": {"data", "errors", "native"},
     "models": {"data", "errors", "lazy", "native", "ops", "serialization", "tokenization"},
     "serialization": {"config", "data", "errors", "files", "models", "ops", "reporter", "tokenization"},
     "inference": {"config", "data", "errors", "lazy", "models", "native", "ops", "serialization"},

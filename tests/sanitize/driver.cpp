@@ -10,6 +10,7 @@
 #include "network/network.h"
 #include "network/training.h"
 #include "rnn/rnn.h"
+#include "words/words.h"
 
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -55,6 +56,10 @@ int textrnn_ngram_counts(const textrnn::NgramCountsArgs* args, int threads);
 int textrnn_ngram_keys(const textrnn::NgramKeysArgs* args, int threads);
 int textrnn_ngram_slots(const textrnn::NgramSlotsArgs* args, int threads);
 int textrnn_ngram_logits(const textrnn::NgramLogitsArgs* args, int threads);
+int textrnn_words_open(const textrnn::WordsOpenArgs* args, int threads);
+int textrnn_words_close(const textrnn::WordsCloseArgs* args, int threads);
+int textrnn_words_find(const textrnn::WordsFindArgs* args, int threads);
+int textrnn_words_encode(const textrnn::WordsEncodeArgs* args, int threads);
 }
 
 namespace {
@@ -663,6 +668,86 @@ int64_t check_ngrams() {
   return calls + 3;
 }
 
+// A message of Protocol Buffers of less than 128 bytes as a field.
+std::string field(int number, const std::string& message) {
+  return std::string{char(number << 3 | 2), char(message.size())} + message;
+}
+
+std::string piece(const std::string& text, float score, int type) {
+  std::string bits(4, '\0');
+  std::memcpy(&bits[0], &score, 4);
+  return field(1, field(1, text) + '\x15' + bits + '\x18' + char(type));
+}
+
+// Encodes `texts` with a cache as word_cache.py does, where SentencePiece would find the pieces U+2581 and `unknown`.
+std::string encode_words(const Buffer& cache, const std::vector<std::string>& texts) {
+  std::string joined;
+  std::vector<int64_t> offsets = {0};
+  for (const std::string& text : texts) joined += text, offsets.push_back(int64_t(joined.size()));
+  joined += std::string(8, ' ');
+  const int64_t T = int64_t(joined.size()), B = int64_t(texts.size()), room = T + B;
+  const Buffer text(T), offset = put(offsets), places(room * 4), words((B + 1) * 8), missing(room);
+  const Buffer lines((room / 512 + 1) * 8), sizes(16), lengths(B * 8), ids(room * 4);
+  std::memcpy(text.as<char>(), joined.data(), joined.size());
+  const textrnn::WordsFindArgs find = {
+      T, B, room, room, room / 512 + 1, cache.as<uint64_t>(), text.as<uint8_t>(), offset.as<int64_t>(), 100,
+      places.as<uint32_t>(), words.as<int64_t>(), missing.as<uint8_t>(), lines.as<int64_t>(), sizes.as<int64_t>()};
+  EXPECT(textrnn_words_find(&find, 1) == 0, "words_find");
+  const int64_t L = sizes.as<int64_t>()[0];
+  std::vector<int64_t> line_offsets = {0}, id_offsets = {0};
+  std::vector<int32_t> line_ids;
+  for (int64_t i = 0; i < L; ++i) {
+    line_offsets.push_back(lines.as<int64_t>()[i]);
+    const std::string line(missing.as<char>() + line_offsets[size_t(i)], missing.as<char>() + line_offsets.back());
+    for (int64_t word = std::count(line.begin(), line.end(), ' '); word >= 0; --word)
+      line_ids.push_back(1), line_ids.push_back(0);
+    id_offsets.push_back(int64_t(line_ids.size()));
+  }
+  const Buffer line_offset = put(line_offsets), line_id = put(line_ids), id_offset = put(id_offsets);
+  const textrnn::WordsEncodeArgs encode = {
+      words.as<int64_t>()[B], B, line_offsets.back(), L, id_offsets.back(), room, cache.as<uint64_t>(),
+      places.as<uint32_t>(), words.as<int64_t>(), 100, 0, missing.as<uint8_t>(), line_offset.as<int64_t>(),
+      line_id.as<int32_t>(), id_offset.as<int64_t>(), ids.as<int32_t>(), lengths.as<int64_t>()};
+  EXPECT(textrnn_words_encode(&encode, 1) == 0, "words_encode");
+  int64_t total = 0;
+  for (int64_t i = 0; i < B; ++i) total += std::max<int64_t>(lengths.as<int64_t>()[i], 0);
+  return bits_of(lengths) + std::string(ids.as<char>(), size_t(total) * 4);
+}
+
+// Several threads look words up and add them: known and unknown ones, and such that are not encoded word by word.
+int64_t check_words() {
+  const std::string meta = "\xe2\x96\x81";
+  std::string model = piece("<unk>", 0, 2) + piece(meta, -2, 1) + piece("ab", -3, 1) + piece("a", -2.5f, 1);
+  model += piece("b", -2.7f, 1) + piece(meta + "abc", -9, 1) + field(2, "\x18\x01") + field(3, "");
+  const Buffer bytes(int64_t(model.size())), cache(8), none(8);
+  std::memcpy(bytes.as<char>(), model.data(), model.size());
+  const textrnn::WordsOpenArgs open = {int64_t(model.size()), bytes.as<uint8_t>(), cache.as<uint64_t>()};
+  EXPECT(textrnn_words_open(&open, 1) == 0 && *cache.as<uint64_t>(), "words_open");
+  for (int64_t size = 0; size < int64_t(model.size()); ++size) {  // may be a model, too
+    const Buffer part(size);
+    std::memcpy(part.as<char>(), model.data(), size_t(size));
+    const textrnn::WordsOpenArgs cut = {size, part.as<uint8_t>(), none.as<uint64_t>()};
+    EXPECT(textrnn_words_open(&cut, 1) == 0, "words_open, cut short");
+    const textrnn::WordsCloseArgs close = {1, none.as<uint64_t>()};
+    if (*none.as<uint64_t>()) textrnn_words_close(&close, 1);
+  }
+  std::vector<std::string> texts = {"", " ", "ab", "  a abc  b ", "z", "zz ab a", "a\xff", std::string(300, 'a'), "\xe2\x96"};
+  for (int i = 0; i < 3000; ++i) {
+    std::string text;
+    for (int bits = i * 7 + 1; bits; bits /= 3) text += "ab "[bits % 3];
+    texts.push_back(text + (i % 16 ? "" : " x" + std::to_string(i)));
+  }
+  const auto encode = [&] { return encode_words(cache, texts); };
+  std::string results[4];
+  std::vector<std::thread> callers;
+  for (std::string& result : results) callers.emplace_back([&] { result = encode(); });
+  for (std::thread& caller : callers) caller.join();
+  for (const std::string& result : results) EXPECT(result == encode(), "words_encode: several callers");
+  const textrnn::WordsCloseArgs close = {1, cache.as<uint64_t>()};
+  EXPECT(textrnn_words_close(&close, 1) == 0, "words_close");
+  return 2 * 8 + 2 + int64_t(model.size());
+}
+
 int64_t check_refusals() {
   const Inputs inputs({4, 1, 4, 7, {2, 1}, false});
   const Outputs outputs(inputs, true);
@@ -728,6 +813,7 @@ int main() {
     calls += check_callers(level) + check_shapes() + check_nn() + check_rnn();
     levels += std::string(" ") + name;
   }
-  calls += check_products() + check_prepacked_products() + check_networks() + check_ngrams() + check_refusals() + check_fork();
+  calls += check_products() + check_prepacked_products() + check_networks() + check_ngrams() + check_words();
+  calls += check_refusals() + check_fork();
   std::printf("%lld calls with%s\n", static_cast<long long>(calls), levels.c_str());
 }

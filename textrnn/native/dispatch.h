@@ -8,7 +8,7 @@
 namespace textrnn {
 
 // Raise it whenever a function's signature or a struct that crosses the C interface changes; library.py checks it.
-constexpr int kInterface = 11;
+constexpr int kInterface = 12;
 
 // What the exported functions return.
 enum Status : int { kOk = 0, kOutOfMemory = 1, kInvalidArgument = 2 };

@@ -223,3 +223,34 @@ ngram_logits = Function(
     refused=TEXTS_REFUSED,
 )
 """The logits of the linear model with these slots, values and bias."""
+
+words_open = Function("words_open", "model (M,) uint8; cache (1,) uint64 out")
+"""A cache of words for a serialized SentencePiece model; 0 if a word's ids may depend on the words around it."""
+
+words_close = Function("words_close", "cache (H,) uint64")
+"""Free the cache ``cache[0]``."""
+
+words_find = Function(
+    "words_find",
+    "cache (1,) uint64; text (T,) uint8; offsets (B+1,) int64; max_length int64; places (W,) uint32 out; "
+    "word_offsets (B+1,) int64 out; missing (M,) uint8 out; lines (L,) int64 out; sizes (2,) int64 out",
+    refused="offsets should rise from 0 to 8 bytes before the end of the text, and the results have room",
+)
+"""The places of the words of texts in a cache; ``text`` is all texts in UTF-8, and 8 more bytes.
+
+A text has as many words as can be among its first ``max_length`` ids. ``missing`` gets the words that are not in the
+cache, in lines that end at ``lines``; ``sizes`` gets the number of lines and of missing words.
+"""
+
+words_encode = Function(
+    "words_encode",
+    "cache (1,) uint64; places (W,) uint32; word_offsets (B+1,) int64; max_length int64; unknown int64; "
+    "missing (M,) uint8; line_offsets (L+1,) int64; line_ids (N,) int32; id_offsets (L+1,) int64; "
+    "ids (K,) int32 out; lengths (B,) int64 out",
+    refused="offsets should rise from 0 to the number of words, bytes and ids, and ids have room for the texts",
+)
+"""The ids of the texts of a :data:`words_find`, end to end, given SentencePiece's ids of its lines.
+
+A text without words becomes ``unknown``. The length of a text is -1 if its ids are not certain to be those of its
+words: SentencePiece has to encode it.
+"""

@@ -18,7 +18,7 @@ import textrnn.native
 from textrnn.errors import BackendError
 from textrnn.native.arguments import Layout, dtype_name
 
-INTERFACE = 11  # kInterface of dispatch.h
+INTERFACE = 12  # kInterface of dispatch.h
 DTYPES = {"float32": 4, "bfloat16": 2}
 """The dtypes that the kernels compute on, and the bytes of an element."""
 

@@ -12,8 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import sentencepiece
 
+from textrnn.data.batch import gather_index, make_offsets
 from textrnn.errors import TokenizerError
 from textrnn.tokenization.long_texts import MAX_PART, check_memory, cut, join_words, split
+from textrnn.tokenization.word_cache import Encoded, WordCache
 
 MAX_NBEST = 512
 """The most segmentations that SentencePiece ranks."""
@@ -21,6 +23,9 @@ META = "\u2581"
 """The character that SentencePiece writes for a space."""
 _BYTES_PER_PIECE = 16  # far more than a piece has in most texts
 _MARGIN = 64  # pieces; so far before the end of a part, where it ends changes nothing
+_FIRST_TEXTS = 512  # SentencePiece encodes fewer texts in the time that it takes to open the cache of words
+_CHECKED_TEXTS = 64  # that are encoded with and without the cache at first
+_MIN_TEXTS = 8  # of a call; SentencePiece encodes fewer in the time that a call of the cache takes
 _RETURNS_ARRAYS = hasattr(sentencepiece.SentencePieceProcessor, "EncodeAsNumpy")  # newer versions only
 
 
@@ -35,6 +40,9 @@ class Tokenizer:
         if not model:
             raise TokenizerError(f"{name}: empty file, not a SentencePiece model")
         self.model = model
+        self._texts_seen = 0
+        self._words: WordCache | None = None
+        self._is_words_open = False
         try:
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
         except (RuntimeError, ValueError):
@@ -100,28 +108,59 @@ class Tokenizer:
         ids, lengths = self.encode_packed(texts, max_length=max_length)
         return [part.tolist() for part in np.split(ids, np.cumsum(lengths)[:-1])] if texts else []
 
-    def encode_packed(
-        self, texts: Sequence[str] | Sequence[bytes], *, max_length: int
-    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    def encode_packed(self, texts: Sequence[str] | Sequence[bytes], *, max_length: int) -> Encoded:
         """Return the ids of :meth:`encode_all` end to end (N,) int32, and their lengths (B,) int64.
 
         ``texts`` may be in UTF-8. It runs on one thread and mostly without the interpreter's lock: several threads can
-        encode at the same time.
+        encode at the same time. They share a cache of words (:class:`textrnn.tokenization.word_cache.WordCache`), which
+        changes no id.
         """
+        self._texts_seen += len(texts)
+        if len(texts) < _MIN_TEXTS or self._texts_seen < _FIRST_TEXTS or max_length < 1:
+            return self._encode_whole(texts, max_length)
+        try:
+            encoded = [_to_bytes(text) for text in texts]
+        except UnicodeEncodeError:  # lone surrogates, which SentencePiece refuses
+            return self._encode_whole(texts, max_length)
+        if max(map(len, encoded)) > MAX_PART or (words := self._open_words(encoded, max_length)) is None:
+            return self._encode_whole(texts, max_length)
+        return self._encode_words(words, encoded, max_length)
+
+    def _open_words(self, texts: list[bytes], max_length: int) -> WordCache | None:
+        """Return the cache of words, or None if it does not encode the first texts as this SentencePiece does."""
+        if not self._is_words_open:
+            words, first = WordCache.open(self.model), texts[:_CHECKED_TEXTS]
+            if words is not None:
+                mine, theirs = self._encode_words(words, first, max_length), self._encode_whole(first, max_length)
+                if not (np.array_equal(mine[0], theirs[0]) and np.array_equal(mine[1], theirs[1])):
+                    words = None
+            self._words, self._is_words_open = words, True
+        return self._words
+
+    def _encode_words(self, words: WordCache, texts: list[bytes], max_length: int) -> Encoded:
+        ids, lengths = words.encode(texts, self._encode, max_length=max_length, unknown=self.unknown_id)
+        whole = np.flatnonzero(lengths < 0)
+        if not len(whole):
+            return ids, lengths
+        return _insert((ids, lengths), self._encode_whole([texts[i] for i in whole], max_length), whole)
+
+    def _encode_whole(self, texts: Sequence[str] | Sequence[bytes], max_length: int) -> Encoded:
+        """Return what :meth:`encode_packed` does, without the cache."""
         short = 2 * _BYTES_PER_PIECE * max_length
-        encoded = self._processor.encode(
-            cast("list[bytes]", [text if len(text) <= short else self._shorten(text, max_length) for text in texts]),
-            num_threads=1,
-            out_type="numpy" if _RETURNS_ARRAYS else int,
-        )
-        lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
-        if _RETURNS_ARRAYS:
-            ids = np.frombuffer(b"".join(encoded), np.int32)
-        else:
-            ids = np.fromiter(chain.from_iterable(encoded), np.int32, int(lengths.sum()))
+        ids, lengths = self._encode([text if len(text) <= short else self._shorten(text, max_length) for text in texts])
         if len(lengths) and (lengths.max() > max_length or lengths.min() == 0):
             return _truncate(ids, lengths, max_length=max_length, unknown=self.unknown_id)
         return ids, lengths
+
+    def _encode(self, texts: Sequence[str | bytes]) -> Encoded:
+        """Return SentencePiece's ids of all texts end to end (N,) int32, and their lengths (B,) int64."""
+        encoded = self._processor.encode(
+            cast("list[bytes]", texts), num_threads=1, out_type="numpy" if _RETURNS_ARRAYS else int
+        )
+        lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
+        if _RETURNS_ARRAYS:
+            return np.frombuffer(b"".join(encoded), np.int32), lengths
+        return np.fromiter(chain.from_iterable(encoded), np.int32, int(lengths.sum())), lengths
 
     def count_pieces(self, texts: Sequence[bytes]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return the number of pieces (B,) of each text in UTF-8, at least 1, and of unknown ones (B,)."""
@@ -214,9 +253,7 @@ def _to_bytes(text: str | bytes) -> bytes:
     return text.encode() if isinstance(text, str) else text
 
 
-def _truncate(
-    ids: npt.NDArray[np.int32], lengths: npt.NDArray[np.int64], *, max_length: int, unknown: int
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+def _truncate(ids: npt.NDArray[np.int32], lengths: npt.NDArray[np.int64], *, max_length: int, unknown: int) -> Encoded:
     """Truncate each text to ``max_length`` ids, and give an empty text one unknown piece."""
     kept = np.clip(lengths, 1, max_length)
     starts = np.repeat(np.cumsum(lengths) - lengths, kept)
@@ -224,3 +261,13 @@ def _truncate(
     padded = np.append(ids, np.int32(unknown))
     index = np.where(np.repeat(lengths == 0, kept), len(ids), starts + within)
     return padded[index], kept
+
+
+def _insert(kept: Encoded, more: Encoded, places: npt.NDArray[np.intp]) -> Encoded:
+    """Return the texts ``kept``, whose lengths are -1 at ``places``, with those of ``more`` there."""
+    lengths = np.concatenate([kept[1][kept[1] >= 0], more[1]])
+    order = np.concatenate([np.flatnonzero(kept[1] >= 0), places])
+    rows = np.empty_like(order)
+    rows[order] = np.arange(len(order))
+    _, index = gather_index(make_offsets(lengths), rows)
+    return np.concatenate([kept[0], more[0]])[index], lengths[rows]
