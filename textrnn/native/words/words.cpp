@@ -244,7 +244,9 @@ class Encoder {
     }
   }
 
-  bool starts_word(int32_t id) const { return size_t(id) < cache_.starts_word.size() && cache_.starts_word[size_t(id)]; }
+  bool starts_word(int32_t id) const {
+    return size_t(id) < cache_.starts_word.size() && cache_.starts_word[size_t(id)];
+  }
 
   void add_word(std::string_view word, const int32_t* ids, size_t N) {
     Cost cost;
