@@ -20,6 +20,7 @@ HAS_FASTTEXT = importlib.util.find_spec("fasttext") is not None
 SCRIPTS = (
     "accuracy",
     "busy",
+    "cascade",
     "data",
     "gpu",
     "gpu_kernels",
@@ -165,3 +166,14 @@ def test_failed_process_ends_the_benchmark_with_its_message() -> None:
     code = "import sys; print('no such model', file=sys.stderr); sys.exit(3)"
     with pytest.raises(SystemExit, match=r"(?s)no such model.*status 3"):
         process.measure([sys.executable, "-c", code])
+
+
+def test_cascade_compares_with_the_whole_model(trained: Path) -> None:
+    pair = f"{trained / 'runs/small'}={trained / 'rows.tsv'}"
+    done = run_script("cascade", pair, "--agreements", 0.01, 0.999, "--repeats", 1)
+    assert done.returncode == 0, done.stderr
+    whole, low, high = ([cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines()[2:])
+    assert [row[0] for row in (whole, low, high)] == ["small, whole model", "small, 0.01", "small, 0.999"]
+    assert (whole[1:3], whole[5]) == (["0.0", "100.00"], "1.00")
+    assert 0 < float(low[1]) < 100
+    assert high[1] == "not supported"
