@@ -155,7 +155,7 @@ def main() -> None:
     device = resolve_device(options.device)
     with tempfile.TemporaryDirectory() as cache:
         dataset = load(Path(folder) / "mr", cache)
-        size = resolve_config(load_config(), dataset, device=torch.device("cpu")).train.batch_size
+        size = resolve_config(load_config(), dataset).train.batch_size
         batches = list(bucket_batches(dataset.train, size, np.random.default_rng(1)))
     pieces = dataset.train.tokens / len(batches)
     print(f"mr, {pieces:.0f} tokens per step on average, {device}, {torch.get_num_threads()} threads\n")

@@ -18,14 +18,11 @@ from textrnn.reporter import Reporter
 from textrnn.serialization.model_file import load_model
 from textrnn.tokenization.spm_trainer import train_tokenizer
 from textrnn.training.distributed import ProcessGroup
-from textrnn.training.model_setup import describe_network, fit_ngram_model, resolve_config
+from textrnn.training.model_setup import describe_network, fit_ngram_model, resolve_config, resolve_precision
 from textrnn.training.train import train
 
 TINY = {"model__hidden": 4, "model__embedding": 8, "train__epochs": 2, "tokenizer__vocab_size": 80}
 RUN = Path("run")
-
-
-CPU = torch.device("cpu")
 
 
 def load(path: Path, **values: object) -> Dataset:
@@ -53,26 +50,23 @@ def test_batch_size_and_epochs_depend_on_the_number_of_texts(
     valid = write_rows(Path("valid.tsv"), 4)
     config = make_config(data__train=str(rows), data__valid=str(valid), tokenizer__vocab_size=80, **settings)
     dataset = load_dataset(config, Reporter())
-    resolved = resolve_config(config, dataset, device=CPU)
+    resolved = resolve_config(config, dataset)
     assert (resolved.train.batch_size, resolved.train.epochs) == (size, epochs)
-    assert resolve_config(resolved, dataset, device=CPU) == resolved
+    assert resolve_config(resolved, dataset) == resolved
 
 
 @pytest.mark.parametrize(
-    ("cell", "device", "has_tiles", "precision"),
-    [
-        ("sru", "cpu", True, "bf16"),
-        ("sru", "cpu", False, "fp32"),
-        ("gru", "cpu", True, "fp32"),
-        ("sru", "cuda", True, "fp32"),
-    ],
+    ("cell", "processes", "has_tiles", "precision"),
+    [("sru", 1, True, "bf16"), ("sru", 1, False, "fp32"), ("gru", 1, True, "fp32"), ("sru", 2, True, "fp32")],
 )
 def test_auto_is_bf16_where_tiles_multiply(
-    monkeypatch: pytest.MonkeyPatch, rows: Path, cell: str, device: str, has_tiles: bool, precision: str
+    monkeypatch: pytest.MonkeyPatch, cell: str, processes: int, has_tiles: bool, precision: str
 ) -> None:
     monkeypatch.setattr("textrnn.training.model_setup.can_train", lambda dtype: has_tiles)
-    config = make_config(model__cell=cell, train__precision="auto", data__train=str(rows), data__valid=str(rows))
-    assert resolve_config(config, load(rows), device=torch.device(device)).train.precision == precision
+    config = make_config(model__cell=cell, train__precision="auto", train__device="cpu")
+    assert resolve_precision(config, processes=processes).train.precision == precision
+    chosen = make_config(model__cell=cell, train__precision="bf16")
+    assert resolve_precision(chosen, processes=processes) == chosen
 
 
 def test_a_slow_backend_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:

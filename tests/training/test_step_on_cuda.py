@@ -125,7 +125,7 @@ def test_prediction_copies_once_each_way_for_a_batch(cuda: FakeCuda, tokenizer: 
 def test_a_whole_run(cuda: FakeCuda, rows: Path, cell: str) -> None:
     asked = small_config(rows, model__cell=cell, train__epochs=2, train__batch_size=40, train__device="cuda")
     dataset = load_dataset(asked, Recorder())
-    config = resolve_config(asked, dataset, device=CUDA)
+    config = resolve_config(asked, dataset)
     with CUDA:
         model = Classifier(len(dataset.tokenizer), len(dataset.labels), **config.model.model_dump())
     recorder = Recorder()

@@ -42,11 +42,13 @@ def load_engine(model: Path | None, *, precision: PrecisionName = "fp32", device
     keep_freed_memory()
     path = choose_model(model)
     _prepare_numpy()
+    was_collecting = gc.isenabled()
     gc.disable()  # imports leave no garbage, nor does loading
     try:
         return _load(path, precision=precision, device=device)
     finally:
-        gc.enable()
+        if was_collecting:
+            gc.enable()
 
 
 def _load(path: Path, *, precision: PrecisionName, device: str) -> Engine:
@@ -90,7 +92,7 @@ def check_threshold(engine: Engine, threshold: float | None) -> None:
 
 
 def use_cascade(engine: Engine, agreement: float | None) -> None:
-    """Let ``engine`` skip the network where the n-grams alone are worth the ``agreement`` (None: nowhere).
+    """Let ``engine`` skip the network for texts whose margin guarantees ``agreement`` (None: for no text).
 
     Raises:
         ConfigError: the model is multi-label, has no n-grams, or does not know their agreement.

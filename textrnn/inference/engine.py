@@ -34,8 +34,8 @@ class Engine:
 
     ``thresholds`` (C,) are those of a multi-label model, else None; ``separator`` separated the labels of its training
     set. Logits are divided by ``temperature`` before softmax or sigmoid. ``network`` (None: :class:`NumpyNetwork`)
-    computes the logits. The network does not read the texts on which the n-gram model alone has at least the ``margin``
-    of ``cascade`` (None: it reads all texts).
+    computes the logits. Texts whose margin of the n-gram model alone (:class:`textrnn.models.cascade.Cascade`) reaches
+    ``margin`` skip the network (None: no text does).
 
     Threads may call the methods concurrently. Texts are ``str``, or ``bytes`` of valid UTF-8. ``threads`` is the number
     of threads that compute (None: :func:`textrnn.native.library.default_threads`). It never changes a result; other

@@ -24,7 +24,7 @@ STEPS = 100
 
 @dataclass(frozen=True)
 class Cascade:
-    """Margins of an n-gram model, and the agreement with the whole model that each of them is worth.
+    """Margins of an n-gram model, and the agreement with the whole model that each of them guarantees.
 
     A margin is the log odds of the likeliest label against the second: the difference of their logits, divided by
     ``temperature``, which calibrates the n-gram model alone. Of the texts with at least the margin ``margins[i]``, a
@@ -36,7 +36,7 @@ class Cascade:
     agreements: tuple[float, ...]
 
     def find_margin(self, agreement: float) -> float | None:
-        """Return the smallest margin that is worth ``agreement`` in [0, 1], or None if none is."""
+        """Return the smallest margin that guarantees ``agreement`` in [0, 1], or None if none is."""
         return next((m for m, a in zip(self.margins, self.agreements, strict=True) if a >= agreement), None)
 
 
@@ -46,7 +46,7 @@ def fit_cascade(ngram_logits: Logits, logits: Logits, *, temperature: float) -> 
     ``ngram_logits`` and ``logits`` (B, C) are those of the n-gram model alone and of the whole model; ``temperature``
     calibrates the former. An agreement is the lower bound of Clopper and Pearson, "The use of confidence or fiducial
     limits illustrated in the case of the binomial", Biometrika 1934, for the texts with at least that margin: a few
-    texts that happen to agree are worth little.
+    texts that happen to agree guarantee little.
     """
     margins = measure_margins(ngram_logits, temperature)
     order = np.argsort(-margins, kind="stable")
@@ -56,13 +56,13 @@ def fit_cascade(ngram_logits: Logits, logits: Logits, *, temperature: float) -> 
     bounds = lower_bounds(np.cumsum(same)[counts - 1], counts)
     found: list[tuple[float, float]] = []
     for margin, bound in zip(margins[counts - 1][::-1].tolist(), bounds[::-1].tolist(), strict=True):
-        if bound > (found[-1][1] if found else 0.0):  # a larger margin is of use only if it is worth more
+        if bound > (found[-1][1] if found else 0.0):  # a larger margin is of use only if it guarantees more
             found.append((margin, bound))
     return Cascade(float(temperature), tuple(margin for margin, _ in found), tuple(bound for _, bound in found))
 
 
 def merge_cascades(cascades: Sequence[Cascade]) -> Cascade:
-    """Return a cascade whose margins are worth their agreement by each of ``cascades``, which are not empty.
+    """Return a cascade whose margins guarantee their agreement by each of ``cascades``, which are not empty.
 
     The temperature is the geometric mean.
     """

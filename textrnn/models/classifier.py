@@ -89,7 +89,7 @@ class Classifier(nn.Module):
     def predict_logits(self, batch: PackedBatch) -> npt.NDArray[np.float32]:
         """Return the logits (B, C) float32 of the texts of ``batch``, computed on the device of the parameters."""
         device = self.head.weight.device
-        layout = plan_layout(batch.offsets, device, time_major=self.cell != "sru")
+        layout = plan_layout(batch.offsets, device, has_order=self.cell != "sru")
         ids, arrays = send((batch.ids, layout), device)
         logits: npt.NDArray[np.float32] = self(ids, BatchLayout.sent(arrays, batch.offsets)).float().cpu().numpy()
         return logits

@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils import _pytree
@@ -47,7 +46,7 @@ class BatchLayout:
     @classmethod
     def of(cls, offsets: Index, device: torch.device, *, time_major: bool = False) -> BatchLayout:
         """Return the layout on ``device`` of a batch with ``offsets`` (B+1,) int64."""
-        return cls.sent(send(plan_layout(offsets, device, time_major=time_major), device), offsets)
+        return cls.sent(send(plan_layout(offsets, device, has_order=time_major), device), offsets)
 
     @classmethod
     def sent(cls, arrays: LayoutArrays, host: Index) -> BatchLayout:
@@ -75,16 +74,13 @@ class BatchLayout:
         return send(self.time_major.order, self.offsets.device), torch.from_numpy(self.time_major.batch_sizes)
 
 
-def plan_layout(offsets: Index, device: torch.device, *, time_major: bool) -> LayoutArrays:
-    """Return the arrays to send to ``device`` for a batch with ``offsets``; ``time_major`` is for GRU and LSTM."""
+def plan_layout(offsets: Index, device: torch.device, *, has_order: bool) -> LayoutArrays:
+    """Return the arrays to send to ``device`` for a batch with ``offsets``; ``has_order``: with the time-major
+    order, which GRU and LSTM read."""
     if device.type != "cuda":  # the C++ library and torch compute the others when they need them
         return LayoutArrays(offsets)
     sequences = np.repeat(np.arange(len(offsets) - 1, dtype=np.int32), np.diff(offsets))
-    return LayoutArrays(offsets, longest_first(offsets), sequences, _order_rows(offsets) if time_major else None)
-
-
-def _order_rows(offsets: Index) -> Index:
-    return time_major(offsets).order
+    return LayoutArrays(offsets, longest_first(offsets), sequences, time_major(offsets).order if has_order else None)
 
 
 def count_live(offsets: Index) -> Index:
@@ -120,9 +116,3 @@ def _send_together(tensors: list[Tensor], device: torch.device) -> list[Tensor]:
         there[start : start + size].view(tensor.dtype).view(tensor.shape)
         for tensor, start, size in zip(tensors, starts, sizes, strict=False)
     ]
-
-
-def to_device(array: npt.NDArray[Any], device: torch.device) -> Tensor:
-    """Return ``array`` on ``device``; a copy to CUDA runs in the background."""
-    tensor: Tensor = send(array, device)
-    return tensor

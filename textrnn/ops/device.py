@@ -11,10 +11,10 @@ from textrnn.errors import BackendError
 
 
 class HostCopy:
-    """A copy of a number on the host, read later: the device goes on in the meantime."""
+    """A number that is copied to the host in the background, and read later."""
 
     def __init__(self, number: Tensor) -> None:
-        self._number, self._is_done = number.to("cpu", non_blocking=True), None
+        self._number, self._is_done = number.to("cpu", non_blocking=number.is_cuda), None
         if number.is_cuda and torch.cuda.is_initialized():  # type: ignore[no-untyped-call] # a tensor without memory needs no device
             self._is_done = torch.cuda.Event()  # type: ignore[no-untyped-call]
             self._is_done.record(torch.cuda.current_stream(number.device))

@@ -22,12 +22,13 @@ _LINE_BYTES = 512  # kLineBytes of words.cpp
 class WordCache:
     """The ids of words; several threads may use it at the same time.
 
-    A word is what stands between spaces (0x20). It has ids here only if SentencePiece is certain to find them in every
-    text:
+    A word is the bytes between two spaces (0x20). It has ids here only if SentencePiece is certain to find them in
+    every text:
 
     - The model is unigram or BPE, normalizes to single spaces, writes U+2581 before each word and has it as a piece.
-      No piece has it elsewhere. No piece is a symbol of the user's, which is found before normalization.
-    - No rule of normalization reaches beyond the word or makes a space of a part of it, and something is left of it.
+      No piece has it elsewhere. No piece is a user-defined symbol: these are matched before normalization.
+    - No rule of normalization reaches beyond the word or makes a space of a part of it, and its normal form is not
+      empty.
     - In a unigram model the best segmentation is better than all others by more than what rounding changes:
       SentencePiece adds up the scores of a text in float32 from its beginning on. So each word has a limit for the sum.
 

@@ -17,7 +17,13 @@ from textrnn.preparation.dataset import load_dataset
 from textrnn.reporter import Reporter
 from textrnn.training.callbacks import Callbacks
 from textrnn.training.distributed import ProcessGroup
-from textrnn.training.model_setup import build_network, describe_network, fit_ngram_model, resolve_config
+from textrnn.training.model_setup import (
+    build_network,
+    describe_network,
+    fit_ngram_model,
+    resolve_config,
+    resolve_precision,
+)
 from textrnn.training.train import reporting
 from textrnn.training.trainer import Trainer
 from textrnn.training.validation import Validator
@@ -50,9 +56,10 @@ def dry_run(config: Config, *, reporter: Reporter | None = None) -> DryRun:
     """
     reporter = reporter or Reporter()
     with reporting(reporter):
+        config = resolve_precision(config)
         device = resolve_device(config.train.device)
         dataset = load_dataset(config, reporter)
-        asked, config = config, resolve_config(config, dataset, device=device)
+        asked, config = config, resolve_config(config, dataset)
         make_repeatable(config.train.seed)
         model = build_network(config, dataset).to(device)
         reporter.note(describe_network(config, model, device=device, group=ProcessGroup()))

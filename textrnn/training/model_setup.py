@@ -14,6 +14,7 @@ from textrnn.models.classifier import Classifier
 from textrnn.models.ngram.features import Spelling
 from textrnn.models.ngram.fitting import fit_ngrams
 from textrnn.models.ngram.table import NgramTable
+from textrnn.ops.device import resolve_device
 from textrnn.ops.sru.backends import choose_backend
 from textrnn.ops.sru.stack import can_train
 from textrnn.preparation.dataset import Dataset
@@ -26,12 +27,11 @@ _MIN_EPOCHS, _MAX_EPOCHS, _MIN_STEPS = 12, 30, 2600
 _BATCH_SIZES, _MIN_BATCHES = (64, 32, 16, 8), 75  # per epoch
 
 
-def resolve_config(config: Config, dataset: Dataset, *, device: torch.device) -> Config:
-    """Return ``config`` with the values filled in that depend on the data and the device.
+def resolve_config(config: Config, dataset: Dataset) -> Config:
+    """Return ``config`` with the values filled in that depend on the data.
 
     The batch size is the largest of 64, 32, 16 and 8 that gives an epoch at least 75 steps. The number of epochs is 12,
     or up to 30 if 12 epochs have fewer than 2,600 steps. The embedding is as wide as its pretrained vectors.
-    The precision ``auto`` is bf16 for SRU on a CPU with AMX, where it is much faster, and fp32 elsewhere.
     """
     texts, settings, model = dataset.train, config.train, config.model
     size, tokens, epochs = settings.batch_size, settings.batch_tokens, settings.epochs
@@ -40,13 +40,23 @@ def resolve_config(config: Config, dataset: Dataset, *, device: torch.device) ->
     if epochs is None:
         steps = count_batches(texts, size, batch_tokens=tokens)
         epochs = min(max(_MIN_EPOCHS, math.ceil(_MIN_STEPS / steps)), _MAX_EPOCHS)
-    precision = settings.precision
-    if precision == "auto":
-        precision = "bf16" if model.cell == "sru" and device.type == "cpu" and can_train(torch.bfloat16) else "fp32"
-    settings = settings.model_copy(update={"batch_size": size, "epochs": epochs, "precision": precision})
+    settings = settings.model_copy(update={"batch_size": size, "epochs": epochs})
     if dataset.vectors is not None:
         model = model.model_copy(update={"embedding": dataset.vectors.width})
     return config.model_copy(update={"train": settings, "model": model})
+
+
+def resolve_precision(config: Config, *, processes: int = 1) -> Config:
+    """Return ``config`` with the precision that ``auto`` is on this machine.
+
+    It is bf16 for SRU on a CPU with AMX, where a step takes half of its time in fp32, and fp32 elsewhere; several
+    processes, whose machines may differ, train in fp32. A resumed run keeps what was chosen.
+    """
+    if config.train.precision != "auto":
+        return config
+    is_cpu = processes == 1 and resolve_device(config.train.device).type == "cpu"
+    precision = "bf16" if is_cpu and config.model.cell == "sru" and can_train(torch.bfloat16) else "fp32"
+    return config.model_copy(update={"train": config.train.model_copy(update={"precision": precision})})
 
 
 def build_network(config: Config, dataset: Dataset) -> Classifier:

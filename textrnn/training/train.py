@@ -24,7 +24,13 @@ from textrnn.serialization.refit import Refit
 from textrnn.serialization.run_folder import RunFolder, find_checkpoint
 from textrnn.training.callbacks import Callbacks
 from textrnn.training.distributed import ProcessGroup
-from textrnn.training.model_setup import build_network, describe_network, fit_ngram_model, resolve_config
+from textrnn.training.model_setup import (
+    build_network,
+    describe_network,
+    fit_ngram_model,
+    resolve_config,
+    resolve_precision,
+)
 from textrnn.training.tensorboard import TensorBoardReporter
 from textrnn.training.trainer import Trainer, TrainerState
 
@@ -66,6 +72,7 @@ def train(
         StoppedError: a signal ended the run.
     """
     group = ProcessGroup.from_environment()
+    config = resolve_precision(config, processes=group.size)
     if group.restarts and _has_checkpoint_of(config, out):
         return resume(out, reporter=reporter, is_latest=is_latest)
     refit = None if config.train.refit is None else Refit.read(Path(config.train.refit), out=out)
@@ -147,7 +154,7 @@ def _run(
         _refuse_shared_pipes(config, group)
         with group.main_first(device):  # rank 0 encodes the text, the others read its cache
             dataset = load_dataset(config, reporter)
-        asked, config = config, resolve_config(config, dataset, device=device)
+        asked, config = config, resolve_config(config, dataset)
         _check_accumulation(config)
         make_repeatable(config.train.seed)
         model = build_network(config, dataset).to(device)

@@ -148,6 +148,7 @@ class TrainStep:
             with self._no_sync(number < len(parts)):
                 torch.autograd.backward(self._scale_up(loss))
             losses.append(loss.detach())
+            del loss  # and its graph, before the next part makes one
         total = sum(losses[1:], start=losses[0])
         assert table.grad is not None
         if self.group.size > 1:
@@ -187,7 +188,7 @@ class TrainStep:
             part, offsets = places[start:end], batch.offsets[first : last + 1] - start
             if self.config.r_drop:  # in one pass: a batch of twice the size takes less than twice the time
                 part, offsets = np.tile(part, 2), np.append(offsets, offsets[1:] + offsets[-1])
-            layout = plan_layout(offsets, self.device, time_major=not is_sru)
+            layout = plan_layout(offsets, self.device, has_order=not is_sru)
             yield offsets, _Part(part, group_places(part, R) if is_cuda else None, layout, targets)
 
     def _compute_loss(self, table: Tensor, part: _Part, offsets: Index) -> Tensor:

@@ -111,6 +111,17 @@ def test_a_graph_that_is_kept_gives_its_gradients_again() -> None:
 
 
 @needs_products
+def test_a_weight_that_changes_before_the_backward_pass_is_an_error() -> None:
+    modules, x = make()
+    h = run_stacked(modules, x, LAYOUT, p=0.0, variational=False)
+    assert h is not None
+    with torch.no_grad():
+        modules[0].weight.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        h.sum().backward()
+
+
+@needs_products
 def test_what_it_cannot_compute_is_left_to_the_layers() -> None:
     modules, x = make()
     run = lambda x: run_stacked(modules, x, LAYOUT, p=0.0, variational=False)  # noqa: E731

@@ -199,7 +199,9 @@ def _has_quotes(lines: Sequence[str]) -> bool:
         return True
     lines = lines[:SEARCHED_LINES]
     width = lines[0].count("\t")
-    opened = [line.rpartition("\t")[2] for line in lines]  # a field that goes on in the next line, which lacks columns
+    opened = [
+        line.rpartition("\t")[2] for line in lines
+    ]  # a field that continues in the next line, which lacks columns
     return any(_DOUBLED_QUOTES.search(line[:_MAX_SEARCHED]) for line in lines) or any(
         field.startswith('"') and field.count('"') % 2 and "\t" in line and after.count("\t") < width
         for field, line, after in zip(opened, lines, lines[1:], strict=False)

@@ -14,7 +14,7 @@ class Multiplier {
   explicit Multiplier(int64_t element);
   bool is_supported() const { return pack_ && multiply_; }
 
-  // The parts of a product on `threads` threads. Of `p`, `element` is 4.
+  // The parts of a product on `threads` threads. Of `p`, `element` and `c_element` are 4.
   std::vector<Part> share_out(const GemmArgs& p, int threads) const;
   // One part, by the current thread. Throws std::bad_alloc.
   void multiply(const GemmArgs& p, const Part& part) const;

@@ -25,7 +25,7 @@ struct Rows {
 };
 
 float* make_room(std::vector<float>& rows, int64_t count) {
-  if (int64_t(rows.size()) < count) rows.resize(size_t(count));
+  if (int64_t(rows.size()) < count) rows.clear(), rows.resize(size_t(count));  // nothing to copy
   return rows.data();
 }
 

@@ -30,7 +30,7 @@ struct Entry {
   static void write(int32_t* to, std::string_view word, const int32_t* ids, size_t N, Cost cost);
 };
 
-// Entries are never removed; when the table is full, no more are added. A forked child goes on with a copy.
+// Entries are never removed; when the table is full, no more are added. A forked child continues with a copy.
 class WordTable {
  public:
   WordTable();

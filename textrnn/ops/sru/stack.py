@@ -140,12 +140,14 @@ class _Stack(torch.autograd.Function):
             layers.append(_make_layer(below, StackedLayer(*parameters[i * size : (i + 1) * size]), rest=rest, key=key))
         ctx.arguments, ctx.spent = _Pass(layers, offsets.contiguous(), rest, element), False
         ctx.arguments.run(functions.sru_train_forward)
+        ctx.save_for_backward(x, offsets, *parameters)  # autograd notices if one is changed in the meantime
         h: Tensor = layers[-1]["h"]
         return h.view_as(h)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dh: Tensor) -> tuple[Tensor | None, ...]:
+        _ = ctx.saved_tensors
         if ctx.spent:  # a second pass through a graph that was kept: the first wrote over the products
             ctx.arguments.run(functions.sru_train_forward)
         ctx.spent = True
