@@ -432,11 +432,13 @@ std::string train(const NetworkCase& of, double keep, int threads) {
 
 int64_t check_networks() {
   int64_t calls = 0;
-  for (const int64_t D : {10, 33, 600})
+  for (const int64_t D : {10, 33, 520})  // the last is more than a block of columns
     for (const int64_t element : {4, 2, 1})
       for (const bool has_norm : {true, false})
         for (const double keep : {0.5, 1.0}) {
-          const NetworkCase of{D, element, has_norm};
+          NetworkCase of{D, element, has_norm};
+          if (D > 33 && (element != 4 || has_norm || keep < 1)) continue;
+          if (D > 33) of.lengths = {65, 2};
           const auto compute_all = [&](int threads) {
             const std::string predicted = textrnn_lacks_prepacked(element) ? "" : predict(of, threads);
             return predicted + (textrnn_can_train(element) ? train(of, keep, threads) : "");
