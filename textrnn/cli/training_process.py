@@ -30,7 +30,7 @@ def training_process(device: str) -> Iterator[Reporter]:
 
 def prepare_torch(device: str) -> None:
     """Set the environment variables that torch reads on import, unless the user has set them."""
-    # threads that spin while idle take the processor from those that work, on a shared machine: some microseconds
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    # threads that spin while idle slow each other down on a shared machine; with 1,000 rounds GRU takes twice as long
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     if sys.platform == "darwin" or device == "mps":
         os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
