@@ -6,7 +6,7 @@
 #else
 #include <cpuid.h>
 #endif
-#if defined(__linux__)
+#if defined(TEXTRNN_AMX)
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
@@ -41,7 +41,7 @@ bool has_bfloat16() {
   unsigned a, b, c, d;
   return has_avx512() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & (1u << 5));
 }
-#if defined(__linux__)
+#if defined(TEXTRNN_AMX)
 namespace {
 bool find_amx() {
   constexpr unsigned kNeeded = 1u << 22 | 1u << 24 | 1u << 25;  // bf16, tile, int8

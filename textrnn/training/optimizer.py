@@ -89,18 +89,13 @@ class AdamW:
         parts.append((self._embedding, gradient, rows))
         updated: bool | Tensor
         if self._is_fused:
-            updated = self._move_fused(parts, weights=weights, lr=lr, scale=scale)
+            clip = self._clip_norm
+            updated = fused_step(parts, clip_norm=clip, lr=lr, scale=scale, steps=self.steps, weights=weights)
         else:
             updated = self._move(parts, lr, float(scale))
         for moved in self._network.values():
             moved.weight.grad = None
         return updated
-
-    def _move_fused(
-        self, parts: list[_Gradient], *, weights: Tensor | None, lr: float, scale: float | Tensor
-    ) -> Tensor:
-        settings = _Settings(_BETAS, _EPSILON, self._clip_norm, _CLIP_EPSILON)
-        return fused_step(parts, settings, lr=lr, scale=scale, steps=self.steps, weights=weights)
 
     def _move(self, parts: list[_Gradient], lr: float, scale: float) -> bool:
         step = NativeStep(parts) if self._adam is None else _TorchStep(self._adam, parts)
@@ -204,27 +199,18 @@ class _TorchStep:
             whole.index_copy_(0, rows, part)
 
 
-@dataclass(frozen=True)
-class _Settings:
-    """The settings of AdamW; gradients are clipped to ``clip_norm``, and ``clip_epsilon`` is added to their norm."""
-
-    betas: tuple[float, float]
-    epsilon: float
-    clip_norm: float
-    clip_epsilon: float
-
-
 @torch.no_grad()
 def fused_step(
     gradients: Sequence[_Gradient],
-    settings: _Settings,
     *,
+    clip_norm: float,
     lr: float,
     scale: float | Tensor,
     steps: int,
     weights: Tensor | None,
 ) -> Tensor:
-    """Update all parameters in step ``steps`` (from 1) by their gradients, over the loss ``scale``, clipped together.
+    """Update all parameters in step ``steps`` (from 1) by their gradients, over the loss ``scale``, clipped together to
+    ``clip_norm``.
 
     The last gradient (R, D) is of rows of the embedding, which come with it. ``weights`` (R, D) is a copy of these rows
     if there is one.
@@ -234,7 +220,7 @@ def fused_step(
     """
     norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm([gradient for _, gradient, _ in gradients])))
     # the norm of the gradients over the scale is clipped: both factors as one divisor
-    divisor = (norm + settings.clip_epsilon * scale) / settings.clip_norm
+    divisor = (norm + _CLIP_EPSILON * scale) / clip_norm
     divisor = torch.maximum(divisor, scale) if isinstance(scale, Tensor) else divisor.clamp(min=scale)
     flaw: Tensor = norm * 0
     groups: dict[float, list[tuple[Tensor, ...]]] = {}
@@ -245,7 +231,7 @@ def fused_step(
     whole = (embedding.weight, embedding.mean, embedding.square)
     read = [t.index_select(0, rows) if t is not embedding.weight or weights is None else weights for t in whole]
     groups.setdefault(embedding.decay, []).append((read[0], gradient, *read[1:]))
-    _update(groups, settings, lr=lr, divisor=divisor, flaw=flaw, steps=steps)
+    _update(groups, lr=lr, divisor=divisor, flaw=flaw, steps=steps)
     for tensor, part in zip(whole, read, strict=True):
         tensor.index_copy_(0, rows, part)
     return flaw
@@ -253,7 +239,6 @@ def fused_step(
 
 def _update(
     groups: dict[float, list[tuple[Tensor, ...]]],
-    settings: _Settings,
     *,
     lr: float,
     divisor: Tensor,
@@ -272,10 +257,10 @@ def _update(
             [],
             [count] * len(weights),
             lr=lr,
-            beta1=settings.betas[0],
-            beta2=settings.betas[1],
+            beta1=_BETAS[0],
+            beta2=_BETAS[1],
             weight_decay=decay,
-            eps=settings.epsilon,
+            eps=_EPSILON,
             amsgrad=False,
             maximize=False,
             grad_scale=divisor,

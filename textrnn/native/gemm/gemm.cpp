@@ -37,19 +37,10 @@ constexpr int64_t kPanels = 12;           // of a part, at most
 constexpr int64_t kRows = 256;            // of a run, at least
 constexpr double kWorthAThread = 1 << 20;  // multiplications that take longer than to wake a thread
 
-// Whether tiles of AMX multiply; torch is then faster in bfloat16 than the vectors of this library.
-[[maybe_unused]] bool has_tiles() {
-#if defined(TEXTRNN_AMX)
-  return has_amx();
-#else
-  return false;
-#endif
-}
-
 const GemmKernels* find_gemm() {
 #if defined(TEXTRNN_X86)
 #if defined(TEXTRNN_BFLOAT16)
-  if (has_bfloat16() && !has_tiles()) return &gemm_avx512bf16;
+  if (has_bfloat16() && !has_amx()) return &gemm_avx512bf16;
 #endif
   if (has_avx512()) return &gemm_avx512;
 #endif

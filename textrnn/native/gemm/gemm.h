@@ -48,7 +48,8 @@ struct RoundedGemm {
 };
 
 // c (M, N) = x (M, K) b (K, N) with a prepacked b: kTileColumns columns make a panel, whose steps hold a unit of each,
-// and what lies past N or K is 0. The steps of float32 are K, those of the others whole vectors of a row. Arguments of textrnn_gemm_prepacked, laid out as native/functions.py declares them.
+// and what lies past N or K is 0. The steps of float32 are K, those of the others whole vectors of a row. Arguments of
+// textrnn_gemm_prepacked, laid out as native/functions.py declares them.
 struct GemmPrepackedArgs {
   int64_t M, K;
   int64_t elements;  // of all panels

@@ -94,9 +94,9 @@ class TextGroup {
     args.element = 4, args.u = u, args.x = x, args.offsets = rows_.offsets.data(), args.rows = rows;
     args.v = layer.v, args.b = layer.b, args.alpha = p_.alpha;
     args.h = make_room(rows_.h, N_ * layer.K * layer.D);
-    for (int64_t k = 0; k < layer.K; ++k)
-      for (int64_t begin = 0; begin < layer.D; begin += kBlock)
-        level().sru->forward(args, {0, B_, k, begin, std::min<int64_t>(begin + kBlock, layer.D), nullptr});
+    for_column_blocks(args, [&](int64_t k, int64_t begin, int64_t end) {
+      level().sru->forward(args, {0, B_, k, begin, end, nullptr});
+    });
   }
 
   void pool() {

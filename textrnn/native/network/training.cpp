@@ -91,15 +91,6 @@ void set_inputs(SruArgs& args, const TrainingArgs& p, const TrainingLayer& layer
   args.alpha = p.alpha;
 }
 
-// Calls run(task) for each direction and block of columns of a group's texts.
-template <class Run>
-void for_columns(const TrainingLayer& layer, const Group& of, float* sums, const Run& run) {
-  for (int64_t k = 0; k < layer.K; ++k)
-    for (int64_t begin = 0; begin < layer.D; begin += kBlock)
-      run(SruTask{of.first, of.last, k, begin, std::min<int64_t>(begin + kBlock, layer.D),
-                  sums ? sums + k * 4 * layer.D : nullptr});
-}
-
 void drop_and_normalize(const TrainingArgs& p, const TrainingLayer& layer, const Group& of) {
   const int64_t* const offsets = p.variational ? p.offsets : nullptr;
   if (layer.n)
@@ -118,7 +109,9 @@ void forward(const TrainingArgs& p, const Panels& weights, const Group& of) {
     SruForwardArgs args{};
     set_inputs(args, p, layer);
     args.h = layer.h, args.states = layer.states;
-    for_columns(layer, of, nullptr, [&](const SruTask& task) { level().sru->forward(args, task); });
+    for_column_blocks(args, [&](int64_t k, int64_t begin, int64_t end) {
+      level().sru->forward(args, {of.first, of.last, k, begin, end, nullptr});
+    });
   }
 }
 
@@ -153,7 +146,9 @@ void backward(const TrainingArgs& p, const Panels& weights, const Group& of, flo
     SruBackwardArgs args{};
     set_inputs(args, p, layer);
     args.states = layer.states, args.dh = layer.dh, args.du = layer.u, args.dx = layer.carried;
-    for_columns(layer, of, sums, [&](const SruTask& task) { level().sru->backward(args, task); });
+    for_column_blocks(args, [&](int64_t k, int64_t begin, int64_t end) {
+      level().sru->backward(args, {of.first, of.last, k, begin, end, sums + k * 4 * layer.D});
+    });
     weights.multiply(layer, i, layer.u + of.begin * layer.U, of.end - of.begin, layer.dn + of.begin * layer.X);
     differentiate_input(p, layer, of, sums);
     sums += VectorSums::size(layer);

@@ -53,4 +53,11 @@ struct SruKernels {
   void (*backward)(const SruBackwardArgs&, const SruTask&);
 };
 
+// Calls run(k, begin, end) for each direction and block of columns: the widest tasks that a kernel takes.
+template <class Run>
+void for_column_blocks(const SruArgs& p, const Run& run) {
+  for (int64_t k = 0; k < p.K; ++k)
+    for (int64_t begin = 0; begin < p.D; begin += kBlock) run(k, begin, begin + kBlock < p.D ? begin + kBlock : p.D);
+}
+
 }  // namespace textrnn
