@@ -96,3 +96,12 @@ def test_prediction_does_not_load_torch() -> None:
     lines = [f"import {module}; assert 'torch' not in sys.modules, '{module}'" for module in WITHOUT_TORCH]
     done = subprocess.run([sys.executable, "-c", "\n".join(["import sys", *lines])], check=False, capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
+
+
+def test_training_starts_without_the_compiler_of_torch() -> None:
+    code = (
+        "import sys, textrnn.training.train; from textrnn.ops.device import make_repeatable; make_repeatable(1)\n"
+        "print({'torch._dynamo', 'torch._inductor'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "set()\n"  # importing them takes a second each

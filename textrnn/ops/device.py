@@ -65,6 +65,6 @@ def resolve_device(name: str, *, local_rank: int | None = None) -> torch.device:
 def make_repeatable(seed: int) -> None:
     """Seed torch and select deterministic kernels: the same run then gives the same bytes."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS needs it for determinism
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms() would import torch._inductor: a second
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # all memory is written before it is read
     torch.manual_seed(seed)

@@ -40,6 +40,10 @@ def choose_backend(name: str, *, device: str = "cpu", dtype: str = "float32") ->
     return name
 
 
+# What torch.compiler.assume_constant_result does; calling that imports torch._dynamo, which takes a second.
+vars(choose_backend)["_dynamo_marked_constant"] = True
+
+
 def list_backends() -> list[Backend]:
     """Return every backend, the fastest first."""
     native = library.load_native()

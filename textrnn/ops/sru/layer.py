@@ -16,8 +16,8 @@ from torch.autograd.function import once_differentiable
 from textrnn.ops.batch_layout import BatchLayout
 from textrnn.ops.matmul import is_direct, multiply
 from textrnn.ops.sru import op, reference
+from textrnn.ops.sru.backends import choose_backend
 from textrnn.ops.sru.inputs import SruInputs, check, refuse_forward_mode
-from textrnn.ops.sru.recurrence import choose
 
 
 def sru_layer(
@@ -48,7 +48,7 @@ def sru_layer(
     dtype = _choose_dtype(x, weight, highway)
     _check_shapes(x, weight, v=v, highway=highway)
     refuse_forward_mode(x, weight, highway, v, b)
-    name = choose(backend, device=x.device.type, dtype=str(dtype).removeprefix("torch."))
+    name = choose_backend(backend, device=x.device.type, dtype=str(dtype).removeprefix("torch."))
     rest = _Rest(layout, alpha, c0, dtype, name)
     highway = None if highway is x else highway
     if name == "reference":

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from textrnn.ops.batch_layout import BatchLayout
 from textrnn.ops.sru import op, reference
 from textrnn.ops.sru.backends import choose_backend
 from textrnn.ops.sru.inputs import SruInputs, check, refuse_forward_mode
-
-choose = torch.compiler.assume_constant_result(choose_backend)
 
 
 def sru_recurrence(
@@ -61,5 +58,5 @@ def sru_recurrence(
     inputs = SruInputs(u, x, layout, v, b, alpha, c0)
     check(inputs)
     refuse_forward_mode(*inputs.leaves)
-    name = choose(backend, device=u.device.type, dtype=str(u.dtype).removeprefix("torch."))
+    name = choose_backend(backend, device=u.device.type, dtype=str(u.dtype).removeprefix("torch."))
     return reference.recur(inputs) if name == "reference" else op.recur(inputs, backend=name)
