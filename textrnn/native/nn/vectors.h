@@ -5,6 +5,9 @@
 
 #include <cstdint>
 #include <cstring>
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
 
 #include "compiler.h"
 #include "nn/float_types.h"
@@ -28,8 +31,16 @@ INLINE Bits bits_of(Floats x) { return (Bits)x; }
 INLINE Floats float_of(Bits bits) { return (Floats)bits; }
 
 // x, but `limit` where that is greater, or less; keeps NaN.
+#if defined(__AVX512F__)
+INLINE Floats at_least(float limit, Floats x) { return _mm512_max_ps(limit + Floats{}, x); }
+INLINE Floats at_most(float limit, Floats x) { return _mm512_min_ps(limit + Floats{}, x); }
+#elif defined(__AVX2__)
+INLINE Floats at_least(float limit, Floats x) { return _mm256_max_ps(limit + Floats{}, x); }
+INLINE Floats at_most(float limit, Floats x) { return _mm256_min_ps(limit + Floats{}, x); }
+#else
 INLINE Floats at_least(float limit, Floats x) { return limit > x ? limit + Floats{} : x; }
 INLINE Floats at_most(float limit, Floats x) { return limit < x ? limit + Floats{} : x; }
+#endif
 #else
 using Floats = float;
 #endif
