@@ -52,7 +52,13 @@ def evaluate(candidates: Iterable[Candidate]) -> Result:
 
 def read_parts(data: Path) -> dict[str, list[Example]]:
     """Return the examples of each part of a data set."""
-    return {part: read_examples(str(data / f"{part}.tsv"), DataConfig()) for part in PARTS}
+    return {part: read_examples(str(find_part(data, part)), DataConfig()) for part in PARTS}
+
+
+def find_part(data: Path, part: str) -> Path:
+    """Return the file of a part of a data set, which may be compressed."""
+    plain = data / f"{part}.tsv"
+    return plain if plain.exists() else data / f"{part}.tsv.xz"
 
 
 def has_fasttext() -> bool:
