@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from textrnn.data.reading.examples import Example
 from textrnn.evaluation.metrics import Calibration, LabelCounts
+from textrnn.evaluation.predictions import Predictions, Scores, predict_examples
 from textrnn.inference.engine import Engine
 from textrnn.inference.pooling import Array
-from textrnn.models.calibration import split_rows
 
 MAX_MATRIX_LABELS = 300
 """The confusion matrix of more labels is written as a list of its entries."""
@@ -75,22 +75,21 @@ class Evaluation:
 
 
 def evaluate_single_label(engine: Engine, examples: Sequence[Example], *, logits: Array | None = None) -> Evaluation:
-    """Evaluate ``engine`` on ``examples``; a label that the model does not know counts as wrong.
+    """Evaluate ``engine`` on ``examples``; see :func:`evaluate_predictions`.
 
-    F1 averages run over the labels that occur in the data or were predicted, as in scikit-learn. ``logits`` (B, C) of
-    the engine save computing them.
+    ``logits`` (B, C) of the engine save computing them.
     """
-    C, unknown = len(engine.labels), sorted({example.label for example in examples} - set(engine.labels))
-    labels = [*engine.labels, *unknown]
-    index_of = {label: index for index, label in enumerate(labels)}
-    true = np.array([index_of[example.label] for example in examples], np.int64)
-    predicted, calibrated, uncalibrated = np.zeros_like(true), Calibration(), Calibration()
-    for rows in split_rows(len(true), C):
-        part = engine.predict_logits([example.text for example in examples[rows]]) if logits is None else logits[rows]
-        log_probabilities = engine.to_log_probabilities(part)
-        predicted[rows] = log_probabilities.argmax(axis=1)
-        _add(calibrated, log_probabilities, true[rows])
-        _add(uncalibrated, engine.to_log_probabilities(part, temperature=1.0), true[rows])
+    return evaluate_predictions(predict_examples(engine, examples, logits=logits))
+
+
+def evaluate_predictions(predictions: Predictions) -> Evaluation:
+    """Return the metrics of ``predictions``; a label that the model does not know counts as wrong.
+
+    F1 averages run over the labels that occur in the data or were predicted, as in scikit-learn.
+    """
+    labels, known, true = predictions.labels, predictions.known, predictions.true.astype(np.int64)
+    predicted = predictions.predicted.astype(np.int64)
+    calibrated, uncalibrated = (_calibrate(predictions, s) for s in (predictions.calibrated, predictions.uncalibrated))
     counts = LabelCounts.of_classes(true, predicted, len(labels))
     scores = counts.summarize()
     columns = (counts.precision.tolist(), counts.recall.tolist(), counts.f1.tolist(), counts.true.tolist())
@@ -104,21 +103,20 @@ def evaluate_single_label(engine: Engine, examples: Sequence[Example], *, logits
         loss_uncalibrated=uncalibrated.loss,
         calibration_error=calibrated.error,
         calibration_error_uncalibrated=uncalibrated.error,
-        temperature=engine.temperature,
-        unknown_texts=int((true >= C).sum()),
-        unknown_labels=unknown,
-        labels=labels,
+        temperature=predictions.temperature,
+        unknown_texts=int((true >= known).sum()),
+        unknown_labels=[*labels[known:]],
+        labels=[*labels],
         classes=[ClassScore(*row) for row in zip(labels, *columns, strict=True)],
         confusion=_count_pairs(true, predicted, len(labels)),
     )
 
 
-def _add(sums: Calibration, log_probabilities: Array, classes: npt.NDArray[np.int64]) -> None:
-    """Add texts of the true ``classes`` (B,); those from C on are unknown, and have no loss."""
-    known = np.flatnonzero(classes < log_probabilities.shape[1])
-    loss = -float(log_probabilities[known, classes[known]].sum(dtype=np.float64))
-    correct = log_probabilities.argmax(axis=1) == classes
-    sums.add(loss, len(known), probabilities=np.exp(log_probabilities.max(axis=1)), correct=correct)
+def _calibrate(predictions: Predictions, scores: Scores) -> Calibration:
+    sums, known = Calibration(), ~np.isnan(scores.loss)
+    loss = float(scores.loss[known].sum(dtype=np.float64))
+    sums.add(loss, int(known.sum()), probabilities=scores.confidence, correct=predictions.correct)
+    return sums
 
 
 def _count_pairs(true: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64], C: int) -> list[tuple[int, int, int]]:
