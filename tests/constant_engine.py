@@ -33,6 +33,7 @@ class ConstantEngine:
     def __init__(self, found: list[Prediction], *, multi_label: bool = False) -> None:
         self.labels = ("refund", "a b", "c")
         self.thresholds = [0.5] * 3 if multi_label else None
+        self.confidence_thresholds: dict[str, float] = {}
         self.separator = None
         self._found = found
 

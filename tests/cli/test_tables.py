@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from textrnn.cli.tables import format_counts, format_evaluation, format_table
+import pytest
+from rich.cells import cell_len
+
+from textrnn.cli.tables import format_counts, format_evaluation, format_promises, format_table
+from textrnn.evaluation.abstention import Promise
 from textrnn.evaluation.multi_label import LabelScore, MultiLabelEvaluation
 from textrnn.evaluation.single_label import ClassScore, Evaluation
 
@@ -71,6 +75,44 @@ def test_many_labels_show_the_most_frequent_mistakes() -> None:
     assert "the 20 most frequent mistakes; --json has all" in text
     assert text.splitlines()[-20].split() == ["label00", "label01", "1"]
     assert "label29" not in text.split("confusion")[1].splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("columns", "head"),
+    [
+        (40, ["                  ", "a long label", "배송 문의"]),
+        (30, ["                  ", "1", "2"]),
+        (20, ["              ", "1", "2"]),
+    ],
+)
+def test_the_matrix_fits_the_terminal(columns: int, head: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    matrix = format_evaluation(make_evaluation(["a long label", "배송 문의"])).split("predicted)\n")[1].splitlines()
+    assert matrix[0].split() == " ".join(head).split()
+    assert all(cell_len(line) <= columns for line in matrix)
+    assert matrix[2].endswith("9")
+    assert matrix[1].startswith("a long label" if columns == 40 else "1 a long")
+
+
+def test_a_matrix_that_is_too_wide_gives_way_to_the_mistakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "6")
+    assert "the 2 most frequent mistakes" in format_evaluation(make_evaluation(["a", "b"]))
+
+
+def test_thresholds_are_shown_with_what_they_promise() -> None:
+    found = Promise(None, 500, 0.05, 0.912345, covered=400, errors=7)
+    assert format_promises([found]) == (
+        "\nthreshold    0.912345  (covers 80.0 % of the texts, 7 errors among them: "
+        "at most 5 % errors with 95 % confidence)\n"
+    )
+    nothing = format_promises([Promise(None, 50, 0.05)])
+    assert "threshold    none  (no confidence promises at most 5 % errors" in nothing
+    table = format_promises([replace(found, label="tea"), Promise("배송", 30, 0.05)]).splitlines()
+    assert table[1] == "thresholds for a precision of at least 95 %, each with 95 % confidence"
+    assert [line.split() for line in table[3:]] == [
+        ["tea", "0.912345", "80.0", "7", "400"],
+        ["배송", "none", "0.0", "0", "0"],
+    ]
 
 
 def test_the_most_frequent_of_very_many_labels_are_shown() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -47,6 +48,25 @@ def label(found: list[Prediction], *records: Record, multi_label: bool = False, 
 )
 def test_formats(options: dict[str, Any], expected: str) -> None:
     assert label(FOUND, LINE, **options) == expected.encode()
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "options", "expected"),
+    [
+        ({"refund": 0.75}, {}, "refund\t0.750000\n"),
+        ({"refund": 0.76}, {}, "unknown\t0.750000\n"),
+        ({"refund": math.inf}, {"unknown_label": "?"}, "?\t0.750000\n"),
+        ({"a b": 0.9}, {"top_k": 2}, "refund\t0.750000\ta b\t0.250000\n"),
+        ({"refund": 0.76}, {"min_prob": 0.0}, "refund\t0.750000\n"),
+        ({"refund": 0.5}, {"min_prob": 0.8}, "unknown\t0.750000\n"),
+    ],
+)
+def test_a_model_may_have_confidence_thresholds(
+    thresholds: dict[str, float], options: dict[str, Any], expected: str
+) -> None:
+    engine = make_engine(FOUND)
+    engine.confidence_thresholds = thresholds
+    assert Labeler(engine, output="tsv", **options)([LINE], 1).data == expected.encode()
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,15 @@ from textrnn.pipeline.records import RecordReader
 from textrnn.pipeline.writers import LabelFilter, process
 
 
+@pytest.mark.parametrize(("threshold", "options", "kept"), [(0.75, {}, 1), (0.76, {}, 0), (0.76, {"min_prob": 0.5}, 1)])
+def test_a_filter_keeps_what_reaches_the_confidence_threshold(
+    threshold: float, options: dict[str, Any], kept: int
+) -> None:
+    engine = make_engine(FOUND)
+    engine.confidence_thresholds = {"refund": threshold}
+    assert LabelFilter(engine, frozenset(["refund"]), **options)([LINE], 1).kept == kept
+
+
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_each_line_gives_one_line(engine: Engine, tmp_path: Path, jobs: int) -> None:
     path = tmp_path / "lines.txt"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import pickle
 import shutil
@@ -32,6 +33,7 @@ from textrnn.serialization.model_file import (
     format_model,
     load_model,
     parse_model,
+    save_confidence_thresholds,
     save_model,
 )
 from textrnn.serialization.quantization import Storage
@@ -303,6 +305,28 @@ def test_a_file_of_an_earlier_version_has_no_cascade(with_ngrams: Path) -> None:
     rewrite(with_ngrams, drop("cascade"))
     model = load_model(with_ngrams)
     assert (model.cascade, model.ngram_share) == (None, 0.1234567890123456)
+
+
+@pytest.mark.parametrize("storage", ["float32", "int8"])
+def test_confidence_thresholds_are_written_into_the_file(with_ngrams: Path, storage: Storage) -> None:
+    with_ngrams.write_bytes(format_model(load_model(with_ngrams), storage=storage))
+    before, thresholds = load_file(with_ngrams), (0.5, math.inf, 0.0)
+    save_confidence_thresholds(with_ngrams, thresholds)
+    assert load_model(with_ngrams).confidence_thresholds == thresholds
+    after = load_file(with_ngrams)
+    assert {name: array.tobytes() for name, array in after.items()} == {n: a.tobytes() for n, a in before.items()}
+    again = with_ngrams.with_name("again.safetensors")
+    again.write_bytes(format_model(load_model(with_ngrams), storage=storage))
+    assert load_model(again).confidence_thresholds == thresholds
+    save_confidence_thresholds(with_ngrams, (0.25, 0.25, 1.0))
+    assert load_model(with_ngrams).confidence_thresholds == (0.25, 0.25, 1.0)
+
+
+@pytest.mark.parametrize("value", [None, 0.5, [0.5], [0.5, 0.5, 1.5], [0.5, 0.5, "0.5"], [0.5, 0.5, float("nan")]])
+def test_damaged_confidence_thresholds_are_refused(saved: Path, value: object) -> None:
+    rewrite(saved, put("confidence_thresholds", value))
+    with pytest.raises(ModelError, match=rf"{saved}: damaged .*confidence threshold"):
+        load_model(saved)
 
 
 def of_two_labels(tensors: dict[str, Any], header: dict[str, Any]) -> None:

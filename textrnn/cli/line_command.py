@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _STOP_SIGNALS = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE") if hasattr(signal, n)]
 _BROKEN_PIPE = getattr(signal, "SIGPIPE", None)
 _UNSUPPORTED_SUFFIXES = frozenset({".zip", ".7z", ".lz4", ".br"})
-_STDOUT = Path(STDIN)
+STDOUT = Path(STDIN)
 
 
 def check_outputs(outputs: Mapping[str, Path | None], inputs: Sequence[str], *, on_error: OnError) -> None:
@@ -60,13 +60,13 @@ def check_outputs(outputs: Mapping[str, Path | None], inputs: Sequence[str], *, 
 
 def open_rejects(rejects: Path | None) -> AbstractContextManager[Callable[[bytes], object] | None]:
     """Open the file for bad records, if it is named; yield the function that writes to it."""
-    return nullcontext() if rejects is None else _open_output(rejects)
+    return nullcontext() if rejects is None else open_output(rejects)
 
 
 @contextmanager
-def _open_output(path: Path) -> Iterator[Callable[[bytes], object]]:
+def open_output(path: Path) -> Iterator[Callable[[bytes], object]]:
     """Open ``path`` (``-``: stdout) for atomic writing; yield the function that writes to it."""
-    if path == _STDOUT:
+    if path == STDOUT:
         yield write_data
         return
     with compressed_write(path) as file:
@@ -111,7 +111,7 @@ class LineCommand:
             ModelError, BackendError: see :func:`load_engine`.
         """
         _ = self._config
-        outputs = {"--output": self.output or _STDOUT, "--rejected": self.rejected, "--rejects": self.rejects}
+        outputs = {"--output": self.output or STDOUT, "--rejected": self.rejected, "--rejects": self.rejects}
         check_outputs(outputs, self._paths, on_error=self.on_error)
         for path in self._paths:
             check_readable(path)
@@ -146,7 +146,7 @@ class LineCommand:
         signals = FilterSignals(_STOP_SIGNALS if self._written_files else _STOP_SIGNALS[:1])
         try:
             with signals, ExitStack() as stack:
-                writes = [stack.enter_context(_open_output(path)) for path in self._outputs]
+                writes = [stack.enter_context(open_output(path)) for path in self._outputs]
                 watch = stack.enter_context(self._show_progress())
                 rejects = stack.enter_context(open_rejects(self.rejects))
                 reader = RecordReader(self._config, watch=watch, note=notes.append, rejects=rejects)
@@ -179,17 +179,17 @@ class LineCommand:
     @property
     def _outputs(self) -> list[Path]:
         """The destination of the kept records, and that of the others if it is named."""
-        return [self.output or _STDOUT, *([] if self.rejected is None else [self.rejected])]
+        return [self.output or STDOUT, *([] if self.rejected is None else [self.rejected])]
 
     @property
     def _written_files(self) -> list[Path]:
         """The files that get their names when they are complete."""
-        return [path for path in (*self._outputs, self.rejects) if path is not None and path != _STDOUT]
+        return [path for path in (*self._outputs, self.rejects) if path is not None and path != STDOUT]
 
     @contextmanager
     def _show_progress(self) -> Iterator[Callable[[int], None] | None]:
         """Show a bar on a terminal if the input is files and the output goes elsewhere; yield its update function."""
-        stdout_busy = _STDOUT in self._outputs and sys.stdout is not None and sys.stdout.isatty()
+        stdout_busy = STDOUT in self._outputs and sys.stdout is not None and sys.stdout.isatty()
         if stdout_busy or sys.stderr is None or not sys.stderr.isatty():
             yield None
             return

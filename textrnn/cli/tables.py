@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from textrnn.errors import pluralize
 
 if TYPE_CHECKING:
+    from textrnn.evaluation.abstention import Promise
     from textrnn.evaluation.multi_label import LabelScore, MultiLabelEvaluation
     from textrnn.evaluation.single_label import ClassScore, Evaluation
 
 _MAX_LABELS = 100
-_MAX_MATRIX_LABELS = 12
+_MAX_MATRIX_LABELS = 30
+_MIN_LABEL_CELLS = 8
 _MAX_MISTAKES = 20
 _Score = TypeVar("_Score", bound="ClassScore")
 _SCORES = ["label", "precision", "recall", "F1", "support"]
@@ -89,13 +93,64 @@ def _format_calibration(evaluation: Evaluation | MultiLabelEvaluation) -> list[s
 
 
 def _format_confusion(evaluation: Evaluation) -> list[str]:
-    """Return the whole matrix, or its largest errors if it is too wide for a terminal."""
-    labels = evaluation.labels
+    """Return the matrix under the names of the labels, or under numbers if these are too wide for the terminal.
+
+    If it is too wide even so, return its largest errors.
+    """
+    width, labels = shutil.get_terminal_size().columns, evaluation.labels
     if len(labels) <= _MAX_MATRIX_LABELS:
-        matrix = evaluation.confusion_matrix
-        rows = [[label, *map(str, row)] for label, row in zip(labels, matrix, strict=True)]
-        return format_table([["", *labels], *rows])
+        matrix = [list(map(str, row)) for row in evaluation.confusion_matrix]
+        numbers = [str(number) for number in range(1, len(labels) + 1)]
+        room = width - sum(2 + max(map(len, column)) for column in zip(numbers, *matrix, strict=True))
+        numbered = [_abbreviate(f"{number} {label}", room) for number, label in zip(numbers, labels, strict=True)]
+        for heads, names in ((labels, labels), (numbers, numbered)):
+            table = format_table([["", *heads], *([name, *row] for name, row in zip(names, matrix, strict=True))])
+            if max(map(_measure_cells, table)) <= width and (heads is labels or room >= _MIN_LABEL_CELLS):
+                return table
     mistakes = sorted((-count, i, j) for i, j, count in evaluation.confusion if i != j)[:_MAX_MISTAKES]
     rows = [[labels[i], labels[j], str(-count)] for count, i, j in mistakes]
     title = f"the {len(rows)} most frequent mistakes; --json has all"
     return [title, *format_table([["true", "predicted", "texts"], *rows])]
+
+
+def _abbreviate(text: str, cells: int) -> str:
+    """Return ``text``, or its beginning and three dots if it is wider than ``cells`` cells of a terminal."""
+    from rich.cells import set_cell_size
+
+    return text if _measure_cells(text) <= cells else set_cell_size(text, max(0, cells - 3)).rstrip() + "..."
+
+
+def _measure_cells(text: str) -> int:
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def format_promises(promises: Sequence[Promise]) -> str:
+    """Return the thresholds, with what each covers and promises."""
+    first = promises[0]
+    if first.label is None:
+        lines = [f"threshold    {_format_threshold(first)}  ({_describe(first)})"]
+    else:
+        rows = [[promise.label or "", _format_threshold(promise), *_format_counts(promise)] for promise in promises]
+        lines = [
+            f"thresholds for a precision of at least {100 * (1 - first.max_error):g} %, each with 95 % confidence",
+            *format_table([["predicted label", "threshold", "covered %", "errors", "texts"], *rows]),
+        ]
+    return "\n".join(["", *lines, ""])
+
+
+def _format_threshold(promise: Promise) -> str:
+    return "none" if promise.threshold is None else f"{promise.threshold:.6f}"
+
+
+def _format_counts(promise: Promise) -> list[str]:
+    return [f"{100 * promise.coverage:.1f}", str(promise.errors), str(promise.covered)]
+
+
+def _describe(promise: Promise) -> str:
+    goal = f"at most {100 * promise.max_error:g} % errors with 95 % confidence"
+    if promise.threshold is None:
+        return f"no confidence promises {goal}"
+    share = f"{100 * promise.coverage:.1f} % of the texts, {pluralize(promise.errors, 'error', 'errors')} among them"
+    return f"covers {share}: {goal}"

@@ -1,4 +1,4 @@
-"""What a model predicted for labelled texts, in a few bytes for each text."""
+"""Predictions of a model for labelled texts, in a few bytes for each text."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Predictions:
 
     @property
     def correct(self) -> npt.NDArray[np.bool_]:
-        """Which texts (B,) have the predicted label."""
+        """A mask (B,) of the texts with the predicted label."""
         correct: npt.NDArray[np.bool_] = self.true == self.predicted
         return correct
 

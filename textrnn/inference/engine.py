@@ -35,7 +35,8 @@ class Engine:
     ``thresholds`` (C,) are those of a multi-label model, else None; ``separator`` separated the labels of its training
     set. Logits are divided by ``temperature`` before softmax or sigmoid. ``network`` (None: :class:`NumpyNetwork`)
     computes the logits. Texts whose margin of the n-gram model alone (:class:`textrnn.models.cascade.Cascade`) reaches
-    ``margin`` skip the network (None: no text does).
+    ``margin`` skip the network (None: no text does). ``confidence_thresholds`` are the probabilities below which
+    a label of a single-label model is not to be trusted, by label, if the model has such; no method applies them.
 
     Threads may call the methods concurrently. Texts are ``str``, or ``bytes`` of valid UTF-8. ``threads`` is the number
     of threads that compute (None: :func:`textrnn.native.library.default_threads`). It never changes a result; other
@@ -53,6 +54,8 @@ class Engine:
         self._spelling = None if model.ngrams is None else Spelling.of(model.tokenizer)
         self.separator = model.config.data.label_separator
         self.data_config = model.config.data
+        thresholds = model.confidence_thresholds or ()
+        self.confidence_thresholds = dict(zip(model.labels, thresholds, strict=bool(thresholds)))
         self._network = network or NumpyNetwork(model)
 
     @property

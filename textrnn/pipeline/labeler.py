@@ -23,8 +23,9 @@ _SCORE, _PROBABILITIES = "score", "probabilities"
 class Labeler(RecordWriter[list[Prediction]]):
     """Writes the predicted labels of records; ``top_k`` and ``threshold`` are those of :meth:`Engine.predict`.
 
-    Each label has its probability, unless ``output="label"``. Labels of a single-label model with a probability below
-    ``min_prob`` are replaced by ``unknown_label``. ``explain`` adds the effect of each part of the text to JSON
+    Each label has its probability, unless ``output="label"``. The likeliest label of a single-label model is replaced
+    by ``unknown_label`` if its probability is below ``min_prob`` (None: the confidence threshold that the model has for
+    it, if any). ``explain`` adds the effect of each part of the text to JSON
     (:mod:`textrnn.inference.explain`).
 
     Raises:
@@ -33,7 +34,7 @@ class Labeler(RecordWriter[list[Prediction]]):
 
     top_k: int | None = None
     threshold: float | None = None
-    min_prob: float = 0.0
+    min_prob: float | None = None
     unknown_label: str = "unknown"
     explain: bool = False
 
@@ -89,9 +90,14 @@ class Labeler(RecordWriter[list[Prediction]]):
         return self.engine.thresholds is not None
 
     def _replace_unknown(self, prediction: list[Prediction]) -> list[Prediction]:
-        if prediction and prediction[0].probability < self.min_prob:
-            return [replace(prediction[0], label=self.unknown_label), *prediction[1:]]
-        return prediction
+        if not prediction:
+            return prediction
+        first, minimum = prediction[0], self.min_prob
+        if minimum is None:
+            minimum = self.engine.confidence_thresholds.get(first.label, 0.0)
+        return (
+            [replace(first, label=self.unknown_label), *prediction[1:]] if first.probability < minimum else prediction
+        )
 
 
 @dataclass(frozen=True)

@@ -50,8 +50,9 @@ def process(
 class LabelFilter:
     """Keeps the records, unchanged, that have one of ``labels``, and rejects the others.
 
-    A record has a label if :meth:`Engine.predict` returns it, given ``threshold``; or with ``min_prob`` if the label
-    has at least that probability, whatever the other labels have. ``invert`` rejects these records and keeps the
+    A record has a label if :meth:`Engine.predict` returns it, given ``threshold``, with at least the confidence
+    threshold that the model may have for it; or with ``min_prob`` if the label has at least that probability, whatever
+    the other labels have. ``invert`` rejects these records and keeps the
     others. Headers are in both parts, and never counted.
     """
 
@@ -82,7 +83,11 @@ class LabelFilter:
         """Return whether each of ``texts`` has one of the labels."""
         if self.min_prob is None:
             found = self.engine.predict(texts, threshold=self.threshold, threads=threads)
-            return [any(p.label in self.labels for p in predictions) for predictions in found]
+            least = self.engine.confidence_thresholds
+            return [
+                any(p.label in self.labels and p.probability >= least.get(p.label, 0.0) for p in predictions)
+                for predictions in found
+            ]
         log_probabilities = self.engine.predict_log_probabilities(texts, threads=threads)
         columns = [index for index, label in enumerate(self.engine.labels) if label in self.labels]
         passes = np.exp(log_probabilities[:, columns]) >= self.min_prob

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
@@ -28,6 +29,7 @@ MODEL_NAME = "model.safetensors"
 
 _TEMPERATURES = (float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max))  # logits are divided in float32
 
+_CONFIDENCE = "confidence_thresholds"
 _TOKENIZER = "tokenizer"
 _NGRAMS = "ngrams."  # prefix of the tensors of the n-gram model
 _NGRAM_FIELDS = tuple(field.name for field in fields(NgramTable))
@@ -43,7 +45,8 @@ class SavedModel:
     ``thresholds`` (C,) belong to a multi-label model: the lowest probability at which it assigns each label. The logits
     are ``(1 - ngram_share) * network + ngram_share * ngrams``; divided by ``temperature`` they give the probabilities.
     ``ngram_scale`` is the factor that the n-grams' weights hold already (None: unknown, in files that lack it).
-    ``cascade`` says when the n-grams alone suffice (None: unknown).
+    ``cascade`` says when the n-grams alone suffice (None: unknown). ``confidence_thresholds`` (C,) belong to a
+    single-label model: the lowest probability at which it gives each label, infinity where it never does (None: 0).
     """
 
     config: Config
@@ -56,6 +59,7 @@ class SavedModel:
     ngram_share: float = 0.0
     ngram_scale: float | None = None
     cascade: Cascade | None = None
+    confidence_thresholds: tuple[float, ...] | None = None
 
     def __reduce__(self) -> tuple[Callable[[bytes], SavedModel], tuple[bytes]]:
         """Pickle as the bytes of a model file."""
@@ -81,6 +85,8 @@ def format_model(model: SavedModel, *, storage: Storage = "float32") -> bytes:
     }
     if model.thresholds is not None:
         header["thresholds"] = list(model.thresholds)
+    if model.confidence_thresholds is not None:
+        header[_CONFIDENCE] = _format_confidence(model.confidence_thresholds)
     tensors: dict[str, npt.NDArray[Any]] = dict(model.weights)
     if model.ngrams is not None:
         header["ngram_share"] = float(model.ngram_share)
@@ -95,6 +101,22 @@ def format_model(model: SavedModel, *, storage: Storage = "float32") -> bytes:
         header["format_version"] = _QUANTIZED
     stored[_TOKENIZER] = np.frombuffer(model.tokenizer.model, np.uint8)
     return format_tensors(stored, {_METADATA: json.dumps(header, ensure_ascii=False)})
+
+
+def save_confidence_thresholds(path: Path, thresholds: Sequence[float]) -> None:
+    """Write ``thresholds`` (C,) into the model file at ``path``, whose tensors stay as they are.
+
+    Raises:
+        ModelError: as :func:`load_model` does.
+    """
+    path = find_model(path)
+    content = path.read_bytes()
+    parse_model(content, name=path)
+    file_header = read_header(content)
+    header = json.loads(read_text(file_header, _METADATA)) | {_CONFIDENCE: _format_confidence(thresholds)}
+    changed = format_tensors(read_tensors(content, file_header), {_METADATA: json.dumps(header, ensure_ascii=False)})
+    with atomic_write(path) as file:
+        file.write(changed)
 
 
 def find_model(path: Path) -> Path:
@@ -171,6 +193,7 @@ def parse_model(content: Content, *, name: object) -> SavedModel:
         if scale is not None:
             scale = _read_number("the scale of the n-grams", scale, _TEMPERATURES)
         cascade = None if ngrams is None or "cascade" not in header else _read_cascade(header["cascade"])
+        confidence = _read_confidence(header[_CONFIDENCE], len(labels)) if _CONFIDENCE in header else None
     except (KeyError, TypeError, ValueError, TokenizerError) as error:
         raise ModelError(name, f"damaged ({str(error).splitlines()[0]}); copy it again, or train a new one") from None
     model = SavedModel(
@@ -184,6 +207,7 @@ def parse_model(content: Content, *, name: object) -> SavedModel:
         ngram_share=share,
         ngram_scale=scale,
         cascade=cascade,
+        confidence_thresholds=confidence,
     )
     if fault := _find_fault(model):
         raise ModelError(name, f"damaged ({fault}); copy it again, or train a new one")
@@ -230,6 +254,8 @@ def _find_fault(model: SavedModel) -> str | None:
         return "a label occurs twice"
     if model.config.data.multi_label != (model.thresholds is not None):
         return "its config and thresholds disagree on whether it is multi-label"
+    if model.thresholds is not None and model.confidence_thresholds is not None:
+        return "it has confidence thresholds, but is multi-label"
     shapes = expected_shapes(model.config, vocab_size=len(model.tokenizer), classes=len(model.labels))
     if names := shapes.keys() ^ model.weights.keys():
         return f"tensor '{min(names)}' is missing or unexpected"
@@ -254,6 +280,18 @@ def _read_thresholds(thresholds: Any, classes: int) -> tuple[float, ...]:
     if not isinstance(thresholds, list) or len(thresholds) != classes:
         raise TypeError("the number of thresholds differs from the number of labels")
     return tuple(_read_number("a threshold", threshold, (0, 1)) for threshold in thresholds)
+
+
+def _format_confidence(thresholds: Sequence[float]) -> list[float | None]:
+    return [None if math.isinf(threshold) else float(threshold) for threshold in thresholds]  # JSON has no infinity
+
+
+def _read_confidence(thresholds: Any, classes: int) -> tuple[float, ...]:
+    if not isinstance(thresholds, list) or len(thresholds) != classes:
+        raise TypeError("the number of confidence thresholds differs from the number of labels")
+    numbers = (1.0 if threshold is None else threshold for threshold in thresholds)
+    read = [_read_number("a confidence threshold", number, (0, 1)) for number in numbers]
+    return tuple(math.inf if t is None else number for t, number in zip(thresholds, read, strict=True))
 
 
 def _read_cascade(cascade: Any) -> Cascade:

@@ -188,7 +188,6 @@ def test_explanations_load_no_torch(trained: Path) -> None:
         ("--explain --format jsonl --cascade 0.9", "--cascade 0.9: has no effect with --explain; leave one out"),
         ("--cascade 1.5", "'--cascade'"),
         ("--score a --score b", "--score: given twice; keep one"),
-        ("--unknown-label x", "--unknown-label x: needs a bound; add --min-prob"),
         ("--min-prob 0.5 --unknown-label=", "--unknown-label: is blank, or contains a tab or line break"),
     ],
 )
@@ -197,3 +196,9 @@ def test_faults(arguments: str, message: str, invoke: Run) -> None:
     (line,) = done.stderr.decode().splitlines()
     assert (done.returncode, done.stdout) == (2, b"")
     assert message in line
+
+
+def test_an_unknown_label_needs_a_bound(trained: Path, invoke: Run) -> None:
+    done = invoke("predict", "--unknown-label", "x", cwd=trained, stdin=b"tea\n")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.decode() == "textrnn: --unknown-label x: needs a bound; add --min-prob\n"

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 from textrnn.cli import options
-from textrnn.cli.line_command import check_outputs, open_rejects
+from textrnn.cli.line_command import STDOUT, check_outputs, open_output, open_rejects
 from textrnn.cli.model_loading import check_threshold, choose_model, load_engine
-from textrnn.cli.tables import format_evaluation
+from textrnn.cli.parameters import Option
+from textrnn.cli.tables import format_evaluation, format_promises
 from textrnn.cli.terminal import print_message, write_data
-from textrnn.errors import pluralize, shorten
+from textrnn.errors import ConfigError, DataError, pluralize, shorten
+from textrnn.evaluation import MistakeOrder
+from textrnn.inference import RecordFormat
+
+if TYPE_CHECKING:
+    from textrnn.data.reading.examples import Example
+    from textrnn.evaluation.abstention import Promise
+    from textrnn.evaluation.mistakes import Mistake
+    from textrnn.evaluation.multi_label import MultiLabelEvaluation
+    from textrnn.evaluation.predictions import Predictions
+    from textrnn.evaluation.single_label import Evaluation
+    from textrnn.inference.engine import Engine
 
 _MAX_UNKNOWN_LABELS = 5
 
@@ -22,6 +38,30 @@ def evaluate_command(
     threshold: options.ThresholdOption = None,
     on_error: options.OnErrorOption = "stop",
     rejects: options.RejectsOption = None,
+    errors: Annotated[
+        Path | None,
+        Option(
+            metavar="FILE",
+            help="List the texts with a wrong label; .csv, .jsonl, or else TSV. - prints them instead of the page.",
+        ),
+    ] = None,
+    sort: Annotated[
+        MistakeOrder | None,
+        Option(help="List first the errors with the highest confidence, loss or margin.  [default: confidence]"),
+    ] = None,
+    limit: Annotated[int | None, Option(min=1, metavar="N", help="List at most N errors.  [default: all]")] = None,
+    max_error: Annotated[
+        float | None,
+        Option(min=0.0001, max=0.5, metavar="E", help="Find the confidence from which at most a share of E is wrong."),
+    ] = None,
+    at_precision: Annotated[
+        float | None,
+        Option(min=0.5, max=0.9999, metavar="P", help="Find the confidence of each label at a precision of P."),
+    ] = None,
+    save_thresholds: Annotated[
+        bool,
+        Option("--save-thresholds", help="Write them into the model: predict prints unknown below them."),
+    ] = False,
 ) -> None:
     """Evaluate a model on labelled text.
 
@@ -33,31 +73,133 @@ def evaluate_command(
     DATA is read as the training set was, by its columns, delimiter, encoding and label separator, unless --set gives
     others.
 
+    --errors lists the texts with a wrong label: file, line, true and predicted label, confidence and text.
+
+    --max-error and --at-precision find thresholds of confidence, the first for all texts, the second for each predicted
+    label. They hold with 95 % confidence for new texts of the same kind, if the model has not seen DATA in training,
+    not even as its validation set.
+
     \b
       textrnn evaluate test.tsv
       textrnn evaluate -m runs/trec-sru test.csv --set data.label=class
+      textrnn evaluate test.tsv --errors wrong.tsv --sort loss --limit 100
+      textrnn evaluate test.tsv --max-error 0.05 --save-thresholds
     """
     overrides = options.parse_data_settings(settings, command="evaluate")
+    _check_choices(locals())
     path = choose_model(model)
     engine = load_engine(path)
     check_threshold(engine, threshold)
+    if engine.thresholds is not None and (goal := max_error or at_precision):
+        name = "--max-error" if max_error else "--at-precision"
+        raise ConfigError(f"{name} {goal}: the model is multi-label; leave it out")
     config = options.make_data_config(overrides, engine.data_config, on_error=on_error)
     from textrnn.data.reading.examples import read_examples
-    from textrnn.evaluation.labelled_text import evaluate_examples
 
-    check_outputs({"--rejects": rejects}, [data], on_error=on_error)
+    check_outputs({"--errors": errors, "--rejects": rejects}, [data], on_error=on_error)
     with open_rejects(rejects) as write:
         examples = read_examples(data, config, note=print_message, rejects=write)
-    evaluation = evaluate_examples(engine, examples, threshold=threshold)
     if model is None:
         print_message(f"model: {path}, the latest run here")
+    found = _evaluate(engine, examples, threshold=threshold)
+    _report_unknown(found.evaluation, is_multi_label=engine.thresholds is not None)
+    if errors is not None:
+        from textrnn.evaluation.mistakes import format_mistakes, rank_mistakes
+
+        mistakes = rank_mistakes(found.list_mistakes(), sort or "confidence")[:limit]
+        with open_output(errors) as write:
+            for line in format_mistakes(mistakes, path=data, output=_find_format(errors)):
+                write(line)
+    promises = found.fit_promises(max_error=max_error, at_precision=at_precision)
+    if errors == STDOUT:
+        wrong = found.evaluation.texts - found.evaluation.correct
+        print_message(f"{wrong:,} of {pluralize(found.evaluation.texts, 'text', 'texts')} wrong")
+    elif as_json:
+        thresholds = {"thresholds": [promise.to_dict() for promise in promises]} if promises else {}
+        write_data(json.dumps(found.evaluation.to_dict() | thresholds, ensure_ascii=False) + "\n")
+    else:
+        write_data(format_evaluation(found.evaluation) + (format_promises(promises) if promises else ""))
+    if save_thresholds:
+        _save(path, engine, promises)
+
+
+@dataclass(frozen=True)
+class _Evaluated:
+    """An evaluation, and what it was made from; ``predictions`` are those of a single-label model."""
+
+    engine: Engine
+    examples: list[Example]
+    evaluation: Evaluation | MultiLabelEvaluation
+    predictions: Predictions | None
+    threshold: float | None
+
+    def list_mistakes(self) -> list[Mistake]:
+        from textrnn.evaluation.mistakes import list_mistakes, list_multi_label_mistakes
+
+        if self.predictions is None:
+            return list_multi_label_mistakes(self.engine, self.examples, threshold=self.threshold)
+        return list_mistakes(self.predictions, self.examples)
+
+    def fit_promises(self, *, max_error: float | None, at_precision: float | None) -> list[Promise]:
+        from textrnn.evaluation.abstention import fit_promise, fit_promises
+
+        if max_error is not None and self.predictions is not None:
+            return [fit_promise(self.predictions, max_error)]
+        if at_precision is not None and self.predictions is not None:
+            return fit_promises(self.predictions, 1 - at_precision)
+        return []
+
+
+def _evaluate(engine: Engine, examples: list[Example], *, threshold: float | None) -> _Evaluated:
+    from textrnn.evaluation.multi_label import evaluate_multi_label
+    from textrnn.evaluation.predictions import predict_examples
+    from textrnn.evaluation.single_label import evaluate_predictions
+
+    if engine.thresholds is not None:
+        evaluation = evaluate_multi_label(engine, examples, threshold=threshold)
+        return _Evaluated(engine, examples, evaluation, None, threshold)
+    predictions = predict_examples(engine, examples)
+    return _Evaluated(engine, examples, evaluate_predictions(predictions), predictions, threshold)
+
+
+def _check_choices(given: Mapping[str, Any]) -> None:
+    """Raise ConfigError for options that exclude each other or have no effect."""
+    if given["errors"] is None:
+        for name in ("sort", "limit"):
+            if given[name] is not None:
+                raise ConfigError(f"--{name} {given[name]}: has no effect without --errors FILE")
+    elif given["errors"] == STDOUT and given["as_json"]:
+        raise ConfigError("--errors -: --json prints to stdout too; name a file")
+    if given["max_error"] is not None and given["at_precision"] is not None:
+        raise ConfigError(f"--at-precision {given['at_precision']}: give either this or --max-error")
+    if given["save_thresholds"] and given["max_error"] is None and given["at_precision"] is None:
+        raise ConfigError("--save-thresholds: needs a goal; add --max-error E or --at-precision P")
+
+
+def _report_unknown(evaluation: Evaluation | MultiLabelEvaluation, *, is_multi_label: bool) -> None:
     if evaluation.unknown_texts:
         shown = ", ".join(f"'{shorten(label)}'" for label in evaluation.unknown_labels[:_MAX_UNKNOWN_LABELS])
         more = ", ..." if len(evaluation.unknown_labels) > _MAX_UNKNOWN_LABELS else ""
         texts = pluralize(evaluation.unknown_texts, "text has", "texts have")
-        effect = "counted wrong" if engine.thresholds is None else "counted as missed"
+        effect = "counted as missed" if is_multi_label else "counted wrong"
         print_message(f"{texts} labels that the model does not know ({shown}{more}); {effect}")
-    if as_json:
-        write_data(json.dumps(evaluation.to_dict(), ensure_ascii=False) + "\n")
-    else:
-        write_data(format_evaluation(evaluation))
+
+
+def _find_format(path: Path) -> RecordFormat:
+    from textrnn.data.reading.layout import BY_EXTENSION, find_suffix
+
+    found = BY_EXTENSION.get(find_suffix(str(path)))
+    return found if found in ("csv", "jsonl") else "tsv"
+
+
+def _save(path: Path, engine: Engine, promises: list[Promise]) -> None:
+    """Write the thresholds into the model file; raise DataError if there is none."""
+    from textrnn.evaluation.abstention import count_needed, list_thresholds
+    from textrnn.serialization.model_file import save_confidence_thresholds
+
+    if all(promise.threshold is None for promise in promises):
+        needed, goal = count_needed(promises[0].max_error), f"{100 * promises[0].max_error:g} % errors"
+        reason = f"no confidence promises at most {goal}; allow more, or give more text (at least {needed:,} sure ones)"
+        raise DataError("--save-thresholds", None, f"nothing saved: {reason}")
+    save_confidence_thresholds(path, list_thresholds(promises, engine.labels))
+    print_message(f"{path}: predict prints unknown below the thresholds; --min-prob 0 turns that off")

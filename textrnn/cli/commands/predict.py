@@ -33,7 +33,13 @@ def predict_command(
     threshold: options.ThresholdOption = None,
     min_prob: Annotated[
         float | None,
-        Option(min=0.0, max=1.0, metavar="P", help="Replace labels less likely than P by --unknown-label."),
+        Option(
+            min=0.0,
+            max=1.0,
+            metavar="P",
+            help="Replace labels less likely than P by --unknown-label.  [default: the thresholds that evaluate "
+            "--save-thresholds wrote into the model, else 0]",
+        ),
     ] = None,
     unknown_label: Annotated[
         str | None, Option(metavar="LABEL", help="Label to print below --min-prob.  [default: unknown]")
@@ -109,8 +115,10 @@ def predict_command(
     if explain and cascade is not None:
         raise ConfigError(f"--cascade {cascade}: has no effect with --explain; leave one out")
     if unknown_label is not None:
-        _check_unknown_label(min_prob, unknown_label)
+        _check_unknown_label(unknown_label)
     engine = command.open_engine()
+    if unknown_label is not None and min_prob is None and not engine.confidence_thresholds:
+        raise ConfigError(f"--unknown-label {unknown_label}: needs a bound; add --min-prob")
     use_cascade(engine, cascade)
     if min_prob is not None and engine.thresholds is not None:
         raise ConfigError(f"--min-prob {min_prob}: the model is multi-label; use --threshold instead")
@@ -129,7 +137,7 @@ def predict_command(
             with_text=with_text,
             top_k=top_k,
             threshold=threshold,
-            min_prob=min_prob or 0.0,
+            min_prob=min_prob,
             unknown_label="unknown" if unknown_label is None else unknown_label,
             explain=explain,
         )
@@ -143,10 +151,8 @@ def _check_scores(choices: Mapping[str, object], *, explain: bool, source: str) 
         raise ConfigError([f"{option}: has no effect with {source}; leave it out" for option in given])
 
 
-def _check_unknown_label(min_prob: float | None, unknown_label: str) -> None:
+def _check_unknown_label(unknown_label: str) -> None:
     from textrnn.data.labels import is_label
 
-    if min_prob is None:
-        raise ConfigError(f"--unknown-label {unknown_label}: needs a bound; add --min-prob")
     if not is_label(unknown_label):
         raise ConfigError("--unknown-label: is blank, or contains a tab or line break")
