@@ -231,11 +231,16 @@ def test_forked_children_predict_what_the_parent_predicts(trained: Path) -> None
     assert done.stdout == f"{[0] * 8}\n", done.stderr
 
 
-def test_the_example_of_the_docs_runs(trained: Path) -> None:
+def test_the_examples_of_the_docs_run(trained: Path, tmp_path: Path) -> None:
     blocks = re.findall(r"(?:^ {4}.*\n|^\n)+", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
-    code = "".join(textwrap.dedent(block) for block in blocks if "import textrnn" in block)
-    code = code.replace('"runs/first"', '"runs/small"')
-    done = run_python(code, trained)
+    predict, train = (textwrap.dedent(block) for block in blocks if "import textrnn" in block)
+    done = run_python(
+        train.replace("train__epochs=2", "train__epochs=1, model__hidden=8, model__embedding=8"), tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) > 0.9
+    assert textrnn.load(tmp_path / "drinks.safetensors").labels == ("coffee", "tea")
+    done = run_python(predict.replace('"runs/first"', '"runs/small"'), trained)
     assert done.returncode == 0, done.stderr
     labels, shape, *rows = done.stdout.splitlines()
     assert labels == "('coffee', 'tea')"

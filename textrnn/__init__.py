@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from textrnn.errors import BackendError, ConfigError, DataError, ModelError, TextrnnError, TokenizerError
 
 if TYPE_CHECKING:
-    from textrnn.api import Explanation, Model, Part, Prediction
+    from textrnn.api import Explanation, Model, Part, Prediction, train
     from textrnn.inference import Precision
 
 __version__ = "0.1.0"
@@ -24,6 +24,7 @@ __all__ = [
     "TextrnnError",
     "TokenizerError",
     "load",
+    "train",
 ]
 
 
@@ -46,7 +47,7 @@ def load(path: str | os.PathLike[str] | None = None, *, precision: Precision = "
 if not TYPE_CHECKING:  # a type checker uses the imports above
 
     def __getattr__(name: str) -> object:
-        if name in ("Explanation", "Model", "Part", "Prediction"):
+        if name in ("Explanation", "Model", "Part", "Prediction", "train"):
             import textrnn.api  # noqa: PLC0415
 
             return getattr(textrnn.api, name)

@@ -1,22 +1,27 @@
-"""The Python API: ``textrnn.load(path).predict(["a text"])``."""
+"""The Python API: ``textrnn.load(path).predict(["a text"])``, and ``textrnn.train("train.tsv")``."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from textrnn.errors import pluralize
+from textrnn.data.reading.in_memory import PathLike, check_path, check_texts, clean, make_examples
 from textrnn.inference import Precision, parse_precision
 from textrnn.inference.engine import Engine, Prediction
 from textrnn.inference.explain import Explanation, Part, explain
 from textrnn.serialization.latest_run import find_latest
 
-__all__ = ["Explanation", "Model", "Part", "Prediction"]
+if TYPE_CHECKING:
+    from textrnn.evaluation.multi_label import MultiLabelEvaluation
+    from textrnn.evaluation.single_label import Evaluation
+    from textrnn.reporter import Reporter
+
+__all__ = ["Explanation", "Model", "Part", "Prediction", "train"]
 
 
 class Model:
@@ -32,7 +37,7 @@ class Model:
         self._engine = engine
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str] | None = None, *, precision: Precision = "fp32") -> Model:
+    def load(cls, path: PathLike | None = None, *, precision: Precision = "fp32") -> Model:
         """Load a model as :func:`textrnn.load` does."""
         precision = parse_precision(precision)
         return cls(Engine.load(find_latest("with its path") if path is None else Path(path), precision=precision))
@@ -44,6 +49,68 @@ class Model:
     def labels(self) -> tuple[str, ...]:
         """The labels in the order of the columns of :meth:`predict_proba`."""
         return self._engine.labels
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The settings that the model was trained with, by section and key, as in a YAML config."""
+        return self._engine.model.config.model_dump()
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What the model file knows besides weights, labels and config, as plain values.
+
+        ``temperature`` divides the logits; ``ngram_share`` is the weight of the n-gram model; ``thresholds`` belong to
+        a multi-label model, and ``confidence_thresholds`` to a single-label one that has them (None: neither).
+        """
+        model = self._engine.model
+        return {
+            "temperature": model.temperature,
+            "ngram_share": model.ngram_share,
+            "thresholds": None if model.thresholds is None else [*model.thresholds],
+            "confidence_thresholds": dict(self._engine.confidence_thresholds) or None,
+        }
+
+    def save(self, path: PathLike) -> None:
+        """Write the model file ``path``, which :func:`textrnn.load` and all commands read.
+
+        Weights are written in float32. The same model gives the same bytes. The file appears when it is complete.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        from textrnn.serialization.model_file import save_model  # noqa: PLC0415 - prediction does not need it
+
+        save_model(Path(path), self._engine.model)
+
+    def evaluate(
+        self,
+        texts: PathLike | Iterable[str],
+        labels: Iterable[Any] | None = None,
+        *,
+        threshold: float | None = None,
+    ) -> Evaluation | MultiLabelEvaluation:
+        """Return the metrics of the model on labelled text, those that ``textrnn evaluate --json`` prints.
+
+        Args:
+            texts: B texts, or the path of a labelled file, which is read as the training set was.
+            labels: B labels, as :func:`train` takes them; None if ``texts`` is a path.
+            threshold: of a multi-label model: replaces the threshold of each label.
+
+        Raises:
+            TypeError: texts or labels have a wrong type.
+            ValueError: there are more texts than labels or fewer, or none; a threshold for a single-label model.
+            DataError: the file is unusable.
+        """
+        from textrnn.data.reading.examples import read_examples  # noqa: PLC0415 - prediction does not need it
+        from textrnn.evaluation.labelled_text import evaluate_examples  # noqa: PLC0415
+
+        if threshold is not None and self._engine.thresholds is None:
+            raise ValueError(f"threshold {threshold}: this model is not multi-label; leave the threshold out")
+        if isinstance(texts, str | os.PathLike):
+            examples = read_examples(check_path(texts, labels), self._engine.data_config)
+        else:
+            examples = make_examples(texts, labels)
+        return evaluate_examples(self._engine, examples, threshold=threshold)
 
     def predict(
         self, texts: Iterable[str], *, top_k: int | None = None, threshold: float | None = None
@@ -68,7 +135,7 @@ class Model:
                 raise ValueError(f"threshold {threshold}: this model is not multi-label; leave the threshold out")
             if not 0 <= threshold <= 1:
                 raise ValueError(f"threshold should be from 0 to 1, not {threshold}")
-        return self._engine.predict(_check_texts(texts), top_k=top_k, threshold=threshold)
+        return self._engine.predict(check_texts(texts), top_k=top_k, threshold=threshold)
 
     def predict_proba(self, texts: Iterable[str]) -> npt.NDArray[np.float32]:
         """Return the calibrated probabilities (B, C) float32 of the C :attr:`labels` for B texts.
@@ -76,7 +143,7 @@ class Model:
         Rows add up to 1, except for a multi-label model, where labels are independent. Raises TypeError as
         :meth:`predict` does.
         """
-        probabilities: npt.NDArray[np.float32] = np.exp(self._engine.predict_log_probabilities(_check_texts(texts)))
+        probabilities: npt.NDArray[np.float32] = np.exp(self._engine.predict_log_probabilities(check_texts(texts)))
         return probabilities
 
     def explain(self, text: str, label: str | Sequence[str] | None = None) -> Explanation:
@@ -90,27 +157,40 @@ class Model:
         """
         if not isinstance(text, str):
             raise TypeError(f"text should be one str, not {type(text).__name__}")
-        return explain(self._engine, _clean(text), label)
+        return explain(self._engine, clean(text), label)
 
 
-def _check_texts(texts: Iterable[str]) -> list[str]:
-    kind = type(texts).__name__
-    if isinstance(texts, str | bytes):
-        raise TypeError(f"texts should be a list of str, not one {kind}; write [text] for a single text")
-    if hasattr(texts, "columns"):  # pandas, polars, pyarrow
-        raise TypeError(f"texts should be one column, such as df['text'], not a whole {kind}")
-    if isinstance(texts, Mapping) or not isinstance(texts, Iterable):
-        raise TypeError(f"texts should be a list of str, not {kind}")
-    checked: list[Any] = list(texts)
-    wrong = [number for number, text in enumerate(checked) if not isinstance(text, str)]
-    if wrong:
-        first = checked[wrong[0]]
-        found = first if isinstance(first, float | None) else type(first).__name__  # NaN and None mark missing texts
-        count = f"{len(wrong):,} of {pluralize(len(checked), 'text', 'texts')}"
-        raise TypeError(f"texts[{wrong[0]}] should be a str, not {found} ({count}); drop, fill or convert them first")
-    return [_clean(text) for text in checked]
+def train(
+    texts: PathLike | Iterable[str],
+    labels: Iterable[Any] | None = None,
+    *,
+    valid: PathLike | tuple[Iterable[str], Iterable[Any]] | None = None,
+    out: PathLike | None = None,
+    reporter: Reporter | None = None,
+    **settings: Any,
+) -> Model:
+    """Train a model and load it.
 
+    The same texts, settings, machine and number of threads give the same model, the one that ``textrnn train`` gives.
+    Trainings in several threads run one after the other.
 
-def _clean(text: str) -> str:
-    """Return ``text`` with question marks for lone surrogates, which UTF-8 cannot encode."""
-    return text.encode("utf-8", errors="replace").decode("utf-8")
+    Args:
+        texts: B texts, or the path of a labelled file.
+        labels: B labels: ``str`` or ``int``, or for a multi-label model a list of these for each text; None if
+            ``texts`` is a path.
+        valid: the validation set: its texts and labels, or the path of a labelled file (None: a part of the training
+            set is held out).
+        out: the run folder to write (None: none; :meth:`Model.save` writes the model alone).
+        reporter: receives notes and the figures of each epoch (None: nobody does).
+        settings: keys of the config, with two underscores instead of the dot: ``train__epochs=5``,
+            ``model__cell="gru"``.
+
+    Raises:
+        TypeError, ValueError: as :func:`textrnn.data.reading.in_memory.make_examples`.
+        ConfigError: a setting is unknown or has a wrong value, or ``out`` cannot be a run folder.
+        DataError: a file is unusable, or there are too few texts.
+        TokenizerError, BackendError: as the command.
+    """
+    from textrnn.training.from_memory import train_model  # noqa: PLC0415 - prediction must not load torch
+
+    return Model(Engine(train_model(texts, labels, valid=valid, out=out, reporter=reporter, settings=settings)))

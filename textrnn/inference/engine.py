@@ -32,11 +32,12 @@ class Prediction:
 class Engine:
     """A model ready to predict.
 
-    ``thresholds`` (C,) are those of a multi-label model, else None; ``separator`` separated the labels of its training
-    set. Logits are divided by ``temperature`` before softmax or sigmoid. ``network`` (None: :class:`NumpyNetwork`)
-    computes the logits. Texts whose margin of the n-gram model alone (:class:`textrnn.models.cascade.Cascade`) reaches
-    ``margin`` skip the network (None: no text does). ``confidence_thresholds`` are the probabilities below which
-    a label of a single-label model is not to be trusted, by label, if the model has such; no method applies them.
+    ``model`` is what it was made from. ``thresholds`` (C,) are those of a multi-label model, else None; ``separator``
+    separated the labels of its training set. Logits are divided by ``temperature`` before softmax or sigmoid.
+    ``network`` (None: :class:`NumpyNetwork`) computes the logits. Texts whose margin of the n-gram model alone
+    (:class:`textrnn.models.cascade.Cascade`) reaches ``margin`` skip the network (None: no text does).
+    ``confidence_thresholds`` are the probabilities below which a label of a single-label model is not to be trusted, by
+    label, if the model has such; no method applies them.
 
     Threads may call the methods concurrently. Texts are ``str``, or ``bytes`` of valid UTF-8. ``threads`` is the number
     of threads that compute (None: :func:`textrnn.native.library.default_threads`). It never changes a result; other
@@ -44,7 +45,7 @@ class Engine:
     """
 
     def __init__(self, model: SavedModel, network: Network | None = None, margin: float | None = None) -> None:
-        self._model = model
+        self.model = model
         self.labels, self.tokenizer = model.labels, model.tokenizer
         self.max_length = model.config.data.max_length
         self.thresholds = None if model.thresholds is None else np.array(model.thresholds)
@@ -65,7 +66,7 @@ class Engine:
 
     def __reduce__(self) -> tuple[type[Engine], tuple[SavedModel, Network, float | None]]:
         """Pickle what it was made from; the model travels as the bytes of its file."""
-        return Engine, (self._model, self._network, self.margin)
+        return Engine, (self.model, self._network, self.margin)
 
     @classmethod
     def load(cls, path: Path, *, precision: Precision = "fp32") -> Engine:

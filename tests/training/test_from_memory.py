@@ -1,0 +1,88 @@
+"""``textrnn.train``: the same models as the command trains, from files and from memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import textrnn
+from command import run_command
+from samples import Recorder
+from textrnn.errors import ConfigError, DataError
+from textrnn.serialization.model_file import load_model
+
+SETTINGS: dict[str, Any] = {
+    **{"model__hidden": 8, "model__embedding": 8, "model__layers": 1, "train__epochs": 1, "train__seed": 3},
+    **{"tokenizer__vocab_size": 60, "train__batch_size": 16},
+}
+OPTIONS = [word for key, value in SETTINGS.items() for word in ("--set", f"{key.replace('__', '.')}={value}")]
+
+
+def read_rows(path: Path) -> tuple[list[str], list[str]]:
+    rows = [line.split("\t", 1) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [text for _, text in rows], [label for label, _ in rows]
+
+
+@pytest.fixture(scope="module")
+def by_command(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("run") / "run"
+    done = run_command("train", "--train", "rows.tsv", "--valid", "rows.tsv", "--out", str(out), *OPTIONS, cwd=trained)
+    assert done.returncode == 0, done.stderr.decode()
+    return out / "model.safetensors"
+
+
+def test_a_file_gives_the_bytes_that_the_command_gives(
+    trained: Path, by_command: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(trained)
+    textrnn.train("rows.tsv", valid="rows.tsv", **SETTINGS).save(tmp_path / "model.safetensors")
+    assert (tmp_path / "model.safetensors").read_bytes() == by_command.read_bytes()
+
+
+def test_texts_in_memory_give_the_same_weights(trained: Path, by_command: Path, tmp_path: Path) -> None:
+    texts, labels = read_rows(trained / "rows.tsv")
+    reporter = Recorder()
+    out = tmp_path / "run"
+    model = textrnn.train(texts, labels, valid=(texts, labels), out=out, reporter=reporter, **SETTINGS)
+    expected, found = load_model(by_command), load_model(out)
+    assert found.weights.keys() == expected.weights.keys()
+    for name, weight in expected.weights.items():
+        np.testing.assert_array_equal(found.weights[name], weight)
+    assert (found.temperature, found.ngram_share) == (expected.temperature, expected.ngram_share)
+    assert (model.config["data"]["train"], model.config["data"]["valid"]) == ("demo", None)  # no file is named
+    assert [record.epoch for record in reporter.records] == [1]
+    assert not (Path.cwd() / "runs").exists()
+    page = model.evaluate(texts, labels)
+    assert page == model.evaluate(trained / "rows.tsv")
+    assert page.texts == len(texts)
+
+
+def test_lists_of_labels_give_a_multi_label_model() -> None:
+    texts = [f"{'tea' if i % 2 else 'coffee'} {'with milk ' * (i % 3)}{i}" for i in range(90)]
+    labels = [["tea" if i % 2 else "coffee"] + ["milk"] * (i % 3 > 0) for i in range(90)]
+    model = textrnn.train(texts, labels, **SETTINGS)
+    assert model.labels == ("coffee", "milk", "tea")
+    assert model.metadata["thresholds"] is not None
+    assert model.evaluate(texts, labels, threshold=0.5).texts == 90
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "error", "message"),
+    [
+        ((["a"],), {}, TypeError, "labels are missing"),
+        ((["a", "b"], ["x", "y"]), {"train__epoch": 1}, ConfigError, "train__epoch=1: train.epoch: unknown key"),
+        ((["a", "b"], ["x", "y"]), {"data__format": "csv"}, ConfigError, "data.format follows from texts and labels"),
+        ((["a", "b"], ["x", "y"]), {"data__train": "x.tsv"}, ConfigError, "data.train follows from texts and labels"),
+        ((["a", "b"], ["x", "y"]), {}, DataError, "^texts: too few texts to hold out a validation set"),
+        (("nowhere.tsv",), {}, DataError, "nowhere.tsv: no such file"),
+        (("nowhere.tsv", ["x"]), {}, TypeError, "labels: the file 'nowhere.tsv' has its own"),
+        (("nowhere.tsv",), {"valid": (["a"], ["x"])}, TypeError, "valid: texts is a file, so name a file here too"),
+        ((["a"], ["x"]), {"valid": "v.tsv"}, TypeError, "valid: texts are in memory"),
+    ],
+)
+def test_faults(arguments: Any, settings: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        textrnn.train(*arguments, **settings)

@@ -1,0 +1,98 @@
+"""Labelled text in the memory of a program: texts, with a label or several labels for each."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from textrnn.data.labels import is_label, join_labels, split_labels
+from textrnn.data.reading.examples import Example
+from textrnn.errors import pluralize
+
+PathLike = str | os.PathLike[str]
+
+
+def has_several(label: object) -> bool:
+    """Return whether ``label`` is a collection of the labels of a multi-label text."""
+    return isinstance(label, list | tuple | set | frozenset)
+
+
+def make_examples(texts: Iterable[str], labels: Iterable[Any] | None) -> list[Example]:
+    """Return B examples of ``texts`` with their ``labels``; line numbers count from 1.
+
+    A label is a ``str`` or an ``int``, or a list, tuple or set of these: the labels of a multi-label text.
+
+    Raises:
+        TypeError: an element has another type, or ``labels`` is None.
+        ValueError: there are other numbers of labels and texts, none at all, or a label is blank or has a tab or a line
+            break.
+    """
+    if labels is None:
+        raise TypeError("labels are missing: give one for each text, or the path of a labelled file as texts")
+    checked = check_texts(texts)
+    if isinstance(labels, str | bytes | Mapping) or hasattr(labels, "columns"):
+        raise TypeError(f"labels should be a list with one for each text, not {type(labels).__name__}")
+    found = [_read_label(place, label) for place, label in enumerate(labels)]
+    if len(found) != len(checked):
+        count = f"{pluralize(len(found), 'label', 'labels')} for {pluralize(len(checked), 'text', 'texts')}"
+        raise ValueError(f"{count}: give one for each")
+    if not found:
+        raise ValueError("there are no texts")
+    return [Example(*pair, number) for number, pair in enumerate(zip(found, checked, strict=True), start=1)]
+
+
+def check_path(path: PathLike, labels: Iterable[Any] | None) -> str:
+    """Return the ``path`` of a labelled file as text; raises TypeError if ``labels`` are given too."""
+    if labels is not None:
+        raise TypeError(f"labels: the file {os.fspath(path)!r} has its own; leave them out, or give a list of texts")
+    return os.fspath(path)
+
+
+def write_examples(path: Path, examples: Iterable[Example], *, multi_label: bool) -> None:
+    """Write ``examples`` as JSON Lines, with the keys text and label."""
+    with path.open("w", encoding="utf-8") as file:
+        for example in examples:
+            label: object = split_labels(example.label) if multi_label else example.label
+            file.write(json.dumps({"text": example.text, "label": label}, ensure_ascii=False) + "\n")
+
+
+def check_texts(texts: Iterable[str]) -> list[str]:
+    """Return ``texts`` as a list of ``str`` that UTF-8 can encode; raises TypeError for anything else."""
+    kind = type(texts).__name__
+    if isinstance(texts, str | bytes):
+        raise TypeError(f"texts should be a list of str, not one {kind}; write [text] for a single text")
+    if hasattr(texts, "columns"):  # pandas, polars, pyarrow
+        raise TypeError(f"texts should be one column, such as df['text'], not a whole {kind}")
+    if isinstance(texts, Mapping) or not isinstance(texts, Iterable):
+        raise TypeError(f"texts should be a list of str, not {kind}")
+    checked: list[Any] = list(texts)
+    wrong = [number for number, text in enumerate(checked) if not isinstance(text, str)]
+    if wrong:
+        first = checked[wrong[0]]
+        found = first if isinstance(first, float | None) else type(first).__name__  # NaN and None mark missing texts
+        count = f"{len(wrong):,} of {pluralize(len(checked), 'text', 'texts')}"
+        raise TypeError(f"texts[{wrong[0]}] should be a str, not {found} ({count}); drop, fill or convert them first")
+    return [clean(text) for text in checked]
+
+
+def _read_label(place: int, label: Any) -> str:
+    """Return the label, or several joined, as an example has it."""
+    if has_several(label):
+        return join_labels(sorted(_read_label(place, part) for part in label))
+    if hasattr(label, "item") and getattr(label, "ndim", 1) == 0:  # numpy's scalars
+        label = label.item()
+    if isinstance(label, bool) or not isinstance(label, str | int):
+        what = label if label is None or (isinstance(label, float) and math.isnan(label)) else type(label).__name__
+        raise TypeError(f"labels[{place}] should be a str or an int, not {what}")
+    if not is_label(str(label)):
+        raise ValueError(f"labels[{place}] is blank, or contains a tab or line break")
+    return str(label)
+
+
+def clean(text: str) -> str:
+    """Return ``text`` with question marks for lone surrogates, which UTF-8 cannot encode."""
+    return text.encode("utf-8", errors="replace").decode("utf-8")

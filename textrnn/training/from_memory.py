@@ -1,0 +1,97 @@
+"""Training by a program, from texts in memory or from files."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from textrnn.config import Config, DataConfig, Override, load_config
+from textrnn.data.reading.in_memory import PathLike, check_path, has_several, make_examples, write_examples
+from textrnn.errors import ConfigError, DataError
+from textrnn.reporter import Reporter
+from textrnn.serialization.model_file import MODEL_NAME, SavedModel, parse_model, save_model
+from textrnn.training.train import train
+
+_FILE_KEYS = ("data.format", "data.text", "data.label", "data.encoding", "data.delimiter", "data.quoting")
+"""Settings that say how files are read."""
+
+Valid = PathLike | tuple[Iterable[str], Iterable[Any]]
+
+_lock = threading.Lock()  # a training seeds torch
+
+
+def train_model(
+    texts: PathLike | Iterable[str],
+    labels: Iterable[Any] | None,
+    *,
+    valid: Valid | None,
+    out: str | os.PathLike[str] | None,
+    reporter: Reporter | None,
+    settings: Mapping[str, Any],
+) -> SavedModel:
+    """Train as :func:`textrnn.api.train` describes, and return the model."""
+    given = [Override(key.replace("__", "."), value, f"{key}={value!r}") for key, value in settings.items()]
+    with tempfile.TemporaryDirectory(prefix="textrnn-") as name, _lock:
+        folder = Path(name)
+        values = _write_files(folder, texts, labels, valid=valid)
+        in_memory = "data.format" in values
+        _check_keys(given, {*values, *(_FILE_KEYS if in_memory else ())})
+        config = load_config(overrides=[*(Override(key, value, key) for key, value in values.items()), *given])
+        run = folder / "run" if out is None else Path(out)
+        try:
+            train(config, run, reporter=reporter, is_latest=False)
+        except DataError as error:
+            if not in_memory:
+                raise
+            raise DataError("texts", error.line_number, error.reason) from None
+        model = parse_model((run / MODEL_NAME).read_bytes(), name=run)
+        if in_memory:  # the files are gone, and so is their format
+            model = replace(model, config=_forget_files(model.config))
+            if out is not None:
+                save_model(run / MODEL_NAME, model)
+    return model
+
+
+def _write_files(
+    folder: Path, texts: PathLike | Iterable[str], labels: Iterable[Any] | None, *, valid: Valid | None
+) -> dict[str, Any]:
+    """Return the settings that name the training and the validation set; text in memory is written to ``folder``."""
+    if isinstance(texts, str | os.PathLike):
+        if isinstance(valid, tuple):
+            raise TypeError("valid: texts is a file, so name a file here too")
+        named = {"data.train": check_path(texts, labels)}
+        return named if valid is None else named | {"data.valid": os.fspath(valid)}
+    if valid is not None and not isinstance(valid, tuple):
+        raise TypeError("valid: texts are in memory, so give a pair of texts and labels here too")
+    parts = {"train": make_examples(texts, labels)}
+    if valid is not None:
+        parts["valid"] = make_examples(*valid)
+    multi_label = any(has_several(label) for label in labels or ())
+    values: dict[str, Any] = {"data.format": "jsonl", "data.multi_label": multi_label}
+    for part, examples in parts.items():
+        path = folder / f"{part}.jsonl"
+        write_examples(path, examples, multi_label=multi_label)
+        values[f"data.{part}"] = str(path)
+    return values
+
+
+def _check_keys(given: list[Override], taken: set[str]) -> None:
+    if faults := [
+        f"{override.origin}: {override.key} follows from texts and labels"
+        for override in given
+        if override.key in taken
+    ]:
+        raise ConfigError([f"{fault}; leave it out" for fault in faults])
+
+
+def _forget_files(config: Config) -> Config:
+    """Return ``config`` without the files of the text and their format."""
+    default = DataConfig()
+    names = ("train", "valid", "format")
+    data = config.data.model_copy(update={name: getattr(default, name) for name in names})
+    return config.model_copy(update={"data": data})
