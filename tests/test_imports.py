@@ -40,7 +40,8 @@ ALLOWED: dict[str, set[str]] = {
         *("config", "data", "errors", "evaluation", "extras", "files", "inference", "ops", "preparation", "reporter"),
         *("serialization", "training"),
     },
-    "api": {"data", "errors", "evaluation", "inference", "reporter", "serialization", "training"},
+    "fasttext": {"api", "config", "data", "errors", "reporter"},
+    "api": {"data", "errors", "evaluation", "files", "inference", "reporter", "serialization", "training"},
 }
 # the rooms and modules that know these packages
 ONLY_IN = {

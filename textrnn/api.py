@@ -11,10 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from textrnn.data.reading.in_memory import PathLike, check_path, check_texts, clean, make_examples
+from textrnn.files import atomic_write
 from textrnn.inference import Precision, parse_precision
 from textrnn.inference.engine import Engine, Prediction
 from textrnn.inference.explain import Explanation, Part, explain
 from textrnn.serialization.latest_run import find_latest
+from textrnn.serialization.model_file import format_model
+from textrnn.serialization.quantization import Storage
 
 if TYPE_CHECKING:
     from textrnn.evaluation.multi_label import MultiLabelEvaluation
@@ -70,17 +73,17 @@ class Model:
             "confidence_thresholds": dict(self._engine.confidence_thresholds) or None,
         }
 
-    def save(self, path: PathLike) -> None:
+    def save(self, path: PathLike, *, storage: Storage = "float32") -> None:
         """Write the model file ``path``, which :func:`textrnn.load` and all commands read.
 
-        Weights are written in float32. The same model gives the same bytes. The file appears when it is complete.
+        Matrices are written as ``storage``: float32, bf16 or int8. The same model gives the same bytes. The file
+        appears when it is complete.
 
         Raises:
             OSError: it cannot be written.
         """
-        from textrnn.serialization.model_file import save_model  # noqa: PLC0415 - prediction does not need it
-
-        save_model(Path(path), self._engine.model)
+        with atomic_write(Path(path)) as file:
+            file.write(format_model(self._engine.model, storage=storage))
 
     def evaluate(
         self,
