@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from textrnn.api.labelled_texts import PathLike, check_path, has_several, make_examples, write_examples
+from textrnn.api.model import Model
 from textrnn.config import Config, DataConfig, Override, load_config
-from textrnn.data.reading.in_memory import PathLike, check_path, has_several, make_examples, write_examples
 from textrnn.errors import ConfigError, DataError
+from textrnn.inference.engine import Engine
 from textrnn.reporter import Reporter
-from textrnn.serialization.model_file import MODEL_NAME, SavedModel, parse_model, save_model
-from textrnn.training.train import train
+from textrnn.serialization.model_file import MODEL_NAME, parse_model, save_model
 
 _FILE_KEYS = ("data.format", "data.text", "data.label", "data.encoding", "data.delimiter", "data.quoting")
 """Settings that say how files are read."""
@@ -25,16 +26,39 @@ Valid = PathLike | tuple[Iterable[str], Iterable[Any]]
 _lock = threading.Lock()  # a training seeds torch
 
 
-def train_model(
+def train(
     texts: PathLike | Iterable[str],
-    labels: Iterable[Any] | None,
+    labels: Iterable[Any] | None = None,
     *,
-    valid: Valid | None,
-    out: str | os.PathLike[str] | None,
-    reporter: Reporter | None,
-    settings: Mapping[str, Any],
-) -> SavedModel:
-    """Train as :func:`textrnn.api.train` describes, and return the model."""
+    valid: Valid | None = None,
+    out: PathLike | None = None,
+    reporter: Reporter | None = None,
+    **settings: Any,
+) -> Model:
+    """Train a model and load it.
+
+    The same texts, settings, machine and number of threads give the same model, the one that ``textrnn train`` gives.
+    Trainings in several threads run one after the other.
+
+    Args:
+        texts: B texts, or the path of a labelled file.
+        labels: B labels: ``str`` or ``int``, or for a multi-label model a list of these for each text; None if
+            ``texts`` is a path.
+        valid: the validation set: its texts and labels, or the path of a labelled file (None: a part of the training
+            set is held out).
+        out: the run folder to write (None: none; :meth:`Model.save` writes the model alone).
+        reporter: receives notes and the figures of each epoch (None: nobody does).
+        settings: keys of the config, with two underscores instead of the dot: ``train__epochs=5``,
+            ``model__cell="gru"``.
+
+    Raises:
+        TypeError, ValueError: as :func:`textrnn.api.labelled_texts.make_examples`.
+        ConfigError: a setting is unknown or has a wrong value, or ``out`` cannot be a run folder.
+        DataError: a file is unusable, or there are too few texts.
+        TokenizerError, BackendError: as the command.
+    """
+    from textrnn.training.train import train as train_run  # noqa: PLC0415 - prediction must not load torch
+
     given = [Override(key.replace("__", "."), value, f"{key}={value!r}") for key, value in settings.items()]
     with tempfile.TemporaryDirectory(prefix="textrnn-") as name, _lock:
         folder = Path(name)
@@ -44,7 +68,7 @@ def train_model(
         config = load_config(overrides=[*(Override(key, value, key) for key, value in values.items()), *given])
         run = folder / "run" if out is None else Path(out)
         try:
-            train(config, run, reporter=reporter, is_latest=False)
+            train_run(config, run, reporter=reporter, is_latest=False)
         except DataError as error:
             if not in_memory:
                 raise
@@ -54,7 +78,7 @@ def train_model(
             model = replace(model, config=_forget_files(model.config))
             if out is not None:
                 save_model(run / MODEL_NAME, model)
-    return model
+    return Model(Engine(model))
 
 
 def _write_files(

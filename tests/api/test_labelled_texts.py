@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from textrnn.api.labelled_texts import check_path, make_examples, write_examples
 from textrnn.data.reading.examples import Example
-from textrnn.data.reading.in_memory import check_path, make_examples, write_examples
 
 
 def test_labels_may_be_text_numbers_or_collections() -> None:

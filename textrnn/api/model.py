@@ -1,4 +1,4 @@
-"""The Python API: ``textrnn.load(path).predict(["a text"])``, and ``textrnn.train("train.tsv")``."""
+"""A loaded model: ``textrnn.load(path).predict(["a text"])``."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from textrnn.data.reading.in_memory import PathLike, check_path, check_texts, clean, make_examples
+from textrnn.api.labelled_texts import PathLike, check_path, check_texts, clean, make_examples
 from textrnn.files import atomic_write
 from textrnn.inference import Precision, parse_precision
 from textrnn.inference.engine import Engine, Prediction
-from textrnn.inference.explain import Explanation, Part, explain
+from textrnn.inference.explain import Explanation, explain
 from textrnn.serialization.latest_run import find_latest
 from textrnn.serialization.model_file import format_model
 from textrnn.serialization.quantization import Storage
@@ -22,9 +22,6 @@ from textrnn.serialization.quantization import Storage
 if TYPE_CHECKING:
     from textrnn.evaluation.multi_label import MultiLabelEvaluation
     from textrnn.evaluation.single_label import Evaluation
-    from textrnn.reporter import Reporter
-
-__all__ = ["Explanation", "Model", "Part", "Prediction", "train"]
 
 
 class Model:
@@ -60,7 +57,7 @@ class Model:
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What the model file knows besides weights, labels and config, as plain values.
+        """The facts in the model file besides weights, labels and config, as plain values.
 
         ``temperature`` divides the logits; ``ngram_share`` is the weight of the n-gram model; ``thresholds`` belong to
         a multi-label model, and ``confidence_thresholds`` to a single-label one that has them (None: neither).
@@ -161,39 +158,3 @@ class Model:
         if not isinstance(text, str):
             raise TypeError(f"text should be one str, not {type(text).__name__}")
         return explain(self._engine, clean(text), label)
-
-
-def train(
-    texts: PathLike | Iterable[str],
-    labels: Iterable[Any] | None = None,
-    *,
-    valid: PathLike | tuple[Iterable[str], Iterable[Any]] | None = None,
-    out: PathLike | None = None,
-    reporter: Reporter | None = None,
-    **settings: Any,
-) -> Model:
-    """Train a model and load it.
-
-    The same texts, settings, machine and number of threads give the same model, the one that ``textrnn train`` gives.
-    Trainings in several threads run one after the other.
-
-    Args:
-        texts: B texts, or the path of a labelled file.
-        labels: B labels: ``str`` or ``int``, or for a multi-label model a list of these for each text; None if
-            ``texts`` is a path.
-        valid: the validation set: its texts and labels, or the path of a labelled file (None: a part of the training
-            set is held out).
-        out: the run folder to write (None: none; :meth:`Model.save` writes the model alone).
-        reporter: receives notes and the figures of each epoch (None: nobody does).
-        settings: keys of the config, with two underscores instead of the dot: ``train__epochs=5``,
-            ``model__cell="gru"``.
-
-    Raises:
-        TypeError, ValueError: as :func:`textrnn.data.reading.in_memory.make_examples`.
-        ConfigError: a setting is unknown or has a wrong value, or ``out`` cannot be a run folder.
-        DataError: a file is unusable, or there are too few texts.
-        TokenizerError, BackendError: as the command.
-    """
-    from textrnn.training.from_memory import train_model  # noqa: PLC0415 - prediction must not load torch
-
-    return Model(Engine(train_model(texts, labels, valid=valid, out=out, reporter=reporter, settings=settings)))

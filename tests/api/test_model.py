@@ -29,7 +29,7 @@ from textrnn.inference.explain import explain
 from textrnn.native import library
 from textrnn.tokenization.tokenizer import Tokenizer
 
-DOCS = Path(__file__).resolve().parent.parent / "docs" / "reference" / "python-api.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "reference" / "python-api.md"
 TEXTS = [*SENTENCES, "", "the parcel " * 90]
 
 
