@@ -40,6 +40,7 @@ ALLOWED: dict[str, set[str]] = {
         *("config", "data", "errors", "evaluation", "extras", "files", "inference", "ops", "preparation", "reporter"),
         *("serialization", "training"),
     },
+    "sklearn": {"api", "data"},
     "fasttext": {"api", "config", "data", "errors", "reporter"},
     "api": {"config", "data", "errors", "evaluation", "files", "inference", "reporter", "serialization", "training"},
 }
