@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "models": {"data", "errors", "lazy", "native", "ops", "serialization", "tokenization"},
     "serialization": {"config", "data", "errors", "files", "models", "ops", "reporter", "tokenization"},
     "inference": {"config", "data", "errors", "lazy", "models", "native", "ops", "serialization"},
-    "pipeline": {"config", "data", "errors", "inference"},
+    "pipeline": {"config", "data", "errors", "files", "inference"},
     "evaluation": {"config", "data", "inference", "models"},
     "preparation": {"config", "data", "errors", "files", "native", "reporter", "serialization", "tokenization"},
     "training": {

@@ -44,9 +44,7 @@ def test_checks_of_scikit_learn(estimator: Any, check: Any) -> None:
     check(estimator)
 
 
-@pytest.mark.parametrize(
-    "y", [NAMES, NAMES.tolist(), np.arange(120) % 3 + 9, np.arange(120) % 3 == 0], ids=type
-)
+@pytest.mark.parametrize("y", [NAMES, NAMES.tolist(), np.arange(120) % 3 + 9, np.arange(120) % 3 == 0], ids=type)
 def test_classes_of_any_kind(y: npt.NDArray[Any] | list[str]) -> None:
     model = make().fit(TEXTS, y)
     classes = np.unique(np.asarray(y))

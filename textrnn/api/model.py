@@ -146,6 +146,13 @@ class Model:
         probabilities: npt.NDArray[np.float32] = np.exp(self._engine.predict_log_probabilities(check_texts(texts)))
         return probabilities
 
+    def embed(self, texts: Iterable[str]) -> npt.NDArray[np.float32]:
+        """Return a vector for each text (B, W) float32: the pooled state of the network, before the output layer.
+
+        Texts that are alike for the task have similar vectors. Raises TypeError as :meth:`predict` does.
+        """
+        return self._engine.embed(check_texts(texts))
+
     def explain(self, text: str, label: str | Sequence[str] | None = None) -> Explanation:
         """Return the effect of each word of ``text`` on the probability of ``label`` (None: the predicted labels).
 

@@ -34,6 +34,9 @@ _BROKEN_PIPE = getattr(signal, "SIGPIPE", None)
 _UNSUPPORTED_SUFFIXES = frozenset({".zip", ".7z", ".lz4", ".br"})
 STDOUT = Path(STDIN)
 
+OpenFile = Callable[[Path], AbstractContextManager[Callable[[bytes], object]]]
+"""Opens a destination for atomic writing, and yields the function that writes to it."""
+
 
 def check_outputs(outputs: Mapping[str, Path | None], inputs: Sequence[str], *, on_error: OnError) -> None:
     """Check the files that options name as ``outputs`` of a command that reads ``inputs``.
@@ -78,7 +81,7 @@ class LineCommand:
     """A command that reads ``files`` and writes to ``output`` (None: stdout), with the options of the command line.
 
     The records that the command does not keep go to ``rejected``, bad ones to ``rejects``. ``keeps_lines``: the output
-    has the lines of the input, and so their encoding, as it always has with ``field``.
+    has the lines of the input, and so their encoding (None: with ``field`` it has).
     """
 
     files: list[str] | None
@@ -94,10 +97,10 @@ class LineCommand:
     settings: list[str] | None = None
     on_error: OnError = "stop"
     rejects: Path | None = None
-    keeps_lines: bool = False
+    keeps_lines: bool | None = None
 
     @classmethod
-    def from_options(cls, options: Mapping[str, Any], *, keeps_lines: bool = False) -> LineCommand:
+    def from_options(cls, options: Mapping[str, Any], *, keeps_lines: bool | None = None) -> LineCommand:
         """Return the command of ``options``, the arguments of a command by name, which may have more of its own."""
         own = {field.name: options[field.name] for field in fields(cls) if field.name in options}
         return cls(**own, keeps_lines=keeps_lines)
@@ -129,8 +132,10 @@ class LineCommand:
         """The config of the files; raises ConfigError for options that contradict each other."""
         return make_text_config(self.field, self.settings, input_format=self.input_format, on_error=self.on_error)
 
-    def run(self, worker: Worker) -> tuple[int, int]:
+    def run(self, worker: Worker, *, open_file: OpenFile | None = None) -> tuple[int, int]:
         """Write the output of ``worker``; return the numbers of records read and kept.
+
+        ``open_file`` opens the destinations (None: :func:`open_output`).
 
         Raises:
             DataError: a record is invalid; earlier output has gone to stdout, or the output file was not written.
@@ -146,11 +151,11 @@ class LineCommand:
         signals = FilterSignals(_STOP_SIGNALS if self._written_files else _STOP_SIGNALS[:1])
         try:
             with signals, ExitStack() as stack:
-                writes = [stack.enter_context(open_output(path)) for path in self._outputs]
+                writes = [stack.enter_context((open_file or open_output)(path)) for path in self._outputs]
                 watch = stack.enter_context(self._show_progress())
                 rejects = stack.enter_context(open_rejects(self.rejects))
                 reader = RecordReader(self._config, watch=watch, note=notes.append, rejects=rejects)
-                if self.keeps_lines or self.field is not None:
+                if self.field is not None if self.keeps_lines is None else self.keeps_lines:
                     writes = [reader.encode_lines(write) for write in writes]
                 outputs = process(reader, self._paths, worker, jobs=self.jobs or default_threads())
                 for output in stack.enter_context(closing(outputs)):

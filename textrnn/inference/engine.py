@@ -130,6 +130,28 @@ class Engine:
             logits[places] = self._network.forward(batch, threads=threads)
         return logits
 
+    def embed(self, texts: Sequence[str] | Sequence[bytes], *, threads: int | None = None) -> Array:
+        """Return the vectors (B, W) float32 of the texts: the pooled states of the network, before the output layer.
+
+        ``W`` is :attr:`width`. The n-grams have no part in it.
+        """
+        assert isinstance(self._network, NumpyNetwork)
+        packed, threads = pack_ids(*self.encode(texts)), threads or library.default_threads()
+        vectors = np.empty((len(packed), self.width), np.float32)
+        for places, batch in sorted_batches(packed, self._network.batch_tokens):
+            vectors[places] = self._network.embed(batch, threads=threads)
+        return vectors
+
+    @property
+    def width(self) -> int:
+        """The number of columns of :meth:`embed`."""
+        return int(self.model.weights["head.weight"].shape[1])
+
+    @property
+    def is_network_used(self) -> bool:
+        """False if the n-grams have all the weight."""
+        return self._ngrams is None or self._ngram_share < 1
+
     def predict(
         self,
         texts: Sequence[str] | Sequence[bytes],

@@ -67,11 +67,11 @@ class NumpyNetwork:
 
     def forward(self, batch: PackedBatch, *, threads: int) -> Array:
         """Return the logits (B, C) float32 of the texts of ``batch``."""
-        table = self._project_vocabulary(len(batch.ids), threads)
-        return self._head(self._pool(batch, table, threads), threads=threads) + self._weights["head.bias"]
+        return self._head(self.embed(batch, threads=threads), threads=threads) + self._weights["head.bias"]
 
-    def _pool(self, batch: PackedBatch, table: Array | None, threads: int) -> Array:
-        """Return the pooled states of the texts of ``batch``."""
+    def embed(self, batch: PackedBatch, *, threads: int) -> Array:
+        """Return the pooled states (B, W) float32 of the texts of ``batch``, the input of the output layer."""
+        table = self._project_vocabulary(len(batch.ids), threads)
         if self._fused is not None:
             ids = np.ascontiguousarray(batch.ids)
             return self._fused.pool(self._embedding, table, ids=ids, offsets=batch.offsets, threads=threads)

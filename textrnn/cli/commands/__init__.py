@@ -16,6 +16,7 @@ COMMANDS = {
     "tune": ("tune.tune_command", "Search for better settings with Optuna."),
     "evaluate": ("evaluate.evaluate_command", "Evaluate a model on labelled text."),
     "predict": ("predict.predict_command", "Label lines of text, or records of a table."),
+    "embed": ("embed.embed_command", "Print a vector for each text."),
     "optimize": ("optimize.optimize_command", "Make a model smaller without making it worse."),
     "filter": ("filter.filter_command", "Print the lines that have a given label."),
     "demo": ("demo.demo_command", "Train, evaluate and predict on demo data."),

@@ -1,0 +1,101 @@
+"""Vectors of texts: as lines of numbers, as a .npy file, and the nearest neighbors among them."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from textrnn.files import atomic_write
+from textrnn.inference.engine import Engine
+from textrnn.inference.pooling import Array
+from textrnn.pipeline.records import Record
+from textrnn.pipeline.writers import OutputChunk
+
+OpenFile = Callable[[Path], AbstractContextManager[Callable[[bytes], object]]]
+
+_HEADER_BYTES = 128  # of a .npy file with any number of rows
+_ROWS = 1024  # whose similarities to all others are held at once
+
+
+@dataclass(frozen=True)
+class VectorWriter:
+    """Writes the vector of each text: numbers in a line, divided by spaces, or ``raw`` float32."""
+
+    engine: Engine
+    raw: bool = False
+
+    def __call__(self, records: Sequence[Record], threads: int) -> OutputChunk:
+        """Return the vectors of ``records``; a header has none."""
+        texts = [record.text for record in records if record.text is not None]
+        if not texts:
+            return OutputChunk(b"", 0, 0)
+        vectors = self.engine.embed(texts, threads=threads)
+        data = vectors.astype("<f4").tobytes() if self.raw else "".join(map(_format_line, vectors)).encode()
+        return OutputChunk(data, len(texts), len(texts))
+
+
+@contextmanager
+def open_npy(path: Path, width: int) -> Iterator[Callable[[bytes], object]]:
+    """Open ``path`` for atomic writing of a .npy file; yield a function that takes rows of ``width`` float32."""
+    with atomic_write(path) as file:
+        file.write(bytes(_HEADER_BYTES))
+        yield file.write
+        rows = (file.tell() - _HEADER_BYTES) // (4 * width)
+        header = io.BytesIO()
+        np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (rows, width)})
+        assert header.tell() == _HEADER_BYTES
+        file.seek(0)
+        file.write(header.getvalue())
+
+
+@dataclass(frozen=True)
+class VectorCollector:
+    """Passes the vectors of each text on, with the texts, to :func:`open_neighbors`."""
+
+    engine: Engine
+
+    def __call__(self, records: Sequence[Record], threads: int) -> OutputChunk:
+        """Return the texts of ``records`` and their vectors, as bytes."""
+        texts = [record.text for record in records if record.text is not None]
+        data = pickle.dumps((texts, self.engine.embed(texts, threads=threads))) if texts else b""
+        return OutputChunk(data, len(texts), len(texts))
+
+
+@contextmanager
+def open_neighbors(path: Path, *, count: int, open_file: OpenFile) -> Iterator[Callable[[bytes], object]]:
+    """Yield a function that takes texts with vectors; then write the ``count`` neighbors of each text to ``path``."""
+    texts: list[str] = []
+    vectors: list[Array] = []
+
+    def take(data: bytes) -> None:
+        more, rows = pickle.loads(data)
+        texts.extend(more)
+        vectors.append(rows)
+
+    yield take
+    with open_file(path) as write:
+        for number, found in enumerate(find_neighbors(np.concatenate(vectors), count) if texts else (), start=1):
+            lines = [f"{number}\t{row + 1}\t{cosine:.6f}\t{texts[row]}\n" for row, cosine in found]
+            write("".join(lines).encode())
+
+
+def find_neighbors(vectors: Array, count: int) -> Iterator[list[tuple[int, float]]]:
+    """Yield for each of the ``vectors`` (B, W) the rows of the ``count`` others with the highest cosine, and that."""
+    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    for start in range(0, len(unit), _ROWS):
+        similarities = unit[start : start + _ROWS] @ unit.T
+        rows = np.arange(len(similarities))
+        similarities[rows, start + rows] = -np.inf
+        best = np.argsort(-similarities, axis=1, kind="stable")[:, : min(count, len(unit) - 1)]
+        for own, found in zip(similarities, best, strict=True):
+            yield list(zip(found.tolist(), own[found].tolist(), strict=True))
+
+
+def _format_line(vector: Array) -> str:
+    return " ".join(f"{number:.6g}" for number in vector.tolist()) + "\n"
