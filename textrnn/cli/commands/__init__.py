@@ -1,4 +1,4 @@
-"""The commands, one module each or one for each group."""
+"""The commands, one module each or one for each group; ``analysis`` has those that look into models."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ COMMANDS = {
     "train": ("train.train_command", "Train a classifier."),
     "tune": ("tune.tune_command", "Search for better settings with Optuna."),
     "evaluate": ("evaluate.evaluate_command", "Evaluate a model on labelled text."),
+    "compare": ("analysis.compare.compare_command", "Compare models, or predictions of other tools, on labelled text."),
     "predict": ("predict.predict_command", "Label lines of text, or records of a table."),
     "optimize": ("optimize.optimize_command", "Make a model smaller without making it worse."),
     "filter": ("filter.filter_command", "Print the lines that have a given label."),
@@ -37,7 +38,7 @@ GROUPS = {"data": "Check labelled files, or split one.", "config": "Describe the
 
 def load_command(name: str) -> CommandFunction:
     """Return the function of the command called ``name``; only its module is imported."""
-    module, _, function = COMMANDS[name][0].partition(".")
+    module, _, function = COMMANDS[name][0].rpartition(".")
     return cast("CommandFunction", getattr(import_module(f"{__name__}.{module}"), function))
 
 
