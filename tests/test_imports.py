@@ -52,6 +52,7 @@ ONLY_IN = {
     "typer": ("cli/",),
 }
 WITHOUT_TORCH = (
+    "textrnn.serialization.inspection",
     *("textrnn.cli.app", "textrnn.pipeline.labeler", "textrnn.inference.engine", "textrnn.inference.explain"),
     *("textrnn.models.ngram.table", "textrnn.ops.rnn_forward", "textrnn.evaluation.single_label"),
     *("textrnn.evaluation.comparison", "textrnn.cli.commands.analysis.compare"),

@@ -47,7 +47,7 @@ def compare_command(
     as_json: options.JsonOption = False,
     settings: options.DataSettings = None,
 ) -> None:
-    """Compare models, or predictions of other tools, on labelled text.
+    """Compare models, or other tools, on labelled text.
 
     Prints accuracy, macro F1, loss, calibration error and size side by side, and tells whether the differences can be
     chance: McNemar's exact test of accuracy, and a paired bootstrap of macro F1 (2,000 resamples). With three runs or

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from textrnn.cli.tables import format_table
+from textrnn.cli.tables import align_numbers, format_size
 from textrnn.errors import pluralize
 from textrnn.evaluation.comparison import ALPHA, RESAMPLES, Comparison, Difference, RunFigures
-
-_UNITS = ((1_000_000, "MB"), (1_000, "kB"))
 
 
 def format_comparison(comparison: Comparison) -> str:
@@ -18,7 +16,7 @@ def format_comparison(comparison: Comparison) -> str:
     tests = [f"p of accuracy: McNemar's exact test; of macro F1: paired bootstrap, {RESAMPLES:,} resamples"]
     if count > 1:
         tests.append(f"both corrected for {count} comparisons by Holm's method; intervals are not")
-    lines = [f"{comparison.texts:,} texts", "", *_align(runs), "", *_align(rows), "", *tests]
+    lines = [f"{comparison.texts:,} texts", "", *align_numbers(runs), "", *align_numbers(rows), "", *tests]
     return "\n".join([*lines, ""])
 
 
@@ -43,7 +41,8 @@ def format_verdict(comparison: Comparison, difference: Difference) -> str:
 def _format_run(run: RunFigures) -> list[str]:
     loss = "-" if run.loss is None else f"{run.loss:.4f}"
     error = "-" if run.calibration_error is None else f"{100 * run.calibration_error:.2f} points"
-    return [run.name, f"{100 * run.accuracy:.2f} %", f"{100 * run.macro_f1:.2f} %", loss, error, _format_size(run.size)]
+    size = "-" if run.size is None else format_size(run.size)
+    return [run.name, f"{100 * run.accuracy:.2f} %", f"{100 * run.macro_f1:.2f} %", loss, error, size]
 
 
 def _format_difference(difference: Difference) -> list[str]:
@@ -59,30 +58,10 @@ def _format_difference(difference: Difference) -> list[str]:
     ]
 
 
-def _align(rows: list[list[str]]) -> list[str]:
-    """Return ``rows`` as lines: names to the left, all other columns to the right."""
-    from rich.cells import cell_len
-
-    widths = [max(cell_len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return format_table(
-        [
-            [row[0], *(" " * (w - cell_len(cell)) + cell for cell, w in zip(row[1:], widths[1:], strict=True))]
-            for row in rows
-        ]
-    )
-
-
 def _format_p(p: float) -> str:
     if p < 0.001:
         return "p < 0.001"
     return f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
-
-
-def _format_size(size: int | None) -> str:
-    if size is None:
-        return "-"
-    scale, unit = next((pair for pair in _UNITS if size >= pair[0]), (1, "bytes"))
-    return f"{size / scale:.1f} {unit}" if scale > 1 else f"{size} {unit}"
 
 
 def _round(count: int) -> int:
