@@ -19,7 +19,19 @@ from textrnn.errors import BackendError, StoppedError
 
 COMMANDS = (
     *("spm-train", "spm-encode", "spm-decode", "train", "tune", "evaluate", "compare", "inspect"),
-    *("predict", "optimize", "filter", "demo", "init", "bench", "doctor", "data check", "data split", "config schema"),
+    *(
+        "predict",
+        "explain",
+        "optimize",
+        "filter",
+        "demo",
+        "init",
+        "bench",
+        "doctor",
+        "data check",
+        "data split",
+        "config schema",
+    ),
 )
 
 

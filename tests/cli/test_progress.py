@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import io
-import os
 import re
-import struct
-import subprocess
 import sys
 
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from pseudo_terminal import run_in_terminal
 from samples import make_record
 from textrnn.cli import progress
 from textrnn.reporter import Plan, Reporter
@@ -128,28 +126,8 @@ def test_the_reporter_depends_on_stderr(monkeypatch: pytest.MonkeyPatch) -> None
         assert type(progress.make_reporter()) is kind
 
 
-def run_in_terminal(code: str, *, columns: int, color: bool = True) -> str:
-    """Return what Python's ``code`` writes to stderr, a terminal that is ``columns`` wide."""
-    fcntl, pty, termios = map(pytest.importorskip, ("fcntl", "pty", "termios"))  # not on Windows
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    hidden = {"COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"}
-    env = {name: value for name, value in os.environ.items() if name not in hidden}
-    env |= {"TERM": "xterm-256color", "PYTHONUTF8": "1"} | ({} if color else {"NO_COLOR": "1"})
-    with subprocess.Popen([sys.executable, "-c", code], env=env, stdin=slave, stdout=slave, stderr=slave) as process:
-        os.close(slave)
-        parts = []
-        while True:
-            try:
-                part = os.read(master, 1 << 16)
-            except OSError:  # the terminal is closed
-                break
-            if not part:
-                break
-            parts.append(part)
-    os.close(master)
-    assert process.returncode == 0, b"".join(parts).decode()
-    return b"".join(parts).decode()
+def train_in_terminal(*, columns: int, color: bool = True) -> str:
+    return run_in_terminal([sys.executable, "-c", TRAINING], columns=columns, color=color)
 
 
 def lines_of(output: str) -> list[str]:
@@ -157,7 +135,7 @@ def lines_of(output: str) -> list[str]:
 
 
 def test_lines_and_bars_fit_80_columns() -> None:
-    lines = lines_of(run_in_terminal(TRAINING, columns=80))
+    lines = lines_of(train_in_terminal(columns=80))
     assert max(map(cell_len, lines)) <= 80
     bars = [line for line in lines if line.startswith(("epoch", "encoding"))]
     assert len(bars) > 10
@@ -172,14 +150,14 @@ def test_lines_and_bars_fit_80_columns() -> None:
 
 
 def test_a_wide_terminal_shows_all_of_an_epoch() -> None:
-    lines = lines_of(run_in_terminal(TRAINING, columns=120))
+    lines = lines_of(train_in_terminal(columns=120))
     epochs = [line for line in lines if line.startswith("textrnn: epoch 11/30")]
     assert len(epochs) == 3
     assert all(line.endswith("123,457 tokens/s  1234.5 s  best") for line in epochs)
 
 
 def test_a_narrow_terminal_keeps_the_bar_and_the_time_left() -> None:
-    lines = lines_of(run_in_terminal(TRAINING, columns=48))
+    lines = lines_of(train_in_terminal(columns=48))
     bars = [line for line in lines if line.startswith("epoch")]
     assert max(map(cell_len, bars)) <= 48
     assert all(re.search(r"[\u2501\u2578\u257a]{4}.* (\d+:\d\d|-:--):(\d\d|--)$", bar) for bar in bars), bars
@@ -187,6 +165,6 @@ def test_a_narrow_terminal_keeps_the_bar_and_the_time_left() -> None:
 
 @pytest.mark.parametrize("color", [True, False])
 def test_no_color_turns_colors_off(color: bool) -> None:
-    output = run_in_terminal(TRAINING, columns=80, color=color)
+    output = train_in_terminal(columns=80, color=color)
     assert bool(COLOR.search(output)) == color
     assert "epoch 12/30" in output

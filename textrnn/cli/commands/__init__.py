@@ -18,6 +18,7 @@ COMMANDS = {
     "compare": ("analysis.compare.compare_command", "Compare models, or other tools, on labelled text."),
     "inspect": ("analysis.inspect_model.inspect_command", "Print the facts about a model or tokenizer."),
     "predict": ("predict.predict_command", "Label lines of text, or records of a table."),
+    "explain": ("analysis.word_effects.explain_command", "Show the effect of each word on a prediction."),
     "optimize": ("optimize.optimize_command", "Make a model smaller without making it worse."),
     "filter": ("filter.filter_command", "Print the lines that have a given label."),
     "demo": ("demo.demo_command", "Train, evaluate and predict on demo data."),

@@ -28,7 +28,7 @@ def compare_command(
     paths: Annotated[
         list[str],
         Argument(
-            metavar="RUN RUN... DATA",
+            metavar="RUN... DATA",
             help="Run folders, model files, or files of predictions; the last is labelled text (-: stdin).",
         ),
     ],
