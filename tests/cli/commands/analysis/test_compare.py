@@ -84,3 +84,12 @@ def test_models_of_one_kind_only(folder: Path, trained_multi_label: Path, invoke
     done = invoke("compare", "small", trained_multi_label / "runs" / "small", "rows.tsv", cwd=folder)
     assert done.returncode == 2
     assert done.stderr.decode().endswith("is multi-label, small is not; compare models of the same kind\n")
+
+
+def test_labels_that_only_another_run_knows_are_reported(folder: Path, invoke: Run) -> None:
+    (folder / "more.tsv").write_text("tea\tgreen tea\nwater\tcold water\n", encoding="utf-8")
+    (folder / "more.txt").write_text("tea\nwater\n", encoding="utf-8")
+    done = invoke("compare", "--json", "small", "more.txt", "more.tsv", cwd=folder)
+    message = "textrnn: small: 1 text has labels that this model does not know, such as 'water'; counted wrong\n"
+    assert done.stderr.decode() == message
+    assert [run["accuracy"] for run in json.loads(done.stdout)["runs"]] == [0.5, 1]

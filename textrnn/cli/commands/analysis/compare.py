@@ -19,6 +19,8 @@ from textrnn.errors import ConfigError, DataError, name_file, pluralize, shorten
 if TYPE_CHECKING:
     from textrnn.data.reading.examples import Example
     from textrnn.evaluation.comparison import Candidate
+    from textrnn.evaluation.multi_label import MultiLabelEvaluation
+    from textrnn.evaluation.single_label import Evaluation
     from textrnn.inference.engine import Engine
 
 _SEPARATOR = "|"  # of labels in the output of predict, if the training set had none
@@ -157,14 +159,24 @@ def _predict(engine: Engine, run: str, examples: Sequence[Example]) -> Candidate
         evaluation = evaluate_predictions(predictions)
         labels = [predictions.labels[index] for index in predictions.predicted.tolist()]
         scores = predictions.calibrated
+        _report_unknown(run, evaluation)
         return Candidate(run, labels, scores.confidence, evaluation.loss, evaluation.calibration_error, size)
     from textrnn.data.labels import join_labels
 
     logits = engine.predict_logits([example.text for example in examples])
     sets = evaluate_examples(engine, examples, logits=logits)
+    _report_unknown(run, sets)
     assigned = engine.assign_labels(engine.to_log_probabilities(logits))
     joined = [join_labels([engine.labels[index] for index in row.nonzero()[0]]) for row in assigned]
     return Candidate(run, joined, None, sets.loss, sets.calibration_error, size)
+
+
+def _report_unknown(run: str, evaluation: Evaluation | MultiLabelEvaluation) -> None:
+    """Report labels that only other runs know."""
+    if evaluation.unknown_texts:
+        texts = pluralize(evaluation.unknown_texts, "text has", "texts have")
+        label = shorten(evaluation.unknown_labels[0])
+        print_message(f"{run}: {texts} labels that this model does not know, such as '{label}'; counted wrong")
 
 
 def _read(run: str, examples: Sequence[Example], *, data: str, separator: str | None) -> Candidate:
