@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -76,6 +76,8 @@ def compare_command(
     from textrnn.evaluation.comparison import compare
 
     examples = read_examples(data, config, note=print_message)
+    if len(engines) == len(runs):  # which labels another tool knows but never predicts is unknown
+        _check_true_labels(examples, engines.values(), data=data)
     separator = None
     if trained.multi_label:
         separator = config.label_separator or trained.label_separator or _SEPARATOR
@@ -85,7 +87,8 @@ def compare_command(
         else _read(run, examples, data=data, separator=separator)
         for run in runs
     ]
-    _check_labels(candidates, examples, engines=engines, data=data)
+    files = [candidate for candidate in candidates if candidate.name not in engines]
+    _check_predicted_labels(files, examples, engines=engines.values(), data=data)
     true = [example.label for example in examples]
     comparison = compare(true, candidates, against=0 if against == "first" else None, seed=seed)
     if differences is not None:
@@ -195,27 +198,28 @@ def _read(run: str, examples: Sequence[Example], *, data: str, separator: str | 
     return Candidate(run, found.labels, found.confidence, calibration_error=error.mean)
 
 
-def _check_labels(
-    candidates: Sequence[Candidate], examples: Sequence[Example], *, engines: Mapping[str, Engine], data: str
-) -> None:
-    """Raise DataError for a label that only one place knows: DATA, or a file of predictions.
-
-    Which labels another tool knows but never predicts is unknown, so DATA may have others if a file takes part.
-    """
+def _check_true_labels(examples: Sequence[Example], engines: Iterable[Engine], *, data: str) -> None:
+    """Raise DataError if none of ``engines``, the models of all runs, knows one of the labels of DATA."""
     from textrnn.data.labels import split_labels
 
-    known = {label for engine in engines.values() for label in engine.labels}
-    if len(engines) == len(candidates):
-        for example in examples:
-            if unknown := next((label for label in split_labels(example.label) if label not in known), None):
-                reason = f"no model knows the label '{shorten(unknown)}'; correct it, or leave the text out"
-                raise DataError(data, example.line_number, reason)
+    known = {label for engine in engines for label in engine.labels}
+    for example in examples:
+        if unknown := next((label for label in split_labels(example.label) if label not in known), None):
+            reason = f"no model knows the label '{shorten(unknown)}'; correct it, or leave the text out"
+            raise DataError(data, example.line_number, reason)
+
+
+def _check_predicted_labels(
+    candidates: Iterable[Candidate], examples: Sequence[Example], *, engines: Iterable[Engine], data: str
+) -> None:
+    """Raise DataError if a label of ``candidates``, files of predictions, is neither in DATA nor one of a model."""
+    from textrnn.data.labels import split_labels
+
+    known = {label for engine in engines for label in engine.labels}
+    place = f"neither in {name_file(data)} nor known to a model" if known else f"not in {name_file(data)}"
     known |= {label for example in examples for label in split_labels(example.label)}
     for candidate in candidates:
-        if candidate.name in engines:
-            continue
         for number, joined in enumerate(candidate.labels, 1):
             if unknown := next((label for label in split_labels(joined) if label not in known), None):
-                place = f"neither in {name_file(data)} nor known to a model" if engines else f"not in {name_file(data)}"
                 reason = f"label '{shorten(unknown)}' is {place}; use the labels of the data"
                 raise DataError(candidate.name, number, reason)
