@@ -29,7 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "serialization": {"config", "data", "errors", "files", "models", "ops", "reporter", "tokenization"},
     "inference": {"config", "data", "errors", "lazy", "models", "native", "ops", "serialization"},
     "pipeline": {"config", "data", "errors", "files", "inference"},
-    "evaluation": {"config", "data", "inference", "models"},
+    "evaluation": {"config", "data", "errors", "inference", "models"},
     "preparation": {"config", "data", "errors", "files", "native", "reporter", "serialization", "tokenization"},
     "training": {
         *("config", "data", "errors", "evaluation", "extras", "models", "native", "ops", "preparation", "reporter"),
@@ -54,8 +54,10 @@ ONLY_IN = {
     "typer": ("cli/",),
 }
 WITHOUT_TORCH = (
+    "textrnn.serialization.inspection",
     *("textrnn.cli.app", "textrnn.pipeline.labeler", "textrnn.inference.engine", "textrnn.inference.explain"),
     *("textrnn.models.ngram.table", "textrnn.ops.rnn_forward", "textrnn.evaluation.single_label"),
+    *("textrnn.evaluation.comparison", "textrnn.cli.commands.analysis.compare"),
     *("textrnn.data.check", "textrnn.tokenization.spm_trainer", "textrnn.compression", "textrnn.api"),
 )
 

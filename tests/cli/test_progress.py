@@ -3,13 +3,37 @@
 from __future__ import annotations
 
 import io
+import re
+import sys
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
+from pseudo_terminal import run_in_terminal
 from samples import make_record
 from textrnn.cli import progress
 from textrnn.reporter import Plan, Reporter
+
+ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+COLOR = re.compile(r"\x1b\[[0-9;]*m")
+TRAINING = """
+from dataclasses import fields
+from textrnn.cli import progress
+from textrnn.reporter import EpochRecord, Plan
+values = dict.fromkeys((field.name for field in fields(EpochRecord)), 0.5)
+values |= {"valid_loss": 0.75, "seconds": 1234.5, "tokens_per_second": 123456.7}
+progress._UPDATES_PER_SECOND = 1e9
+reporter = progress.make_reporter()
+reporter.load("encoding " + "\uae34\uc774\ub984" * 20 + ".tsv", 1_000_000, 4_000_000)
+reporter.load("encoding " + "\uae34\uc774\ub984" * 20 + ".tsv", 4_000_000, 4_000_000)
+for metric in ("loss", "accuracy", "weighted_f1"):
+    reporter.begin(Plan(epochs=30, steps=300, metric=metric))
+    for epoch in (11, 12):
+        reporter.step(epoch, 0.5, 123456.7)
+        reporter.end_epoch(EpochRecord(**values | {"epoch": epoch, "best": epoch == 11}))
+reporter.close()
+"""
 
 RECORD = make_record(
     2, valid_loss=0.75, accuracy=0.875, micro_f1=0.85, macro_f1=0.8, seconds=1.5, tokens_per_second=12345.6
@@ -100,3 +124,47 @@ def test_the_reporter_depends_on_stderr(monkeypatch: pytest.MonkeyPatch) -> None
     for terminal, kind in ((True, progress.LiveReporter), (False, progress.PlainReporter)):
         monkeypatch.setattr("sys.stderr", type("Stderr", (io.StringIO,), {"isatty": lambda self, t=terminal: t})())
         assert type(progress.make_reporter()) is kind
+
+
+def train_in_terminal(*, columns: int, color: bool = True) -> str:
+    return run_in_terminal([sys.executable, "-c", TRAINING], columns=columns, color=color)
+
+
+def lines_of(output: str) -> list[str]:
+    return [line for line in re.split(r"[\r\n]+", ESCAPE.sub("", output)) if line.strip()]
+
+
+def test_lines_and_bars_fit_80_columns() -> None:
+    lines = lines_of(train_in_terminal(columns=80))
+    assert max(map(cell_len, lines)) <= 80
+    bars = [line for line in lines if line.startswith(("epoch", "encoding"))]
+    assert len(bars) > 10
+    for bar in bars:  # each has a bar, and the whole time left
+        assert re.search(r"[\u2501\u2578\u257a]{8}.* (\d+:\d\d|-:--):(\d\d|--)$", bar), bar
+    late = [bar for bar in bars if bar.startswith("epoch 12/30")]
+    assert all("123,457 tokens/s" in bar for bar in late)
+    assert {best for bar in late for best in re.findall("best [^,]*", bar)} == {"best 0.750", "best 50.00 %"}
+    epochs = [line for line in lines if line.startswith("textrnn: epoch")]
+    assert [line.endswith("  best") for line in epochs] == [True, False] * 3
+    assert all("valid loss 0.7500" in line for line in epochs)
+
+
+def test_a_wide_terminal_shows_all_of_an_epoch() -> None:
+    lines = lines_of(train_in_terminal(columns=120))
+    epochs = [line for line in lines if line.startswith("textrnn: epoch 11/30")]
+    assert len(epochs) == 3
+    assert all(line.endswith("123,457 tokens/s  1234.5 s  best") for line in epochs)
+
+
+def test_a_narrow_terminal_keeps_the_bar_and_the_time_left() -> None:
+    lines = lines_of(train_in_terminal(columns=48))
+    bars = [line for line in lines if line.startswith("epoch")]
+    assert max(map(cell_len, bars)) <= 48
+    assert all(re.search(r"[\u2501\u2578\u257a]{4}.* (\d+:\d\d|-:--):(\d\d|--)$", bar) for bar in bars), bars
+
+
+@pytest.mark.parametrize("color", [True, False])
+def test_no_color_turns_colors_off(color: bool) -> None:
+    output = train_in_terminal(columns=80, color=color)
+    assert bool(COLOR.search(output)) == color
+    assert "epoch 12/30" in output

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from textrnn.cli.tables import format_counts, format_evaluation, format_promises, format_table
+from textrnn.cli.tables import (
+    align_numbers,
+    format_counts,
+    format_evaluation,
+    format_promises,
+    format_size,
+    format_table,
+)
 from textrnn.evaluation.abstention import Promise
 from textrnn.evaluation.multi_label import LabelScore, MultiLabelEvaluation
 from textrnn.evaluation.single_label import ClassScore, Evaluation
@@ -157,3 +164,14 @@ def test_multi_label_scores_have_thresholds_and_no_confusion_matrix() -> None:
         "refund       50.0    25.0  33.3       10      0.123",
         "new           0.0     0.0   0.0        1          -",
     ]
+
+
+def test_numbers_are_aligned_to_the_right() -> None:
+    assert align_numbers([["part", "size"], ["머리", "9 bytes"]]) == ["part     size", "머리  9 bytes"]
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"), [(1, "1 byte"), (999, "999 bytes"), (5_734_229, "5.7 MB"), (1_234_000_000, "1,234.0 MB")]
+)
+def test_sizes(size: int, shown: str) -> None:
+    assert format_size(size) == shown

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -19,11 +20,17 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.text import Text
 
 from textrnn.cli.terminal import print_message
 from textrnn.reporter import EpochRecord, Plan, Reporter
 
 _UPDATES_PER_SECOND = 10
+_PREFIX = "textrnn: "
+_BAR_CELLS = len(" ━━━━━━━━━━ ") + len(" 0:00:00")  # a bar of ten cells and the time left
+_STEP_CELLS = _BAR_CELLS + len("100% ")
+_BYTE_CELLS = _BAR_CELLS + len("999.9/999.9 MB 999.9 MB/s")
+_BEST = "best"
 
 
 class PlainReporter(Reporter):
@@ -46,7 +53,11 @@ class PlainReporter(Reporter):
 
 
 class LiveReporter(PlainReporter):
-    """Prints the same lines above a bar, which shows loss, best metric, speed and time left."""
+    """Prints the same lines above a bar, which shows loss, best metric, speed and time left.
+
+    On a narrow terminal the line of an epoch has no speed, and if need be no seconds; the bar has no speed, and if need
+    be no best metric.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,36 +71,43 @@ class LiveReporter(PlainReporter):
 
     def note(self, message: str) -> None:
         """Print the note above the bar."""
-        self._console.print(f"textrnn: {message}", markup=False, soft_wrap=True)
+        self._console.print(_PREFIX + message, markup=False, soft_wrap=True)
 
     def load(self, what: str, done: int, total: int | None) -> None:
         """Show the bytes read so far on a bar of their own, until all are read."""
         if self._is_loading and done == total:
             self.close()
         elif done != total:
+            description = Text(what)
+            description.truncate(max(1, self._console.width - _BYTE_CELLS), overflow="ellipsis")
             if not self._is_loading:
-                self._start(_make_byte_bar(self._console), what, total=total)
+                self._start(_make_byte_bar(self._console), description.plain, total=total)
                 self._is_loading = True
-            self._update(completed=done, total=total, description=what)
+            self._update(completed=done, total=total, description=description.plain)
 
     def begin(self, plan: Plan) -> None:
         """Start the bar of the run."""
         super().begin(plan)
         self._steps, self._best = plan.done, ""
         columns = TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.fields[state]}")
-        self._start(_make_bar(self._console, *columns), "epoch 1", total=plan.steps)
+        self._start(_make_bar(self._console, *columns), f"epoch 1/{plan.epochs}", total=plan.steps)
 
     def step(self, epoch: int, loss: float, tokens_per_second: float) -> None:
         """Advance the bar."""
         self._steps += 1
-        state = f"loss {loss:.3f}{self._best} {tokens_per_second:,.0f} tokens/s"
-        self._update(completed=self._steps, description=f"epoch {epoch}/{self._plan.epochs}", state=state)
+        description, speed = f"epoch {epoch}/{self._plan.epochs}", f"{tokens_per_second:,.0f} tokens/s"
+        parts = [f"loss {loss:.3f}", *([self._best] if self._best else []), speed]
+        width = self._console.width - len(description) - _STEP_CELLS
+        state = _join_fitting(parts, [speed, self._best], separator=", ", width=width)
+        self._update(completed=self._steps, description=description, state=state)
 
     def end_epoch(self, record: EpochRecord) -> None:
         """Print the epoch's line above the bar."""
-        if record.best:
-            self._best = f", best {format_metric(record, self._plan.metric)},"
-        super().end_epoch(record)
+        if record.best and not math.isnan(record.valid_loss):
+            is_loss = self._plan.metric == "loss"
+            best = f"{record.valid_loss:.3f}" if is_loss else f"{100 * getattr(record, self._plan.metric):.2f} %"
+            self._best = f"{_BEST} {best}"
+        self.note(format_epoch(record, self._plan, width=self._console.width - len(_PREFIX)))
 
     def close(self) -> None:
         """Remove the bar."""
@@ -122,14 +140,25 @@ def format_metric(record: EpochRecord, metric: str) -> str:
     return f"{metric.replace('_f1', ' F1')} {100 * getattr(record, metric):.2f} %"
 
 
-def format_epoch(record: EpochRecord, plan: Plan) -> str:
-    """Return one line about an epoch."""
+def format_epoch(record: EpochRecord, plan: Plan, *, width: int | None = None) -> str:
+    """Return one line about an epoch; speed and seconds are left out if it would exceed ``width`` cells."""
     metric = "accuracy" if plan.metric == "loss" else plan.metric
+    speed, seconds = f"{record.tokens_per_second:,.0f} tokens/s", f"{record.seconds:.1f} s"
     parts = [f"epoch {record.epoch}/{plan.epochs}", f"loss {record.loss:.4f}"]
-    if not math.isnan(record.valid_loss):
-        parts += [f"valid loss {record.valid_loss:.4f}", format_metric(record, metric)]
-    parts += [f"{record.tokens_per_second:,.0f} tokens/s", f"{record.seconds:.1f} s"]
-    return "  ".join([*parts, "best"] if record.best and not math.isnan(record.valid_loss) else parts)
+    if math.isnan(record.valid_loss):
+        return _join_fitting([*parts, speed, seconds], [speed, seconds], separator="  ", width=width)
+    parts += [f"valid loss {record.valid_loss:.4f}", format_metric(record, metric), speed, seconds, _BEST]
+    line = _join_fitting(parts, [speed, seconds], separator="  ", width=width)
+    return line if record.best else line.removesuffix(f"  {_BEST}")
+
+
+def _join_fitting(parts: Sequence[str], optional: Sequence[str], *, separator: str, width: int | None) -> str:
+    """Join ``parts``, without the first of ``optional`` until the line has at most ``width`` cells (None: any)."""
+    line = separator.join(parts)
+    if width is None or not optional or cell_len(line) <= width:
+        return line
+    rest = [part for part in parts if part != optional[0]]
+    return _join_fitting(rest, optional[1:], separator=separator, width=width)
 
 
 @contextmanager

@@ -37,6 +37,26 @@ def format_table(rows: list[list[str]]) -> list[str]:
     return lines
 
 
+def align_numbers(rows: list[list[str]]) -> list[str]:
+    """Return ``rows`` as lines with aligned columns: the first to the left, all others to the right."""
+    from rich.cells import cell_len
+
+    widths = [max(cell_len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    padded = [[" " * (width - cell_len(cell)) + cell for cell, width in zip(row, widths, strict=True)] for row in rows]
+    return [
+        "  ".join([row[0] + " " * (widths[0] - cell_len(row[0])), *cells[1:]])
+        for row, cells in zip(rows, padded, strict=True)
+    ]
+
+
+def format_size(size: int) -> str:
+    """Return a number of bytes, as in ``5.7 MB``."""
+    for scale, unit in ((1_000_000, "MB"), (1_000, "kB")):
+        if size >= scale:
+            return f"{size / scale:,.1f} {unit}"
+    return pluralize(size, "byte", "bytes")
+
+
 def format_counts(counts: dict[str, int], *, limit: int) -> str:
     """Return the first ``limit`` labels with their counts, as in ``tea 40, coffee 38, and 2 labels more``."""
     shown = ", ".join(f"{label} {count:,}" for label, count in [*counts.items()][:limit])

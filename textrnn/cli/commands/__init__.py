@@ -1,4 +1,4 @@
-"""The commands, one module each or one for each group."""
+"""The commands, one module each or one for each group; ``analysis`` has those that look into models."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ COMMANDS = {
     "train": ("train.train_command", "Train a classifier."),
     "tune": ("tune.tune_command", "Search for better settings with Optuna."),
     "evaluate": ("evaluate.evaluate_command", "Evaluate a model on labelled text."),
+    "compare": ("analysis.compare.compare_command", "Compare models, or other tools, on labelled text."),
+    "inspect": ("analysis.inspect_model.inspect_command", "Print the facts about a model or tokenizer."),
     "predict": ("predict.predict_command", "Label lines of text, or records of a table."),
     "embed": ("embed.embed_command", "Print a vector for each text."),
+    "explain": ("analysis.word_effects.explain_command", "Show the effect of each word on a prediction."),
     "optimize": ("optimize.optimize_command", "Make a model smaller without making it worse."),
     "filter": ("filter.filter_command", "Print the lines that have a given label."),
     "demo": ("demo.demo_command", "Train, evaluate and predict on demo data."),
@@ -38,7 +41,7 @@ GROUPS = {"data": "Check labelled files, or split one.", "config": "Describe the
 
 def load_command(name: str) -> CommandFunction:
     """Return the function of the command called ``name``; only its module is imported."""
-    module, _, function = COMMANDS[name][0].partition(".")
+    module, _, function = COMMANDS[name][0].rpartition(".")
     return cast("CommandFunction", getattr(import_module(f"{__name__}.{module}"), function))
 
 
