@@ -37,8 +37,8 @@ ALLOWED: dict[str, set[str]] = {
     },
     "compression": {"data", "errors", "evaluation", "inference", "models", "serialization"},
     "experiments": {
-        *("config", "data", "errors", "evaluation", "extras", "files", "inference", "ops", "preparation", "reporter"),
-        *("serialization", "training"),
+        *("config", "data", "errors", "evaluation", "extras", "files", "inference", "models", "ops", "preparation"),
+        *("reporter", "serialization", "training"),
     },
     "api": {"errors", "inference", "serialization"},
 }

@@ -11,8 +11,10 @@ from typing import Any
 
 from textrnn.config import check_config
 from textrnn.errors import ConfigError, ModelError, StoppedError
+from textrnn.experiments.held_out import predict_held_out
+from textrnn.experiments.out_of_fold import OUT_OF_FOLD_NAME, write_out_of_fold
 from textrnn.experiments.results import Result, Summary, collect, summarize
-from textrnn.experiments.variations import KINDS, Experiment
+from textrnn.experiments.variations import KINDS, CrossValidation, Experiment
 from textrnn.files import keep_previous, write_text
 from textrnn.ops.device import resolve_device
 from textrnn.preparation.dataset import load_dataset
@@ -23,7 +25,7 @@ from textrnn.training.train import reporting, resume, train
 
 FORMAT_VERSION = 1
 
-_OWN = r"study\.json|summary\.json|(fold|seed)-\d+|\.(study|summary)\.json\..*\.tmp"
+_OWN = r"(study|summary)\.json|out_of_fold\.jsonl|(fold|seed)-\d+|\.((study|summary)\.json|out_of_fold\.jsonl)\..*\.tmp"
 
 
 def run_experiment(
@@ -101,10 +103,19 @@ def _train_all(experiment: Experiment, out: Path, results: dict[str, Result], *,
             reporter.note(hint)
             raise
         _write_state(out, experiment, results)
+    if isinstance(experiment, CrossValidation) and not experiment.config.data.multi_label:
+        _keep_out_of_fold(experiment, out)
     summary = summarize(experiment.kind, experiment.config.train.metric, results)
     write_text(out / SUMMARY_NAME, json.dumps(asdict(summary), indent=2) + "\n")
     make_latest(out / summary.best, reporter)
     return summary
+
+
+def _keep_out_of_fold(experiment: CrossValidation, out: Path) -> None:
+    """Write the out-of-fold probabilities, unless they are there: a folder has those of one experiment only."""
+    path = out / OUT_OF_FOLD_NAME
+    if not path.exists():
+        write_out_of_fold(path, predict_held_out({out / name: run for name, run in experiment.variations.items()}))
 
 
 def _write_state(out: Path, experiment: Experiment, results: dict[str, Result]) -> None:

@@ -24,6 +24,7 @@ COMMANDS = {
     "doctor": ("doctor.doctor_command", "Print versions, devices and available backends."),
     "data check": ("data.check_command", "Check labelled files before training."),
     "data split": ("data.split_command", "Split a labelled file into train, valid and test."),
+    "data errors": ("data_errors.errors_command", "List the texts whose label is probably wrong."),
     "config schema": ("config.schema_command", "Print the JSON schema of the config file."),
 }
 """The function and the summary of each command, in the order of the help; the summary begins the function's docstring.
@@ -31,7 +32,7 @@ COMMANDS = {
 With the summaries here, the help that lists the commands imports none of them.
 """
 
-GROUPS = {"data": "Check labelled files, or split one.", "config": "Describe the config file."}
+GROUPS = {"data": "Check or split labelled files, and find wrong labels.", "config": "Describe the config file."}
 """What each group of commands does."""
 
 
