@@ -55,6 +55,7 @@ WITHOUT_TORCH = (
     *("textrnn.cli.app", "textrnn.pipeline.labeler", "textrnn.inference.engine", "textrnn.inference.explain"),
     *("textrnn.models.ngram.table", "textrnn.ops.rnn_forward", "textrnn.evaluation.single_label"),
     *("textrnn.data.check", "textrnn.tokenization.spm_trainer", "textrnn.compression", "textrnn.api"),
+    *("textrnn.evaluation.label_errors", "textrnn.experiments.out_of_fold", "textrnn.pipeline.suggestions"),
 )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from command import MULTI_LABEL, Run, small
+from command import MULTI_LABEL, Run, list_loaded, small
 from samples import write_rows, write_sets
 
 HEADER = "file\tline\tlabel\tsuggested\tconfidence\tscore\ttext"
@@ -56,6 +56,7 @@ def test_folds_of_an_experiment_are_reused(planted: dict[str, int], tmp_path: Pa
     assert done.returncode == 0, done.stderr.decode()
     assert done.stdout.decode().startswith(HEADER)
     assert b"of 80 texts" in done.stderr
+    assert "torch" not in list_loaded("data", "errors", "-m", "folds", cwd=tmp_path, stdin=b"")
     (tmp_path / "a.tsv").write_text("tea\tchanged\n")
     assert invoke("data", "errors", "-m", "folds").returncode == 1
 
