@@ -8,7 +8,7 @@ import pytest
 
 from samples import make_config
 from textrnn.inference.engine import Engine
-from textrnn.pipeline.suggestions import Unlabelled, find_dissimilar, read_unlabelled, suggest
+from textrnn.pipeline.suggestions import Unlabelled, choose_diverse, find_dissimilar, read_unlabelled, suggest
 
 LONG = "the parcel that i ordered on monday has not arrived yet"
 
@@ -39,6 +39,16 @@ def test_near_duplicates_of_known_and_chosen_texts_are_passed_over(engine: Engin
     texts = make_unlabelled("green coffee", "Green coffee!", "a text on neither", f"{LONG}.")
     found = suggest(engine, texts, count=4, known=["A text, on neither", LONG])
     assert [entry.source.line_number for entry in found] == [1]
+
+
+def test_each_group_of_texts_gives_one() -> None:
+    groups = ("where is my parcel {}", "environment variables {}", "blue kettle boils {}")
+    texts = [group.format(f"no. {number}") for group in groups for number in range(10)]
+    chosen = choose_diverse(texts, [1.0] * len(texts), 3)
+    assert [place // 10 for place in chosen] == [0, 1, 2]
+    assert choose_diverse(texts, [1.0] * len(texts), 3) == chosen
+    assert choose_diverse(texts[:2], [1.0, 0.5], 3) == [0, 1]
+    assert len(choose_diverse(texts, [1.0] * len(texts), 29)) == 29
 
 
 def test_no_texts(engine: Engine) -> None:

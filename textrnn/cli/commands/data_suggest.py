@@ -32,10 +32,11 @@ def suggest_command(
 ) -> None:
     """Choose the texts to label next.
 
-    Prints the texts that the model is least certain about, as TSV with a header: line, predicted label, its probability
-    (confidence), the margin over the second label, and the text, smallest margin first. Tabs and line breaks in a text
-    become spaces. A text that is similar to one before it, or to one of --known, is passed over: it would teach the
-    model little. Known files are read as the training set was. The model has one label per text.
+    Prints texts that the model is uncertain about and that differ from each other, as TSV with a header: line,
+    predicted label, its probability (confidence), the margin over the second label, and the text, smallest margin
+    first. Tabs and line breaks in a text become spaces. The uncertain texts are clustered, and each cluster gives one.
+    A text that is similar to a less certain one, or to one of --known, is passed over: it would teach the model little.
+    Known files are read as the training set was. The model has one label per text.
 
     \b
       textrnn data suggest raw.txt --count 100 -o next.tsv
