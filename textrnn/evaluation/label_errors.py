@@ -15,7 +15,7 @@ Rows = npt.NDArray[np.int64]
 Probabilities = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LabelErrors:
     """Rows with a probably wrong label, the most probable error first.
 
@@ -39,7 +39,7 @@ def find_label_errors(probabilities: Probabilities, true: Rows) -> LabelErrors:
 
     Args:
         probabilities: (B, C) float32, held-out probabilities.
-        true: (B,) int, the label of each row.
+        true: (B,) int in [0, C), the label of each row.
     """
     confident = np.where(probabilities >= find_thresholds(probabilities, true), probabilities, -np.inf)
     suggested = confident.argmax(axis=1).astype(np.int64)
