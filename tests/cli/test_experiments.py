@@ -57,6 +57,7 @@ def test_a_learning_curve_prints_its_points_and_what_more_texts_promise(
         (("--kfold", "3", "--seeds", "2"), "--kfold and --seeds: give only one of them"),
         (("--kfold", "3", "--valid", "rows.tsv"), "--kfold 3: "),
         (("--kfold", "3", "--learning-curve"), "--kfold and --learning-curve: give only one of them"),
+        (("--learning-curve", "--set", "data.train_share=0.5"), "--learning-curve: sets data.train_share for each run"),
         (("--learning-curve", "--dry-run"), "--dry-run: has no estimate for --learning-curve"),
         (("--learning-curve", "--resume", "out", "--out", "other"), "--resume out: continues the runs in its own"),
         (("--kfold", "1"), "invalid value for '--kfold'"),

@@ -120,7 +120,9 @@ class LearningCurve(Experiment):
         return Path(f"{default_folder(self.config)}-learning-curve")
 
     def check(self) -> None:
-        """Check the settings, and that all seeds are valid."""
+        """Check the settings, that all seeds are valid, and that the share is not set."""
+        if self.config.data.train_share != 1:
+            raise ConfigError(f"{self.flag}: sets {self.key} for each run; leave it out")
         if self.config.train.seed + self.SEEDS > 2**32:
             raise ConfigError(f"{self.flag}: the last seed exceeds {2**32 - 1}; lower --seed")
         check_repeatable(self.config, self.flag)
