@@ -26,6 +26,8 @@ SCRIPTS = (
     "gpu_kernels",
     "gpu_training",
     "job",
+    "label_errors",
+    "labelling",
     "many_classes",
     "memory",
     "predict",

@@ -9,7 +9,7 @@ import pytest
 
 from samples import make_config
 from textrnn.errors import ConfigError
-from textrnn.experiments.variations import CrossValidation, Experiment, SeedRuns, vary
+from textrnn.experiments.variations import CrossValidation, Experiment, LearningCurve, SeedRuns, vary
 
 
 def test_folds_and_seeds_are_values_of_the_config() -> None:
@@ -25,6 +25,15 @@ def test_folds_and_seeds_are_values_of_the_config() -> None:
     assert seeds.default_folder() == Path("runs/a-sru-2-seeds")
 
 
+def test_a_learning_curve_varies_the_share_of_the_training_set_and_the_seed() -> None:
+    curve = LearningCurve(make_config(data__train="a/train.tsv", train__seed=7), 15)
+    runs = {name: (run.data.train_share, run.train.seed) for name, run in curve.variations.items()}
+    assert [*runs.values()] == [(1 / part, seed) for part in (16, 8, 4, 2, 1) for seed in (7, 8, 9)]
+    assert runs["part-16-seed-8"] == (1 / 16, 8)
+    assert curve.compared == ["part-1-seed-7", "part-1-seed-8", "part-1-seed-9"]
+    assert curve.default_folder() == Path("runs/a-sru-learning-curve")
+
+
 def test_vary_changes_only_the_given_keys() -> None:
     config = make_config(model__hidden=4)
     varied = vary(config, {"model.layers": 3, "train.lr": 0.5})
@@ -32,7 +41,10 @@ def test_vary_changes_only_the_given_keys() -> None:
     assert vary(varied, {"model.layers": 2, "train.lr": config.train.lr}) == config != varied
 
 
-@pytest.mark.parametrize(("kind", "flag"), [(CrossValidation, "--kfold 2"), (SeedRuns, "--seeds 2")])
+@pytest.mark.parametrize(
+    ("kind", "flag"),
+    [(CrossValidation, "--kfold 2"), (SeedRuns, "--seeds 2"), (LearningCurve, "--learning-curve")],
+)
 def test_pipes_and_several_processes_are_refused(
     kind: type[Experiment], flag: str, rows: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
