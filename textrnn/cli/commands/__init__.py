@@ -15,6 +15,7 @@ COMMANDS = {
     "train": ("train.train_command", "Train a classifier."),
     "tune": ("tune.tune_command", "Search for better settings with Optuna."),
     "evaluate": ("evaluate.evaluate_command", "Evaluate a model on labelled text."),
+    "report": ("report.report_command", "Write an evaluation page: one HTML file."),
     "predict": ("predict.predict_command", "Label lines of text, or records of a table."),
     "optimize": ("optimize.optimize_command", "Make a model smaller without making it worse."),
     "filter": ("filter.filter_command", "Print the lines that have a given label."),

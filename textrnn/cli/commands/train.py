@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from textrnn.cli import experiments
 from textrnn.cli.options import ConfigSettings
 from textrnn.cli.parameters import Argument, Option
+from textrnn.cli.run_report import write_run_report
 from textrnn.cli.terminal import print_message, write_data
 from textrnn.cli.training_process import prepare_torch, training_process
 from textrnn.config import Cell, Config, Override, load_config, parse_overrides
@@ -170,6 +171,7 @@ def _resume(folder: Path) -> None:
         from textrnn.training import train as training
 
         outcome = training.resume(folder, reporter=reporter)
+        write_run_report(outcome)
     _report(outcome)
 
 
@@ -181,6 +183,7 @@ def _train(config: Config, out: Path | None, *, overwrite: bool) -> None:
         folder = out if out is not None else default_folder(config)
         command = shlex.join(["textrnn", *sys.argv[1:]])
         outcome = training.train(config, folder, command=command, overwrite=overwrite, reporter=reporter)
+        write_run_report(outcome)
     _report(outcome)
 
 
