@@ -30,7 +30,7 @@ _CONFIG: dict[str, Any] = {
     },
     "legend": {
         **{"orient": "top", "title": None, "labelColor": _INK, "labelFontSize": 12, "symbolStrokeWidth": 2},
-        **{"symbolSize": 250, "labelLimit": 220},
+        **{"symbolSize": 250, "symbolType": "stroke", "labelLimit": 220},
     },
 }
 
@@ -71,7 +71,7 @@ def draw_lines(
     names = [line.name for line in lines]
     values = [{"x": x, "y": y, "of": line.name} for line in lines for x, y in line.points if y is not None]
     domain = {"domain": names}
-    own = {
+    own: dict[str, dict[str, Any]] = {
         "color": {"field": "of", "type": "nominal", "scale": {**domain, "range": [*_COLORS[: len(names)]]}},
         "strokeDash": {"field": "of", "type": "nominal", "scale": {**domain, "range": [*_DASHES[: len(names)]]}},
     }

@@ -25,7 +25,7 @@ def list_figures(observations: Observations) -> list[Figure]:
     found, intervals = observations.evaluation, observations.intervals
     is_multi_label = isinstance(found, MultiLabelEvaluation)
     right = "texts with exactly the right labels" if is_multi_label else "texts with the right label"
-    error = "difference of probability and share of correct predictions (ECE)"
+    error = "mean gap of probability and share of correct predictions (ECE)"
     rows = [
         ("accuracy", "accuracy", f"{found.correct:,} of {found.texts:,} {right}"),
         ("macro_f1", "macro F1", "mean F1 of the labels"),

@@ -30,7 +30,7 @@ def compute_intervals(predictions: Predictions) -> dict[str, Interval]:
     loss = predictions.calibrated.loss
     if (known := ~np.isnan(loss)).any():
         found["loss"] = bound(_resample_mean(loss[known].astype(np.float64), rng))
-    found["calibration_error"] = bound(_resample_calibration(predictions, rng))
+    found["calibration_error"] = bound(_remove_bias(*_resample_calibration(predictions, rng)))
     return found
 
 
@@ -38,6 +38,12 @@ def bound(values: Floats) -> Interval:
     """Return the central 95 % of ``values``."""
     low, high = np.quantile(values, [0.025, 0.975]).tolist()
     return low, high
+
+
+def _remove_bias(resampled: Floats, error: float) -> Floats:
+    """Return ``resampled`` calibration errors with the mean ``error``: resampling adds noise to the gap of each bin."""
+    shifted: Floats = np.maximum(resampled - (resampled.mean() - error), 0)
+    return shifted
 
 
 def _draw(counts: npt.NDArray[np.int64], rng: np.random.Generator) -> npt.NDArray[np.int64]:
@@ -69,8 +75,11 @@ def _resample_mean(values: Floats, rng: np.random.Generator) -> Floats:
     return resampled
 
 
-def _resample_calibration(predictions: Predictions, rng: np.random.Generator) -> Floats:
-    """Return resampled calibration errors (RESAMPLES,), from cells of similar confidence that are right or wrong."""
+def _resample_calibration(predictions: Predictions, rng: np.random.Generator) -> tuple[Floats, float]:
+    """Return resampled calibration errors (RESAMPLES,), and the error itself.
+
+    The cells are predictions of similar confidence that are right or wrong.
+    """
     confidence = predictions.calibrated.confidence.astype(np.float64)
     bins = np.searchsorted(np.arange(1, BINS) / BINS, confidence, side="left")
     fine = np.minimum((confidence * _VALUES).astype(np.int64), _VALUES - 1)
@@ -80,7 +89,7 @@ def _resample_calibration(predictions: Predictions, rng: np.random.Generator) ->
     by_bin = np.zeros((len(kinds), BINS))
     by_bin[np.arange(len(kinds)), kinds // (2 * _VALUES)] = gaps
     resampled: Floats = np.abs(_draw(counts, rng) @ by_bin).sum(axis=1) / len(confidence)
-    return resampled
+    return resampled, float(np.abs(counts @ by_bin).sum()) / len(confidence)
 
 
 class PoissonBootstrap:
@@ -96,9 +105,10 @@ class PoissonBootstrap:
 
     def __init__(self, labels: int) -> None:
         self._rng = np.random.default_rng(_SEED)
+        self._texts = 0
         self._has_macro = labels <= self.MAX_LABELS
         self._sums = np.zeros((self.resamples, 6))
-        self._gaps = np.zeros((self.resamples, BINS))
+        self._gaps, self._gap = np.zeros((self.resamples, BINS)), np.zeros(BINS)
         self._counts = np.zeros((2, self.resamples, labels)) if self._has_macro else None
 
     def add(
@@ -123,6 +133,8 @@ class PoissonBootstrap:
         rows = np.arange(len(true))[:, None] * BINS
         gaps = np.bincount((rows + bins).ravel(), (probabilities - true).ravel(), len(true) * BINS)
         self._gaps += weights @ gaps.reshape(-1, BINS)
+        self._gap += gaps.reshape(-1, BINS).sum(axis=0)
+        self._texts += len(true)
         if self._counts is not None:
             self._counts[0] += weights @ hits.astype(np.float32)
             self._counts[1] += weights @ (true.astype(np.float32) + predicted)
@@ -132,11 +144,12 @@ class PoissonBootstrap:
         texts, right, hits, true, predicted, loss = self._sums.T
         if not texts.all():
             return {}
+        error = float(np.abs(self._gap).sum()) / (self._texts * labels)
         found = {
             "accuracy": bound(right / texts),
             "micro_f1": bound(2 * hits / np.maximum(true + predicted, 1)),
             "loss": bound(loss / texts),
-            "calibration_error": bound(np.abs(self._gaps).sum(axis=1) / (texts * labels)),
+            "calibration_error": bound(_remove_bias(np.abs(self._gaps).sum(axis=1) / (texts * labels), error)),
         }
         if self._counts is not None:
             hits, occurs = self._counts
