@@ -58,7 +58,7 @@ class Axis:
         return {"field": name, "type": "quantitative", "scale": scale, "axis": axis}
 
 
-PERCENT = ".0%"
+PERCENT = ".1~%"
 
 
 def draw_lines(
@@ -96,5 +96,5 @@ def _render(spec: dict[str, Any], title: str) -> Markup:
 
     svg = vl_convert.vegalite_to_svg(spec)
     svg = re.sub(r' (?:role|class|xmlns(?::xlink)?|aria-[a-z]+|pointer-events)="[^"]*"', "", svg)
-    svg = re.sub(r"(\d\.\d\d)\d+", r"\1", svg)  # a hundredth of a pixel is enough
+    svg = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\d\.\d\d)\d+", r"\1", tag[0]), svg)  # 0.01 of a pixel is enough
     return Markup(svg.replace("<svg ", f'<svg class="chart" role="img" aria-label="{escape(title)}" ', 1))

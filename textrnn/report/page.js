@@ -84,6 +84,10 @@
       }
       event.preventDefault();
     });
+    document.getElementById("fit")?.addEventListener("click", (event) => {
+      const fits = svg.closest(".matrix").classList.toggle("fit");
+      event.currentTarget.setAttribute("aria-pressed", fits);
+    });
     svg.addEventListener("focus", () => { if (cursor.hasAttribute("hidden") && svg.matches(":focus-visible")) show(); });
   }
 
