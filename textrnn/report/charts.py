@@ -13,7 +13,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-_WIDTH, _HEIGHT = 300, 190
+_WIDTH, _HEIGHT = 250, 170
 _COLORS = ("var(--line-1)", "var(--line-2)", "var(--line-3)")
 _DASHES = ([1, 0], [6, 3], [2, 2])
 _INK, _GRID, _FONT = "var(--ink)", "var(--rule)", "sans-serif"

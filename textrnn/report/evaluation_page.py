@@ -25,8 +25,7 @@ from textrnn.report.markup import abbreviate
 from textrnn.report.model_card import write_model_card
 from textrnn.report.observations import Batch, Observations, observe
 from textrnn.report.template import render
-from textrnn.serialization.latest_run import METRICS_NAME
-from textrnn.serialization.run_folder import COMMAND_NAME
+from textrnn.serialization.latest_run import COMMAND_NAME, METRICS_NAME
 
 MAX_CLASSES = 300
 """Of more classes the most frequent ones are in the table."""

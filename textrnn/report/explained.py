@@ -11,7 +11,7 @@ from textrnn.inference.explain import explain, find_parts
 from textrnn.report.samples import Sample, cut
 
 PIECES = 400_000
-"""Explaining all texts of a page reads at most so many pieces; the rest is shown without colors."""
+"""The most pieces that explaining the texts of a page reads; the rest is shown without colors."""
 _CHARACTERS = 700  # shown of a text
 _LEVELS = 4
 _STRONG = 0.4  # the effect of the darkest level

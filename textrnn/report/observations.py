@@ -61,7 +61,7 @@ def observe(engine: Engine, batches: Iterable[Batch], *, threshold: float | None
     observer = SingleLabelObserver(engine) if engine.thresholds is None else MultiLabelObserver(engine, threshold)
     for labels, texts in _resize(batches, len(engine.labels)):
         ids, lengths = engine.encode(texts)
-        observer.add(labels, texts, lengths, engine.forward_ids(ids, lengths))
+        observer.add(labels, texts, lengths=lengths, logits=engine.forward_ids(ids, lengths))
     return observer.finish()
 
 
@@ -120,7 +120,7 @@ class SingleLabelObserver(_Observer):
         self._builder, self._cells = PredictionsBuilder(engine), CellSamples()
         self._index_of = {label: index for index, label in enumerate(engine.labels)}
 
-    def add(self, labels: list[str], texts: list[str], lengths: npt.NDArray[np.int64], logits: Array) -> None:
+    def add(self, labels: list[str], texts: list[str], *, lengths: npt.NDArray[np.int64], logits: Array) -> None:
         """Add texts with their true ``labels`` and ``logits`` (B, C)."""
         self._builder.add(labels, logits)
         self.lengths.append(lengths.astype(np.int32))
@@ -164,7 +164,7 @@ class MultiLabelObserver(_Observer):
         self._index_of = {label: index for index, label in enumerate(engine.labels)}
         self._correct: list[npt.NDArray[np.bool_]] = []
 
-    def add(self, labels: list[str], texts: list[str], lengths: npt.NDArray[np.int64], logits: Array) -> None:
+    def add(self, labels: list[str], texts: list[str], *, lengths: npt.NDArray[np.int64], logits: Array) -> None:
         """Add texts with their true ``labels`` and ``logits`` (B, C)."""
         self._builder.add(labels, logits)
         self.lengths.append(lengths.astype(np.int32))

@@ -19,10 +19,16 @@ from textrnn.errors import ConfigError, ModelError
 from textrnn.files import write_text
 from textrnn.reporter import EpochRecord
 from textrnn.serialization.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from textrnn.serialization.latest_run import CHECKPOINT_NAME, CONFIG_NAME, METRICS_NAME, POINTER, REPORT_NAME
+from textrnn.serialization.latest_run import (
+    CHECKPOINT_NAME,
+    COMMAND_NAME,
+    CONFIG_NAME,
+    METRICS_NAME,
+    POINTER,
+    REPORT_NAME,
+)
 from textrnn.serialization.model_file import MODEL_NAME, SavedModel, save_model
 
-COMMAND_NAME = "command.txt"
 EVENTS_NAME = "tensorboard"
 
 _FILES = (MODEL_NAME, CONFIG_NAME, METRICS_NAME, COMMAND_NAME, CHECKPOINT_NAME, EVENTS_NAME, REPORT_NAME)
