@@ -29,6 +29,7 @@ SCRIPTS = (
     "many_classes",
     "memory",
     "predict",
+    "report",
     "sru_layer",
     "training",
 )
