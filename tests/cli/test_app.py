@@ -18,8 +18,8 @@ from samples import write_rows
 from textrnn.errors import BackendError, StoppedError
 
 COMMANDS = (
-    *("spm-train", "spm-encode", "spm-decode", "train", "tune", "evaluate", "predict", "optimize", "filter", "demo"),
-    *("init", "bench", "doctor", "data check", "data split", "config schema"),
+    *("spm-train", "spm-encode", "spm-decode", "train", "tune", "evaluate", "report", "predict", "optimize"),
+    *("filter", "demo", "init", "bench", "doctor", "data check", "data split", "config schema"),
 )
 
 
