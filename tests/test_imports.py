@@ -38,8 +38,8 @@ ALLOWED: dict[str, set[str]] = {
     "report": {"config", "data", "errors", "evaluation", "inference", "models", "serialization"},
     "compression": {"data", "errors", "evaluation", "inference", "models", "serialization"},
     "experiments": {
-        *("config", "data", "errors", "evaluation", "extras", "files", "inference", "ops", "preparation", "reporter"),
-        *("serialization", "training"),
+        *("config", "data", "errors", "evaluation", "extras", "files", "inference", "models", "ops", "preparation"),
+        *("reporter", "serialization", "training"),
     },
     "api": {"errors", "inference", "serialization"},
 }
@@ -59,6 +59,7 @@ WITHOUT_TORCH = (
     *("textrnn.models.ngram.table", "textrnn.ops.rnn_forward", "textrnn.evaluation.single_label"),
     *("textrnn.data.check", "textrnn.tokenization.spm_trainer", "textrnn.compression", "textrnn.api"),
     "textrnn.report.evaluation_page",
+    *("textrnn.evaluation.label_errors", "textrnn.experiments.out_of_fold", "textrnn.pipeline.suggestions"),
 )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from command import Run, small
 from samples import write_rows
+from textrnn.experiments.variations import LearningCurve
 
 
 def test_folds_print_means_and_the_best_and_resume(tmp_path: Path, invoke: Run) -> None:
@@ -34,11 +35,30 @@ def test_folds_print_means_and_the_best_and_resume(tmp_path: Path, invoke: Run) 
     assert (alone.returncode, alone.stdout) == (0, done.stdout), alone.stderr.decode()
 
 
+def test_a_learning_curve_prints_its_points_and_what_more_texts_promise(
+    tmp_path: Path, invoke: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LearningCurve, "PARTS", (2, 1))
+    write_rows(tmp_path / "rows.tsv")
+    done = invoke("train", "--train", "rows.tsv", *small(epochs=1), "--learning-curve")
+    assert done.returncode == 0, done.stderr.decode()
+    out = "runs/rows-sru-learning-curve"
+    summary = json.loads((tmp_path / out / "summary.json").read_text())
+    assert done.stdout.decode() == f"{out}/{summary['best']}\n"
+    lines = done.stderr.decode().splitlines()
+    points = [line for line in lines if " training texts: accuracy " in line]
+    assert [line.split()[1] for line in points] == ["18", "36"]
+    assert lines[lines.index(points[-1]) + 1].startswith("textrnn: 72 training texts promise accuracy ")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (("--kfold", "3", "--seeds", "2"), "--kfold and --seeds: give only one of them"),
         (("--kfold", "3", "--valid", "rows.tsv"), "--kfold 3: "),
+        (("--kfold", "3", "--learning-curve"), "--kfold and --learning-curve: give only one of them"),
+        (("--learning-curve", "--dry-run"), "--dry-run: has no estimate for --learning-curve"),
+        (("--learning-curve", "--resume", "out", "--out", "other"), "--resume out: continues the runs in its own"),
         (("--kfold", "1"), "invalid value for '--kfold'"),
         (("--seeds", "0"), "invalid value for '--seeds'"),
         (("--kfold", "3", "--resume", "out", "--out", "other"), "--resume out: continues the runs in its own folder"),

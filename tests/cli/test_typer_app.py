@@ -51,7 +51,7 @@ def test_the_help_is_that_of_the_declarations() -> None:
 def test_a_group_demands_a_command(invoke: Run) -> None:
     done = invoke("data")
     assert (done.returncode, done.stdout) == (2, b"")
-    assert done.stderr == b"textrnn: data: name a command: textrnn data check or textrnn data split\n"
+    assert done.stderr.startswith(b"textrnn: data: name a command: textrnn data check or textrnn data split or ")
 
 
 def test_completion_knows_the_options_of_a_command() -> None:

@@ -21,7 +21,7 @@ from textrnn.training.train import train
 
 pytestmark = pytest.mark.usefixtures("rows")
 OUT = Path("out")
-FILES = ["study.json", "summary.json"]
+FILES = ["out_of_fold.jsonl", "study.json", "summary.json"]
 tiny_config = partial(small_config, "rows.tsv", model__hidden=4, model__embedding=8, train__epochs=2)
 
 

@@ -1,4 +1,4 @@
-"""Cross-validation and seed runs: ``train --kfold`` and ``train --seeds``."""
+"""Experiments: ``train --kfold``, ``train --seeds`` and ``train --learning-curve``."""
 
 from __future__ import annotations
 
@@ -14,30 +14,34 @@ from textrnn.errors import ConfigError
 from textrnn.serialization.latest_run import SUMMARY_NAME
 
 if TYPE_CHECKING:
+    from textrnn.experiments.learning_curve import Curve
     from textrnn.experiments.results import Summary
     from textrnn.experiments.variations import Experiment
 
 
-def override_fold(kfold: int | None, seeds: int | None) -> list[Override]:
+def override_fold(kfold: int | None, seeds: int | None, *, learning_curve: bool) -> list[Override]:
     """Return the config override of ``--kfold``.
 
     Raises:
-        ConfigError: ``--seeds`` is given too.
+        ConfigError: two kinds of experiments are asked for.
     """
-    if kfold is not None and seeds is not None:
-        raise ConfigError("--kfold and --seeds: give only one of them")
+    asked = {"--kfold": kfold is not None, "--seeds": seeds is not None, "--learning-curve": learning_curve}
+    if len(given := [flag for flag, is_given in asked.items() if is_given]) > 1:
+        raise ConfigError(f"{given[0]} and {given[1]}: give only one of them")
     return [] if kfold is None else [Override("data.fold", f"1/{kfold}", f"--kfold {kfold}")]
 
 
-def make_experiment(config: Config, kfold: int | None, seeds: int | None) -> Experiment | None:
+def make_experiment(config: Config, kfold: int | None, seeds: int | None, *, learning_curve: bool) -> Experiment | None:
     """Return the experiment that the flags ask for, or None for a single run. Loads torch for an experiment."""
-    if kfold is None and seeds is None:
+    if kfold is None and seeds is None and not learning_curve:
         return None
     prepare_torch(config.train.device)
 
-    from textrnn.experiments.variations import CrossValidation, SeedRuns
+    from textrnn.experiments.variations import CrossValidation, LearningCurve, SeedRuns
 
     command = shlex.join(["textrnn", *sys.argv[1:]])
+    if learning_curve:
+        return LearningCurve(config, len(LearningCurve.PARTS) * LearningCurve.SEEDS, command)
     return CrossValidation(config, kfold, command) if kfold is not None else SeedRuns(config, seeds or 1, command)
 
 
@@ -60,9 +64,24 @@ def resume_experiment(folder: Path, expected: Experiment | None = None) -> None:
     _report(summary, folder)
 
 
+def _report_curve(curve: Curve) -> None:
+    from textrnn.experiments.results import format_score
+
+    for point in curve.points:
+        score = format_score("accuracy", point.mean, point.deviation)
+        print_message(f"{point.texts:,} training texts: {score} on valid")
+    law, promised = curve.law, format_score("accuracy", curve.doubled_accuracy)
+    print_message(
+        f"{curve.doubled_texts:,} training texts promise {promised}; "
+        f"error = {law.limit:.3f} + {law.scale:.2f} * texts ^ -{law.rate:.2f}"
+    )
+
+
 def _report(summary: Summary, folder: Path) -> None:
     from textrnn.experiments.results import format_score
 
+    if summary.curve is not None:
+        _report_curve(summary.curve)
     for part, spreads in (("valid", summary.valid), ("test", summary.test)):
         if spreads is not None:
             scores = [

@@ -114,6 +114,12 @@ class DataConfig(Section):
         pattern=FOLD,
         description="K/N holds out the K-th of N folds instead of valid_share (--kfold N trains on each fold)",
     )
+    train_share: float = key(
+        1.0,
+        gt=0,
+        le=1,
+        description="share of the training texts that is trained on, after the hold-out (--learning-curve varies it)",
+    )
     max_length: Count = key(512, description="maximum tokens per text; longer texts are truncated")
     cache: Name | None = key(None, description="folder for encoded text; null is 'textrnn' in the user's cache folder")
 

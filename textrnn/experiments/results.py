@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from textrnn.evaluation.labelled_text import evaluate_file
+from textrnn.experiments.learning_curve import Curve
 from textrnn.inference.engine import Engine
 from textrnn.reporter import EpochRecord
 from textrnn.training.train import Outcome
@@ -38,7 +39,10 @@ class Spread:
 
 @dataclass(frozen=True)
 class Summary:
-    """All runs of an experiment by name, the best of them by ``metric`` on the validation set, and the spreads."""
+    """The compared runs of an experiment by name, the best by ``metric`` on the validation set, and the spreads.
+
+    ``curve`` is that of an experiment with parts of the training set.
+    """
 
     kind: str
     metric: str
@@ -46,6 +50,7 @@ class Summary:
     valid: dict[str, Spread]
     test: dict[str, Spread] | None
     runs: dict[str, Result]
+    curve: Curve | None = None
 
 
 def collect(outcome: Outcome) -> Result:
@@ -64,13 +69,13 @@ def select_metrics(record: EpochRecord) -> Scores:
     return {**metrics, "loss": record.valid_loss}
 
 
-def summarize(kind: str, metric: str, runs: Mapping[str, Result]) -> Summary:
+def summarize(kind: str, metric: str, runs: Mapping[str, Result], *, curve: Curve | None = None) -> Summary:
     """Return the summary of ``runs``; of equally good runs the first is the best."""
     sign = -1 if metric == "loss" else 1
     best = max(runs, key=lambda name: sign * runs[name].valid[metric])
     tests = [run.test for run in runs.values() if run.test is not None]
     valid = _spread([run.valid for run in runs.values()])
-    return Summary(kind, metric, best, valid, _spread(tests) if tests else None, dict(runs))
+    return Summary(kind, metric, best, valid, _spread(tests) if tests else None, dict(runs), curve)
 
 
 def _spread(scores: Sequence[Scores]) -> dict[str, Spread]:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+import statistics
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from textrnn.config import check_config
 from textrnn.errors import ConfigError, ModelError, StoppedError
+from textrnn.experiments.held_out import predict_held_out
+from textrnn.experiments.learning_curve import Curve, fit_curve
+from textrnn.experiments.out_of_fold import OUT_OF_FOLD_NAME, write_out_of_fold
 from textrnn.experiments.results import Result, Summary, collect, summarize
-from textrnn.experiments.variations import KINDS, Experiment
+from textrnn.experiments.variations import KINDS, CrossValidation, Experiment, LearningCurve
 from textrnn.files import keep_previous, write_text
 from textrnn.ops.device import resolve_device
 from textrnn.preparation.dataset import load_dataset
@@ -23,7 +27,8 @@ from textrnn.training.train import reporting, resume, train
 
 FORMAT_VERSION = 1
 
-_OWN = r"study\.json|summary\.json|(fold|seed)-\d+|\.(study|summary)\.json\..*\.tmp"
+_FILES = r"(study|summary)\.json|out_of_fold\.jsonl"
+_OWN = rf"{_FILES}|(fold|seed|part-\d+-seed)-\d+|\.({_FILES})\..*\.tmp"
 
 
 def run_experiment(
@@ -101,10 +106,33 @@ def _train_all(experiment: Experiment, out: Path, results: dict[str, Result], *,
             reporter.note(hint)
             raise
         _write_state(out, experiment, results)
-    summary = summarize(experiment.kind, experiment.config.train.metric, results)
+    if isinstance(experiment, CrossValidation) and not experiment.config.data.multi_label:
+        _keep_out_of_fold(experiment, out)
+    compared = {name: results[name] for name in experiment.compared}
+    curve = _fit_curve(experiment, results) if isinstance(experiment, LearningCurve) else None
+    summary = summarize(experiment.unit or experiment.kind, experiment.config.train.metric, compared, curve=curve)
     write_text(out / SUMMARY_NAME, json.dumps(asdict(summary), indent=2) + "\n")
     make_latest(out / summary.best, reporter)
     return summary
+
+
+def _fit_curve(experiment: LearningCurve, results: dict[str, Result]) -> Curve:
+    """Return the learning curve of the finished runs ``results``."""
+    configs = experiment.variations
+    accuracies: dict[int, list[float]] = {}
+    for part in experiment.PARTS:
+        names = experiment.list_runs(part)
+        sizes = [len(load_dataset(configs[name], Reporter()).train) for name in names]
+        texts = round(statistics.fmean(sizes))  # the hold-out differs by a few texts between seeds
+        accuracies.setdefault(texts, []).extend(results[name].valid["accuracy"] for name in names)
+    return fit_curve(accuracies)
+
+
+def _keep_out_of_fold(experiment: CrossValidation, out: Path) -> None:
+    """Write the out-of-fold probabilities, unless they are there: a folder has those of one experiment only."""
+    path = out / OUT_OF_FOLD_NAME
+    if not path.exists():
+        write_out_of_fold(path, predict_held_out({out / name: run for name, run in experiment.variations.items()}))
 
 
 def _write_state(out: Path, experiment: Experiment, results: dict[str, Result]) -> None:

@@ -18,6 +18,7 @@ _FIXED = {
     "data.test",
     "data.fold",
     "data.valid_share",
+    "data.train_share",
     "train.metric",
     "train.refit",
     "train.seed",

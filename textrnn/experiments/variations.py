@@ -25,6 +25,8 @@ class Experiment:
     kind: ClassVar[str]
     flag: ClassVar[str]
     key: ClassVar[str]
+    unit: ClassVar[str | None] = None
+    """The kind of the runs that the summary compares, if it is another."""
 
     @property
     def variations(self) -> dict[str, Config]:
@@ -38,6 +40,11 @@ class Experiment:
     def default_folder(self) -> Path:
         """Return a folder such as ``runs/NAME-CELL-5-folds``."""
         return Path(f"{default_folder(self.config)}-{self.count}-{self.kind}s")
+
+    @property
+    def compared(self) -> list[str]:
+        """The names of the runs that the summary compares, of which the best is used."""
+        return [*self.variations]
 
     def check(self) -> None:
         """Check the settings before any data are read.
@@ -73,7 +80,53 @@ class SeedRuns(Experiment):
         super().check()
 
 
-KINDS: Mapping[str, type[Experiment]] = {kind.kind: kind for kind in (CrossValidation, SeedRuns)}
+class LearningCurve(Experiment):
+    """Runs on growing parts of the training set, with three consecutive seeds each."""
+
+    kind, flag, key = "part", "--learning-curve", "data.train_share"
+    unit = "seed"
+
+    PARTS: ClassVar = (16, 8, 4, 2, 1)
+    """The training set is divided by these numbers."""
+    SEEDS: ClassVar = 3
+
+    @property
+    def variations(self) -> dict[str, Config]:
+        """The config of each run by the name of its folder, the smallest parts first."""
+        first = self.config.train.seed
+        return {
+            self.name_run(part, seed): vary(self.config, {self.key: 1 / part, "train.seed": seed})
+            for part in self.PARTS
+            for seed in range(first, first + self.SEEDS)
+        }
+
+    @property
+    def compared(self) -> list[str]:
+        """The names of the runs on the whole training set."""
+        return self.list_runs(1)
+
+    def list_runs(self, part: int) -> list[str]:
+        """Return the names of the runs on one of ``part`` parts."""
+        first = self.config.train.seed
+        return [self.name_run(part, seed) for seed in range(first, first + self.SEEDS)]
+
+    @staticmethod
+    def name_run(part: int, seed: int) -> str:
+        """Return a name such as ``part-16-seed-42``."""
+        return f"part-{part}-seed-{seed}"
+
+    def default_folder(self) -> Path:
+        """Return a folder such as ``runs/NAME-CELL-learning-curve``."""
+        return Path(f"{default_folder(self.config)}-learning-curve")
+
+    def check(self) -> None:
+        """Check the settings, and that all seeds are valid."""
+        if self.config.train.seed + self.SEEDS > 2**32:
+            raise ConfigError(f"{self.flag}: the last seed exceeds {2**32 - 1}; lower --seed")
+        check_repeatable(self.config, self.flag)
+
+
+KINDS: Mapping[str, type[Experiment]] = {kind.kind: kind for kind in (CrossValidation, SeedRuns, LearningCurve)}
 
 
 def check_repeatable(config: Config, name: str) -> None:

@@ -24,7 +24,7 @@ from textrnn.data.word_vectors import check_vectors
 from textrnn.errors import ConfigError, DataError, pluralize, shorten
 from textrnn.files import shipped
 from textrnn.native.malloc import give_back_freed_memory
-from textrnn.preparation.label_encoder import make_label_encoder
+from textrnn.preparation.label_encoder import LabelEncoder, make_label_encoder
 from textrnn.preparation.pretrained_vectors import PieceVectors, describe, load_vectors
 from textrnn.preparation.text_statistics import compute_statistics, describe_statistics
 from textrnn.preparation.tokenizer_setup import fit_tokenizer
@@ -148,6 +148,7 @@ def _load(
         valid = read(valid_path)
         valid_classes, held = encoder.encode(valid.labels), None
         split_note = _describe_unknown(valid, set(encoder.labels), config)
+    part = kept if config.data.train_share == 1 else _draw_part(train, encoder, kept=kept, config=config)
     test = None if config.data.test is None else read(config.data.test)  # report its faults before training
     # the tokenizer sees no labels: all folds share one, and so share the encoded text
     seen = kept if config.data.fold is None else None
@@ -162,13 +163,12 @@ def _load(
     load = partial(load_tokens, encode=encode, cache=cache, name=name, vocab_size=len(tokenizer))
     texts = load(train, classes=classes)
     corpora = {
-        "train": texts if kept is None else texts.keep(kept),
+        "train": texts if part is None else texts.keep(part),
         "valid": load(valid, classes=valid_classes) if held is None else texts.keep(held),
     }
     if test is not None:
         corpora["test"] = load(test, classes=np.zeros(len(test.labels), np.int64))  # its labels are not needed
-    share = (config.data.valid_share, config.data.fold, config.train.seed) if held is not None else None
-    key = [name, share, *(file.key for file in (train, valid, test) if file is not None)]
+    key = [name, _key_rows(config, held), *(file.key for file in (train, valid, test) if file is not None)]
     repeats = compute_statistics(corpora, tokenizer, max_length=max_length, cache=cache, key=key)
     give_back_freed_memory()
     dataset = Dataset(corpora["train"], corpora["valid"], encoder.labels, tokenizer, vectors, encoder.label_sets)
@@ -225,6 +225,22 @@ def _hold_out(file: LabelledFile, groups: Classes, config: Config) -> tuple[Rows
         what = "texts" if config.data.group is None else "unconnected values of data.group"
         raise DataError(file.path, None, f"too few {what} to hold out a validation set; {cure}")
     return kept, held
+
+
+def _key_rows(config: Config, held: Rows | None) -> tuple[object, ...]:
+    """Return what the rows of the training and the validation set depend on, besides the files."""
+    share = None if held is None else (config.data.valid_share, config.data.fold)
+    part = config.data.train_share if config.data.train_share < 1 else None
+    return share, part, config.train.seed if share or part else None
+
+
+def _draw_part(file: LabelledFile, encoder: LabelEncoder, *, kept: Rows | None, config: Config) -> Rows:
+    """Return a share ``data.train_share`` of the rows ``kept`` (None: all), with at least one of each label."""
+    rows = np.arange(len(file)) if kept is None else kept
+    strata = make_strata(encoder.encode(file.labels), file.counts, encoder.label_sets)
+    of_text, groups = strata[file.classes[rows]], file.find_groups()[rows]
+    rng = np.random.default_rng(config.train.seed)
+    return rows[hold_out(of_text, groups, 1 - config.data.train_share, rng=rng)[0]]
 
 
 def _describe_unknown(valid: LabelledFile, known: set[str], config: Config) -> str:

@@ -107,6 +107,7 @@ def make_refit_config(run: Path, overrides: Sequence[Override]) -> Config:
         "data.valid": None,
         "data.fold": None,
         "data.valid_share": 0.0,
+        "data.train_share": 1.0,
         "train.refit": str(run),
     }
     own = [Override(key, value, key) for key, value in values.items()]

@@ -25,6 +25,8 @@ COMMANDS = {
     "doctor": ("doctor.doctor_command", "Print versions, devices and available backends."),
     "data check": ("data.check_command", "Check labelled files before training."),
     "data split": ("data.split_command", "Split a labelled file into train, valid and test."),
+    "data errors": ("data_errors.errors_command", "List the texts whose label is probably wrong."),
+    "data suggest": ("data_suggest.suggest_command", "Choose the texts to label next."),
     "config schema": ("config.schema_command", "Print the JSON schema of the config file."),
 }
 """The function and the summary of each command, in the order of the help; the summary begins the function's docstring.
@@ -32,7 +34,10 @@ COMMANDS = {
 With the summaries here, the help that lists the commands imports none of them.
 """
 
-GROUPS = {"data": "Check labelled files, or split one.", "config": "Describe the config file."}
+GROUPS = {
+    "data": "Check, split, correct and extend labelled data.",
+    "config": "Describe the config file.",
+}
 """What each group of commands does."""
 
 

@@ -65,6 +65,10 @@ def train_command(
         int | None,
         Option(metavar="N", min=1, max=9999, help="Train N models, with seeds S, S+1, ... where S is --seed."),
     ] = None,
+    learning_curve: Annotated[
+        bool,
+        Option("--learning-curve", help="Train on 1/16 to all of the training set, with 3 seeds each: 15 models."),
+    ] = False,
     refit: Annotated[
         Path | None,
         Option(
@@ -88,7 +92,8 @@ def train_command(
     Prints the run folder. Labelled text is TSV (label<TAB>text), CSV with a header, JSON Lines, or the __label__
     format of fastText. Precedence: flags, then --set, then CONFIG.yaml, then defaults; 'textrnn config schema' lists
     all keys. --kfold and --seeds train several models into subfolders of FOLDER, write mean scores to
-    FOLDER/summary.json, and print the folder of the best model. --refit trains a final model on training and
+    FOLDER/summary.json, and print the folder of the best model. So does --learning-curve, which shows the accuracy by
+    the number of training texts, and what twice as many promise. --refit trains a final model on training and
     validation set together.
 
     \b
@@ -98,9 +103,10 @@ def train_command(
       textrnn train --resume runs/questions
       textrnn train --train train.tsv --dry-run
       textrnn train --train all.tsv --kfold 5
+      textrnn train --train all.tsv --learning-curve
       textrnn train --refit runs/all-sru-5-folds
     """
-    if resume is not None and kfold is None and seeds is None:
+    if resume is not None and kfold is None and seeds is None and not learning_curve:
         _resume(resume)
         return
     if repeated := next((path for path in train or () if (train or []).count(path) > 1), None):
@@ -122,16 +128,19 @@ def train_command(
     }
     overrides = parse_overrides(settings or ())
     overrides += [Override(key, value, f"{flag} {value}") for key, (flag, value) in flags.items() if value is not None]
-    overrides += experiments.override_fold(kfold, seeds)
+    overrides += experiments.override_fold(kfold, seeds, learning_curve=learning_curve)
     if resume is not None:
         _check_resume(resume, {f"--out {out}": out is not None, "--overwrite": overwrite, "--dry-run": dry_run})
     if refit is None:
         resolved = load_config(config, overrides=overrides)
     else:
         given = {str(config): config is not None, "--dry-run": dry_run, f"--resume {resume}": resume is not None}
-        _check_refit(refit, overrides, given | {f"--seeds {seeds}": seeds is not None})
+        asked = {f"--seeds {seeds}": seeds is not None, "--learning-curve": learning_curve}
+        _check_refit(refit, overrides, given | asked)
         resolved = make_refit_config(refit, overrides)
-    experiment = experiments.make_experiment(resolved, kfold, seeds)
+    experiment = experiments.make_experiment(resolved, kfold, seeds, learning_curve=learning_curve)
+    if dry_run and learning_curve:
+        raise ConfigError("--dry-run: has no estimate for --learning-curve; leave one out")
     if dry_run:
         _estimate(resolved, runs=1 if experiment is None else experiment.count)
     elif experiment is None:

@@ -1,0 +1,129 @@
+"""``textrnn data errors``: list the texts of a training set whose label is probably wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from textrnn.cli.line_command import check_outputs
+from textrnn.cli.options import LABELLED_KEYS, OutputOption, parse_data_settings
+from textrnn.cli.parameters import Option
+from textrnn.cli.terminal import print_message, write_data
+from textrnn.cli.training_process import training_process
+from textrnn.config import Config, Override, load_config
+from textrnn.data.reading.io import is_pipe
+from textrnn.data.reading.layout import find_suffix
+from textrnn.errors import ConfigError, pluralize
+from textrnn.files import compressed_write
+
+if TYPE_CHECKING:
+    from textrnn.evaluation.label_errors import LabelErrors
+    from textrnn.experiments.out_of_fold import OutOfFold
+
+_FOLDS = 5
+PENALTY = 0.5
+"""Default of ngrams.penalty: more than in training, for the model should not learn the wrong labels."""
+_KEYS = (
+    *LABELLED_KEYS,
+    *("data.group", "data.on_error", "data.max_length", "data.cache", "tokenizer.model", "tokenizer.vocab_size"),
+    *("tokenizer.model_type", "ngrams.penalty", "train.class_weights", "train.seed"),
+)
+"""The keys that reading and the n-gram model depend on."""
+_COLUMNS = ("file", "line", "label", "suggested", "confidence", "score", "text")
+
+
+def errors_command(
+    train: Annotated[list[str] | None, Option(metavar="FILE", help="The training set; repeatable.")] = None,
+    model: Annotated[
+        Path | None,
+        Option("--model", "-m", metavar="EXPERIMENT", help="Use the folder of a 'train --kfold K'; trains nothing."),
+    ] = None,
+    folds: Annotated[int | None, Option(metavar="K", min=2, max=9999, help="Number of folds.  [default: 5]")] = None,
+    limit: Annotated[int | None, Option(metavar="N", min=1, help="List at most N texts.  [default: all]")] = None,
+    settings: Annotated[
+        list[str] | None,
+        Option("--set", metavar="path.to.key=value", help="How to read the files and fit the model."),
+    ] = None,
+    output: OutputOption = None,
+) -> None:
+    """List the texts whose label is probably wrong.
+
+    An n-gram model predicts each text after it was fitted to the other folds. Confident learning compares the
+    probabilities with the labels. Prints a line for each probable error, the most probable first, as TSV with a header:
+    file, line, label, suggested label, its probability (confidence), a score (1 - the probability of the label) and the
+    text. Tabs and line breaks in a text become spaces. A FILE of -o that ends in .jsonl gets JSON Lines.
+
+    With -m, the models of a finished 'train --kfold' predict, network included. A text that is the only one of its
+    label is not checked.
+
+    \b
+      textrnn data errors --train train.tsv
+      textrnn data errors --train train.tsv --limit 200 -o errors.tsv
+      textrnn train --train train.tsv --kfold 5 --out runs/folds && textrnn data errors -m runs/folds
+    """
+    if model is None:
+        resolved = _load_config(train, settings)
+    elif given := [name for name, value in (("--train", train), ("--folds", folds), ("--set", settings)) if value]:
+        raise ConfigError(f"-m {model}: uses the data and folds of that experiment; leave out {given[0]}")
+    check_outputs({"--output": output, "--rejects": None}, train or [], on_error="stop")
+    out_of_fold = _read(model) if model is not None else _fit(resolved, folds or _FOLDS)
+    from textrnn.evaluation.label_errors import find_label_errors
+
+    errors = find_label_errors(out_of_fold.probabilities, out_of_fold.true)
+    as_json = output is not None and find_suffix(str(output)) == ".jsonl"
+    lines = _format(out_of_fold, errors, limit=limit, as_json=as_json)
+    data = "".join(f"{line}\n" for line in lines)
+    if output is None or output == Path("-"):
+        write_data(data)
+    else:
+        with compressed_write(output) as file:
+            file.write(data.encode("utf-8"))
+    share = 100 * len(errors) / len(out_of_fold)
+    shown = "" if limit is None or limit >= len(errors) else f"; the first {limit:,} are listed"
+    texts = pluralize(len(out_of_fold), "text", "texts")
+    print_message(f"{len(errors):,} of {texts} probably have another label ({share:.1f} %){shown}")
+
+
+def _load_config(train: list[str] | None, settings: list[str] | None) -> Config:
+    if not train:
+        raise ConfigError("data errors: name the training set, as in textrnn data errors --train train.tsv")
+    if repeated := next((path for path in train if train.count(path) > 1), None):
+        raise ConfigError(f"--train {repeated}: given twice; name each file once")
+    if piped := next((path for path in train if is_pipe(path)), None):
+        raise ConfigError(f"--train {piped}: is a pipe, but every fold reads the data; write them to a file")
+    files = Override("data.train", train if len(train) > 1 else train[0], f"--train {train[0]}")
+    own = Override("ngrams.penalty", PENALTY, "ngrams.penalty")
+    return load_config(overrides=[files, own, *parse_data_settings(settings, command="data errors", keys=_KEYS)])
+
+
+def _read(model: Path) -> OutOfFold:
+    from textrnn.experiments.out_of_fold import read_out_of_fold
+
+    return read_out_of_fold(model)
+
+
+def _fit(config: Config, folds: int) -> OutOfFold:
+    with training_process(config.train.device) as reporter:
+        from textrnn.experiments.held_out import fit_held_out
+        from textrnn.experiments.variations import CrossValidation
+
+        return fit_held_out(CrossValidation(config, folds), reporter=reporter)
+
+
+def _format(out_of_fold: OutOfFold, errors: LabelErrors, *, limit: int | None, as_json: bool) -> Iterator[str]:
+    """Yield a line for each of the first ``limit`` errors, and before them the header of a TSV file."""
+    if not as_json:
+        yield "\t".join(_COLUMNS)
+    rows = zip(errors.rows[:limit].tolist(), errors.suggested.tolist(), errors.score.tolist(), strict=False)
+    for row, suggested, score in rows:
+        source, confidence = out_of_fold.texts[row], float(out_of_fold.probabilities[row, suggested])
+        example = source.example
+        values = (source.file, example.line_number, example.label, out_of_fold.labels[suggested])
+        if as_json:
+            figures = (round(confidence, 4), round(score, 4))
+            yield json.dumps(dict(zip(_COLUMNS, (*values, *figures, example.text), strict=True)), ensure_ascii=False)
+        else:
+            text = " ".join(example.text.replace("\t", " ").splitlines())
+            yield "\t".join([*map(str, values), f"{confidence:.4f}", f"{score:.4f}", text])
