@@ -104,6 +104,15 @@ def test_the_page_has_curves_warnings_and_a_model_card(page: Page) -> None:
     assert "6 texts have labels that the model does not know" in page.html
 
 
+def test_probable_label_errors_are_listed(page: Page) -> None:
+    shown = page.find(
+        r'labelled <bdi title="(.*?)">.*?suggested: <bdi title="(.*?)">.*?<p class="text" dir="auto">(.*?)</p>'
+    )
+    assert ("coffee", "tea", "green tea with lemon now") in shown
+    assert ("tea", "coffee", "black coffee with milk again") in shown
+    assert not {true for true, *_ in shown} - {"tea", "coffee"}
+
+
 def test_a_multi_label_page_says_what_is_left_out(multi_label_page: Page) -> None:
     check_headline(multi_label_page, ["micro_f1", "accuracy", "macro_f1", "loss", "calibration_error"])
     check_classes(multi_label_page, ["precision", "recall", "f1", "support", "threshold"])

@@ -90,6 +90,7 @@ def make_page(
         "length_rows": [[_range(b.low, b.high), f"{b.texts:,}", _percent(b.accuracy)] for b in found.by_length],
         "classes": _list_classes(found),
         "hidden_classes": max(0, len(found.evaluation.classes) - MAX_CLASSES),
+        "label_errors": found.label_errors,
         "mistakes": explainer.show(found.mistakes),
         "doubts": explainer.show(found.doubts),
         "config": dump_yaml(config)[:_MAX_CONFIG],

@@ -20,7 +20,7 @@ from textrnn.inference.pooling import Array
 from textrnn.report.curves import LabelHistogram, LengthBin, Reliability, measure_by_length, trace_coverage
 from textrnn.report.curves import trace_thresholds as trace_confidences
 from textrnn.report.intervals import Interval, PoissonBootstrap, compute_intervals
-from textrnn.report.samples import EXTREME_CHARACTERS, CellSamples, Extremes, Sample, cut
+from textrnn.report.samples import EXTREME_CHARACTERS, CellSamples, Extremes, LabelErrorSearch, Sample, cut
 
 SHOWN_TEXTS = 15
 """The number of confident mistakes, and of uncertain texts."""
@@ -32,7 +32,10 @@ Batch = tuple[list[str], list[str]]
 
 @dataclass(frozen=True)
 class Observations:
-    """What the page shows of the evaluated texts; what does not apply to a multi-label model is None."""
+    """What the page shows of the evaluated texts; what does not apply to a multi-label model is None.
+
+    ``label_errors`` are the most probable ones with the number of all; None also for too many texts.
+    """
 
     evaluation: Evaluation | MultiLabelEvaluation
     intervals: dict[str, Interval]
@@ -44,6 +47,7 @@ class Observations:
     mistakes: list[Sample]
     doubts: list[Sample]
     cells: CellSamples | None
+    label_errors: tuple[list[Sample], int] | None
 
 
 def read_batches(
@@ -118,6 +122,7 @@ class SingleLabelObserver(_Observer):
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
         self._builder, self._cells = PredictionsBuilder(engine), CellSamples()
+        self._label_errors = LabelErrorSearch(engine.labels)
         self._index_of = {label: index for index, label in enumerate(engine.labels)}
 
     def add(self, labels: list[str], texts: list[str], *, lengths: npt.NDArray[np.int64], logits: Array) -> None:
@@ -128,6 +133,7 @@ class SingleLabelObserver(_Observer):
         predicted = probabilities.argmax(axis=1)
         true = np.array([self._index_of.get(label, -1) for label in labels])
         self._cells.add(labels, [self.engine.labels[column] for column in predicted.tolist()], texts)
+        self._label_errors.add(true, probabilities, texts)
         confidence = probabilities[np.arange(len(texts)), predicted]
         given = {"rows": (labels, texts), "columns": predicted, "probabilities": probabilities}
         self.keep(self.mistakes, np.where(true == predicted, np.float32(-np.inf), confidence), **given)
@@ -150,6 +156,7 @@ class SingleLabelObserver(_Observer):
             mistakes=self.mistakes.samples,
             doubts=self.doubts.samples,
             cells=self._cells,
+            label_errors=self._label_errors.find(SHOWN_TEXTS),
         )
 
 
@@ -212,6 +219,7 @@ class MultiLabelObserver(_Observer):
             mistakes=self.mistakes.samples,
             doubts=self.doubts.samples,
             cells=None,
+            label_errors=None,
         )
 
 

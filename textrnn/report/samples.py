@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from textrnn.evaluation.label_errors import find_label_errors
+
 PER_CELL = 4
 MAX_CELLS = 40_000
 CELL_CHARACTERS = 160
@@ -30,6 +32,51 @@ class Sample:
 def cut(text: str, characters: int) -> str:
     """Return ``text`` with at most ``characters`` characters."""
     return text if len(text) <= characters else text[: characters - 1] + _CUT
+
+
+class LabelErrorSearch:
+    """Finds texts with a probably wrong label, if there are few enough texts to hold their probabilities."""
+
+    MAX_TEXTS = 50_000
+    MAX_PROBABILITIES = 8_000_000
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        self._labels, self._texts = labels, 0
+        self._parts: list[tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]] = []
+        self._samples: list[str] = []
+
+    def add(self, true: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float32], texts: Sequence[str]) -> None:
+        """Add texts with ``probabilities`` (B, C) and the columns ``true`` (B,), -1 for a label that has none."""
+        self._texts += len(texts)
+        if self.is_exceeded:
+            self._parts, self._samples = [], []
+            return
+        known = np.flatnonzero(true >= 0)
+        self._parts.append((probabilities[known], true[known].astype(np.int64)))
+        self._samples += [cut(texts[row], CELL_CHARACTERS) for row in known.tolist()]
+
+    @property
+    def is_exceeded(self) -> bool:
+        """True if there were too many texts."""
+        return self._texts > self.MAX_TEXTS or self._texts * len(self._labels) > self.MAX_PROBABILITIES
+
+    def find(self, most: int) -> tuple[list[Sample], int] | None:
+        """Return the ``most`` probable errors and the number of all; a sample has the suggested label.
+
+        None if there were too many texts.
+        """
+        if self.is_exceeded:
+            return None
+        if not self._samples:
+            return [], 0
+        probabilities, true = (np.concatenate(column) for column in zip(*self._parts, strict=True))
+        found = find_label_errors(probabilities, true)
+        pairs = zip(found.rows[:most].tolist(), found.suggested[:most].tolist(), strict=True)
+        samples = [
+            Sample(self._samples[row], self._labels[true[row]], self._labels[label], float(probabilities[row, label]))
+            for row, label in pairs
+        ]
+        return samples, len(found)
 
 
 class CellSamples:
