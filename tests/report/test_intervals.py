@@ -28,10 +28,10 @@ def select(found: Predictions, rows: np.ndarray) -> Predictions:
 @pytest.mark.parametrize("B", [200, 4000])
 def test_intervals_are_those_of_resampled_rows(B: int) -> None:
     found, rng = draw(B), np.random.default_rng(2)
-    intervals = compute_intervals(found)
-    assert intervals == compute_intervals(found)
-    drawn = [evaluate_predictions(select(found, rng.integers(0, B, B))) for _ in range(200)]
     whole = evaluate_predictions(found)
+    intervals = compute_intervals(found, whole)
+    assert intervals == compute_intervals(found, whole)
+    drawn = [evaluate_predictions(select(found, rng.integers(0, B, B))) for _ in range(200)]
     for key in ("accuracy", "macro_f1", "loss", "calibration_error"):
         low, high = intervals[key]
         own_low, own_high = bound(np.array([getattr(each, key) for each in drawn]))
@@ -42,7 +42,7 @@ def test_intervals_are_those_of_resampled_rows(B: int) -> None:
 
 
 def test_no_text_has_no_interval() -> None:
-    assert compute_intervals(draw(0)) == {}
+    assert compute_intervals(draw(0), evaluate_predictions(draw(0))) == {}
 
 
 def test_multi_label_intervals_shrink_with_the_number_of_texts() -> None:

@@ -77,7 +77,7 @@ def make_page(
         "evaluation": found.evaluation,
         "multi_label": isinstance(found.evaluation, MultiLabelEvaluation),
         "figures": figures,
-        "learning": _draw_learning(origin.run),
+        "learning": _draw_learning(origin.run, is_multi_label=isinstance(found.evaluation, MultiLabelEvaluation)),
         "heat_map": _draw_confusion(found),
         "levels": LEVELS,
         "thresholds": _draw_thresholds(found),
@@ -122,7 +122,7 @@ def _range(low: int, high: int) -> str:
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
-def _draw_learning(run: Path | None) -> list[Markup]:
+def _draw_learning(run: Path | None, *, is_multi_label: bool) -> list[Markup]:
     """Return the learning curves of the run, from its metrics; an empty list without them."""
     path = None if run is None else run / METRICS_NAME
     if path is None or not path.is_file():
@@ -136,11 +136,12 @@ def _draw_learning(run: Path | None) -> list[Markup]:
         return Line(name, [(row["step"], row.get(key)) for row in rows])
 
     losses = [trace("training", "loss"), trace("validation", "valid_loss")]
-    metrics = [trace("accuracy", "accuracy"), trace("macro F1", "macro_f1")]
+    first, name = ("micro_f1", "micro F1") if is_multi_label else ("accuracy", "accuracy")
+    metrics = [trace(name, first), trace("macro F1", "macro_f1")]
     charts = [draw_lines(losses, step, Axis("loss, nats a text"), title="Loss by step", marks=True)]
-    if any(row.get("accuracy") is not None for row in rows):
+    if any(row.get(first) is not None for row in rows):
         share = Axis("on the validation set", PERCENT)
-        charts.append(draw_lines(metrics, step, share, title="Accuracy and macro F1 by step", marks=True))
+        charts.append(draw_lines(metrics, step, share, title=f"{name} and macro F1 by step", marks=True))
     rate = Axis("learning rate", "~g")
     charts.append(draw_lines([trace("rate", "lr")], step, rate, title="Learning rate by step", marks=True))
     return charts

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textrnn.evaluation.predictions import Predictions
+from textrnn.evaluation.single_label import Evaluation
 from textrnn.models.calibration import BINS
 
 RESAMPLES = 500
@@ -20,12 +21,15 @@ Interval = tuple[float, float]
 Floats = npt.NDArray[np.float64]
 
 
-def compute_intervals(predictions: Predictions) -> dict[str, Interval]:
-    """Return the intervals of accuracy, macro_f1, loss and calibration_error; none of them for no texts."""
+def compute_intervals(predictions: Predictions, evaluation: Evaluation) -> dict[str, Interval]:
+    """Return the intervals of accuracy, macro_f1, loss and calibration_error; none of them for no texts.
+
+    ``evaluation`` is that of ``predictions``.
+    """
     if not len(predictions):
         return {}
     rng = np.random.default_rng(_SEED)
-    accuracy, macro_f1 = _resample_confusion(predictions, rng)
+    accuracy, macro_f1 = _resample_confusion(evaluation, rng)
     found = {"accuracy": bound(accuracy), "macro_f1": bound(macro_f1)}
     loss = predictions.calibrated.loss
     if (known := ~np.isnan(loss)).any():
@@ -52,11 +56,10 @@ def _draw(counts: npt.NDArray[np.int64], rng: np.random.Generator) -> npt.NDArra
     return rng.multinomial(total, counts / total, size=RESAMPLES)
 
 
-def _resample_confusion(predictions: Predictions, rng: np.random.Generator) -> tuple[Floats, Floats]:
+def _resample_confusion(evaluation: Evaluation, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Return resampled accuracies and macro F1 (RESAMPLES,), the latter over labels that occur or were predicted."""
-    C = len(predictions.labels)
-    pairs, counts = np.unique(predictions.true.astype(np.int64) * C + predictions.predicted, return_counts=True)
-    true, predicted = pairs // C, pairs % C
+    C = len(evaluation.labels)
+    true, predicted, counts = np.array(evaluation.confusion, np.int64).T
     right = true == predicted
     accuracy, macro_f1 = np.empty(RESAMPLES), np.empty(RESAMPLES)
     for index, drawn in enumerate(_draw(counts, rng)):
@@ -80,12 +83,14 @@ def _resample_calibration(predictions: Predictions, rng: np.random.Generator) ->
 
     The cells are predictions of similar confidence that are right or wrong.
     """
-    confidence = predictions.calibrated.confidence.astype(np.float64)
-    bins = np.searchsorted(np.arange(1, BINS) / BINS, confidence, side="left")
-    fine = np.minimum((confidence * _VALUES).astype(np.int64), _VALUES - 1)
+    confidence = predictions.calibrated.confidence
+    bins = np.searchsorted(np.arange(1, BINS) / BINS, confidence, side="left").astype(np.int32)
+    fine = np.minimum((confidence * _VALUES).astype(np.int32), _VALUES - 1)
     cells = (bins * _VALUES + fine) * 2 + predictions.correct
-    kinds, inverse, counts = np.unique(cells, return_inverse=True, return_counts=True)
-    gaps = np.bincount(inverse, confidence - predictions.correct) / counts
+    all_counts = np.bincount(cells)
+    kinds = np.flatnonzero(all_counts)
+    counts = all_counts[kinds]
+    gaps = np.bincount(cells, confidence - predictions.correct)[kinds] / counts
     by_bin = np.zeros((len(kinds), BINS))
     by_bin[np.arange(len(kinds)), kinds // (2 * _VALUES)] = gaps
     resampled: Floats = np.abs(_draw(counts, rng) @ by_bin).sum(axis=1) / len(confidence)

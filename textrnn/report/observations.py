@@ -17,6 +17,7 @@ from textrnn.evaluation.predictions import Predictions, PredictionsBuilder
 from textrnn.evaluation.single_label import Evaluation, evaluate_predictions
 from textrnn.inference.engine import Engine
 from textrnn.inference.pooling import Array
+from textrnn.native.malloc import give_back_freed_memory
 from textrnn.report.curves import LabelHistogram, LengthBin, Reliability, measure_by_length, trace_coverage
 from textrnn.report.curves import trace_thresholds as trace_confidences
 from textrnn.report.intervals import Interval, PoissonBootstrap, compute_intervals
@@ -24,7 +25,7 @@ from textrnn.report.samples import EXTREME_CHARACTERS, CellSamples, Extremes, La
 
 SHOWN_TEXTS = 15
 """The number of confident mistakes, and of uncertain texts."""
-_MAX_ROWS, _MAX_LOGITS, _MAX_CHARACTERS = 4096, 1 << 20, 1 << 21  # of a batch
+_MAX_ROWS, _MAX_LOGITS, _MAX_CHARACTERS = 1024, 1 << 20, 1 << 20  # of a batch
 
 Batch = tuple[list[str], list[str]]
 """The labels (several of one text are joined by tabs) and the texts of some rows."""
@@ -66,6 +67,7 @@ def observe(engine: Engine, batches: Iterable[Batch], *, threshold: float | None
     for labels, texts in _resize(batches, len(engine.labels)):
         ids, lengths = engine.encode(texts)
         observer.add(labels, texts, lengths=lengths, logits=engine.forward_ids(ids, lengths))
+    give_back_freed_memory()
     return observer.finish()
 
 
@@ -144,10 +146,12 @@ class SingleLabelObserver(_Observer):
     def finish(self) -> Observations:
         """Return what was observed."""
         predictions = self._builder.build()
+        del self._builder
+        evaluation = evaluate_predictions(predictions)
         confidence, correct = predictions.calibrated.confidence, predictions.correct
         return Observations(
-            evaluation=evaluate_predictions(predictions),
-            intervals=compute_intervals(predictions),
+            evaluation=evaluation,
+            intervals=compute_intervals(predictions, evaluation),
             thresholds=trace_confidences(confidence, correct),
             reliability=_measure_reliability(confidence, correct),
             uncalibrated=_measure_uncalibrated(predictions),
