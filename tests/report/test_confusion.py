@@ -10,7 +10,7 @@ import numpy as np
 from textrnn.evaluation.predictions import Predictions, Scores
 from textrnn.evaluation.single_label import Evaluation, evaluate_predictions
 from textrnn.report.confusion import LEVELS, MAX_DRAWN, draw_heat_map, seriate
-from textrnn.report.samples import CELL_CHARACTERS, PER_CELL, CellSamples
+from textrnn.report.samples import CellSamples
 
 
 def evaluate(true: list[int], predicted: list[int], labels: int) -> Evaluation:
@@ -53,15 +53,3 @@ def test_of_many_classes_those_with_mistakes_are_drawn() -> None:
     heat_map = draw_heat_map(evaluate(true, predicted, labels), CellSamples())
     assert (len(heat_map.labels), heat_map.left_out) == (MAX_DRAWN, 50)
     assert {"label 0", f"label {labels - 1}"} <= set(heat_map.labels)
-
-
-def test_samples_are_bounded_and_of_their_cell() -> None:
-    cells = CellSamples()
-    for start in range(0, 1000, 100):
-        texts = [f"text {number} {'long ' * 100}" for number in range(start, start + 100)]
-        cells.add(["a", "b"] * 50, ["a"] * 100, texts)
-    kept = cells.get("b", "a")
-    assert len(kept) == PER_CELL
-    assert all(len(text) == CELL_CHARACTERS and int(text.split()[1]) % 2 for text in kept)
-    assert max(int(text.split()[1]) for text in kept) > 100  # not only the first ones
-    assert cells.get("a", "b") == []
