@@ -29,7 +29,7 @@ from textrnn.serialization.latest_run import COMMAND_NAME, METRICS_NAME
 
 MAX_CLASSES = 300
 """Of more classes the most frequent ones are in the table."""
-MAX_CHECKED = 200_000
+MAX_CHECKED = 100_000
 """More texts are not checked: a million take 0.6 GB of memory."""
 _MAX_FINDINGS = 3  # of a kind
 _MAX_CONFIG, _MAX_COMMAND = 20_000, 2_000  # characters

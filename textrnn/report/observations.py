@@ -68,7 +68,9 @@ def observe(engine: Engine, batches: Iterable[Batch], *, threshold: float | None
         ids, lengths = engine.encode(texts)
         observer.add(labels, texts, lengths=lengths, logits=engine.forward_ids(ids, lengths))
     give_back_freed_memory()
-    return observer.finish()
+    found = observer.finish()
+    give_back_freed_memory()
+    return found
 
 
 def _resize(batches: Iterable[Batch], labels: int) -> Iterator[Batch]:

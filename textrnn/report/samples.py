@@ -38,7 +38,7 @@ class LabelErrorSearch:
     """Finds texts with a probably wrong label, if there are few enough texts to hold their probabilities."""
 
     MAX_TEXTS = 50_000
-    MAX_PROBABILITIES = 8_000_000
+    MAX_PROBABILITIES = 2_000_000
 
     def __init__(self, labels: Sequence[str]) -> None:
         self._labels, self._texts = labels, 0
