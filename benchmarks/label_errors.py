@@ -29,7 +29,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 
-from textrnn.cli.commands.data_errors import PENALTY
+from textrnn.cli.commands.data.data_errors import PENALTY
 from textrnn.config import DataConfig, Override, load_config
 from textrnn.data.reading.examples import read_examples
 from textrnn.evaluation.label_errors import find_label_errors, score_rows

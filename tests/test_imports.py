@@ -35,6 +35,7 @@ ALLOWED: dict[str, set[str]] = {
         *("config", "data", "errors", "evaluation", "extras", "models", "native", "ops", "preparation", "reporter"),
         *("serialization", "signals", "tokenization"),
     },
+    "report": {"config", "data", "errors", "evaluation", "inference", "models", "native", "serialization"},
     "compression": {"data", "errors", "evaluation", "inference", "models", "serialization"},
     "experiments": {
         *("config", "data", "errors", "evaluation", "extras", "files", "inference", "models", "ops", "preparation"),
@@ -48,10 +49,12 @@ ALLOWED: dict[str, set[str]] = {
 ONLY_IN = {
     "ctypes": ("native/",),
     "pydantic": ("config/sections.py", "cli/command_class.py"),
+    "jinja2": ("report/",),
     "rich": ("cli/",),
     "torch": ("models/", "ops/", "preparation/pretrained_vectors.py", "serialization/checkpoint.py", "training/"),
     "triton": ("ops/fused_kernels.py", "ops/sru/cuda.py"),
     "typer": ("cli/",),
+    "vl_convert": ("report/",),
 }
 WITHOUT_TORCH = (
     "textrnn.serialization.inspection",
@@ -59,6 +62,7 @@ WITHOUT_TORCH = (
     *("textrnn.models.ngram.table", "textrnn.ops.rnn_forward", "textrnn.evaluation.single_label"),
     *("textrnn.evaluation.comparison", "textrnn.cli.commands.analysis.compare"),
     *("textrnn.data.check", "textrnn.tokenization.spm_trainer", "textrnn.compression", "textrnn.api"),
+    "textrnn.report.evaluation_page",
     *("textrnn.evaluation.label_errors", "textrnn.experiments.out_of_fold", "textrnn.pipeline.suggestions"),
 )
 

@@ -31,6 +31,7 @@ SCRIPTS = (
     "many_classes",
     "memory",
     "predict",
+    "report",
     "sru_layer",
     "training",
 )

@@ -17,24 +17,13 @@ from command import Run, find_command, list_loaded
 from samples import write_rows
 from textrnn.errors import BackendError, StoppedError
 
-COMMANDS = [
-    *[
-        "spm-train",
-        "spm-encode",
-        "spm-decode",
-        "train",
-        "tune",
-        "evaluate",
-        "compare",
-        "inspect",
-        "predict",
-        "embed",
-        "explain",
-        "optimize",
-    ],
-    *["filter", "demo", "init", "bench", "doctor"],
-    *("data check", "data split", "config schema"),
-]
+COMMANDS = (
+    *("spm-train", "spm-encode", "spm-decode", "train", "tune"),
+    *("evaluate", "report", "compare", "inspect"),
+    *("predict", "embed", "explain", "optimize", "filter"),
+    *("demo", "init", "bench", "doctor"),
+    *("data check", "data split", "data errors", "data suggest", "config schema"),
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -19,7 +19,8 @@ def labels_of(output: bytes) -> list[str]:
 
 def test_training_gives_a_run_and_predicting_uses_it(trained: Path) -> None:
     run = trained / "runs" / "small"
-    assert {path.name for path in run.iterdir()} == {"model.safetensors", "config.yaml", "metrics.jsonl", "command.txt"}
+    names = {"model.safetensors", "config.yaml", "metrics.jsonl", "command.txt", "report.html"}
+    assert {path.name for path in run.iterdir()} == names
     assert (trained / "runs" / "latest").read_text() == "runs/small\n"
     assert (run / "command.txt").read_text().startswith("textrnn train --train rows.tsv --out runs/small ")
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]

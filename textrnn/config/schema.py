@@ -250,6 +250,9 @@ class TrainConfig(Section):
         "data.valid_share=0 (--refit RUN sets both)",
     )
     tensorboard: bool = key(False, description="write TensorBoard events into the run folder")
+    report: bool = key(
+        True, description="write an evaluation page of the validation set, report.html, into the run folder"
+    )
     seed: Annotated[int, Bounds(ge=0, lt=2**32)] = key(42, description="seed of all random numbers")
     device: str = key("auto", pattern=_DEVICE, description=PATTERNS[_DEVICE])
 

@@ -68,6 +68,16 @@ class LabelCounts:
             texts=self.texts + other.texts,
         )
 
+    def widen(self, C: int) -> LabelCounts:
+        """Return the counts with zeros for more labels, ``C`` in all."""
+        true, predicted, hits = (np.pad(c, (0, C - len(c))) for c in (self.true, self.predicted, self.hits))
+        return LabelCounts(true, predicted, hits, correct=self.correct, texts=self.texts)
+
+    def select(self, labels: Sequence[int]) -> LabelCounts:
+        """Return the counts of ``labels``, in that order."""
+        true, predicted, hits = (counts[[*labels]] for counts in (self.true, self.predicted, self.hits))
+        return LabelCounts(true, predicted, hits, correct=self.correct, texts=self.texts)
+
     @property
     def precision(self) -> Floats:
         """The precision of each label (C,)."""

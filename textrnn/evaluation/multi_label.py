@@ -67,39 +67,59 @@ def evaluate_multi_label(
 
     ``threshold`` replaces the threshold of each label. ``logits`` (B, C) of the engine save computing them.
     """
-    assert engine.thresholds is not None
-    sets = [split_labels(example.label) for example in examples]
-    unknown = sorted({label for labels in sets for label in labels} - set(engine.labels))
-    labels, C = [*engine.labels, *unknown], len(engine.labels)
-    index_of = {label: index for index, label in enumerate(labels)}
-    members = MultiLabelSet.of([[index_of[label] for label in found] for found in sets], len(labels))
-    counts, unknown_texts = LabelCounts.none(len(labels)), 0
-    calibrated, uncalibrated = Calibration(), Calibration()
-    for rows in split_rows(len(sets), len(labels)):
+    builder = MultiLabelBuilder(engine, threshold=threshold)
+    for rows in split_rows(len(examples), len(engine.labels)):
         part = engine.predict_logits([example.text for example in examples[rows]]) if logits is None else logits[rows]
-        true = members.to_multi_hot(np.arange(len(sets))[rows])
-        log_probabilities = engine.to_log_probabilities(part)
-        counts += LabelCounts.of_sets(true, engine.assign_labels(log_probabilities, threshold=threshold))
-        unknown_texts += int(true[:, C:].any(axis=1).sum())
+        builder.add([example.label for example in examples[rows]], part)
+    return builder.build()
+
+
+class MultiLabelBuilder:
+    """Collects a :class:`MultiLabelEvaluation` of the model of ``engine`` from one part of the data after another."""
+
+    def __init__(self, engine: Engine, *, threshold: float | None = None) -> None:
+        assert engine.thresholds is not None
+        self._engine, self._threshold = engine, threshold
+        self._thresholds = engine.thresholds.tolist() if threshold is None else [threshold] * len(engine.labels)
+        self._index_of = {label: index for index, label in enumerate(engine.labels)}
+        self._counts, self._unknown_texts = LabelCounts.none(len(engine.labels)), 0
+        self._calibrated, self._uncalibrated = Calibration(), Calibration()
+
+    def add(self, labels: Sequence[str], logits: Array) -> None:
+        """Add B texts with the true ``labels`` (those of one text are joined), given their ``logits`` (B, C)."""
+        engine, index_of, C = self._engine, self._index_of, len(self._engine.labels)
+        sets = [[index_of.setdefault(label, len(index_of)) for label in split_labels(joined)] for joined in labels]
+        true = MultiLabelSet.of(sets, len(index_of)).to_multi_hot(np.arange(len(sets)))
+        log_probabilities = engine.to_log_probabilities(logits)
+        assigned = engine.assign_labels(log_probabilities, threshold=self._threshold)
+        self._counts = self._counts.widen(len(index_of)) + LabelCounts.of_sets(true, assigned)
+        self._unknown_texts += int(true[:, C:].any(axis=1).sum())
         known = true[:, :C]
-        _add(calibrated, part / np.float64(engine.temperature), log_probabilities, true=known)
-        _add(uncalibrated, part / np.float64(1), engine.to_log_probabilities(part, temperature=1.0), true=known)
-    thresholds = engine.thresholds.tolist() if threshold is None else [threshold] * C
-    columns = (counts.precision.tolist(), counts.recall.tolist(), counts.f1.tolist(), counts.true.tolist())
-    return MultiLabelEvaluation(
-        texts=counts.texts,
-        correct=counts.correct,
-        **counts.summarize(),
-        loss=calibrated.loss or 0.0,
-        loss_uncalibrated=uncalibrated.loss or 0.0,
-        calibration_error=calibrated.error,
-        calibration_error_uncalibrated=uncalibrated.error,
-        temperature=engine.temperature,
-        unknown_texts=unknown_texts,
-        unknown_labels=unknown,
-        labels=labels,
-        classes=[LabelScore(*row) for row in zip_longest(labels, *columns, thresholds)],
-    )
+        _add(self._calibrated, logits / np.float64(engine.temperature), log_probabilities, true=known)
+        uncalibrated = engine.to_log_probabilities(logits, temperature=1.0)
+        _add(self._uncalibrated, logits / np.float64(1), uncalibrated, true=known)
+
+    def build(self) -> MultiLabelEvaluation:
+        """Return the evaluation of all texts added."""
+        known = len(self._engine.labels)
+        labels = [*self._index_of]
+        order = [*range(known), *sorted(range(known, len(labels)), key=labels.__getitem__)]
+        labels, counts = [labels[index] for index in order], self._counts.select(order)
+        columns = (counts.precision.tolist(), counts.recall.tolist(), counts.f1.tolist(), counts.true.tolist())
+        return MultiLabelEvaluation(
+            texts=counts.texts,
+            correct=counts.correct,
+            **counts.summarize(),
+            loss=self._calibrated.loss or 0.0,
+            loss_uncalibrated=self._uncalibrated.loss or 0.0,
+            calibration_error=self._calibrated.error,
+            calibration_error_uncalibrated=self._uncalibrated.error,
+            temperature=self._engine.temperature,
+            unknown_texts=self._unknown_texts,
+            unknown_labels=labels[known:],
+            labels=labels,
+            classes=[LabelScore(*row) for row in zip_longest(labels, *columns, self._thresholds)],
+        )
 
 
 def _add(sums: Calibration, logits: Floats, log_probabilities: Array, *, true: Matrix) -> None:

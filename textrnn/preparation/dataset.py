@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -93,6 +93,31 @@ def load_dataset(config: Config, reporter: Reporter) -> Dataset:
         if note:
             reporter.note(note)
     return dataset
+
+
+def read_validation_texts(config: Config) -> Iterator[tuple[list[str], list[str]]]:
+    """Yield the labels (several of one text are joined by tabs) and the texts of a run's validation set, in parts.
+
+    Raises:
+        DataError: a file has changed since, or it was a pipe.
+    """
+    (train_path, valid_path), _ = _find_paths(config)
+    paths = train_path if valid_path is None else valid_path
+    if pipe := next((path for path in as_list(paths) if is_pipe(path)), None):
+        raise DataError(pipe, None, "a pipe, which cannot be read again")
+    with LabelledFile(paths, config.data, Cache.open(config.data.cache, lambda _: None)) as file:
+        rows = np.ones(len(file), np.bool_)
+        if valid_path is None:
+            encoder = make_label_encoder(file, config.data)
+            groups = make_strata(encoder.encode(file.labels), file.counts, encoder.label_sets)
+            rows[:] = False
+            rows[_hold_out(file, groups, config)[1]] = True
+        classes = file.classes[rows].tolist()
+        start = 0
+        for texts in file.read_texts(rows):
+            part = classes[start : start + len(texts)]
+            yield [file.labels[index] for index in part], [text.decode("utf-8") for text in texts]
+            start += len(texts)
 
 
 def _load(

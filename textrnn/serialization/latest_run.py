@@ -16,6 +16,7 @@ CHECKPOINT_NAME = "checkpoint.safetensors"  # present while a run is unfinished
 CONFIG_NAME = "config.yaml"
 METRICS_NAME = "metrics.jsonl"
 COMMAND_NAME = "command.txt"
+REPORT_NAME = "report.html"  # the evaluation page on the validation set
 EXPERIMENT_NAME = "study.json"
 SUMMARY_NAME = "summary.json"  # of a finished experiment
 

@@ -19,12 +19,20 @@ from textrnn.errors import ConfigError, ModelError
 from textrnn.files import write_text
 from textrnn.reporter import EpochRecord
 from textrnn.serialization.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from textrnn.serialization.latest_run import CHECKPOINT_NAME, COMMAND_NAME, CONFIG_NAME, METRICS_NAME, POINTER
+from textrnn.serialization.latest_run import (
+    CHECKPOINT_NAME,
+    COMMAND_NAME,
+    CONFIG_NAME,
+    METRICS_NAME,
+    POINTER,
+    REPORT_NAME,
+)
 from textrnn.serialization.model_file import MODEL_NAME, SavedModel, save_model
 
 EVENTS_NAME = "tensorboard"
 
-_NAMES = "|".join(map(re.escape, (MODEL_NAME, CONFIG_NAME, METRICS_NAME, COMMAND_NAME, CHECKPOINT_NAME, EVENTS_NAME)))
+_FILES = (MODEL_NAME, CONFIG_NAME, METRICS_NAME, COMMAND_NAME, CHECKPOINT_NAME, EVENTS_NAME, REPORT_NAME)
+_NAMES = "|".join(map(re.escape, _FILES))
 _TEMPORARY = rf"\.({_NAMES})\..*\.tmp"  # an atomic write whose process was killed
 
 
@@ -101,7 +109,7 @@ class RunFolder:
                 raise ConfigError(f"{self.path}: another run is writing to this folder; name another one with --out")
             return None
         moved = None if self._overwrite else _move_run(self.path)
-        for name in (MODEL_NAME, CHECKPOINT_NAME):
+        for name in (MODEL_NAME, CHECKPOINT_NAME, REPORT_NAME):
             (self.path / name).unlink(missing_ok=True)
         shutil.rmtree(self.path / EVENTS_NAME, ignore_errors=True)
         write_text(self.path / METRICS_NAME, "")

@@ -1,0 +1,79 @@
+"""``textrnn report``: the evaluation page of a model."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from textrnn.cli import options
+from textrnn.cli.line_command import check_outputs, open_rejects
+from textrnn.cli.model_loading import check_threshold, choose_model, load_engine
+from textrnn.cli.parameters import Option
+from textrnn.cli.terminal import print_message, write_data
+from textrnn.errors import pluralize
+
+_STDOUT = Path("-")
+
+
+def report_command(
+    data: options.LabelledArgument,
+    output: Annotated[
+        Path, Option("--output", "-o", metavar="FILE", help="The HTML file to write; - is stdout.")
+    ] = Path("report.html"),
+    model: options.ModelOption = None,
+    settings: options.DataSettings = None,
+    threshold: options.ThresholdOption = None,
+    on_error: options.OnErrorOption = "stop",
+    rejects: options.RejectsOption = None,
+) -> None:
+    """Write an evaluation page: one HTML file.
+
+    The page has the figures of 'textrnn evaluate' with 95 % intervals, learning curves, the confusion matrix with
+    sample texts, precision and recall by confidence, calibration, scores of each label, the most confident mistakes and
+    the least certain texts with the effect of each word, the warnings of 'data check', and a model card. It needs no
+    network. DATA is read as by 'textrnn evaluate'. For multi-label models there is no confusion matrix.
+
+    The page quotes texts of DATA, so share it only with those who may read them.
+
+    \b
+      textrnn report test.tsv
+      textrnn report -m runs/trec-sru test.csv --set data.label=class -o trec.html
+    """
+    overrides = options.parse_data_settings(settings, command="report")
+    path = choose_model(model)
+    engine = load_engine(path)
+    check_threshold(engine, threshold)
+    config = options.make_data_config(overrides, engine.data_config, on_error=on_error)
+    check_outputs({"--output": None if output == _STDOUT else output, "--rejects": rejects}, [data], on_error=on_error)
+    from textrnn import __version__
+    from textrnn.files import compressed_write
+    from textrnn.report.evaluation_page import Origin, make_page
+    from textrnn.report.observations import read_batches
+    from textrnn.serialization.model_file import MODEL_NAME, find_model, load_model
+
+    file = find_model(path)
+    origin = Origin(
+        model=str(file.parent if file.name == MODEL_NAME else file),
+        data="standard input" if data == "-" else data,
+        command=shlex.join(["textrnn", *sys.argv[1:]]),
+        version=__version__,
+        run=file.parent if file.name == MODEL_NAME else None,
+        checked=(data, config),
+    )
+    with open_rejects(rejects) as write:
+        batches = read_batches(data, config, note=print_message, rejects=write)
+        trained = load_model(file).config
+        page, found = make_page(engine, batches, trained, origin=origin, threshold=threshold)
+    if model is None:
+        print_message(f"model: {path}, the latest run here")
+    content = page.encode("utf-8")
+    if output == _STDOUT:
+        write_data(content)
+        return
+    with compressed_write(output) as out:
+        out.write(content)
+    print_message(
+        f"wrote {output}: {pluralize(found.evaluation.texts, 'text', 'texts')}, {len(content) / 1000:,.0f} KB"
+    )

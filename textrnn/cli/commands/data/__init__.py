@@ -1,0 +1,1 @@
+"""Commands about labelled data: check, split, errors, suggest."""
