@@ -14,9 +14,16 @@ import pytest
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
 
-def small(*, epochs: int = 8, lr: float = 0.01, vocab_size: int = 80, dropout: float = 0.1) -> tuple[str, ...]:
-    """Return the options of ``train`` for a tiny network."""
-    keys = {"model.embedding": 16, "model.dropout": dropout, "tokenizer.vocab_size": vocab_size}
+def small(
+    *, epochs: int = 8, lr: float = 0.01, vocab_size: int = 80, dropout: float = 0.1, report: bool = False
+) -> tuple[str, ...]:
+    """Return the options of ``train`` for a tiny network; its evaluation page would take a second."""
+    keys: dict[str, object] = {
+        "model.embedding": 16,
+        "model.dropout": dropout,
+        "tokenizer.vocab_size": vocab_size,
+        **({} if report else {"train.report": "false"}),
+    }
     sets = (word for key, value in keys.items() for word in ("--set", f"{key}={value}"))
     return ("--hidden", "8", "--epochs", str(epochs), "--batch-size", "4", "--lr", str(lr), *sets)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from command import MULTI_LABEL, SMALL, Run, run_command
+from command import MULTI_LABEL, SMALL, Run, run_command, small
 from samples import SENTENCES, write_rows, write_sets
 from textrnn.__main__ import main
 from textrnn.tokenization.spm_trainer import train_tokenizer
@@ -108,7 +108,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with rows.tsv and a model trained on it, in runs/small."""
     folder = tmp_path_factory.mktemp("trained")
     write_rows(folder / "rows.tsv")
-    done = run_command("train", "--train", "rows.tsv", "--out", "runs/small", *SMALL, cwd=folder)
+    done = run_command("train", "--train", "rows.tsv", "--out", "runs/small", *small(report=True), cwd=folder)
     assert done.returncode == 0, done.stderr.decode()
     return folder
 

@@ -21,6 +21,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from command import run_command
+from samples import write_rows
 from textrnn.serialization.model_file import load_model
 from textrnn.sklearn import TextRNNClassifier
 
@@ -69,19 +70,17 @@ def test_a_binary_matrix_has_several_labels() -> None:
     assert not model.predict(TEXTS)[:, 2].any()  # no text has the label
 
 
-def test_the_command_trains_the_same_model(trained: Path, tmp_path: Path) -> None:
-    rows = [line.split("\t", 1) for line in (trained / "rows.tsv").read_text(encoding="utf-8").splitlines()]
+def test_the_command_trains_the_same_model(tmp_path: Path) -> None:
+    write_rows(tmp_path / "rows.tsv")
+    rows = [line.split("\t", 1) for line in (tmp_path / "rows.tsv").read_text(encoding="utf-8").splitlines()]
     texts, labels = [text for _, text in rows], [label for label, _ in rows]
-    model = make().fit(texts, labels, valid=(texts, labels))
-    options = ["--hidden", "8", "--epochs", "1"]
-    for setting in ("model.embedding=8", "model.layers=1", "train.seed=3", "train.batch_size=16"):
-        options += ["--set", setting]
-    options += ["--set", "tokenizer.vocab_size=60", "--valid", "rows.tsv", "--out", str(tmp_path / "run")]
-    done = run_command("train", "--train", "rows.tsv", *options, cwd=trained)
+    make().fit(texts, labels, valid=(texts, labels)).model_.save(tmp_path / "own.safetensors")
+    keys = ("model.embedding=8", "model.layers=1", "train.seed=3", "train.batch_size=16", "train.report=false")
+    sets = [word for key in (*keys, "tokenizer.vocab_size=60") for word in ("--set", key)]
+    files = ("--train", "rows.tsv", "--valid", "rows.tsv", "--out", "run")
+    done = run_command("train", "--hidden", "8", "--epochs", "1", *files, *sets, cwd=tmp_path)
     assert done.returncode == 0, done.stderr.decode()
-    expected = load_model(tmp_path / "run")
-    model.model_.save(tmp_path / "own.safetensors")
-    found = load_model(tmp_path / "own.safetensors")
+    found, expected = load_model(tmp_path / "own.safetensors"), load_model(tmp_path / "run")
     assert {name: w.tobytes() for name, w in found.weights.items()} == {
         name: w.tobytes() for name, w in expected.weights.items()
     }

@@ -10,7 +10,7 @@ import pytest
 
 import textrnn
 from command import run_command
-from samples import Recorder
+from samples import Recorder, write_rows
 from textrnn.errors import ConfigError, DataError
 from textrnn.serialization.model_file import load_model
 
@@ -18,7 +18,6 @@ SETTINGS: dict[str, Any] = {
     **{"model__hidden": 8, "model__embedding": 8, "model__layers": 1, "train__epochs": 1, "train__seed": 3},
     **{"tokenizer__vocab_size": 60, "train__batch_size": 16},
 }
-OPTIONS = [word for key, value in SETTINGS.items() for word in ("--set", f"{key.replace('__', '.')}={value}")]
 
 
 def read_rows(path: Path) -> tuple[list[str], list[str]]:
@@ -27,36 +26,39 @@ def read_rows(path: Path) -> tuple[list[str], list[str]]:
 
 
 @pytest.fixture(scope="module")
-def by_command(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("run") / "run"
-    done = run_command("train", "--train", "rows.tsv", "--valid", "rows.tsv", "--out", str(out), *OPTIONS, cwd=trained)
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with rows.tsv, and in run the model that the command trains on it."""
+    folder = tmp_path_factory.mktemp("memory")
+    write_rows(folder / "rows.tsv")
+    options = [word for key, value in SETTINGS.items() for word in ("--set", f"{key.replace('__', '.')}={value}")]
+    done = run_command("train", "--train", "rows.tsv", "--valid", "rows.tsv", "--out", "run", *options, cwd=folder)
     assert done.returncode == 0, done.stderr.decode()
-    return out / "model.safetensors"
+    return folder
 
 
 def test_a_file_gives_the_bytes_that_the_command_gives(
-    trained: Path, by_command: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(trained)
+    monkeypatch.chdir(folder)
     textrnn.train("rows.tsv", valid="rows.tsv", **SETTINGS).save(tmp_path / "model.safetensors")
-    assert (tmp_path / "model.safetensors").read_bytes() == by_command.read_bytes()
+    assert (tmp_path / "model.safetensors").read_bytes() == (folder / "run/model.safetensors").read_bytes()
 
 
-def test_texts_in_memory_give_the_same_weights(trained: Path, by_command: Path, tmp_path: Path) -> None:
-    texts, labels = read_rows(trained / "rows.tsv")
+def test_texts_in_memory_give_the_same_weights(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    texts, labels = read_rows(folder / "rows.tsv")
     reporter = Recorder()
-    out = tmp_path / "run"
-    model = textrnn.train(texts, labels, valid=(texts, labels), out=out, reporter=reporter, **SETTINGS)
-    expected, found = load_model(by_command), load_model(out)
+    model = textrnn.train(texts, labels, valid=(texts, labels), out="out", reporter=reporter, **SETTINGS)
+    expected, found = load_model(folder / "run"), load_model(Path("out"))
     assert found.weights.keys() == expected.weights.keys()
     for name, weight in expected.weights.items():
         np.testing.assert_array_equal(found.weights[name], weight)
     assert (found.temperature, found.ngram_share) == (expected.temperature, expected.ngram_share)
     assert (model.config["data"]["train"], model.config["data"]["valid"]) == ("demo", None)  # no file is named
     assert [record.epoch for record in reporter.records] == [1]
-    assert not (Path.cwd() / "runs").exists()
+    assert not Path("runs").exists()
     page = model.evaluate(texts, labels)
-    assert page == model.evaluate(trained / "rows.tsv")
+    assert page == model.evaluate(folder / "rows.tsv")
     assert page.texts == len(texts)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from command import SMALL, Run
+from command import SMALL, Run, small
 
 
 def test_the_page_goes_to_a_file_or_to_stdout(trained: Path, invoke: Run, tmp_path: Path) -> None:
@@ -63,8 +63,8 @@ def test_train_writes_the_page_of_the_validation_set(rows: Path, invoke: Run) ->
     Path("valid.tsv").write_text(
         "tea\tgreen tea please\ncoffee\tblack coffee now\nwater\tcold water\n", encoding="utf-8"
     )
-    words = ("train", "--train", rows, "--valid", "valid.tsv", *SMALL)
-    assert invoke(*words, "--out", "run").returncode == 0
+    words = ("train", "--train", rows, "--valid", "valid.tsv")
+    assert invoke(*words, *small(report=True), "--out", "run").returncode == 0
     page = Path("run/report.html").read_text(encoding="utf-8")
     assert "3 texts, 3 labels" in page
     assert "1 text has labels that the model does not know" in page
@@ -74,13 +74,13 @@ def test_train_writes_the_page_of_the_validation_set(rows: Path, invoke: Run) ->
     stop = page.index('<h2 id="making">')
     assert page[start:stop] in Path("again.html").read_text(encoding="utf-8")
     # a second run without a page deletes the first one's
-    done = invoke(*words, "--out", "run", "--overwrite", "--set", "train.report=false")
+    done = invoke(*words, *SMALL, "--out", "run", "--overwrite")
     assert done.returncode == 0
     assert not Path("run/report.html").exists()
 
 
 def test_a_page_that_cannot_be_written_does_not_lose_the_run(rows: Path, invoke: Run) -> None:
-    done = invoke("train", "--train", "-", *SMALL, "--out", "run", stdin=rows.read_bytes())
+    done = invoke("train", "--train", "-", *small(report=True), "--out", "run", stdin=rows.read_bytes())
     assert (done.returncode, done.stdout) == (0, b"run\n")
     assert b"run/report.html: not written (standard input: a pipe, which cannot be read again)" in done.stderr
     assert Path("run/model.safetensors").exists()

@@ -61,7 +61,8 @@ def errors_command(
     \b
       textrnn data errors --train train.tsv
       textrnn data errors --train train.tsv --limit 200 -o errors.tsv
-      textrnn train --train train.tsv --kfold 5 --out runs/folds && textrnn data errors -m runs/folds
+      textrnn train --train train.tsv --kfold 5 --out runs/folds
+      textrnn data errors -m runs/folds
     """
     if model is None:
         resolved = _load_config(train, settings)
