@@ -112,7 +112,7 @@ def test_training_names_the_options_without_effect_once(tmp_path: Path, capsys: 
     assert model.model.config["train"]["seed"] == 7
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        fasttext._tell(["lr", "epoch"])
+        fasttext._warn(["lr", "epoch"])
     with pytest.raises(TypeError, match="unexpected keyword argument 'epochs'"):
         fasttext.train_supervised(**options, epochs=3)
     with pytest.raises(ValueError, match="labels have to begin with __label__"):

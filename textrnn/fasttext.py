@@ -35,7 +35,7 @@ _DEFAULTS: dict[str, Any] = {
 }
 _USED = {"loss", "label", "verbose", "pretrainedVectors", "seed", "autotuneValidationFile"}
 _MAGIC = (793712314).to_bytes(4, "little")  # begins fastText's binary models
-_told: set[str] = set()
+_warned: set[str] = set()
 
 Labels = tuple[str, ...]
 Probabilities = npt.NDArray[np.float64]
@@ -119,7 +119,7 @@ class _FastText:
 
     def quantize(self, input: str | None = None, **options: Any) -> None:  # noqa: A002 - fastText's name
         """Let :meth:`save_model` write weights in int8, a quarter of the size."""
-        _tell([name for name, value in ({"input": input} | options).items() if value])
+        _warn([name for name, value in ({"input": input} | options).items() if value])
         self._is_quantized = True
 
     def is_quantized(self) -> bool:
@@ -162,12 +162,12 @@ def train_supervised(input: str | os.PathLike[str], **options: Any) -> _FastText
     given = _DEFAULTS | options
     if given["label"] != PREFIX:
         raise ValueError(f"label: {given['label']!r}: labels have to begin with {PREFIX}")
-    _tell({name: value for name, value in options.items() if name not in _USED and value != _DEFAULTS[name]})
+    _warn({name: value for name, value in options.items() if name not in _USED and value != _DEFAULTS[name]})
     settings: dict[str, Any] = {
         "data__format": "fasttext",
         "data__multi_label": given["loss"] in ("ova", "one-vs-all"),
         "embedding__vectors": given["pretrainedVectors"] or None,
-        "train__seed": given["seed"] or None,
+        "train__seed": options.get("seed"),
     }
     settings = {name: value for name, value in settings.items() if value is not None}
     reporter = _Printer() if given["verbose"] else None
@@ -215,8 +215,8 @@ def _divide(count: int, total: int) -> float:
     return count / total if total else math.nan
 
 
-def _tell(options: Iterable[str]) -> None:
+def _warn(options: Iterable[str]) -> None:
     """Warn of ``options`` without effect, of each once in a process."""
-    if names := [name for name in options if name not in _told]:
-        _told.update(names)
+    if names := [name for name in options if name not in _warned]:
+        _warned.update(names)
         warnings.warn(f"no effect in textrnn, which has settings of its own: {', '.join(names)}", stacklevel=3)

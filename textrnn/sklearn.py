@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from textrnn.api import Model, train
 from textrnn.api.labelled_texts import check_texts
@@ -58,6 +58,8 @@ class TextRNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] #
             ValueError: y has another length, a single class, or is no class or binary matrix.
         """
         texts, y = check_texts(X), np.asarray(y)
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
         self._is_multi_label = y.ndim == 2
         if self._is_multi_label:
             if not np.isin(y, (0, 1)).all():

@@ -54,12 +54,28 @@ def test_texts_in_memory_give_the_same_weights(folder: Path, tmp_path: Path, mon
     for name, weight in expected.weights.items():
         np.testing.assert_array_equal(found.weights[name], weight)
     assert (found.temperature, found.ngram_share) == (expected.temperature, expected.ngram_share)
-    assert (model.config["data"]["train"], model.config["data"]["valid"]) == ("demo", None)  # no file is named
+    assert (model.config["data"]["train"], model.config["data"]["valid"]) == ("<memory>",) * 2
+    assert "train: <memory>" in Path("out/config.yaml").read_text(encoding="utf-8")
     assert [record.epoch for record in reporter.records] == [1]
     assert not Path("runs").exists()
     page = model.evaluate(texts, labels)
     assert page == model.evaluate(folder / "rows.tsv")
     assert page.texts == len(texts)
+
+
+@pytest.mark.parametrize("kind", [np.array, iter, "pandas"], ids=["array", "iterator", "pandas"])
+def test_texts_and_labels_may_be_arrays_columns_and_iterators(folder: Path, kind: Any) -> None:
+    make = pytest.importorskip(kind).Series if isinstance(kind, str) else kind
+    model = textrnn.train(*map(make, read_rows(folder / "rows.tsv")), **SETTINGS)
+    assert model.labels == ("coffee", "tea")
+    assert model.metadata["thresholds"] is None
+
+
+def test_faults_of_other_files_keep_their_names(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "vec.txt").write_text("tea 1 2 3\ngreen 1 2\n", encoding="utf-8")
+    texts, labels = read_rows(folder / "rows.tsv")
+    with pytest.raises(DataError, match=r"vec\.txt:2: "):
+        textrnn.train(texts, labels, **SETTINGS, embedding__vectors=str(tmp_path / "vec.txt"))
 
 
 def test_lists_of_labels_give_a_multi_label_model() -> None:

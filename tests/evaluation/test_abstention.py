@@ -59,6 +59,13 @@ def test_counts_are_those_of_the_texts_above_the_threshold() -> None:
     assert promise.coverage == above.mean()
 
 
+def test_texts_that_share_the_printed_threshold_count() -> None:
+    rng = np.random.default_rng(3)
+    confidence = 1 - 10 ** -rng.uniform(4, 7, 2000)  # of a model that is always sure
+    predictions = make(confidence, confidence > 1 - 3e-7)
+    assert fit_promise(predictions, 0.02).threshold is None  # in six digits, right and wrong ones are the same
+
+
 @pytest.mark.parametrize("max_error", [0.01, 0.05, 0.3])
 def test_a_promise_needs_texts(max_error: float) -> None:
     needed = count_needed(max_error)

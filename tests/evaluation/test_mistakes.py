@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
 from dataclasses import replace
 
@@ -15,7 +12,6 @@ from samples import SENTENCES, make_config, make_model
 from textrnn.data.reading.examples import Example
 from textrnn.evaluation.mistakes import (
     Mistake,
-    format_mistakes,
     list_mistakes,
     list_multi_label_mistakes,
     rank_mistakes,
@@ -64,15 +60,3 @@ def test_mistakes_are_ranked() -> None:
     assert rank_mistakes(mistakes, "confidence") == [a, c, b]
     assert rank_mistakes(mistakes, "loss") == [b, a, c]
     assert rank_mistakes(mistakes, "margin") == [b, c, a]
-
-
-def test_formats() -> None:
-    mistakes = [make_mistake(0.5, 0.1, 1.0, 'say "tea",\tplease\nnow')]
-    tsv = b"".join(format_mistakes(mistakes, path="t.tsv", output="tsv")).decode()
-    header = ["file", "line", "label", "predicted_label", "confidence", "text"]
-    row = ["t.tsv", "7", "a", "b", "0.5"]
-    assert tsv == "\t".join(header) + "\n" + "\t".join([*row, 'say "tea", please now']) + "\n"
-    table = io.StringIO(b"".join(format_mistakes(mistakes, path="t.tsv", output="csv")).decode(), newline="")
-    assert list(csv.reader(table)) == [header, [*row, 'say "tea",\tplease\nnow']]
-    (line,) = format_mistakes(mistakes, path="t.tsv", output="jsonl")
-    assert json.loads(line) == dict(zip(header, ["t.tsv", 7, "a", "b", 0.5, 'say "tea",\tplease\nnow'], strict=True))

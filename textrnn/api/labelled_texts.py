@@ -88,9 +88,10 @@ def _read_label(place: int, label: Any) -> str:
     if isinstance(label, bool) or not isinstance(label, str | int):
         what = label if label is None or (isinstance(label, float) and math.isnan(label)) else type(label).__name__
         raise TypeError(f"labels[{place}] should be a str or an int, not {what}")
-    if not is_label(str(label)):
+    name = clean(str(label))
+    if not is_label(name):
         raise ValueError(f"labels[{place}] is blank, or contains a tab or line break")
-    return str(label)
+    return name
 
 
 def clean(text: str) -> str:

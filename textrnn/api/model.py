@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -78,7 +78,10 @@ class Model:
 
         Raises:
             OSError: it cannot be written.
+            ValueError: ``storage`` is another.
         """
+        if storage not in get_args(Storage):
+            raise ValueError(f"storage should be one of {', '.join(get_args(Storage))}, not {storage!r}")
         with atomic_write(Path(path)) as file:
             file.write(format_model(self._engine.model, storage=storage))
 
@@ -98,14 +101,14 @@ class Model:
 
         Raises:
             TypeError: texts or labels have a wrong type.
-            ValueError: there are more texts than labels or fewer, or none; a threshold for a single-label model.
+            ValueError: there are more texts than labels or fewer, or none; a threshold out of range, or for a
+                single-label model.
             DataError: the file is unusable.
         """
         from textrnn.data.reading.examples import read_examples  # noqa: PLC0415 - prediction does not need it
         from textrnn.evaluation.labelled_text import evaluate_examples  # noqa: PLC0415
 
-        if threshold is not None and self._engine.thresholds is None:
-            raise ValueError(f"threshold {threshold}: this model is not multi-label; leave the threshold out")
+        self._check_threshold(threshold)
         if isinstance(texts, str | os.PathLike):
             examples = read_examples(check_path(texts, labels), self._engine.data_config)
         else:
@@ -130,11 +133,7 @@ class Model:
         """
         if top_k is not None and top_k < 1:
             raise ValueError(f"top_k should be 1 or more, not {top_k}")
-        if threshold is not None:
-            if self._engine.thresholds is None:
-                raise ValueError(f"threshold {threshold}: this model is not multi-label; leave the threshold out")
-            if not 0 <= threshold <= 1:
-                raise ValueError(f"threshold should be from 0 to 1, not {threshold}")
+        self._check_threshold(threshold)
         return self._engine.predict(check_texts(texts), top_k=top_k, threshold=threshold)
 
     def predict_proba(self, texts: Iterable[str]) -> npt.NDArray[np.float32]:
@@ -165,3 +164,11 @@ class Model:
         if not isinstance(text, str):
             raise TypeError(f"text should be one str, not {type(text).__name__}")
         return explain(self._engine, clean(text), label)
+
+    def _check_threshold(self, threshold: float | None) -> None:
+        if threshold is None:
+            return
+        if self._engine.thresholds is None:
+            raise ValueError(f"threshold {threshold}: this model is not multi-label; leave the threshold out")
+        if not 0 <= threshold <= 1:
+            raise ValueError(f"threshold should be from 0 to 1, not {threshold}")

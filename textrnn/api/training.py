@@ -5,19 +5,23 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from textrnn.api.labelled_texts import PathLike, check_path, has_several, make_examples, write_examples
 from textrnn.api.model import Model
-from textrnn.config import Config, DataConfig, Override, load_config
+from textrnn.config import Config, DataConfig, Override, dump_yaml, load_config
 from textrnn.errors import ConfigError, DataError
+from textrnn.files import write_text
 from textrnn.inference.engine import Engine
 from textrnn.reporter import Reporter
+from textrnn.serialization.latest_run import CONFIG_NAME
 from textrnn.serialization.model_file import MODEL_NAME, parse_model, save_model
 
+MEMORY = "<memory>"
+"""Stands for the name of a file in the config of a model that was trained on texts in memory."""
 _FILE_KEYS = ("data.format", "data.text", "data.label", "data.encoding", "data.delimiter", "data.quoting")
 """Settings that say how files are read."""
 
@@ -70,14 +74,16 @@ def train(
         try:
             train_run(config, run, reporter=reporter, is_latest=False)
         except DataError as error:
-            if not in_memory:
+            part = {values.get("data.train"): "texts", values.get("data.valid"): "valid"}.get(str(error.path))
+            if not in_memory or part is None:
                 raise
-            raise DataError("texts", error.line_number, error.reason) from None
+            raise DataError(part, error.line_number, error.reason) from None
         model = parse_model((run / MODEL_NAME).read_bytes(), name=run)
         if in_memory:  # the files are gone, and so is their format
             model = replace(model, config=_forget_files(model.config))
             if out is not None:
                 save_model(run / MODEL_NAME, model)
+                write_text(run / CONFIG_NAME, dump_yaml(model.config))
     return Model(Engine(model))
 
 
@@ -92,10 +98,11 @@ def _write_files(
         return named if valid is None else named | {"data.valid": os.fspath(valid)}
     if valid is not None and not isinstance(valid, tuple):
         raise TypeError("valid: texts are in memory, so give a pair of texts and labels here too")
-    parts = {"train": make_examples(texts, labels)}
+    listed = labels if labels is None or isinstance(labels, str | bytes | Mapping) else [*labels]
+    parts = {"train": make_examples(texts, listed)}
     if valid is not None:
         parts["valid"] = make_examples(*valid)
-    multi_label = any(has_several(label) for label in labels or ())
+    multi_label = any(map(has_several, listed or ()))
     values: dict[str, Any] = {"data.format": "jsonl", "data.multi_label": multi_label}
     for part, examples in parts.items():
         path = folder / f"{part}.jsonl"
@@ -105,17 +112,11 @@ def _write_files(
 
 
 def _check_keys(given: list[Override], taken: set[str]) -> None:
-    if faults := [
-        f"{override.origin}: {override.key} follows from texts and labels"
-        for override in given
-        if override.key in taken
-    ]:
-        raise ConfigError([f"{fault}; leave it out" for fault in faults])
+    if wrong := [override for override in given if override.key in taken]:
+        raise ConfigError([f"{o.origin}: {o.key} follows from texts and labels; leave it out" for o in wrong])
 
 
 def _forget_files(config: Config) -> Config:
-    """Return ``config`` without the files of the text and their format."""
-    default = DataConfig()
-    names = ("train", "valid", "format")
-    data = config.data.model_copy(update={name: getattr(default, name) for name in names})
-    return config.model_copy(update={"data": data})
+    """Return ``config`` with :data:`MEMORY` instead of the files of the text."""
+    values = {"train": MEMORY, "valid": None if config.data.valid is None else MEMORY, "format": DataConfig().format}
+    return config.model_copy(update={"data": config.data.model_copy(update=values)})

@@ -38,13 +38,17 @@ OpenFile = Callable[[Path], AbstractContextManager[Callable[[bytes], object]]]
 """Opens a destination for atomic writing, and yields the function that writes to it."""
 
 
-def check_outputs(outputs: Mapping[str, Path | None], inputs: Sequence[str], *, on_error: OnError) -> None:
+def check_outputs(
+    outputs: Mapping[str, Path | None], inputs: Sequence[str], *, on_error: OnError = "stop", may_replace: str = ""
+) -> None:
     """Check the files that options name as ``outputs`` of a command that reads ``inputs``.
 
     Raises:
-        ConfigError: one cannot be written, has no effect, or would replace another, or an input by a part of it.
+        ConfigError: one cannot be written, has no effect, or would replace another, or an input; the output of the
+            option ``may_replace``, which has a line for each of the input, may do that.
     """
-    rejects = outputs["--rejects"]
+    outputs = {option: None if path == STDOUT else path for option, path in outputs.items()}
+    rejects = outputs.get("--rejects")
     if rejects is not None and on_error != "skip":
         raise ConfigError(f"--rejects {rejects}: has no effect without --on-error skip")
     paths = {option: path for option, path in outputs.items() if path is not None}
@@ -53,8 +57,11 @@ def check_outputs(outputs: Mapping[str, Path | None], inputs: Sequence[str], *, 
             raise ConfigError(f"{option} {path}: is a folder; name a file")
         if path.suffix.lower() in _UNSUPPORTED_SUFFIXES:
             raise ConfigError(f"{option} {path}: unsupported compression; use .gz, .bz2, .xz or .zst")
-        is_part = option != "--output" and path.exists()
-        if is_part and any(Path(file).exists() and path.samefile(file) for file in inputs):
+        if (
+            option != may_replace
+            and path.exists()
+            and any(Path(file).exists() and path.samefile(file) for file in inputs)
+        ):
             raise ConfigError(f"{option} {path}: is an input file; name another file")
     for (first, path), (second, other) in combinations(paths.items(), 2):
         if path == other or path.resolve() == other.resolve():
@@ -114,8 +121,8 @@ class LineCommand:
             ModelError, BackendError: see :func:`load_engine`.
         """
         _ = self._config
-        outputs = {"--output": self.output or STDOUT, "--rejected": self.rejected, "--rejects": self.rejects}
-        check_outputs(outputs, self._paths, on_error=self.on_error)
+        outputs = {"--output": self.output, "--rejected": self.rejected, "--rejects": self.rejects}
+        check_outputs(outputs, self._paths, on_error=self.on_error, may_replace="--output")
         for path in self._paths:
             check_readable(path)
         from textrnn.data.reading.layout import BY_EXTENSION, find_suffix

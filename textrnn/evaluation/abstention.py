@@ -102,8 +102,9 @@ def _fit(
     then Test", arXiv 2110.01052, 2021, fixed sequence testing).
     """
     texts = len(confidence)
-    order = np.argsort(-confidence, kind="stable")
-    falling, errors = confidence[order], np.cumsum(~correct[order])
+    rounded = np.floor(confidence.astype(np.float64) * 1e6) / 1e6  # a threshold has six digits, as printed ones have
+    order = np.argsort(-rounded, kind="stable")
+    falling, errors = rounded[order], np.cumsum(~correct[order])
     least, accepted = count_needed(max_error), 0
     for start in STARTS:
         for step in range(math.ceil(start * STEPS), STEPS + 1):
@@ -116,7 +117,7 @@ def _fit(
             accepted = max(accepted, count)
     if not accepted:
         return Promise(label, texts, max_error)
-    threshold = _round_down(float(falling[accepted - 1]))
+    threshold = float(falling[accepted - 1])
     return Promise(label, texts, max_error, threshold, covered=accepted, errors=int(errors[accepted - 1]))
 
 
@@ -124,8 +125,3 @@ def _is_kept(errors: int, count: int, max_error: float) -> bool:
     from scipy.special import bdtr  # noqa: PLC0415 - prediction does not need scipy
 
     return bool(bdtr(errors, count, max_error) <= _LEVEL)  # the same as: the upper bound is at most max_error
-
-
-def _round_down(threshold: float) -> float:
-    """Return ``threshold`` with six digits, as ``predict`` prints probabilities."""
-    return math.floor(threshold * 1e6) / 1e6

@@ -1,11 +1,8 @@
-"""The texts that a model gets wrong, ranked and written as a table."""
+"""The texts that a model gets wrong, ranked."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,11 +12,8 @@ from textrnn.data.labels import split_labels
 from textrnn.data.reading.examples import Example
 from textrnn.evaluation import MistakeOrder
 from textrnn.evaluation.predictions import Predictions
-from textrnn.inference import RecordFormat
 from textrnn.inference.engine import Engine
 
-COLUMNS = ("file", "line", "label", "predicted_label", "confidence", "text")
-_BLANKS = str.maketrans("\t\r\n", "   ")
 _SEPARATOR = "|"  # between labels, if the training set used none
 
 
@@ -93,26 +87,6 @@ def list_multi_label_mistakes(
 def rank_mistakes(mistakes: Sequence[Mistake], order: MistakeOrder) -> list[Mistake]:
     """Return ``mistakes`` with the highest confidence, loss or margin first; equal ones keep their order."""
     return sorted(mistakes, key=lambda mistake: -float(getattr(mistake, order)))
-
-
-def format_mistakes(mistakes: Sequence[Mistake], *, path: str, output: RecordFormat) -> Iterator[bytes]:
-    """Yield the lines of a table of ``mistakes`` in the file at ``path``, with a header unless it is JSON Lines.
-
-    TSV has no quotes: tabs and line breaks within a text become spaces.
-    """
-    rows = [[path, m.line_number, m.label, m.predicted_label, round(m.confidence, 6), m.text] for m in mistakes]
-    if output == "jsonl":
-        for row in rows:
-            yield (json.dumps(dict(zip(COLUMNS, row, strict=True)), ensure_ascii=False) + "\n").encode("utf-8")
-        return
-    header: list[object] = [*COLUMNS]
-    for row in (header, *rows):
-        if output == "csv":
-            line = io.StringIO()
-            csv.writer(line, lineterminator="\n").writerow(row)
-            yield line.getvalue().encode("utf-8")
-        else:
-            yield ("\t".join(str(field).translate(_BLANKS) for field in row) + "\n").encode("utf-8")
 
 
 def _measure_loss(p: npt.NDArray[np.float64], has: npt.NDArray[np.bool_]) -> float:

@@ -19,14 +19,14 @@ def test_differences_have_a_row_for_each_text(name: str, folder: Path, invoke: R
     label, text = (folder / "rows.tsv").read_text("utf-8").splitlines()[1].split("\t")
     if name.endswith("jsonl"):
         row = json.loads(content.splitlines()[1])
-        good, bad = row["predictions"]["good.txt"], row["predictions"]["bad.txt"]
-        assert (good, bad) == ({"label": label, "confidence": None}, {"label": "tea", "confidence": 0.75})
+        assert (row["good.txt"], row["good.txt confidence"]) == (label, None)
+        assert (row["bad.txt"], row["bad.txt confidence"]) == ("tea", 0.75)
         assert (row["file"], row["line"], row["label"], row["text"]) == ("rows.tsv", 2, label, text)
         return
     rows = list(csv.reader(content.splitlines(), delimiter="," if name.endswith("csv") else "\t"))
     confidences = ["good.txt", "good.txt confidence", "bad.txt", "bad.txt confidence"]
     assert rows[0] == ["file", "line", "label", *confidences, "text"]
-    assert rows[2] == ["rows.tsv", "2", label, label, "", "tea", "0.7500", text]
+    assert rows[2] == ["rows.tsv", "2", label, label, "", "tea", "0.750000", text]
     assert len(rows) == 11
 
 

@@ -14,7 +14,7 @@ def test_the_page_goes_to_a_file_or_to_stdout(trained: Path, invoke: Run, tmp_pa
     done = invoke(*words)
     assert (done.returncode, done.stdout) == (0, b"")
     page = (tmp_path / "report.html").read_bytes()
-    assert done.stderr.decode() == f"textrnn: wrote report.html: 40 texts, {len(page) / 1000:,.0f} KB\n"
+    assert done.stderr.decode() == f"textrnn: wrote report.html: 40 texts, {len(page) / 1000:,.0f} kB\n"
     assert invoke(*words, "-o", "-").stdout.replace(b" -o -", b"") == page
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from textrnn.cli import options
-from textrnn.cli.line_command import check_outputs
+from textrnn.cli.line_command import STDOUT, check_outputs
 from textrnn.cli.model_loading import load_engine
 from textrnn.cli.parameters import Argument, Option
+from textrnn.cli.table_files import find_format, write_table
 from textrnn.cli.terminal import print_message, write_data
 from textrnn.config import DataConfig
-from textrnn.data.reading.io import STDIN, check_readable
+from textrnn.data.reading.io import check_readable
 from textrnn.errors import ConfigError, DataError, name_file, pluralize, shorten
 
 if TYPE_CHECKING:
@@ -92,17 +93,21 @@ def compare_command(
     true = [example.label for example in examples]
     comparison = compare(true, candidates, against=0 if against == "first" else None, seed=seed)
     if differences is not None:
-        from textrnn.cli.commands.analysis.differences import write_differences
+        from textrnn.cli.commands.analysis.differences import find_differences, list_columns, list_rows
 
-        count = write_differences(differences, candidates, examples, data=data)
-        if differences != Path(STDIN):
-            print_message(f"{differences}: {pluralize(count, 'text', 'texts')} with different predictions")
+        rows = find_differences(candidates, len(examples))
+        table = list_rows(candidates, examples, rows, data=data)
+        write_table(
+            differences, list_columns(candidates), table, output=find_format(differences, option="--differences")
+        )
+        if differences != STDOUT:
+            print_message(f"{differences}: {pluralize(len(rows), 'text', 'texts')} with different predictions")
     from textrnn.cli.commands.analysis.comparison_page import format_comparison, format_verdict
 
     verdicts = [format_verdict(comparison, difference) for difference in comparison.differences]
     if as_json:
         write_data(json.dumps({**comparison.to_dict(), "verdicts": verdicts}, ensure_ascii=False) + "\n")
-    elif differences == Path(STDIN):
+    elif differences == STDOUT:
         print_message("\n".join(verdicts))
     else:
         write_data(format_comparison(comparison) + "\n".join(["", *verdicts, ""]))
@@ -114,15 +119,19 @@ def _check_paths(runs: Sequence[str], data: str, differences: Path | None, *, as
         raise ConfigError("compare: needs two runs or more, and labelled data: textrnn compare RUN RUN DATA")
     if repeated := next((run for run in [*runs, data] if [*runs, data].count(run) > 1), None):
         raise ConfigError(f"{repeated}: given twice; keep one")
-    if differences == Path(STDIN) and as_json:
+    if differences == STDOUT and as_json:
         raise ConfigError("--differences -: stdout has the JSON of --json; name a file")
-    if differences is not None and differences != Path(STDIN):
-        from textrnn.cli.commands.analysis.differences import check_format
-
-        check_outputs({"--differences": differences, "--rejects": None}, [*runs, data], on_error="stop")
-        check_format(differences)
+    check_outputs({"--differences": differences}, [*map(_find_file, runs), data])
+    find_format(differences, option="--differences")
     for path in (data, *(run for run in runs if not _is_model(run))):
         check_readable(path)
+
+
+def _find_file(run: str) -> str:
+    """Return the model file of a run, or the file of predictions."""
+    from textrnn.serialization.model_file import find_model
+
+    return str(find_model(Path(run))) if _is_model(run) else run
 
 
 def _is_model(run: str) -> bool:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from textrnn.cli import options
-from textrnn.cli.line_command import STDOUT, check_outputs, open_output, open_rejects
+from textrnn.cli.line_command import STDOUT, check_outputs, open_rejects
 from textrnn.cli.model_loading import check_threshold, choose_model, load_engine
 from textrnn.cli.parameters import Option
+from textrnn.cli.table_files import find_format, write_table
 from textrnn.cli.tables import format_evaluation, format_promises
 from textrnn.cli.terminal import print_message, write_data
 from textrnn.errors import ConfigError, DataError, pluralize, shorten
 from textrnn.evaluation import MistakeOrder
-from textrnn.inference import RecordFormat
+from textrnn.serialization.model_file import find_model
 
 if TYPE_CHECKING:
     from textrnn.data.reading.examples import Example
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from textrnn.evaluation.single_label import Evaluation
     from textrnn.inference.engine import Engine
 
+_COLUMNS = ("file", "line", "label", "predicted_label", "confidence", "text")
 _MAX_UNKNOWN_LABELS = 5
 
 
@@ -86,7 +87,9 @@ def evaluate_command(
       textrnn evaluate test.tsv --max-error 0.05 --save-thresholds
     """
     overrides = options.parse_data_settings(settings, command="evaluate")
-    _check_choices(locals())
+    _check_choices(
+        as_json=as_json, errors=errors, sort=sort, limit=limit, goals=(max_error, at_precision), saves=save_thresholds
+    )
     path = choose_model(model)
     engine = load_engine(path)
     check_threshold(engine, threshold)
@@ -96,24 +99,26 @@ def evaluate_command(
     config = options.make_data_config(overrides, engine.data_config, on_error=on_error)
     from textrnn.data.reading.examples import read_examples
 
-    check_outputs({"--errors": errors, "--rejects": rejects}, [data], on_error=on_error)
+    check_outputs({"--errors": errors, "--rejects": rejects}, [data, str(find_model(path))], on_error=on_error)
+    table = None if errors is None else find_format(errors, option="--errors")
     with open_rejects(rejects) as write:
         examples = read_examples(data, config, note=print_message, rejects=write)
     if model is None:
         print_message(f"model: {path}, the latest run here")
     found = _evaluate(engine, examples, threshold=threshold)
     _report_unknown(found.evaluation, is_multi_label=engine.thresholds is not None)
-    if errors is not None:
-        from textrnn.evaluation.mistakes import format_mistakes, rank_mistakes
+    if table is not None:
+        from textrnn.evaluation.mistakes import rank_mistakes
 
         mistakes = rank_mistakes(found.list_mistakes(), sort or "confidence")[:limit]
-        with open_output(errors) as write:
-            for line in format_mistakes(mistakes, path=data, output=_find_format(errors)):
-                write(line)
+        rows = ([data, m.line_number, m.label, m.predicted_label, m.confidence, m.text] for m in mistakes)
+        write_table(errors, _COLUMNS, rows, output=table)
     promises = found.fit_promises(max_error=max_error, at_precision=at_precision)
     if errors == STDOUT:
         wrong = found.evaluation.texts - found.evaluation.correct
         print_message(f"{wrong:,} of {pluralize(found.evaluation.texts, 'text', 'texts')} wrong")
+        if promises:
+            print_message(format_promises(promises).strip())
     elif as_json:
         thresholds = {"thresholds": [promise.to_dict() for promise in promises]} if promises else {}
         write_data(json.dumps(found.evaluation.to_dict() | thresholds, ensure_ascii=False) + "\n")
@@ -162,17 +167,26 @@ def _evaluate(engine: Engine, examples: list[Example], *, threshold: float | Non
     return _Evaluated(engine, examples, evaluate_predictions(predictions), predictions, threshold)
 
 
-def _check_choices(given: Mapping[str, Any]) -> None:
+def _check_choices(
+    *,
+    as_json: bool,
+    errors: Path | None,
+    sort: str | None,
+    limit: int | None,
+    goals: tuple[float | None, float | None],
+    saves: bool,
+) -> None:
     """Raise ConfigError for options that exclude each other or have no effect."""
-    if given["errors"] is None:
-        for name in ("sort", "limit"):
-            if given[name] is not None:
-                raise ConfigError(f"--{name} {given[name]}: has no effect without --errors FILE")
-    elif given["errors"] == STDOUT and given["as_json"]:
+    if errors is None:
+        for name, value in (("sort", sort), ("limit", limit)):
+            if value is not None:
+                raise ConfigError(f"--{name} {value}: has no effect without --errors FILE")
+    elif errors == STDOUT and as_json:
         raise ConfigError("--errors -: --json prints to stdout too; name a file")
-    if given["max_error"] is not None and given["at_precision"] is not None:
-        raise ConfigError(f"--at-precision {given['at_precision']}: give either this or --max-error")
-    if given["save_thresholds"] and given["max_error"] is None and given["at_precision"] is None:
+    max_error, at_precision = goals
+    if max_error is not None and at_precision is not None:
+        raise ConfigError(f"--at-precision {at_precision}: give either this or --max-error")
+    if saves and max_error is None and at_precision is None:
         raise ConfigError("--save-thresholds: needs a goal; add --max-error E or --at-precision P")
 
 
@@ -183,13 +197,6 @@ def _report_unknown(evaluation: Evaluation | MultiLabelEvaluation, *, is_multi_l
         texts = pluralize(evaluation.unknown_texts, "text has", "texts have")
         effect = "counted as missed" if is_multi_label else "counted wrong"
         print_message(f"{texts} labels that the model does not know ({shown}{more}); {effect}")
-
-
-def _find_format(path: Path) -> RecordFormat:
-    from textrnn.data.reading.layout import BY_EXTENSION, find_suffix
-
-    found = BY_EXTENSION.get(find_suffix(str(path)))
-    return found if found in ("csv", "jsonl") else "tsv"
 
 
 def _save(path: Path, engine: Engine, promises: list[Promise]) -> None:

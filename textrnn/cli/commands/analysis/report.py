@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Annotated
 
 from textrnn.cli import options
-from textrnn.cli.line_command import check_outputs, open_rejects
+from textrnn.cli.line_command import STDOUT, check_outputs, open_output, open_rejects
 from textrnn.cli.model_loading import check_threshold, choose_model, load_engine
 from textrnn.cli.parameters import Option
-from textrnn.cli.terminal import print_message, write_data
+from textrnn.cli.terminal import print_message
 from textrnn.errors import pluralize
-
-_STDOUT = Path("-")
+from textrnn.serialization.model_file import MODEL_NAME, find_model
 
 
 def report_command(
@@ -46,14 +45,12 @@ def report_command(
     engine = load_engine(path)
     check_threshold(engine, threshold)
     config = options.make_data_config(overrides, engine.data_config, on_error=on_error)
-    check_outputs({"--output": None if output == _STDOUT else output, "--rejects": rejects}, [data], on_error=on_error)
+    file = find_model(path)
+    check_outputs({"--output": output, "--rejects": rejects}, [data, str(file)], on_error=on_error)
     from textrnn import __version__
-    from textrnn.files import compressed_write
     from textrnn.report.evaluation_page import Origin, make_page
     from textrnn.report.observations import read_batches
-    from textrnn.serialization.model_file import MODEL_NAME, find_model, load_model
 
-    file = find_model(path)
     origin = Origin(
         model=str(file.parent if file.name == MODEL_NAME else file),
         data="standard input" if data == "-" else data,
@@ -64,16 +61,12 @@ def report_command(
     )
     with open_rejects(rejects) as write:
         batches = read_batches(data, config, note=print_message, rejects=write)
-        trained = load_model(file).config
-        page, found = make_page(engine, batches, trained, origin=origin, threshold=threshold)
+        page, found = make_page(engine, batches, engine.model.config, origin=origin, threshold=threshold)
     if model is None:
         print_message(f"model: {path}, the latest run here")
     content = page.encode("utf-8")
-    if output == _STDOUT:
-        write_data(content)
-        return
-    with compressed_write(output) as out:
-        out.write(content)
-    print_message(
-        f"wrote {output}: {pluralize(found.evaluation.texts, 'text', 'texts')}, {len(content) / 1000:,.0f} KB"
-    )
+    with open_output(output) as write_page:
+        write_page(content)
+    if output != STDOUT:
+        texts = pluralize(found.evaluation.texts, "text", "texts")
+        print_message(f"wrote {output}: {texts}, {len(content) / 1000:,.0f} kB")

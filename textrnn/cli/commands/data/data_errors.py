@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,13 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 from textrnn.cli.line_command import check_outputs
 from textrnn.cli.options import LABELLED_KEYS, OutputOption, parse_data_settings
 from textrnn.cli.parameters import Option
-from textrnn.cli.terminal import print_message, write_data
+from textrnn.cli.table_files import find_format, write_table
+from textrnn.cli.terminal import print_message
 from textrnn.cli.training_process import training_process
 from textrnn.config import Config, Override, load_config
 from textrnn.data.reading.io import is_pipe
-from textrnn.data.reading.layout import find_suffix
 from textrnn.errors import ConfigError, pluralize
-from textrnn.files import compressed_write
 
 if TYPE_CHECKING:
     from textrnn.evaluation.label_errors import LabelErrors
@@ -53,7 +51,7 @@ def errors_command(
     An n-gram model predicts each text after it was fitted to the other folds. Confident learning compares the
     probabilities with the labels. Prints a line for each probable error, the most probable first, as TSV with a header:
     file, line, label, suggested label, its probability (confidence), a score (1 - the probability of the label) and the
-    text. Tabs and line breaks in a text become spaces. A FILE of -o that ends in .jsonl gets JSON Lines.
+    text. The extension of FILE is the format: .tsv, .csv or .jsonl.
 
     With -m, the models of a finished 'train --kfold' predict, network included. A text that is the only one of its
     label is not checked.
@@ -68,19 +66,14 @@ def errors_command(
         resolved = _load_config(train, settings)
     elif given := [name for name, value in (("--train", train), ("--folds", folds), ("--set", settings)) if value]:
         raise ConfigError(f"-m {model}: uses the data and folds of that experiment; leave out {given[0]}")
-    check_outputs({"--output": output, "--rejects": None}, train or [], on_error="stop")
+    table = find_format(output, option="--output")
+    check_outputs({"--output": output}, train or [])
     out_of_fold = _read(model) if model is not None else _fit(resolved, folds or _FOLDS)
+    check_outputs({"--output": output}, sorted({source.file for source in out_of_fold.texts}))
     from textrnn.evaluation.label_errors import find_label_errors
 
     errors = find_label_errors(out_of_fold.probabilities, out_of_fold.true)
-    as_json = output is not None and find_suffix(str(output)) == ".jsonl"
-    lines = _format(out_of_fold, errors, limit=limit, as_json=as_json)
-    data = "".join(f"{line}\n" for line in lines)
-    if output is None or output == Path("-"):
-        write_data(data)
-    else:
-        with compressed_write(output) as file:
-            file.write(data.encode("utf-8"))
+    write_table(output, _COLUMNS, _list_rows(out_of_fold, errors, limit=limit), output=table)
     share = 100 * len(errors) / len(out_of_fold)
     shown = "" if limit is None or limit >= len(errors) else f"; the first {limit:,} are listed"
     texts = pluralize(len(out_of_fold), "text", "texts")
@@ -113,18 +106,11 @@ def _fit(config: Config, folds: int) -> OutOfFold:
         return fit_held_out(CrossValidation(config, folds), reporter=reporter)
 
 
-def _format(out_of_fold: OutOfFold, errors: LabelErrors, *, limit: int | None, as_json: bool) -> Iterator[str]:
-    """Yield a line for each of the first ``limit`` errors, and before them the header of a TSV file."""
-    if not as_json:
-        yield "\t".join(_COLUMNS)
+def _list_rows(out_of_fold: OutOfFold, errors: LabelErrors, *, limit: int | None) -> Iterator[list[object]]:
+    """Yield a row of the table for each of the first ``limit`` errors."""
     rows = zip(errors.rows[:limit].tolist(), errors.suggested.tolist(), errors.score.tolist(), strict=False)
     for row, suggested, score in rows:
         source, confidence = out_of_fold.texts[row], float(out_of_fold.probabilities[row, suggested])
         example = source.example
-        values = (source.file, example.line_number, example.label, out_of_fold.labels[suggested])
-        if as_json:
-            figures = (round(confidence, 4), round(score, 4))
-            yield json.dumps(dict(zip(_COLUMNS, (*values, *figures, example.text), strict=True)), ensure_ascii=False)
-        else:
-            text = " ".join(example.text.replace("\t", " ").splitlines())
-            yield "\t".join([*map(str, values), f"{confidence:.4f}", f"{score:.4f}", text])
+        place: list[object] = [source.file, example.line_number, example.label]
+        yield [*place, out_of_fold.labels[suggested], confidence, score, example.text]

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from textrnn.cli import options
 from textrnn.cli.line_command import check_outputs
 from textrnn.cli.model_loading import choose_model, load_engine
 from textrnn.cli.parameters import Argument, Option
-from textrnn.cli.terminal import announce_keyboard_input, print_message, write_data
+from textrnn.cli.table_files import find_format, write_table
+from textrnn.cli.terminal import announce_keyboard_input, print_message
 from textrnn.data.reading.io import check_readable
 from textrnn.errors import ConfigError, pluralize
-from textrnn.files import compressed_write
 
 _COLUMNS = ("line", "label", "confidence", "margin", "text")
 
@@ -34,9 +33,11 @@ def suggest_command(
 
     Prints texts that the model is uncertain about and that differ from each other, as TSV with a header: line,
     predicted label, its probability (confidence), the margin over the second label, and the text, smallest margin
-    first. Tabs and line breaks in a text become spaces. The uncertain texts are clustered, and each cluster gives one.
-    A text that is similar to a less certain one, or to one of --known, is passed over: it would teach the model little.
-    Known files are read as the training set was. The model has one label per text.
+    first. The extension of FILE is the format: .tsv, .csv or .jsonl.
+
+    The uncertain texts are clustered, and each cluster gives one. A text that is similar to a less certain one, or to
+    one of --known, is skipped: it would teach the model little. Known files are read as the training set was. The model
+    has one label per text.
 
     \b
       textrnn data suggest raw.txt --count 100 -o next.tsv
@@ -47,7 +48,8 @@ def suggest_command(
     inputs = [file, *(known or ())]
     if repeated := next((path for path in inputs[1:] if inputs.count(path) > 1), None):
         raise ConfigError(f"--known {repeated}: given twice; name each file once")
-    check_outputs({"--output": output, "--rejects": None}, inputs, on_error="stop")
+    table = find_format(output, option="--output")
+    check_outputs({"--output": output}, inputs)
     for path in inputs:
         check_readable(path)
     chosen = choose_model(model)
@@ -62,17 +64,8 @@ def suggest_command(
     texts = [example.text for path in known or () for example in read_examples(path, labelled, note=print_message)]
     unlabelled = read_unlabelled(file, config, note=print_message)
     suggestions = suggest(engine, unlabelled, count=count, known=texts)
-    lines = ["\t".join(_COLUMNS)]
-    for entry in suggestions:
-        text = " ".join(entry.source.text.replace("\t", " ").splitlines())
-        figures = (f"{entry.confidence:.4f}", f"{entry.margin:.4f}")
-        lines.append("\t".join([str(entry.source.line_number), entry.label, *figures, text]))
-    data = "".join(f"{line}\n" for line in lines)
-    if output is None or output == Path("-"):
-        write_data(data)
-    else:
-        with compressed_write(output) as target:
-            target.write(data.encode("utf-8"))
+    rows = [[s.source.line_number, s.label, s.confidence, s.margin, s.source.text] for s in suggestions]
+    write_table(output, _COLUMNS, rows, output=table)
     if model is None:
         print_message(f"model: {chosen}, the latest run here")
     few = "" if len(suggestions) == count else "; there are no more that differ enough"
