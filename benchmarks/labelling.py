@@ -23,8 +23,8 @@ import numpy as np
 from textrnn.config import DataConfig, Override, load_config
 from textrnn.data.reading.examples import Example, read_examples
 from textrnn.evaluation.single_label import evaluate_single_label
+from textrnn.evaluation.suggestions import Unlabelled, suggest
 from textrnn.inference.engine import Engine
-from textrnn.pipeline.suggestions import Unlabelled, suggest
 from textrnn.training.train import train
 
 

@@ -63,7 +63,7 @@ WITHOUT_TORCH = (
     *("textrnn.evaluation.comparison", "textrnn.cli.commands.analysis.compare"),
     *("textrnn.data.check", "textrnn.tokenization.spm_trainer", "textrnn.compression", "textrnn.api"),
     "textrnn.report.evaluation_page",
-    *("textrnn.evaluation.label_errors", "textrnn.experiments.out_of_fold", "textrnn.pipeline.suggestions"),
+    *("textrnn.evaluation.label_errors", "textrnn.experiments.out_of_fold", "textrnn.evaluation.suggestions"),
 )
 
 

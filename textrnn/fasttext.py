@@ -33,6 +33,7 @@ _DEFAULTS: dict[str, Any] = {
     **{"label": PREFIX, "verbose": 2, "pretrainedVectors": "", "seed": 0, "autotuneValidationFile": ""},
     **{"autotuneMetric": "f1", "autotunePredictions": 1, "autotuneDuration": 300, "autotuneModelSize": ""},
 }
+_LOSSES = ("softmax", "ns", "hs", "ova", "one-vs-all")
 _USED = {"loss", "label", "verbose", "pretrainedVectors", "seed", "autotuneValidationFile"}
 _MAGIC = (793712314).to_bytes(4, "little")  # begins fastText's binary models
 _warned: set[str] = set()
@@ -154,7 +155,7 @@ def train_supervised(input: str | os.PathLike[str], **options: Any) -> _FastText
 
     Raises:
         TypeError: fastText has no such option.
-        ValueError: ``label`` is another prefix than ``__label__``.
+        ValueError: ``label`` is another prefix than ``__label__``, or fastText has no such ``loss``.
         DataError, ConfigError: as :func:`textrnn.train`.
     """
     if unknown := sorted(options.keys() - _DEFAULTS.keys()):
@@ -163,6 +164,8 @@ def train_supervised(input: str | os.PathLike[str], **options: Any) -> _FastText
     if given["label"] != PREFIX:
         raise ValueError(f"label: {given['label']!r}: labels have to begin with {PREFIX}")
     _warn({name: value for name, value in options.items() if name not in _USED and value != _DEFAULTS[name]})
+    if given["loss"] not in _LOSSES:
+        raise ValueError(f"loss should be one of {', '.join(_LOSSES)}, not {given['loss']!r}")
     settings: dict[str, Any] = {
         "data__format": "fasttext",
         "data__multi_label": given["loss"] in ("ova", "one-vs-all"),

@@ -73,6 +73,8 @@ class TextRNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] #
         has_names = len(set(names)) == len(names) and all(map(is_label, names))
         self._names = names if has_names else [str(index) for index in range(len(names))]
         given = {key: getattr(self, name) for name, key in _KEYS.items() if getattr(self, name) is not None}
+        if twice := sorted(given.keys() & (self.settings or {}).keys()):
+            raise ValueError(f"settings: {twice[0]} is a parameter too; give one of them")
         pair = None if valid is None else (valid[0], self._to_labels(np.asarray(valid[1])))
         self.model_: Model = train(texts, self._to_labels(y), valid=pair, **given, **(self.settings or {}))
         return self

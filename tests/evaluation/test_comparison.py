@@ -31,6 +31,7 @@ def test_holm_multiplies_the_smallest_most_and_keeps_the_order() -> None:
     # sorted: 0.01 * 4, 0.02 * 3, 0.03 * 2, 0.05 * 1, none below the one before
     assert holm([0.03, 0.01, 0.05, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
     assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([0.01, 0.03], 3) == pytest.approx([0.03, 0.06])  # two of three tests
 
 
 def test_the_texts_needed_have_the_power() -> None:

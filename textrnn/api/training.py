@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 import threading
 from collections.abc import Iterable, Mapping
@@ -13,7 +14,7 @@ from typing import Any
 from textrnn.api.labelled_texts import PathLike, check_path, has_several, make_examples, write_examples
 from textrnn.api.model import Model
 from textrnn.config import Config, DataConfig, Override, dump_yaml, load_config
-from textrnn.errors import ConfigError, DataError
+from textrnn.errors import ConfigError, DataError, StoppedError
 from textrnn.files import write_text
 from textrnn.inference.engine import Engine
 from textrnn.reporter import Reporter
@@ -73,6 +74,9 @@ def train(
         run = folder / "run" if out is None else Path(out)
         try:
             train_run(config, run, reporter=reporter, is_latest=False)
+        except StoppedError as error:
+            signal.raise_signal(error.number)  # now it does what it does outside of a training
+            raise
         except DataError as error:
             part = {values.get("data.train"): "texts", values.get("data.valid"): "valid"}.get(str(error.path))
             if not in_memory or part is None:

@@ -251,7 +251,9 @@ class TrainConfig(Section):
     )
     tensorboard: bool = key(False, description="write TensorBoard events into the run folder")
     report: bool = key(
-        True, description="write an evaluation page of the validation set, report.html, into the run folder"
+        True,
+        description="write an evaluation page of the validation set, report.html, into the run folder at the end of "
+        "`textrnn train` (not for each run of an experiment)",
     )
     seed: Annotated[int, Bounds(ge=0, lt=2**32)] = key(42, description="seed of all random numbers")
     device: str = key("auto", pattern=_DEVICE, description=PATTERNS[_DEVICE])

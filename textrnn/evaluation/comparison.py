@@ -103,6 +103,7 @@ def compare(true: Sequence[str], runs: Sequence[Candidate], *, against: int | No
         RunFigures(run.name, accuracy, macro_f1, run.loss, run.calibration_error, run.size)
         for run, accuracy, macro_f1 in zip(runs, counts.correct.mean(axis=1).tolist(), counts.macro_f1, strict=True)
     ]
+    against_best = against is None
     if against is None:
         against = max(range(len(runs)), key=lambda i: (figures[i].accuracy, figures[i].macro_f1))
     others = [index for index in range(len(runs)) if index != against]
@@ -110,10 +111,11 @@ def compare(true: Sequence[str], runs: Sequence[Candidate], *, against: int | No
     samples = [counts.bootstrap(index, against, seed=seed) for index in others]
     accuracy_p = [mcnemar_exact(*pair) for pair in pairs]
     macro_f1_p = [_bootstrap_p(sample) for sample in samples]
-    corrected = zip(holm(accuracy_p), accuracy_p, holm(macro_f1_p), macro_f1_p, strict=True)
+    tests = math.comb(len(runs), 2) if against_best else len(others)  # the best could have been any
+    corrected = zip(holm(accuracy_p, tests), accuracy_p, holm(macro_f1_p, tests), macro_f1_p, strict=True)
     reference, differences = figures[against], []
     for index, (own, other), sample, (p, raw_p, f1_p, raw_f1_p) in zip(others, pairs, samples, corrected, strict=True):
-        needed = None if p < ALPHA else texts_needed(own, other, texts=len(true), alpha=ALPHA / len(others))
+        needed = None if p < ALPHA else texts_needed(own, other, texts=len(true), alpha=ALPHA / tests)
         low, high = np.quantile(sample, (ALPHA / 2, 1 - ALPHA / 2)).tolist()
         differences.append(
             Difference(
@@ -142,10 +144,13 @@ def mcnemar_exact(first: int, second: int) -> float:
     return min(1.0, 2 * float(bdtr(min(first, second), first + second, 0.5)))
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return ``p_values`` corrected for their number by Holm's step-down method, in the same order."""
+def holm(p_values: Sequence[float], tests: int | None = None) -> list[float]:
+    """Return ``p_values`` corrected by Holm's step-down method, in the same order.
+
+    ``tests`` is the number of tests that they were selected from (None: they are all).
+    """
     order = np.argsort(p_values, kind="stable")
-    steps = np.array(p_values)[order] * np.arange(len(order), 0, -1)
+    steps = np.array(p_values)[order] * ((tests or len(order)) - np.arange(len(order)))
     corrected = np.empty(len(order))
     corrected[order] = np.minimum(1, np.maximum.accumulate(steps))
     return [float(p) for p in corrected]

@@ -106,13 +106,13 @@ def _train_all(experiment: Experiment, out: Path, results: dict[str, Result], *,
             reporter.note(hint)
             raise
         _write_state(out, experiment, results)
-    if isinstance(experiment, CrossValidation) and not experiment.config.data.multi_label:
-        _keep_out_of_fold(experiment, out)
     compared = {name: results[name] for name in experiment.compared}
     curve = _fit_curve(experiment, results) if isinstance(experiment, LearningCurve) else None
     summary = summarize(experiment.unit or experiment.kind, experiment.config.train.metric, compared, curve=curve)
     write_text(out / SUMMARY_NAME, json.dumps(asdict(summary), indent=2) + "\n")
     make_latest(out / summary.best, reporter)
+    if isinstance(experiment, CrossValidation) and not experiment.config.data.multi_label:
+        _keep_out_of_fold(experiment, out)
     return summary
 
 

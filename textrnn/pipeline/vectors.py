@@ -19,13 +19,14 @@ from textrnn.pipeline.writers import OutputChunk
 
 OpenFile = Callable[[Path], AbstractContextManager[Callable[[bytes], object]]]
 
+_BLANKS = str.maketrans("\t\r\n", "   ")
 _HEADER_BYTES = 128  # of a .npy file with any number of rows
-_ROWS = 1024  # whose similarities to all others are held at once
+_SIMILARITIES = 1 << 24  # that are held at once
 
 
 @dataclass(frozen=True)
 class VectorWriter:
-    """Writes the vector of each text: numbers in a line, divided by spaces, or ``raw`` float32."""
+    """Writes the vector of each text: numbers in a line, separated by spaces, or ``raw`` float32."""
 
     engine: Engine
     raw: bool = False
@@ -81,19 +82,21 @@ def open_neighbors(path: Path, *, count: int, open_file: OpenFile) -> Iterator[C
     yield take
     with open_file(path) as write:
         for number, found in enumerate(find_neighbors(np.concatenate(vectors), count) if texts else (), start=1):
-            lines = [f"{number}\t{row + 1}\t{cosine:.6f}\t{texts[row]}\n" for row, cosine in found]
+            lines = [f"{number}\t{row + 1}\t{cosine:.6f}\t{texts[row].translate(_BLANKS)}\n" for row, cosine in found]
             write("".join(lines).encode())
 
 
 def find_neighbors(vectors: Array, count: int) -> Iterator[list[tuple[int, float]]]:
     """Yield for each of the ``vectors`` (B, W) the rows of the ``count`` others with the highest cosine, and that."""
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    for start in range(0, len(unit), _ROWS):
-        similarities = unit[start : start + _ROWS] @ unit.T
+    step, count = max(1, _SIMILARITIES // max(1, len(unit))), min(count, len(unit) - 1)
+    for start in range(0, len(unit), step):
+        similarities = unit[start : start + step] @ unit.T
         rows = np.arange(len(similarities))
         similarities[rows, start + rows] = -np.inf
-        best = np.argsort(-similarities, axis=1, kind="stable")[:, : min(count, len(unit) - 1)]
-        for own, found in zip(similarities, best, strict=True):
+        for own in similarities:
+            found = np.argpartition(own, len(own) - count)[len(own) - count :] if count else rows[:0]
+            found = found[np.lexsort((found, -own[found]))]
             yield list(zip(found.tolist(), own[found].tolist(), strict=True))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from textrnn.report.markup import abbreviate
 from textrnn.report.model_card import write_model_card
 from textrnn.report.observations import Batch, Observations, observe
 from textrnn.report.template import render
+from textrnn.serialization.inspection import read_metrics
 from textrnn.serialization.latest_run import COMMAND_NAME, METRICS_NAME
 
 MAX_CLASSES = 300
@@ -127,7 +127,7 @@ def _draw_learning(run: Path | None, *, is_multi_label: bool) -> list[Markup]:
     path = None if run is None else run / METRICS_NAME
     if path is None or not path.is_file():
         return []
-    rows: list[dict[str, Any]] = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    rows = read_metrics(path)
     if len(rows) < 2:
         return []
     step = Axis("step", "~s")

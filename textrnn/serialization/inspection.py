@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -11,7 +12,7 @@ from typing import Any
 
 from textrnn.errors import ModelError, TokenizerError
 from textrnn.serialization.latest_run import COMMAND_NAME, CONFIG_NAME, METRICS_NAME
-from textrnn.serialization.model_file import MODEL_NAME, find_model, load_model
+from textrnn.serialization.model_file import MODEL_NAME, SavedModel, find_model, load_model
 from textrnn.serialization.tensor_file import map_file, read_header, read_text
 from textrnn.tokenization.tokenizer import Tokenizer
 from textrnn.tokenization.tokenizer_facts import TokenizerFacts, describe_tokenizer
@@ -46,7 +47,8 @@ class ModelFacts:
     """Facts about a model file; ``parts`` has the bytes of each part, which add up to ``size``.
 
     ``network`` and ``config`` are the section ``model`` and the whole of the config. ``parameters`` are those of the
-    network. ``ngrams`` counts the n-grams (None: the model has none), as ``ngram_share`` is their weight. ``training``
+    network. ``confidence_thresholds`` are those of a single-label model, by label (None: the label is never given).
+    ``ngrams`` counts the n-grams (None: the model has none), as ``ngram_share`` is their weight. ``training``
     is None without a run folder.
     """
 
@@ -62,6 +64,7 @@ class ModelFacts:
     temperature: float
     ngram_share: float
     thresholds: tuple[float, ...] | None
+    confidence_thresholds: dict[str, float | None] | None
     cascade: dict[str, Any] | None
     tokenizer: TokenizerFacts
     training: TrainingFacts | None
@@ -106,11 +109,19 @@ def inspect_model(path: Path) -> ModelFacts:
         temperature=model.temperature,
         ngram_share=model.ngram_share,
         thresholds=model.thresholds,
+        confidence_thresholds=_list_confidence(model),
         cascade=None if model.cascade is None else asdict(model.cascade),
         tokenizer=describe_tokenizer(model.tokenizer),
         training=_read_training(file, model.config.train.metric),
         config=model.config.model_dump(),
     )
+
+
+def _list_confidence(model: SavedModel) -> dict[str, float | None] | None:
+    if model.confidence_thresholds is None:
+        return None
+    pairs = zip(model.labels, model.confidence_thresholds, strict=True)
+    return {label: None if math.isinf(threshold) else threshold for label, threshold in pairs}
 
 
 def _is_sentencepiece(path: Path) -> bool:
@@ -131,17 +142,25 @@ def _measure_parts(header: Mapping[str, Any], size: int) -> dict[str, int]:
     return {**found, "header": size - sum(found.values())}
 
 
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of a metrics.jsonl, one for each epoch; raises ModelError if it is damaged."""
+    try:
+        records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        for record in records:
+            _ = float(record["step"]), float(record["seconds"]), record["best"]
+    except (ValueError, KeyError, TypeError):
+        raise ModelError(path, "not the metrics of a run; delete the file, or name the model file") from None
+    return records
+
+
 def _read_training(file: Path, metric: str) -> TrainingFacts | None:
     """Return the facts about the run whose folder has the model ``file``, or None if it is no run folder."""
     path = file.parent / METRICS_NAME
     if file.name != MODEL_NAME or not path.is_file() or not (file.parent / CONFIG_NAME).is_file():
         return None
-    try:
-        records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        best = next((record for record in reversed(records) if record["best"]), None)
-        seconds = float(sum(record["seconds"] for record in records))
-    except (ValueError, KeyError, TypeError):
-        raise ModelError(path, "not the metrics of a run; delete the file, or name the model file") from None
+    records = read_metrics(path)
+    best = next((record for record in reversed(records) if record["best"]), None)
+    seconds = float(sum(record["seconds"] for record in records))
     command = file.parent / COMMAND_NAME
     text = command.read_text(encoding="utf-8", errors="replace").strip() if command.is_file() else None
     return TrainingFacts(len(records), seconds, metric, best, text)

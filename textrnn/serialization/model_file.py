@@ -103,8 +103,8 @@ def format_model(model: SavedModel, *, storage: Storage = "float32") -> bytes:
     return format_tensors(stored, {_METADATA: json.dumps(header, ensure_ascii=False)})
 
 
-def save_confidence_thresholds(path: Path, thresholds: Sequence[float]) -> None:
-    """Write ``thresholds`` (C,) into the model file at ``path``, whose tensors stay as they are.
+def save_confidence_thresholds(path: Path, thresholds: Sequence[float] | None) -> None:
+    """Write ``thresholds`` (C,) into the model file at ``path`` (None: remove them); its tensors stay as they are.
 
     Raises:
         ModelError: as :func:`load_model` does.
@@ -113,7 +113,10 @@ def save_confidence_thresholds(path: Path, thresholds: Sequence[float]) -> None:
     content = path.read_bytes()
     parse_model(content, name=path)
     file_header = read_header(content)
-    header = json.loads(read_text(file_header, _METADATA)) | {_CONFIDENCE: _format_confidence(thresholds)}
+    header = json.loads(read_text(file_header, _METADATA))
+    header.pop(_CONFIDENCE, None)
+    if thresholds is not None:
+        header[_CONFIDENCE] = _format_confidence(thresholds)
     changed = format_tensors(read_tensors(content, file_header), {_METADATA: json.dumps(header, ensure_ascii=False)})
     with atomic_write(path) as file:
         file.write(changed)

@@ -9,6 +9,7 @@ from textrnn.cli import options
 from textrnn.cli.line_command import LineCommand, open_output
 from textrnn.cli.parameters import Option
 from textrnn.cli.terminal import print_message
+from textrnn.data.reading.layout import find_suffix
 from textrnn.errors import ConfigError
 
 
@@ -30,13 +31,13 @@ def embed_command(
 ) -> None:
     """Print a vector for each text.
 
-    Each input line gives one output line, in order: the numbers of its vector, divided by spaces. The vector is the
+    Each input line gives one output line, in order: the numbers of its vector, separated by spaces. The vector is the
     state of the network before its output layer, so texts that are alike for the task are close to each other. With
     -o NAME.npy it is a row of a NumPy array of float32.
 
-    With --neighbors, each output line is a pair: line<TAB>neighbor<TAB>similarity<TAB>text of the neighbor. Both are
-    numbers of lines, or of records, from 1; the similarity is the cosine of their vectors. All vectors are held in
-    memory.
+    With --neighbors, each output line is a pair: text<TAB>neighbor<TAB>similarity<TAB>text of the neighbor. The first
+    two are numbers of texts, from 1, in the order in which all files are read; the similarity is the cosine of their
+    vectors. All vectors are held in memory.
 
     \b
       textrnn embed reviews.txt > vectors.txt
@@ -47,7 +48,7 @@ def embed_command(
     is_npy = output is not None and output.suffix.lower() == ".npy"
     if is_npy and neighbors is not None:
         raise ConfigError(f"--output {output}: neighbors are text; name another file")
-    if output is not None and output.suffixes[-2:-1] == [".npy"]:
+    if output is not None and output.suffixes[-2:-1] == [".npy"] and find_suffix(str(output)) == ".npy":
         raise ConfigError(f"--output {output}: a .npy file is not compressed; name {output.with_suffix('')}")
     engine = command.open_engine()
     if not engine.is_network_used:

@@ -89,6 +89,8 @@ def optimize_command(
         report=_report,
     )
     _write(step.content, out, overwrite=overwrite)
+    if loaded.confidence_thresholds is not None:
+        print_message(f"{out}: has no confidence thresholds; find them again with: textrnn evaluate --save-thresholds")
     if as_json:
         result = {"model": str(path), "out": str(out), "storage": kind, **_to_dict(step)}
         write_data(json.dumps(result, ensure_ascii=False) + "\n")

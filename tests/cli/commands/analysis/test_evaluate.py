@@ -94,3 +94,29 @@ def test_saved_thresholds_make_predict_abstain(trained: Path, invoke: Run, tmp_p
     assert done.returncode == 1
     assert "nothing saved: no confidence promises at most 0.01 % errors" in done.stderr.decode()
     assert model.read_bytes() == before_bytes
+    done = invoke("evaluate", "-m", model, "rows.tsv", "--clear-thresholds", cwd=trained)
+    assert done.stderr.decode() == f"textrnn: {model}: predict prints every label again\n"
+    assert model.read_bytes() == (trained / "runs/small/model.safetensors").read_bytes()
+    done = invoke("evaluate", "-m", model, "rows.tsv", "--clear-thresholds", cwd=trained)
+    assert (done.returncode, done.stderr.decode()) == (
+        2,
+        f"textrnn: --clear-thresholds: {model} has none; leave it out\n",
+    )
+
+
+def test_a_list_of_errors_leaves_the_threshold_to_stderr(trained: Path, invoke: Run) -> None:
+    done = invoke("evaluate", "rows.tsv", "--errors", "-", "--max-error", "0.2", cwd=trained)
+    assert b"textrnn: threshold    0." in done.stderr
+    assert done.stdout.startswith(b"file\tline\t")
+
+
+@pytest.mark.parametrize("command", ["evaluate --errors", "report -o", "compare --differences"])
+def test_no_output_replaces_a_model(command: str, trained: Path, invoke: Run, tmp_path: Path) -> None:
+    model = tmp_path / "model.safetensors"
+    shutil.copy(trained / "runs/small/model.safetensors", model)
+    name, option = command.split()
+    runs = [model, trained / "runs/small"] if name == "compare" else ["-m", model]
+    done = invoke(name, *runs, "rows.tsv", option, model, cwd=trained)
+    assert done.returncode == 2
+    assert "is an input file; name another file" in done.stderr.decode()
+    assert model.read_bytes() == (trained / "runs/small/model.safetensors").read_bytes()

@@ -88,3 +88,11 @@ def test_contradicting_options(words: tuple[str, ...], message: str, tmp_path: P
     assert done.returncode == 2, done.stderr
     assert done.stderr.decode().startswith(f"textrnn: {message}")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_output_never_replaces_the_training_set(tmp_path: Path, invoke: Run) -> None:
+    write_rows(tmp_path / "t.tsv")
+    before = (tmp_path / "t.tsv").read_bytes()
+    done = invoke("data", "errors", "--train", "t.tsv", "-o", "t.tsv", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (2, b"textrnn: --output t.tsv: is an input file; name another file\n")
+    assert (tmp_path / "t.tsv").read_bytes() == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,15 @@ def test_faults(words: tuple[str, ...], message: str, raw: Path, invoke: Run) ->
     assert done.returncode in (1, 2)
     assert done.stdout == b""
     assert done.stderr.decode().startswith(f"textrnn: {message}")
+
+
+def test_no_texts_are_an_error(trained: Path, invoke: Run) -> None:
+    done = invoke("data", "suggest", "-", cwd=trained, stdin=b"\n \n")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.decode().endswith("standard input: has no text to label\n")
+
+
+def test_the_extension_is_the_format(trained: Path, invoke: Run, tmp_path: Path) -> None:
+    done = invoke("data", "suggest", "-", "-o", tmp_path / "next.jsonl", cwd=trained, stdin=b"green coffee\n")
+    assert done.returncode == 0
+    assert json.loads((tmp_path / "next.jsonl").read_text(encoding="utf-8"))["text"] == "green coffee"

@@ -230,5 +230,6 @@ def _check_predicted_labels(
     for candidate in candidates:
         for number, joined in enumerate(candidate.labels, 1):
             if unknown := next((label for label in split_labels(joined) if label not in known), None):
-                reason = f"label '{shorten(unknown)}' is {place}; use the labels of the data"
+                cure = "use the labels of the data; a model that abstains gives them with predict --min-prob 0"
+                reason = f"label '{shorten(unknown)}' is {place}; {cure}"
                 raise DataError(candidate.name, number, reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -63,6 +64,9 @@ def evaluate_command(
         bool,
         Option("--save-thresholds", help="Write them into the model: predict prints unknown below them."),
     ] = False,
+    clear_thresholds: Annotated[
+        bool, Option("--clear-thresholds", help="Remove them from the model: predict prints every label again.")
+    ] = False,
 ) -> None:
     """Evaluate a model on labelled text.
 
@@ -78,7 +82,7 @@ def evaluate_command(
 
     --max-error and --at-precision find thresholds of confidence, the first for all texts, the second for each predicted
     label. They hold with 95 % confidence for new texts of the same kind, if the model has not seen DATA in training,
-    not even as its validation set.
+    not even as its validation set. One of the two may be given.
 
     \b
       textrnn evaluate test.tsv
@@ -88,7 +92,13 @@ def evaluate_command(
     """
     overrides = options.parse_data_settings(settings, command="evaluate")
     _check_choices(
-        as_json=as_json, errors=errors, sort=sort, limit=limit, goals=(max_error, at_precision), saves=save_thresholds
+        as_json=as_json,
+        errors=errors,
+        sort=sort,
+        limit=limit,
+        goals=(max_error, at_precision),
+        saves=save_thresholds,
+        clears=clear_thresholds,
     )
     path = choose_model(model)
     engine = load_engine(path)
@@ -126,6 +136,8 @@ def evaluate_command(
         write_data(format_evaluation(found.evaluation) + (format_promises(promises) if promises else ""))
     if save_thresholds:
         _save(path, engine, promises)
+    if clear_thresholds:
+        _clear(path, engine)
 
 
 @dataclass(frozen=True)
@@ -175,6 +187,7 @@ def _check_choices(
     limit: int | None,
     goals: tuple[float | None, float | None],
     saves: bool,
+    clears: bool,
 ) -> None:
     """Raise ConfigError for options that exclude each other or have no effect."""
     if errors is None:
@@ -188,6 +201,8 @@ def _check_choices(
         raise ConfigError(f"--at-precision {at_precision}: give either this or --max-error")
     if saves and max_error is None and at_precision is None:
         raise ConfigError("--save-thresholds: needs a goal; add --max-error E or --at-precision P")
+    if saves and clears:
+        raise ConfigError("--clear-thresholds: --save-thresholds replaces the earlier ones; leave one out")
 
 
 def _report_unknown(evaluation: Evaluation | MultiLabelEvaluation, *, is_multi_label: bool) -> None:
@@ -208,5 +223,21 @@ def _save(path: Path, engine: Engine, promises: list[Promise]) -> None:
         needed, goal = count_needed(promises[0].max_error), f"{100 * promises[0].max_error:g} % errors"
         reason = f"no confidence promises at most {goal}; allow more, or give more text (at least {needed:,} sure ones)"
         raise DataError("--save-thresholds", None, f"nothing saved: {reason}")
-    save_confidence_thresholds(path, list_thresholds(promises, engine.labels))
-    print_message(f"{path}: predict prints unknown below the thresholds; --min-prob 0 turns that off")
+    thresholds = list_thresholds(promises, engine.labels)
+    save_confidence_thresholds(path, thresholds)
+    print_message(f"{path}: predict prints unknown below the thresholds; predict --min-prob 0 prints every label")
+    if never := [label for label, threshold in zip(engine.labels, thresholds, strict=True) if math.isinf(threshold)]:
+        shown = ", ".join(f"'{shorten(label)}'" for label in never[:_MAX_UNKNOWN_LABELS])
+        more = ", ..." if len(never) > _MAX_UNKNOWN_LABELS else ""
+        labels = pluralize(len(never), "label", "labels")
+        print_message(f"{labels} without a threshold, never printed: {shown}{more}")
+
+
+def _clear(path: Path, engine: Engine) -> None:
+    """Remove the thresholds from the model file; raise ConfigError if there are none."""
+    from textrnn.serialization.model_file import save_confidence_thresholds
+
+    if not engine.confidence_thresholds:
+        raise ConfigError(f"--clear-thresholds: {path} has none; leave it out")
+    save_confidence_thresholds(path, None)
+    print_message(f"{path}: predict prints every label again")

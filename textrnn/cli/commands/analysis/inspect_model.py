@@ -99,6 +99,12 @@ def _list_calibration(facts: ModelFacts) -> list[tuple[str, str]]:
     rows = [("temperature", f"{facts.temperature:.3f}")]
     if facts.thresholds is not None:
         rows.append(("thresholds", f"{min(facts.thresholds):.3f} to {max(facts.thresholds):.3f}"))
+    if facts.confidence_thresholds is not None:
+        given = [threshold for threshold in facts.confidence_thresholds.values() if threshold is not None]
+        never = len(facts.confidence_thresholds) - len(given)
+        shown = [f"thresholds {min(given):.6f} to {max(given):.6f}"] if given else []
+        shown += [f"{pluralize(never, 'label', 'labels')} never printed"] if never else []
+        rows.append(("confidence", ", ".join(shown)))
     if facts.cascade is not None:
         best = max(facts.cascade["agreements"], default=0.0)
         rows.append(("cascade", f"agreement up to {best:.4f}, n-gram temperature {facts.cascade['temperature']:.3f}"))

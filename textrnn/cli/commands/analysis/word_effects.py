@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,7 +54,7 @@ def explain_command(
     from textrnn.inference.explain import explain
 
     console = None if as_json else _open_terminal()
-    for line in _read_texts() if text in (None, STDIN) else [str(text)]:
+    for line in _read_texts() if text in (None, STDIN) else [_clean(str(text))]:
         found = explain(engine, line, label)
         if as_json:
             write_data(_format_json(found))
@@ -61,6 +62,11 @@ def explain_command(
             write_data(_format_columns(found))
         else:
             _print(console, found, engine.tokenizer.normalize(line))
+
+
+def _clean(text: str) -> str:
+    """Return an argument of the command line with U+FFFD for bytes that are not UTF-8, as files are read."""
+    return os.fsencode(text).decode("utf-8", "replace")
 
 
 def _read_texts() -> Iterator[str]:

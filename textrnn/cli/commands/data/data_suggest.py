@@ -11,7 +11,7 @@ from textrnn.cli.parameters import Argument, Option
 from textrnn.cli.table_files import find_format, write_table
 from textrnn.cli.terminal import announce_keyboard_input, print_message
 from textrnn.data.reading.io import check_readable
-from textrnn.errors import ConfigError, pluralize
+from textrnn.errors import ConfigError, DataError, pluralize
 
 _COLUMNS = ("line", "label", "confidence", "margin", "text")
 
@@ -57,12 +57,14 @@ def suggest_command(
     if engine.thresholds is not None:
         raise ConfigError(f"{chosen}: the model is multi-label; data suggest needs one label per text")
     from textrnn.data.reading.examples import read_examples
-    from textrnn.pipeline.suggestions import read_unlabelled, suggest
+    from textrnn.evaluation.suggestions import read_unlabelled, suggest
 
     announce_keyboard_input(inputs)
     labelled = options.make_data_config([], engine.data_config)
     texts = [example.text for path in known or () for example in read_examples(path, labelled, note=print_message)]
     unlabelled = read_unlabelled(file, config, note=print_message)
+    if not unlabelled:
+        raise DataError(file, None, "has no text to label")
     suggestions = suggest(engine, unlabelled, count=count, known=texts)
     rows = [[s.source.line_number, s.label, s.confidence, s.margin, s.source.text] for s in suggestions]
     write_table(output, _COLUMNS, rows, output=table)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from samples import make_config
+from textrnn.evaluation.suggestions import Unlabelled, choose_diverse, find_dissimilar, read_unlabelled, suggest
 from textrnn.inference.engine import Engine
-from textrnn.pipeline.suggestions import Unlabelled, choose_diverse, find_dissimilar, read_unlabelled, suggest
 
 LONG = "the parcel that i ordered on monday has not arrived yet"
 

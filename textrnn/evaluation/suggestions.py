@@ -15,15 +15,18 @@ import numpy.typing as npt
 
 from textrnn.config import DataConfig
 from textrnn.data.minhash import SIMILAR, find_pairs, hash_texts, jaccard_similarity, minhash, normalize
+from textrnn.data.reading.examples import Example
 from textrnn.data.reading.io import Note, read_file
 from textrnn.data.reading.lines import read_texts
 from textrnn.data.reading.rows import RowReader
+from textrnn.evaluation.predictions import predict_examples
 from textrnn.inference.engine import Engine
 
 CANDIDATES = 5
 """Texts that are clustered for each one that is asked for; in a simulation on trec, 5 saved more labels than 3."""
 
 _DIMENSIONS = 50
+_LEAST_WEIGHT = 1e-6  # of a text of which the model is sure
 
 Floats = npt.NDArray[np.float64]
 
@@ -69,22 +72,23 @@ def suggest(
 ) -> list[Suggestion]:
     """Return at most ``count`` of the texts to label, least certain first, for a single-label model.
 
-    A text is passed over if it is similar to one of ``known``, or to a less certain one. At most the less certain half
+    A text is skipped if it is similar to one of ``known``, or to a less certain one. At most the less certain half
     of the other texts is clustered.
     """
-    if not unlabelled:
-        return []
-    probabilities = np.exp(engine.predict_log_probabilities([entry.text for entry in unlabelled]))
-    best = np.sort(probabilities, axis=1)[:, -2:]
-    margins = best[:, -1] - best[:, 0]
+    # the labels have no part in the margins
+    examples = [Example(engine.labels[0], entry.text, entry.line_number) for entry in unlabelled]
+    predictions = predict_examples(engine, examples)
+    margins = predictions.margin
     order = np.argsort(margins, kind="stable").tolist()
     fresh = find_dissimilar([unlabelled[row].text for row in order], known)
     rows = [order[place] for place in islice(fresh, 2 * CANDIDATES * count)]
     rows = rows[: max(count, len(rows) // 2)]
-    chosen = choose_diverse([unlabelled[row].text for row in rows], 1 - margins[rows], count)
-    predicted = probabilities.argmax(axis=1)
+    weights = np.maximum(1 - margins[rows], _LEAST_WEIGHT)
+    chosen = choose_diverse([unlabelled[row].text for row in rows], weights, count)
+    labels = [engine.labels[index] for index in predictions.predicted]
+    confidence = predictions.calibrated.confidence
     return [
-        Suggestion(unlabelled[row], engine.labels[predicted[row]], float(best[row, -1]), float(margins[row]))
+        Suggestion(unlabelled[row], labels[row], float(confidence[row]), float(margins[row]))
         for row in (rows[place] for place in chosen)
     ]
 
