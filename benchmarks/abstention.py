@@ -1,11 +1,11 @@
-"""Whether thresholds of confidence keep the error that they promise.
+"""Whether thresholds of confidence keep the error that they guarantee.
 
     python benchmarks/abstention.py runs/trec=FOLDER/trec/test.tsv runs/mr=FOLDER/mr/test.tsv ...
 
 halves each test set at random, 100 times. It finds a threshold for at most 2, 5 and 10 % errors on one half, as
 `textrnn evaluate --max-error` does, and counts how often the other half has no more. Prints for each set the share of
-splits with a threshold, how many kept the promise (a split without a threshold keeps it), the mean share of texts that
-the threshold covers in the other half, and the mean of their errors.
+splits with a threshold, in how many the guarantee held (it holds without a threshold), the mean share of texts that the
+threshold covers in the other half, and the mean of their errors.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textrnn.data.reading.examples import read_examples
-from textrnn.evaluation.abstention import fit_promise
+from textrnn.evaluation.abstention import fit_guarantee
 from textrnn.evaluation.predictions import Predictions, Scores, predict_examples
 from textrnn.inference.engine import Engine
 
@@ -34,16 +34,16 @@ def select(predictions: Predictions, rows: npt.NDArray[np.int64]) -> Predictions
 
 
 def measure(predictions: Predictions, max_error: float) -> tuple[float, int, float, float]:
-    """Return the share of splits with a threshold, the promises kept, and the mean coverage and error of the others."""
+    """Return the share of splits with a threshold, the guarantees kept, and the others' mean coverage and error."""
     kept, coverage, errors = 0, [], []
     for seed in range(SPLITS):
         halves = np.array_split(np.random.default_rng(seed).permutation(len(predictions)), 2)
         first, second = (select(predictions, rows) for rows in halves)
-        promise = fit_promise(first, max_error)
-        if promise.threshold is None:
+        guarantee = fit_guarantee(first, max_error)
+        if guarantee.threshold is None:
             kept += 1
             continue
-        covered = second.calibrated.confidence >= promise.threshold
+        covered = second.calibrated.confidence >= guarantee.threshold
         coverage.append(float(covered.mean()))
         errors.append(float((~second.correct[covered]).mean()))
         kept += errors[-1] <= max_error
@@ -51,7 +51,7 @@ def measure(predictions: Predictions, max_error: float) -> tuple[float, int, flo
 
 
 def main() -> None:
-    """Measure each set, print a row for each promise."""
+    """Measure each set, print a row for each guarantee."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", nargs="+", metavar="RUN=TEST.tsv")
     print("| run | texts | errors % | at most % | with a threshold % | kept of 100 | covered % | errors among them % |")

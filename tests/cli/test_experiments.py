@@ -35,7 +35,7 @@ def test_folds_print_means_and_the_best_and_resume(tmp_path: Path, invoke: Run) 
     assert (alone.returncode, alone.stdout) == (0, done.stdout), alone.stderr.decode()
 
 
-def test_a_learning_curve_prints_its_points_and_what_more_texts_promise(
+def test_a_learning_curve_prints_its_points_and_an_estimate(
     tmp_path: Path, invoke: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(LearningCurve, "PARTS", (2, 1))
@@ -46,9 +46,9 @@ def test_a_learning_curve_prints_its_points_and_what_more_texts_promise(
     summary = json.loads((tmp_path / out / "summary.json").read_text())
     assert done.stdout.decode() == f"{out}/{summary['best']}\n"
     lines = done.stderr.decode().splitlines()
-    points = [line for line in lines if " training texts: accuracy " in line]
+    points = [line for line in lines if " training texts: accuracy " in line and line.endswith(" on valid")]
     assert [line.split()[1] for line in points] == ["18", "36"]
-    assert lines[lines.index(points[-1]) + 1].startswith("textrnn: 72 training texts promise accuracy ")
+    assert lines[lines.index(points[-1]) + 1].startswith("textrnn: 72 training texts: accuracy ")
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,11 @@ from textrnn.cli.tables import (
     align_numbers,
     format_counts,
     format_evaluation,
-    format_promises,
+    format_guarantees,
     format_size,
     format_table,
 )
-from textrnn.evaluation.abstention import Promise
+from textrnn.evaluation.abstention import Guarantee
 from textrnn.evaluation.multi_label import LabelScore, MultiLabelEvaluation
 from textrnn.evaluation.single_label import ClassScore, Evaluation
 
@@ -106,15 +106,15 @@ def test_a_matrix_that_is_too_wide_gives_way_to_the_mistakes(monkeypatch: pytest
     assert "the 2 most frequent mistakes" in format_evaluation(make_evaluation(["a", "b"]))
 
 
-def test_thresholds_are_shown_with_what_they_promise() -> None:
-    found = Promise(None, 500, 0.05, 0.912345, covered=400, errors=7)
-    assert format_promises([found]) == (
+def test_thresholds_are_shown_with_what_they_guarantee() -> None:
+    found = Guarantee(None, 500, 0.05, 0.912345, covered=400, errors=7)
+    assert format_guarantees([found]) == (
         "\nthreshold    0.912345  (covers 80.0 % of the texts, 7 errors among them: "
         "at most 5 % errors with 95 % confidence)\n"
     )
-    nothing = format_promises([Promise(None, 50, 0.05)])
-    assert "threshold    none  (no confidence promises at most 5 % errors" in nothing
-    table = format_promises([replace(found, label="tea"), Promise("배송", 30, 0.05)]).splitlines()
+    nothing = format_guarantees([Guarantee(None, 50, 0.05)])
+    assert "threshold    none  (no confidence guarantees at most 5 % errors" in nothing
+    table = format_guarantees([replace(found, label="tea"), Guarantee("배송", 30, 0.05)]).splitlines()
     assert table[1] == "thresholds for a precision of at least 95 %, each with 95 % confidence"
     assert [line.split() for line in table[3:]] == [
         ["tea", "0.912345", "80.0", "7", "400"],

@@ -28,7 +28,7 @@ def test_the_law_behind_exact_errors_is_found() -> None:
 
 
 @pytest.mark.parametrize("errors", [[0.0, 0.0, 0.0], [0.2, 0.2, 0.2], [0.1, 0.2, 0.3]])
-def test_a_curve_that_does_not_fall_promises_no_gain(errors: list[float]) -> None:
+def test_a_curve_that_does_not_fall_estimates_no_gain(errors: list[float]) -> None:
     law = fit_power_law([10, 20, 40], errors)
     assert law.predict_error(80) == pytest.approx(sum(errors) / 3, abs=0.01)
 

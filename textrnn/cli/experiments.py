@@ -70,9 +70,9 @@ def _report_curve(curve: Curve) -> None:
     for point in curve.points:
         score = format_score("accuracy", point.mean, point.deviation)
         print_message(f"{point.texts:,} training texts: {score} on valid")
-    law, promised = curve.law, format_score("accuracy", curve.doubled_accuracy)
+    law, estimate = curve.law, format_score("accuracy", curve.doubled_accuracy)
     print_message(
-        f"{curve.doubled_texts:,} training texts promise {promised}; "
+        f"{curve.doubled_texts:,} training texts: {estimate}, estimated by "
         f"error = {law.limit:.3f} + {law.scale:.2f} * texts ^ -{law.rate:.2f}"
     )
 

@@ -47,7 +47,6 @@ def check_outputs(
         ConfigError: one cannot be written, has no effect, or would replace another, or an input; the output of the
             option ``may_replace``, which has a line for each of the input, may do that.
     """
-    outputs = {option: None if path == STDOUT else path for option, path in outputs.items()}
     rejects = outputs.get("--rejects")
     if rejects is not None and on_error != "skip":
         raise ConfigError(f"--rejects {rejects}: has no effect without --on-error skip")
@@ -121,7 +120,7 @@ class LineCommand:
             ModelError, BackendError: see :func:`load_engine`.
         """
         _ = self._config
-        outputs = {"--output": self.output, "--rejected": self.rejected, "--rejects": self.rejects}
+        outputs = {"--output": self.output or STDOUT, "--rejected": self.rejected, "--rejects": self.rejects}
         check_outputs(outputs, self._paths, on_error=self.on_error, may_replace="--output")
         for path in self._paths:
             check_readable(path)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from textrnn.errors import pluralize
 
 if TYPE_CHECKING:
-    from textrnn.evaluation.abstention import Promise
+    from textrnn.evaluation.abstention import Guarantee
     from textrnn.evaluation.multi_label import LabelScore, MultiLabelEvaluation
     from textrnn.evaluation.single_label import ClassScore, Evaluation
 
@@ -146,13 +146,16 @@ def _measure_cells(text: str) -> int:
     return cell_len(text)
 
 
-def format_promises(promises: Sequence[Promise]) -> str:
-    """Return the thresholds, with what each covers and promises."""
-    first = promises[0]
+def format_guarantees(guarantees: Sequence[Guarantee]) -> str:
+    """Return the thresholds, with what each covers and guarantees."""
+    first = guarantees[0]
     if first.label is None:
         lines = [f"threshold    {_format_threshold(first)}  ({_describe(first)})"]
     else:
-        rows = [[promise.label or "", _format_threshold(promise), *_format_counts(promise)] for promise in promises]
+        rows = [
+            [guarantee.label or "", _format_threshold(guarantee), *_format_counts(guarantee)]
+            for guarantee in guarantees
+        ]
         lines = [
             f"thresholds for a precision of at least {100 * (1 - first.max_error):g} %, each with 95 % confidence",
             *format_table([["predicted label", "threshold", "covered %", "errors", "texts"], *rows]),
@@ -160,17 +163,19 @@ def format_promises(promises: Sequence[Promise]) -> str:
     return "\n".join(["", *lines, ""])
 
 
-def _format_threshold(promise: Promise) -> str:
-    return "none" if promise.threshold is None else f"{promise.threshold:.6f}"
+def _format_threshold(guarantee: Guarantee) -> str:
+    return "none" if guarantee.threshold is None else f"{guarantee.threshold:.6f}"
 
 
-def _format_counts(promise: Promise) -> list[str]:
-    return [f"{100 * promise.coverage:.1f}", str(promise.errors), str(promise.covered)]
+def _format_counts(guarantee: Guarantee) -> list[str]:
+    return [f"{100 * guarantee.coverage:.1f}", str(guarantee.errors), str(guarantee.covered)]
 
 
-def _describe(promise: Promise) -> str:
-    goal = f"at most {100 * promise.max_error:g} % errors with 95 % confidence"
-    if promise.threshold is None:
-        return f"no confidence promises {goal}"
-    share = f"{100 * promise.coverage:.1f} % of the texts, {pluralize(promise.errors, 'error', 'errors')} among them"
+def _describe(guarantee: Guarantee) -> str:
+    goal = f"at most {100 * guarantee.max_error:g} % errors with 95 % confidence"
+    if guarantee.threshold is None:
+        return f"no confidence guarantees {goal}"
+    share = (
+        f"{100 * guarantee.coverage:.1f} % of the texts, {pluralize(guarantee.errors, 'error', 'errors')} among them"
+    )
     return f"covers {share}: {goal}"

@@ -1,7 +1,7 @@
 """The confidence from which a model's labels are right often enough.
 
-A threshold promises an error: of new texts of the same kind, at most that share of those with at least this confidence
-gets a wrong label. The promise is kept with a probability of 95 %.
+A threshold guarantees an error rate: of new texts of the same kind with at least this confidence, at most that share
+gets a wrong label. The guarantee holds with a probability of 95 %.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from textrnn.evaluation.predictions import Predictions
 
 CONFIDENCE = 0.95
-"""Probability that a promise is kept."""
+"""Probability that a guarantee holds."""
 STARTS = (0.125, 0.25, 0.5, 1.0)
 """Shares of the most confident texts from which the search goes on to more texts."""
 STEPS = 100
@@ -25,8 +25,8 @@ STEPS = 100
 
 
 @dataclass(frozen=True)
-class Promise:
-    """A threshold for the texts that get ``label``, or for all (None), and what it promises.
+class Guarantee:
+    """A threshold for the texts that get ``label``, or for all (None), and what it guarantees.
 
     Of ``texts`` texts, ``covered`` have at least the confidence ``threshold``; ``errors`` of these are wrong. On new
     texts the share of errors among the covered ones is at most ``max_error``. ``threshold`` None: none keeps that, and
@@ -58,13 +58,13 @@ class Promise:
         }
 
 
-def fit_promise(predictions: Predictions, max_error: float) -> Promise:
-    """Return the lowest threshold of all texts that promises at most the share ``max_error`` of errors."""
+def fit_guarantee(predictions: Predictions, max_error: float) -> Guarantee:
+    """Return the lowest threshold of all texts that guarantees at most the share ``max_error`` of errors."""
     return _fit(predictions.calibrated.confidence, predictions.correct, label=None, max_error=max_error)
 
 
-def fit_promises(predictions: Predictions, max_error: float) -> list[Promise]:
-    """Return a promise for each label of the model, about the texts that get this label.
+def fit_guarantees(predictions: Predictions, max_error: float) -> list[Guarantee]:
+    """Return a guarantee for each label of the model, about the texts that get this label.
 
     Each is kept with a probability of 95 % by itself.
     """
@@ -77,13 +77,13 @@ def fit_promises(predictions: Predictions, max_error: float) -> list[Promise]:
 
 
 def count_needed(max_error: float) -> int:
-    """Return the least number of confident texts, all right, that can promise ``max_error`` in (0, 1)."""
+    """Return the least number of confident texts, all right, that can guarantee ``max_error`` in (0, 1)."""
     return math.ceil(math.log(_LEVEL) / math.log1p(-max_error))
 
 
-def list_thresholds(promises: Sequence[Promise], labels: Sequence[str]) -> tuple[float, ...]:
-    """Return the threshold of each of ``labels``; infinity where none keeps the promise."""
-    of_label = {promise.label: math.inf if promise.threshold is None else promise.threshold for promise in promises}
+def list_thresholds(guarantees: Sequence[Guarantee], labels: Sequence[str]) -> tuple[float, ...]:
+    """Return the threshold of each of ``labels``; infinity if there is none."""
+    of_label = {g.label: math.inf if g.threshold is None else g.threshold for g in guarantees}
     return tuple(of_label.get(label, of_label.get(None, math.inf)) for label in labels)
 
 
@@ -92,8 +92,8 @@ _LEVEL = (1 - CONFIDENCE) / len(STARTS)
 
 def _fit(
     confidence: npt.NDArray[np.float32], correct: npt.NDArray[np.bool_], *, label: str | None, max_error: float
-) -> Promise:
-    """Return the promise for n texts, given the ``confidence`` and whether the label is ``correct`` (n,).
+) -> Guarantee:
+    """Return the guarantee for n texts, given the ``confidence`` and whether the label is ``correct`` (n,).
 
     A share of the most confident texts is accepted if the upper bound of Clopper and Pearson for its errors ("The use
     of confidence or fiducial limits illustrated in the case of the binomial", Biometrika 1934) is at most
@@ -112,16 +112,16 @@ def _fit(
             if count < least:
                 continue
             count = int(np.searchsorted(-falling, -falling[count - 1], side="right"))  # equal ones stay together
-            if not _is_kept(int(errors[count - 1]), count, max_error):
+            if not _is_within(int(errors[count - 1]), count, max_error):
                 break
             accepted = max(accepted, count)
     if not accepted:
-        return Promise(label, texts, max_error)
+        return Guarantee(label, texts, max_error)
     threshold = float(falling[accepted - 1])
-    return Promise(label, texts, max_error, threshold, covered=accepted, errors=int(errors[accepted - 1]))
+    return Guarantee(label, texts, max_error, threshold, covered=accepted, errors=int(errors[accepted - 1]))
 
 
-def _is_kept(errors: int, count: int, max_error: float) -> bool:
+def _is_within(errors: int, count: int, max_error: float) -> bool:
     from scipy.special import bdtr  # noqa: PLC0415 - prediction does not need scipy
 
     return bool(bdtr(errors, count, max_error) <= _LEVEL)  # the same as: the upper bound is at most max_error

@@ -1,4 +1,4 @@
-"""Learning curves: the accuracy by the number of training texts, and what more texts promise."""
+"""Learning curves: the accuracy by the number of training texts, and an estimate for more texts."""
 
 from __future__ import annotations
 

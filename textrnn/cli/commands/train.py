@@ -93,7 +93,7 @@ def train_command(
     format of fastText. Precedence: flags, then --set, then CONFIG.yaml, then defaults; 'textrnn config schema' lists
     all keys. --kfold and --seeds train several models into subfolders of FOLDER, write mean scores to
     FOLDER/summary.json, and print the folder of the best model. So does --learning-curve, which shows the accuracy by
-    the number of training texts, and what twice as many promise. --refit trains a final model on training and
+    the number of training texts, and an estimate for twice as many. --refit trains a final model on training and
     validation set together.
 
     \b

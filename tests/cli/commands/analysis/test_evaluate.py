@@ -80,19 +80,19 @@ def test_saved_thresholds_make_predict_abstain(trained: Path, invoke: Run, tmp_p
     shutil.copy(trained / "runs/small/model.safetensors", model)
     done = invoke("evaluate", "-m", model, "rows.tsv", "--max-error", "0.2", "--save-thresholds", "--json", cwd=trained)
     assert done.returncode == 0, done.stderr.decode()
-    (promise,) = json.loads(done.stdout)["thresholds"]
-    assert promise["covered"] > 0
+    (guarantee,) = json.loads(done.stdout)["thresholds"]
+    assert guarantee["covered"] > 0
     text = b"tea\nthe parcel is late\n\n"
     plain = invoke("predict", "-m", model, "--min-prob", "0", cwd=trained, stdin=text).stdout.decode().splitlines()
     shown = invoke("predict", "-m", model, cwd=trained, stdin=text).stdout.decode().splitlines()
     for before, after in zip(plain, shown, strict=True):
         label, probability = before.split("\t")
-        expected = label if float(probability) >= promise["threshold"] else "unknown"
+        expected = label if float(probability) >= guarantee["threshold"] else "unknown"
         assert after == f"{expected}\t{probability}"
     before_bytes = model.read_bytes()
     done = invoke("evaluate", "-m", model, "rows.tsv", "--max-error", "0.0001", "--save-thresholds", cwd=trained)
     assert done.returncode == 1
-    assert "nothing saved: no confidence promises at most 0.01 % errors" in done.stderr.decode()
+    assert "nothing saved: no confidence guarantees at most 0.01 % errors" in done.stderr.decode()
     assert model.read_bytes() == before_bytes
     done = invoke("evaluate", "-m", model, "rows.tsv", "--clear-thresholds", cwd=trained)
     assert done.stderr.decode() == f"textrnn: {model}: predict prints every label again\n"

@@ -13,7 +13,7 @@ from textrnn.cli.line_command import STDOUT, check_outputs, open_rejects
 from textrnn.cli.model_loading import check_threshold, choose_model, load_engine
 from textrnn.cli.parameters import Option
 from textrnn.cli.table_files import find_format, write_table
-from textrnn.cli.tables import format_evaluation, format_promises
+from textrnn.cli.tables import format_evaluation, format_guarantees
 from textrnn.cli.terminal import print_message, write_data
 from textrnn.errors import ConfigError, DataError, pluralize, shorten
 from textrnn.evaluation import MistakeOrder
@@ -21,7 +21,7 @@ from textrnn.serialization.model_file import find_model
 
 if TYPE_CHECKING:
     from textrnn.data.reading.examples import Example
-    from textrnn.evaluation.abstention import Promise
+    from textrnn.evaluation.abstention import Guarantee
     from textrnn.evaluation.mistakes import Mistake
     from textrnn.evaluation.multi_label import MultiLabelEvaluation
     from textrnn.evaluation.predictions import Predictions
@@ -123,19 +123,19 @@ def evaluate_command(
         mistakes = rank_mistakes(found.list_mistakes(), sort or "confidence")[:limit]
         rows = ([data, m.line_number, m.label, m.predicted_label, m.confidence, m.text] for m in mistakes)
         write_table(errors, _COLUMNS, rows, output=table)
-    promises = found.fit_promises(max_error=max_error, at_precision=at_precision)
+    guarantees = found.fit_guarantees(max_error=max_error, at_precision=at_precision)
     if errors == STDOUT:
         wrong = found.evaluation.texts - found.evaluation.correct
         print_message(f"{wrong:,} of {pluralize(found.evaluation.texts, 'text', 'texts')} wrong")
-        if promises:
-            print_message(format_promises(promises).strip())
+        if guarantees:
+            print_message(format_guarantees(guarantees).strip())
     elif as_json:
-        thresholds = {"thresholds": [promise.to_dict() for promise in promises]} if promises else {}
+        thresholds = {"thresholds": [guarantee.to_dict() for guarantee in guarantees]} if guarantees else {}
         write_data(json.dumps(found.evaluation.to_dict() | thresholds, ensure_ascii=False) + "\n")
     else:
-        write_data(format_evaluation(found.evaluation) + (format_promises(promises) if promises else ""))
+        write_data(format_evaluation(found.evaluation) + (format_guarantees(guarantees) if guarantees else ""))
     if save_thresholds:
-        _save(path, engine, promises)
+        _save(path, engine, guarantees)
     if clear_thresholds:
         _clear(path, engine)
 
@@ -157,13 +157,13 @@ class _Evaluated:
             return list_multi_label_mistakes(self.engine, self.examples, threshold=self.threshold)
         return list_mistakes(self.predictions, self.examples)
 
-    def fit_promises(self, *, max_error: float | None, at_precision: float | None) -> list[Promise]:
-        from textrnn.evaluation.abstention import fit_promise, fit_promises
+    def fit_guarantees(self, *, max_error: float | None, at_precision: float | None) -> list[Guarantee]:
+        from textrnn.evaluation.abstention import fit_guarantee, fit_guarantees
 
         if max_error is not None and self.predictions is not None:
-            return [fit_promise(self.predictions, max_error)]
+            return [fit_guarantee(self.predictions, max_error)]
         if at_precision is not None and self.predictions is not None:
-            return fit_promises(self.predictions, 1 - at_precision)
+            return fit_guarantees(self.predictions, 1 - at_precision)
         return []
 
 
@@ -214,16 +214,17 @@ def _report_unknown(evaluation: Evaluation | MultiLabelEvaluation, *, is_multi_l
         print_message(f"{texts} labels that the model does not know ({shown}{more}); {effect}")
 
 
-def _save(path: Path, engine: Engine, promises: list[Promise]) -> None:
+def _save(path: Path, engine: Engine, guarantees: list[Guarantee]) -> None:
     """Write the thresholds into the model file; raise DataError if there is none."""
     from textrnn.evaluation.abstention import count_needed, list_thresholds
     from textrnn.serialization.model_file import save_confidence_thresholds
 
-    if all(promise.threshold is None for promise in promises):
-        needed, goal = count_needed(promises[0].max_error), f"{100 * promises[0].max_error:g} % errors"
-        reason = f"no confidence promises at most {goal}; allow more, or give more text (at least {needed:,} sure ones)"
+    if all(guarantee.threshold is None for guarantee in guarantees):
+        needed, goal = count_needed(guarantees[0].max_error), f"{100 * guarantees[0].max_error:g} % errors"
+        cure = f"allow more, or give more text (with {needed:,} confident ones at least)"
+        reason = f"no confidence guarantees at most {goal}; {cure}"
         raise DataError("--save-thresholds", None, f"nothing saved: {reason}")
-    thresholds = list_thresholds(promises, engine.labels)
+    thresholds = list_thresholds(guarantees, engine.labels)
     save_confidence_thresholds(path, thresholds)
     print_message(f"{path}: predict prints unknown below the thresholds; predict --min-prob 0 prints every label")
     if never := [label for label, threshold in zip(engine.labels, thresholds, strict=True) if math.isinf(threshold)]:

@@ -72,7 +72,7 @@ def check_command(
         raise ConfigError(f"{repeated}: given twice; name each file once")
     for path in paths:
         check_readable(path)
-    from textrnn.cli.data_report import format_report
+    from textrnn.cli.commands.data.data_report import format_report
     from textrnn.data.check import check_files
     from textrnn.tokenization.tokenizer import Tokenizer
 

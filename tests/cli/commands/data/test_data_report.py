@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from textrnn.cli.data_report import format_report
+from textrnn.cli.commands.data.data_report import format_report
 from textrnn.data.check import CheckedFile, Report
 from textrnn.data.check.findings import KINDS, Finding, Findings
 from textrnn.errors import DataError
