@@ -26,7 +26,7 @@ _CONFIG: dict[str, Any] = {
         **dict.fromkeys(("labelColor", "titleColor"), _INK),
         **dict.fromkeys(("gridColor", "domainColor", "tickColor"), _GRID),
         **{"labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal", "labelOverlap": "greedy"},
-        **{"tickCount": 5, "labelSeparation": 6},
+        **{"tickCount": 5, "labelSeparation": 6, "titlePadding": 14},  # browsers' fonts may be wider than that measured
     },
     "legend": {
         **{"orient": "top", "title": None, "labelColor": _INK, "labelFontSize": 12, "symbolStrokeWidth": 2},

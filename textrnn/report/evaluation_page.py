@@ -130,7 +130,7 @@ def _draw_learning(run: Path | None, *, is_multi_label: bool) -> list[Markup]:
     rows = read_metrics(path)
     if len(rows) < 2:
         return []
-    step = Axis("step", "~s")
+    step = Axis("step", ",.0f")
 
     def trace(name: str, key: str) -> Line:
         return Line(name, [(row["step"], row.get(key)) for row in rows])
