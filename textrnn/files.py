@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO, cast
+
+OpenFile = Callable[[Path], AbstractContextManager[Callable[[bytes], object]]]
+"""Opens a destination for atomic writing, and yields the function that writes to it."""
 
 
 @contextmanager

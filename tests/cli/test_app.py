@@ -42,7 +42,12 @@ def test_the_help_lists_every_command(invoke: Run) -> None:
     assert not any(line.endswith("...") for line in listed)
 
 
-@pytest.mark.parametrize("command", ["--help", "-h", "predict --help", "filter -h"])
+ANALYSES = ("evaluate", "report", "compare", "inspect", "embed", "explain")
+
+
+@pytest.mark.parametrize(
+    "command", ["--help", "-h", "predict --help", "filter -h", *(f"{name} -h" for name in ANALYSES)]
+)
 def test_the_help_loads_little(command: str, trained: Path) -> None:
     modules = list_loaded(*command.split(), cwd=trained, stdin=b"")
     assert "typer" in modules

@@ -20,7 +20,7 @@ from textrnn.cli.terminal import announce_keyboard_input, print_message, write_d
 from textrnn.config import DataConfig, OnError
 from textrnn.data.reading.io import STDIN, check_readable
 from textrnn.errors import ConfigError, StoppedError, pluralize
-from textrnn.files import compressed_write
+from textrnn.files import OpenFile, compressed_write
 from textrnn.inference import RecordFormat
 from textrnn.signals import FilterSignals
 
@@ -33,9 +33,6 @@ _STOP_SIGNALS = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP", "SI
 _BROKEN_PIPE = getattr(signal, "SIGPIPE", None)
 _UNSUPPORTED_SUFFIXES = frozenset({".zip", ".7z", ".lz4", ".br"})
 STDOUT = Path(STDIN)
-
-OpenFile = Callable[[Path], AbstractContextManager[Callable[[bytes], object]]]
-"""Opens a destination for atomic writing, and yields the function that writes to it."""
 
 
 def check_outputs(

@@ -13,6 +13,9 @@ from textrnn.errors import shorten
 
 Integers = npt.NDArray[np.int64]
 
+PRINTED_SEPARATOR = "|"
+"""Between the labels of a text in output, if the training set used no separator."""
+
 _SEPARATOR = "\t"  # of joined labels: no label holds a tab
 
 

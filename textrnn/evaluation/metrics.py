@@ -108,6 +108,11 @@ class LabelCounts:
         }
 
 
+def order_labels(labels: Sequence[str], known: int) -> list[int]:
+    """Return the indices of ``labels`` with the first ``known`` ones as they are, and the others sorted."""
+    return [*range(known), *sorted(range(known, len(labels)), key=labels.__getitem__)]
+
+
 class Calibration:
     """The mean loss and the calibration error of predictions at one temperature, added in parts."""
 

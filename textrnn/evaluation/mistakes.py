@@ -8,13 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from textrnn.data.labels import split_labels
+from textrnn.data.labels import PRINTED_SEPARATOR, split_labels
 from textrnn.data.reading.examples import Example
 from textrnn.evaluation import MistakeOrder
 from textrnn.evaluation.predictions import Predictions
 from textrnn.inference.engine import Engine
-
-_SEPARATOR = "|"  # between labels, if the training set used none
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ def list_multi_label_mistakes(
     """
     assert engine.thresholds is not None
     minimum = engine.thresholds if threshold is None else np.full(len(engine.labels), threshold)
-    separator, known, found = engine.separator or _SEPARATOR, np.array(engine.labels, object), []
+    separator, known, found = engine.separator or PRINTED_SEPARATOR, np.array(engine.labels, object), []
     log_probabilities = engine.predict_log_probabilities([example.text for example in examples])
     for example, row in zip(examples, log_probabilities, strict=True):
         true, p = split_labels(example.label), np.exp(row.astype(np.float64))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from textrnn.data.labels import MultiLabelSet, split_labels
 from textrnn.data.reading.examples import Example
-from textrnn.evaluation.metrics import Calibration, Floats, LabelCounts
+from textrnn.evaluation.metrics import Calibration, Floats, LabelCounts, order_labels
 from textrnn.evaluation.single_label import ClassScore
 from textrnn.inference.engine import Engine
 from textrnn.inference.pooling import Array
@@ -103,7 +103,7 @@ class MultiLabelBuilder:
         """Return the evaluation of all texts added."""
         known = len(self._engine.labels)
         labels = [*self._index_of]
-        order = [*range(known), *sorted(range(known, len(labels)), key=labels.__getitem__)]
+        order = order_labels(labels, known)
         labels, counts = [labels[index] for index in order], self._counts.select(order)
         columns = (counts.precision.tolist(), counts.recall.tolist(), counts.f1.tolist(), counts.true.tolist())
         return MultiLabelEvaluation(

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textrnn.data.reading.examples import Example
+from textrnn.evaluation.metrics import order_labels
 from textrnn.inference.engine import Engine
 from textrnn.inference.pooling import Array
 from textrnn.models.calibration import split_rows
@@ -78,7 +79,7 @@ class PredictionsBuilder:
         empty = (np.zeros(0, np.int32),) * 2 + (np.zeros(0, np.float32),) * 5
         columns = [np.concatenate(column) for column in zip(empty, *self._parts, strict=True)]
         known, labels = len(self._engine.labels), [*self._index_of]
-        order = [*range(known), *sorted(range(known, len(labels)), key=labels.__getitem__)]
+        order = order_labels(labels, known)
         place = np.empty(len(order), np.int32)
         place[order] = np.arange(len(order))
         true, predicted, margin, *scores = columns

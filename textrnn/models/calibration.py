@@ -160,12 +160,20 @@ def _measure_loss(
     return loss, gradient
 
 
+def find_bins(probabilities: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Return the bin of each of ``probabilities``, of any shape: 0 to BINS - 1, of equal width.
+
+    A bin has its upper end but not its lower; the first has 0 too.
+    """
+    return np.searchsorted(np.arange(1, BINS) / BINS, probabilities, side="left")
+
+
 class CalibrationError:
     """The expected calibration error (ECE) in [0, 1] of predictions, added in parts.
 
-    The predictions are sorted into 15 bins of equal width, each with its upper end but not its lower (the first has 0
-    too). The error is the mean over predictions of the difference between the mean probability of the bin and the share
-    of it that is correct (Guo et al., section 2). It is 0 without predictions.
+    The predictions are sorted into the 15 bins of :func:`find_bins`. The error is the mean over predictions of the
+    difference between the mean probability of the bin and the share of it that is correct (Guo et al., section 2). It
+    is 0 without predictions.
     """
 
     def __init__(self) -> None:
@@ -173,7 +181,7 @@ class CalibrationError:
 
     def add(self, probabilities: npt.NDArray[Any], correct: npt.NDArray[np.bool_]) -> None:
         """Add predictions with ``probabilities`` (n,), and whether each is ``correct`` (n,)."""
-        bins = np.searchsorted(np.arange(1, BINS) / BINS, probabilities, side="left")
+        bins = find_bins(probabilities)
         self._gaps += np.bincount(bins, probabilities.astype(np.float64) - correct, BINS)
         self._count += len(probabilities)
 

@@ -8,13 +8,13 @@ from typing import cast
 
 import numpy as np
 
+from textrnn.data.labels import PRINTED_SEPARATOR
 from textrnn.errors import ConfigError
 from textrnn.inference.engine import Prediction
 from textrnn.pipeline.record_writer import RECORD, RecordWriter
 from textrnn.pipeline.records import Record
 from textrnn.pipeline.writers import OutputChunk
 
-_SEPARATOR = "|"  # between labels, if the training set used none
 _LABEL, _PROBABILITY, _TOP, _PARTS = "label", "probability", "top", "parts"
 _SCORE, _PROBABILITIES = "score", "probabilities"
 
@@ -62,7 +62,7 @@ class Labeler(RecordWriter[list[Prediction]]):
         """Return the labels and probabilities; a multi-label prediction is one pair."""
         pairs = [(p.label, f"{p.probability:.6f}") for p in self._replace_unknown(prediction)]
         if self._is_multi_label:
-            separator = self.engine.separator or _SEPARATOR
+            separator = self.engine.separator or PRINTED_SEPARATOR
             pairs = [(separator.join(label for label, _ in pairs), separator.join(number for _, number in pairs))]
         return [field for pair in pairs for field in (pair[:1] if self.output == "label" else pair)]
 

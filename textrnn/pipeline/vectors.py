@@ -5,19 +5,17 @@ from __future__ import annotations
 import io
 import pickle
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from textrnn.files import atomic_write
+from textrnn.files import OpenFile, atomic_write
 from textrnn.inference.engine import Engine
 from textrnn.inference.pooling import Array
 from textrnn.pipeline.records import Record
 from textrnn.pipeline.writers import OutputChunk
-
-OpenFile = Callable[[Path], AbstractContextManager[Callable[[bytes], object]]]
 
 _BLANKS = str.maketrans("\t\r\n", "   ")
 _HEADER_BYTES = 128  # of a .npy file with any number of rows

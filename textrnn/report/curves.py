@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from textrnn.models.calibration import BINS
+from textrnn.models.calibration import BINS, find_bins
 
 HISTOGRAM_BINS = 1000
 _THRESHOLDS = np.arange(0, 100, 2) / 100
@@ -63,7 +63,7 @@ class Reliability:
 
     def add(self, probabilities: npt.NDArray[np.float32], correct: Bools) -> None:
         """Add predictions (n,)."""
-        bins = np.searchsorted(np.arange(1, BINS) / BINS, probabilities, side="left")
+        bins = find_bins(probabilities)
         self._counts += np.bincount(bins, minlength=BINS)
         self._sums += np.bincount(bins, probabilities, BINS)
         self._right += np.bincount(bins[correct], minlength=BINS)

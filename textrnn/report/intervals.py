@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from textrnn.evaluation.predictions import Predictions
 from textrnn.evaluation.single_label import Evaluation
-from textrnn.models.calibration import BINS
+from textrnn.models.calibration import BINS, find_bins
 
 RESAMPLES = 500
 _SEED = 0
@@ -84,7 +84,7 @@ def _resample_calibration(predictions: Predictions, rng: np.random.Generator) ->
     The cells are predictions of similar confidence that are right or wrong.
     """
     confidence = predictions.calibrated.confidence
-    bins = np.searchsorted(np.arange(1, BINS) / BINS, confidence, side="left").astype(np.int32)
+    bins = find_bins(confidence).astype(np.int32)
     fine = np.minimum((confidence * _VALUES).astype(np.int32), _VALUES - 1)
     cells = (bins * _VALUES + fine) * 2 + predictions.correct
     all_counts = np.bincount(cells)
@@ -134,7 +134,7 @@ class PoissonBootstrap:
         right = (true == predicted).all(axis=1) & (unknown == 0)
         columns = (np.ones(len(true)), right, hits.sum(axis=1), true.sum(axis=1) + unknown, predicted.sum(axis=1), loss)
         self._sums += weights @ np.stack(columns, axis=1)
-        bins = np.searchsorted(np.arange(1, BINS) / BINS, probabilities, side="left")
+        bins = find_bins(probabilities)
         rows = np.arange(len(true))[:, None] * BINS
         gaps = np.bincount((rows + bins).ravel(), (probabilities - true).ravel(), len(true) * BINS)
         self._gaps += weights @ gaps.reshape(-1, BINS)

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from textrnn.evaluation.single_label import Evaluation
     from textrnn.inference.engine import Engine
 
-_SEPARATOR = "|"  # of labels in the output of predict, if the training set had none
-
 
 def compare_command(
     paths: Annotated[
@@ -69,10 +67,12 @@ def compare_command(
     """
     overrides = options.parse_data_settings(settings, command="compare")
     *runs, data = paths
-    _check_paths(runs, data, differences, as_json=as_json)
-    engines = {run: load_engine(Path(run)) for run in runs if _is_model(run)}
+    models = _check_paths(runs, data, differences, as_json=as_json)
+    table_format = find_format(differences, option="--differences")
+    engines = {run: load_engine(Path(path)) for run, path in models.items()}
     trained = _check_kinds(engines)
     config = options.make_data_config(overrides, trained)
+    from textrnn.data.labels import PRINTED_SEPARATOR
     from textrnn.data.reading.examples import read_examples
     from textrnn.evaluation.comparison import compare
 
@@ -81,7 +81,7 @@ def compare_command(
         _check_true_labels(examples, engines.values(), data=data)
     separator = None
     if trained.multi_label:
-        separator = config.label_separator or trained.label_separator or _SEPARATOR
+        separator = config.label_separator or trained.label_separator or PRINTED_SEPARATOR
     candidates = [
         _predict(engines[run], run, examples)
         if run in engines
@@ -97,9 +97,7 @@ def compare_command(
 
         rows = find_differences(candidates, len(examples))
         table = list_rows(candidates, examples, rows, data=data)
-        write_table(
-            differences, list_columns(candidates), table, output=find_format(differences, option="--differences")
-        )
+        write_table(differences, list_columns(candidates), table, output=table_format)
         if differences != STDOUT:
             print_message(f"{differences}: {pluralize(len(rows), 'text', 'texts')} with different predictions")
     from textrnn.cli.commands.analysis.comparison_page import format_comparison, format_verdict
@@ -113,25 +111,26 @@ def compare_command(
         write_data(format_comparison(comparison) + "\n".join(["", *verdicts, ""]))
 
 
-def _check_paths(runs: Sequence[str], data: str, differences: Path | None, *, as_json: bool) -> None:
-    """Raise ConfigError for too few or repeated runs and a bad output file, DataError for an unreadable file."""
+def _check_paths(runs: Sequence[str], data: str, differences: Path | None, *, as_json: bool) -> dict[str, str]:
+    """Return the model file of each run that has one; the other runs are files of predictions.
+
+    Raises:
+        ConfigError: there are too few or repeated runs, or the output file is bad.
+        DataError: a file cannot be read.
+    """
+    from textrnn.serialization.model_file import find_model
+
     if len(runs) < 2:
         raise ConfigError("compare: needs two runs or more, and labelled data: textrnn compare RUN RUN DATA")
     if repeated := next((run for run in [*runs, data] if [*runs, data].count(run) > 1), None):
         raise ConfigError(f"{repeated}: given twice; keep one")
     if differences == STDOUT and as_json:
         raise ConfigError("--differences -: stdout has the JSON of --json; name a file")
-    check_outputs({"--differences": differences}, [*map(_find_file, runs), data])
-    find_format(differences, option="--differences")
-    for path in (data, *(run for run in runs if not _is_model(run))):
+    models = {run: str(find_model(Path(run))) for run in runs if _is_model(run)}
+    check_outputs({"--differences": differences}, [*(models.get(run, run) for run in runs), data])
+    for path in (data, *(run for run in runs if run not in models)):
         check_readable(path)
-
-
-def _find_file(run: str) -> str:
-    """Return the model file of a run, or the file of predictions."""
-    from textrnn.serialization.model_file import find_model
-
-    return str(find_model(Path(run))) if _is_model(run) else run
+    return models
 
 
 def _is_model(run: str) -> bool:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from textrnn.data.labels import split_labels
+from textrnn.data.labels import PRINTED_SEPARATOR, split_labels
 
 if TYPE_CHECKING:
     from textrnn.data.reading.examples import Example
     from textrnn.evaluation.comparison import Candidate
-
-_SEPARATOR = "|"  # between labels
 
 
 def list_columns(candidates: Sequence[Candidate]) -> list[str]:
@@ -38,4 +36,4 @@ def list_rows(
 
 
 def _join(labels: str) -> str:
-    return _SEPARATOR.join(split_labels(labels))
+    return PRINTED_SEPARATOR.join(split_labels(labels))

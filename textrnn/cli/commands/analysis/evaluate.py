@@ -17,7 +17,6 @@ from textrnn.cli.tables import format_evaluation, format_guarantees
 from textrnn.cli.terminal import print_message, write_data
 from textrnn.errors import ConfigError, DataError, pluralize, shorten
 from textrnn.evaluation import MistakeOrder
-from textrnn.serialization.model_file import find_model
 
 if TYPE_CHECKING:
     from textrnn.data.reading.examples import Example
@@ -108,6 +107,7 @@ def evaluate_command(
         raise ConfigError(f"{name} {goal}: the model is multi-label; leave it out")
     config = options.make_data_config(overrides, engine.data_config, on_error=on_error)
     from textrnn.data.reading.examples import read_examples
+    from textrnn.serialization.model_file import find_model
 
     check_outputs({"--errors": errors, "--rejects": rejects}, [data, str(find_model(path))], on_error=on_error)
     table = None if errors is None else find_format(errors, option="--errors")

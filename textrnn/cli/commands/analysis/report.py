@@ -13,7 +13,6 @@ from textrnn.cli.model_loading import check_threshold, choose_model, load_engine
 from textrnn.cli.parameters import Option
 from textrnn.cli.terminal import print_message
 from textrnn.errors import pluralize
-from textrnn.serialization.model_file import MODEL_NAME, find_model
 
 
 def report_command(
@@ -45,6 +44,8 @@ def report_command(
     engine = load_engine(path)
     check_threshold(engine, threshold)
     config = options.make_data_config(overrides, engine.data_config, on_error=on_error)
+    from textrnn.serialization.model_file import MODEL_NAME, find_model
+
     file = find_model(path)
     check_outputs({"--output": output, "--rejects": rejects}, [data, str(file)], on_error=on_error)
     from textrnn import __version__
