@@ -52,7 +52,7 @@ def embed_command(
         raise ConfigError(f"--output {output}: a .npy file is not compressed; name {output.with_suffix('')}")
     engine = command.open_engine()
     if not engine.is_network_used:
-        print_message("the model uses its n-grams alone; the vectors are those of a network that did not help it")
+        print_message("the model uses its n-grams alone; its vectors come from a network that did not improve it")
     from textrnn.pipeline.vectors import VectorCollector, VectorWriter, open_neighbors, open_npy
 
     if neighbors is not None:

@@ -221,7 +221,7 @@ def _save(path: Path, engine: Engine, guarantees: list[Guarantee]) -> None:
 
     if all(guarantee.threshold is None for guarantee in guarantees):
         needed, goal = count_needed(guarantees[0].max_error), f"{100 * guarantees[0].max_error:g} % errors"
-        cure = f"allow more, or give more text (with {needed:,} confident ones at least)"
+        cure = f"allow more, or give more text (at least {needed:,} confident predictions)"
         reason = f"no confidence guarantees at most {goal}; {cure}"
         raise DataError("--save-thresholds", None, f"nothing saved: {reason}")
     thresholds = list_thresholds(guarantees, engine.labels)
