@@ -48,14 +48,18 @@ class TextRNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] #
         self.dropout, self.epochs, self.lr, self.random_state = dropout, epochs, lr, random_state
         self.settings = settings
 
-    def fit(self, X: Iterable[str], y: Any, *, valid: tuple[Iterable[str], Any] | None = None) -> TextRNNClassifier:
+    def fit(
+        self, X: Iterable[str], y: Any, sample_weight: Any = None, *, valid: tuple[Iterable[str], Any] | None = None
+    ) -> TextRNNClassifier:
         """Train on texts X (B,) with the classes y (B,), or with the binary matrix y (B, C).
 
-        ``valid`` are texts and classes of a validation set; without it, a tenth of X is held out.
+        ``sample_weight`` (B,) are the weights of the texts in the loss, relative to their mean. ``valid`` are texts and
+        classes of a validation set; without it, a tenth of X is held out.
 
         Raises:
             TypeError: X is not a list or column of ``str``.
-            ValueError: y has another length, a single class, or is no class or binary matrix.
+            ValueError: y has another length, a single class, or is no class or binary matrix; or a weight is negative
+                or no number.
         """
         texts, y = check_texts(X), np.asarray(y)
         if y.ndim == 2 and y.shape[1] == 1:
@@ -76,7 +80,9 @@ class TextRNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] #
         if twice := sorted(given.keys() & (self.settings or {}).keys()):
             raise ValueError(f"settings: {twice[0]} is a parameter too; give one of them")
         pair = None if valid is None else (valid[0], self._to_labels(np.asarray(valid[1])))
-        self.model_: Model = train(texts, self._to_labels(y), valid=pair, **given, **(self.settings or {}))
+        weights = None if sample_weight is None else column_or_1d(sample_weight)
+        settings = given | dict(self.settings or {})
+        self.model_: Model = train(texts, self._to_labels(y), weights=weights, valid=pair, **settings)
         return self
 
     def predict(self, X: Iterable[str]) -> npt.NDArray[Any]:

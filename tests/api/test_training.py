@@ -104,3 +104,41 @@ def test_lists_of_labels_give_a_multi_label_model() -> None:
 def test_faults(arguments: Any, settings: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         textrnn.train(*arguments, **settings)
+
+
+@pytest.fixture(scope="module")
+def drinks() -> list[str]:
+    return [f"{drink} number {n}" for n in range(60) for drink in ("green tea", "black coffee")]
+
+
+def test_distributions_are_learned(drinks: list[str]) -> None:
+    labels = [{"tea": 0.7, "coffee": 0.3} if text.startswith("green") else "coffee" for text in drinks]
+    model = textrnn.train(drinks, labels, **SETTINGS | {"train__epochs": 8, "train__lr": 0.02})
+    p = model.predict_proba(["green tea number 7", "black coffee number 7"])[:, model.labels.index("coffee")]
+    assert p[0] == pytest.approx(0.3, abs=0.12)
+    assert p[1] > 0.8
+
+
+def test_texts_without_weight_are_not_learned(drinks: list[str]) -> None:
+    labels = ["tea" if text.startswith("green") else "coffee" for text in drinks]
+    wrong = ["coffee" if label == "tea" else "tea" for label in labels]
+    weights = np.repeat([1.0, 0.0], len(drinks))
+    pair = (drinks, labels)
+    model = textrnn.train(drinks * 2, labels + wrong, weights=weights, valid=pair, **SETTINGS | {"train__epochs": 5})
+    assert model.evaluate(*pair).accuracy > 0.95
+    assert model.config["data"]["weight"] is None
+
+
+@pytest.mark.parametrize(
+    ("labels", "weights", "reason"),
+    [
+        ([{"a": 0.5}, "b"], None, r"labels\[0\]: the probabilities of the labels sum to 0.5"),
+        (["a", {"b": -1, "a": 2}], None, r"labels\[1\]: 'b' is -1; it cannot be negative"),
+        (["a", "b"], [1], "1 weight for 2 texts"),
+        (["a", "b"], [1, -1], r"'weights\[1\]' is -1; it cannot be negative"),
+        (["a", "b"], [1, float("nan")], r"'weights\[1\]' should be a number, not 'nan'"),
+    ],
+)
+def test_bad_probabilities_and_weights_are_refused(labels: Any, weights: Any, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        textrnn.train(["x", "y"], labels, weights=weights)

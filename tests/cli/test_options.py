@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from textrnn.cli.options import make_data_config, parse_data_settings
-from textrnn.config import DataConfig
+from textrnn.config import DataConfig, Override
 from textrnn.errors import ConfigError
 
 
@@ -28,3 +28,11 @@ def test_every_wrong_key_is_reported() -> None:
     with pytest.raises(ConfigError) as error:
         parse_data_settings(["data.train=x", "model.hidden=3"], command="optimize")
     assert [fault.split(":")[0] for fault in error.value.faults] == ["--set data.train=x", "--set model.hidden=3"]
+
+
+def test_columns_of_probabilities_are_read_as_in_training_unless_a_label_is_named() -> None:
+    trained = DataConfig(label_columns=["a", "b"], weight="w")
+    assert make_data_config([], trained).label_columns == ["a", "b"]
+    assert make_data_config([], trained).weight is None
+    named = make_data_config([Override("data.label", "class", "--set")], trained)
+    assert (named.label, named.label_columns) == ("class", None)

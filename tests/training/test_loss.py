@@ -11,6 +11,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional
 
 from samples import make_config
+from textrnn.data.batch import SoftLabels
 from textrnn.data.labels import MultiLabelSet
 from textrnn.errors import ConfigError
 from textrnn.training.loss import LossScale, TextLoss, make_targets, sum_losses
@@ -43,6 +44,43 @@ def test_the_loss_follows_its_formula(gamma: float, smoothing: float, weights: o
             target[label] += 1 - smoothing
             expected += of_class[label] * float((1 - row[label].exp()) ** gamma * -(target * row).sum())
     assert float(got) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 2.0])
+@pytest.mark.parametrize("weights", [None, "balanced"], ids=str)
+def test_a_certain_distribution_is_a_label(gamma: float, weights: object) -> None:
+    config = make_config(train__focal_gamma=gamma, train__label_smoothing=0.1, train__class_weights=weights).train
+    loss, logits = TextLoss(config, labels=LABELS, counts=COUNTS), torch.randn(5, 3)
+    soft = SoftLabels(np.array([0, 2]), np.array([0, 1]), np.ones(2, np.float32))
+    targets = torch.from_numpy(make_targets(CLASSES.numpy(), None, 3, soft=soft))
+    torch.testing.assert_close(loss(logits, targets), loss(logits, CLASSES))
+    torch.testing.assert_close(loss.divergence(logits, -logits, targets), loss.divergence(logits, -logits, CLASSES))
+
+
+def test_a_distribution_is_compared_by_cross_entropy() -> None:
+    logits = torch.randn(2, 3)
+    soft = SoftLabels(np.array([0, 0]), np.array([0, 2]), np.array([0.7, 0.3], np.float32))
+    targets = torch.from_numpy(make_targets(np.array([0, 1]), None, 3, soft=soft))
+    expected = functional.cross_entropy(logits, targets, reduction="sum")
+    torch.testing.assert_close(
+        TextLoss(make_config(train__label_smoothing=0).train, labels=LABELS, counts=COUNTS)(logits, targets), expected
+    )
+    torch.testing.assert_close(sum_losses(logits, targets, multi_label=False), expected)
+
+
+@pytest.mark.parametrize("texts", [None, 10], ids=["classes", "labels"])
+@pytest.mark.parametrize("gamma", [0.0, 2.0])
+def test_a_weight_is_a_number_of_copies(texts: int | None, gamma: float) -> None:
+    loss = TextLoss(make_config(train__focal_gamma=gamma).train, labels=LABELS, counts=COUNTS, texts=texts)
+    logits, targets = torch.randn(3, 3), torch.tensor([0, 2, 1])
+    if texts:
+        targets = functional.one_hot(targets, 3).float()
+    copies = torch.tensor([2, 0, 1])
+    twice = [part.repeat_interleave(copies, dim=0) for part in (logits, targets, -logits)]
+    torch.testing.assert_close(loss(logits, targets, copies.float()), loss(*twice[:2]))
+    torch.testing.assert_close(
+        loss.divergence(logits, -logits, targets, copies.float()), loss.divergence(twice[0], twice[2], twice[1])
+    )
 
 
 def test_balanced_weights_equal_those_of_scikit_learn() -> None:
@@ -156,13 +194,13 @@ def test_the_cross_entropy_of_a_label_set_is_minus_its_log_probability() -> None
     p = logits.sigmoid()
     expected = -(p[0, 0] * (1 - p[0, 1]) * p[0, 2] * (1 - p[1]).prod()).log()
     targets = torch.from_numpy(make_targets(np.array([1, 0, -1]), SETS, 3))
-    assert float(sum_losses(logits, targets)) == pytest.approx(float(expected))
+    assert float(sum_losses(logits, targets, multi_label=True)) == pytest.approx(float(expected))
 
 
 def test_texts_without_labels_have_no_loss_and_no_gradient() -> None:
     for targets in (np.array([-1]), make_targets(np.array([-1]), SETS, 3)):
         logits = torch.randn(1, 3, requires_grad=True)
-        loss = sum_losses(logits, torch.from_numpy(targets))
+        loss = sum_losses(logits, torch.from_numpy(targets), multi_label=targets.ndim == 2)
         loss.backward()
         assert loss == 0
         assert logits.grad is not None
@@ -172,7 +210,7 @@ def test_texts_without_labels_have_no_loss_and_no_gradient() -> None:
 def test_the_cross_entropy_of_classes_is_that_of_torch() -> None:
     logits, classes = torch.randn(4, 3), torch.tensor([0, 2, -1, 1])
     expected = functional.cross_entropy(logits[[0, 1, 3]], classes[[0, 1, 3]], reduction="sum")
-    torch.testing.assert_close(sum_losses(logits, classes), expected)
+    torch.testing.assert_close(sum_losses(logits, classes, multi_label=False), expected)
 
 
 def make_scale(kind: str) -> LossScale:

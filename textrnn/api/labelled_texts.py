@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from textrnn.data.labels import is_label, join_labels, split_labels
 from textrnn.data.reading.examples import Example
+from textrnn.data.reading.number_fields import find_labels, read_distribution, read_number
+from textrnn.data.reading.selection import Distribution, FaultError
 from textrnn.errors import pluralize
 
+WEIGHT = "weight"
+"""The key of weights in written text."""
 PathLike = str | os.PathLike[str]
 
 
@@ -24,25 +28,29 @@ def has_several(label: object) -> bool:
 def make_examples(texts: Iterable[str], labels: Iterable[Any] | None) -> list[Example]:
     """Return B examples of ``texts`` with their ``labels``; line numbers count from 1.
 
-    A label is a ``str`` or an ``int``, or a list, tuple or set of these: the labels of a multi-label text.
+    A label is a ``str`` or an ``int``, or a list, tuple or set of these: the labels of a multi-label text. It may also
+    be a dict of labels and their probabilities.
 
     Raises:
         TypeError: an element has another type, or ``labels`` is None.
-        ValueError: there are other numbers of labels and texts, none at all, or a label is blank or has a tab or a line
-            break.
+        ValueError: there are other numbers of labels and texts, none at all, a label is blank or has a tab or a line
+            break, or probabilities do not sum to 1.
     """
     if labels is None:
         raise TypeError("labels are missing: give one for each text, or the path of a labelled file as texts")
     checked = check_texts(texts)
     if isinstance(labels, str | bytes | Mapping) or hasattr(labels, "columns"):
         raise TypeError(f"labels should be a list with one for each text, not {type(labels).__name__}")
-    found = [_read_label(place, label) for place, label in enumerate(labels)]
+    listed = [*labels]
+    multi_label = any(map(has_several, listed))
+    found = [_read_labels(place, label, multi_label=multi_label) for place, label in enumerate(listed)]
     if len(found) != len(checked):
         count = f"{pluralize(len(found), 'label', 'labels')} for {pluralize(len(checked), 'text', 'texts')}"
         raise ValueError(f"{count}: give one for each")
     if not found:
         raise ValueError("there are no texts")
-    return [Example(*pair, number) for number, pair in enumerate(zip(found, checked, strict=True), start=1)]
+    pairs = enumerate(zip(found, checked, strict=True), start=1)
+    return [Example(label, text, number, distribution) for number, ((label, distribution), text) in pairs]
 
 
 def check_path(path: PathLike, labels: Iterable[Any] | None) -> str:
@@ -52,12 +60,27 @@ def check_path(path: PathLike, labels: Iterable[Any] | None) -> str:
     return os.fspath(path)
 
 
-def write_examples(path: Path, examples: Iterable[Example], *, multi_label: bool) -> None:
-    """Write ``examples`` as JSON Lines, with the keys text and label."""
+def write_examples(
+    path: Path, examples: Sequence[Example], *, weights: Sequence[float] | None = None, multi_label: bool
+) -> None:
+    """Write ``examples`` as JSON Lines, with the keys text and label, and :data:`WEIGHT` with ``weights``."""
     with path.open("w", encoding="utf-8") as file:
-        for example in examples:
+        for number, example in enumerate(examples):
             label: object = split_labels(example.label) if multi_label else example.label
-            file.write(json.dumps({"text": example.text, "label": label}, ensure_ascii=False) + "\n")
+            record = {"text": example.text, "label": example.distribution or label}
+            record |= {} if weights is None else {WEIGHT: weights[number]}
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def check_weights(weights: Iterable[float], B: int) -> list[float]:
+    """Return the ``weights`` of B texts as a list; raises ValueError if one is negative or no number."""
+    found = [number.item() if hasattr(number, "item") else number for number in weights]
+    if len(found) != B:
+        raise ValueError(f"{pluralize(len(found), 'weight', 'weights')} for {pluralize(B, 'text', 'texts')}")
+    try:
+        return [read_number(number, f"weights[{place}]") for place, number in enumerate(found)]
+    except FaultError as fault:
+        raise ValueError(fault.reason) from None
 
 
 def check_texts(texts: Iterable[str]) -> list[str]:
@@ -77,6 +100,18 @@ def check_texts(texts: Iterable[str]) -> list[str]:
         count = f"{len(wrong):,} of {pluralize(len(checked), 'text', 'texts')}"
         raise TypeError(f"texts[{wrong[0]}] should be a str, not {found} ({count}); drop, fill or convert them first")
     return [clean(text) for text in checked]
+
+
+def _read_labels(place: int, label: Any, *, multi_label: bool) -> tuple[str, Distribution | None]:
+    """Return the label, or the labels joined, and their probabilities if ``label`` gives these."""
+    if not isinstance(label, Mapping):
+        return _read_label(place, label), None
+    try:
+        pairs = [(_read_label(place, name), number) for name, number in label.items()]
+        distribution = read_distribution(pairs, multi_label=multi_label)
+    except FaultError as fault:
+        raise ValueError(f"labels[{place}]: {fault.reason}") from None
+    return join_labels(find_labels(distribution, multi_label=multi_label)), distribution
 
 
 def _read_label(place: int, label: Any) -> str:

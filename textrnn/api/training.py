@@ -11,7 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from textrnn.api.labelled_texts import PathLike, check_path, has_several, make_examples, write_examples
+from textrnn.api.labelled_texts import (
+    WEIGHT,
+    PathLike,
+    check_path,
+    check_weights,
+    has_several,
+    make_examples,
+    write_examples,
+)
 from textrnn.api.model import Model
 from textrnn.config import Config, DataConfig, Override, dump_yaml, load_config
 from textrnn.errors import ConfigError, DataError, StoppedError
@@ -23,7 +31,10 @@ from textrnn.serialization.model_file import MODEL_NAME, parse_model, save_model
 
 MEMORY = "<memory>"
 """Stands for the name of a file in the config of a model that was trained on texts in memory."""
-_FILE_KEYS = ("data.format", "data.text", "data.label", "data.encoding", "data.delimiter", "data.quoting")
+_FILE_KEYS = (
+    *("data.format", "data.text", "data.label", "data.label_columns", "data.weight"),
+    *("data.encoding", "data.delimiter", "data.quoting"),
+)
 """Settings that say how files are read."""
 
 Valid = PathLike | tuple[Iterable[str], Iterable[Any]]
@@ -35,6 +46,7 @@ def train(
     texts: PathLike | Iterable[str],
     labels: Iterable[Any] | None = None,
     *,
+    weights: Iterable[float] | None = None,
     valid: Valid | None = None,
     out: PathLike | None = None,
     reporter: Reporter | None = None,
@@ -47,8 +59,10 @@ def train(
 
     Args:
         texts: B texts, or the path of a labelled file.
-        labels: B labels: ``str`` or ``int``, or for a multi-label model a list of these for each text; None if
-            ``texts`` is a path.
+        labels: B labels: ``str`` or ``int``, or for a multi-label model a list of these for each text; or a dict of
+            labels and probabilities. None if ``texts`` is a path.
+        weights: B weights of the texts in the loss, relative to their mean; None: all are alike. A file has its own,
+            named by ``data__weight``.
         valid: the validation set: its texts and labels, or the path of a labelled file (None: a part of the training
             set is held out).
         out: the run folder to write (None: none; :meth:`Model.save` writes the model alone).
@@ -67,7 +81,7 @@ def train(
     given = [Override(key.replace("__", "."), value, f"{key}={value!r}") for key, value in settings.items()]
     with tempfile.TemporaryDirectory(prefix="textrnn-") as name, _lock:
         folder = Path(name)
-        values = _write_files(folder, texts, labels, valid=valid)
+        values = _write_files(folder, texts, labels, weights=weights, valid=valid)
         in_memory = "data.format" in values
         _check_keys(given, {*values, *(_FILE_KEYS if in_memory else ())})
         config = load_config(overrides=[*(Override(key, value, key) for key, value in values.items()), *given])
@@ -92,12 +106,19 @@ def train(
 
 
 def _write_files(
-    folder: Path, texts: PathLike | Iterable[str], labels: Iterable[Any] | None, *, valid: Valid | None
+    folder: Path,
+    texts: PathLike | Iterable[str],
+    labels: Iterable[Any] | None,
+    *,
+    weights: Iterable[float] | None,
+    valid: Valid | None,
 ) -> dict[str, Any]:
     """Return the settings that name the training and the validation set; text in memory is written to ``folder``."""
     if isinstance(texts, str | os.PathLike):
         if isinstance(valid, tuple):
             raise TypeError("valid: texts is a file, so name a file here too")
+        if weights is not None:
+            raise TypeError("weights: name the column of the file instead, as in data__weight='weight'")
         named = {"data.train": check_path(texts, labels)}
         return named if valid is None else named | {"data.valid": os.fspath(valid)}
     if valid is not None and not isinstance(valid, tuple):
@@ -108,9 +129,12 @@ def _write_files(
         parts["valid"] = make_examples(*valid)
     multi_label = any(map(has_several, listed or ()))
     values: dict[str, Any] = {"data.format": "jsonl", "data.multi_label": multi_label}
+    if weights is not None:
+        values["data.weight"] = WEIGHT
     for part, examples in parts.items():
         path = folder / f"{part}.jsonl"
-        write_examples(path, examples, multi_label=multi_label)
+        own = check_weights(weights, len(examples)) if part == "train" and weights is not None else None
+        write_examples(path, examples, weights=own, multi_label=multi_label)
         values[f"data.{part}"] = str(path)
     return values
 
@@ -122,5 +146,6 @@ def _check_keys(given: list[Override], taken: set[str]) -> None:
 
 def _forget_files(config: Config) -> Config:
     """Return ``config`` with :data:`MEMORY` instead of the files of the text."""
-    values = {"train": MEMORY, "valid": None if config.data.valid is None else MEMORY, "format": DataConfig().format}
+    valid = None if config.data.valid is None else MEMORY
+    values = {"train": MEMORY, "valid": valid, "format": DataConfig().format, "weight": None}
     return config.model_copy(update={"data": config.data.model_copy(update=values)})

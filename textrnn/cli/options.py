@@ -112,7 +112,7 @@ JsonOption = Annotated[bool, Option("--json", help="Print everything as one JSON
 
 TEXT_KEYS = ("data.encoding", "data.delimiter", "data.quoting")
 """The keys that decide how a file without labels is read."""
-_COLUMN_KEYS = ("label", "text", "delimiter", "quoting", "encoding")
+_COLUMN_KEYS = ("label", "label_columns", "text", "delimiter", "quoting", "encoding")
 LABELLED_KEYS = ("data.format", "data.label_separator", *(f"data.{key}" for key in _COLUMN_KEYS))
 """The keys that decide how labelled text is read."""
 
@@ -165,10 +165,13 @@ def make_data_config(overrides: list[Override], trained: DataConfig, *, on_error
         settings["data.label_separator"] = trained.label_separator
     given = load_config(overrides=[*(Override(key, value, key) for key, value in settings.items()), *overrides]).data
     named = {override.key.partition(".")[2] for override in overrides}
+    replaced = {"label", "label_columns"} if named & {"label", "label_columns"} else set()
     # model files of earlier versions have these names instead of null
     unnamed = {"label": "label", "text": "text"}
     inherited = {
-        key: value for key in _COLUMN_KEYS if key not in named and (value := getattr(trained, key)) != unnamed.get(key)
+        key: value
+        for key in _COLUMN_KEYS
+        if key not in named | replaced and (value := getattr(trained, key)) != unnamed.get(key)
     }
     # only what the user names here must have an effect on the file
     return DataConfig.model_construct(_fields_set=named, **{**given.model_dump(), **inherited})

@@ -15,6 +15,7 @@ _WITHOUT_EFFECT: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("data.valid_share", "data.fold", lambda value: value is not None),
     ("data.group", "data.valid", lambda value: value is not None),
     ("data.label_separator", "data.label", lambda value: isinstance(value, list)),
+    ("data.label_separator", "data.label_columns", lambda value: value is not None),
     ("tokenizer.vocab_size", "tokenizer.model", lambda value: value is not None),
     ("tokenizer.model_type", "tokenizer.model", lambda value: value is not None),
     ("model.highway_bias", "model.cell", lambda value: value in ("gru", "lstm")),
@@ -61,7 +62,12 @@ def _check_data(tree: Tree) -> Iterator[str]:
     label, text = tree.get("data.label"), tree.get("data.text")
     if isinstance(label, list) and not tree.get("data.multi_label", False):
         yield tree.fault("data.label", "several columns need data.multi_label=true; set that too")
-    columns = [*_as_names(label), *_as_names(text)]
+    shares = tree.get("data.label_columns")
+    if shares is not None and label is not None:
+        yield tree.fault("data.label_columns", "replaces data.label; remove one of them")
+    if isinstance(shares, list) and len(shares) == 1 and not tree.get("data.multi_label", False):
+        yield tree.fault("data.label_columns", "training needs at least two labels; name a column for each")
+    columns = [*_as_names(label), *_as_names(shares), *_as_names(text)]
     if twice := next((name for name in columns if columns.count(name) > 1), None):
         yield tree.fault("data.text", f"the column '{twice}' is named twice")
     fold = tree.get("data.fold")

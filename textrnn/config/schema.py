@@ -84,6 +84,11 @@ class DataConfig(Section):
         description="column or key of the label, by name, path (meta.label), or number in a file without a header; a "
         "list with data.multi_label: a 0/1 column for each label; null is 'label', or column 1 of TSV without a header",
     )
+    label_columns: Names | None = key(
+        None,
+        description="columns or keys with the probability of each label, such as a teacher's answers, instead of "
+        "data.label; JSON can also have an object of labels and probabilities under data.label",
+    )
     text: Name | Names | None = key(
         None,
         description="column or key of the text, likewise; a list joins the texts by a space; null is 'text', or all "
@@ -93,6 +98,11 @@ class DataConfig(Section):
         None,
         description="column or key of a customer, document or the like, whose texts stay on one side of the hold-out; "
         "equal texts always do",
+    )
+    weight: Name | None = key(
+        None,
+        description="column or key of the weight of a training text in the loss, relative to the mean; validation "
+        "counts every text once",
     )
     on_error: OnError = key(
         "stop",
@@ -127,6 +137,11 @@ class DataConfig(Section):
     def training_files(self) -> list[str]:
         """The files of the training and the validation set, except the demo data."""
         return [path for path in (*as_list(self.train), *as_list(self.valid)) if path != DEMO]
+
+    @property
+    def label_names(self) -> list[str]:
+        """The names of the columns or keys of labels; none if the default is meant."""
+        return self.label_columns or as_list(self.label)
 
     def is_set(self, key: str) -> bool:
         """Return whether the user gave ``key`` another value than its default."""

@@ -30,17 +30,48 @@ class Texts(Protocol):
 
 
 @dataclass(frozen=True)
+class SoftLabels:
+    """The label distributions of some of B texts, as K triples. Other texts are certain of their class.
+
+    ``rows`` (K,) int64: indices of texts, not falling. ``classes`` (K,) int64: classes, or in multi-label data labels.
+    ``shares`` (K,) float32: their probabilities.
+    """
+
+    rows: npt.NDArray[np.int64]
+    classes: npt.NDArray[np.int64]
+    shares: npt.NDArray[np.float32]
+
+    def select(self, first: int, last: int) -> SoftLabels:
+        """Return those of the texts from ``first`` up to ``last``, which then count from 0."""
+        part = slice(*np.searchsorted(self.rows, (first, last)))
+        return SoftLabels(self.rows[part] - first, self.classes[part], self.shares[part])
+
+    def find_rows(self) -> npt.NDArray[np.int64]:
+        """Return the texts that have a distribution, each once."""
+        return np.unique(self.rows)
+
+    def fill(self, targets: npt.NDArray[np.float32]) -> None:
+        """Write the distributions into the rows of ``targets`` (B, C) that have one; classes of C or more are lost."""
+        targets[self.find_rows()] = 0
+        known = self.classes < targets.shape[1]
+        targets[self.rows[known], self.classes[known]] = self.shares[known]
+
+
+@dataclass(frozen=True)
 class PackedBatch:
     """Sequences end to end.
 
     ``ids``: (N,) int32. ``offsets``: (B+1,) int64; sequence ``b`` is ``ids[offsets[b]:offsets[b+1]]``.
     ``classes``: (B,) int64, the class of each sequence; -1 marks a label unknown to the model. In multi-label data a
-    class is the index of a label set (:class:`textrnn.data.labels.MultiLabelSet`).
+    class is the index of a label set (:class:`textrnn.data.labels.MultiLabelSet`). ``soft_labels``: the distributions
+    of texts that have one. ``weights``: (B,) float32, the weight of each text in the loss; None: all are 1.
     """
 
     ids: Ids
     offsets: Offsets
     classes: Classes
+    soft_labels: SoftLabels | None = None
+    weights: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -51,7 +82,7 @@ class PackedBatch:
         return np.diff(self.offsets).astype(np.int32)
 
     def select(self, rows: Rows) -> PackedBatch:
-        """Return the sequences with the indices ``rows``, in that order."""
+        """Return the sequences with the indices ``rows``, in that order, without soft labels and weights."""
         offsets, index = gather_index(self.offsets, rows)
         return PackedBatch(self.ids[index], offsets, self.classes[rows])
 

@@ -7,16 +7,17 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from textrnn.data.batch import Classes, Ids, Lengths, Offsets, PackedBatch, Rows, gather_index
+from textrnn.data.batch import Classes, Ids, Lengths, Offsets, PackedBatch, Rows, SoftLabels, gather_index
 from textrnn.data.cache import Cache, Draft, make_key
 from textrnn.data.reading.source import LabelledFile
+from textrnn.data.soft_labels import SoftLabelTable
 from textrnn.errors import DataError
 
 Encoded = tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]
@@ -102,6 +103,8 @@ class Corpus:
 
     ``ids`` (N,) uint16 or int32, ``offsets`` (R+1,) int64 and ``label_numbers`` (R,) int32 hold R texts. ``rows`` (B,)
     int64 selects B of them (None: all). ``class_of`` gives the class of each label number (-1: unknown to the model).
+    ``soft_labels`` are the distributions of texts that have one, with the class of each of their labels. ``weights``
+    (R,) float32 are the weights of the texts; None: all are 1.
     """
 
     ids: npt.NDArray[np.uint16] | Ids
@@ -109,13 +112,15 @@ class Corpus:
     label_numbers: npt.NDArray[np.int32]
     class_of: Classes
     rows: Rows | None = None
+    soft_labels: tuple[SoftLabelTable, Classes] | None = None
+    weights: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.label_numbers) if self.rows is None else len(self.rows)
 
     def keep(self, rows: Rows) -> Corpus:
         """Return a corpus of the texts with the indices ``rows``, without copying them."""
-        return Corpus(self.ids, self.offsets, self.label_numbers, self.class_of, self._source_rows(rows))
+        return replace(self, rows=self._source_rows(rows))
 
     @cached_property
     def lengths(self) -> Lengths:
@@ -137,6 +142,11 @@ class Corpus:
         """The class of each text (B,) int64."""
         numbers = self.label_numbers if self.rows is None else self.label_numbers[self.rows]
         return self.class_of[numbers]
+
+    @property
+    def text_weights(self) -> npt.NDArray[np.float32] | None:
+        """The weight of each text (B,) float32; None: all are 1."""
+        return self.weights if self.weights is None or self.rows is None else self.weights[self.rows]
 
     def blocks(self) -> Iterator[PackedBatch]:
         """Yield all texts in order, many at a time."""
@@ -161,9 +171,17 @@ class Corpus:
         """Return the texts with the indices ``rows``, in that order."""
         rows = self._source_rows(rows)
         offsets, index = gather_index(self.offsets, rows)
-        batch = PackedBatch(self.ids[index].astype(np.int32), offsets, self.class_of[self.label_numbers[rows]])
+        classes = self.class_of[self.label_numbers[rows]]
+        weights = None if self.weights is None else self.weights[rows]
         self._pages.count(len(rows), index.size * self.ids.itemsize)
-        return batch
+        return PackedBatch(self.ids[index].astype(np.int32), offsets, classes, self._select_soft(rows), weights)
+
+    def select_soft_labels(self, rows: Rows) -> SoftLabels | None:
+        """Return the distributions of the texts with the indices ``rows``, or None without any."""
+        return self._select_soft(self._source_rows(rows))
+
+    def _select_soft(self, source: Rows) -> SoftLabels | None:
+        return None if self.soft_labels is None else self.soft_labels[0].select(source, self.soft_labels[1])
 
     def _row_ranges(self, size: int) -> Iterator[Rows]:
         return (np.arange(start, min(start + size, len(self))) for start in range(0, len(self), size))

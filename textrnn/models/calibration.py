@@ -25,7 +25,8 @@ _BLOCK = 1 << 16  # logits processed at once in float64: 512 KB for each array
 
 Logits = npt.NDArray[np.float32]
 Targets = npt.NDArray[Any]
-"""True classes (B,) int64, where -1 is ignored; or of a multi-label model the true labels (B, C) bool."""
+"""True classes (B,) int64, where -1 is ignored, or the probabilities of all classes (B, C) float32, where rows of -1
+are ignored; or of a multi-label model the true labels (B, C) bool."""
 
 
 def to_log_probabilities(logits: Logits, temperature: float, *, multi_label: bool) -> Logits:
@@ -118,7 +119,9 @@ def fit_share(first: Logits, second: Logits, true: Targets) -> float:
 
 
 def _count_targets(true: Targets) -> int:
-    return true.size if true.ndim == 2 else int((true >= 0).sum())
+    if true.ndim == 1:
+        return int((true >= 0).sum())
+    return true.size if true.dtype == np.bool_ else int((true[:, 0] >= 0).sum())
 
 
 def _measure_loss(
@@ -134,7 +137,7 @@ def _measure_loss(
     for start in range(0, len(true), step):
         labels = true[start : start + step]
         x = np.stack([part[start : start + step].astype(np.float64) for part in parts])
-        if labels.ndim == 2:
+        if labels.dtype == np.bool_:
             # targets are 1 - smoothing and smoothing: their products with x are sums over true labels and over all
             expected = (1 - 2 * smoothing) * np.array([part[labels].sum() for part in x]) + smoothing * x.sum(
                 axis=(1, 2)
@@ -143,11 +146,16 @@ def _measure_loss(
             partition = np.logaddexp(0, z)
             probabilities = np.exp(z - partition)
         else:
-            x, labels = x[:, labels >= 0], labels[labels >= 0]
+            known = (labels if labels.ndim == 1 else labels[:, 0]) >= 0
+            x, labels = x[:, known], labels[known]
             x -= x.max(axis=2, keepdims=True, initial=-np.inf)  # changes no probability, and equal logits become zeros
             others = smoothing / (C - 1) if C > 1 else 0.0
             own = 1 - smoothing - others if C > 1 else 1.0
-            expected = own * x[:, np.arange(len(labels)), labels].sum(axis=1) + others * x.sum(axis=(1, 2))
+            if labels.ndim == 1:
+                true_logits = x[:, np.arange(len(labels)), labels].sum(axis=1)
+            else:
+                true_logits = (x * labels).sum(axis=(1, 2))
+            expected = own * true_logits + others * x.sum(axis=(1, 2))
             z = np.tensordot(factors, x, 1)
             highest = z.max(axis=1, keepdims=True, initial=-np.inf)
             z -= highest

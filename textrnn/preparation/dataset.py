@@ -6,13 +6,13 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 
-from textrnn.config import DEMO, Config, as_list, split_fold
+from textrnn.config import DEMO, Config, DataConfig, as_list, split_fold
 from textrnn.data.batch import Classes, Rows
 from textrnn.data.cache import Cache
 from textrnn.data.encoded import Corpus, load_tokens
@@ -67,6 +67,9 @@ class Dataset:
         for corpus in (self.train, self.valid):
             for batch in corpus.blocks():
                 digest.update(batch.ids.tobytes() + batch.offsets.tobytes() + batch.classes.tobytes())
+                for array in () if batch.soft_labels is None else vars(batch.soft_labels).values():
+                    digest.update(array.tobytes())
+                digest.update(b"" if batch.weights is None else batch.weights.tobytes())
         return digest.hexdigest()
 
 
@@ -86,7 +89,8 @@ def load_dataset(config: Config, reporter: Reporter) -> Dataset:
     with ExitStack() as stack:
 
         def read(path: str | list[str]) -> LabelledFile:
-            return stack.enter_context(LabelledFile(path, config.data, cache, progress=reporter.load))
+            data = _choose_columns(config, is_train=path == paths[0])
+            return stack.enter_context(LabelledFile(path, data, cache, progress=reporter.load))
 
         dataset, notes = _load(config, cache, read=read, paths=paths)
     for note in (origin, *notes):
@@ -105,7 +109,8 @@ def read_validation_texts(config: Config) -> Iterator[tuple[list[str], list[str]
     paths = train_path if valid_path is None else valid_path
     if pipe := next((path for path in as_list(paths) if is_pipe(path)), None):
         raise DataError(pipe, None, "a pipe, which cannot be read again")
-    with LabelledFile(paths, config.data, Cache.open(config.data.cache, lambda _: None)) as file:
+    data = _choose_columns(config, is_train=valid_path is None)
+    with LabelledFile(paths, data, Cache.open(config.data.cache, lambda _: None)) as file:
         rows = np.ones(len(file), np.bool_)
         if valid_path is None:
             encoder = make_label_encoder(file, config.data)
@@ -161,10 +166,12 @@ def _load(
     name = f"{tokenizer.fingerprint} {max_length}"
     encode = partial(tokenizer.encode_packed, max_length=max_length)
     load = partial(load_tokens, encode=encode, cache=cache, name=name, vocab_size=len(tokenizer))
-    texts = load(train, classes=classes)
+    texts = _add_soft_labels(load(train, classes=classes), train, encoder)
     corpora = {
-        "train": texts if part is None else texts.keep(part),
-        "valid": load(valid, classes=valid_classes) if held is None else texts.keep(held),
+        "train": _add_weights(texts if part is None else texts.keep(part), train),
+        "valid": _add_soft_labels(load(valid, classes=valid_classes), valid, encoder)
+        if held is None
+        else texts.keep(held),
     }
     if test is not None:
         corpora["test"] = load(test, classes=np.zeros(len(test.labels), np.int64))  # its labels are not needed
@@ -172,9 +179,6 @@ def _load(
     repeats = compute_statistics(corpora, tokenizer, max_length=max_length, cache=cache, key=key)
     give_back_freed_memory()
     dataset = Dataset(corpora["train"], corpora["valid"], encoder.labels, tokenizer, vectors, encoder.label_sets)
-    valid_texts = pluralize(len(dataset.valid), "validation text", "validation texts")
-    few = f"only {valid_texts}: model selection and calibration are unreliable"
-    no_sets = dataset.label_sets is not None and dataset.label_sets.members.lengths.max() <= 1
     notes = [
         *train.notes,
         *(valid.notes if valid is not train else ()),
@@ -183,11 +187,45 @@ def _load(
         tokenizer_note,
         "" if vectors is None else describe(vectors, tokenizer, dataset.train),
         _summarize(dataset),
-        few if len(dataset.valid) < _MANY and config.train.refit is None else "",
         *describe_statistics(repeats, corpora, max_length=max_length),
-        "no text has two labels; if one field holds several, set data.label_separator" if no_sets else "",
+        *_list_warnings(dataset, config),
     ]
     return dataset, notes
+
+
+def _list_warnings(dataset: Dataset, config: Config) -> Iterator[str]:
+    """Yield what is odd about the validation set and the labels."""
+    if len(dataset.valid) < _MANY and config.train.refit is None:
+        texts = pluralize(len(dataset.valid), "validation text", "validation texts")
+        yield f"only {texts}: model selection and calibration are unreliable"
+    if dataset.label_sets is not None and dataset.label_sets.members.lengths.max() <= 1:
+        yield "no text has two labels; if one field holds several, set data.label_separator"
+
+
+def _choose_columns(config: Config, *, is_train: bool) -> DataConfig:
+    """Return how a file is read: only the training set has weights."""
+    return config.data if is_train else config.data.model_copy(update={"weight": None})
+
+
+def _add_soft_labels(texts: Corpus, file: LabelledFile, encoder: LabelEncoder) -> Corpus:
+    """Return ``texts``, the rows of ``file``, with their distributions."""
+    table = file.soft_labels
+    return texts if table is None else replace(texts, soft_labels=(table, encoder.encode_labels(table.labels)))
+
+
+def _add_weights(texts: Corpus, file: LabelledFile) -> Corpus:
+    """Return ``texts`` of ``file`` with their weights, divided by their mean.
+
+    Raises:
+        DataError: all are 0.
+    """
+    own = replace(texts, weights=file.weights).text_weights
+    if own is None or file.weights is None:
+        return texts
+    mean = float(own.mean(dtype=np.float64))
+    if not mean:
+        raise DataError(file.path, None, "all weights are 0; at least one text needs a weight")
+    return replace(texts, weights=(file.weights / np.float32(mean)).astype(np.float32))
 
 
 def _find_paths(config: Config) -> tuple[tuple[str | list[str], str | None], str]:

@@ -24,7 +24,7 @@ class SingleLabelEncoder:
     label_sets = None
 
     def __init__(self, train: LabelledFile) -> None:
-        self.labels = make_labels(train.labels)
+        self.labels = make_labels([*train.labels, *_list_soft(train)])
         self._classes = {label: index for index, label in enumerate(self.labels)}
         if len(self.labels) < 2:
             raise DataError(train.path, None, one_label_fault(self.labels[0]))
@@ -32,6 +32,8 @@ class SingleLabelEncoder:
     def encode(self, table: Sequence[str]) -> Classes:
         """Return the class of each entry of a file's table of labels; -1 for a label that is not in ``labels``."""
         return np.array([self._classes.get(label, -1) for label in table], np.int64)
+
+    encode_labels = encode
 
 
 class MultiLabelEncoder:
@@ -44,16 +46,21 @@ class MultiLabelEncoder:
     """
 
     def __init__(self, train: LabelledFile, config: DataConfig) -> None:
-        sets = unique_label_sets(train.labels)
+        sets = unique_label_sets([*train.labels, *_list_soft(train)])
         self.labels = make_labels([label for members in sets for label in members])
         if fault := find_label_set_fault(sets, config.label_separator):
             raise DataError(train.path, None, fault)
         self._numbers = LabelSetIndex()
-        self._numbers.encode(train.labels)
+        self._numbers.encode([*train.labels, *_list_soft(train)])
 
     def encode(self, table: Sequence[str]) -> Classes:
         """Return the class of each entry of a file's table of labels; new sets of labels become new classes."""
         return self._numbers.encode(table)
+
+    def encode_labels(self, labels: Sequence[str]) -> Classes:
+        """Return the index of each of ``labels``; -1 for a label that is not in the attribute ``labels``."""
+        places = {label: place for place, label in enumerate(self.labels)}
+        return np.array([places.get(label, -1) for label in labels], np.int64)
 
     @property
     def label_sets(self) -> MultiLabelSet:
@@ -62,6 +69,11 @@ class MultiLabelEncoder:
 
 
 LabelEncoder = SingleLabelEncoder | MultiLabelEncoder
+
+
+def _list_soft(file: LabelledFile) -> list[str]:
+    """Return the labels of the distributions of ``file``."""
+    return [] if file.soft_labels is None else file.soft_labels.labels
 
 
 def make_label_encoder(train: LabelledFile, config: DataConfig) -> LabelEncoder:

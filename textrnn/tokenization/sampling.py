@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 import random
+from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import chain
@@ -65,7 +66,7 @@ class SegmentSampler:
         if lengths.max() > max_length:
             within = np.arange(len(ids)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
             ids, lengths = ids[within < max_length], np.minimum(lengths, max_length)
-        return PackedBatch(ids, make_offsets(lengths), batch.classes)
+        return replace(batch, ids=ids, offsets=make_offsets(lengths))
 
     def _find_words(self, batch: PackedBatch) -> npt.NDArray[np.int64]:
         """Return the positions where words of all texts, and parts of long words, start."""

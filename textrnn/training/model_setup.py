@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -105,6 +106,8 @@ def fit_ngram_model(config: Config, dataset: Dataset, reporter: Reporter) -> Ngr
         targets=train.classes,
         find_labels=None if sets is None else lambda classes: sets.to_multi_hot(classes)[:, : len(labels)],
         weights=None if weights is None else weights.numpy() if others is None else (weights.numpy(), others.numpy()),
+        soft=train.select_soft_labels(np.arange(len(train))),
+        text_weights=train.text_weights,
         penalty=config.ngrams.penalty,
         seed=config.train.seed,
         report=reporter.note,

@@ -39,13 +39,14 @@ class _Part(NamedTuple):
     """What the device needs of a part of a batch, as arrays, or as tensors.
 
     These are the ``places`` (N,) of its tokens in the table, on CUDA the same by rows of the table
-    (:func:`textrnn.ops.embedding.group_places`), the arrays of its layout, and targets.
+    (:func:`textrnn.ops.embedding.group_places`), the arrays of its layout, targets, and the weights of its texts.
     """
 
     places: Any
     by_row: Any
     layout: LayoutArrays
     targets: Any
+    weights: Any
 
 
 class LossModule(nn.Module):
@@ -69,19 +70,24 @@ class LossModule(nn.Module):
         layout: BatchLayout,
         targets: Tensor,
         by_row: tuple[Tensor, Tensor] | None = None,
+        weights: Tensor | None = None,
     ) -> Tensor:
-        """Return the summed loss () of texts whose tokens are the rows ``places`` (N,) of ``table`` (R, D)."""
+        """Return the summed loss () of texts whose tokens are the rows ``places`` (N,) of ``table`` (R, D).
+
+        ``weights`` (B,) float32 are those of the texts; None: all are 1.
+        """
         if self._p:  # whole rows (Gal and Ghahramani 2016)
             table = table * torch.empty(len(table), 1, device=table.device).bernoulli_(1 - self._p).div_(1 - self._p)
         logits = self.model.forward_embeddings(take_rows(table, places, by_row), layout).float()
-        if self._loss.is_plain and targets.dim() == 1 and fused.supports(logits):
+        if self._loss.is_plain and targets.dim() == 1 and weights is None and fused.supports(logits):
             return fused.softmax_loss(logits, targets, smoothing=self._loss.smoothing, r_drop=self._r_drop or None)
         if not self._r_drop:
-            loss: Tensor = self._loss(logits, targets)
+            loss: Tensor = self._loss(logits, targets, weights)
             return loss
         first, second = logits.chunk(2)
-        both: Tensor = self._loss(logits, torch.cat([targets, targets]))
-        return (both + self._r_drop * self._loss.divergence(first, second, targets)) / 2
+        twice = None if weights is None else torch.cat([weights, weights])
+        both: Tensor = self._loss(logits, torch.cat([targets, targets]), twice)
+        return (both + self._r_drop * self._loss.divergence(first, second, targets, weights)) / 2
 
 
 class TrainStep:
@@ -181,19 +187,21 @@ class TrainStep:
         for index in range(self.group.rank, count, self.group.size):
             first, last = bounds[index], bounds[index + 1]
             classes = batch.classes[first:last]
+            soft = None if batch.soft_labels is None else batch.soft_labels.select(first, last)
             if first == last:  # fewer texts than parts: a text without weight, so that every rank has a part
                 first, last, classes = 0, 1, np.array([NO_CLASS])
             start, end = batch.offsets[first], batch.offsets[last]
-            targets = make_targets(classes, self.sets, self.model.head.out_features)
+            targets = make_targets(classes, self.sets, self.model.head.out_features, soft=soft)
+            weights = None if batch.weights is None else batch.weights[first:last]
             part, offsets = places[start:end], batch.offsets[first : last + 1] - start
             if self.config.r_drop:  # in one pass: a batch of twice the size takes less than twice the time
                 part, offsets = np.tile(part, 2), np.append(offsets, offsets[1:] + offsets[-1])
             layout = plan_layout(offsets, self.device, has_order=not is_sru)
-            yield offsets, _Part(part, group_places(part, R) if is_cuda else None, layout, targets)
+            yield offsets, _Part(part, group_places(part, R) if is_cuda else None, layout, targets, weights)
 
     def _compute_loss(self, table: Tensor, part: _Part, offsets: Index) -> Tensor:
         layout = BatchLayout.sent(part.layout, offsets)
-        inputs = {"layout": layout, "targets": part.targets, "by_row": part.by_row}
+        inputs = {"layout": layout, "targets": part.targets, "by_row": part.by_row, "weights": part.weights}
         loss: Tensor = self._loss_module(table, part.places, **inputs)
         return loss
 

@@ -107,7 +107,7 @@ class Validator:
         for rows in self._chunks:
             logits, true = self._forward(rows, end_batch), self._read_targets(rows)
             if not counts:
-                self._fit(logits, true[:, : logits.shape[1]] if true.ndim == 2 else true)
+                self._fit(logits, self._find_fit_targets(rows, true))
             mixed = self._mix(logits, rows)
             known += int((self.dataset.valid.classes[rows] != NO_CLASS).sum())
             network_loss += self._sum_losses(logits, rows, temperature=self._network_temperature)
@@ -115,6 +115,13 @@ class Validator:
             counts.append(self._count(mixed, true))
         metrics = reduce(operator.add, counts).summarize()
         return Validation(loss / max(1, known), network_loss / max(1, known), metrics)
+
+    def _find_fit_targets(self, rows: Rows, true: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return what calibration fits: the labels that the model knows, the classes, or their distributions."""
+        C = len(self.dataset.labels)
+        if self.dataset.label_sets is not None:
+            return true[:, :C]
+        return make_targets(true, None, C, soft=self.dataset.valid.select_soft_labels(rows))
 
     def _fit(self, logits: Logits, true: npt.NDArray[Any]) -> None:
         """Fit all that depends on the validation set to the network's ``logits`` (B, C) of the first chunk."""
@@ -198,9 +205,10 @@ class Validator:
         losses = 0.0
         for start in range(0, len(known), _BLOCK):
             places = known[start : start + _BLOCK]
-            targets = make_targets(classes[places], sets, logits.shape[1])
+            soft = self.dataset.valid.select_soft_labels(rows[places])
+            targets = make_targets(classes[places], sets, logits.shape[1], soft=soft)
             calibrated = torch.from_numpy(logits[places] / np.float32(temperature))
-            losses += float(sum_losses(calibrated, torch.from_numpy(targets)))
+            losses += float(sum_losses(calibrated, torch.from_numpy(targets), multi_label=sets is not None))
         return losses
 
 

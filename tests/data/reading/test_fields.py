@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from textrnn.config import DataConfig
-from textrnn.data.reading.fields import FaultError, RecordFields, parse_object, split_fasttext
+from textrnn.data.reading.fields import RecordFields, parse_object, split_fasttext
 from textrnn.data.reading.layout import Layout
+from textrnn.data.reading.selection import FaultError, Selection
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_a_value_that_is_no_text(row: str, name: str, fault: str) -> None:
 def test_the_fields_of_a_table() -> None:
     layout = Layout("table", is_quoted=True, header=("a", "b", "c", "d"), text=(3, 0), label=(1,), group=(2,), width=4)
     fields = RecordFields(layout, DataConfig(text=["d", "a"], label="b", group="c"), labelled=True)
-    assert fields.select(["x\ny", "l", "g", ""]) == (" x y", ["l"], "g")
+    assert fields.select(["x\ny", "l", "g", ""]) == Selection(" x y", ["l"], "g")
 
 
 def select(layout: Layout, fields: list[str]) -> None:
@@ -115,7 +116,7 @@ def test_labels_are_checked() -> None:
     for labels, is_valid in ((["a", "b"], True), ([], True), (["a", "a"], False)):
         fields = RecordFields(Layout("fasttext"), DataConfig(multi_label=True), labelled=True)
         if is_valid:
-            assert fields.select((labels, "x")) == ("x", labels, "")
+            assert fields.select((labels, "x")) == Selection("x", labels)
         else:
             with pytest.raises(FaultError):
                 fields.select((labels, "x"))

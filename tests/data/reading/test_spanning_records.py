@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from textrnn.data.reading.fields import FaultError
+from textrnn.data.reading.selection import FaultError
 from textrnn.data.reading.spanning_records import read_csv, read_json
 from textrnn.errors import DataError
 

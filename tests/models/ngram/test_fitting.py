@@ -16,7 +16,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 
 from pieces import make_spelling
-from textrnn.data.batch import PackedBatch, pack
+from textrnn.data.batch import PackedBatch, SoftLabels, pack
 from textrnn.data.encoded import Corpus
 from textrnn.models.ngram import fitting
 from textrnn.models.ngram.features import WORDS, Spelling, hash_ngrams
@@ -367,3 +367,41 @@ def test_large_weights_do_not_disturb_the_fit(weight: float) -> None:
     logits = forward(fit(rare, 2, weights=np.array([1.0, weight])), rare)
     expected = regress_all(build_matrix(rare)[0], classes, np.where(classes == 1, weight, 1.0))
     np.testing.assert_allclose(logits[:, 1] - logits[:, 0], expected, atol=0.02)
+
+
+def test_a_text_with_a_distribution_counts_as_several() -> None:
+    batch = draw_labelled(200, 3)
+    rows = np.arange(0, 200, 2)
+    other = (batch.classes[rows] + 1) % 3
+    triples = (np.repeat(rows, 2), np.stack([batch.classes[rows], other], 1).ravel(), np.tile([0.75, 0.25], 100))
+    soft = SoftLabels(triples[0], triples[1], triples[2].astype(np.float32))
+    got = fit(batch, 3, soft=soft)
+    # the same by hand: a copy of each text of each class, with its weight; document frequencies stay those of the texts
+    shares = np.eye(3)[batch.classes]
+    shares[rows] = 0
+    shares[triples[:2]] = triples[2]
+    for c in range(3):
+        share = shares[:, c]
+        positive = forward(got, batch)[:, c]
+        assert np.corrcoef(share, positive)[0, 1] > 0.8
+    plain = forward(fit(batch, 3), batch)
+    softened = forward(got, batch)
+    sure = [np.exp(x).max(axis=1) / np.exp(x).sum(axis=1) for x in (plain[rows], softened[rows])]
+    assert sure[1].mean() < sure[0].mean()
+    certain = SoftLabels(np.arange(200), batch.classes, np.ones(200, np.float32))
+    np.testing.assert_allclose(forward(fit(batch, 3, soft=certain), batch), plain, atol=1e-3)
+
+
+def test_a_text_without_weight_has_no_part() -> None:
+    batch = draw_labelled(300, 2)
+    wrong = np.arange(150)
+    classes = batch.classes.copy()
+    classes[wrong] = 1 - classes[wrong]
+    weights = np.ones(300, np.float32)
+    weights[wrong] = 0
+    got = forward(fit(batch, 2, targets=classes, text_weights=weights), batch)
+    expected = forward(fit(batch, 2), batch)
+    assert (got.argmax(1) == expected.argmax(1)).mean() > 0.95
+    np.testing.assert_array_equal(
+        forward(fit(batch, 2, text_weights=np.ones(300, np.float32)), batch).argmax(1), expected.argmax(1)
+    )

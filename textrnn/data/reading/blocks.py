@@ -12,6 +12,7 @@ import numpy.typing as npt
 from textrnn.data.labels import find_label_fault, join_labels
 from textrnn.data.reading.layout import Layout, fold
 from textrnn.data.reading.rows import Row, RowReader
+from textrnn.data.reading.selection import Distribution
 from textrnn.errors import shorten
 
 _COMPARED_TEXTS = 10_000
@@ -23,13 +24,16 @@ _MAX_LABEL_SHARE = 0.9  # of the number of texts
 class Block:
     """Consecutive examples: their labels (several joined by tabs) and texts in UTF-8, and their first lines.
 
-    ``groups`` are the values of ``data.group``; there are none without it.
+    ``groups`` are the values of ``data.group``, ``weights`` those of ``data.weight``; there are none without these.
+    ``distributions`` are the probabilities of labels of rows that give them; there are none if no row may do so.
     """
 
     labels: Sequence[bytes]
     texts: list[bytes]
     line_numbers: Sequence[int]
     groups: Sequence[str] = ()
+    weights: Sequence[float] = ()
+    distributions: Sequence[Distribution | None] = ()
 
 
 class LabelTable:
@@ -99,7 +103,9 @@ class LabelTable:
 def make_blocks(reader: RowReader) -> Iterator[Block]:
     """Yield the examples of ``reader``, which reads labels, in blocks."""
     layout, config = reader.layout, reader.config
-    is_plain = layout.kind != "json" and not (config.multi_label or config.group is not None or len(layout.text) > 1)
+    is_plain = layout.kind != "json" and not (
+        config.multi_label or layout.group or layout.weight or len(layout.text) > 1 or len(layout.label) > 1
+    )
     return reader.read(_make_block, in_bulk=_BulkMaker(layout).make if is_plain else None)
 
 
@@ -128,4 +134,6 @@ def _make_block(rows: Sequence[Row]) -> Block:
         [row.text.encode("utf-8") for row in rows],
         [row.number for row in rows],
         [row.group for row in rows],
+        [row.weight for row in rows],
+        [row.distribution for row in rows],
     )

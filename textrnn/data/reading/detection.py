@@ -12,7 +12,7 @@ from textrnn.data.reading.table_layout import TableSearch
 from textrnn.errors import ConfigError, DataError
 
 _TABLE_KEYS = ("delimiter", "quoting")
-_COLUMN_KEYS = ("label", "text", "group")
+_COLUMN_KEYS = ("label", "label_columns", "text", "group", "weight")
 _PREAMBLE = re.compile('\ufeff*\\s*("?sep=(.)"?\\s*)?')
 """What can stand before the first record: a blank line, or Excel's line that names the delimiter."""
 

@@ -9,15 +9,20 @@ from textrnn.config import DataConfig
 from textrnn.data.labels import join_labels
 from textrnn.data.reading.io import Note, encode_lines, open_text, read_chunks
 from textrnn.data.reading.rows import RowReader
+from textrnn.data.reading.selection import Distribution
 
 
 @dataclass(frozen=True)
 class Example:
-    """One text with its label (several labels are joined by tabs), and the line of the file where it starts."""
+    """One text with its label (several labels are joined by tabs), and the line of the file where it starts.
+
+    With a ``distribution`` of probabilities, the label is the most probable one.
+    """
 
     label: str
     text: str
     line_number: int
+    distribution: Distribution | None = None
 
 
 def read_examples(
@@ -31,4 +36,6 @@ def read_examples(
     with open_text(path, encoding=config.encoding, note=note) as (_, file):
         rejects = None if rejects is None else encode_lines(rejects, lambda: file)
         reader = RowReader(path, read_chunks(file.read), config, note=note, rejects=rejects)
-        return [Example(join_labels(row.labels), row.text, row.number) for rows in reader for row in rows]
+        return [
+            Example(join_labels(row.labels), row.text, row.number, row.distribution) for rows in reader for row in rows
+        ]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
 from textrnn.config import DataConfig, as_list
 from textrnn.data.labels import find_label_fault
 from textrnn.data.reading.layout import FASTTEXT_LABEL, LABEL, TEXT, Layout, list_names, name_delimiter
+from textrnn.data.reading.number_fields import find_labels, read_distribution, read_number
+from textrnn.data.reading.selection import Distribution, FaultError, Selection
 from textrnn.errors import pluralize, shorten
 
 JSON = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=lambda _: None)
@@ -21,15 +23,6 @@ _ROWS = "write an object for each text, as pandas does with to_json(orient='reco
 _NAME_KEYS = "name the keys with --set data.label=NAME --set data.text=NAME"
 _ABSENT = object()
 _find_label_fault = lru_cache(find_label_fault)
-
-
-class FaultError(Exception):
-    """A fault of a record, with the ``kind`` of a DataError; if only its text is missing, ``labels`` are known."""
-
-    def __init__(self, reason: str, *, kind: str | None = None) -> None:
-        self.kind = kind
-        self.reason, self.labels, self.group = reason, None, ""  # type: tuple[str, list[str] | None, str]
-        super().__init__(reason)
 
 
 Fields = list[str] | dict[str, Any] | tuple[list[str], str]
@@ -45,11 +38,11 @@ class RecordFields:
     def __init__(self, layout: Layout, config: DataConfig, *, labelled: bool) -> None:
         self._layout, self._config, self._labelled = layout, config, labelled
         self._texts = as_list(config.text) or [TEXT]
-        self._labels = as_list(config.label) or [LABEL]
-        self._groups = as_list(config.group)
+        self._labels = config.label_names or [LABEL]
+        self._groups, self._weights = as_list(config.group), as_list(config.weight)
 
-    def select(self, record: Any) -> tuple[str, list[str], str]:
-        """Return the text, the labels and the group of a record; without ``labelled`` only the text.
+    def select(self, record: Any) -> Selection:
+        """Return what is read of a record; without ``labelled`` only the text.
 
         Raises:
             FaultError: the record lacks something.
@@ -59,18 +52,21 @@ class RecordFields:
             return self._select_fasttext(*record)
         if kind == "table":
             self._check_width(record)
-        labels, group = (self._find_labels(record), self._find_group(record)) if self._labelled else ([], "")
+        if not self._labelled:
+            return Selection(self._find_text(record), [])
+        labels, distribution = self._find_labels(record)
+        rest = Selection("", labels, self._find_group(record), distribution, self._find_weight(record))
         try:
-            return self._find_text(record), labels, group
+            return rest._replace(text=self._find_text(record))
         except FaultError as fault:
-            fault.labels, fault.group = labels, group
+            fault.rest = rest
             raise
 
-    def _select_fasttext(self, labels: list[str], text: str) -> tuple[str, list[str], str]:
+    def _select_fasttext(self, labels: list[str], text: str) -> Selection:
         if len(labels) != 1 and not self._config.multi_label:
             several = "several labels; keep one per line, or use --set data.multi_label=true"
             raise FaultError(several if labels else "no label; write __label__LABEL text")
-        return text, _check_labels(labels), ""
+        return Selection(text, _check_labels(labels))
 
     def _check_width(self, fields: list[str]) -> None:
         layout = self._layout
@@ -89,17 +85,36 @@ class RecordFields:
             cure = "; a field with tabs or line ends needs --set data.quoting=true"
         raise FaultError(f"has {count}, but the header has {layout.width}{cure}", kind=kind)
 
-    def _find_labels(self, record: Any) -> list[str]:
+    def _find_labels(self, record: Any) -> tuple[list[str], Distribution | None]:
         values, config = self._find(record, self._layout.label, self._labels), self._config
+        if config.label_columns is not None:
+            return self._select_distribution(zip(self._labels, values, strict=True))
         if isinstance(config.label, list):
-            return _check_labels(_list_marked(self._labels, values))
+            return _check_labels(_list_marked(self._labels, values)), None
         value, name = values[0], self._labels[0]
+        if isinstance(value, dict):
+            return self._select_distribution(value.items())
+        return _check_labels(self._list_labels(value, name)), None
+
+    def _select_distribution(self, pairs: Iterable[tuple[str, Any]]) -> tuple[list[str], Distribution]:
+        distribution = read_distribution(pairs, multi_label=self._config.multi_label)
+        _check_labels(list(distribution))
+        return find_labels(distribution, multi_label=self._config.multi_label), distribution
+
+    def _list_labels(self, value: Any, name: str) -> list[str]:
+        """Return the labels in a field or in the value of a key."""
+        config = self._config
         if not isinstance(value, list):
-            return _check_labels(_split_labels(_to_text(value, name), config))
+            return _split_labels(_to_text(value, name), config)
         if not config.multi_label:
             name = shorten(name)
             raise FaultError(f"'{name}' is a list; texts with several labels need --set data.multi_label=true")
-        return _check_labels([_to_text(label, name) for label in value])
+        return [_to_text(label, name) for label in value]
+
+    def _find_weight(self, record: Any) -> float:
+        if not self._weights:
+            return 1.0
+        return read_number(self._find(record, self._layout.weight, self._weights)[0], self._weights[0])
 
     def _find_group(self, record: Any) -> str:
         if not self._groups:

@@ -36,7 +36,8 @@ Kind = Literal["table", "json", "fasttext"]
 class Layout:
     """How the records of a file are written.
 
-    The columns of a table count from 0: ``text`` and ``label`` may be several, ``group`` is one or none.
+    The columns of a table count from 0: ``text`` and ``label`` may be several, ``group`` and ``weight`` are one
+    or none.
     ``header`` has the names of the columns, if the file names them, in the lines from ``header_start`` to ``start``,
     where the first record starts; lines count from 0. With ``has_row_names`` the first column has no name in the file.
     Records of a table have ``width`` fields, or at least that many without ``is_exact``; with ``is_pair`` all tabs
@@ -53,6 +54,7 @@ class Layout:
     text: tuple[int, ...] = (1,)
     label: tuple[int, ...] = (0,)
     group: tuple[int, ...] = ()
+    weight: tuple[int, ...] = ()
     width: int = 2
     is_exact: bool = True
     is_pair: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import count, repeat
 from typing import Any, NamedTuple, TypeVar
@@ -9,7 +10,6 @@ from typing import Any, NamedTuple, TypeVar
 from textrnn.config import DataConfig
 from textrnn.data.reading.detection import EmptyFileError, find_layout, is_preamble
 from textrnn.data.reading.fields import (
-    FaultError,
     RawRecord,
     RecordFields,
     parse_object,
@@ -18,6 +18,7 @@ from textrnn.data.reading.fields import (
 )
 from textrnn.data.reading.io import BYTE_ORDER_MARK, Note, decode, is_utf8
 from textrnn.data.reading.layout import BY_EXTENSION, SEARCHED_LINES, find_suffix, fold, name_delimiter
+from textrnn.data.reading.selection import Distribution, FaultError, Selection
 from textrnn.data.reading.spanning_records import read_csv, read_json
 from textrnn.errors import DataError, name_file, pluralize
 
@@ -32,7 +33,7 @@ _DEFAULT = DataConfig()
 
 
 class Row(NamedTuple):
-    """A record: the line where it starts, its ``raw`` bytes, its text, labels and group.
+    """A record: the line where it starts, its ``raw`` bytes, and what is read of it.
 
     ``raw`` has no final newline, but the ``\\r`` before it; objects of a JSON array are one line each. Line ends inside
     the text (CSV, JSON) are spaces. ``names`` are the keys of a JSON object. ``is_valid`` is False for a bad record
@@ -44,6 +45,8 @@ class Row(NamedTuple):
     text: str
     labels: list[str]
     group: str = ""
+    distribution: Distribution | None = None
+    weight: float = 1.0
     names: Collection[str] = ()
     is_valid: bool = True
 
@@ -85,7 +88,8 @@ class RowReader:
             if records >= enough:
                 break
         self.layout = layout = find_layout(path, [decode(line) for line in self._head], config, labelled=labelled)
-        self._repeated_headers = self._empty_texts = self._skipped = 0
+        self._repeated_headers = self._empty_texts = self._skipped = self._distributions = 0
+        self._weights = (math.inf, -math.inf)  # the lowest and the highest
         self._first_skipped: list[str] = []
         before = [line.removesuffix(b"\r") for line in self._head[: layout.header_start] if line.strip()]
         self._preamble = before[0].removeprefix(BYTE_ORDER_MARK) if before else None  # the line sep=; of Excel
@@ -189,12 +193,15 @@ class RowReader:
                 raise record
             if self.layout.kind == "table" and (self._is_blank(record) or self._is_header(record, raw)):
                 return None
-            text, labels, group = self._fields.select(record)
+            found = self._fields.select(record)
         except FaultError as fault:
             # all objects of an array may stand in one line
             reason = f"record {index}: {fault.reason}" if self.layout.is_array else fault.reason
             return self._handle(fault, DataError(self._path, number, reason, kind=fault.kind), raw)
-        return Row(number, raw, text, labels, group, record if self.layout.kind == "json" else ())
+        self._distributions += found.distribution is not None
+        if self.layout.weight or (self.layout.kind == "json" and self.config.weight):
+            self._weights = min(self._weights[0], found.weight), max(self._weights[1], found.weight)
+        return Row(number, raw, *found, names=record if self.layout.kind == "json" else ())
 
     def _is_blank(self, record: Sequence[str]) -> bool:
         """Return whether a record of a table is none; without labels, only a line without fields is blank."""
@@ -221,9 +228,9 @@ class RowReader:
     def _handle(self, fault: FaultError, error: DataError, raw: bytes) -> Row | None:
         """Return the row that stands for a bad record, or None to skip it; raise ``error`` if it is not settled."""
         choice, number = self.config.on_error, error.line_number or 0
-        if choice == "empty" and (fault.labels is not None or not self._labelled):
+        if choice == "empty" and (fault.rest is not None or not self._labelled):
             self._empty_texts += 1
-            return Row(number, raw, "", fault.labels or [], fault.group, is_valid=False)
+            return Row(number, raw, *(fault.rest or Selection("", [])), is_valid=False)
         if choice == "skip":
             self._skipped += 1
             if len(self._first_skipped) < _SHOWN:
@@ -244,6 +251,12 @@ class RowReader:
             yield f"fields are divided by {name_delimiter(layout.delimiter)}"
         if layout.has_row_names:
             yield "the first column has no name in the header; it is read as row numbers"
+        if self._distributions:
+            records = pluralize(self._distributions, "record gives", "records give")
+            likely = "those with at least 0.5 count" if self.config.multi_label else "the most probable one counts"
+            yield f"{records} probabilities of labels; {likely} where one label is needed"
+        if self._weights[1] > -math.inf:
+            yield f"weights from {self._weights[0]:g} to {self._weights[1]:g}"
         if self._repeated_headers:
             yield f"{pluralize(self._repeated_headers, 'repeated header', 'repeated headers')} left out"
         if self._empty_texts:

@@ -20,13 +20,14 @@ from textrnn.data.reading.blocks import Block, LabelTable, make_blocks
 from textrnn.data.reading.io import STDIN, Note, decode_texts, file_changed, open_text, read_chunks
 from textrnn.data.reading.layout import find_suffix
 from textrnn.data.reading.rows import RowReader
+from textrnn.data.soft_labels import SoftLabelTable, SoftLabelWriter
 
 Progress = Callable[[str, int, "int | None"], None]
 """Called with the activity, the bytes read so far, and their total (None: unknown, as of a pipe)."""
 
 _READING_KEYS = {
-    *("format", "encoding", "delimiter", "quoting", "label", "text", "group", "on_error", "multi_label"),
-    "label_separator",
+    *("format", "encoding", "delimiter", "quoting", "label", "label_columns", "text", "group", "weight", "on_error"),
+    *("multi_label", "label_separator"),
 }
 """The keys of ``data`` that decide how a file is read."""
 
@@ -36,9 +37,10 @@ class LabelledFile(AbstractContextManager["LabelledFile"]):
 
     The first pass notes each row's label and size, and spools the texts of a pipe. ``labels`` are in order of
     appearance (several labels of one text are one entry, joined by tabs), with their ``counts`` and ``first_lines``.
-    ``classes`` (rows,) int32 are indices of ``labels``; ``sizes`` (rows,) int32 are the bytes of the texts. ``key``
-    identifies the content; ``notes`` are lines for the user about how it was read. ``swap_fault`` says why the labels
-    of a training set look like texts, or is None.
+    ``classes`` (rows,) int32 are indices of ``labels``; ``sizes`` (rows,) int32 are the bytes of the texts.
+    ``weights`` (rows,) float32 are those of ``data.weight``, or None; ``soft_labels`` the distributions of rows that
+    have one, or None. ``key`` identifies the content; ``notes`` are lines for the user about how it was read.
+    ``swap_fault`` says why the labels of a training set look like texts, or is None.
 
     Raises:
         DataError: at the first fault of a file, with its line.
@@ -68,6 +70,8 @@ class LabelledFile(AbstractContextManager["LabelledFile"]):
         self.classes = np.memmap(entry.folder / "classes", "<i4", "r")
         self.sizes = np.memmap(entry.folder / "sizes", "<i4", "r")
         self._groups = np.memmap(entry.folder / "groups", "<i8", "r") if config.group is not None else None
+        self.weights = np.memmap(entry.folder / "weights", "<f4", "r") if config.weight is not None else None
+        self.soft_labels = SoftLabelTable.read(entry, entry.meta["soft_labels"])
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -176,11 +180,13 @@ class LabelledFile(AbstractContextManager["LabelledFile"]):
             self._spool = self._cache.draft()
         table, notes, digests = LabelTable(), [], []  # type: tuple[LabelTable, list[str], list[str]]
         with self._cache.draft() as draft:
+            soft = SoftLabelWriter(draft)
             for path, stat in zip(self._paths, self._stats, strict=True):
                 hasher = blake2b(digest_size=32)
                 with self._open(path, stat, note=notes.append, digest=hasher.update) as reader:
                     for block in make_blocks(reader):
                         self._write(block, table, draft)
+                        soft.write(block.distributions, size=len(block.texts))
                 if not digests:
                     notes += table.find_header(path, reader.layout)
                 digests.append(hasher.hexdigest())
@@ -190,7 +196,7 @@ class LabelledFile(AbstractContextManager["LabelledFile"]):
                 self._spool.flush()
             key = self._make_key(digests)
             columns = {"labels": table.labels, "counts": table.counts, "first_lines": table.first_lines}
-            meta = {**columns, "notes": notes, "swap": table.find_swap(), "key": key}
+            meta = {**columns, "notes": notes, "swap": table.find_swap(), "key": key, "soft_labels": soft.labels}
             return draft.commit("rows", self._make_entry_key(key), meta)
 
     def _write(self, block: Block, table: LabelTable, draft: Draft) -> None:
@@ -199,5 +205,7 @@ class LabelledFile(AbstractContextManager["LabelledFile"]):
         draft.write("sizes", np.minimum(sizes, 2**31 - 1).astype("<i4").data)
         if self._config.group is not None:
             draft.write("groups", b"".join(blake2b(g.encode(), digest_size=8).digest() for g in block.groups))
+        if self._config.weight is not None:
+            draft.write("weights", np.array(block.weights, "<f4").data)
         if self._spool is not None:
             self._spool.write("texts", b"\n".join([*block.texts, b""]))

@@ -41,9 +41,11 @@ class TableSearch:
         self._path, self._lines, self._config, self._start, self._labelled = path, lines, config, start, labelled
         self._first = lines[0].lstrip("\ufeff").rstrip("\r")
         self._texts = as_list(config.text) or [TEXT]
-        self._labels = (as_list(config.label) or [LABEL]) if labelled else []
+        self._labels = (config.label_names or [LABEL]) if labelled else []
         self._groups = as_list(config.group) if labelled else []
-        given = [*(as_list(config.label) if labelled else []), *as_list(config.text), *self._groups]
+        self._weights = as_list(config.weight) if labelled else []
+        labels = config.label_names if labelled else []
+        given = [*labels, *as_list(config.text), *self._groups, *self._weights]
         self._asked = list(dict.fromkeys([*given, *self._labels, *self._texts]))
         self._is_named = any(not is_number(name) for name in given)
         self._is_numbered = bool(given) and not self._is_named
@@ -75,11 +77,12 @@ class TableSearch:
         raise self._refuse()
 
     def _make(self, places: dict[str, int]) -> Layout:
-        text, label, group = (tuple(places[n] for n in names) for names in (self._texts, self._labels, self._groups))
+        names = (self._texts, self._labels, self._groups, self._weights)
+        text, label, group, weight = (tuple(places[name] for name in each) for each in names)
         if same := {*label} & {*text}:
             raise self._error(f"label and text are both column {1 + min(same)}; {self._cure}")
         layout = Layout("table", self._delimiter, self._is_quoted, header_start=self._start, start=self._start)
-        return replace(layout, text=text, label=label, group=group)
+        return replace(layout, text=text, label=label, group=group, weight=weight)
 
     def _find_delimiter(self, kind: DataFormat) -> str:
         """Return the delimiter whose columns have the names that are looked for, or that gives most columns."""

@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from textrnn.data.batch import Rows, Texts, make_offsets
+from textrnn.data.batch import Rows, SoftLabels, Texts, make_offsets
 from textrnn.models.ngram.features import KIND_BITS, KINDS, WORDS, Keys, Spelling, hash_ngrams
 from textrnn.models.ngram.table import FACTORS, Floats, NgramTable
 
@@ -49,6 +49,8 @@ def fit_ngrams(
     targets: npt.NDArray[Any],
     find_labels: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.bool_]] | None = None,
     weights: Weights | tuple[Weights, Weights] | None = None,
+    soft: SoftLabels | None = None,
+    text_weights: Weights | None = None,
     penalty: float = PENALTY,
     seed: int,
     report: Callable[[str], None] = lambda note: None,
@@ -64,6 +66,8 @@ def fit_ngrams(
         find_labels: maps label sets (b,) to labels (b, C), so that only the labels of sampled texts are in memory.
         weights: the weight of the texts of each class (C,); multi-label: the weights (C,) of texts with each label, and
             of texts without it.
+        soft: the label distributions of some texts. Such a text counts as one of each class, with its probability.
+        text_weights: the weight of each text (B,).
         penalty: the objective is the sum of the losses plus ``penalty`` / 2 times the sum of squared weights.
         seed: of the sampling and the solver; the same arguments give the same table.
         report: receives a note if the limits below leave out texts or n-grams.
@@ -96,10 +100,12 @@ def fit_ngrams(
         return None
     x = counts.to_matrix(keys, idf)
     del counts
+    shares = _Shares(targets, None if soft is None else _select_soft(soft, rows))
+    own = None if text_weights is None else np.asarray(text_weights[rows], np.float64)
     if targets.ndim == 2:
-        weight, bias = _fit_labels(x, targets, weights=weights, penalty=penalty, seed=seed)
+        weight, bias = _fit_labels(x, shares, weights=weights, own=own, penalty=penalty, seed=seed)
     else:
-        weight, bias = _fit_classes(x, targets, classes=classes, weights=weights, penalty=penalty, seed=seed)
+        weight, bias = _fit_classes(x, shares, classes=classes, weights=weights, own=own, penalty=penalty, seed=seed)
     return NgramTable(keys, idf, weight, bias)
 
 
@@ -205,47 +211,113 @@ def _chunks(sizes: npt.NDArray[Any], limit: int) -> Iterator[slice]:
         start = stop
 
 
+def _select_soft(soft: SoftLabels, rows: Rows) -> SoftLabels:
+    """Return the distributions of the texts ``rows``, rising, which then count from 0."""
+    places = np.searchsorted(rows, soft.rows).clip(max=len(rows) - 1)
+    kept = rows[places] == soft.rows
+    return SoftLabels(places[kept], soft.classes[kept], soft.shares[kept])
+
+
+class _Shares:
+    """The share of each class or label in each of n texts: 0 or 1, or what its distribution gives.
+
+    ``targets`` are the classes (n,), or the labels (n, C) bool.
+    """
+
+    def __init__(self, targets: npt.NDArray[Any], soft: SoftLabels | None) -> None:
+        self._targets, self._soft = targets, soft
+        self._soft_rows = np.zeros(0, np.int64) if soft is None else soft.find_rows()
+        self.shape = targets.shape
+
+    def of(self, label: int) -> npt.NDArray[Any]:
+        """Return the shares (n,) of a class or label: bool, or float32 with distributions."""
+        own: npt.NDArray[Any] = self._targets == label if self._targets.ndim == 1 else self._targets[:, label]
+        if self._soft is None:
+            return own
+        shares = own.astype(np.float32)
+        shares[self._soft_rows] = 0
+        chosen = self._soft.classes == label
+        shares[self._soft.rows[chosen]] = self._soft.shares[chosen]
+        return shares
+
+    def find_classes(self) -> npt.NDArray[np.int64]:
+        """Return the classes that a text has, or has a share of."""
+        return np.union1d(self._targets, () if self._soft is None else self._soft.classes).astype(np.int64)
+
+    def average(self, weights: Weights) -> npt.NDArray[np.float64]:
+        """Return the mean (n,) of the ``weights`` (C,) of the classes of each text."""
+        mean: npt.NDArray[np.float64] = np.asarray(weights, np.float64)[self._targets]
+        if self._soft is not None:
+            total = np.bincount(self._soft.rows, self._soft.shares * np.asarray(weights)[self._soft.classes], len(mean))
+            mean[self._soft_rows] = total[self._soft_rows]
+        return mean
+
+
 def _fit_classes(
-    x: csr_matrix, true: npt.NDArray[Any], *, classes: int, weights: Any, penalty: float, seed: int
+    x: csr_matrix, shares: _Shares, *, classes: int, weights: Any, own: Any, penalty: float, seed: int
 ) -> tuple[Floats, Floats]:
     weight, bias = np.zeros((x.shape[1], classes), np.float32), np.zeros(classes, np.float32)
-    present = np.unique(true)
-    sample = None if weights is None else np.asarray(weights)[true]
+    present = shares.find_classes()
+    sample = _multiply(None if weights is None else shares.average(weights), own)
     fit = partial(_regress, x, sample=sample, penalty=penalty, seed=seed)
     if len(present) == 2:  # the regression gives the difference of their logits
-        w, b = fit(true == present[1])
+        w, b = fit(shares.of(present[1]))
         weight[:, present], bias[present] = np.stack([-w / 2, w / 2], axis=1), (-b / 2, b / 2)
     else:
         for c in present:
-            weight[:, c], bias[c] = fit(true == c)
+            weight[:, c], bias[c] = fit(shares.of(c))
         weight[:, present] -= weight[:, present].mean(axis=1, keepdims=True)  # changes no probability
     missing = np.setdiff1d(np.arange(classes), present)
-    bias[missing] = np.logaddexp.reduce(bias[present].astype(np.float64)) - math.log(len(true) + 1)
+    bias[missing] = np.logaddexp.reduce(bias[present].astype(np.float64)) - math.log(x.shape[0] + 1)
     return weight, bias
 
 
 def _fit_labels(
-    x: csr_matrix, has: npt.NDArray[Any], *, weights: Any, penalty: float, seed: int
+    x: csr_matrix, shares: _Shares, *, weights: Any, own: Any, penalty: float, seed: int
 ) -> tuple[Floats, Floats]:
-    n, C = has.shape
+    n, C = shares.shape
     weight, bias = np.zeros((x.shape[1], C), np.float32), np.zeros(C, np.float32)
-    for label, own in enumerate(has.T):
-        k = int(own.sum())
+    for label in range(C):
+        share = shares.of(label)
+        k = float(share.sum())
         if k in {0, n}:
             bias[label] = math.log((k + 1) / (n - k + 1))
             continue
-        sample = None if weights is None else np.where(own, weights[0][label], weights[1][label])
-        weight[:, label], bias[label] = _regress(x, own, sample=sample, penalty=penalty, seed=seed)
+        of_label = None if weights is None else share * weights[0][label] + (1 - share) * weights[1][label]
+        sample = _multiply(of_label, own)
+        weight[:, label], bias[label] = _regress(x, share, sample=sample, penalty=penalty, seed=seed)
     return weight, bias
 
 
+def _multiply(first: Any, second: Any) -> Any:
+    """Return the product of two weights of texts (n,), where None is 1."""
+    return second if first is None else first if second is None else first * second
+
+
+def _split_shares(x: csr_matrix, share: npt.NDArray[Any], sample: Any) -> tuple[csr_matrix, npt.NDArray[np.bool_], Any]:
+    """Return texts, whether each is of the class, and their weights, for texts with a ``share`` (n,) of it.
+
+    A text with a share between 0 and 1 becomes two: one of the class with that share of its weight, one of the others.
+    """
+    if share.dtype == np.bool_:
+        return x, share, sample
+    own = share >= 0.5
+    partial = np.flatnonzero((share > 0) & (share < 1))
+    weight = _multiply(np.where(own, share, 1 - share).astype(np.float64), sample)
+    rest = np.where(own, 1 - share, share)[partial]
+    rows = np.append(np.arange(len(share)), partial)
+    weights = np.append(weight, _multiply(rest, None if sample is None else sample[partial]))
+    return x[rows], np.append(own, ~own[partial]), weights
+
+
 def _regress(
-    x: csr_matrix, own: npt.NDArray[np.bool_], *, sample: Any, penalty: float, seed: int
+    x: csr_matrix, share: npt.NDArray[Any], *, sample: Any, penalty: float, seed: int
 ) -> tuple[npt.NDArray[np.float64], float]:
-    """Return the weights (F,) and the intercept of a logistic regression of ``own`` (n,) on ``x`` (n, F).
+    """Return the weights (F,) and the intercept of a logistic regression of ``share`` (n,) on ``x`` (n, F).
 
     The penalty applies to the intercept and to the weights of the scaled columns.
     """
+    x, own, sample = _split_shares(x, share, sample)
     scale = _column_scale(x, own, sample=sample)
     scaled = csr_matrix((x.data * scale.astype(np.float32)[x.indices], x.indices, x.indptr), shape=x.shape)
     if sample is not None:
