@@ -43,13 +43,17 @@ ALLOWED: dict[str, set[str]] = {
     },
     "sklearn": {"api", "data"},
     "fasttext": {"api", "config", "data", "errors", "reporter"},
+    "integrations": {"api", "errors", "extras", "files", "inference", "pipeline", "serialization"},
     "api": {"config", "data", "errors", "evaluation", "files", "inference", "reporter", "serialization", "training"},
 }
 # the rooms and modules that know these packages
 ONLY_IN = {
     "ctypes": ("native/",),
     "pydantic": ("config/sections.py", "cli/command_class.py"),
+    "datatrove": ("integrations/datatrove.py",),
     "jinja2": ("report/",),
+    "pyspark": ("integrations/spark.py",),
+    "ray": ("integrations/ray.py",),
     "rich": ("cli/",),
     "torch": ("models/", "ops/", "preparation/pretrained_vectors.py", "serialization/checkpoint.py", "training/"),
     "triton": ("ops/fused_kernels.py", "ops/sru/cuda.py"),

@@ -70,6 +70,10 @@ def predict_command(
     precision: options.PrecisionOption = "fp32",
     cascade: options.CascadeOption = None,
     device: options.DeviceOption = "cpu",
+    engine_: options.EngineOption = "local",
+    resume: Annotated[
+        bool, Option("--resume", help="With --engine ray: finish the run in the folder --output.")
+    ] = False,
 ) -> None:
     """Label lines of text, or records of a table.
 
@@ -91,7 +95,12 @@ def predict_command(
       textrnn predict --score spam --with-text mails.txt | sort -rn
       textrnn predict --min-prob 0.6 --unknown-label other < mails.txt
       textrnn predict --format jsonl --explain < mails.txt
+      textrnn predict --engine ray s3://crawl/2026 -o labelled
     """
+    if engine_ == "ray" or resume:
+        from textrnn.cli.ray_job import run_ray_job
+
+        return run_ray_job(locals())
     command = LineCommand.from_options(locals())
     from textrnn.data.reading.layout import is_number
 
@@ -114,8 +123,7 @@ def predict_command(
         raise ConfigError(f"--explain: needs JSON records, not {input_format}; leave it out")
     if explain and cascade is not None:
         raise ConfigError(f"--cascade {cascade}: has no effect with --explain; leave one out")
-    if unknown_label is not None:
-        _check_unknown_label(unknown_label)
+    check_unknown_label(unknown_label)
     engine = command.open_engine()
     if unknown_label is not None and min_prob is None and not engine.confidence_thresholds:
         raise ConfigError(f"--unknown-label {unknown_label}: needs a bound; add --min-prob")
@@ -142,6 +150,7 @@ def predict_command(
             explain=explain,
         )
     command.run(worker)
+    return None
 
 
 def _check_scores(choices: Mapping[str, object], *, explain: bool, source: str) -> None:
@@ -151,8 +160,9 @@ def _check_scores(choices: Mapping[str, object], *, explain: bool, source: str) 
         raise ConfigError([f"{option}: has no effect with {source}; leave it out" for option in given])
 
 
-def _check_unknown_label(unknown_label: str) -> None:
+def check_unknown_label(unknown_label: str | None) -> None:
+    """Raise ConfigError if ``unknown_label`` cannot be a label."""
     from textrnn.data.labels import is_label
 
-    if not is_label(unknown_label):
+    if unknown_label is not None and not is_label(unknown_label):
         raise ConfigError("--unknown-label: is blank, or contains a tab or line break")
