@@ -14,7 +14,7 @@ from textrnn.errors import ConfigError, DataError
 from textrnn.integrations.addresses import Input, open_atomically, open_filesystem
 from textrnn.integrations.part_files import PartCounts
 
-_NAME = "manifest.json"
+_NAME = "_manifest.json"  # readers of folders skip names like this
 _BLOCK = 1 << 20
 
 

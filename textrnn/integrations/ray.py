@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from textrnn.errors import DataError, TextrnnError, pluralize
 from textrnn.extras import import_extra
@@ -137,8 +137,9 @@ class Job:
         """Yield the result of each part, as :class:`_PartWriter` returns it, when it is complete."""
         import ray.data  # noqa: PLC0415 - it takes seconds
 
-        processors = int(cast("Any", ray).cluster_resources().get("CPU", 1))
+        processors = int(ray.cluster_resources().get("CPU", 1))
         wanted = self.jobs or processors
+        logging.getLogger("ray.data").setLevel(logging.WARNING)
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = sys.stderr is not None and sys.stderr.isatty()
         parts = [{"name": name, "source": manifest.inputs[name].address} for name in manifest.rest]
