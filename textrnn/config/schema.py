@@ -9,6 +9,7 @@ Cell = Literal["gru", "sru", "lstm"]
 Pooling = Literal["last", "max", "mean", "max+mean", "attention"]
 DataFormat = Literal["auto", "tsv", "csv", "jsonl", "fasttext"]
 OnError = Literal["stop", "skip", "empty"]
+Target = Literal["label", "score"]
 ModelType = Literal["unigram", "bpe", "char", "word"]
 Schedule = Literal["linear", "cosine", "constant", "one-cycle"]
 Metric = Literal["accuracy", "micro_f1", "macro_f1", "weighted_f1", "loss"]
@@ -108,6 +109,10 @@ class DataConfig(Section):
         "stop",
         description="what a bad record does: stop; skip leaves it out, and counts it; empty reads a missing text as an "
         "empty one",
+    )
+    target: Target = key(
+        "label",
+        description="what is learned: label, a class; or score, a number in the column of data.label, such as a rating",
     )
     multi_label: bool = key(False, description="texts can have several labels, or none")
     label_separator: Name | None = key(

@@ -65,7 +65,7 @@ def collect(outcome: Outcome) -> Result:
 
 def select_metrics(record: EpochRecord) -> Scores:
     """Return the metrics of an epoch, and its validation loss as ``loss``."""
-    metrics = {name: value for name, value in vars(record).items() if name not in _NO_METRICS}
+    metrics = {name: value for name, value in vars(record).items() if name not in _NO_METRICS and value is not None}
     return {**metrics, "loss": record.valid_loss}
 
 

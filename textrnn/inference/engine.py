@@ -37,7 +37,8 @@ class Engine:
     ``network`` (None: :class:`NumpyNetwork`) computes the logits. Texts whose margin of the n-gram model alone
     (:class:`textrnn.models.cascade.Cascade`) reaches ``margin`` skip the network (None: no text does).
     ``confidence_thresholds`` are the probabilities below which a label of a single-label model is not to be trusted, by
-    label, if the model has such; no method applies them.
+    label, if the model has such; no method applies them. ``anchors`` (C,) float64 are the scores that the labels of a
+    model of scores stand for, else None.
 
     Threads may call the methods concurrently. Texts are ``str``, or ``bytes`` of valid UTF-8. ``threads`` is the number
     of threads that compute (None: :func:`textrnn.native.library.default_threads`). It never changes a result; other
@@ -57,6 +58,8 @@ class Engine:
         self.data_config = model.config.data
         thresholds = model.confidence_thresholds or ()
         self.confidence_thresholds = dict(zip(model.labels, thresholds, strict=bool(thresholds)))
+        is_score = model.config.data.target == "score"
+        self.anchors = np.array(model.labels, np.float64) if is_score else None
         self._network = network or NumpyNetwork(model)
 
     @property
@@ -97,6 +100,19 @@ class Engine:
     def predict_logits(self, texts: Sequence[str] | Sequence[bytes], *, threads: int | None = None) -> Array:
         """Return the logits (B, C) float32 of each text's labels, before temperature and softmax or sigmoid."""
         return self.forward_ids(*self.encode(texts), threads=threads)
+
+    def predict_scores(
+        self, texts: Sequence[str] | Sequence[bytes], *, threads: int | None = None
+    ) -> npt.NDArray[np.float64]:
+        """Return the score (B,) of each text, by a model of scores: the mean of the anchors by their probabilities."""
+        assert self.anchors is not None
+        return self.to_scores(self.predict_log_probabilities(texts, threads=threads))
+
+    def to_scores(self, log_probabilities: Array) -> npt.NDArray[np.float64]:
+        """Return the scores (B,) of ``log_probabilities`` (B, C), by a model of scores."""
+        assert self.anchors is not None
+        scores: npt.NDArray[np.float64] = np.exp(log_probabilities) @ self.anchors
+        return scores
 
     def encode(self, texts: Sequence[str] | Sequence[bytes]) -> tuple[Ids, npt.NDArray[np.int64]]:
         """Return the ids of the texts end to end (N,) int32, and the lengths (B,) int64, each at least 1."""
