@@ -7,6 +7,7 @@ from itertools import count, repeat
 from typing import Any, NamedTuple, TypeVar
 
 from textrnn.config import DataConfig
+from textrnn.data.arrow.json_lines import ParsedLines, split_lines
 from textrnn.data.reading.detection import EmptyFileError, find_layout, is_preamble
 from textrnn.data.reading.fields import (
     FaultError,
@@ -76,11 +77,11 @@ class RowReader:
         self._path, self._chunks, self.config = path, iter(chunks), config
         self._labelled, self._on_fault, self._rejects = labelled, on_fault, rejects
         self._note = note or (lambda _: None)
-        self._head: list[bytes] = []
+        self._head: list[bytes] = []  # of rows: the first chunk
         enough, records = SEARCHED_LINES if labelled else 1, 0  # without labels, a header is answered at once
         for chunk in self._chunks:
-            lines = chunk.split(b"\n")
-            self._head += lines
+            lines = split_lines(chunk)
+            self._head = self._head + lines if self._head else lines
             records += sum(not is_preamble(decode(line)) for line in lines)
             if records >= enough:
                 break
@@ -140,16 +141,20 @@ class RowReader:
 
     def _list_chunks(self) -> Iterator[tuple[list[bytes], int]]:
         """Yield the lines of each chunk after the header, and the number of the first of them in the file."""
-        lines, number = self._head[self.layout.start :], self.layout.start + 1
+        start = self.layout.start
+        lines, number = self._head[start:] if start else self._head, start + 1
         yield lines, number
         for chunk in self._chunks:
             number += len(lines)
-            lines = chunk.split(b"\n")
+            lines = split_lines(chunk)
             yield lines, number
 
     def _read_lines(self, lines: Sequence[bytes], number: int) -> Iterator[RawRecord]:
         """Yield the records of ``lines``, one each; the first is line ``number`` of the file."""
         layout = self.layout
+        if isinstance(lines, ParsedLines):
+            yield from ((at, *pair) for at, pair in enumerate(zip(lines, lines.records, strict=True), number))
+            return
         for at, line in enumerate(lines, start=number):
             raw = line.removeprefix(BYTE_ORDER_MARK)  # the marks are those of files that were joined
             text = decode(raw.removesuffix(b"\r"))
