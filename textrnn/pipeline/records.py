@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import BinaryIO, Literal, NamedTuple, cast
 
 from textrnn.config import DataConfig
+from textrnn.data.arrow.row_file import RowFile
 from textrnn.data.reading.detection import EmptyFileError
-from textrnn.data.reading.data_file import RowFile, open_data
-from textrnn.data.reading.io import Encoded, Note, encode_lines, read_chunks
+from textrnn.data.reading.io import Encoded, Note, encode_lines, open_data, read_chunks
 from textrnn.data.reading.layout import Layout
 from textrnn.data.reading.lines import read_lines
 from textrnn.data.reading.rows import RowReader

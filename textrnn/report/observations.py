@@ -10,8 +10,7 @@ import numpy.typing as npt
 
 from textrnn.config import DataConfig
 from textrnn.data.labels import join_labels, split_labels
-from textrnn.data.reading.data_file import open_data
-from textrnn.data.reading.io import Note, encode_lines, read_chunks
+from textrnn.data.reading.io import Note, encode_lines, open_data, read_chunks
 from textrnn.data.reading.rows import RowReader
 from textrnn.evaluation.multi_label import MultiLabelBuilder, MultiLabelEvaluation
 from textrnn.evaluation.predictions import Predictions, PredictionsBuilder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,17 +43,19 @@ def find_kind(path: str, head: bytes) -> Kind | None:
     return None
 
 
-def is_arrow(path: str) -> bool:
-    """Return whether ``path`` is a folder, or a regular file with the first bytes of Parquet or Arrow."""
-    file = Path(path)
+def find_row_suffix(path: str) -> str | None:
+    """Return the extension for the format of a Parquet or Arrow file, or of a folder of them; None for other files."""
+    file = Path(find_parts(path)[0])
     if not file.is_file():
-        return file.is_dir()
+        return None
     with file.open("rb") as raw:
-        return find_kind(path, raw.read(_HEAD_BYTES)) is not None
+        kind = find_kind(str(file), raw.read(_HEAD_BYTES))
+    own = ".parquet" if kind == "Parquet" else ".arrow"
+    return None if kind is None else ".feather" if own == ".arrow" and file.suffix.lower() == ".feather" else own
 
 
 def find_parts(path: str) -> list[str]:
-    """Return ``path``, or if it is a folder the files in it, sorted; hidden ones and _SUCCESS and the like are left out.
+    """Return ``path``, or if it is a folder the files in it, sorted, except hidden ones and those like _SUCCESS.
 
     Raises:
         DataError: the folder holds no Parquet or Arrow files, or other files too.
@@ -62,7 +65,7 @@ def find_parts(path: str) -> list[str]:
     files = sorted(file for file in Path(path).iterdir() if file.is_file() and not file.name.startswith((".", "_")))
     suffixes = sorted({file.suffix.lower() for file in files})
     if not any(suffix in ROW_SUFFIXES for suffix in suffixes):
-        raise DataError(path, None, f"is a folder without files in .parquet, .arrow or .feather; name a file")
+        raise DataError(path, None, "is a folder without files in .parquet, .arrow or .feather; name a file")
     if len(suffixes) > 1:
         found = " and ".join(suffix or f"'{files[0].name}'" for suffix in suffixes[:3])
         raise DataError(path, None, f"is a folder with files of several formats ({found}); name the files")
@@ -125,7 +128,7 @@ class _ParquetFile:
         from pyarrow import parquet  # noqa: PLC0415 - only these files need it
 
         self._file = parquet.ParquetFile(raw or path, pre_buffer=False, buffer_size=_BUFFER_BYTES)
-        self.schema, self.size = self._file.schema_arrow, 0 if raw is not None else Path(path).stat().st_size
+        self.schema, self.size = self._file.schema_arrow, _find_size(path, raw)
 
     def read(self, names: Sequence[str] | None) -> Iterator[tuple[Any, float]]:
         """Yield batches with the share of the file that was read."""
@@ -156,7 +159,7 @@ class _ArrowFile:
         self._open: Any = pa.ipc.open_stream if kind == "Arrow stream" else pa.ipc.open_file
         self._options: Any = pa.ipc.IpcReadOptions
         self._reader = self._open(self._source)
-        self.schema, self.size = self._reader.schema, 0 if raw is not None else Path(path).stat().st_size
+        self.schema, self.size = self._reader.schema, _find_size(path, raw)
         self._is_file = kind == "Arrow file"
 
     def read(self, names: Sequence[str] | None) -> Iterator[tuple[Any, float]]:
@@ -174,6 +177,11 @@ class _ArrowFile:
             rows = max(1, min(_MAX_ROWS, _BATCH_BYTES * max(1, whole.num_rows) // max(1, whole.nbytes)))
             for start in range(0, whole.num_rows, rows):
                 yield whole.slice(start, rows), share
+
+
+def _find_size(path: str, raw: BinaryIO | None) -> int:
+    """Return the bytes of a file, 0 for a pipe."""
+    return Path(path).stat().st_size if raw is None else os.fstat(raw.fileno()).st_size
 
 
 @contextmanager
@@ -202,7 +210,9 @@ def choose_columns(schema: Any, names: Sequence[str], *, path: str, cure: str) -
     for name in dict.fromkeys(names):
         parts = name.split(".")
         # a name with dots may be that of a column, or the path to a field of a struct
-        exact = next((each for end in range(len(parts), 0, -1) if (each := ".".join(parts[:end])) in schema.names), None)
+        exact = next(
+            (each for end in range(len(parts), 0, -1) if (each := ".".join(parts[:end])) in schema.names), None
+        )
         same = [each for each in schema.names if each.strip().casefold() == name.casefold()]
         column = exact if exact is not None else same[0] if len(same) == 1 else None
         if column is None:
@@ -221,7 +231,9 @@ def check_texts(schema: Any, columns: Sequence[str], *, path: str) -> None:
         kind = schema.field(name).type
         if pa.types.is_nested(kind) and not pa.types.is_run_end_encoded(kind):
             cure = f"{name}.{kind.field(0).name}" if pa.types.is_struct(kind) and kind.num_fields else "another column"
-            raise DataError(path, None, f"column '{shorten(name)}' holds {_shorten_type(str(kind))}, not texts; name {cure}")
+            raise DataError(
+                path, None, f"column '{shorten(name)}' holds {_shorten_type(str(kind))}, not texts; name {cure}"
+            )
 
 
 def _shorten_type(kind: str) -> str:

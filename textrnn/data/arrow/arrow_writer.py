@@ -61,10 +61,9 @@ class ArrowWriter:
         while at < len(rows):
             batch = self._find_batch(int(rows[at]))
             end = at + int(np.searchsorted(rows[at:], self._start + batch.num_rows))
-            copied = _take(batch, rows[at:end] - self._start)
+            copied = _take(batch.columns, rows[at:end] - self._start, of=batch.num_rows)
             new = [array.slice(at, end - at) for array in arrays]
-            columns_ = [*_decode_dictionaries(copied, self._schema), *new]
-            self._add(pa.RecordBatch.from_arrays(columns_, schema=self._schema))
+            self._add(pa.RecordBatch.from_arrays(_decode([*copied, *new], self._schema), schema=self._schema))
             at = end
 
     def finish(self, *, all_rows: bool) -> None:
@@ -176,10 +175,8 @@ def _read_all(paths: Sequence[str]) -> Iterator[Any]:
         for batch in source.read():
             if batch.schema.names != first.names:
                 raise DataError(path, None, f"has other columns than {paths[0]}; process the files one by one")
-            if batch.schema.types != first.types:
-                batch = _cast(batch, first, path)
             if batch.num_rows:
-                yield batch
+                yield batch if batch.schema.types == first.types else _cast(batch, first, path)
 
 
 def _cast(batch: Any, schema: Any, path: str) -> Any:
@@ -189,17 +186,33 @@ def _cast(batch: Any, schema: Any, path: str) -> Any:
         return batch.cast(schema)
     except (pa.ArrowException, ValueError) as error:
         reason = str(error).partition("\n")[0]
-        raise DataError(path, None, f"has other types than the first file ({reason}); process them one by one") from None
+        raise DataError(
+            path, None, f"has other types than the first file ({reason}); process them one by one"
+        ) from None
 
 
-def _take(batch: Any, rows: Rows) -> Any:
-    """Return the ``rows`` of ``batch``; a large slice shares its memory."""
-    is_slice = int(rows[-1] - rows[0]) + 1 == len(rows)
-    return batch.slice(int(rows[0]), len(rows)) if is_slice and 2 * len(rows) >= batch.num_rows else batch.take(rows)
+def _take(columns: Sequence[Any], rows: Rows, *, of: int) -> list[Any]:
+    """Return the ``rows`` of ``columns``, which have ``of``; a large slice shares their memory."""
+    if int(rows[-1] - rows[0]) + 1 == len(rows) and 2 * len(rows) >= of:
+        return [column.slice(int(rows[0]), len(rows)) for column in columns]
+    return [_take_rows(column, rows) for column in columns]
 
 
-def _decode_dictionaries(batch: Any, schema: Any) -> list[Any]:
+def _take_rows(column: Any, rows: Rows) -> Any:
+    import pyarrow as pa  # noqa: PLC0415 - only these files need it
+
+    views = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
+    if column.type in views:  # pyarrow cannot take rows of these
+        return column.cast(views[column.type]).take(pa.array(rows)).cast(column.type)
+    try:
+        return column.take(pa.array(rows))
+    except pa.ArrowNotImplementedError:
+        return pa.concat_arrays([column.slice(row, 1) for row in rows.tolist()])
+
+
+def _decode(columns: Sequence[Any], schema: Any) -> list[Any]:
+    """Return ``columns`` without dictionaries where ``schema`` has none."""
     return [
         column if column.type == kind else column.dictionary_decode()
-        for column, kind in zip(batch.columns, schema.types, strict=False)
+        for column, kind in zip(columns, schema.types, strict=True)
     ]

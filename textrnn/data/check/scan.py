@@ -17,8 +17,7 @@ from textrnn.data.encoded import map_in_threads
 from textrnn.data.labels import split_labels
 from textrnn.data.minhash import Signatures, hash_texts, minhash, normalize
 from textrnn.data.reading.blocks import Block, LabelTable, make_blocks
-from textrnn.data.reading.data_file import read_data
-from textrnn.data.reading.io import decode_texts
+from textrnn.data.reading.io import decode_texts, read_data
 from textrnn.data.reading.rows import RowReader
 from textrnn.errors import DataError
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from textrnn.config import DataConfig
 from textrnn.data.labels import join_labels
-from textrnn.data.reading.data_file import open_data
-from textrnn.data.reading.io import Note, encode_lines, read_chunks
+from textrnn.data.reading.io import Note, encode_lines, open_data, read_chunks
 from textrnn.data.reading.rows import RowReader
 
 

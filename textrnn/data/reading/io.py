@@ -11,8 +11,10 @@ from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from textrnn.data.arrow.arrow_files import find_parts
+from textrnn.config import DataConfig
+from textrnn.data.arrow.arrow_files import ArrowSource, find_kind, find_parts
 from textrnn.data.arrow.json_lines import JsonLines
+from textrnn.data.arrow.row_file import RowFile
 from textrnn.data.reading.decompression import DAMAGED, decompress
 from textrnn.data.reading.encodings import (
     AUTO,
@@ -255,9 +257,38 @@ def open_text(
             raise DataError(path, None, f"compressed data is damaged or truncated ({error}); copy it again") from None
 
 
+@contextmanager
+def open_data(
+    path: str, config: DataConfig, *, labelled: bool = True, whole: bool = False, note: Note | None = None
+) -> Iterator[tuple[BinaryIO | RowFile, TextFile | RowFile]]:
+    """Open ``path`` (``-``: standard input) as :func:`open_text` does, or as rows if it is Parquet or Arrow.
+
+    Raises:
+        DataError, ConfigError: see :func:`open_text` and :class:`RowFile`.
+    """
+    if Path(path).is_dir():
+        rows = RowFile(ArrowSource(path), config, labelled=labelled, whole=whole)
+        yield rows, rows
+        return
+    with open_raw(path) as raw:
+        if find_kind(path, raw.peek(1)) is None:
+            with open_text(path, encoding=config.encoding, note=note, raw=raw) as opened:
+                yield opened
+        else:
+            source = ArrowSource(path, raw=raw if path == STDIN else None)
+            rows = RowFile(source, config, labelled=labelled, whole=whole)
+            yield rows, rows
+
+
 def read_file(path: str, *, encoding: str = AUTO, note: Note | None = None) -> Iterator[bytes]:
     """Yield the text of ``path`` in the chunks of :func:`read_chunks`."""
     with open_text(path, encoding=encoding, note=note) as (_, file):
+        yield from read_chunks(file.read)
+
+
+def read_data(path: str, config: DataConfig, *, labelled: bool = True, note: Note | None = None) -> Iterator[bytes]:
+    """Yield the content of :func:`open_data` in the chunks of :func:`read_chunks`."""
+    with open_data(path, config, labelled=labelled, note=note) as (_, file):
         yield from read_chunks(file.read)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from textrnn.config import DataConfig
-from textrnn.data.reading.data_file import RowFile, open_data
+from textrnn.data.arrow.row_file import RowFile
 from textrnn.data.reading.fields import split_fasttext
-from textrnn.data.reading.io import Note, decode, read_chunks
+from textrnn.data.reading.io import Note, decode, open_data, read_chunks
 from textrnn.data.reading.layout import FASTTEXT_LABEL, is_json
 from textrnn.data.reading.rows import RowReader
 from textrnn.errors import DataError, name_file, pluralize
@@ -54,7 +54,7 @@ def read_texts(path: str, config: DataConfig, *, note: Note) -> Iterator[str]:
     """Yield the texts of the file at ``path``: its lines, or with ``data.text`` those of a table; rows are a table.
 
     Raises:
-        DataError: the lines are JSON; see also :func:`textrnn.data.reading.data_file.open_data` and
+        DataError: the lines are JSON; see also :func:`textrnn.data.reading.io.open_data` and
             :class:`textrnn.data.reading.rows.RowReader`.
     """
     return (text for _, text in read_numbered_texts(path, config, note=note))

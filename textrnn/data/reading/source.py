@@ -17,8 +17,7 @@ from textrnn.data.cache import SETTLED_NS, Cache, Draft, Entry, make_key, read_s
 from textrnn.data.minhash import find_first, hash_texts, normalize
 from textrnn.data.partition import join_groups
 from textrnn.data.reading.blocks import Block, LabelTable, make_blocks
-from textrnn.data.reading.data_file import open_data
-from textrnn.data.reading.io import STDIN, Note, decode_texts, file_changed, read_chunks
+from textrnn.data.reading.io import STDIN, Note, decode_texts, file_changed, open_data, read_chunks
 from textrnn.data.reading.layout import find_suffix
 from textrnn.data.reading.rows import RowReader
 
