@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -81,6 +81,11 @@ class ArrowWriter:
         self._flush()
         self._writer.close()
 
+    def close(self) -> None:
+        """Close the writer of pyarrow, which would write to the closed file later; without effect if it is closed."""
+        with suppress(Exception):
+            self._writer.close()
+
     def _find_batch(self, row: int) -> Any:
         """Return the batch with ``row`` (from 0 in all sources)."""
         while self._batch is None or row >= self._start + self._batch.num_rows:
@@ -120,8 +125,11 @@ def open_arrow(
     import_extra("pyarrow", extra="arrow", feature=str(path))
     with atomic_write(path.resolve() if path.is_symlink() else path) as file:
         writer = ArrowWriter(path, file, types=types, sources=sources)
-        yield writer.write
-        writer.finish(all_rows=all_rows)
+        try:
+            yield writer.write
+            writer.finish(all_rows=all_rows)
+        finally:
+            writer.close()
 
 
 def _make_type(kind: str) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import count, repeat
 from typing import Any, NamedTuple, TypeVar
 
-from textrnn.config import DataConfig
+from textrnn.config import DataConfig, as_list
 from textrnn.data.arrow.json_lines import ParsedLines, split_lines
 from textrnn.data.reading.detection import EmptyFileError, find_layout, is_preamble
 from textrnn.data.reading.fields import (
@@ -18,7 +18,7 @@ from textrnn.data.reading.fields import (
     split_fasttext_lines,
 )
 from textrnn.data.reading.io import BYTE_ORDER_MARK, Note, decode, is_utf8
-from textrnn.data.reading.layout import BY_EXTENSION, SEARCHED_LINES, find_suffix, fold, name_delimiter
+from textrnn.data.reading.layout import BY_EXTENSION, SEARCHED_LINES, TEXT, find_suffix, fold, name_delimiter
 from textrnn.data.reading.spanning_records import read_csv, read_json
 from textrnn.errors import DataError, name_file, pluralize
 
@@ -86,6 +86,7 @@ class RowReader:
             if records >= enough:
                 break
         self.layout = layout = find_layout(path, [decode(line) for line in self._head], config, labelled=labelled)
+        self._is_parsed = False  # the records were parsed from text that is valid
         self._repeated_headers = self._empty_texts = self._skipped = 0
         self._first_skipped: list[str] = []
         before = [line.removesuffix(b"\r") for line in self._head[: layout.header_start] if line.strip()]
@@ -104,8 +105,9 @@ class RowReader:
         return b'""' + layout.delimiter.encode() + header if layout.has_row_names else header
 
     def __iter__(self) -> Iterator[list[Row]]:
-        is_plain = self.layout.kind == "table" and len(self.layout.text) == 1
-        return self.read(list, in_bulk=self._make_rows if is_plain and not self._labelled else None)
+        kind, is_plain = self.layout.kind, len(as_list(self.config.text) or [TEXT]) == 1 and not self._labelled
+        makers = {"table": self._make_rows, "json": self._make_parsed_rows}
+        return self.read(list, in_bulk=makers.get(kind) if is_plain else None)
 
     def read(self, make: Callable[[list[Row]], T], *, in_bulk: InBulk[T] | None = None) -> Iterator[T]:
         """Yield what ``make`` makes of each list of rows, or ``in_bulk`` of lines with plain fields.
@@ -152,6 +154,7 @@ class RowReader:
     def _read_lines(self, lines: Sequence[bytes], number: int) -> Iterator[RawRecord]:
         """Yield the records of ``lines``, one each; the first is line ``number`` of the file."""
         layout = self.layout
+        self._is_parsed = isinstance(lines, ParsedLines)
         if isinstance(lines, ParsedLines):
             yield from ((at, *pair) for at, pair in enumerate(zip(lines, lines.records, strict=True), number))
             return
@@ -188,7 +191,7 @@ class RowReader:
         number, raw = raw_record[:2]
         record: Any = raw_record[2]
         try:
-            if self._labelled and not is_utf8(raw):
+            if self._labelled and not (self._is_parsed or is_utf8(raw)):
                 raise FaultError(_NOT_TEXT)
             if isinstance(record, FaultError):
                 raise record
@@ -260,6 +263,8 @@ class RowReader:
 
     def _split_plain(self, lines: Sequence[bytes]) -> list[list[bytes]] | None:
         """Return the fields of each line; None if they must be parsed one by one, as for a blank line or a fault."""
+        if self.layout.kind == "json":  # the fields are in the records
+            return []
         joined = b"\n".join(lines)
         if BYTE_ORDER_MARK in joined or (self._labelled and not is_utf8(joined)):
             return None
@@ -274,3 +279,12 @@ class RowReader:
         if len(self._header) > 1 and not set(map(fold, first)).isdisjoint(self._header):
             return None
         return list(map(Row, count(number), lines, texts, repeat(_NO_LABELS)))
+
+    def _make_parsed_rows(self, number: int, lines: Sequence[bytes], _: object) -> list[Row] | None:
+        """Return the rows of lines without labels whose records are known; None if one needs a closer look."""
+        records = lines.records if isinstance(lines, ParsedLines) else []
+        (name,) = as_list(self.config.text) or [TEXT]
+        texts: list[Any] = [record.get(name) for record in records]
+        if set(map(type, texts)) != {str} or any("\n" in text or "\r" in text for text in texts):
+            return None
+        return list(map(Row, count(number), lines, texts, repeat(_NO_LABELS), repeat(""), records))
