@@ -77,7 +77,8 @@ def predict_command(
 
     With --field, each record of a TSV, CSV or JSON Lines file is printed unchanged, with the prediction in front:
     columns or keys named label and probability, top (with --top-k) and parts (with --explain). If the input uses one
-    of these names, the output columns are called predicted_label and so on. --score adds one column or key, score;
+    of these names, the output columns are called predicted_label and so on. Parquet and Arrow files need no --field
+    if the text is in the column text; -o NAME.parquet keeps their columns. --score adds one column or key, score;
     --format probabilities adds a column probability_LABEL for each label, or the key probabilities.
 
     \b
