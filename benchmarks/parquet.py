@@ -3,8 +3,8 @@
     python benchmarks/parquet.py MODEL [--rows 200000] [--turns 3]
 
 writes rows of an id, a text and 64 floats: JSON Lines with all columns, and a Parquet file with one row group. Prints
-the seconds, of wall time and of the processors, and the peak memory of ``predict`` and of reading alone; the ratio is that
-of the processors' seconds. Each figure is the smallest of all turns.
+the seconds, of wall time and of the processors, and the peak memory of ``predict`` and of reading alone; the ratio is
+that of the processors' seconds. Each figure is the smallest of all turns.
 """
 
 from __future__ import annotations

@@ -95,8 +95,12 @@ def name_place(path: object, line_number: int | None) -> str:
     name = name_file(path)
     if line_number is None:
         return name
-    has_rows = Path(name).suffix.lower() in ROW_SUFFIXES or Path(name).is_dir()
-    return f"{name}: row {line_number}" if has_rows else f"{name}:{line_number}"
+    return f"{name}: row {line_number}" if has_rows(name) else f"{name}:{line_number}"
+
+
+def has_rows(path: str) -> bool:
+    """Return whether a file or folder consists of rows instead of lines, by its name."""
+    return Path(path).suffix.lower() in ROW_SUFFIXES or Path(path).is_dir()
 
 
 def pluralize(count: int, one: str, many: str) -> str:

@@ -78,7 +78,7 @@ def test_many_rows_have_their_numbers(tmp_path: Path) -> None:
         ({"text": "meta"}, "column 'meta' holds struct<t: string>, not texts; name meta.t"),
         ({"delimiter": ","}, "data.delimiter: no effect on .*a.parquet, which is Parquet or Arrow; leave it out"),
         ({"format": "csv"}, "data.format: no effect"),
-        ({"text": "bad"}, "row 1: bytes that are not valid in the encoding"),
+        ({"text": "bad"}, "row 1: bytes that are not UTF-8; write the column again"),
     ],
 )
 def test_faults(keys: dict[str, str], message: str, tmp_path: Path) -> None:

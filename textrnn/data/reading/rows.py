@@ -20,7 +20,7 @@ from textrnn.data.reading.fields import (
 from textrnn.data.reading.io import BYTE_ORDER_MARK, Note, decode, is_utf8
 from textrnn.data.reading.layout import BY_EXTENSION, SEARCHED_LINES, TEXT, find_suffix, fold, name_delimiter
 from textrnn.data.reading.spanning_records import read_csv, read_json
-from textrnn.errors import DataError, name_file, pluralize
+from textrnn.errors import DataError, has_rows, name_file, pluralize
 
 T = TypeVar("T")
 InBulk = Callable[[int, Sequence[bytes], Sequence[Sequence[bytes]]], T | None]
@@ -29,6 +29,7 @@ _NO_LABELS: list[str] = []
 _SHOWN = 3  # skipped records in a note
 _MAX_ROWS = 4096  # in a list of rows
 _NOT_TEXT = "bytes that are not valid in the encoding; if the file has another one, use --set data.encoding=NAME"
+_NOT_UTF8 = "bytes that are not UTF-8; write the column again, or skip such rows with --set data.on_error=skip"
 _DEFAULT = DataConfig()
 
 
@@ -192,7 +193,7 @@ class RowReader:
         record: Any = raw_record[2]
         try:
             if self._labelled and not (self._is_parsed or is_utf8(raw)):
-                raise FaultError(_NOT_TEXT)
+                raise FaultError(_NOT_UTF8 if has_rows(self._path) else _NOT_TEXT)
             if isinstance(record, FaultError):
                 raise record
             if self.layout.kind == "table" and (self._is_blank(record) or self._is_header(record, raw)):
@@ -235,7 +236,8 @@ class RowReader:
         if choice == "skip":
             self._skipped += 1
             if len(self._first_skipped) < _SHOWN:
-                self._first_skipped.append(f"line {number}: {error.reason.partition('; ')[0]}")
+                unit = "row" if has_rows(self._path) else "line"
+                self._first_skipped.append(f"{unit} {number}: {error.reason.partition('; ')[0]}")
             if self._rejects is not None:
                 header = self.header if self._skipped == 1 else None
                 self._rejects(raw + b"\n" if header is None else header + b"\n" + raw + b"\n")
