@@ -30,6 +30,7 @@ SCRIPTS = (
     "labelling",
     "many_classes",
     "memory",
+    "parquet",
     "predict",
     "report",
     "sru_layer",

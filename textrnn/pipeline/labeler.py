@@ -58,6 +58,23 @@ class Labeler(RecordWriter[list[Prediction]]):
         """Return the keys of all options, so that an option does not rename the others."""
         return (_LABEL, _PROBABILITY, _TOP, _PARTS, RECORD)
 
+    def list_types(self) -> dict[str, str]:
+        """Return the columns of a table; those of a multi-label model hold lists."""
+        several = "s" if self._is_multi_label else ""
+        return {name: ("string" if name.startswith(_LABEL) else "float") + several for name in self.list_columns()}
+
+    def make_values(self, predictions: Sequence[list[Prediction]]) -> dict[str, list[object]]:
+        """Return the labels and probabilities of each column."""
+        replaced = list(map(self._replace_unknown, predictions))
+        values: dict[str, list[object]] = {}
+        for name in self.list_columns():
+            kind, _, rank = name.partition("_")
+            if self._is_multi_label:
+                values[name] = [[getattr(p, kind) for p in found] for found in replaced]
+            else:
+                values[name] = [getattr(found[int(rank or 1) - 1], kind) for found in replaced]
+        return values
+
     def make_fields(self, prediction: list[Prediction]) -> list[str]:
         """Return the labels and probabilities; a multi-label prediction is one pair."""
         pairs = [(p.label, f"{p.probability:.6f}") for p in self._replace_unknown(prediction)]
@@ -120,6 +137,14 @@ class ProbabilityWriter(RecordWriter[list[float]]):
     def list_keys(self) -> tuple[str, ...]:
         """Return ``score`` or ``probabilities``."""
         return (_PROBABILITIES if self.label is None else _SCORE, RECORD)
+
+    def list_types(self) -> dict[str, str]:
+        """Return the columns of a table."""
+        return dict.fromkeys(self.list_columns(), "float")
+
+    def make_values(self, predictions: Sequence[list[float]]) -> dict[str, tuple[float, ...]]:
+        """Return the probabilities of each column."""
+        return dict(zip(self.list_columns(), zip(*predictions, strict=True), strict=True))
 
     def make_fields(self, prediction: list[float]) -> list[str]:
         """Return the probabilities."""

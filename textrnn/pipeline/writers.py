@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import NamedTuple, Protocol, cast
@@ -33,6 +33,11 @@ class Worker(Protocol):
         """Return the output of ``records``, computed with ``threads`` threads."""
 
 
+def join_lines(records: Sequence[Record]) -> bytes:
+    """Return the lines of ``records``."""
+    return b"".join([record.raw + b"\n" for record in records])
+
+
 def process(
     reader: RecordReader, paths: Iterable[str], worker: Worker, *, jobs: int
 ) -> Generator[OutputChunk, None, None]:
@@ -53,7 +58,8 @@ class LabelFilter:
     A record has a label if :meth:`Engine.predict` returns it, given ``threshold``, with at least the confidence
     threshold that the model may have for it; or with ``min_prob`` if the label has at least that probability, whatever
     the other labels have. ``invert`` rejects these records and keeps the
-    others. Headers are in both parts, and never counted.
+    others. Headers are in both parts, and never counted. ``format_kept`` and ``format_rejected`` turn the records of
+    a part into its output.
     """
 
     engine: Engine
@@ -61,23 +67,24 @@ class LabelFilter:
     min_prob: float | None = None
     threshold: float | None = None
     invert: bool = False
+    format_kept: Callable[[Sequence[Record]], bytes] = join_lines
+    format_rejected: Callable[[Sequence[Record]], bytes] = join_lines
 
     def __call__(self, records: Sequence[Record], threads: int) -> OutputChunk:
         """Return the kept and the rejected ``records``."""
         texts = [record.text for record in records if record.text is not None]
         matches = iter(self._match(texts, threads) if texts else ())
-        kept: list[bytes] = []
-        rejected: list[bytes] = []
+        kept: list[Record] = []
+        rejected: list[Record] = []
         headers = 0
         for record in records:
-            line = record.raw + b"\n"
             if record.text is None:
                 headers += 1
-                kept.append(line)
-                rejected.append(line)
+                kept.append(record)
+                rejected.append(record)
             else:
-                (kept if next(matches) != self.invert else rejected).append(line)
-        return OutputChunk(b"".join(kept), len(texts), len(kept) - headers, b"".join(rejected))
+                (kept if next(matches) != self.invert else rejected).append(record)
+        return OutputChunk(self.format_kept(kept), len(texts), len(kept) - headers, self.format_rejected(rejected))
 
     def _match(self, texts: Sequence[str], threads: int) -> list[bool]:
         """Return whether each of ``texts`` has one of the labels."""

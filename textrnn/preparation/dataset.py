@@ -22,7 +22,7 @@ from textrnn.data.partition import hold_out, hold_out_fold
 from textrnn.data.reading.io import STDIN, check_readable, is_pipe
 from textrnn.data.reading.source import LabelledFile
 from textrnn.data.word_vectors import check_vectors
-from textrnn.errors import ConfigError, DataError, pluralize, shorten
+from textrnn.errors import ConfigError, DataError, name_place, pluralize, shorten
 from textrnn.files import shipped
 from textrnn.native.malloc import give_back_freed_memory
 from textrnn.preparation.label_encoder import LabelEncoder, make_label_encoder
@@ -305,7 +305,7 @@ def _describe_unknown(valid: LabelledFile, known: set[str], config: Config) -> s
         )
     count = pluralize(sum(valid.counts[row] for row in rows), "text with such labels is", "texts with such labels are")
     counted = f"{count} scored as {'missing them' if config.data.multi_label else 'wrong'}"
-    return f"{valid.path}:{line}: label '{shorten(label)}' is not in the training set; {counted}"
+    return f"{name_place(valid.path, line)}: label '{shorten(label)}' is not in the training set; {counted}"
 
 
 def _summarize_scores(dataset: Dataset, train: LabelledFile) -> str:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from textrnn.config import DataConfig
 from textrnn.data.labels import join_labels, split_labels
-from textrnn.data.reading.io import Note, encode_lines, open_text, read_chunks
+from textrnn.data.reading.io import Note, encode_lines, open_data, read_chunks
 from textrnn.data.reading.rows import RowReader
 from textrnn.evaluation.multi_label import MultiLabelBuilder, MultiLabelEvaluation
 from textrnn.evaluation.predictions import Predictions, PredictionsBuilder
@@ -55,7 +55,7 @@ def read_batches(
     path: str, config: DataConfig, *, note: Note | None = None, rejects: Callable[[bytes], object] | None = None
 ) -> Iterator[Batch]:
     """Yield the rows of the labelled file at ``path`` (``-``: standard input); raises DataError."""
-    with open_text(path, encoding=config.encoding, note=note) as (_, file):
+    with open_data(path, config, whole=rejects is not None, note=note) as (_, file):
         rejects = None if rejects is None else encode_lines(rejects, lambda: file)
         for rows in RowReader(path, read_chunks(file.read), config, note=note, rejects=rejects):
             yield [join_labels(row.labels) for row in rows], [row.text for row in rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -63,9 +64,18 @@ def filter_command(
     engine = command.open_engine()
     use_cascade(engine, cascade)
     check_labels(engine, label, option="--label")
+    from textrnn.pipeline.columns import choose_format
     from textrnn.pipeline.writers import LabelFilter
 
-    worker = LabelFilter(engine, frozenset(label), min_prob=min_prob, threshold=threshold, invert=invert)
-    records, kept = command.run(worker)
+    worker = LabelFilter(
+        engine,
+        frozenset(label),
+        min_prob=min_prob,
+        threshold=threshold,
+        invert=invert,
+        format_kept=choose_format(output),
+        format_rejected=choose_format(rejected),
+    )
+    records, kept = command.run(worker, open_file=partial(command.open_columns, types={}))
     if not quiet:
         print_message(f"{kept:,} kept, {records - kept:,} {'dropped' if rejected is None else 'rejected'}")

@@ -17,7 +17,7 @@ from textrnn.data.cache import SETTLED_NS, Cache, Draft, Entry, make_key, read_s
 from textrnn.data.minhash import find_first, hash_texts, normalize
 from textrnn.data.partition import join_groups
 from textrnn.data.reading.blocks import Block, LabelTable, make_blocks
-from textrnn.data.reading.io import STDIN, Note, decode_texts, file_changed, open_text, read_chunks
+from textrnn.data.reading.io import STDIN, Note, decode_texts, file_changed, open_data, read_chunks
 from textrnn.data.reading.layout import find_suffix
 from textrnn.data.reading.rows import RowReader
 from textrnn.data.soft_labels import SoftLabelTable, SoftLabelWriter
@@ -135,7 +135,7 @@ class LabelledFile(AbstractContextManager["LabelledFile"]):
         """Open a file and yield its reader; ``digest`` gets what decides its rows and notes."""
         total = stat[0] if stat else None
         done = 0
-        with open_text(path, encoding=self._config.encoding, note=note) as (raw, file):
+        with open_data(path, self._config, note=note) as (raw, file):
 
             def watch() -> Iterator[bytes]:
                 nonlocal done
