@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
 
 from textrnn.data.labels import PRINTED_SEPARATOR
 from textrnn.errors import ConfigError
+from textrnn.inference import UNKNOWN
 from textrnn.inference.engine import Prediction
 from textrnn.pipeline.record_writer import RECORD, RecordWriter
 from textrnn.pipeline.records import Record
@@ -23,9 +24,8 @@ _SCORE, _PROBABILITIES = "score", "probabilities"
 class Labeler(RecordWriter[list[Prediction]]):
     """Writes the predicted labels of records; ``top_k`` and ``threshold`` are those of :meth:`Engine.predict`.
 
-    Each label has its probability, unless ``output="label"``. The likeliest label of a single-label model is replaced
-    by ``unknown_label`` if its probability is below ``min_prob`` (None: the confidence threshold that the model has for
-    it, if any). ``explain`` adds the effect of each part of the text to JSON
+    Each label has its probability, unless ``output="label"``. ``unknown_label`` and ``min_prob`` are those of
+    :meth:`Engine.replace_unknown`. ``explain`` adds the effect of each part of the text to JSON
     (:mod:`textrnn.inference.explain`).
 
     Raises:
@@ -35,7 +35,7 @@ class Labeler(RecordWriter[list[Prediction]]):
     top_k: int | None = None
     threshold: float | None = None
     min_prob: float | None = None
-    unknown_label: str = "unknown"
+    unknown_label: str = UNKNOWN
     explain: bool = False
 
     def __call__(self, records: Sequence[Record], threads: int) -> OutputChunk:
@@ -90,14 +90,7 @@ class Labeler(RecordWriter[list[Prediction]]):
         return self.engine.thresholds is not None
 
     def _replace_unknown(self, prediction: list[Prediction]) -> list[Prediction]:
-        if not prediction:
-            return prediction
-        first, minimum = prediction[0], self.min_prob
-        if minimum is None:
-            minimum = self.engine.confidence_thresholds.get(first.label, 0.0)
-        return (
-            [replace(first, label=self.unknown_label), *prediction[1:]] if first.probability < minimum else prediction
-        )
+        return self.engine.replace_unknown(prediction, self.unknown_label, min_prob=self.min_prob)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ MODEL_NAME = "model.safetensors"
 
 _TEMPERATURES = (float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max))  # logits are divided in float32
 
+_FASTTEXT = (793_712_314).to_bytes(4, "little")  # how .bin and .ftz files of fastText begin
 _CONFIDENCE = "confidence_thresholds"
 _TOKENIZER = "tokenizer"
 _NGRAMS = "ngrams."  # prefix of the tensors of the n-gram model
@@ -173,6 +174,9 @@ def parse_model(content: Content, *, name: object) -> SavedModel:
         file_header = read_header(content)
         header = json.loads(read_text(file_header, _METADATA))
     except (ValueError, RecursionError):
+        if bytes(content[:4]) == _FASTTEXT:
+            cure = "train on its training file instead: textrnn train --train FILE"
+            raise ModelError(name, f"a model of fastText, which textrnn cannot read; {cure}") from None
         raise ModelError(name, "not a textrnn model, or cut short") from None
     if not isinstance(header, dict):
         raise ModelError(name, "not a textrnn model")
