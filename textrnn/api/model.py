@@ -13,7 +13,7 @@ import numpy.typing as npt
 from textrnn.api.labelled_texts import PathLike, check_path, check_texts, clean, make_examples
 from textrnn.files import atomic_write
 from textrnn.inference import Precision, parse_precision
-from textrnn.inference.engine import Engine, Prediction
+from textrnn.inference.engine import Engine, Prediction, replace_unknown
 from textrnn.inference.explain import Explanation, explain
 from textrnn.serialization.latest_run import find_latest
 from textrnn.serialization.model_file import format_model
@@ -145,12 +145,13 @@ class Model:
         if top_k is not None and top_k < 1:
             raise ValueError(f"top_k should be 1 or more, not {top_k}")
         self._check_threshold(threshold)
-        if unknown_label is not None and not self._engine.confidence_thresholds:
+        minimum = self._engine.confidence_thresholds
+        if unknown_label is not None and not minimum:
             raise ValueError(f"unknown_label {unknown_label!r}: this model has no confidence thresholds; leave it out")
         found = self._engine.predict(check_texts(texts), top_k=top_k, threshold=threshold)
         if unknown_label is None:
             return found
-        return [self._engine.replace_unknown(predictions, unknown_label) for predictions in found]
+        return [replace_unknown(predictions, minimum, unknown_label) for predictions in found]
 
     def predict_proba(self, texts: Iterable[str]) -> npt.NDArray[np.float32]:
         """Return the calibrated probabilities (B, C) float32 of the C :attr:`labels` for B texts.

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from textrnn.experiments.variations import Experiment
 
 
-def override_fold(kfold: int | None, seeds: int | None, *, learning_curve: bool) -> list[Override]:
-    """Return the config override of ``--kfold``.
+def make_overrides(kfold: int | None, seeds: int | None, *, learning_curve: bool) -> list[Override]:
+    """Return the config overrides that the flags of experiments ask for.
 
     Raises:
         ConfigError: two kinds of experiments are asked for.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,6 +29,20 @@ class Prediction:
     probability: float
 
 
+def replace_unknown(
+    predictions: list[Prediction], minimum: float | Mapping[str, float], unknown_label: str
+) -> list[Prediction]:
+    """Return the ``predictions`` of one text, with ``unknown_label`` for the first if its probability is too low.
+
+    ``minimum`` is the lowest sufficient probability, of any label or by label (labels that it lacks: 0).
+    """
+    if not predictions:
+        return predictions
+    first, *rest = predictions
+    least = minimum if isinstance(minimum, float) else minimum.get(first.label, 0.0)
+    return [replace(first, label=unknown_label), *rest] if first.probability < least else predictions
+
+
 class Engine:
     """A model ready to predict.
 
@@ -37,7 +51,7 @@ class Engine:
     ``network`` (None: :class:`NumpyNetwork`) computes the logits. Texts whose margin of the n-gram model alone
     (:class:`textrnn.models.cascade.Cascade`) reaches ``margin`` skip the network (None: no text does).
     ``confidence_thresholds`` are the probabilities below which a label of a single-label model is not to be trusted, by
-    label, if the model has such; only :meth:`replace_unknown` applies them.
+    label, if the model has such; no method applies them.
 
     Threads may call the methods concurrently. Texts are ``str``, or ``bytes`` of valid UTF-8. ``threads`` is the number
     of threads that compute (None: :func:`textrnn.native.library.default_threads`). It never changes a result; other
@@ -177,19 +191,6 @@ class Engine:
             [Prediction(self.labels[index], float(np.exp(row[index]))) for index in indices[passes].tolist()]
             for row, indices, passes in zip(log_probabilities, best, assigned, strict=True)
         ]
-
-    def replace_unknown(
-        self, predictions: list[Prediction], unknown_label: str, *, min_prob: float | None = None
-    ) -> list[Prediction]:
-        """Return the ``predictions`` of one text, with ``unknown_label`` for the likeliest if it is not to be trusted.
-
-        Its probability is then below ``min_prob`` (None: below its confidence threshold, if the model has any).
-        """
-        if not predictions:
-            return predictions
-        first, *rest = predictions
-        minimum = self.confidence_thresholds.get(first.label, 0.0) if min_prob is None else min_prob
-        return [replace(first, label=unknown_label), *rest] if first.probability < minimum else predictions
 
     def assign_labels(self, log_probabilities: Array, *, threshold: float | None = None) -> npt.NDArray[np.bool_]:
         """Return which labels (B, C) have at least the probability ``threshold`` (None: that of each label)."""

@@ -11,7 +11,7 @@ import numpy as np
 from textrnn.data.labels import PRINTED_SEPARATOR
 from textrnn.errors import ConfigError
 from textrnn.inference import UNKNOWN
-from textrnn.inference.engine import Prediction
+from textrnn.inference.engine import Prediction, replace_unknown
 from textrnn.pipeline.record_writer import RECORD, RecordWriter
 from textrnn.pipeline.records import Record
 from textrnn.pipeline.writers import OutputChunk
@@ -24,8 +24,9 @@ _SCORE, _PROBABILITIES = "score", "probabilities"
 class Labeler(RecordWriter[list[Prediction]]):
     """Writes the predicted labels of records; ``top_k`` and ``threshold`` are those of :meth:`Engine.predict`.
 
-    Each label has its probability, unless ``output="label"``. ``unknown_label`` and ``min_prob`` are those of
-    :meth:`Engine.replace_unknown`. ``explain`` adds the effect of each part of the text to JSON
+    Each label has its probability, unless ``output="label"``. The likeliest label of a single-label model is replaced
+    by ``unknown_label`` if its probability is below ``min_prob`` (None: the confidence threshold that the model has for
+    it, if any). ``explain`` adds the effect of each part of the text to JSON
     (:mod:`textrnn.inference.explain`).
 
     Raises:
@@ -90,7 +91,8 @@ class Labeler(RecordWriter[list[Prediction]]):
         return self.engine.thresholds is not None
 
     def _replace_unknown(self, prediction: list[Prediction]) -> list[Prediction]:
-        return self.engine.replace_unknown(prediction, self.unknown_label, min_prob=self.min_prob)
+        minimum = self.engine.confidence_thresholds if self.min_prob is None else self.min_prob
+        return replace_unknown(prediction, minimum, self.unknown_label)
 
 
 @dataclass(frozen=True)

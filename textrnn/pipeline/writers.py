@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol, cast
 import numpy as np
 
 from textrnn.inference import UNKNOWN
-from textrnn.inference.engine import Engine
+from textrnn.inference.engine import Engine, replace_unknown
 from textrnn.pipeline.ordered_pool import run_in_order
 from textrnn.pipeline.records import Record, RecordReader
 
@@ -86,7 +86,9 @@ class LabelFilter:
         if self.min_prob is None:
             found = self.engine.predict(texts, threshold=self.threshold, threads=threads)
             if not self.ignore_thresholds:
-                found = [self.engine.replace_unknown(predictions, UNKNOWN) for predictions in found]
+                found = [
+                    replace_unknown(predictions, self.engine.confidence_thresholds, UNKNOWN) for predictions in found
+                ]
             return [any(p.label in self.labels for p in predictions) for predictions in found]
         log_probabilities = self.engine.predict_log_probabilities(texts, threads=threads)
         columns = [index for index, label in enumerate(self.engine.labels) if label in self.labels]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from textrnn.config import DataConfig
-from textrnn.data.labels import join_labels, split_labels
+from textrnn.data.labels import join_labels
 from textrnn.data.reading.io import Note, encode_lines, open_text, read_chunks
 from textrnn.data.reading.rows import RowReader
 from textrnn.evaluation.multi_label import MultiLabelBuilder, MultiLabelEvaluation
@@ -174,14 +174,13 @@ class MultiLabelObserver(_Observer):
         C = len(engine.labels)
         self._threshold, self._builder = threshold, MultiLabelBuilder(engine, threshold=threshold)
         self._bootstrap, self._histogram, self._reliability = PoissonBootstrap(C), LabelHistogram(), Reliability()
-        self._index_of = {label: index for index, label in enumerate(engine.labels)}
         self._correct: list[npt.NDArray[np.bool_]] = []
 
     def add(self, labels: list[str], texts: list[str], *, lengths: npt.NDArray[np.int64], logits: Array) -> None:
         """Add texts with their true ``labels`` and ``logits`` (B, C)."""
-        self._builder.add(labels, logits)
+        every = self._builder.add(labels, logits)
+        true, unknown = every[:, : logits.shape[1]], every[:, logits.shape[1] :].sum(axis=1)
         self.lengths.append(lengths.astype(np.int32))
-        true, unknown = self._to_multi_hot(labels)
         log_probabilities = self.engine.to_log_probabilities(logits)
         probabilities = np.exp(log_probabilities)
         predicted = self.engine.assign_labels(log_probabilities, threshold=self._threshold)
@@ -198,16 +197,6 @@ class MultiLabelObserver(_Observer):
             columns = scores.argmax(axis=1)
             best = scores[np.arange(len(texts)), columns]
             self.keep(extremes, best, rows=(labels, texts), columns=columns, probabilities=probabilities)
-
-    def _to_multi_hot(self, labels: Sequence[str]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
-        true, unknown = np.zeros((len(labels), len(self.engine.labels)), np.bool_), np.zeros(len(labels), np.int64)
-        for row, joined in enumerate(labels):
-            for label in split_labels(joined):
-                if (column := self._index_of.get(label)) is None:
-                    unknown[row] += 1
-                else:
-                    true[row, column] = True
-        return true, unknown
 
     def finish(self) -> Observations:
         """Return what was observed."""

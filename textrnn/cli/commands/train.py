@@ -128,7 +128,7 @@ def train_command(
     }
     overrides = parse_overrides(settings or ())
     overrides += [Override(key, value, f"{flag} {value}") for key, (flag, value) in flags.items() if value is not None]
-    overrides += experiments.override_fold(kfold, seeds, learning_curve=learning_curve)
+    overrides += experiments.make_overrides(kfold, seeds, learning_curve=learning_curve)
     if resume is not None:
         _check_resume(resume, {f"--out {out}": out is not None, "--overwrite": overwrite, "--dry-run": dry_run})
     if refit is None:
