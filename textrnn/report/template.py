@@ -17,8 +17,8 @@ from textrnn.report.markup import abbreviate, clean
 _FOLDER = Path(__file__).resolve().parent
 
 
-def render(view: Mapping[str, Any]) -> str:
-    """Return the page. All text of ``view`` is escaped, and its control characters are made visible."""
+def render(template: str, view: Mapping[str, Any]) -> str:
+    """Return the page of ``template``. All text of ``view`` is escaped, and its control characters are made visible."""
     environment = Environment(
         loader=FileSystemLoader(_FOLDER),
         autoescape=True,
@@ -35,7 +35,7 @@ def render(view: Mapping[str, Any]) -> str:
     }
     style, script = (_FOLDER.joinpath(f"page.{suffix}").read_text(encoding="utf-8") for suffix in ("css", "js"))
     own = {"style": Markup(style), "script": Markup(script), "policy": Markup(_make_policy(style, script))}
-    return environment.get_template("page.html").render(**view, **own)
+    return environment.get_template(template).render(**view, **own)
 
 
 def _make_policy(style: str, script: str) -> str:
