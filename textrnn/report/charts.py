@@ -64,7 +64,7 @@ class Axis:
         axis: dict[str, Any] = {"title": self.title} | ({"format": self.format} if self.format else {})
         if self.ticks:
             scale |= {"type": "log", "nice": False}
-            axis |= {"values": [*self.ticks], "labelOverlap": False, "labelFlush": False}
+            axis |= {"values": [*self.ticks], "tickCount": len(self.ticks), "labelOverlap": False, "labelFlush": False}
         return {"field": name, "type": "quantitative", "scale": scale, "axis": axis}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,8 @@ def make_page(
         "reliability_rows": [[_percent(p), _percent(right), f"{n:,}"] for p, right, n in found.reliability],
         "coverage_rows": [[_percent(c), _percent(right)] for c, right in (found.coverage or [])[4::5]],
         "length_rows": [[_range(b.low, b.high), f"{b.texts:,}", _percent(b.accuracy)] for b in found.by_length],
-        "classes": _list_classes(found),
+        "saved": _show_saved(found, engine),
+        "classes": _list_classes(found, engine.confidence_thresholds),
         "hidden_classes": max(0, len(found.evaluation.classes) - MAX_CLASSES),
         "label_errors": found.label_errors,
         "mistakes": explainer.show(found.mistakes),
@@ -185,8 +186,27 @@ def _draw_lengths(found: Observations) -> Markup | None:
     return draw_lines([Line("accuracy", points, marks=True)], x, Axis("accuracy", PERCENT), title="Accuracy by length")
 
 
-def _list_classes(found: Observations) -> list[dict[str, Any]]:
-    """Return the rows of the table of classes: texts to show, and numbers to sort by."""
+def _show_saved(found: Observations, engine: Engine) -> dict[str, Any] | None:
+    """Return what the page says about the confidence thresholds of the model; None without any."""
+    if found.abstention is None:
+        return None
+    thresholds = set(engine.confidence_thresholds.values())
+    max_error = engine.model.confidence_max_error
+    return {
+        "one": f"{thresholds.pop():.6f}" if len(thresholds) == 1 else None,
+        "goal": None if max_error is None else f"{100 * max_error:g} %",
+        "covered": found.abstention.covered,
+        "coverage": found.abstention.covered / max(1, found.evaluation.texts),
+        "errors": found.abstention.errors,
+        "error_rate": found.abstention.errors / max(1, found.abstention.covered),
+    }
+
+
+def _list_classes(found: Observations, confidence: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Return the rows of the table of classes: texts to show, and numbers to sort by.
+
+    ``confidence`` are the confidence thresholds of a single-label model, if it has any.
+    """
     classes = found.evaluation.classes
     if len(classes) > MAX_CLASSES:
         classes = sorted(classes, key=lambda each: -each.support)[:MAX_CLASSES]
@@ -195,7 +215,6 @@ def _list_classes(found: Observations) -> list[dict[str, Any]]:
         scores = {key: getattr(each, key) for key in ("precision", "recall", "f1")}
         row: dict[str, Any] = {key: (value, format_metric(key, value)) for key, value in scores.items()}
         row |= {"label": each.label, "short": abbreviate(each.label, 28), "support": each.support}
-        if isinstance(each, LabelScore):
-            row["threshold"] = each.threshold
+        row["threshold"] = each.threshold if isinstance(each, LabelScore) else confidence.get(each.label)
         rows.append(row)
     return rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -32,9 +32,18 @@ Batch = tuple[list[str], list[str]]
 
 
 @dataclass(frozen=True)
+class Abstention:
+    """The texts that the confidence thresholds of the model let through, and those of them with a wrong label."""
+
+    covered: int
+    errors: int
+
+
+@dataclass(frozen=True)
 class Observations:
     """What the page shows of the evaluated texts; what does not apply to a multi-label model is None.
 
+    ``abstention`` is None also for a model without confidence thresholds.
     ``label_errors`` are the most probable ones with the number of all; None also for too many texts.
     """
 
@@ -49,6 +58,7 @@ class Observations:
     doubts: list[Sample]
     cells: CellSamples | None
     label_errors: tuple[list[Sample], int] | None
+    abstention: Abstention | None = None
 
 
 def read_batches(
@@ -163,6 +173,7 @@ class SingleLabelObserver(_Observer):
             doubts=self.doubts.samples,
             cells=self._cells,
             label_errors=self._label_errors.find(SHOWN_TEXTS),
+            abstention=_count_covered(predictions, self.engine.confidence_thresholds),
         )
 
 
@@ -224,6 +235,15 @@ def _measure_reliability(
     reliability = Reliability()
     reliability.add(probabilities, correct)
     return reliability.points
+
+
+def _count_covered(predictions: Predictions, thresholds: Mapping[str, float]) -> Abstention | None:
+    """Return what ``thresholds``, by label, let through; None without any."""
+    if not thresholds:
+        return None
+    least = np.array([thresholds[label] for label in predictions.labels[: predictions.known]])
+    covered = predictions.calibrated.confidence.astype(np.float64) >= least[predictions.predicted]
+    return Abstention(int(covered.sum()), int((covered & ~predictions.correct).sum()))
 
 
 def _measure_uncalibrated(predictions: Predictions) -> list[tuple[float, float, int]] | None:
