@@ -17,13 +17,8 @@ def write_curve(folder: Path, runs: dict[int, list[float]], *, report: bool = Tr
     """Write the files of an experiment whose models have these accuracies by their number of texts."""
     folder.mkdir(parents=True)
     names = [f"part-1-seed-{seed}" for seed in (42, 43, 44)]
-    summary = {
-        "curve": asdict(fit_curve(runs)),
-        "kind": "seed",
-        "metric": "loss",
-        "best": names[1],
-        "runs": {name: {} for name in names},
-    }
+    best = {"kind": "seed", "metric": "loss", "best": names[1], "runs": {name: {} for name in names}}
+    summary = best | {"curve": asdict(fit_curve(runs))}
     config = make_config(train__report=report).model_dump()
     (folder / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
     state = {"command": "textrnn train --learning-curve", "config": config}

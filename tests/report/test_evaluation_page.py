@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
+import shutil
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
+from command import Run
 from pages import Page
 from samples import make_config, make_model
 from textrnn.inference.engine import Engine

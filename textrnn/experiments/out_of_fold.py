@@ -95,6 +95,8 @@ def read_out_of_fold(folder: Path) -> OutOfFold:
     try:
         lines = path.read_bytes().split(b"\n")[:-1]  # not by splitlines: texts may contain U+2028
         entries = [json.loads(line) for line in lines]
+        if not entries:
+            raise ValueError("it has no text")
         labels = make_labels([label for entry in entries for label in entry["probabilities"]])
         columns = {label: column for column, label in enumerate(labels)}
         texts = [SourceText(e["file"], Example(e["label"], e["text"], e["line"])) for e in entries]
