@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textrnn.cli.terminal import print_message, write_data
-from textrnn.cli.training_pages import write_curve_page
-from textrnn.cli.training_process import prepare_torch, training_process
+from textrnn.cli.training_process import prepare_torch, training_process, write_curve_page
 from textrnn.config import Config, Override
 from textrnn.errors import ConfigError
 from textrnn.serialization.latest_run import SUMMARY_NAME

@@ -54,7 +54,7 @@ class Curve:
 
     @property
     def gain(self) -> float:
-        """What twice the texts promise above the accuracy of the last point."""
+        """The estimated accuracy with twice the texts minus that of the last point."""
         return self.doubled_accuracy - self.points[-1].mean
 
     @property

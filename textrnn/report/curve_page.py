@@ -14,8 +14,7 @@ from textrnn.config import Config, check_config
 from textrnn.errors import ModelError
 from textrnn.evaluation.learning_curve import Curve
 from textrnn.report.charts import PERCENT, Axis, Line, draw_lines
-from textrnn.report.making import list_versions, show_config
-from textrnn.report.template import render
+from textrnn.report.template import list_versions, render, show_config
 from textrnn.serialization.latest_run import EXPERIMENT_NAME, SUMMARY_NAME, is_experiment
 
 _LAW_POINTS = 30

@@ -19,11 +19,10 @@ from textrnn.report.confusion import LEVELS, HeatMap, draw_heat_map
 from textrnn.report.curve_page import show_curve
 from textrnn.report.explained import PIECES, Explainer
 from textrnn.report.headline import format_metric, list_figures
-from textrnn.report.making import list_versions, read_command, show_config
 from textrnn.report.markup import abbreviate
 from textrnn.report.model_card import write_model_card
 from textrnn.report.observations import Batch, Observations, observe
-from textrnn.report.template import render
+from textrnn.report.template import list_versions, read_command, render, show_config
 from textrnn.serialization.inspection import read_metrics
 from textrnn.serialization.latest_run import METRICS_NAME
 

@@ -12,8 +12,7 @@ from textrnn.cli import experiments
 from textrnn.cli.options import ConfigSettings
 from textrnn.cli.parameters import Argument, Option
 from textrnn.cli.terminal import print_message, write_data
-from textrnn.cli.training_pages import write_training_page
-from textrnn.cli.training_process import prepare_torch, training_process
+from textrnn.cli.training_process import prepare_torch, training_process, write_training_page
 from textrnn.config import Cell, Config, Override, load_config, parse_overrides
 from textrnn.errors import ConfigError, ModelError, pluralize
 from textrnn.serialization.latest_run import is_experiment

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from curve_folder import RISING, write_curve
-from textrnn.cli.training_pages import write_curve_page
+from textrnn.cli.training_process import write_curve_page
 
 
 @pytest.mark.parametrize("report", [True, False])
