@@ -35,5 +35,7 @@ def test_a_curve_is_flat_if_twice_the_texts_promise_less_than_seeds_differ_by() 
     rising = fit_curve({100: [0.5, 0.5, 0.5], 200: [0.6, 0.61, 0.59], 400: [0.7, 0.71, 0.69]})
     flat = fit_curve({100: [0.70, 0.72, 0.68], 200: [0.71, 0.73, 0.69], 400: [0.71, 0.73, 0.69]})
     assert (rising.is_flat, flat.is_flat) == (False, True)
+    sure = fit_curve({100: [0.88, 0.88], 200: [0.884, 0.884], 400: [0.886, 0.886]})
+    assert (sure.is_gain_noise, sure.is_flat) == (False, True)  # a gain of some 0.1 points
     assert rising.gain > rising.noise == pytest.approx(0.01)
     assert Curve.from_dict(asdict(rising)) == rising

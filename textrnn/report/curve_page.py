@@ -88,6 +88,7 @@ def _show(record: CurveRecord) -> dict[str, Any]:
         "gain": f"{100 * curve.gain:+.2f}",
         "noise": f"{100 * curve.noise:.2f}",
         "is_flat": curve.is_flat,
+        "is_gain_noise": curve.is_gain_noise,
         "law": curve.law,
     }
 
