@@ -36,7 +36,7 @@ def test_what_was_written_is_read(written: OutOfFold) -> None:
     found = read_out_of_fold(FOLDER)
     assert (found.texts, found.labels) == (written.texts, written.labels)
     assert np.array_equal(found.true, written.true)
-    assert found.probabilities == pytest.approx(written.probabilities, abs=1e-4)
+    assert found.probabilities == pytest.approx(written.probabilities, abs=1e-6)
     entries = [json.loads(line) for line in (FOLDER / "out_of_fold.jsonl").read_bytes().splitlines()]
     assert [(entry["file"], entry["line"]) for entry in entries[39:]] == [
         ("rows.tsv", 40),
@@ -61,7 +61,7 @@ def test_low_probabilities_are_left_out_and_the_label_errors_stay(rows: Path) ->
     found = read_out_of_fold(FOLDER)
     assert 0.2 < np.count_nonzero(found.probabilities) / found.probabilities.size < 0.5
     kept = found.probabilities > 0
-    assert found.probabilities[kept] == pytest.approx(probabilities[kept], rel=1e-3)
+    assert found.probabilities[kept] == pytest.approx(probabilities[kept], rel=1e-5)
     assert probabilities[~kept].max() < 0.01
     expected, errors = (find_label_errors(each, true) for each in (probabilities, found.probabilities))
     assert len(expected) > 20

@@ -21,7 +21,7 @@ from textrnn.serialization.model_file import make_labels
 
 OUT_OF_FOLD_NAME = "out_of_fold.jsonl"
 
-_DIGITS = 4
+_DIGITS = 6
 _LEAST = 0.01
 """Lower probabilities are left out, unless confident learning needs them."""
 
@@ -66,7 +66,7 @@ def read_training_set(config: DataConfig, *, note: Note | None = None) -> list[S
 def write_out_of_fold(path: Path, out_of_fold: OutOfFold) -> None:
     """Write a JSON object per text: ``file``, ``line``, ``label``, ``text``, and ``probabilities`` by label.
 
-    These have four digits: that of the text's own label, and those from 0.01 or the threshold of their label in
+    These have six digits: that of the text's own label, and those from 0.01 or the threshold of their label in
     confident learning (:func:`find_thresholds`), so :func:`find_label_errors` finds the same.
     """
     keys = [f"{json.dumps(label, ensure_ascii=False)}: " for label in out_of_fold.labels]
