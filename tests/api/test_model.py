@@ -154,6 +154,21 @@ def test_arguments_out_of_range_are_refused(engine: Engine, multi_label: Engine)
             Model(multi_label).predict(TEXTS, threshold=wrong)
 
 
+def test_confidence_thresholds_apply_on_request(engine: Engine) -> None:
+    probabilities = np.exp(engine.predict_log_probabilities(TEXTS)).max(axis=1)
+    bound = float(np.median(probabilities))
+    model = Model(Engine(replace(engine.model, confidence_thresholds=(bound,) * len(engine.labels))))
+    plain = model.predict(TEXTS, top_k=2)
+    assert plain == Model(engine).predict(TEXTS, top_k=2)
+    found = model.predict(TEXTS, top_k=2, unknown_label="?")
+    for before, after in zip(plain, found, strict=True):
+        assert after[1:] == before[1:]
+        assert after[0] == (before[0] if before[0].probability >= bound else replace(before[0], label="?"))
+    assert {pair[0].label == "?" for pair in found} == {True, False}
+    with pytest.raises(ValueError, match="no confidence thresholds"):
+        Model(engine).predict(TEXTS, unknown_label="?")
+
+
 def test_lone_surrogates_are_read_as_question_marks(engine: Engine) -> None:
     model = Model(engine)
     np.testing.assert_array_equal(model.predict_proba(["a \ud800 b"]), model.predict_proba(["a ? b"]))

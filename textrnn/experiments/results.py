@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from textrnn.evaluation.labelled_text import evaluate_file
-from textrnn.experiments.learning_curve import Curve
+from textrnn.evaluation.learning_curve import Curve
 from textrnn.inference.engine import Engine
 from textrnn.reporter import EpochRecord
 from textrnn.training.train import Outcome

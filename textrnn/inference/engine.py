@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,20 @@ class Prediction:
 
     label: str
     probability: float
+
+
+def replace_unknown(
+    predictions: list[Prediction], minimum: float | Mapping[str, float], unknown_label: str
+) -> list[Prediction]:
+    """Return the ``predictions`` of one text, with ``unknown_label`` for the first if its probability is too low.
+
+    ``minimum`` is the lowest sufficient probability, of any label or by label (labels that it lacks: 0).
+    """
+    if not predictions:
+        return predictions
+    first, *rest = predictions
+    least = minimum if isinstance(minimum, float) else minimum.get(first.label, 0.0)
+    return [replace(first, label=unknown_label), *rest] if first.probability < least else predictions
 
 
 class Engine:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
 
 from textrnn.data.labels import PRINTED_SEPARATOR
 from textrnn.errors import ConfigError
-from textrnn.inference.engine import Prediction
+from textrnn.inference import UNKNOWN
+from textrnn.inference.engine import Prediction, replace_unknown
 from textrnn.pipeline.record_writer import RECORD, RecordWriter
 from textrnn.pipeline.records import Record
 from textrnn.pipeline.writers import OutputChunk
@@ -35,7 +36,7 @@ class Labeler(RecordWriter[list[Prediction]]):
     top_k: int | None = None
     threshold: float | None = None
     min_prob: float | None = None
-    unknown_label: str = "unknown"
+    unknown_label: str = UNKNOWN
     explain: bool = False
 
     def __call__(self, records: Sequence[Record], threads: int) -> OutputChunk:
@@ -107,14 +108,8 @@ class Labeler(RecordWriter[list[Prediction]]):
         return self.engine.thresholds is not None
 
     def _replace_unknown(self, prediction: list[Prediction]) -> list[Prediction]:
-        if not prediction:
-            return prediction
-        first, minimum = prediction[0], self.min_prob
-        if minimum is None:
-            minimum = self.engine.confidence_thresholds.get(first.label, 0.0)
-        return (
-            [replace(first, label=self.unknown_label), *prediction[1:]] if first.probability < minimum else prediction
-        )
+        minimum = self.engine.confidence_thresholds if self.min_prob is None else self.min_prob
+        return replace_unknown(prediction, minimum, self.unknown_label)
 
 
 @dataclass(frozen=True)

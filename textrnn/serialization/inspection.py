@@ -47,7 +47,8 @@ class ModelFacts:
     """Facts about a model file; ``parts`` has the bytes of each part, which add up to ``size``.
 
     ``network`` and ``config`` are the section ``model`` and the whole of the config. ``parameters`` are those of the
-    network. ``confidence_thresholds`` are those of a single-label model, by label (None: the label is never given).
+    network. ``confidence_thresholds`` are those of a single-label model, by label (None: the label is never given), and
+    ``confidence_max_error`` the share of errors that they were found for (None: unknown).
     ``ngrams`` counts the n-grams (None: the model has none), as ``ngram_share`` is their weight. ``training``
     is None without a run folder.
     """
@@ -65,6 +66,7 @@ class ModelFacts:
     ngram_share: float
     thresholds: tuple[float, ...] | None
     confidence_thresholds: dict[str, float | None] | None
+    confidence_max_error: float | None
     cascade: dict[str, Any] | None
     tokenizer: TokenizerFacts
     training: TrainingFacts | None
@@ -110,6 +112,7 @@ def inspect_model(path: Path) -> ModelFacts:
         ngram_share=model.ngram_share,
         thresholds=model.thresholds,
         confidence_thresholds=_list_confidence(model),
+        confidence_max_error=model.confidence_max_error,
         cascade=None if model.cascade is None else asdict(model.cascade),
         tokenizer=describe_tokenizer(model.tokenizer),
         training=_read_training(file, model.config.train.metric),

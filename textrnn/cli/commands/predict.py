@@ -7,11 +7,11 @@ from typing import Annotated
 
 from textrnn.cli import options
 from textrnn.cli.line_command import LineCommand
-from textrnn.cli.model_loading import check_labels, use_cascade
+from textrnn.cli.model_loading import check_ignored, check_labels, use_cascade
 from textrnn.cli.parameters import Option
 from textrnn.cli.terminal import print_message
 from textrnn.errors import ConfigError
-from textrnn.inference import OutputFormat
+from textrnn.inference import UNKNOWN, OutputFormat
 
 
 def predict_command(
@@ -41,6 +41,7 @@ def predict_command(
     unknown_label: Annotated[
         str | None, Option(metavar="LABEL", help="Label to print below --min-prob.  [default: unknown]")
     ] = None,
+    ignore_thresholds: options.IgnoreThresholdsOption = False,
     format_: Annotated[
         OutputFormat | None,
         Option(
@@ -101,15 +102,18 @@ def predict_command(
             "--threshold": threshold,
             "--min-prob": min_prob,
             "--unknown-label": unknown_label,
+            "--ignore-thresholds": "" if ignore_thresholds else None,
         }
         _check_scores(choices, explain=explain, source="--score" if score is not None else "--format probabilities")
     if explain and cascade is not None:
         raise ConfigError(f"--cascade {cascade}: has no effect with --explain; leave one out")
-    if unknown_label is not None:
-        _check_unknown_label(unknown_label)
+    _check_unknown_label(unknown_label)
+    if ignore_thresholds:
+        _check_ignored_choices({"--min-prob": min_prob, "--unknown-label": unknown_label})
     engine = command.open_engine()
     if unknown_label is not None and min_prob is None and not engine.confidence_thresholds:
         raise ConfigError(f"--unknown-label {unknown_label}: needs a bound; add --min-prob")
+    check_ignored(engine, ignores=ignore_thresholds)
     use_cascade(engine, cascade)
     if min_prob is not None and engine.thresholds is not None:
         raise ConfigError(f"--min-prob {min_prob}: the model is multi-label; use --threshold instead")
@@ -129,8 +133,8 @@ def predict_command(
             with_text=with_text,
             top_k=top_k,
             threshold=threshold,
-            min_prob=min_prob,
-            unknown_label="unknown" if unknown_label is None else unknown_label,
+            min_prob=0.0 if ignore_thresholds else min_prob,
+            unknown_label=UNKNOWN if unknown_label is None else unknown_label,
             explain=explain,
         )
     command.run_predictions(worker)
@@ -138,7 +142,7 @@ def predict_command(
 
 def _check_scores(choices: Mapping[str, object], *, explain: bool, source: str) -> None:
     """Raise ConfigError for options that choose labels, or explain them; ``source`` asks for probabilities only."""
-    given = [f"{option} {value}" for option, value in choices.items() if value is not None]
+    given = [f"{option} {value}".strip() for option, value in choices.items() if value is not None]
     if given := [*given, *(["--explain"] if explain else [])]:
         raise ConfigError([f"{option}: has no effect with {source}; leave it out" for option in given])
 
@@ -164,8 +168,14 @@ def _check_output(command: LineCommand, *, format_: OutputFormat | None, explain
         raise ConfigError(f"--explain: needs JSON records, not {command.input_format}; leave it out")
 
 
-def _check_unknown_label(unknown_label: str) -> None:
+def _check_ignored_choices(choices: Mapping[str, object]) -> None:
+    for option, value in choices.items():
+        if value is not None:
+            raise ConfigError(f"{option} {value}: has no effect with --ignore-thresholds; leave one out")
+
+
+def _check_unknown_label(unknown_label: str | None) -> None:
     from textrnn.data.labels import is_label
 
-    if not is_label(unknown_label):
+    if unknown_label is not None and not is_label(unknown_label):
         raise ConfigError("--unknown-label: is blank, or contains a tab or line break")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shlex
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from textrnn.cli import options
@@ -12,6 +15,7 @@ from textrnn.cli.model_loading import check_labels, load_engine
 from textrnn.cli.parameters import Argument, Option
 from textrnn.cli.terminal import announce_keyboard_input, print_message, write_data
 from textrnn.data.reading.io import STDIN
+from textrnn.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,6 +53,8 @@ def explain_command(
       textrnn explain < mails.txt | grep -P '\\t-0\\.[1-9]'
       textrnn explain --json < mails.txt
     """
+    if text not in (None, STDIN):
+        _refuse_file(str(text))
     engine = load_engine(model)
     check_labels(engine, [] if label is None else [label], option="--label")
     from textrnn.inference.explain import explain
@@ -62,6 +68,14 @@ def explain_command(
             write_data(_format_columns(found))
         else:
             _print(console, found, engine.tokenizer.normalize(line))
+
+
+def _refuse_file(text: str) -> None:
+    """Raise ConfigError if ``text`` is the name of a file."""
+    with contextlib.suppress(OSError):  # a text may be too long for a name
+        if Path(text).is_file():
+            cure = f"explain its lines with: textrnn explain < {shlex.quote(text)}"
+            raise ConfigError(f"{text}: a file, but explain takes a text; {cure}")
 
 
 def _clean(text: str) -> str:
