@@ -23,7 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "config": {"errors"},
     "native": {"errors"},
     "ops": {"native", "errors"},
-    "data": {"config", "errors", "files"},
+    "data": {"config", "errors", "extras", "files"},
     "tokenization": {"data", "errors", "native"},
     "models": {"data", "errors", "lazy", "native", "ops", "serialization", "tokenization"},
     "serialization": {"config", "data", "errors", "files", "models", "ops", "reporter", "tokenization"},
