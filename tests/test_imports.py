@@ -35,7 +35,9 @@ ALLOWED: dict[str, set[str]] = {
         *("config", "data", "errors", "evaluation", "extras", "models", "native", "ops", "preparation", "reporter"),
         *("serialization", "signals", "tokenization"),
     },
-    "report": {"config", "data", "errors", "evaluation", "inference", "models", "native", "serialization"},
+    "report": {
+        *("config", "data", "errors", "evaluation", "inference", "models", "native", "serialization", "tokenization"),
+    },
     "compression": {"data", "errors", "evaluation", "inference", "models", "serialization"},
     "experiments": {
         *("config", "data", "errors", "evaluation", "extras", "files", "inference", "models", "ops", "preparation"),

@@ -21,7 +21,7 @@ from textrnn.report.confusion import LEVELS, HeatMap, draw_heat_map
 from textrnn.report.explained import PIECES, Explainer
 from textrnn.report.headline import format_metric, list_figures
 from textrnn.report.markup import abbreviate
-from textrnn.report.model_card import write_model_card
+from textrnn.report.model_card import Result, Results, write_model_card
 from textrnn.report.observations import Batch, Observations, observe
 from textrnn.report.template import render
 from textrnn.serialization.inspection import read_metrics
@@ -68,9 +68,13 @@ def make_page(
     found = observe(engine, batches, threshold=threshold)
     figures = list_figures(found)
     explainer = Explainer(engine, pieces)
-    card = write_model_card(
-        origin.model, config, found.evaluation, figures=figures, data=origin.data, version=origin.version
-    )
+    rows = [
+        Result(figure.key, figure.name, number, figure.value, figure.interval)
+        for figure in figures
+        if (number := getattr(found.evaluation, figure.key)) is not None
+    ]
+    results = Results(origin.data, found.evaluation.texts, rows)
+    card = write_model_card(Path(origin.model).name, engine.model, results=results, version=origin.version)
     view: dict[str, Any] = {
         "origin": origin,
         "check": _check_data(origin.checked, engine, found.evaluation.texts),

@@ -112,7 +112,7 @@ def inspect_model(path: Path) -> ModelFacts:
         confidence_thresholds=_list_confidence(model),
         cascade=None if model.cascade is None else asdict(model.cascade),
         tokenizer=describe_tokenizer(model.tokenizer),
-        training=_read_training(file, model.config.train.metric),
+        training=read_training(file, model.config.train.metric),
         config=model.config.model_dump(),
     )
 
@@ -153,7 +153,7 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     return records
 
 
-def _read_training(file: Path, metric: str) -> TrainingFacts | None:
+def read_training(file: Path, metric: str) -> TrainingFacts | None:
     """Return the facts about the run whose folder has the model ``file``, or None if it is no run folder."""
     path = file.parent / METRICS_NAME
     if file.name != MODEL_NAME or not path.is_file() or not (file.parent / CONFIG_NAME).is_file():

@@ -123,7 +123,9 @@ def save_confidence_thresholds(path: Path, thresholds: Sequence[float] | None) -
 
 
 def find_model(path: Path) -> Path:
-    """Return the model file at ``path``, which is a model file, a run folder or the pointer to the latest run.
+    """Return the model file at ``path``: a model file, a folder with one, or the pointer to the latest run.
+
+    A folder, such as a run folder, has it as model.safetensors, or as its only file of that kind.
 
     Raises:
         ModelError: there is no model.
@@ -132,12 +134,15 @@ def find_model(path: Path) -> Path:
         path = find_latest()
     if path.is_dir():
         if not (path / MODEL_NAME).exists():
+            others = [file for file in path.glob(f"*{Path(MODEL_NAME).suffix}") if file.name != CHECKPOINT_NAME]
+            if len(others) == 1 and others[0].is_file():
+                return others[0]
             if (path / CHECKPOINT_NAME).exists():
                 import shlex  # noqa: PLC0415 - prediction does not need it
 
                 command = shlex.join(["textrnn", "train", "--resume", str(path)])
                 raise ModelError(path, f"training stopped before the first model was saved; resume it with: {command}")
-            raise ModelError(path, f"contains no {MODEL_NAME}; give the folder of a finished run")
+            raise ModelError(path, f"contains no {MODEL_NAME}; give the folder of a finished run, or a model file")
         path = path / MODEL_NAME
     elif not path.exists():
         raise ModelError(path, "no such model file or run folder; 'textrnn train' makes one")

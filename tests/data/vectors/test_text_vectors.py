@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import zstandard
 
-from textrnn.data.word_vectors import read_vectors
 from textrnn.errors import DataError
 from vector_files import GLOVE, VALUES, WORDS, read, write
 
