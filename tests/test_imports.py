@@ -44,7 +44,7 @@ ALLOWED: dict[str, set[str]] = {
         *("reporter", "serialization", "training"),
     },
     "sklearn": {"api", "data"},
-    "fasttext": {"api", "config", "data", "errors", "reporter"},
+    "fasttext": {"api", "config", "data", "reporter", "serialization"},
     "api": {"config", "data", "errors", "evaluation", "files", "inference", "reporter", "serialization", "training"},
 }
 # the rooms and modules that know these packages

@@ -52,6 +52,11 @@ class Model:
         return self._engine.labels
 
     @property
+    def words(self) -> tuple[str, ...]:
+        """The words that are pieces of the tokenizer, in the order of their ids; other words are read in parts."""
+        return tuple(dict.fromkeys(self._engine.tokenizer.list_words().values()))
+
+    @property
     def config(self) -> dict[str, Any]:
         """The settings that the model was trained with, by section and key, as in a YAML config."""
         return self._engine.model.config.model_dump()

@@ -117,6 +117,12 @@ def inspect_model(path: Path) -> ModelFacts:
     )
 
 
+def is_quantized(path: Path) -> bool:
+    """Return whether the model file at ``path``, or in that folder, holds weights in int8; raises ModelError."""
+    entries = read_header(map_file(find_model(path))).values()
+    return any(entry.get("dtype") == "I8" for entry in entries)
+
+
 def _list_confidence(model: SavedModel) -> dict[str, float | None] | None:
     if model.confidence_thresholds is None:
         return None

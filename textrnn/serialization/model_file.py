@@ -178,7 +178,7 @@ def parse_model(content: Content, *, name: object) -> SavedModel:
         file_header = read_header(content)
         header = json.loads(read_text(file_header, _METADATA))
     except (ValueError, RecursionError):
-        raise ModelError(name, "not a textrnn model, or cut short") from None
+        raise ModelError(name, _describe_other(content)) from None
     if not isinstance(header, dict):
         raise ModelError(name, "not a textrnn model")
     version = header.get("format_version")
@@ -220,6 +220,15 @@ def parse_model(content: Content, *, name: object) -> SavedModel:
     if fault := _find_fault(model):
         raise ModelError(name, f"damaged ({fault}); copy it again, or train a new one")
     return model
+
+
+def _describe_other(content: Content) -> str:
+    """Return what ``content`` is that is no model file, and what to do."""
+    from textrnn.data.vectors.fasttext_binary import is_fasttext  # noqa: PLC0415 - models do not need it
+
+    if is_fasttext(content[:4]):
+        return "a model of fastText, which cannot be converted; train on its text: textrnn train --train FILE"
+    return "not a textrnn model, or cut short"
 
 
 def _unpickle(content: bytes) -> SavedModel:
