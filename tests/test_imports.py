@@ -43,7 +43,7 @@ ALLOWED: dict[str, set[str]] = {
         *("config", "data", "errors", "evaluation", "extras", "files", "inference", "models", "ops", "preparation"),
         *("reporter", "serialization", "training"),
     },
-    "sklearn": {"api", "data"},
+    "sklearn": {"api", "data", "errors"},
     "fasttext": {"api", "config", "data", "reporter", "serialization"},
     "api": {"config", "data", "errors", "evaluation", "files", "inference", "reporter", "serialization", "training"},
 }
