@@ -243,12 +243,12 @@ def load_model(path: str | os.PathLike[str]) -> _FastText:
     return _FastText(path)
 
 
-def __getattr__(name: str) -> Any:
-    if name in _UNSUPERVISED:
-        raise AttributeError(
-            f"{name}: textrnn trains no word vectors; train_supervised(pretrainedVectors=...) reads them"
-        )
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # a type checker reports such names itself
+
+    def __getattr__(name: str) -> Any:
+        if name in _UNSUPERVISED:
+            raise AttributeError(f"{name}: textrnn trains no word vectors; train_supervised reads pretrainedVectors")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def install() -> None:
