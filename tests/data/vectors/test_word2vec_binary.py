@@ -37,10 +37,14 @@ def test_words_that_are_not_utf_8_are_skipped(tmp_path: Path) -> None:
     assert list(read(tmp_path / "words.bin")) == WORDS
 
 
-@pytest.mark.parametrize("cut", [1, 20])
-def test_a_truncated_file(cut: int, tmp_path: Path) -> None:
-    (tmp_path / "words.bin").write_bytes((b"5 3\n" + b"".join(ENTRIES))[:-cut])
-    with pytest.raises(DataError, match=r"words.bin: truncated or damaged: it announces 5 words of 3 numbers"):
+@pytest.mark.parametrize(
+    ("counts", "cut"), [(b"5 3", 1), (b"5 3", 20), (b"6 3", None), (b"4 3", None), (b"5 2", None), (b"5 4", None)]
+)
+def test_a_truncated_file_and_wrong_counts(counts: bytes, cut: int | None, tmp_path: Path) -> None:
+    (tmp_path / "words.bin").write_bytes(counts + b"\n" + b"".join(ENTRIES)[: cut and -cut])
+    with pytest.raises(
+        DataError, match=r"words.bin: truncated or damaged: its first line announces \d words of \d num"
+    ):
         read(tmp_path / "words.bin")
 
 

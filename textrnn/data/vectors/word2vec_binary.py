@@ -51,8 +51,8 @@ def read_binary(path: str) -> Iterator[WordBlock]:
                 yield WordBlock(words, path, number + 1, width, _Float32Rows([numbers for _, numbers in block]))
                 number += len(block)
         except (*DAMAGED, OSError):
-            reason = f"truncated or damaged: it announces {expected:,} words of {width} numbers"
-            raise DataError(path, None, f"{reason}, fewer than {number + _BLOCK_WORDS:,} are there") from None
+            reason = f"truncated or damaged: its first line announces {expected:,} words of {width} numbers"
+            raise DataError(path, None, f"{reason}, which the rest does not hold; download it again") from None
 
 
 class _Float32Rows:
@@ -66,7 +66,7 @@ class _Float32Rows:
 
 
 def _split(content: BinaryIO, count: int, size: int) -> Iterator[tuple[bytes, bytes]]:
-    """Yield ``count`` words and the ``size`` bytes of their numbers; raises EOFError where there are fewer."""
+    """Yield ``count`` words and the ``size`` bytes of their numbers; raises EOFError if there are fewer or more."""
     data, start = b"", 0
     for _ in range(count):
         while (end := data.find(b" ", start)) < 0 or len(data) < end + 1 + size:
@@ -77,3 +77,5 @@ def _split(content: BinaryIO, count: int, size: int) -> Iterator[tuple[bytes, by
         numbers = end + 1
         yield data[start:end].lstrip(b"\n"), data[numbers : numbers + size]  # some writers end a vector with a line
         start = numbers + size
+    if (data[start:] + content.read(_READ_BYTES)).strip():
+        raise EOFError  # the counts are wrong, and so were the words
