@@ -40,7 +40,7 @@ def card_command(
 
     \b
       textrnn card -m runs/trec-sru
-      textrnn card -m runs/trec-sru -o runs/trec-sru/README.md --license cc-by-4.0 --language en
+      textrnn card -o README.md --license cc-by-4.0 --language en
     """
     from textrnn import __version__
     from textrnn.report.model_card import write_model_card
