@@ -47,7 +47,7 @@ def main() -> None:
         texts = (lines * (size // len(lines) + 1))[:size]
         calls = [lambda texts=texts: engine.predict(texts), lambda texts=texts: model.predict(texts)]
         measure(calls, rounds=1, repeats=1)
-        one, two = measure(calls, rounds=options.rounds, repeats=max(1, 300 // size))
+        one, two = measure(calls, rounds=options.rounds, repeats=max(1, 500 // size))
         times = f"{1e3 * min(one):.3f} | {1e3 * min(two):.3f}"
         print(f"| {size:,} | {times} | {100 * (min(two) / min(one) - 1):.1f} % |", flush=True)
     texts = (lines * (1000 // len(lines) + 1))[:1000]
