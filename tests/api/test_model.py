@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -181,6 +182,25 @@ def test_a_missing_model_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyP
         textrnn.load("runs/none")
     with pytest.raises(textrnn.TextrnnError, match=r"no model was trained in this folder; .* name one with its path"):
         textrnn.load()
+
+
+def test_a_folder_as_the_hub_caches_it(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "blobs").mkdir()
+    snapshot = tmp_path / "snapshots" / "0123abcd"
+    snapshot.mkdir(parents=True)
+    shutil.copy(trained / "runs/small/model.safetensors", tmp_path / "blobs/89ef")
+    for name, content in (("README.md", "# Drinks"), ("config.json", "{}")):
+        (snapshot / name).write_text(content)
+    link = snapshot / "drinks.safetensors"
+    link.symlink_to("../../blobs/89ef")
+    assert textrnn.load(snapshot).labels == ("coffee", "tea")
+    link.rename(snapshot / "model.safetensors")
+    (snapshot / "other.safetensors").symlink_to("../../blobs/89ef")
+    assert textrnn.load(snapshot).labels == ("coffee", "tea")
+    (snapshot / "model.safetensors").unlink()
+    (snapshot / "third.safetensors").symlink_to("../../blobs/none")
+    with pytest.raises(textrnn.ModelError, match=r"contains no model.safetensors; give the folder .* or a model file"):
+        textrnn.load(snapshot)
 
 
 def test_threads_may_share_a_model(engine: Engine) -> None:

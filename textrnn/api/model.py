@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import numpy.typing as npt
 
+from textrnn.api.dataset_map import MapFunction
 from textrnn.api.labelled_texts import PathLike, check_path, check_texts, clean, make_examples
 from textrnn.files import atomic_write
 from textrnn.inference import Precision, parse_precision
@@ -49,6 +50,11 @@ class Model:
     def labels(self) -> tuple[str, ...]:
         """The labels in the order of the columns of :meth:`predict_proba`."""
         return self._engine.labels
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words that are pieces of the tokenizer, in the order of their ids; other words are read in parts."""
+        return tuple(dict.fromkeys(self._engine.tokenizer.list_words().values()))
 
     @property
     def config(self) -> dict[str, Any]:
@@ -161,6 +167,14 @@ class Model:
         """
         probabilities: npt.NDArray[np.float32] = np.exp(self._engine.predict_log_probabilities(check_texts(texts)))
         return probabilities
+
+    def map_fn(self, column: str = "text") -> MapFunction:
+        """Return a function for ``datasets.Dataset.map(..., batched=True)``; ``column`` has the texts.
+
+        It adds the columns ``label`` and ``probability``, which hold lists if the model is multi-label. It can be
+        pickled, so ``num_proc`` works.
+        """
+        return MapFunction(self, column)
 
     def embed(self, texts: Iterable[str]) -> npt.NDArray[np.float32]:
         """Return a vector for each text (B, W) float32: the pooled state of the network, before the output layer.

@@ -178,7 +178,7 @@ class EmbeddingConfig(Section):
 
     vectors: Name | None = key(
         None,
-        description="file of pretrained word vectors (GloVe, .vec, .npy) for tokens that are words; null uses none",
+        description="file of pretrained word vectors (GloVe, .vec, .bin, .npy) or folder of model2vec; null uses none",
     )
     words: int = key(
         20_000,

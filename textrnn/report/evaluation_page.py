@@ -20,7 +20,7 @@ from textrnn.report.curve_page import show_curve
 from textrnn.report.explained import PIECES, Explainer
 from textrnn.report.headline import format_metric, list_figures
 from textrnn.report.markup import abbreviate
-from textrnn.report.model_card import write_model_card
+from textrnn.report.model_card import Result, Results, write_model_card
 from textrnn.report.observations import Batch, Observations, observe
 from textrnn.report.template import list_versions, read_command, render, show_config
 from textrnn.serialization.inspection import read_metrics
@@ -66,9 +66,13 @@ def make_page(
     found = observe(engine, batches, threshold=threshold)
     figures = list_figures(found)
     explainer = Explainer(engine, pieces)
-    card = write_model_card(
-        origin.model, config, found.evaluation, figures=figures, data=origin.data, version=origin.version
-    )
+    rows = [
+        Result(figure.key, figure.name, number, figure.value, figure.interval)
+        for figure in figures
+        if (number := getattr(found.evaluation, figure.key)) is not None
+    ]
+    results = Results(origin.data, found.evaluation.texts, rows)
+    card = write_model_card(Path(origin.model).name, engine.model, results=results, version=origin.version)
     view: dict[str, Any] = {
         "origin": origin,
         "check": _check_data(origin.checked, engine, found.evaluation.texts),

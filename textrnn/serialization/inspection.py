@@ -115,9 +115,15 @@ def inspect_model(path: Path) -> ModelFacts:
         confidence_max_error=model.confidence_max_error,
         cascade=None if model.cascade is None else asdict(model.cascade),
         tokenizer=describe_tokenizer(model.tokenizer),
-        training=_read_training(file, model.config.train.metric),
+        training=read_training(file, model.config.train.metric),
         config=model.config.model_dump(),
     )
+
+
+def is_quantized(path: Path) -> bool:
+    """Return whether the model file at ``path``, or in that folder, holds weights in int8; raises ModelError."""
+    entries = read_header(map_file(find_model(path))).values()
+    return any(entry.get("dtype") == "I8" for entry in entries)
 
 
 def _list_confidence(model: SavedModel) -> dict[str, float | None] | None:
@@ -156,7 +162,7 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     return records
 
 
-def _read_training(file: Path, metric: str) -> TrainingFacts | None:
+def read_training(file: Path, metric: str) -> TrainingFacts | None:
     """Return the facts about the run whose folder has the model ``file``, or None if it is no run folder."""
     path = file.parent / METRICS_NAME
     if file.name != MODEL_NAME or not path.is_file() or not (file.parent / CONFIG_NAME).is_file():

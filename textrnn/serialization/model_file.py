@@ -29,7 +29,6 @@ MODEL_NAME = "model.safetensors"
 
 _TEMPERATURES = (float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max))  # logits are divided in float32
 
-_FASTTEXT = (793_712_314).to_bytes(4, "little")  # how .bin and .ftz files of fastText begin
 _CONFIDENCE, _MAX_ERROR = "confidence_thresholds", "confidence_max_error"
 _TOKENIZER = "tokenizer"
 _NGRAMS = "ngrams."  # prefix of the tensors of the n-gram model
@@ -135,7 +134,9 @@ def save_confidence_thresholds(
 
 
 def find_model(path: Path) -> Path:
-    """Return the model file at ``path``, which is a model file, a run folder or the pointer to the latest run.
+    """Return the model file at ``path``: a model file, a folder with one, or the pointer to the latest run.
+
+    A folder, such as a run folder, has it as model.safetensors, or as its only file of that kind.
 
     Raises:
         ModelError: there is no model.
@@ -144,12 +145,15 @@ def find_model(path: Path) -> Path:
         path = find_latest()
     if path.is_dir():
         if not (path / MODEL_NAME).exists():
+            others = [file for file in path.glob(f"*{Path(MODEL_NAME).suffix}") if file.name != CHECKPOINT_NAME]
+            if len(others) == 1 and others[0].is_file():
+                return others[0]
             if (path / CHECKPOINT_NAME).exists():
                 import shlex  # noqa: PLC0415 - prediction does not need it
 
                 command = shlex.join(["textrnn", "train", "--resume", str(path)])
                 raise ModelError(path, f"training stopped before the first model was saved; resume it with: {command}")
-            raise ModelError(path, f"contains no {MODEL_NAME}; give the folder of a finished run")
+            raise ModelError(path, f"contains no {MODEL_NAME}; give the folder of a finished run, or a model file")
         path = path / MODEL_NAME
     elif not path.exists():
         raise ModelError(path, "no such model file or run folder; 'textrnn train' makes one")
@@ -185,10 +189,7 @@ def parse_model(content: Content, *, name: object) -> SavedModel:
         file_header = read_header(content)
         header = json.loads(read_text(file_header, _METADATA))
     except (ValueError, RecursionError):
-        if bytes(content[:4]) == _FASTTEXT:
-            cure = "train on its training file instead: textrnn train --train FILE"
-            raise ModelError(name, f"a model of fastText, which textrnn cannot read; {cure}") from None
-        raise ModelError(name, "not a textrnn model, or cut short") from None
+        raise ModelError(name, _describe_other(content)) from None
     if not isinstance(header, dict):
         raise ModelError(name, "not a textrnn model")
     version = header.get("format_version")
@@ -234,6 +235,15 @@ def parse_model(content: Content, *, name: object) -> SavedModel:
     if fault := _find_fault(model):
         raise ModelError(name, f"damaged ({fault}); copy it again, or train a new one")
     return model
+
+
+def _describe_other(content: Content) -> str:
+    """Return what ``content`` is that is no model file, and what to do."""
+    from textrnn.data.vectors.fasttext_binary import is_fasttext  # noqa: PLC0415 - models do not need it
+
+    if is_fasttext(content[:4]):
+        return "a model of fastText, which cannot be converted; train on its text: textrnn train --train FILE"
+    return "not a textrnn model, or cut short"
 
 
 def _unpickle(content: bytes) -> SavedModel:

@@ -18,6 +18,7 @@ COMMANDS = {
     "report": ("analysis.report.report_command", "Write an evaluation page: one HTML file."),
     "compare": ("analysis.compare.compare_command", "Compare models, or other tools, on labelled text."),
     "inspect": ("analysis.inspect_model.inspect_command", "Print the facts about a model or tokenizer."),
+    "card": ("analysis.card.card_command", "Write a model card."),
     "predict": ("predict.predict_command", "Label lines of text, or records of a table."),
     "embed": ("embed.embed_command", "Print a vector for each text."),
     "explain": ("analysis.word_effects.explain_command", "Show the effect of each word on a prediction."),

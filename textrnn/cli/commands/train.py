@@ -40,7 +40,10 @@ def train_command(
         str | None, Option(metavar="FILE", help="SentencePiece .model.  [default: trained on the training set]")
     ] = None,
     vectors: Annotated[
-        str | None, Option(metavar="FILE", help="Pretrained word vectors (GloVe, .vec, .npy).  [default: none]")
+        str | None,
+        Option(
+            metavar="FILE", help="Pretrained word vectors: GloVe, .vec, .bin, .npy, model2vec folder.  [default: none]"
+        ),
     ] = None,
     out: Annotated[Path | None, Option(metavar="FOLDER", help="Run folder.  [default: runs/NAME-CELL]")] = None,
     layers: Annotated[int | None, Option(metavar="N", help="Recurrent layers.  [default: 2]")] = None,
