@@ -41,6 +41,7 @@ ALLOWED: dict[str, set[str]] = {
         *("config", "data", "errors", "evaluation", "extras", "files", "inference", "models", "ops", "preparation"),
         *("reporter", "serialization", "training"),
     },
+    "server": {"api", "errors", "inference", "native", "pipeline"},
     "sklearn": {"api", "data"},
     "fasttext": {"api", "config", "data", "errors", "reporter"},
     "api": {"config", "data", "errors", "evaluation", "files", "inference", "reporter", "serialization", "training"},
@@ -50,10 +51,13 @@ ONLY_IN = {
     "ctypes": ("native/",),
     "pydantic": ("config/sections.py", "cli/command_class.py"),
     "jinja2": ("report/",),
+    "prometheus_client": ("server/",),
     "rich": ("cli/",),
+    "starlette": ("server/",),
     "torch": ("models/", "ops/", "preparation/pretrained_vectors.py", "serialization/checkpoint.py", "training/"),
     "triton": ("ops/fused_kernels.py", "ops/sru/cuda.py"),
     "typer": ("cli/",),
+    "uvicorn": ("server/",),
     "vl_convert": ("report/",),
 }
 WITHOUT_TORCH = (
@@ -63,6 +67,7 @@ WITHOUT_TORCH = (
     *("textrnn.evaluation.comparison", "textrnn.cli.commands.analysis.compare"),
     *("textrnn.data.check", "textrnn.tokenization.spm_trainer", "textrnn.compression", "textrnn.api"),
     "textrnn.report.evaluation_page",
+    "textrnn.server.serving",
     *("textrnn.evaluation.label_errors", "textrnn.experiments.out_of_fold", "textrnn.evaluation.suggestions"),
 )
 
