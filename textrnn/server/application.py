@@ -136,8 +136,6 @@ class Service:
 
     async def _read_question(self, request: Request, allowed: tuple[str, ...], *, deadline: float) -> Question:
         """Return what the request asks; raises HttpError."""
-        if self.draining.is_set():
-            raise HttpError(503, "the server stops", where="server", fix="try again", headers={"Retry-After": "1"})
         reading = read_body(request, limit=self.settings.max_body)
         fix = f"send it within {self.settings.timeout:g} s (--timeout)"
         late = HttpError(408, "the body came too slowly", where="body", fix=fix, headers={"Connection": "close"})

@@ -21,7 +21,6 @@ _ERRORS = {
     413: "the body, or the number of texts, is too large",
     415: "unsupported content type",
     429: "too many texts are waiting; see Retry-After",
-    503: "the server stops; see Retry-After",
     504: "no answer within the time limit",
 }
 

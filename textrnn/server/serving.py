@@ -16,7 +16,7 @@ from typing import Any
 
 import uvicorn
 from prometheus_client.multiprocess import mark_process_dead
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from textrnn.errors import ConfigError, StoppedError, TextrnnError
 from textrnn.server.application import Service
@@ -26,6 +26,7 @@ from textrnn.server.monitoring import log_event
 from textrnn.server.settings import Settings
 
 _BACKLOG = 2048
+_MAX_HEAD = 320 << 10  # bytes that come without an end of the head; asyncio reads up to 256 KiB at once
 _KEEP_ALIVE = 75  # longer than proxies keep their connections, who would otherwise use one that is being closed
 _GRACE = 5  # on top of the time limit of a request
 _RESPAWN = 1.0  # the shortest life of a worker that is replaced at once
@@ -76,20 +77,43 @@ def serve(settings: Settings, store: ModelStore, opened: socket.socket, *, worke
     log_event("stopped")
 
 
-class _Protocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-    """HTTP with a time limit for the head of the first request, and errors as JSON."""
+class _Protocol(HttpToolsProtocol):
+    """HTTP with limits for the head of a request in bytes, and for that of the first one in seconds."""
+
+    _head, _has_head = 0, False
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         seconds = self.config.timeout_graceful_shutdown
-        self._head_timer = self.loop.call_later(seconds, lambda: self.cycle is None and transport.close())
+        self._timer = self.loop.call_later(seconds or 0, self._close_if_headless)
+
+    def _close_if_headless(self) -> None:
+        if not self._has_head:
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._head_timer.cancel()
+        self._timer.cancel()
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        self._head += len(data)
+        super().data_received(data)
+        if self._head > _MAX_HEAD and not self.transport.is_closing():
+            self.send_400_response("the head is too large")
+
+    def on_headers_complete(self) -> None:
+        self._head, self._has_head = 0, True
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._head = 0
+        super().on_body(body)
+
     def send_400_response(self, msg: str) -> None:
-        fault = HttpError(400, "not a valid HTTP request", where="request", fix="send HTTP/1.1")
+        """Answer ``msg`` as JSON, and close the connection."""
+        fault = HttpError(
+            400, msg.rstrip(".").lower(), where="head of the request", fix="send a valid HTTP/1.1 request"
+        )
         body = json.dumps(fault.content).encode() + b"\n"
         head = f"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
         self.transport.write(head.encode() + b"connection: close\r\n\r\n" + body)

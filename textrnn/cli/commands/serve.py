@@ -75,7 +75,7 @@ def serve_command(
       textrnn serve -m shop=runs/shop -m spam=runs/spam --workers 4 --token-file token
       curl ... 'localhost:8000/predict?model=spam&top_k=3'
     """
-    for module in ("starlette", "uvicorn", "prometheus_client"):
+    for module in ("starlette", "uvicorn", "httptools"):
         import_extra(module, extra="serve", feature="serve")
     if workers > 1 and not hasattr(os, "fork"):
         raise ConfigError(f"--workers {workers}: not supported on this system; leave it out")
@@ -110,9 +110,10 @@ def _serve(
     from contextlib import ExitStack
 
     with ExitStack() as stack:
-        if workers > 1:  # before prometheus_client is imported
+        if workers > 1:  # prometheus_client reads it when it is imported
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="textrnn-metrics-"))
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        import_extra("prometheus_client", extra="serve", feature="serve")
         from textrnn.server.model_store import ModelStore
         from textrnn.server.monitoring import start_log
         from textrnn.server.serving import open_socket, serve
