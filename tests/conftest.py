@@ -1,15 +1,17 @@
-"""Shared fixtures: a small tokenizer, the installed command, training data, a trained model, and real text."""
+"""Shared fixtures: a small tokenizer, the installed command, training data, a model, real text, and a browser."""
 
 from __future__ import annotations
 
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -124,3 +126,30 @@ def trained_multi_label(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr.decode()
     (folder / "messages.txt").write_bytes(done.stderr)
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A headless Chromium, driven by Playwright."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("chromium is not installed")
+    with playwright.sync_playwright() as driver:
+        running = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The script of axe-core, which checks accessibility; npm fetches it."""
+    npm, folder = shutil.which("npm"), tmp_path_factory.mktemp("axe")
+    if npm is None:
+        pytest.skip("npm is not installed, which fetches axe-core")
+    command = [npm, "install", "--prefix", str(folder), "--fetch-retries=0", "--fetch-timeout=10000", "axe-core@4"]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=120)
+    script = folder / "node_modules/axe-core/axe.min.js"
+    if done.returncode != 0 or not script.exists():
+        pytest.skip("npm cannot fetch axe-core")
+    return script.read_text(encoding="utf-8")
