@@ -1,4 +1,4 @@
-"""What every request passes: the token, a line of the log, and the counters."""
+"""The gate of all requests: the token, a line of the log, and the counters."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -20,6 +21,7 @@ class ModelStore:
 
     def __init__(self, paths: Mapping[str, Path | None], load: Load) -> None:
         self._paths, self._load = paths, load
+        self._lock = threading.Lock()
         self.engines: Mapping[str, Engine] = {}
         self.reload()
 
@@ -28,7 +30,8 @@ class ModelStore:
 
         Requests that have an engine keep it.
         """
-        self.engines = {name: self._load(path) for name, path in self._paths.items()}
+        with self._lock:
+            self.engines = {name: self._load(path) for name, path in self._paths.items()}
 
     def find(self, name: str | None) -> tuple[str, Engine]:
         """Return the model called ``name`` with its name (None: the only one); raises HttpError if there is no such."""

@@ -73,7 +73,7 @@ def start_log() -> None:
     """Write the log of the server, and uvicorn's warnings, to stderr."""
     handler = _Lines()
     handler.setFormatter(JsonFormatter())
-    for name, level in ((log.name, logging.INFO), ("uvicorn.error", logging.WARNING)):
+    for name, level in ((log.name, logging.INFO), ("uvicorn.error", logging.WARNING), ("asyncio", logging.WARNING)):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(level)

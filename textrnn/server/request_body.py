@@ -1,4 +1,4 @@
-"""What a request asks: its body within limits, and its options in the query or the body."""
+"""The texts and options of a request: its body within limits, and its query."""
 
 from __future__ import annotations
 

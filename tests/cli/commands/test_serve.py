@@ -56,7 +56,11 @@ def test_a_token_that_all_can_read_is_a_warning(
         (("-m", "a=runs/small", "-m", "a=x"), 2, "--model a=x: another model has this name; choose another"),
         (("-m", "a=nothing"), 1, "nothing: no such model file or run folder"),
         (("--host", "no such host"), 2, "--host no such host: unknown; give an address of this machine"),
-        (("--host", "203.0.113.1"), 2, "--host 203.0.113.1 --port 0: cannot assign requested address; choose another"),
+        (
+            ("--host", "203.0.113.1"),
+            2,
+            "--host 203.0.113.1 --port 0: cannot assign requested address; choose another --host",
+        ),
         (("--cors", "example.org/x"), 2, "--cors example.org/x: not an origin; write it as https://example.org"),
         (("--token-file", "missing"), 2, "--token-file missing: cannot be read (No such file or directory)"),
         (("--token-file", "rows.tsv"), 2, "--token-file rows.tsv: should hold one word of ASCII characters"),
