@@ -32,6 +32,7 @@ SCRIPTS = (
     "memory",
     "predict",
     "report",
+    "serve",
     "sru_layer",
     "training",
 )

@@ -38,3 +38,5 @@ def test_bad_connections_do_not_harm_the_others(start: Start) -> None:
             bad.sendall(head + b'30\r\n\r\n{"text": "a"')
     assert server.post({"text": "green tea"}).json()["label"] == "tea"
     assert server.stop() == 0
+    assert [line for line in server.lines if line["level"] == "error"] == []
+    assert {line["status"] for line in server.lines if line["event"] == "request"} == {200, 408, 413, 499}

@@ -43,9 +43,9 @@ def test_lines_are_answered_while_the_request_arrives(store: ModelStore) -> None
         rows = await stream.receive()
         assert rows[0]["label"] == "coffee"
         assert [row["error"]["where"] for row in rows[1:]] == [
-            "line 3, line 1, column 1",
+            "line 3, column 1",
             "line 4, top_k",
-            "line 5, line 1, column 1",
+            "line 5, column 1",
         ]
         stream.send(b'{"text": "green tea"}', more=False)
         assert [row["label"] for row in await stream.receive()] == ["tea"]

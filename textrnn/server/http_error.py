@@ -31,7 +31,7 @@ class HttpError(Exception):
 
     def at(self, line: int) -> dict[str, object]:
         """Return the error as an answer to ``line`` of a stream."""
-        where = f"line {line}, {self.content['error']['where']}"
+        where = f"line {line}, {self.content['error']['where'].removeprefix('line 1, ')}"
         return {"error": {**self.content["error"], "where": where}}
 
     def to_response(self) -> Answer:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from textrnn.api.labelled_texts import clean
 from textrnn.inference.engine import Engine
@@ -45,20 +45,23 @@ def find_type(request: Request, allowed: Collection[str]) -> str:
 
 
 async def read_body(request: Request, *, limit: int) -> bytes:
-    """Return the body; raises HttpError 413 if it has more than ``limit`` bytes."""
+    """Return the body; raises HttpError 413 if it has more than ``limit`` bytes, 499 if the client has gone."""
     length = request.headers.get("content-length", "0")
     size = int(length) if length.isdigit() else 0
     if size > _DISCARDED * limit or (size > limit and "expect" in request.headers):
         raise make_size_error(limit)
     body, size = bytearray(), 0
-    async for part in request.stream():
-        size += len(part)
-        if size > _DISCARDED * limit:
-            break
-        if size <= limit:
-            body += part
-        else:
-            body.clear()
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > _DISCARDED * limit:
+                break
+            if size <= limit:
+                body += part
+            else:
+                body.clear()
+    except ClientDisconnect:  # nobody reads the answer, but the log has its status
+        raise HttpError(499, "the client has gone", where="body", fix="send the whole body") from None
     if size > limit:
         raise make_size_error(limit)
     return bytes(body)
