@@ -25,7 +25,11 @@ class Server:
         command = [find_command(), "serve", "--port", "0", *map(str, options)]
         environment = os.environ | {"OMP_NUM_THREADS": "1", "TMPDIR": str(folder)}
         self.process = subprocess.Popen(command, cwd=folder, stderr=self.log, env=environment)
-        self.url = str(self.wait_for("started")["url"])
+        try:
+            self.url = str(self.wait_for("started")["url"])
+        except BaseException:
+            self.process.kill()
+            raise
 
     @property
     def lines(self) -> list[dict[str, Any]]:

@@ -92,7 +92,7 @@ class LineStream(Response):
 
 
 def _parse_line(line: bytes) -> str:
-    content = parse_json(line)
+    content = parse_json(line, fix=_FIX)
     if not isinstance(content, dict) or "text" not in content:
         raise HttpError(400, "not an object with the key text", where="text", fix=_FIX)
     if wrong := [name for name in PREDICT_OPTIONS if name in content]:

@@ -73,15 +73,15 @@ def make_size_error(limit: int) -> HttpError:
     return HttpError(413, "the body or line is too large", where="body", fix=fix, headers={"Connection": "close"})
 
 
-def parse_json(body: bytes) -> Any:
-    """Return the value of ``body``; raises HttpError 400 with the place of the first error."""
+def parse_json(body: bytes, *, fix: str = _EXAMPLE) -> Any:
+    """Return the value of ``body``; raises HttpError 400 with the place of the first error, and how to ``fix`` it."""
     try:
         return json.loads(body.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise HttpError(400, "not UTF-8", where=f"byte {error.start + 1}", fix="send JSON in UTF-8") from None
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        raise HttpError(400, f"not JSON: {error.msg[:1].lower()}{error.msg[1:]}", where=where, fix=_EXAMPLE) from None
+        raise HttpError(400, f"not JSON: {error.msg[:1].lower()}{error.msg[1:]}", where=where, fix=fix) from None
     except (RecursionError, ValueError):  # a number of thousands of digits
         raise HttpError(
             400, "not JSON: nested too deeply, or a number is too long", where="body", fix=_EXAMPLE
