@@ -59,7 +59,7 @@ def serve_command(
         list[str] | None, Option(metavar="ORIGIN", help="Let pages of ORIGIN use the server; repeatable; * is all.")
     ] = None,
 ) -> None:
-    """Answer HTTP requests for predictions and explanations.
+    """Answer HTTP requests for predictions.
 
     POST /predict and POST /explain take {"text": "..."}, /predict also {"texts": [...]} and a stream of JSON lines
     (Content-Type: application/x-ndjson), which is answered line by line. The answers are those of predict and explain.
