@@ -71,9 +71,9 @@ def serve_command(
 
     \b
       textrnn serve -m runs/first
-      curl -H 'Content-Type: application/json' -d '{"text": "where is my parcel"}' localhost:8000/predict
-      textrnn serve -m shop=runs/shop -m spam=runs/spam --workers 4 --token-file token
-      curl ... 'localhost:8000/predict?model=spam&top_k=3'
+      curl --json '{"text": "where is my parcel"}' localhost:8000/predict
+      textrnn serve -m shop=runs/shop -m spam=runs/spam --token-file token
+      curl --json '{"text": "win"}' 'localhost:8000/predict?model=spam&top_k=3'
     """
     for module in ("starlette", "uvicorn", "httptools"):
         import_extra(module, extra="serve", feature="serve")
