@@ -35,7 +35,7 @@ class Server:
     def lines(self) -> list[dict[str, Any]]:
         """The complete lines of the log."""
         text = os.pread(self.log.fileno(), 1 << 24, 0).decode()
-        return [json.loads(line) for line in re.findall(r"(.*)\n", text)]
+        return [json.loads(line) for line in re.findall(r"(\{.*)\n", text)]
 
     def wait_for(self, event: str, count: int = 1) -> dict[str, Any]:
         """Return the line of the ``count``-th ``event``, as soon as it is there."""

@@ -83,3 +83,16 @@ def test_torch_is_not_loaded(start: Start) -> None:
     maps = Path(f"/proc/{server.process.pid}/maps")
     if maps.exists():
         assert "libtorch" not in maps.read_text()
+
+
+def test_a_second_signal_ends_it_at_once(start: Start) -> None:
+    server = start()
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as begun:
+        begun.sendall(
+            b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+        )
+        httpx.get(server.url + "/healthz")
+        server.process.send_signal(signal.SIGTERM)
+        server.wait_for("stopping")
+        assert server.stop() == 128 + signal.SIGTERM

@@ -79,6 +79,8 @@ class Worker:
         self._stopped_by = number
         self._server.force_exit = self._server.should_exit
         self._server.should_exit = True
+        if self._server.force_exit:  # uvicorn would log each request that this cuts off as an error
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         self._service.draining.set()
         log_event("stopping", pid=os.getpid())
 
