@@ -32,6 +32,7 @@ MakeClient = Callable[..., TestClient]
         ("/predict?model=x", b'{"text": "a"}', 404, "no such model", "query, model"),
         ("/explain", b'{"texts": ["a"]}', 400, "only one text can be explained", "body, texts"),
         ("/explain", b'{"text": "a", "label": "water"}', 400, "the model has no label 'water'", "label"),
+        ("/explain", b'{"text": "a", "label": ["tea", "coffee"]}', 400, "the model is single-label", "label"),
         ("/explain", b'{"text": "a", "label": []}', 400, "label is not a label or a list of labels", "body, label"),
         ("/nothing", b"{}", 404, "no such path", "POST /nothing"),
         ("/healthz", b"{}", 405, "the path does not support this method", "POST /healthz"),

@@ -137,6 +137,8 @@ def check_options(engine: Engine, options: Mapping[str, Any]) -> None:
     if "threshold" in options and engine.thresholds is None:
         raise HttpError(400, "the model is single-label", where="threshold", fix="leave the threshold out")
     label = options.get("label", [])
+    if isinstance(label, list) and len(label) > 1 and engine.thresholds is None:
+        raise HttpError(400, "the model is single-label", where="label", fix="send one label")
     if unknown := [name for name in ([label] if isinstance(label, str) else label) if name not in engine.labels]:
         shown = ", ".join(engine.labels[:10]) + (", ..." if len(engine.labels) > 10 else "")
         raise HttpError(
