@@ -44,8 +44,9 @@ ALLOWED: dict[str, set[str]] = {
         *("config", "data", "errors", "evaluation", "extras", "files", "inference", "models", "ops", "preparation"),
         *("reporter", "serialization", "training"),
     },
+    "server": {"api", "errors", "inference", "native", "pipeline"},
     "sklearn": {"api", "data", "errors"},
-    "fasttext": {"api", "config", "data", "reporter", "serialization"},
+    "fasttext": {"api", "config", "data", "errors", "reporter", "serialization"},
     "api": {"config", "data", "errors", "evaluation", "files", "inference", "reporter", "serialization", "training"},
 }
 # the rooms and modules that know these packages
@@ -53,10 +54,13 @@ ONLY_IN = {
     "ctypes": ("native/",),
     "pydantic": ("config/sections.py", "cli/command_class.py"),
     "jinja2": ("report/",),
+    "prometheus_client": ("server/",),
     "rich": ("cli/",),
+    "starlette": ("server/",),
     "torch": ("models/", "ops/", "preparation/pretrained_vectors.py", "serialization/checkpoint.py", "training/"),
     "triton": ("ops/fused_kernels.py", "ops/sru/cuda.py"),
     "typer": ("cli/",),
+    "uvicorn": ("server/",),
     "vl_convert": ("report/",),
 }
 WITHOUT_TORCH = (
@@ -66,6 +70,7 @@ WITHOUT_TORCH = (
     *("textrnn.evaluation.comparison", "textrnn.cli.commands.analysis.compare"),
     *("textrnn.data.check", "textrnn.tokenization.spm_trainer", "textrnn.compression", "textrnn.api"),
     "textrnn.report.evaluation_page",
+    "textrnn.server.serving",
     *("textrnn.evaluation.label_errors", "textrnn.experiments.out_of_fold", "textrnn.evaluation.suggestions"),
 )
 

@@ -35,6 +35,7 @@ SCRIPTS = (
     "parquet",
     "predict",
     "report",
+    "serve",
     "sru_layer",
     "training",
 )

@@ -20,7 +20,7 @@ from textrnn.errors import BackendError, StoppedError
 COMMANDS = (
     *("spm-train", "spm-encode", "spm-decode", "train", "tune"),
     *("evaluate", "report", "compare", "inspect", "card"),
-    *("predict", "embed", "explain", "optimize", "filter"),
+    *("predict", "embed", "explain", "serve", "optimize", "filter"),
     *("demo", "init", "bench", "doctor"),
     *("data check", "data split", "data errors", "data suggest", "config schema"),
 )

@@ -1,12 +1,9 @@
-"""Evaluation pages of small models, and a browser."""
+"""Evaluation pages of small models."""
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -40,25 +37,3 @@ def multi_label_page(trained_multi_label: Path, tmp_path_factory: pytest.TempPat
     shutil.copytree(trained_multi_label / "runs", folder / "runs")
     shutil.copy(trained_multi_label / "test.tsv", folder)
     return make_page(folder, "test.tsv")
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """A headless Chromium, driven by Playwright."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("chromium is not installed")
-    with playwright.sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield running
-        running.close()
-
-
-@pytest.fixture(scope="session")
-def axe() -> str:
-    """The script of axe-core, which checks accessibility."""
-    script = os.environ.get("TEXTRNN_AXE")
-    if not script:
-        pytest.skip("TEXTRNN_AXE does not name axe.min.js of axe-core, which .ci/run installs")
-    return Path(script).read_text(encoding="utf-8")

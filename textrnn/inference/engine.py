@@ -198,11 +198,17 @@ class Engine:
         with at least the probability ``threshold`` (None: the threshold of each label), at most ``top_k``. With
         ``top_k`` alone it returns that many, whatever their probability.
         """
+        log_probabilities = self.predict_log_probabilities(texts, threads=threads)
+        return self.rank_labels(log_probabilities, top_k=top_k, threshold=threshold)
+
+    def rank_labels(
+        self, log_probabilities: Array, *, top_k: int | None = None, threshold: float | None = None
+    ) -> list[list[Prediction]]:
+        """Return the labels of each text by its ``log_probabilities`` (B, C), as :meth:`predict` does."""
         if self.thresholds is None:
             top_k = top_k or 1
         if threshold is None and top_k is not None:
             threshold = 0.0
-        log_probabilities = self.predict_log_probabilities(texts, threads=threads)
         best = np.argsort(-log_probabilities, axis=1, kind="stable")[:, :top_k]
         assigned = np.take_along_axis(self.assign_labels(log_probabilities, threshold=threshold), best, axis=1)
         return [

@@ -22,6 +22,7 @@ COMMANDS = {
     "predict": ("predict.predict_command", "Label lines of text, or records of a table."),
     "embed": ("embed.embed_command", "Print a vector for each text."),
     "explain": ("analysis.word_effects.explain_command", "Show the effect of each word on a prediction."),
+    "serve": ("serve.serve_command", "Answer HTTP requests for predictions."),
     "optimize": ("optimize.optimize_command", "Make a model smaller without making it worse."),
     "filter": ("filter.filter_command", "Print the lines that have a given label."),
     "demo": ("demo.demo_command", "Train, evaluate and predict on demo data."),

@@ -63,7 +63,7 @@ def explain_command(
     for line in _read_texts() if text in (None, STDIN) else [_clean(str(text))]:
         found = explain(engine, line, label)
         if as_json:
-            write_data(_format_json(found))
+            write_data(json.dumps(found.to_row(), ensure_ascii=False) + "\n")
         elif console is None:
             write_data(_format_columns(found))
         else:
@@ -101,14 +101,6 @@ def _open_terminal() -> Console | None:
     from rich.console import Console
 
     return Console(highlight=False, soft_wrap=True) if sys.stdout is not None and sys.stdout.isatty() else None
-
-
-def _format_json(found: Explanation) -> str:
-    probabilities = [round(probability, 6) for probability in found.probabilities]
-    pair: dict[str, object] = {"label": list(found.labels), "probability": probabilities}
-    if not found.multi_label:
-        pair = {"label": found.labels[0], "probability": probabilities[0]}
-    return json.dumps({**pair, **found.to_dict()}, ensure_ascii=False) + "\n"
 
 
 def _format_columns(found: Explanation) -> str:
