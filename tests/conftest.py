@@ -1,15 +1,17 @@
-"""Shared fixtures: a small tokenizer, the installed command, training data, a trained model, and real text."""
+"""Shared fixtures: a small tokenizer, the installed command, training data, a model, real text, and a browser."""
 
 from __future__ import annotations
 
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -124,3 +126,25 @@ def trained_multi_label(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr.decode()
     (folder / "messages.txt").write_bytes(done.stderr)
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A headless Chromium, driven by Playwright."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("chromium is not installed")
+    with playwright.sync_playwright() as driver:
+        running = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The script of axe-core, which checks accessibility."""
+    script = os.environ.get("TEXTRNN_AXE")
+    if not script:
+        pytest.skip("TEXTRNN_AXE does not name axe.min.js of axe-core, which .ci/run installs")
+    return Path(script).read_text(encoding="utf-8")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import random
 import sys
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 from textrnn import ModelError, fasttext
 
 Model = Any
+TINY = {"model__hidden": 8, "model__embedding": 8, "train__epochs": 3, "tokenizer__vocab_size": 60}
 
 
 @pytest.fixture
@@ -92,13 +95,81 @@ def test_a_quantized_model_is_smaller(model: Model, tmp_path: Path) -> None:
     model.save_model(str(tmp_path / "small"))
     assert model.is_quantized()
     assert (tmp_path / "small").stat().st_size < (tmp_path / "whole").stat().st_size
-    assert fasttext.load_model(tmp_path / "small").predict("green tea")[0] == ("__label__tea",)
+    again = fasttext.load_model(tmp_path / "small")
+    assert again.predict("green tea")[0] == ("__label__tea",)
+    assert again.is_quantized()
+    again.save_model(str(tmp_path / "again"))
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "small").read_bytes()
+    assert not fasttext.load_model(tmp_path / "whole").is_quantized()
 
 
 def test_a_model_of_fasttext_is_named(tmp_path: Path) -> None:
     (tmp_path / "model.bin").write_bytes((793712314).to_bytes(4, "little") + bytes(100))
-    with pytest.raises(ModelError, match=r"model\.bin: a model of fastText; train one on its text: textrnn train"):
+    with pytest.raises(ModelError, match=r"model\.bin: a model of fastText, which cannot be converted; train on"):
         fasttext.load_model(tmp_path / "model.bin")
+
+
+def test_words_and_vectors(model: Model) -> None:
+    vector = model.get_sentence_vector("green tea please")
+    assert (vector.dtype, vector.shape) == (np.float32, (model.get_dimension(),))
+    np.testing.assert_array_equal(vector, model.model.embed(["green tea please"])[0])
+    np.testing.assert_array_equal(model["tea"], model.get_word_vector("tea"))
+    assert model.words == model.get_words()
+    assert all(word in model for word in model.words)
+    assert "kettle" not in model
+    with pytest.raises(ValueError, match="one line at a time"):
+        model.get_sentence_vector("a\nb")
+    with pytest.raises(ValueError, match="does not know how often"):
+        model.get_words(include_freq=True)
+
+
+def test_what_is_missing_says_so(model: Model) -> None:
+    for name in ("get_nearest_neighbors", "get_input_matrix", "get_word_id", "get_line"):
+        assert not hasattr(model, name)
+        with pytest.raises(AttributeError, match=f"{name}: models of textrnn have no"):
+            getattr(model, name)
+    with pytest.raises(AttributeError, match="object has no attribute 'get_word'"):
+        _ = model.get_word
+    with pytest.raises(AttributeError, match="textrnn trains no word vectors"):
+        _ = fasttext.train_unsupervised
+    assert not hasattr(fasttext, "supervised")
+
+
+def test_the_tutorial_of_fasttext(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several labels a line, as in its text; every call and option that it shows."""
+    monkeypatch.chdir(tmp_path)
+    kinds = {"baking": "bake bread", "equipment": "knife pan", "food-safety": "raw meat"}
+    draw = random.Random(1)
+    for name, count in (("train", 60), ("valid", 20)):
+        chosen = [draw.sample(sorted(kinds), 1 + i % 2) for i in range(count)]
+        lines = [
+            " ".join([*(f"__label__{kind}" for kind in some), *(kinds[kind] for kind in some), str(i), "?"])
+            for i, some in enumerate(chosen)
+        ]
+        Path(f"cooking.{name}").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    monkeypatch.setattr(fasttext, "_warned", set())
+    monkeypatch.setattr(fasttext, "train", partial(fasttext.train, **TINY))
+    model = fasttext.train_supervised(input="cooking.train", verbose=0)
+    model.save_model("model_cooking.bin")
+    model = fasttext.load_model("model_cooking.bin")
+    assert len(model.predict("Which baking dish is best to bake a banana bread ?")[0]) == 1
+    assert len(model.predict("Why not put knives in the dishwasher?", k=5)[0]) == 3
+    texts, precision, recall = model.test("cooking.valid")
+    assert texts == 20
+    assert 0 < recall < precision <= 1
+    assert model.test("cooking.valid", k=5)[2] == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        options = {"lr": 0.5, "epoch": 25, "wordNgrams": 2, "bucket": 200000, "dim": 50, "verbose": 0}
+        tuning = {"autotuneValidationFile": "cooking.valid", "autotuneDuration": 600, "autotuneModelSize": "2M"}
+        hs = fasttext.train_supervised(input="cooking.train", loss="hs", **options, **tuning)
+        ova = fasttext.train_supervised(input="cooking.train", loss="ova", **options)
+        hs.quantize(input="cooking.train", retrain=True)
+    labels, p = ova.predict("bake bread knife pan", k=-1, threshold=0.5)
+    assert len(labels) == len(p) < 4
+    assert ova.test("cooking.valid", k=-1, threshold=0.5)[0] == 20
+    assert set(ova.test_label("cooking.valid")) <= set(ova.labels)
+    assert hs.is_quantized()
 
 
 def test_training_names_the_options_without_effect_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

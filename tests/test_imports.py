@@ -23,7 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "config": {"errors"},
     "native": {"errors"},
     "ops": {"native", "errors"},
-    "data": {"config", "errors", "files"},
+    "data": {"config", "errors", "extras", "files"},
     "tokenization": {"data", "errors", "native"},
     "models": {"data", "errors", "lazy", "native", "ops", "serialization", "tokenization"},
     "serialization": {"config", "data", "errors", "files", "models", "ops", "reporter", "tokenization"},
@@ -35,14 +35,18 @@ ALLOWED: dict[str, set[str]] = {
         *("config", "data", "errors", "evaluation", "extras", "models", "native", "ops", "preparation", "reporter"),
         *("serialization", "signals", "tokenization"),
     },
-    "report": {"config", "data", "errors", "evaluation", "inference", "models", "native", "serialization"},
+    "report": {
+        *("config", "data", "errors", "evaluation", "files", "inference", "models", "native", "preparation"),
+        *("serialization", "tokenization"),
+    },
     "compression": {"data", "errors", "evaluation", "inference", "models", "serialization"},
     "experiments": {
         *("config", "data", "errors", "evaluation", "extras", "files", "inference", "models", "ops", "preparation"),
         *("reporter", "serialization", "training"),
     },
-    "sklearn": {"api", "data"},
-    "fasttext": {"api", "config", "data", "errors", "reporter"},
+    "server": {"api", "errors", "inference", "native", "pipeline"},
+    "sklearn": {"api", "data", "errors"},
+    "fasttext": {"api", "config", "data", "errors", "reporter", "serialization"},
     "integrations": {"api", "errors", "extras", "files", "inference", "pipeline", "serialization"},
     "api": {"config", "data", "errors", "evaluation", "files", "inference", "reporter", "serialization", "training"},
 }
@@ -52,12 +56,15 @@ ONLY_IN = {
     "pydantic": ("config/sections.py", "cli/command_class.py"),
     "datatrove": ("integrations/datatrove.py",),
     "jinja2": ("report/",),
+    "prometheus_client": ("server/",),
     "pyspark": ("integrations/spark.py",),
     "ray": ("integrations/ray.py",),
     "rich": ("cli/",),
+    "starlette": ("server/",),
     "torch": ("models/", "ops/", "preparation/pretrained_vectors.py", "serialization/checkpoint.py", "training/"),
     "triton": ("ops/fused_kernels.py", "ops/sru/cuda.py"),
     "typer": ("cli/",),
+    "uvicorn": ("server/",),
     "vl_convert": ("report/",),
 }
 WITHOUT_TORCH = (
@@ -67,6 +74,7 @@ WITHOUT_TORCH = (
     *("textrnn.evaluation.comparison", "textrnn.cli.commands.analysis.compare"),
     *("textrnn.data.check", "textrnn.tokenization.spm_trainer", "textrnn.compression", "textrnn.api"),
     "textrnn.report.evaluation_page",
+    "textrnn.server.serving",
     *("textrnn.evaluation.label_errors", "textrnn.experiments.out_of_fold", "textrnn.evaluation.suggestions"),
 )
 

@@ -125,12 +125,26 @@ def test_columns_of_tables(fitted: TextRNNClassifier, kind: str) -> None:
         (TEXTS, ["tea"] * 120, ValueError, r"y has a single class, \['tea'\]: a classifier needs two"),
         ([1.0] * 120, NAMES, TypeError, r"texts\[0\] should be a str, not 1.0 \(120 of 120 texts\)"),
         ("tea", ["a"], TypeError, "texts should be a list of str, not one str"),
+        (TEXTS, None, ValueError, "requires y to be passed"),
+        (TEXTS, [*NAMES[:7], None, *NAMES[8:]], ValueError, r"y\[7\] is missing \(1 of 120 classes\)"),
+        (TEXTS, [*NAMES[:7], np.nan, np.nan, *NAMES[9:]], ValueError, r"y\[7\] is missing \(2 of 120 classes\)"),
+        (TEXTS, np.where(np.arange(120) == 5, np.nan, np.arange(120) % 2), ValueError, r"y\[5\] is missing"),
+        (TEXTS, [["tea"], ["tea", "coffee"]] * 60, ValueError, "make a binary matrix by MultiLabelBinarizer"),
+        (np.array(TEXTS)[:, None], NAMES, TypeError, r"one column of str, not an array of shape \(120, 1\)"),
         (TEXTS, np.full((120, 2), 2), ValueError, "y is a matrix, but not of zeros and ones"),
     ],
 )
 def test_faults(X: Any, y: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         make().fit(X, y)
+
+
+def test_a_column_of_classes_with_gaps() -> None:
+    pandas = pytest.importorskip("pandas")
+    for y in (pandas.Series(NAMES, dtype="string"), pandas.Series(NAMES, dtype=object)):
+        y[[3, 8]] = None
+        with pytest.raises(ValueError, match=r"y\[3\] is missing \(2 of 120 classes\); leave out the texts"):
+            make().fit(TEXTS, y)
 
 
 def test_an_unseen_class_counts_as_wrong(fitted: TextRNNClassifier) -> None:

@@ -140,7 +140,8 @@ class Compressor:
 
     def compress(self, storage: Storage, share: float) -> Step:
         """Return the model with weights in ``storage`` and ``share`` of the n-grams, measured as read from its file."""
-        smaller = replace(self._model, confidence_thresholds=None)  # they hold for the probabilities of this model
+        # thresholds hold for the probabilities of this model
+        smaller = replace(self._model, confidence_thresholds=None, confidence_max_error=None)
         if smaller.ngrams is not None and share < 1:
             smaller = replace(smaller, ngrams=self._prune(smaller.ngrams, share), cascade=None)  # it holds no more
         content = format_model(smaller, storage=storage)

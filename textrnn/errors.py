@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+ROW_SUFFIXES = (".parquet", ".arrow", ".feather")
+"""The extensions of files that consist of rows instead of lines."""
 
 _SHOWN_CHARACTERS = 20
 
@@ -34,8 +38,7 @@ class DataError(TextrnnError):
     def __init__(self, path: object, line_number: int | None, reason: str, *, kind: str | None = None) -> None:
         self.path, self.line_number, self.reason = path, line_number, reason
         self.kind = reason.partition(";")[0] if kind is None else kind
-        name = name_file(path)
-        super().__init__(f"{name}: {reason}" if line_number is None else f"{name}:{line_number}: {reason}")
+        super().__init__(f"{name_place(path, line_number)}: {reason}")
 
 
 class DivergedError(DataError):
@@ -85,6 +88,19 @@ def shorten(name: str) -> str:
 def name_file(path: object) -> str:
     """Return the name of a file in messages."""
     return "standard input" if str(path) == "-" else str(path)
+
+
+def name_place(path: object, line_number: int | None) -> str:
+    """Return a line of a file as messages show it, or a row if the file or folder consists of rows."""
+    name = name_file(path)
+    if line_number is None:
+        return name
+    return f"{name}: row {line_number}" if has_rows(name) else f"{name}:{line_number}"
+
+
+def has_rows(path: str) -> bool:
+    """Return whether a file or folder consists of rows instead of lines, by its name."""
+    return Path(path).suffix.lower() in ROW_SUFFIXES or Path(path).is_dir()
 
 
 def pluralize(count: int, one: str, many: str) -> str:

@@ -12,8 +12,9 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +23,9 @@ from textrnn.api import Model, train
 from textrnn.config import DataConfig
 from textrnn.data.labels import split_labels
 from textrnn.data.reading.examples import read_examples
-from textrnn.errors import ModelError
+from textrnn.data.reading.io import read_blocks
 from textrnn.reporter import EpochRecord, Reporter
+from textrnn.serialization.inspection import is_quantized
 
 PREFIX = "__label__"
 
@@ -35,11 +37,19 @@ _DEFAULTS: dict[str, Any] = {
 }
 _LOSSES = ("softmax", "ns", "hs", "ova", "one-vs-all")
 _USED = {"loss", "label", "verbose", "pretrainedVectors", "seed", "autotuneValidationFile"}
-_MAGIC = (793712314).to_bytes(4, "little")  # begins fastText's binary models
+_MISSING = {
+    **dict.fromkeys(("get_nearest_neighbors", "get_analogies"), "word vectors; see textrnn embed --neighbors"),
+    **dict.fromkeys(("get_input_matrix", "get_output_matrix", "set_matrices"), "such matrices; see model.model"),
+    **dict.fromkeys(("get_word_id", "get_subword_id", "get_subwords", "get_input_vector"), "such ids of words"),
+    "get_line": "such method; see textrnn spm-encode",
+}
+"""Methods of fastText without a counterpart, and what is missing."""
+_UNSUPERVISED = ("train_unsupervised", "skipgram", "cbow")
 _warned: set[str] = set()
 
 Labels = tuple[str, ...]
 Probabilities = npt.NDArray[np.float64]
+Vector = npt.NDArray[np.float32]
 
 
 class _FastText:
@@ -49,14 +59,58 @@ class _FastText:
     """
 
     def __init__(self, model_path: str | os.PathLike[str] | None = None, *, model: Model | None = None) -> None:
-        self.model = _load(model_path) if model is None else model
-        self._is_quantized = False
+        self.model = Model.load(model_path) if model is None else model
+        self._is_quantized = model_path is not None and is_quantized(Path(model_path))
         self._names = [PREFIX + name for name in self.model.labels]
+
+    if not TYPE_CHECKING:  # a type checker reports such names itself
+
+        def __getattr__(self, name: str) -> Any:
+            if name in _MISSING:
+                raise AttributeError(f"{name}: models of textrnn have no {_MISSING[name]}")
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __contains__(self, word: str) -> bool:
+        """Return whether ``word`` is one of :attr:`words`."""
+        return word in self._word_set
+
+    def __getitem__(self, word: str) -> Vector:
+        """Return :meth:`get_word_vector`."""
+        return self.get_word_vector(word)
 
     @property
     def labels(self) -> list[str]:
         """The labels, with their prefix."""
         return [*self._names]
+
+    @property
+    def words(self) -> list[str]:
+        """The words that the tokenizer reads as a whole; it reads others in parts."""
+        return [*self.model.words]
+
+    def get_words(self, include_freq: bool = False, on_unicode_error: str = "strict") -> list[str]:
+        """Return :attr:`words`; the model does not know their frequencies."""
+        del on_unicode_error
+        if include_freq:
+            raise ValueError("include_freq: a model of textrnn does not know how often each word occurred")
+        return self.words
+
+    def get_dimension(self) -> int:
+        """Return the length of the vectors of words and texts."""
+        return len(self.get_sentence_vector(""))
+
+    def get_sentence_vector(self, text: str) -> Vector:
+        """Return the vector (W,) float32 of a text: the state of the network before its output layer.
+
+        Raises:
+            ValueError: the text contains a line break.
+        """
+        vector: Vector = self.model.embed(_check_lines([text]))[0]
+        return vector
+
+    def get_word_vector(self, word: str) -> Vector:
+        """Return the vector (W,) float32 of the text that consists of ``word``."""
+        return self.get_sentence_vector(word)
 
     def get_labels(self, include_freq: bool = False, on_unicode_error: str = "strict") -> list[str]:
         """Return :attr:`labels`; the model does not know their frequencies."""
@@ -64,6 +118,10 @@ class _FastText:
         if include_freq:
             raise ValueError("include_freq: a model of textrnn does not know how often each label occurred")
         return self.labels
+
+    @cached_property
+    def _word_set(self) -> frozenset[str]:
+        return frozenset(self.model.words)
 
     @overload
     def predict(
@@ -86,9 +144,7 @@ class _FastText:
         del on_unicode_error
         if k == 0 or k < -1:
             raise ValueError("k needs to be 1 or higher, or -1 for all labels")
-        texts = text if isinstance(text, list) else [text]
-        if any("\n" in entry for entry in texts):
-            raise ValueError("predict processes one line at a time (remove '\\n')")
+        texts = _check_lines(text if isinstance(text, list) else [text])
         rows = [*self._rank(texts, k, threshold)]
         if isinstance(text, list):
             return [[self._names[i] for i in best] for best, _ in rows], [p for _, p in rows]
@@ -124,7 +180,7 @@ class _FastText:
         self._is_quantized = True
 
     def is_quantized(self) -> bool:
-        """Return whether :meth:`quantize` was called."""
+        """Return whether :meth:`quantize` was called, or the file holds weights in int8."""
         return self._is_quantized
 
     def _rank(self, texts: list[str], k: int, threshold: float) -> Iterator[tuple[list[int], Probabilities]]:
@@ -150,7 +206,8 @@ class _FastText:
 def train_supervised(input: str | os.PathLike[str], **options: Any) -> _FastText:  # noqa: A002 - fastText's name
     """Train on a file in fastText's format, with the default settings of ``textrnn train``.
 
-    ``loss="ova"`` trains a multi-label model, ``pretrainedVectors`` are word vectors in text format,
+    ``loss="ova"`` trains a multi-label model, and so does a file that has several labels in a line.
+    ``pretrainedVectors`` are word vectors in any format of ``textrnn train --vectors``,
     ``autotuneValidationFile`` is the validation set, ``seed`` the seed, and ``verbose=0`` is silent.
 
     Raises:
@@ -168,7 +225,7 @@ def train_supervised(input: str | os.PathLike[str], **options: Any) -> _FastText
         raise ValueError(f"loss should be one of {', '.join(_LOSSES)}, not {given['loss']!r}")
     settings: dict[str, Any] = {
         "data__format": "fasttext",
-        "data__multi_label": given["loss"] in ("ova", "one-vs-all"),
+        "data__multi_label": given["loss"] in ("ova", "one-vs-all") or _has_several(input),
         "embedding__vectors": given["pretrainedVectors"] or None,
         "train__seed": options.get("seed"),
     }
@@ -184,6 +241,14 @@ def load_model(path: str | os.PathLike[str]) -> _FastText:
         ModelError: there is none, or it is a model of fastText.
     """
     return _FastText(path)
+
+
+if not TYPE_CHECKING:  # a type checker reports such names itself
+
+    def __getattr__(name: str) -> Any:
+        if name in _UNSUPERVISED:
+            raise AttributeError(f"{name}: textrnn trains no word vectors; train_supervised reads pretrainedVectors")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def install() -> None:
@@ -206,12 +271,20 @@ class _Printer(Reporter):
         self.note(f"epoch {record.epoch}  loss {record.loss:.4f}  valid loss {record.valid_loss:.4f}  {accuracy}")
 
 
-def _load(path: str | os.PathLike[str] | None) -> Model:
-    if path is not None and Path(path).is_file():
-        with Path(path).open("rb") as content:
-            if content.read(4) == _MAGIC:
-                raise ModelError(path, "a model of fastText; train one on its text: textrnn train --train FILE")
-    return Model.load(path)
+def _check_lines(texts: list[str]) -> list[str]:
+    if any("\n" in text for text in texts):
+        raise ValueError("predict processes one line at a time (remove '\\n')")
+    return texts
+
+
+def _has_several(path: str | os.PathLike[str]) -> bool:
+    """Return whether a line has several labels. fastText draws one of them; a multi-label model learns all."""
+    prefix = PREFIX.encode()
+    for lines in read_blocks(os.fspath(path)):
+        for line in lines:
+            if line.count(prefix) > 1 and len({word for word in line.split() if word.startswith(prefix)}) > 1:
+                return True
+    return False
 
 
 def _divide(count: int, total: int) -> float:

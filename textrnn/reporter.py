@@ -24,7 +24,8 @@ class EpochRecord:
 
     ``loss`` is the mean training loss of the epoch. Validation losses are calibrated: ``valid_loss`` is that of the
     saved model, ``network_loss`` that of the network without its n-grams. What was not measured is NaN: all validation
-    losses and metrics of a final model, which is trained on all texts.
+    losses and metrics of a final model, which is trained on all texts. ``mae`` and ``rmse`` are the mean absolute error
+    and the root of the mean squared error of scores, None for labels.
     """
 
     epoch: int
@@ -40,6 +41,8 @@ class EpochRecord:
     seconds: float
     tokens_per_second: float
     best: bool
+    mae: float | None = None
+    rmse: float | None = None
 
 
 class Reporter:

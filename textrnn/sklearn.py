@@ -11,8 +11,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from textrnn.api import Model, train
-from textrnn.api.labelled_texts import check_texts
+from textrnn.api.labelled_texts import check_texts, is_missing
 from textrnn.data.labels import is_label
+from textrnn.errors import pluralize
 
 _KEYS = {
     **{"cell": "model__cell", "hidden": "model__hidden", "layers": "model__layers", "embedding": "model__embedding"},
@@ -58,10 +59,10 @@ class TextRNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] #
 
         Raises:
             TypeError: X is not a list or column of ``str``.
-            ValueError: y has another length, a single class, or is no class or binary matrix; or a weight is negative
-                or no number.
+            ValueError: y has another length, a single class, a missing class, or is no class or binary matrix.
+                Or a weight is negative or no number.
         """
-        texts, y = check_texts(X), np.asarray(y)
+        texts, y = check_texts(X), _read_classes(y)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         self._is_multi_label = y.ndim == 2
@@ -129,3 +130,17 @@ class TextRNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] #
         padded = np.append(columns, np.full((len(columns), 1), missing), axis=1)
         arranged: npt.NDArray[np.float64] = padded[:, [place.get(name, len(place)) for name in self._names]]
         return arranged
+
+
+def _read_classes(y: Any) -> npt.NDArray[Any]:
+    """Return the classes ``y`` as an array (B,) or (B, C); raises ValueError if some are missing."""
+    if y is None:
+        raise ValueError("TextRNNClassifier requires y to be passed, but the target y is None")
+    classes = list(y)
+    if missing := [place for place, label in enumerate(classes) if is_missing(label)]:
+        count = f"{len(missing):,} of {pluralize(len(classes), 'class', 'classes')}"
+        raise ValueError(f"y[{missing[0]}] is missing ({count}); leave out the texts without a class")
+    try:
+        return np.asarray(y)
+    except ValueError:
+        raise ValueError("y has lists of several lengths: make a binary matrix by MultiLabelBinarizer") from None

@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -154,6 +155,21 @@ def test_arguments_out_of_range_are_refused(engine: Engine, multi_label: Engine)
             Model(multi_label).predict(TEXTS, threshold=wrong)
 
 
+def test_confidence_thresholds_apply_on_request(engine: Engine) -> None:
+    probabilities = np.exp(engine.predict_log_probabilities(TEXTS)).max(axis=1)
+    bound = float(np.median(probabilities))
+    model = Model(Engine(replace(engine.model, confidence_thresholds=(bound,) * len(engine.labels))))
+    plain = model.predict(TEXTS, top_k=2)
+    assert plain == Model(engine).predict(TEXTS, top_k=2)
+    found = model.predict(TEXTS, top_k=2, unknown_label="?")
+    for before, after in zip(plain, found, strict=True):
+        assert after[1:] == before[1:]
+        assert after[0] == (before[0] if before[0].probability >= bound else replace(before[0], label="?"))
+    assert {pair[0].label == "?" for pair in found} == {True, False}
+    with pytest.raises(ValueError, match="no confidence thresholds"):
+        Model(engine).predict(TEXTS, unknown_label="?")
+
+
 def test_lone_surrogates_are_read_as_question_marks(engine: Engine) -> None:
     model = Model(engine)
     np.testing.assert_array_equal(model.predict_proba(["a \ud800 b"]), model.predict_proba(["a ? b"]))
@@ -166,6 +182,25 @@ def test_a_missing_model_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyP
         textrnn.load("runs/none")
     with pytest.raises(textrnn.TextrnnError, match=r"no model was trained in this folder; .* name one with its path"):
         textrnn.load()
+
+
+def test_a_folder_as_the_hub_caches_it(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "blobs").mkdir()
+    snapshot = tmp_path / "snapshots" / "0123abcd"
+    snapshot.mkdir(parents=True)
+    shutil.copy(trained / "runs/small/model.safetensors", tmp_path / "blobs/89ef")
+    for name, content in (("README.md", "# Drinks"), ("config.json", "{}")):
+        (snapshot / name).write_text(content)
+    link = snapshot / "drinks.safetensors"
+    link.symlink_to("../../blobs/89ef")
+    assert textrnn.load(snapshot).labels == ("coffee", "tea")
+    link.rename(snapshot / "model.safetensors")
+    (snapshot / "other.safetensors").symlink_to("../../blobs/89ef")
+    assert textrnn.load(snapshot).labels == ("coffee", "tea")
+    (snapshot / "model.safetensors").unlink()
+    (snapshot / "third.safetensors").symlink_to("../../blobs/none")
+    with pytest.raises(textrnn.ModelError, match=r"contains no model.safetensors; give the folder .* or a model file"):
+        textrnn.load(snapshot)
 
 
 def test_threads_may_share_a_model(engine: Engine) -> None:

@@ -19,9 +19,11 @@ FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 HAS_FASTTEXT = importlib.util.find_spec("fasttext") is not None
 SCRIPTS = (
     "accuracy",
+    "api",
     "busy",
     "cascade",
     "data",
+    "few_labels",
     "gpu",
     "gpu_kernels",
     "gpu_training",
@@ -30,8 +32,10 @@ SCRIPTS = (
     "labelling",
     "many_classes",
     "memory",
+    "parquet",
     "predict",
     "report",
+    "serve",
     "sru_layer",
     "training",
 )

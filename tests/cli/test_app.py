@@ -19,8 +19,8 @@ from textrnn.errors import BackendError, StoppedError
 
 COMMANDS = (
     *("spm-train", "spm-encode", "spm-decode", "train", "tune"),
-    *("evaluate", "report", "compare", "inspect"),
-    *("predict", "embed", "explain", "optimize", "filter"),
+    *("evaluate", "report", "compare", "inspect", "card"),
+    *("predict", "embed", "explain", "serve", "optimize", "filter"),
     *("demo", "init", "bench", "doctor"),
     *("data check", "data split", "data errors", "data suggest", "config schema"),
 )
@@ -42,7 +42,7 @@ def test_the_help_lists_every_command(invoke: Run) -> None:
     assert not any(line.endswith("...") for line in listed)
 
 
-ANALYSES = ("evaluate", "report", "compare", "inspect", "embed", "explain")
+ANALYSES = ("evaluate", "report", "compare", "inspect", "card", "embed", "explain")
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_a_learning_curve_prints_its_points_and_an_estimate(
 ) -> None:
     monkeypatch.setattr(LearningCurve, "PARTS", (2, 1))
     write_rows(tmp_path / "rows.tsv")
-    done = invoke("train", "--train", "rows.tsv", *small(epochs=1), "--learning-curve")
+    done = invoke("train", "--train", "rows.tsv", *small(epochs=1, report=True), "--learning-curve")
     assert done.returncode == 0, done.stderr.decode()
     out = "runs/rows-sru-learning-curve"
     summary = json.loads((tmp_path / out / "summary.json").read_text())
@@ -49,6 +49,10 @@ def test_a_learning_curve_prints_its_points_and_an_estimate(
     points = [line for line in lines if " training texts: accuracy " in line and line.endswith(" on valid")]
     assert [line.split()[1] for line in points] == ["18", "36"]
     assert lines[lines.index(points[-1]) + 1].startswith("textrnn: 72 training texts: accuracy ")
+    assert "Twice the labels (72 texts)" in (tmp_path / out / "report.html").read_text(encoding="utf-8")
+    done = invoke("report", "-m", out, "rows.tsv")
+    assert f"textrnn: model: {out}/{summary['best']}, the best run of {out}\n" in done.stderr.decode()
+    assert "Twice the labels (72 texts)" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -219,8 +219,15 @@ def test_a_damaged_digest_is_ignored(content: str, cache: Cache, tmp_path: Path)
     assert cache.get_digest(path) is None
 
 
-def test_a_folder_has_no_stat(tmp_path: Path) -> None:
-    assert read_stat(tmp_path) is None
+def test_the_stat_of_a_folder_changes_with_its_files(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    (tmp_path / "b").write_bytes(b"d")
+    stat = read_stat(tmp_path)
+    assert stat is not None
+    assert stat == read_stat(tmp_path)
+    assert stat[0] == 4
+    (tmp_path / "b").rename(tmp_path / "c")
+    assert read_stat(tmp_path) != stat
 
 
 def test_a_temporary_folder_replaces_one_that_cannot_be_written(tmp_path: Path) -> None:

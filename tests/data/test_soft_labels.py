@@ -16,7 +16,7 @@ from textrnn.data.batch import SoftLabels
 from textrnn.data.cache import Cache
 from textrnn.data.encoded import load_tokens
 from textrnn.data.reading.source import LabelledFile
-from textrnn.data.soft_labels import SoftLabelTable
+from textrnn.data.soft_labels import ScoreTargets, SoftLabelTable
 from textrnn.errors import DataError
 from textrnn.tokenization.tokenizer import Tokenizer
 
@@ -52,7 +52,7 @@ def test_batches_have_their_distributions(file: LabelledFile, tokenizer: Tokeniz
         file, encode, Cache(tmp_path), name="t", vocab_size=len(tokenizer), classes=np.array([2, 1, 0])
     )
     assert file.soft_labels is not None
-    corpus = replace(corpus, soft_labels=(file.soft_labels, np.array([2, 1, 0])), weights=file.weights)
+    corpus = replace(corpus, soft_labels=replace(file.soft_labels, class_of=np.array([2, 1, 0])), weights=file.weights)
     batch = corpus.keep(np.array([4, 2, 1])).select(np.array([2, 0, 1]))  # rows 1, 4, 2
     assert batch.soft_labels is not None
     targets = np.zeros((3, 3), np.float32)
@@ -71,7 +71,7 @@ def test_parts_of_a_batch_count_from_zero() -> None:
 
 def test_labels_that_the_model_lacks_leave_their_share_to_the_others(file: LabelledFile) -> None:
     assert file.soft_labels is not None
-    found = file.soft_labels.select(np.arange(5), np.array([0, -1, -1]))
+    found = replace(file.soft_labels, class_of=np.array([0, -1, -1])).select(np.arange(5))
     assert found is not None
     assert (found.rows.tolist(), found.classes.tolist(), found.shares.tolist()) == ([1, 4], [0, 0], [1.0, 1.0])
 
@@ -98,3 +98,14 @@ def test_a_table_has_a_column_for_each_label(tmp_path: Path, delimiter: str) -> 
     assert [file.labels[number] for number in file.classes] == ["b", "a"]
     assert file.soft_labels is not None
     assert file.soft_labels.shares.tolist() == pytest.approx([0.2, 0.8, 1.0])
+
+
+def test_the_mean_of_a_score_s_distribution_is_the_score() -> None:
+    anchors, scores = np.array([0.0, 1, 5]), np.array([1, 0.25, 4, 9, -3])
+    found = ScoreTargets(np.arange(5, dtype=np.int32), scores, anchors).select(np.arange(5))
+    assert found is not None
+    assert found.find_rows().tolist() == [1, 2]  # the others are at an anchor, or beyond the last
+    targets = np.zeros((5, 3), np.float32)
+    found.fill(targets)
+    assert (targets @ anchors)[1:3] == pytest.approx([0.25, 4])
+    assert ScoreTargets(np.zeros(2, np.int32), scores, anchors).select(np.arange(2)) is None

@@ -228,7 +228,7 @@ REFUSED = [
     Refused("an Excel file", "a.csv", make_zip("xl/workbook.xml"), "a.csv: Excel CSV", COMMANDS),
     Refused("an Excel file in xz", "a.xz", lzma.compress(make_zip("xl/workbook.xml")), "Excel CSV", COMMANDS),
     Refused("a zip", "a.zip", make_zip("a.txt"), "zip unpack", COMMANDS),
-    Refused("a Parquet file", "a.tsv", b"PAR1\x15\x04" + bytes(400), "Parquet pandas", COMMANDS),
+    Refused("a damaged Parquet file", "a.tsv", b"PAR1\x15\x04" + bytes(400), "damaged copy", COMMANDS),
     Refused("a pickle in bzip2", "a.bz2", bz2.compress(pickle.dumps(["text"])), "pickle", COMMANDS),
     Refused("a PDF", "a.txt", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "PDF extract", COMMANDS),
     Refused("protocol buffers after a newline", "a.bin", b"\n\x05hello\x12\x03abc\x18\x01" * 60, "binary", COMMANDS),

@@ -11,6 +11,7 @@ import pytest
 from samples import make_config, write_rows
 from textrnn.config import dump_yaml
 from textrnn.errors import DataError, ModelError
+from textrnn.evaluation.label_errors import find_label_errors
 from textrnn.experiments.out_of_fold import OutOfFold, read_out_of_fold, read_training_set, write_out_of_fold
 
 FOLDER = Path("folds")
@@ -43,6 +44,35 @@ def test_what_was_written_is_read(written: OutOfFold) -> None:
         ("more.tsv", 3),
     ]
     assert set(entries[0]["probabilities"]) == {"coffee", "tea"}
+
+
+def test_low_probabilities_are_left_out_and_the_label_errors_stay(rows: Path) -> None:
+    rng = np.random.default_rng(3)
+    labels = tuple(f"label{index:02}" for index in range(40))
+    true = rng.integers(0, 40, 400)
+    rows.write_text("".join(f"{labels[index]}\ttext {row}\n" for row, index in enumerate(true)), encoding="utf-8")
+    config = make_config(data__train=str(rows))
+    logits = rng.normal(0, 2, (400, 40)) + 4 * (rng.permutation(np.eye(40)[true]) + np.eye(40)[true])
+    probabilities = (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).astype(np.float32)
+    (FOLDER / "fold-1").mkdir(parents=True)
+    (FOLDER / "fold-1" / "config.yaml").write_text(dump_yaml(config), encoding="utf-8")
+    path = FOLDER / "out_of_fold.jsonl"
+    write_out_of_fold(path, OutOfFold(read_training_set(config.data), labels, true, probabilities))
+    found = read_out_of_fold(FOLDER)
+    assert 0.2 < np.count_nonzero(found.probabilities) / found.probabilities.size < 0.5
+    kept = found.probabilities > 0
+    assert found.probabilities[kept] == pytest.approx(probabilities[kept], rel=1e-5)
+    assert probabilities[~kept].max() < 0.01
+    expected, errors = (find_label_errors(each, true) for each in (probabilities, found.probabilities))
+    assert len(expected) > 20
+    assert dict(zip(errors.rows, errors.suggested, strict=True)) == dict(
+        zip(expected.rows, expected.suggested, strict=True)
+    )
+    entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    for entry, row in zip(entries, probabilities.tolist(), strict=True):  # as earlier versions wrote them
+        entry["probabilities"] = dict(zip(labels, row, strict=True))
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
+    assert np.array_equal(read_out_of_fold(FOLDER).probabilities, probabilities)
 
 
 @pytest.mark.parametrize("line", ["coffee\tgreen tea with lemon please 0\n", "tea\tanother text\n"])

@@ -14,7 +14,7 @@ from samples import MULTI_LABEL, Recorder, read_metrics, small_config
 from textrnn.config import load_config
 from textrnn.errors import ConfigError, DataError, ModelError, StoppedError
 from textrnn.experiments.runs import resume_experiment, run_experiment
-from textrnn.experiments.variations import CrossValidation, SeedRuns
+from textrnn.experiments.variations import CrossValidation, LearningCurve, SeedRuns
 from textrnn.serialization.latest_run import find_latest, is_experiment
 from textrnn.tokenization.tokenizer import Tokenizer
 from textrnn.training.train import train
@@ -176,3 +176,21 @@ def test_multi_label_data() -> None:
     assert summary.test is not None
     assert summary.test["micro_f1"].mean > 0.9
     assert summary.valid["micro_f1"].mean > 0.9
+
+
+def test_an_interrupted_curve_is_resumed_and_the_summary_compares_the_whole_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(LearningCurve, "PARTS", (4, 1))
+    experiment = LearningCurve(tiny_config(train__epochs=1), 6)
+    with pytest.raises(StoppedError, match=r"^1 of 6 runs are done; resume with: textrnn train --resume out$"):
+        run_experiment(experiment, Path("out"), reporter=Recorder(4))
+    summary = resume_experiment(Path("out"), expected=experiment)
+    assert [*summary.runs] == ["part-1-seed-42", "part-1-seed-43", "part-1-seed-44"]
+    assert summary.best in summary.runs
+    assert summary.curve is not None
+    assert [point.texts for point in summary.curve.points] == [8, 36]
+    accuracies = [read_metrics(Path("out", name))[0]["accuracy"] for name in summary.runs]
+    assert summary.curve.points[-1].mean == pytest.approx(sum(accuracies) / 3)
+    assert json.loads(Path("out/summary.json").read_text())["curve"]["doubled_texts"] == 72
+    assert len([*Path("out").glob("part-*")]) == 6

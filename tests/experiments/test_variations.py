@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from samples import make_config
+from samples import make_config, write_rows
 from textrnn.errors import ConfigError
 from textrnn.experiments.variations import CrossValidation, Experiment, LearningCurve, SeedRuns, vary
+from textrnn.preparation.dataset import load_dataset
+from textrnn.reporter import Reporter
 
 
 def test_folds_and_seeds_are_values_of_the_config() -> None:
@@ -66,3 +68,27 @@ def test_seeds_have_an_upper_limit() -> None:
     SeedRuns(config, 2).check()
     with pytest.raises(ConfigError, match=r"--seeds 3: .* 4294967295"):
         SeedRuns(config, 3).check()
+
+
+def test_the_last_seed_must_be_valid() -> None:
+    with pytest.raises(ConfigError, match="lower --seed"):
+        LearningCurve(make_config(data__train="rows.tsv", train__seed=2**32 - 2), 15).check()
+
+
+def test_a_share_of_the_training_set_leaves_the_validation_set_as_it_is(rows: Path) -> None:
+    write_rows(rows, 200)
+    rows.write_text(rows.read_text() + "water\tthe only text of its label\n")
+    whole = load_dataset(make_config(data__train="rows.tsv"), Reporter())
+    part = load_dataset(make_config(data__train="rows.tsv", data__train_share=0.25), Reporter())
+    assert part.valid.rows is not None
+    assert whole.valid.rows is not None
+    assert part.valid.rows.tolist() == whole.valid.rows.tolist()
+    assert part.labels == ("coffee", "tea", "water")
+    assert part.count_labels() == pytest.approx([count / 4 for count in whole.count_labels()[:2]] + [1], abs=1)
+    assert set(part.train.rows.tolist()) <= set(whole.train.rows.tolist())
+    again = load_dataset(make_config(data__train="rows.tsv", data__train_share=0.25), Reporter())
+    assert again.train.rows.tolist() == part.train.rows.tolist()
+    Path("valid.tsv").write_text(rows.read_text())
+    config = make_config(data__train="rows.tsv", data__valid="valid.tsv", data__train_share=0.5)
+    given = load_dataset(config, Reporter())
+    assert (len(given.train), len(given.valid)) == (101, 201)

@@ -12,7 +12,8 @@ import torch
 from samples import Recorder, small_config
 from textrnn.config import Config
 from textrnn.data.cache import Cache
-from textrnn.data.word_vectors import WordBlock, read_vectors
+from textrnn.data.vectors.word_block import WordBlock
+from textrnn.data.word_vectors import read_vectors
 from textrnn.errors import DataError, ModelError, StoppedError
 from textrnn.models.classifier import Classifier
 from textrnn.preparation import pretrained_vectors
@@ -151,6 +152,28 @@ def test_vectors_of_another_language_are_refused(words: Tokenizer, rows: Path, c
         load_vectors(str(path), words, cache, width=4)
     with pytest.raises(DataError, match="none of its 2 words is a piece of the tokenizer"):
         train(configure(rows, path), RUN)
+
+
+def test_other_pieces_get_vectors_from_the_parts_of_words(
+    tokenizer: Tokenizer, cache: Cache, rows: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = tokenizer.list_words()
+    known = next(word for word in words.values() if len(word) > 1)
+    path = write_vectors(rows.with_name("words.txt"), [known, "other"])
+    assert len(load_vectors(str(path), tokenizer, cache, width=4).pieces) == 1
+    asked = {}
+
+    class Letters:
+        def compose(self, text: str, *, is_word: bool) -> np.ndarray | None:
+            asked[text] = is_word
+            return None if text == "." else np.full(6, len(text), np.float32)
+
+    monkeypatch.setattr(pretrained_vectors, "open_composer", lambda _: Letters())
+    loaded = load_vectors(str(path), tokenizer, cache, width=5)
+    texts = {i: piece.strip("\u2581") for i, piece in tokenizer.list_pieces().items()}
+    assert loaded.pieces.tolist() == sorted(i for i, text in texts.items() if text not in ("", "."))
+    assert known not in asked
+    assert asked == {text: i in words for i, text in texts.items() if text not in ("", known)}
 
 
 @pytest.mark.parametrize("cell", ["sru", "gru", "lstm"])

@@ -1,12 +1,9 @@
-"""Evaluation pages of small models, and a browser."""
+"""Evaluation pages of small models."""
 
 from __future__ import annotations
 
 import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -40,30 +37,3 @@ def multi_label_page(trained_multi_label: Path, tmp_path_factory: pytest.TempPat
     shutil.copytree(trained_multi_label / "runs", folder / "runs")
     shutil.copy(trained_multi_label / "test.tsv", folder)
     return make_page(folder, "test.tsv")
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """A headless Chromium, driven by Playwright."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("chromium is not installed")
-    with playwright.sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield running
-        running.close()
-
-
-@pytest.fixture(scope="session")
-def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The script of axe-core, which checks accessibility; npm fetches it."""
-    npm, folder = shutil.which("npm"), tmp_path_factory.mktemp("axe")
-    if npm is None:
-        pytest.skip("npm is not installed, which fetches axe-core")
-    command = [npm, "install", "--prefix", str(folder), "--fetch-retries=0", "--fetch-timeout=10000", "axe-core@4"]
-    done = subprocess.run(command, capture_output=True, check=False, timeout=120)
-    script = folder / "node_modules/axe-core/axe.min.js"
-    if done.returncode != 0 or not script.exists():
-        pytest.skip("npm cannot fetch axe-core")
-    return script.read_text(encoding="utf-8")

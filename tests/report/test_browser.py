@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from curve_folder import FLAT, write_curve
 from pages import Page
+from textrnn.cli.training_process import write_curve_page
 
 
 @pytest.fixture(params=[360, 1280])
@@ -84,6 +87,19 @@ def test_the_model_card_can_be_copied(opened: Any) -> None:
 def test_axe_finds_nothing(browser: Any, page: Page, axe: str, theme: str) -> None:
     tab = browser.new_page(viewport={"width": 1280, "height": 800}, color_scheme=theme)
     tab.goto(page.path.as_uri())
+    found = tab.evaluate(f"{axe}; axe.run().then(result => result.violations.map(each => each.id))")
+    tab.close()
+    assert found == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_the_page_of_a_learning_curve(browser: Any, axe: str, tmp_path: Path, theme: str, width: int) -> None:
+    folder = write_curve(tmp_path / "a-folder-with-a-long-name-for-a-narrow-window", FLAT)
+    write_curve_page(folder)
+    tab = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=theme)
+    tab.goto((folder / "report.html").as_uri())
+    assert tab.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     found = tab.evaluate(f"{axe}; axe.run().then(result => result.violations.map(each => each.id))")
     tab.close()
     assert found == []

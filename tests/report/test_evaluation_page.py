@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
+import shutil
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
+from command import Run
 from pages import Page
 from samples import make_config, make_model
 from textrnn.inference.engine import Engine
@@ -150,3 +154,21 @@ def test_no_texts_and_one_text_make_a_page(tokenizer: Tokenizer) -> None:
         page, found = make_page(engine, batches, make_config(), origin=ORIGIN)
         assert found.evaluation.texts == len(batches)
         assert page.endswith("</html>")
+
+
+def test_saved_thresholds_are_shown_with_what_they_cover(trained: Path, invoke: Run, tmp_path: Path) -> None:
+    model = tmp_path / "model.safetensors"
+    shutil.copy(trained / "runs/small/model.safetensors", model)
+    for goal, shown in (
+        (("--max-error", "0.2"), r"the saved threshold 0\.\d{6}: .* at most 20 % errors among the other texts, with"),
+        (("--at-precision", "0.8"), r"a saved threshold for each predicted label .* at most 20 % errors .* for each"),
+    ):
+        done = invoke("evaluate", "-m", model, "rows.tsv", *goal, "--save-thresholds", "--json", cwd=trained)
+        found = json.loads(done.stdout)["thresholds"]
+        done = invoke("report", "-m", model, "rows.tsv", "-o", "-", cwd=trained)
+        page = done.stdout.decode()
+        assert re.search(shown, page)
+        covered, errors = (sum(each[key] for each in found) for key in ("covered", "errors"))
+        assert f"{covered:,} get a label (" in page
+        assert f"), {errors:,} of them a wrong one (" in page
+        assert page.count(">threshold</button>") == (len(found) > 1)

@@ -7,6 +7,7 @@ import math
 import os
 import pickle
 import shutil
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -170,6 +171,13 @@ def test_a_pickle_is_refused_and_not_executed(saved: Path, tmp_path: Path) -> No
     assert not (tmp_path / "exploded").exists()
 
 
+def test_a_model_of_fasttext_says_how_to_train_again(tmp_path: Path) -> None:
+    path = tmp_path / "real.bin"
+    path.write_bytes(struct.pack("<ii", 793712314, 12) + bytes(100))
+    with pytest.raises(ModelError, match=r"a model of fastText, .*textrnn train --train FILE"):
+        load_model(path)
+
+
 def test_safetensors_of_other_programs_are_refused(saved: Path) -> None:
     save_file({"weight": np.zeros((2, 2), np.float32)}, saved, {"format": "pt"})
     with pytest.raises(ModelError, match="not a textrnn model"):
@@ -318,8 +326,9 @@ def test_confidence_thresholds_are_written_into_the_file(with_ngrams: Path, stor
     again = with_ngrams.with_name("again.safetensors")
     again.write_bytes(format_model(load_model(with_ngrams), storage=storage))
     assert load_model(again).confidence_thresholds == thresholds
-    save_confidence_thresholds(with_ngrams, (0.25, 0.25, 1.0))
+    save_confidence_thresholds(with_ngrams, (0.25, 0.25, 1.0), max_error=0.05)
     assert load_model(with_ngrams).confidence_thresholds == (0.25, 0.25, 1.0)
+    assert load_model(with_ngrams).confidence_max_error == 0.05
 
 
 @pytest.mark.parametrize("value", [None, 0.5, [0.5], [0.5, 0.5, 1.5], [0.5, 0.5, "0.5"], [0.5, 0.5, float("nan")]])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from samples import SENTENCES
-from textrnn.data.word_vectors import WordBlock
+from textrnn.data.vectors.word_block import WordBlock
 from textrnn.tokenization.spm_trainer import train_tokenizer
 from textrnn.tokenization.tokenizer import Tokenizer
 from textrnn.tokenization.vocabulary_extension import add_words, choose_words, count_words

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from textrnn.errors import pluralize
 WEIGHT = "weight"
 """The key of weights in written text."""
 PathLike = str | os.PathLike[str]
+
+_MISSING = ("NAType", "NaTType")  # of pandas
 
 
 def has_several(label: object) -> bool:
@@ -92,6 +94,10 @@ def check_texts(texts: Iterable[str]) -> list[str]:
         raise TypeError(f"texts should be one column, such as df['text'], not a whole {kind}")
     if isinstance(texts, Mapping) or not isinstance(texts, Iterable):
         raise TypeError(f"texts should be a list of str, not {kind}")
+    if isinstance(texts, Set):
+        raise TypeError(f"texts should be a list of str, not {kind}, which has no order")
+    if (shape := getattr(texts, "shape", None)) is not None and len(shape) != 1:
+        raise TypeError(f"texts should be one column of str, not an array of shape {tuple(shape)}")
     checked: list[Any] = list(texts)
     wrong = [number for number, text in enumerate(checked) if not isinstance(text, str)]
     if wrong:
@@ -114,6 +120,11 @@ def _read_labels(place: int, label: Any, *, multi_label: bool) -> tuple[str, Dis
     return join_labels(find_labels(distribution, multi_label=multi_label)), distribution
 
 
+def is_missing(value: object) -> bool:
+    """Return whether ``value`` is None, NaN, or what pandas has instead."""
+    return value is None or (isinstance(value, float) and math.isnan(value)) or type(value).__name__ in _MISSING
+
+
 def _read_label(place: int, label: Any) -> str:
     """Return the label, or several joined, as an example has it."""
     if has_several(label):
@@ -121,7 +132,7 @@ def _read_label(place: int, label: Any) -> str:
     if hasattr(label, "item") and getattr(label, "ndim", 1) == 0:  # numpy's scalars
         label = label.item()
     if isinstance(label, bool) or not isinstance(label, str | int):
-        what = label if label is None or (isinstance(label, float) and math.isnan(label)) else type(label).__name__
+        what = label if is_missing(label) else type(label).__name__
         raise TypeError(f"labels[{place}] should be a str or an int, not {what}")
     name = clean(str(label))
     if not is_label(name):

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import numpy.typing as npt
 
+from textrnn.api.dataset_map import MapFunction
 from textrnn.api.labelled_texts import PathLike, check_path, check_texts, clean, make_examples
 from textrnn.files import atomic_write
 from textrnn.inference import Precision, parse_precision
-from textrnn.inference.engine import Engine, Prediction
+from textrnn.inference.engine import Engine, Prediction, replace_unknown
 from textrnn.inference.explain import Explanation, explain
 from textrnn.serialization.latest_run import find_latest
 from textrnn.serialization.model_file import format_model
@@ -49,6 +50,11 @@ class Model:
     def labels(self) -> tuple[str, ...]:
         """The labels in the order of the columns of :meth:`predict_proba`."""
         return self._engine.labels
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words that are pieces of the tokenizer, in the order of their ids; other words are read in parts."""
+        return tuple(dict.fromkeys(self._engine.tokenizer.list_words().values()))
 
     @property
     def config(self) -> dict[str, Any]:
@@ -116,9 +122,17 @@ class Model:
         return evaluate_examples(self._engine, examples, threshold=threshold)
 
     def predict(
-        self, texts: Iterable[str], *, top_k: int | None = None, threshold: float | None = None
+        self,
+        texts: Iterable[str],
+        *,
+        top_k: int | None = None,
+        threshold: float | None = None,
+        unknown_label: str | None = None,
     ) -> list[list[Prediction]]:
         """Return the labels of each text with their probabilities, likeliest first.
+
+        Unlike ``textrnn predict``, this returns a label of the model whatever its confidence, unless ``unknown_label``
+        is given.
 
         Args:
             texts: any iterable of ``str``.
@@ -126,15 +140,24 @@ class Model:
                 labels whatever their probability; with ``threshold``, at most that many.
             threshold: of a multi-label model: return labels with at least this probability, in [0, 1] (None: the
                 threshold of each label that was tuned in training).
+            unknown_label: apply the confidence thresholds that ``textrnn evaluate --save-thresholds`` wrote into the
+                model: this replaces a likeliest label below its threshold, as the option ``--unknown-label`` does.
 
         Raises:
             TypeError: ``texts`` is a single ``str``, a table or a mapping, or an element is not a ``str``.
-            ValueError: ``top_k`` or ``threshold`` is out of range, or the model is not multi-label.
+            ValueError: ``top_k`` or ``threshold`` is out of range, the model is not multi-label, or ``unknown_label``
+                is given and the model has no confidence thresholds.
         """
         if top_k is not None and top_k < 1:
             raise ValueError(f"top_k should be 1 or more, not {top_k}")
         self._check_threshold(threshold)
-        return self._engine.predict(check_texts(texts), top_k=top_k, threshold=threshold)
+        minimum = self._engine.confidence_thresholds
+        if unknown_label is not None and not minimum:
+            raise ValueError(f"unknown_label {unknown_label!r}: this model has no confidence thresholds; leave it out")
+        found = self._engine.predict(check_texts(texts), top_k=top_k, threshold=threshold)
+        if unknown_label is None:
+            return found
+        return [replace_unknown(predictions, minimum, unknown_label) for predictions in found]
 
     def predict_proba(self, texts: Iterable[str]) -> npt.NDArray[np.float32]:
         """Return the calibrated probabilities (B, C) float32 of the C :attr:`labels` for B texts.
@@ -144,6 +167,14 @@ class Model:
         """
         probabilities: npt.NDArray[np.float32] = np.exp(self._engine.predict_log_probabilities(check_texts(texts)))
         return probabilities
+
+    def map_fn(self, column: str = "text") -> MapFunction:
+        """Return a function for ``datasets.Dataset.map(..., batched=True)``; ``column`` has the texts.
+
+        It adds the columns ``label`` and ``probability``, which hold lists if the model is multi-label. It can be
+        pickled, so ``num_proc`` works.
+        """
+        return MapFunction(self, column)
 
     def embed(self, texts: Iterable[str]) -> npt.NDArray[np.float32]:
         """Return a vector for each text (B, W) float32: the pooled state of the network, before the output layer.

@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textrnn.cli.terminal import print_message, write_data
-from textrnn.cli.training_process import prepare_torch, training_process
+from textrnn.cli.training_process import prepare_torch, training_process, write_curve_page
 from textrnn.config import Config, Override
 from textrnn.errors import ConfigError
 from textrnn.serialization.latest_run import SUMMARY_NAME
 
 if TYPE_CHECKING:
-    from textrnn.experiments.learning_curve import Curve
+    from textrnn.evaluation.learning_curve import Curve
     from textrnn.experiments.results import Summary
     from textrnn.experiments.variations import Experiment
 
 
-def override_fold(kfold: int | None, seeds: int | None, *, learning_curve: bool) -> list[Override]:
-    """Return the config override of ``--kfold``.
+def make_overrides(kfold: int | None, seeds: int | None, *, learning_curve: bool) -> list[Override]:
+    """Return the config overrides that the flags of experiments ask for.
 
     Raises:
         ConfigError: two kinds of experiments are asked for.
@@ -82,6 +82,7 @@ def _report(summary: Summary, folder: Path) -> None:
 
     if summary.curve is not None:
         _report_curve(summary.curve)
+        write_curve_page(folder)
     for part, spreads in (("valid", summary.valid), ("test", summary.test)):
         if spreads is not None:
             scores = [

@@ -9,23 +9,27 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from textrnn.cli.model_loading import check_threshold, load_engine
 from textrnn.cli.options import PrecisionName, make_text_config
 from textrnn.cli.terminal import announce_keyboard_input, print_message, write_data
 from textrnn.config import DataConfig, OnError
+from textrnn.data.reading.file_kinds import COMPRESSED_SUFFIXES
 from textrnn.data.reading.io import STDIN, check_readable
-from textrnn.errors import ConfigError, StoppedError, pluralize
+from textrnn.data.reading.layout import find_suffix
+from textrnn.errors import ROW_SUFFIXES, ConfigError, StoppedError, name_file, pluralize
+from textrnn.extras import import_extra
 from textrnn.files import OpenFile, compressed_write
 from textrnn.inference import RecordFormat
 from textrnn.signals import FilterSignals
 
 if TYPE_CHECKING:
     from textrnn.inference.engine import Engine
+    from textrnn.pipeline.columns import ColumnWorker
     from textrnn.pipeline.writers import Worker
 
 # SIGINT always stops cleanly and reports the lines done; the others do so when a partial file must be removed
@@ -47,12 +51,18 @@ def check_outputs(
     rejects = outputs.get("--rejects")
     if rejects is not None and on_error != "skip":
         raise ConfigError(f"--rejects {rejects}: has no effect without --on-error skip")
+    if has_rows(rejects):
+        raise ConfigError(f"--rejects {rejects}: bad records are lines; name a file such as {rejects}.jsonl")
     paths = {option: path for option, path in outputs.items() if path is not None}
     for option, path in paths.items():
         if path.is_dir():
             raise ConfigError(f"{option} {path}: is a folder; name a file")
+        if path.suffix.lower() in COMPRESSED_SUFFIXES and find_suffix(str(path)) in ROW_SUFFIXES:
+            raise ConfigError(f"{option} {path}: is compressed inside; name {path.with_suffix('')}")
         if path.suffix.lower() in _UNSUPPORTED_SUFFIXES:
             raise ConfigError(f"{option} {path}: unsupported compression; use .gz, .bz2, .xz or .zst")
+        if any(Path(file).is_dir() and path.parent.exists() and path.parent.samefile(file) for file in inputs):
+            raise ConfigError(f"{option} {path}: is in the input folder; name a file elsewhere")
         if (
             option != may_replace
             and path.exists()
@@ -62,6 +72,11 @@ def check_outputs(
     for (first, path), (second, other) in combinations(paths.items(), 2):
         if path == other or path.resolve() == other.resolve():
             raise ConfigError(f"{second} {other}: {first} writes there; name another file")
+
+
+def has_rows(path: Path | None) -> TypeGuard[Path]:
+    """Return whether the file to write at ``path`` is Parquet or Arrow."""
+    return path is not None and path.suffix.lower() in ROW_SUFFIXES
 
 
 def open_rejects(rejects: Path | None) -> AbstractContextManager[Callable[[bytes], object] | None]:
@@ -121,8 +136,11 @@ class LineCommand:
         check_outputs(outputs, self._paths, on_error=self.on_error, may_replace="--output")
         for path in self._paths:
             check_readable(path)
-        from textrnn.data.reading.layout import BY_EXTENSION, find_suffix
+        from textrnn.data.reading.layout import BY_EXTENSION
 
+        if (row_file := next(filter(has_rows, self._outputs), None)) is not None:
+            import_extra("pyarrow", extra="arrow", feature=f"--output {row_file}")
+            _ = self._sources
         engine = load_engine(self.model, precision=self.precision, device=self.device)
         check_threshold(engine, self.threshold)
         tables = [path for path in self._paths if find_suffix(path) in BY_EXTENSION]
@@ -133,7 +151,72 @@ class LineCommand:
     @cached_property
     def _config(self) -> DataConfig:
         """The config of the files; raises ConfigError for options that contradict each other."""
-        return make_text_config(self.field, self.settings, input_format=self.input_format, on_error=self.on_error)
+        field = self.field or (["text"] if self.reads_rows else None)
+        return make_text_config(field, self.settings, input_format=self.input_format, on_error=self.on_error)
+
+    @cached_property
+    def _row_files(self) -> list[str]:
+        """The input files that are Parquet or Arrow, except standard input."""
+        from textrnn.data.arrow.arrow_files import find_row_suffix
+
+        return [path for path in self._paths if path != STDIN and find_row_suffix(path)]
+
+    @property
+    def reads_rows(self) -> bool:
+        """True if the input is Parquet or Arrow; raises DataError if a file cannot be read."""
+        for path in self._paths:
+            check_readable(path)
+        return bool(self._row_files)
+
+    @property
+    def has_records(self) -> bool:
+        """True if the input is tables, or Parquet or Arrow, instead of lines."""
+        return self.field is not None or self.reads_rows
+
+    @property
+    def writes_rows(self) -> bool:
+        """True if the output is Parquet or Arrow."""
+        return has_rows(self.output)
+
+    @property
+    def _sources(self) -> list[str] | None:
+        """The files whose rows are copied to the output; None if the input is text.
+
+        Raises:
+            ConfigError: some are, and others are text.
+        """
+        files = self._row_files
+        if files and len(files) < len(self._paths):
+            other = next(path for path in self._paths if path not in files)
+            raise ConfigError(f"{name_file(other)}: is text, but {files[0]} has rows; process them one by one")
+        return files or None
+
+    def run_predictions(self, worker: ColumnWorker) -> None:
+        """Write the output of ``worker``: lines, or if it is Parquet or Arrow columns after those of the input."""
+        if not self.writes_rows:
+            self.run(worker)
+            return
+        from textrnn.pipeline.columns import ColumnWriter
+
+        if self.field is not None and self._sources is None:
+            print_message(
+                f"{self.output}: gets the texts of the input; other columns are kept of Parquet and Arrow only"
+            )
+        self.run(ColumnWriter(worker), open_file=partial(self.open_columns, types=worker.list_types(), all_rows=True))
+
+    def open_columns(
+        self, path: Path, *, types: Mapping[str, str], all_rows: bool = False
+    ) -> AbstractContextManager[Callable[[bytes], object]]:
+        """Open ``path`` for columns of these ``types`` if it is Parquet or Arrow, else for lines.
+
+        ``all_rows`` must be written, except bad ones that are skipped.
+        """
+        if not has_rows(path):
+            return open_output(path)
+        from textrnn.pipeline.columns import open_columns
+
+        all_rows = all_rows and self.on_error != "skip"
+        return open_columns(path, types=types, sources=self._sources, all_rows=all_rows)
 
     def run(self, worker: Worker, *, open_file: OpenFile | None = None) -> tuple[int, int]:
         """Write the output of ``worker``; return the numbers of records read and kept.
@@ -157,9 +240,11 @@ class LineCommand:
                 writes = [stack.enter_context((open_file or open_output)(path)) for path in self._outputs]
                 watch = stack.enter_context(self._show_progress())
                 rejects = stack.enter_context(open_rejects(self.rejects))
-                reader = RecordReader(self._config, watch=watch, note=notes.append, rejects=rejects)
+                whole = not all(map(has_rows, self._outputs))
+                reader = RecordReader(self._config, watch=watch, note=notes.append, rejects=rejects, whole=whole)
                 if self.field is not None if self.keeps_lines is None else self.keeps_lines:
-                    writes = [reader.encode_lines(write) for write in writes]
+                    pairs = zip(self._outputs, writes, strict=True)
+                    writes = [write if has_rows(path) else reader.encode_lines(write) for path, write in pairs]
                 outputs = process(reader, self._paths, worker, jobs=self.jobs or default_threads())
                 for output in stack.enter_context(closing(outputs)):
                     with signals.hold():
@@ -201,11 +286,22 @@ class LineCommand:
         if stdout_busy or sys.stderr is None or not sys.stderr.isatty():
             yield None
             return
-        statuses = [os.fstat(sys.stdin.fileno()) if path == STDIN else Path(path).stat() for path in self._paths]
-        if not all(stat.S_ISREG(status.st_mode) for status in statuses):
+        sizes = [_find_size(path) for path in self._paths]
+        if None in sizes:
             yield None
             return
         from textrnn.cli.progress import show_bytes
 
-        with show_bytes(sum(status.st_size for status in statuses)) as watch:
+        with show_bytes(sum(filter(None, sizes))) as watch:
             yield watch
+
+
+def _find_size(path: str) -> int | None:
+    """Return the bytes of a file, or of the files in a folder; None for a pipe."""
+    from textrnn.data.cache import read_stat
+
+    if path != STDIN:
+        found = read_stat(Path(path))
+        return None if found is None else found[0]
+    status = os.fstat(sys.stdin.fileno())
+    return status.st_size if stat.S_ISREG(status.st_mode) else None

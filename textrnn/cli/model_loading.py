@@ -91,6 +91,12 @@ def check_threshold(engine: Engine, threshold: float | None) -> None:
         raise ConfigError(f"--threshold {threshold}: the model is single-label; leave it out")
 
 
+def check_ignored(engine: Engine, *, ignores: bool) -> None:
+    """Raise ConfigError if ``--ignore-thresholds`` is given for a model without confidence thresholds."""
+    if ignores and not engine.confidence_thresholds:
+        raise ConfigError("--ignore-thresholds: the model has none; leave it out")
+
+
 def use_cascade(engine: Engine, agreement: float | None) -> None:
     """Let ``engine`` skip the network for texts whose margin guarantees ``agreement`` (None: for no text).
 
@@ -112,11 +118,14 @@ def use_cascade(engine: Engine, agreement: float | None) -> None:
         print_message(f"--cascade {agreement}: the validation set supports {shown} at most; using the whole model")
 
 
-def check_labels(engine: Engine, labels: Sequence[str], *, option: str) -> None:
-    """Raise ConfigError with one line for each of ``labels``, given by ``option``, that the model does not know."""
+def check_labels(engine: Engine, labels: Sequence[str], *, option: str, other: str | None = None) -> None:
+    """Raise ConfigError with one line for each of ``labels``, given by ``option``, that the model does not know.
+
+    The label ``other`` is allowed too.
+    """
     known, faults = engine.labels, []
     for label in labels:
-        if label not in known:
+        if label not in known and label != other:
             import difflib
 
             similar = difflib.get_close_matches(label, known, n=3)

@@ -29,6 +29,13 @@ ThresholdOption = Annotated[
         help="Multi-label models: assign labels with probability P or more.  [default: tuned for each label]",
     ),
 ]
+IgnoreThresholdsOption = Annotated[
+    bool,
+    Option(
+        "--ignore-thresholds",
+        help="Do not apply the thresholds that evaluate --save-thresholds wrote into the model.",
+    ),
+]
 PrecisionOption = Annotated[
     PrecisionName,
     Option(

@@ -135,6 +135,8 @@ def make_reporter() -> Reporter:
 
 def format_metric(record: EpochRecord, metric: str) -> str:
     """Return the metric's name and value, as in ``accuracy 87.89 %``."""
+    if record.mae is not None:
+        return f"{'' if metric == 'accuracy' else f'loss {record.valid_loss:.4f}, '}MAE {record.mae:.4f}"
     if metric == "loss":
         return f"loss {record.valid_loss:.4f}, accuracy {100 * record.accuracy:.2f} %"
     return f"{metric.replace('_f1', ' F1')} {100 * getattr(record, metric):.2f} %"

@@ -6,14 +6,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from textrnn.cli.commands.predict import check_unknown_label
-from textrnn.cli.model_loading import check_threshold, choose_model, load_engine, use_cascade
+from textrnn.cli.commands.predict import check_ignored_choices, check_unknown_label
+from textrnn.cli.model_loading import check_ignored, check_threshold, choose_model, load_engine, use_cascade
 from textrnn.cli.terminal import print_message
 from textrnn.errors import ConfigError
 from textrnn.extras import import_extra
+from textrnn.inference import UNKNOWN
 
 _LOCAL_ONLY = ("score", "with_text", "explain", "input_format", "settings", "rejects")
-_SETTINGS = ("top_k", "threshold", "min_prob", "unknown_label", "precision", "cascade", "on_error")
+_SETTINGS = ("top_k", "threshold", "min_prob", "unknown_label", "precision", "cascade", "on_error", "ignore_thresholds")
 
 
 def run_ray_job(options: Mapping[str, Any]) -> None:
@@ -26,10 +27,13 @@ def run_ray_job(options: Mapping[str, Any]) -> None:
         raise ConfigError("--resume: has no effect without --engine ray; leave it out")
     _check_options(options)
     check_unknown_label(options["unknown_label"])
+    if options["ignore_thresholds"]:
+        check_ignored_choices({"--min-prob": options["min_prob"], "--unknown-label": options["unknown_label"]})
     import_extra("ray", extra="ray", feature="--engine ray")
     path = choose_model(options["model"])
     engine = load_engine(path, precision=options["precision"])
     check_threshold(engine, options["threshold"])
+    check_ignored(engine, ignores=options["ignore_thresholds"])
     use_cascade(engine, options["cascade"])
     if options["min_prob"] is not None and engine.thresholds is not None:
         raise ConfigError(f"--min-prob {options['min_prob']}: the model is multi-label; use --threshold instead")
@@ -43,8 +47,8 @@ def run_ray_job(options: Mapping[str, Any]) -> None:
         engine,
         top_k=options["top_k"],
         threshold=options["threshold"],
-        min_prob=options["min_prob"],
-        unknown_label=options["unknown_label"] or "unknown",
+        min_prob=0.0 if options["ignore_thresholds"] else options["min_prob"],
+        unknown_label=options["unknown_label"] or UNKNOWN,
     )
     column = (options["field"] or ["text"])[0]
     summary = Job(

@@ -107,8 +107,9 @@ def _format_calibration(evaluation: Evaluation | MultiLabelEvaluation) -> list[s
     error = f"{100 * evaluation.calibration_error:.2f} percentage points on average"
     return [
         f"loss         {loss}",
-        f"calibration  probabilities off by {error}  ({note})",
-        "             (ECE: of the predictions made with 90 % confidence, about 90 % should be correct)",
+        f"calibration  probabilities off by {error}",
+        f"             (ECE, {note}; about 90 % of the",
+        "             predictions made with 90 % confidence should be correct)",
     ]
 
 
@@ -125,7 +126,7 @@ def _format_confusion(evaluation: Evaluation) -> list[str]:
         numbered = [_abbreviate(f"{number} {label}", room) for number, label in zip(numbers, labels, strict=True)]
         for heads, names in ((labels, labels), (numbers, numbered)):
             table = format_table([["", *heads], *([name, *row] for name, row in zip(names, matrix, strict=True))])
-            if max(map(_measure_cells, table)) <= width and (heads is labels or room >= _MIN_LABEL_CELLS):
+            if max(map(measure_cells, table)) <= width and (heads is labels or room >= _MIN_LABEL_CELLS):
                 return table
     mistakes = sorted((-count, i, j) for i, j, count in evaluation.confusion if i != j)[:_MAX_MISTAKES]
     rows = [[labels[i], labels[j], str(-count)] for count, i, j in mistakes]
@@ -137,10 +138,11 @@ def _abbreviate(text: str, cells: int) -> str:
     """Return ``text``, or its beginning and three dots if it is wider than ``cells`` cells of a terminal."""
     from rich.cells import set_cell_size
 
-    return text if _measure_cells(text) <= cells else set_cell_size(text, max(0, cells - 3)).rstrip() + "..."
+    return text if measure_cells(text) <= cells else set_cell_size(text, max(0, cells - 3)).rstrip() + "..."
 
 
-def _measure_cells(text: str) -> int:
+def measure_cells(text: str) -> int:
+    """Return the cells that ``text`` takes on a terminal."""
     from rich.cells import cell_len
 
     return cell_len(text)
@@ -150,7 +152,7 @@ def format_guarantees(guarantees: Sequence[Guarantee]) -> str:
     """Return the thresholds, with what each covers and guarantees."""
     first = guarantees[0]
     if first.label is None:
-        lines = [f"threshold    {_format_threshold(first)}  ({_describe(first)})"]
+        lines = [f"threshold    {_format_threshold(first)}", *(f"             {line}" for line in _describe(first))]
     else:
         rows = [
             [guarantee.label or "", _format_threshold(guarantee), *_format_counts(guarantee)]
@@ -171,11 +173,9 @@ def _format_counts(guarantee: Guarantee) -> list[str]:
     return [f"{100 * guarantee.coverage:.1f}", str(guarantee.errors), str(guarantee.covered)]
 
 
-def _describe(guarantee: Guarantee) -> str:
+def _describe(guarantee: Guarantee) -> list[str]:
     goal = f"at most {100 * guarantee.max_error:g} % errors with 95 % confidence"
     if guarantee.threshold is None:
-        return f"no confidence guarantees {goal}"
-    share = (
-        f"{100 * guarantee.coverage:.1f} % of the texts, {pluralize(guarantee.errors, 'error', 'errors')} among them"
-    )
-    return f"covers {share}: {goal}"
+        return [f"(no confidence guarantees {goal})"]
+    errors = pluralize(guarantee.errors, "error", "errors")
+    return [f"(covers {100 * guarantee.coverage:.1f} % of the texts, {errors} among them:", f"{goal})"]

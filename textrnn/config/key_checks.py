@@ -49,7 +49,7 @@ class Tree(NamedTuple):
 
 def check_keys(tree: Tree) -> Iterator[str]:
     """Yield the faults of keys that exclude, need or disable each other."""
-    for check in (_check_data, _check_refit, _check_embedding, _check_training, _check_effect):
+    for check in (_check_data, _check_score, _check_refit, _check_embedding, _check_training, _check_effect):
         yield from check(tree)
 
 
@@ -82,6 +82,22 @@ def _check_data(tree: Tree) -> Iterator[str]:
         yield f"{place}: holds out its own validation set; remove {cure}"
     elif not 1 <= number <= folds > 1:
         yield f"{place}: there is no fold {number} of {folds}; K/N needs N of at least 2, and K from 1 to N"
+
+
+def _check_score(tree: Tree) -> Iterator[str]:
+    """Yield the keys for labels that are set although the target is a score."""
+    if tree.get("data.target") != "score":
+        return
+    label, metric = tree.get("data.label"), tree.get("train.metric", "loss")
+    wrong = {
+        "data.multi_label": tree.get("data.multi_label") is True,
+        "data.label_columns": tree.get("data.label_columns") is not None,
+        "data.label": isinstance(label, list),
+        "train.class_weights": tree.get("train.class_weights") is not None,
+        "train.metric": metric != "loss",
+    }
+    for key in (key for key, is_wrong in wrong.items() if is_wrong):
+        yield tree.fault(key, "is for labels, but data.target is score; remove it")
 
 
 def _check_refit(tree: Tree) -> Iterator[str]:

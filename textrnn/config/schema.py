@@ -9,6 +9,7 @@ Cell = Literal["gru", "sru", "lstm"]
 Pooling = Literal["last", "max", "mean", "max+mean", "attention"]
 DataFormat = Literal["auto", "tsv", "csv", "jsonl", "fasttext"]
 OnError = Literal["stop", "skip", "empty"]
+Target = Literal["label", "score"]
 ModelType = Literal["unigram", "bpe", "char", "word"]
 Schedule = Literal["linear", "cosine", "constant", "one-cycle"]
 Metric = Literal["accuracy", "micro_f1", "macro_f1", "weighted_f1", "loss"]
@@ -109,6 +110,10 @@ class DataConfig(Section):
         description="what a bad record does: stop; skip leaves it out, and counts it; empty reads a missing text as an "
         "empty one",
     )
+    target: Target = key(
+        "label",
+        description="what is learned: label, a class; or score, a number in the column of data.label, such as a rating",
+    )
     multi_label: bool = key(False, description="texts can have several labels, or none")
     label_separator: Name | None = key(
         None, description="separator between the labels of a text; null reads the field as one label"
@@ -173,7 +178,7 @@ class EmbeddingConfig(Section):
 
     vectors: Name | None = key(
         None,
-        description="file of pretrained word vectors (GloVe, .vec, .npy) for tokens that are words; null uses none",
+        description="file of pretrained word vectors (GloVe, .vec, .bin, .npy) or folder of model2vec; null uses none",
     )
     words: int = key(
         20_000,

@@ -62,7 +62,17 @@ def make_key(*parts: object) -> str:
 
 
 def read_stat(path: Path) -> list[int] | None:
-    """Return size, times and inode of a regular file, which differ once the file changes; None for other paths."""
+    """Return size, times and inode of a regular file, which differ once the file changes; None for a pipe.
+
+    Of a folder the total size, the last times and a hash of the names and inodes are returned.
+    """
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.is_file())
+        found = [file.stat() for file in files] or [path.stat()]
+        names = json.dumps([(file.name, stat.st_ino) for file, stat in zip(files, found, strict=False)])
+        inode = int.from_bytes(blake2b(names.encode(), digest_size=7).digest(), "little")
+        times = (max(stat.st_mtime_ns for stat in found), max(stat.st_ctime_ns for stat in found))
+        return [sum(stat.st_size for stat in found), *times, inode]
     stat = path.stat()
     return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino] if path.is_file() else None
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from textrnn.data.batch import Classes, Ids, Lengths, Offsets, PackedBatch, Rows, SoftLabels, gather_index
 from textrnn.data.cache import Cache, Draft, make_key
 from textrnn.data.reading.source import LabelledFile
-from textrnn.data.soft_labels import SoftLabelTable
+from textrnn.data.soft_labels import SoftLabelSource
 from textrnn.errors import DataError
 
 Encoded = tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]
@@ -103,8 +103,8 @@ class Corpus:
 
     ``ids`` (N,) uint16 or int32, ``offsets`` (R+1,) int64 and ``label_numbers`` (R,) int32 hold R texts. ``rows`` (B,)
     int64 selects B of them (None: all). ``class_of`` gives the class of each label number (-1: unknown to the model).
-    ``soft_labels`` are the distributions of texts that have one, with the class of each of their labels. ``weights``
-    (R,) float32 are the weights of the texts; None: all are 1.
+    ``soft_labels`` are the distributions of texts that have one. ``weights`` (R,) float32 are the weights of the texts;
+    None: all are 1.
     """
 
     ids: npt.NDArray[np.uint16] | Ids
@@ -112,7 +112,7 @@ class Corpus:
     label_numbers: npt.NDArray[np.int32]
     class_of: Classes
     rows: Rows | None = None
-    soft_labels: tuple[SoftLabelTable, Classes] | None = None
+    soft_labels: SoftLabelSource | None = None
     weights: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
@@ -181,7 +181,7 @@ class Corpus:
         return self._select_soft(self._source_rows(rows))
 
     def _select_soft(self, source: Rows) -> SoftLabels | None:
-        return None if self.soft_labels is None else self.soft_labels[0].select(source, self.soft_labels[1])
+        return None if self.soft_labels is None else self.soft_labels.select(source)
 
     def _row_ranges(self, size: int) -> Iterator[Rows]:
         return (np.arange(start, min(start + size, len(self))) for start in range(0, len(self), size))

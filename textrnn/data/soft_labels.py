@@ -1,10 +1,10 @@
-"""Soft labels on disk: the probabilities of labels that rows of a file give instead of a label."""
+"""Soft labels of the rows of a file: probabilities that the rows give, and scores between two classes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,39 @@ from textrnn.data.cache import Draft, Entry
 Integers = npt.NDArray[np.int64]
 
 _FILES = {"soft_rows": "<i8", "soft_lengths": "<i4", "soft_labels": "<i4", "soft_shares": "<f4"}
+
+
+class SoftLabelSource(Protocol):
+    """The distributions of the rows of a file."""
+
+    def select(self, rows: Integers) -> SoftLabels | None:
+        """Return those of ``rows`` (B,), in that order, or None if none of them has one."""
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreTargets:
+    """Scores as distributions over classes, each of which stands for a score: the mean of a distribution is the score.
+
+    ``numbers`` (R,) int32 are the label numbers of the rows of a file, ``scores`` (labels,) the score of each label,
+    and ``anchors`` (C,) those of the classes, rising. A score between two anchors has a share of both, in inverse
+    proportion to its distance; one beyond the last has that class.
+    """
+
+    numbers: npt.NDArray[np.int32]
+    scores: npt.NDArray[np.float64]
+    anchors: npt.NDArray[np.float64]
+
+    def select(self, rows: Integers) -> SoftLabels | None:
+        """Return the distributions of ``rows`` (B,) whose scores are between two anchors, or None without any."""
+        places = np.interp(self.scores[self.numbers[rows]], self.anchors, np.arange(len(self.anchors)))
+        lower = np.floor(places).astype(np.int64)
+        upper = places - lower
+        between = np.flatnonzero(upper)
+        if not len(between):
+            return None
+        classes = np.stack([lower[between], lower[between] + 1], axis=1)
+        shares = np.stack([1 - upper[between], upper[between]], axis=1).astype(np.float32)
+        return SoftLabels(np.repeat(between, 2), classes.ravel(), shares.ravel())
 
 
 class SoftLabelWriter:
@@ -45,7 +78,8 @@ class SoftLabelTable:
     """The distributions of a file's rows, in memory-mapped arrays.
 
     ``rows`` (S,) int64, rising, have one; that of ``rows[s]`` is ``offsets[s]:offsets[s+1]`` of ``numbers`` (K,) int32,
-    which count the file's ``labels``, and ``shares`` (K,) float32.
+    which count the file's ``labels``, and ``shares`` (K,) float32. ``class_of`` gives the class of each label; -1 is
+    unknown to the model, and leaves its share to the others.
     """
 
     labels: list[str]
@@ -53,6 +87,7 @@ class SoftLabelTable:
     offsets: Integers
     numbers: npt.NDArray[np.int32]
     shares: npt.NDArray[np.float32]
+    class_of: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @classmethod
     def read(cls, entry: Entry, labels: list[str]) -> SoftLabelTable | None:
@@ -62,11 +97,8 @@ class SoftLabelTable:
         rows, lengths, numbers, shares = (np.memmap(entry.folder / name, dtype, "r") for name, dtype in _FILES.items())
         return cls(labels, rows, np.append(0, np.cumsum(lengths, dtype=np.int64)), numbers, shares)
 
-    def select(self, rows: Integers, class_of: Integers) -> SoftLabels | None:
-        """Return the distributions of the file's ``rows`` (B,), in that order, or None without any.
-
-        ``class_of`` (labels of the file,) gives the class of each label; the others share what -1 would have.
-        """
+    def select(self, rows: Integers) -> SoftLabels | None:
+        """Return the distributions of the file's ``rows`` (B,), in that order, or None without any."""
         places = np.searchsorted(self.rows, rows).clip(max=len(self.rows) - 1)
         texts = np.flatnonzero(self.rows[places] == rows)
         if not len(texts):
@@ -74,7 +106,7 @@ class SoftLabelTable:
         starts, ends = self.offsets[places[texts]], self.offsets[places[texts] + 1]
         lengths = ends - starts
         index = np.arange(lengths.sum()) + np.repeat(starts - np.append(0, np.cumsum(lengths)[:-1]), lengths)
-        found = SoftLabels(np.repeat(texts, lengths), class_of[self.numbers[index]], np.array(self.shares[index]))
+        found = SoftLabels(np.repeat(texts, lengths), self.class_of[self.numbers[index]], np.array(self.shares[index]))
         known = found.classes >= 0
         return found if known.all() else _leave_out(found, known)
 

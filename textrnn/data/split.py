@@ -13,12 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from textrnn.config import DataConfig
+from textrnn.data.arrow.arrow_files import find_row_suffix
+from textrnn.data.arrow.arrow_writer import open_arrow
 from textrnn.data.cache import read_stat
 from textrnn.data.labels import LabelSetIndex, make_strata, split_labels
 from textrnn.data.minhash import find_first, hash_texts, normalize
 from textrnn.data.partition import draw_parts, join_groups
 from textrnn.data.reading.blocks import LabelTable, make_blocks
-from textrnn.data.reading.io import decode_texts, encode_lines, file_changed, open_text, read_chunks, read_file
+from textrnn.data.reading.io import decode_texts, encode_lines, file_changed, open_text, read_chunks, read_data
 from textrnn.data.reading.layout import BY_EXTENSION, Layout, find_suffix
 from textrnn.data.reading.rows import RowReader
 from textrnn.errors import ConfigError, DataError
@@ -51,7 +53,7 @@ def split_file(
     ``shares`` are those of valid and test of each label's texts; train gets the rest. Texts that are equal but for
     case, spaces and punctuation go to the same part, as do those of a group (``data.group``). The same file, shares and
     seed give the same bytes. Blank lines are dropped, and a header is copied to each part. The encoding stays; a JSON
-    array becomes JSON Lines.
+    array becomes JSON Lines. Parquet and Arrow files, and folders of them, keep their format and all columns.
 
     Raises:
         DataError: at the first fault of the file, with its line; it is a pipe, or changes while it is read.
@@ -62,8 +64,9 @@ def split_file(
         raise DataError(path, None, "is a pipe and would be read twice; save the text to a file")
     parts = [part for part in PARTS if part == "train" or shares[part] > 0]
     notes: list[str] = []
-    table, classes, groups, layout = _read_rows(path, config, notes)
-    suffix = _choose_suffix(path, layout)
+    table, classes, groups, layout, numbers = _read_rows(path, config, notes)
+    row_suffix = find_row_suffix(path)
+    suffix = row_suffix or _choose_suffix(path, layout)
     paths = {part: folder / f"{part}{suffix}" for part in parts}
     stale = [folder / f"{part}{suffix}" for part in PARTS if part not in parts]  # of an earlier split: they would leak
     _check_free(Path(path), [*paths.values(), *stale], overwrite=overwrite)
@@ -71,8 +74,11 @@ def split_file(
     targets = partial(_target_counts, shares=shares)
     part_of = np.maximum(draw_parts(strata, groups, targets=targets, rng=np.random.default_rng(seed)), 0)
     with ExitStack() as stack:
-        files = {PARTS.index(part): stack.enter_context(atomic_write(paths[part])) for part in parts}
-        _write_parts(path, config, part_of.tolist(), files=files)
+        if row_suffix:
+            _write_rows(path, numbers, part_of, targets=paths, stack=stack)
+        else:
+            files = {PARTS.index(part): stack.enter_context(atomic_write(paths[part])) for part in parts}
+            _write_parts(path, config, part_of.tolist(), files=files)
         if read_stat(Path(path)) != stat:
             raise file_changed(path)
         for other in stale:
@@ -119,12 +125,16 @@ def _check_free(source: Path, targets: Iterable[Path], *, overwrite: bool) -> No
 
 def _read_rows(
     path: str, config: DataConfig, notes: list[str]
-) -> tuple[LabelTable, npt.NDArray[np.int32], Integers, Layout]:
-    """Return the labels, the class (R,) and the group (R,) of each row, and the layout; add to ``notes``."""
+) -> tuple[LabelTable, npt.NDArray[np.int32], Integers, Layout, Integers]:
+    """Return the labels, the class (R,) and the group (R,) of each row, the layout, and the line (R,) of each row.
+
+    Lines for the user are added to ``notes``.
+    """
     table = LabelTable()
-    parts, groups = [], []
-    reader = RowReader(path, read_file(path, encoding=config.encoding, note=notes.append), config, note=notes.append)
+    parts, groups, numbers = [], [], []
+    reader = RowReader(path, read_data(path, config, note=notes.append), config, note=notes.append)
     for block in make_blocks(reader):
+        numbers.append(np.fromiter(block.line_numbers, np.int64, len(block.texts)))
         parts.append((table.classify(block), hash_texts(normalize(decode_texts(block.texts)))))
         groups.append(hash_texts(block.groups))
     if fault := None if config.multi_label else table.find_swap():
@@ -132,7 +142,17 @@ def _read_rows(
     notes += table.find_header(path, reader.layout)
     classes, hashes = (np.concatenate(column) for column in zip(*parts, strict=True))
     joined = join_groups(hashes, np.concatenate(groups) if config.group is not None else None)
-    return table, classes, joined, reader.layout
+    return table, classes, joined, reader.layout, np.concatenate(numbers)
+
+
+def _write_rows(
+    path: str, numbers: Integers, part_of: Integers, *, targets: Mapping[str, Path], stack: ExitStack
+) -> None:
+    """Write the rows of Parquet or Arrow, which have these ``numbers`` (from 1), to the file of their part."""
+    for part, target in targets.items():
+        write = stack.enter_context(open_arrow(target, types={}, sources=[path]))
+        if (rows := numbers[part_of == PARTS.index(part)] - 1).size:
+            write(rows, {})
 
 
 def _write_parts(path: str, config: DataConfig, part_of: list[int], *, files: dict[int, BinaryIO]) -> None:

@@ -1,7 +1,7 @@
 """Comparison of predictions of the same labelled texts: figures, McNemar's test, and a paired bootstrap of macro F1.
 
 McNemar, "Note on the sampling error of the difference between correlated proportions or percentages", Psychometrika
-1947. Efron and Tibshirani, "An Introduction to the Bootstrap", 1993. Holm, "A simple sequentially rejective multiple
+1947. Holm, "A simple sequentially rejective multiple
 test procedure", Scandinavian Journal of Statistics 1979.
 """
 
@@ -18,13 +18,10 @@ from scipy.sparse import csr_array
 from scipy.special import bdtr, ndtri
 
 from textrnn.data.labels import LabelSetIndex
+from textrnn.evaluation.bootstrap import Floats, draw_counts, measure_macro_f1
 
 ALPHA, POWER = 0.05, 0.8
 RESAMPLES = 2000
-_BLOCK = 1 << 22  # numbers of resamples held at once
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,29 +196,19 @@ class _Counts:
         found = []
         for predicted in self._predicted:
             pairs, counts = np.unique(np.stack([self._true, predicted]), axis=1, return_counts=True)
-            found.append(float(self._measure(counts[None].astype(np.float64), pairs[0], pairs[1])[0]))
+            weights = counts[None].astype(np.float64)
+            found.append(float(measure_macro_f1(weights, self._members[pairs[0]], self._members[pairs[1]])[0]))
         return found
 
     def bootstrap(self, first: int, second: int, *, seed: int) -> Floats:
         """Return the macro F1 of the run ``first`` minus that of ``second`` on each resample of the texts.
 
-        Texts with the same true and predicted labels are alike, so the number of each kind is drawn.
+        Texts with the same true and predicted labels are of one kind.
         """
         columns = np.stack([self._true, self._predicted[first], self._predicted[second]])
         kinds, counts = np.unique(columns, axis=1, return_counts=True)
         rng, found = np.random.default_rng(seed), np.empty(RESAMPLES)
-        step = max(1, _BLOCK // max(len(counts), self._members.shape[1]))
-        for start in range(0, RESAMPLES, step):
-            rows = slice(start, min(RESAMPLES, start + step))
-            size = rows.stop - rows.start
-            drawn = rng.multinomial(counts.sum(), counts / counts.sum(), size=size).astype(np.float64)
-            found[rows] = self._measure(drawn, kinds[0], kinds[1]) - self._measure(drawn, kinds[0], kinds[2])
+        true, own, other = (self._members[kind] for kind in kinds)
+        for rows, drawn in draw_counts(counts, rng, resamples=RESAMPLES, width=self._members.shape[1]):
+            found[rows] = measure_macro_f1(drawn, true, own) - measure_macro_f1(drawn, true, other)
         return found
-
-    def _measure(self, weights: Floats, true: Integers, predicted: Integers) -> Floats:
-        """Return the macro F1 (R,) of K kinds of texts, each with its weight in ``weights`` (R, K)."""
-        first, second = self._members[true], self._members[predicted]
-        hits = np.asarray(weights @ first.multiply(second))
-        totals = np.asarray(weights @ (first + second))
-        macro_f1: Floats = (2 * hits / np.maximum(totals, 1)).sum(axis=1) / np.maximum((totals > 0).sum(axis=1), 1)
-        return macro_f1

@@ -85,8 +85,11 @@ class MultiLabelBuilder:
         self._counts, self._unknown_texts = LabelCounts.none(len(engine.labels)), 0
         self._calibrated, self._uncalibrated = Calibration(), Calibration()
 
-    def add(self, labels: Sequence[str], logits: Array) -> None:
-        """Add B texts with the true ``labels`` (those of one text are joined), given their ``logits`` (B, C)."""
+    def add(self, labels: Sequence[str], logits: Array) -> Matrix:
+        """Add B texts with the true ``labels`` (those of one text are joined), given their ``logits`` (B, C).
+
+        Return their labels (B, C and more): columns after the first C are labels that the model does not know.
+        """
         engine, index_of, C = self._engine, self._index_of, len(self._engine.labels)
         sets = [[index_of.setdefault(label, len(index_of)) for label in split_labels(joined)] for joined in labels]
         true = MultiLabelSet.of(sets, len(index_of)).to_multi_hot(np.arange(len(sets)))
@@ -98,6 +101,7 @@ class MultiLabelBuilder:
         _add(self._calibrated, logits / np.float64(engine.temperature), log_probabilities, true=known)
         uncalibrated = engine.to_log_probabilities(logits, temperature=1.0)
         _add(self._uncalibrated, logits / np.float64(1), uncalibrated, true=known)
+        return true
 
     def build(self) -> MultiLabelEvaluation:
         """Return the evaluation of all texts added."""

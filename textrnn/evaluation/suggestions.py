@@ -6,7 +6,7 @@ times as many as asked for are clustered, weighted by their uncertainty, and eac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -16,9 +16,8 @@ import numpy.typing as npt
 from textrnn.config import DataConfig
 from textrnn.data.minhash import SIMILAR, find_pairs, hash_texts, jaccard_similarity, minhash, normalize
 from textrnn.data.reading.examples import Example
-from textrnn.data.reading.io import Note, read_file
-from textrnn.data.reading.lines import read_texts
-from textrnn.data.reading.rows import RowReader
+from textrnn.data.reading.io import Note
+from textrnn.data.reading.lines import read_numbered_texts
 from textrnn.evaluation.predictions import predict_examples
 from textrnn.inference.engine import Engine
 
@@ -57,13 +56,7 @@ def read_unlabelled(path: str, config: DataConfig, *, note: Note) -> list[Unlabe
     Raises:
         DataError: the file cannot be read, or a record is bad.
     """
-    numbered: Iterable[tuple[int, str]]
-    if config.text is None:
-        numbered = enumerate(read_texts(path, config, note=note), start=1)
-    else:
-        chunks = read_file(path, encoding=config.encoding, note=note)
-        reader = RowReader(path, chunks, config, labelled=False, note=note)
-        numbered = ((row.number, row.text) for rows in reader for row in rows)
+    numbered = read_numbered_texts(path, config, note=note)
     return [Unlabelled(number, text) for number, text in numbered if text and not text.isspace()]
 
 

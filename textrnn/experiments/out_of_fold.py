@@ -14,12 +14,16 @@ from textrnn.config import DEMO, DataConfig, as_list, load_config
 from textrnn.data.reading.examples import Example, read_examples
 from textrnn.data.reading.io import Note
 from textrnn.errors import DataError, ModelError
+from textrnn.evaluation.label_errors import find_thresholds
 from textrnn.files import compressed_write, shipped
 from textrnn.serialization.latest_run import CONFIG_NAME
+from textrnn.serialization.model_file import make_labels
 
 OUT_OF_FOLD_NAME = "out_of_fold.jsonl"
 
 _DIGITS = 6
+_LEAST = 0.01
+"""Lower probabilities are left out, unless confident learning needs them."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,8 @@ class SourceText:
 class OutOfFold:
     """B texts of a training set with their out-of-fold ``probabilities`` (B, C) float32.
 
-    ``labels`` (C,) names the columns; ``true`` (B,) int64 is the column of each text's own label.
+    ``labels`` (C,) names the columns; ``true`` (B,) int64 is the column of each text's own label. Of those read from a
+    file, a probability that the file leaves out is 0.
     """
 
     texts: Sequence[SourceText]
@@ -59,14 +64,19 @@ def read_training_set(config: DataConfig, *, note: Note | None = None) -> list[S
 
 
 def write_out_of_fold(path: Path, out_of_fold: OutOfFold) -> None:
-    """Write a JSON object per text: ``file``, ``line``, ``label``, ``text``, and ``probabilities`` by label."""
-    columns = [f"{json.dumps(label, ensure_ascii=False)}: " for label in out_of_fold.labels]
+    """Write a JSON object per text: ``file``, ``line``, ``label``, ``text``, and ``probabilities`` by label.
+
+    These have six digits: that of the text's own label, and those from 0.01 or the threshold of their label in
+    confident learning (:func:`find_thresholds`), so :func:`find_label_errors` finds the same.
+    """
+    keys = [f"{json.dumps(label, ensure_ascii=False)}: " for label in out_of_fold.labels]
+    least = np.minimum(find_thresholds(out_of_fold.probabilities, out_of_fold.true), np.float32(_LEAST))
     with compressed_write(path) as file:
-        for source, row in zip(out_of_fold.texts, out_of_fold.probabilities, strict=True):
-            example = source.example
+        for source, true, row in zip(out_of_fold.texts, out_of_fold.true, out_of_fold.probabilities, strict=True):
+            example, kept = source.example, row >= least
+            kept[true] = True
             head = {"file": source.file, "line": example.line_number, "label": example.label, "text": example.text}
-            numbers = (f"{value:.{_DIGITS}g}" for value in row.tolist())
-            values = ", ".join(map("".join, zip(columns, numbers, strict=True)))
+            values = ", ".join(f"{keys[column]}{row[column]:.{_DIGITS}g}" for column in np.flatnonzero(kept).tolist())
             line = f'{json.dumps(head, ensure_ascii=False)[:-1]}, "probabilities": {{{values}}}}}\n'
             file.write(line.encode("utf-8"))
 
@@ -85,12 +95,18 @@ def read_out_of_fold(folder: Path) -> OutOfFold:
     try:
         lines = path.read_bytes().split(b"\n")[:-1]  # not by splitlines: texts may contain U+2028
         entries = [json.loads(line) for line in lines]
-        labels = tuple(entries[0]["probabilities"])
+        if not entries:
+            raise ValueError("it has no text")
+        labels = make_labels([label for entry in entries for label in entry["probabilities"]])
         columns = {label: column for column, label in enumerate(labels)}
         texts = [SourceText(e["file"], Example(e["label"], e["text"], e["line"])) for e in entries]
         true = np.array([columns[text.example.label] for text in texts], np.int64)
-        rows = [[entry["probabilities"][label] for label in labels] for entry in entries]
-        result = OutOfFold(texts, labels, true, np.array(rows, np.float32))
+        probabilities = np.zeros((len(entries), len(labels)), np.float32)
+        for row, entry in enumerate(entries):
+            found = entry["probabilities"]
+            probabilities[row, [columns[label] for label in found]] = list(found.values())
+            _ = found[entry["label"]]
+        result = OutOfFold(texts, labels, true, probabilities)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise ModelError(path, f"damaged ({type(error).__name__}: {error}); run the experiment again") from None
     _check_unchanged(texts, load_config(folder / "fold-1" / CONFIG_NAME).data)

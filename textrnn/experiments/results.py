@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from textrnn.evaluation.labelled_text import evaluate_file
-from textrnn.experiments.learning_curve import Curve
+from textrnn.evaluation.learning_curve import Curve
 from textrnn.inference.engine import Engine
 from textrnn.reporter import EpochRecord
 from textrnn.training.train import Outcome
@@ -65,7 +65,7 @@ def collect(outcome: Outcome) -> Result:
 
 def select_metrics(record: EpochRecord) -> Scores:
     """Return the metrics of an epoch, and its validation loss as ``loss``."""
-    metrics = {name: value for name, value in vars(record).items() if name not in _NO_METRICS}
+    metrics = {name: value for name, value in vars(record).items() if name not in _NO_METRICS and value is not None}
     return {**metrics, "loss": record.valid_loss}
 
 

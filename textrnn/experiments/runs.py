@@ -12,8 +12,8 @@ from typing import Any
 
 from textrnn.config import check_config
 from textrnn.errors import ConfigError, ModelError, StoppedError
+from textrnn.evaluation.learning_curve import Curve, fit_curve
 from textrnn.experiments.held_out import predict_held_out
-from textrnn.experiments.learning_curve import Curve, fit_curve
 from textrnn.experiments.out_of_fold import OUT_OF_FOLD_NAME, write_out_of_fold
 from textrnn.experiments.results import Result, Summary, collect, summarize
 from textrnn.experiments.variations import KINDS, CrossValidation, Experiment, LearningCurve
@@ -27,7 +27,7 @@ from textrnn.training.train import reporting, resume, train
 
 FORMAT_VERSION = 1
 
-_FILES = r"(study|summary)\.json|out_of_fold\.jsonl"
+_FILES = r"(study|summary)\.json|out_of_fold\.jsonl|report\.html"
 _OWN = rf"{_FILES}|(fold|seed|part-\d+-seed)-\d+|\.({_FILES})\..*\.tmp"
 
 

@@ -6,6 +6,9 @@ OutputFormat = Literal["tsv", "jsonl", "label", "probabilities"]
 Precision = Literal["fp32", "bf16", "int8"]
 RecordFormat = Literal["tsv", "csv", "jsonl"]
 
+UNKNOWN = "unknown"
+"""The default of the label that replaces those below a threshold of confidence."""
+
 
 def parse_precision(name: str) -> Precision:
     """Return the precision called ``name``; ``float32`` is accepted for ``fp32``.

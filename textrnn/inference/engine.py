@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,20 @@ class Prediction:
     probability: float
 
 
+def replace_unknown(
+    predictions: list[Prediction], minimum: float | Mapping[str, float], unknown_label: str
+) -> list[Prediction]:
+    """Return the ``predictions`` of one text, with ``unknown_label`` for the first if its probability is too low.
+
+    ``minimum`` is the lowest sufficient probability, of any label or by label (labels that it lacks: 0).
+    """
+    if not predictions:
+        return predictions
+    first, *rest = predictions
+    least = minimum if isinstance(minimum, float) else minimum.get(first.label, 0.0)
+    return [replace(first, label=unknown_label), *rest] if first.probability < least else predictions
+
+
 class Engine:
     """A model ready to predict.
 
@@ -37,7 +51,8 @@ class Engine:
     ``network`` (None: :class:`NumpyNetwork`) computes the logits. Texts whose margin of the n-gram model alone
     (:class:`textrnn.models.cascade.Cascade`) reaches ``margin`` skip the network (None: no text does).
     ``confidence_thresholds`` are the probabilities below which a label of a single-label model is not to be trusted, by
-    label, if the model has such; no method applies them.
+    label, if the model has such; no method applies them. ``anchors`` (C,) float64 are the scores that the labels of a
+    model of scores stand for, else None.
 
     Threads may call the methods concurrently. Texts are ``str``, or ``bytes`` of valid UTF-8. ``threads`` is the number
     of threads that compute (None: :func:`textrnn.native.library.default_threads`). It never changes a result; other
@@ -57,6 +72,8 @@ class Engine:
         self.data_config = model.config.data
         thresholds = model.confidence_thresholds or ()
         self.confidence_thresholds = dict(zip(model.labels, thresholds, strict=bool(thresholds)))
+        is_score = model.config.data.target == "score"
+        self.anchors = np.array(model.labels, np.float64) if is_score else None
         self._network = network or NumpyNetwork(model)
 
     @property
@@ -98,6 +115,19 @@ class Engine:
         """Return the logits (B, C) float32 of each text's labels, before temperature and softmax or sigmoid."""
         return self.forward_ids(*self.encode(texts), threads=threads)
 
+    def predict_scores(
+        self, texts: Sequence[str] | Sequence[bytes], *, threads: int | None = None
+    ) -> npt.NDArray[np.float64]:
+        """Return the score (B,) of each text, by a model of scores: the mean of the anchors by their probabilities."""
+        assert self.anchors is not None
+        return self.to_scores(self.predict_log_probabilities(texts, threads=threads))
+
+    def to_scores(self, log_probabilities: Array) -> npt.NDArray[np.float64]:
+        """Return the scores (B,) of ``log_probabilities`` (B, C), by a model of scores."""
+        assert self.anchors is not None
+        scores: npt.NDArray[np.float64] = np.exp(log_probabilities) @ self.anchors
+        return scores
+
     def encode(self, texts: Sequence[str] | Sequence[bytes]) -> tuple[Ids, npt.NDArray[np.int64]]:
         """Return the ids of the texts end to end (N,) int32, and the lengths (B,) int64, each at least 1."""
         return self.tokenizer.encode_packed(texts, max_length=self.max_length)
@@ -125,6 +155,8 @@ class Engine:
 
     def _forward_network(self, packed: PackedBatch, *, rows: Rows | None = None, threads: int) -> Array:
         """Return the network's logits of all texts, or of ``rows`` alone."""
+        if rows is None and len(packed) == 1:  # sorting and copying it would take a tenth of the time
+            return self._network.forward(packed, threads=threads)
         logits = np.empty((len(packed if rows is None else rows), len(self.labels)), np.float32)
         for places, batch in sorted_batches(packed, self._network.batch_tokens, rows=rows):
             logits[places] = self._network.forward(batch, threads=threads)
@@ -166,11 +198,17 @@ class Engine:
         with at least the probability ``threshold`` (None: the threshold of each label), at most ``top_k``. With
         ``top_k`` alone it returns that many, whatever their probability.
         """
+        log_probabilities = self.predict_log_probabilities(texts, threads=threads)
+        return self.rank_labels(log_probabilities, top_k=top_k, threshold=threshold)
+
+    def rank_labels(
+        self, log_probabilities: Array, *, top_k: int | None = None, threshold: float | None = None
+    ) -> list[list[Prediction]]:
+        """Return the labels of each text by its ``log_probabilities`` (B, C), as :meth:`predict` does."""
         if self.thresholds is None:
             top_k = top_k or 1
         if threshold is None and top_k is not None:
             threshold = 0.0
-        log_probabilities = self.predict_log_probabilities(texts, threads=threads)
         best = np.argsort(-log_probabilities, axis=1, kind="stable")[:, :top_k]
         assigned = np.take_along_axis(self.assign_labels(log_probabilities, threshold=threshold), best, axis=1)
         return [

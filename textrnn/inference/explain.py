@@ -48,6 +48,13 @@ class Explanation:
             rows.append({"text": part.text, "effect": effects if self.multi_label else effects[0]})
         return {"parts": rows}
 
+    def to_row(self) -> dict[str, object]:
+        """Return ``label`` and ``probability``, lists for a multi-label model, and the ``parts`` of :meth:`to_dict`."""
+        probabilities = [round(probability, 6) for probability in self.probabilities]
+        if self.multi_label:
+            return {"label": list(self.labels), "probability": probabilities, **self.to_dict()}
+        return {"label": self.labels[0], "probability": probabilities[0], **self.to_dict()}
+
 
 def explain(
     engine: Engine, text: str, label: str | Sequence[str] | None = None, *, threads: int | None = None

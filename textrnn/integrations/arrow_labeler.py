@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from textrnn.api.labelled_texts import clean
 from textrnn.errors import DataError, shorten
 from textrnn.inference import Precision
 from textrnn.inference.engine import Engine
+from textrnn.pipeline.columns import find_prefix
 from textrnn.pipeline.labeler import Labeler
 from textrnn.serialization.latest_run import find_latest
 
@@ -113,14 +114,6 @@ class ArrowLabeler:
         top = pa.list_(pa.struct({"label": label, "probability": probability}))
         own = {"label": label, "probability": probability}
         return pa.schema({**own, "top": top} if (self.labeler.top_k or 1) > 1 else own)
-
-
-def find_prefix(own: Collection[str], names: Collection[str]) -> str:
-    """Return a prefix that makes the names ``own`` distinct from ``names``."""
-    prefix = ""
-    while not {prefix + name for name in own}.isdisjoint(names):
-        prefix += "predicted_"
-    return prefix
 
 
 def describe_missing(column: str, names: Sequence[str]) -> str:

@@ -17,7 +17,8 @@ from typing import Any
 
 from textrnn.errors import DataError
 from textrnn.integrations.addresses import open_atomically, open_input, strip_suffixes
-from textrnn.integrations.arrow_labeler import ArrowLabeler, describe_missing, find_prefix
+from textrnn.integrations.arrow_labeler import ArrowLabeler, describe_missing
+from textrnn.pipeline.columns import find_prefix
 
 _BATCH_ROWS = 512
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}

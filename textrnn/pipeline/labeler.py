@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
 
 from textrnn.data.labels import PRINTED_SEPARATOR
 from textrnn.errors import ConfigError
-from textrnn.inference.engine import Prediction
+from textrnn.inference import UNKNOWN
+from textrnn.inference.engine import Prediction, replace_unknown
 from textrnn.pipeline.record_writer import RECORD, RecordWriter
 from textrnn.pipeline.records import Record
 from textrnn.pipeline.writers import OutputChunk
@@ -35,7 +36,7 @@ class Labeler(RecordWriter[list[Prediction]]):
     top_k: int | None = None
     threshold: float | None = None
     min_prob: float | None = None
-    unknown_label: str = "unknown"
+    unknown_label: str = UNKNOWN
     explain: bool = False
 
     def __call__(self, records: Sequence[Record], threads: int) -> OutputChunk:
@@ -57,6 +58,23 @@ class Labeler(RecordWriter[list[Prediction]]):
     def list_keys(self) -> tuple[str, ...]:
         """Return the keys of all options, so that an option does not rename the others."""
         return (_LABEL, _PROBABILITY, _TOP, _PARTS, RECORD)
+
+    def list_types(self) -> dict[str, str]:
+        """Return the columns of a table; those of a multi-label model hold lists."""
+        several = "s" if self._is_multi_label else ""
+        return {name: ("string" if name.startswith(_LABEL) else "float") + several for name in self.list_columns()}
+
+    def make_values(self, predictions: Sequence[list[Prediction]]) -> dict[str, list[object]]:
+        """Return the labels and probabilities of each column."""
+        replaced = list(map(self._replace_unknown, predictions))
+        values: dict[str, list[object]] = {}
+        for name in self.list_columns():
+            kind, _, rank = name.partition("_")
+            if self._is_multi_label:
+                values[name] = [[getattr(p, kind) for p in found] for found in replaced]
+            else:
+                values[name] = [getattr(found[int(rank or 1) - 1], kind) for found in replaced]
+        return values
 
     def make_fields(self, prediction: list[Prediction]) -> list[str]:
         """Return the labels and probabilities; a multi-label prediction is one pair."""
@@ -90,14 +108,8 @@ class Labeler(RecordWriter[list[Prediction]]):
         return self.engine.thresholds is not None
 
     def _replace_unknown(self, prediction: list[Prediction]) -> list[Prediction]:
-        if not prediction:
-            return prediction
-        first, minimum = prediction[0], self.min_prob
-        if minimum is None:
-            minimum = self.engine.confidence_thresholds.get(first.label, 0.0)
-        return (
-            [replace(first, label=self.unknown_label), *prediction[1:]] if first.probability < minimum else prediction
-        )
+        minimum = self.engine.confidence_thresholds if self.min_prob is None else self.min_prob
+        return replace_unknown(prediction, minimum, self.unknown_label)
 
 
 @dataclass(frozen=True)
@@ -120,6 +132,14 @@ class ProbabilityWriter(RecordWriter[list[float]]):
     def list_keys(self) -> tuple[str, ...]:
         """Return ``score`` or ``probabilities``."""
         return (_PROBABILITIES if self.label is None else _SCORE, RECORD)
+
+    def list_types(self) -> dict[str, str]:
+        """Return the columns of a table."""
+        return dict.fromkeys(self.list_columns(), "float")
+
+    def make_values(self, predictions: Sequence[list[float]]) -> dict[str, tuple[float, ...]]:
+        """Return the probabilities of each column."""
+        return dict(zip(self.list_columns(), zip(*predictions, strict=True), strict=True))
 
     def make_fields(self, prediction: list[float]) -> list[str]:
         """Return the probabilities."""

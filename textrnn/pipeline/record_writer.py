@@ -6,7 +6,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from textrnn.data.reading.fields import parse_object
 from textrnn.data.reading.io import decode
@@ -14,13 +14,12 @@ from textrnn.data.reading.selection import FaultError
 from textrnn.errors import ConfigError, shorten
 from textrnn.inference import OutputFormat
 from textrnn.inference.engine import Engine
+from textrnn.pipeline.columns import find_prefix
 from textrnn.pipeline.records import Record
 from textrnn.pipeline.writers import OutputChunk
 
 RECORD = "record"
 """The key of a record that is not a JSON object."""
-
-_PREFIX = "predicted_"
 
 T = TypeVar("T")
 
@@ -57,6 +56,18 @@ class RecordWriter(ABC, Generic[T]):
     def make_row(self, prediction: T, text: str, threads: int) -> dict[str, object]:
         """Return the JSON object of the prediction for ``text``."""
 
+    @abstractmethod
+    def list_types(self) -> dict[str, str]:
+        """Return the columns of a Parquet or Arrow file with their types, as :class:`ArrowWriter` names them."""
+
+    @abstractmethod
+    def make_values(self, predictions: Sequence[T]) -> dict[str, Any]:
+        """Return the values of each of :meth:`list_types`."""
+
+    def make_columns(self, texts: Sequence[str], threads: int) -> dict[str, Any]:
+        """Return the columns of a Parquet or Arrow file for ``texts``."""
+        return self.make_values(self.predict(texts, threads))
+
     def __call__(self, records: Sequence[Record], threads: int) -> OutputChunk:
         """Return a line for each of ``records``."""
         texts = [record.text for record in records if record.text is not None]
@@ -69,7 +80,7 @@ class RecordWriter(ABC, Generic[T]):
 
     def _write_header(self, record: Record) -> bytes:
         columns = self.list_columns()
-        prefix = _find_prefix({*columns, *self.list_keys()}, record.names)
+        prefix = find_prefix({*columns, *self.list_keys()}, record.names)
         return _prepend_fields([prefix + name for name in columns], record)
 
     def _write(self, record: Record, prediction: T, threads: int) -> bytes:
@@ -91,7 +102,7 @@ class RecordWriter(ABC, Generic[T]):
         A record that is not a JSON object becomes the value of the key :data:`RECORD`.
         """
         names = record.names if record.is_valid else _parse_names(record.raw)
-        prefix = _find_prefix(self.list_keys(), names or ())
+        prefix = find_prefix(self.list_keys(), names or ())
         keys = _to_json({prefix + name: value for name, value in row.items()} if prefix else row)[1:-1]
         if names is None:
             whole = json.dumps({prefix + RECORD: decode(record.raw)})[1:-1].encode()
@@ -99,14 +110,6 @@ class RecordWriter(ABC, Generic[T]):
         before, brace, rest = record.raw.partition(b"{")
         comma = b"" if rest.lstrip().startswith(b"}") else b", "
         return before + brace + keys + comma + rest + b"\n"
-
-
-def _find_prefix(own: Collection[str], names: Collection[str]) -> str:
-    """Return a prefix that makes the names ``own`` distinct from the ``names`` of a record."""
-    prefix = ""
-    while not {prefix + name for name in own}.isdisjoint(names):
-        prefix += _PREFIX
-    return prefix
 
 
 def _parse_names(raw: bytes) -> Collection[str] | None:

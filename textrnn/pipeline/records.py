@@ -6,8 +6,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import BinaryIO, Literal, NamedTuple, cast
 
 from textrnn.config import DataConfig
+from textrnn.data.arrow.row_file import RowFile
 from textrnn.data.reading.detection import EmptyFileError
-from textrnn.data.reading.io import Note, TextFile, encode_lines, open_text, read_chunks
+from textrnn.data.reading.io import Encoded, Note, encode_lines, open_data, read_chunks
 from textrnn.data.reading.layout import Layout
 from textrnn.data.reading.lines import read_lines
 from textrnn.data.reading.rows import RowReader
@@ -22,7 +23,7 @@ class Record(NamedTuple):
 
     ``text`` is None for a header. The fields of a table are divided by ``delimiter``, and perhaps quoted. ``names`` are
     the columns of a header, or the keys of an object. ``is_valid`` is False for a bad record that is read as an empty
-    text.
+    text. ``row`` is the index of a row of Parquet or Arrow in all files (-1: the record is no row of these).
     """
 
     raw: bytes
@@ -32,6 +33,7 @@ class Record(NamedTuple):
     is_quoted: bool = False
     names: Collection[str] = ()
     is_valid: bool = True
+    row: int = -1
 
     @property
     def size(self) -> int:
@@ -47,6 +49,7 @@ class RecordReader:
         watch: called with the number of bytes read from all files so far, before decompression.
         note: receives lines for the user.
         rejects: receives the lines of bad records that ``config`` skips, in the encoding of the first file.
+        whole: read all columns of Parquet and Arrow, else the text alone.
     """
 
     def __init__(
@@ -56,12 +59,13 @@ class RecordReader:
         watch: Callable[[int], None] | None = None,
         note: Note | None = None,
         rejects: Callable[[bytes], object] | None = None,
+        whole: bool = True,
     ) -> None:
-        self._config, self._watch = config, watch
+        self._config, self._watch, self._whole = config, watch, whole or rejects is not None
         self._note = note or (lambda _: None)
         self._rejects = None if rejects is None else self.encode_lines(rejects)
-        self._finished_bytes = 0
-        self._first_file: TextFile | None = None
+        self._finished_bytes = self._finished_rows = 0
+        self._first_file: Encoded | None = None
         self._first: tuple[str, Layout] | None = None  # path and layout of the first table
 
     def encode_lines(self, write: Callable[[bytes], object]) -> Callable[[bytes], None]:
@@ -70,7 +74,7 @@ class RecordReader:
         It raises DataError if the encoding lacks a character.
         """
 
-        def find_file() -> TextFile:
+        def find_file() -> Encoded:
             assert self._first_file is not None  # lines come from an open file
             return self._first_file
 
@@ -87,15 +91,18 @@ class RecordReader:
                 is bad and not skipped. All earlier records were emitted.
         """
         for path in paths:
-            with open_text(path, encoding=self._config.encoding, note=self._note) as (raw, file):
+            with open_data(path, self._config, labelled=False, whole=self._whole, note=self._note) as (raw, file):
                 self._first_file = self._first_file or file
-                read = self._read_lines if self._config.text is None else self._read_rows
-                for records in read(path, read_chunks(file.read1, _READ_BYTES)):
+                has_rows = isinstance(file, RowFile)
+                chunks = read_chunks(file.read1, _READ_BYTES)
+                is_table = has_rows or self._config.text is not None
+                for records in self._read_rows(path, chunks, has_rows) if is_table else self._read_lines(path, chunks):
                     emit(records)
                     self._report(raw)
                 self._finished_bytes = self._report(raw)
+                self._finished_rows += file.rows if isinstance(file, RowFile) else 0
 
-    def _report(self, raw: BinaryIO) -> int:
+    def _report(self, raw: BinaryIO | RowFile) -> int:
         """Report, and return, the number of bytes read from all files so far; 0 if nobody asks, as of a pipe."""
         if self._watch is None:
             return 0
@@ -107,7 +114,7 @@ class RecordReader:
         for lines, texts in read_lines(path, chunks, note=self._note):
             yield list(map(Record, lines, texts))
 
-    def _read_rows(self, path: str, chunks: Iterator[bytes]) -> Iterator[list[Record]]:
+    def _read_rows(self, path: str, chunks: Iterator[bytes], has_rows: bool) -> Iterator[list[Record]]:
         note, rejects = self._note, self._rejects
         try:
             reader = RowReader(path, chunks, self._config, labelled=False, note=note, rejects=rejects)
@@ -121,8 +128,12 @@ class RecordReader:
         elif layout.header is not None and header is not None:
             yield [Record(header, None, kind, delimiter, is_quoted, layout.header)]
         self._first = self._first or (path, layout)
+        before = self._finished_rows - 1
         for rows in reader:
-            yield [Record(row.raw, row.text, kind, delimiter, is_quoted, row.names, row.is_valid) for row in rows]
+            yield [
+                Record(row.raw, row.text, kind, delimiter, is_quoted, row.names, row.is_valid, number)
+                for row, number in ((row, before + row.number if has_rows else -1) for row in rows)
+            ]
 
 
 def _check_layout(layout: Layout, path: str, first: tuple[str, Layout]) -> None:

@@ -18,6 +18,7 @@ from textrnn.pipeline.records import Record
 from textrnn.pipeline.writers import OutputChunk
 
 _BLANKS = str.maketrans("\t\r\n", "   ")
+_EMBEDDING = "embedding"
 _HEADER_BYTES = 128  # of a .npy file with any number of rows
 _SIMILARITIES = 1 << 24  # that are held at once
 
@@ -28,6 +29,14 @@ class VectorWriter:
 
     engine: Engine
     raw: bool = False
+
+    def list_types(self) -> dict[str, str]:
+        """Return ``embedding`` with the type of a column of vectors."""
+        return {_EMBEDDING: f"vector:{self.engine.width}"}
+
+    def make_columns(self, texts: Sequence[str], threads: int) -> dict[str, Array]:
+        """Return the vectors of ``texts``."""
+        return {_EMBEDDING: self.engine.embed(texts, threads=threads)}
 
     def __call__(self, records: Sequence[Record], threads: int) -> OutputChunk:
         """Return the vectors of ``records``; a header has none."""

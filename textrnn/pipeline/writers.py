@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import NamedTuple, Protocol, cast
 
 import numpy as np
 
-from textrnn.inference.engine import Engine
+from textrnn.inference import UNKNOWN
+from textrnn.inference.engine import Engine, replace_unknown
 from textrnn.pipeline.ordered_pool import run_in_order
 from textrnn.pipeline.records import Record, RecordReader
 
@@ -33,6 +34,11 @@ class Worker(Protocol):
         """Return the output of ``records``, computed with ``threads`` threads."""
 
 
+def join_lines(records: Sequence[Record]) -> bytes:
+    """Return the lines of ``records``."""
+    return b"".join([record.raw + b"\n" for record in records])
+
+
 def process(
     reader: RecordReader, paths: Iterable[str], worker: Worker, *, jobs: int
 ) -> Generator[OutputChunk, None, None]:
@@ -50,44 +56,47 @@ def process(
 class LabelFilter:
     """Keeps the records, unchanged, that have one of ``labels``, and rejects the others.
 
-    A record has a label if :meth:`Engine.predict` returns it, given ``threshold``, with at least the confidence
-    threshold that the model may have for it; or with ``min_prob`` if the label has at least that probability, whatever
-    the other labels have. ``invert`` rejects these records and keeps the
-    others. Headers are in both parts, and never counted.
+    A record has a label if :meth:`Engine.predict` returns it, given ``threshold``. Unless ``ignore_thresholds``, the
+    confidence thresholds of the model apply: a label below its own counts as ``unknown``. With ``min_prob`` a record
+    has each label of at least that probability, whatever the other labels have. ``invert`` rejects these records and
+    keeps the others. Headers are in both parts, and never counted. ``format_kept`` and
+    ``format_rejected`` turn the records of a part into its output.
     """
 
     engine: Engine
     labels: frozenset[str]
     min_prob: float | None = None
     threshold: float | None = None
+    ignore_thresholds: bool = False
     invert: bool = False
+    format_kept: Callable[[Sequence[Record]], bytes] = join_lines
+    format_rejected: Callable[[Sequence[Record]], bytes] = join_lines
 
     def __call__(self, records: Sequence[Record], threads: int) -> OutputChunk:
         """Return the kept and the rejected ``records``."""
         texts = [record.text for record in records if record.text is not None]
         matches = iter(self._match(texts, threads) if texts else ())
-        kept: list[bytes] = []
-        rejected: list[bytes] = []
+        kept: list[Record] = []
+        rejected: list[Record] = []
         headers = 0
         for record in records:
-            line = record.raw + b"\n"
             if record.text is None:
                 headers += 1
-                kept.append(line)
-                rejected.append(line)
+                kept.append(record)
+                rejected.append(record)
             else:
-                (kept if next(matches) != self.invert else rejected).append(line)
-        return OutputChunk(b"".join(kept), len(texts), len(kept) - headers, b"".join(rejected))
+                (kept if next(matches) != self.invert else rejected).append(record)
+        return OutputChunk(self.format_kept(kept), len(texts), len(kept) - headers, self.format_rejected(rejected))
 
     def _match(self, texts: Sequence[str], threads: int) -> list[bool]:
         """Return whether each of ``texts`` has one of the labels."""
         if self.min_prob is None:
             found = self.engine.predict(texts, threshold=self.threshold, threads=threads)
-            least = self.engine.confidence_thresholds
-            return [
-                any(p.label in self.labels and p.probability >= least.get(p.label, 0.0) for p in predictions)
-                for predictions in found
-            ]
+            if not self.ignore_thresholds:
+                found = [
+                    replace_unknown(predictions, self.engine.confidence_thresholds, UNKNOWN) for predictions in found
+                ]
+            return [any(p.label in self.labels for p in predictions) for predictions in found]
         log_probabilities = self.engine.predict_log_probabilities(texts, threads=threads)
         columns = [index for index, label in enumerate(self.engine.labels) if label in self.labels]
         passes = np.exp(log_probabilities[:, columns]) >= self.min_prob

@@ -11,6 +11,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from textrnn.config import DEMO, Config, DataConfig, as_list, split_fold
 from textrnn.data.batch import Classes, Rows
@@ -21,7 +22,7 @@ from textrnn.data.partition import hold_out, hold_out_fold
 from textrnn.data.reading.io import STDIN, check_readable, is_pipe
 from textrnn.data.reading.source import LabelledFile
 from textrnn.data.word_vectors import check_vectors
-from textrnn.errors import ConfigError, DataError, pluralize, shorten
+from textrnn.errors import ConfigError, DataError, name_place, pluralize, shorten
 from textrnn.files import shipped
 from textrnn.native.malloc import give_back_freed_memory
 from textrnn.preparation.label_encoder import LabelEncoder, make_label_encoder
@@ -39,7 +40,8 @@ class Dataset:
     """Training and validation set of a run.
 
     The class of a text is the index of its label in ``labels``. In multi-label data it is the index of its set of
-    labels in ``label_sets``, whose first labels are ``labels``; labels that only the validation set has follow.
+    labels in ``label_sets``, whose first labels are ``labels``; labels that only the validation set has follow. The
+    labels of scores are the ``anchors`` (C,) float64.
     """
 
     train: Corpus
@@ -48,6 +50,7 @@ class Dataset:
     tokenizer: Tokenizer
     vectors: PieceVectors | None = None
     label_sets: MultiLabelSet | None = None
+    anchors: npt.NDArray[np.float64] | None = None
 
     def count_labels(self) -> list[int]:
         """Return the number of training texts with each of ``labels``."""
@@ -152,7 +155,7 @@ def _load(
     else:
         valid = read(valid_path)
         valid_classes, held = encoder.encode(valid.labels), None
-        split_note = _describe_unknown(valid, set(encoder.labels), config)
+        split_note = "" if config.data.target == "score" else _describe_unknown(valid, set(encoder.labels), config)
     part = kept if config.data.train_share == 1 else _draw_part(train, encoder, kept=kept, config=config)
     test = None if config.data.test is None else read(config.data.test)  # report its faults before training
     # the tokenizer sees no labels: all folds share one, and so share the encoded text
@@ -179,6 +182,8 @@ def _load(
     repeats = compute_statistics(corpora, tokenizer, max_length=max_length, cache=cache, key=key)
     give_back_freed_memory()
     dataset = Dataset(corpora["train"], corpora["valid"], encoder.labels, tokenizer, vectors, encoder.label_sets)
+    if config.data.target == "score":
+        dataset = replace(dataset, anchors=np.array(encoder.labels, np.float64))
     notes = [
         *train.notes,
         *(valid.notes if valid is not train else ()),
@@ -186,7 +191,7 @@ def _load(
         split_note,
         tokenizer_note,
         "" if vectors is None else describe(vectors, tokenizer, dataset.train),
-        _summarize(dataset),
+        _summarize_scores(dataset, train) if config.data.target == "score" else _summarize(dataset),
         *describe_statistics(repeats, corpora, max_length=max_length),
         *_list_warnings(dataset, config),
     ]
@@ -209,8 +214,8 @@ def _choose_columns(config: Config, *, is_train: bool) -> DataConfig:
 
 def _add_soft_labels(texts: Corpus, file: LabelledFile, encoder: LabelEncoder) -> Corpus:
     """Return ``texts``, the rows of ``file``, with their distributions."""
-    table = file.soft_labels
-    return texts if table is None else replace(texts, soft_labels=(table, encoder.encode_labels(table.labels)))
+    table = encoder.make_soft_labels(file)
+    return texts if table is None else replace(texts, soft_labels=table)
 
 
 def _add_weights(texts: Corpus, file: LabelledFile) -> Corpus:
@@ -300,7 +305,14 @@ def _describe_unknown(valid: LabelledFile, known: set[str], config: Config) -> s
         )
     count = pluralize(sum(valid.counts[row] for row in rows), "text with such labels is", "texts with such labels are")
     counted = f"{count} scored as {'missing them' if config.data.multi_label else 'wrong'}"
-    return f"{valid.path}:{line}: label '{shorten(label)}' is not in the training set; {counted}"
+    return f"{name_place(valid.path, line)}: label '{shorten(label)}' is not in the training set; {counted}"
+
+
+def _summarize_scores(dataset: Dataset, train: LabelledFile) -> str:
+    scores = np.array(train.labels, np.float64)[train.classes]
+    valid = f"{len(dataset.valid):,} validation texts, " if len(dataset.valid) else ""
+    extent = f"scores from {scores.min():g} to {scores.max():g}, on average {scores.mean():.4g}"
+    return f"data: {len(dataset.train):,} training texts, {valid}{extent}"
 
 
 def _summarize(dataset: Dataset) -> str:

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from textrnn.data.cache import Cache, make_key
 from textrnn.data.encoded import Corpus
-from textrnn.data.word_vectors import Vectors, WordBlock, check_vectors, digest_vectors, read_vectors
+from textrnn.data.vectors.word_block import Vectors, WordBlock
+from textrnn.data.word_vectors import check_vectors, digest_vectors, open_composer, read_vectors
 from textrnn.errors import DataError
-from textrnn.tokenization.tokenizer import Tokenizer
+from textrnn.tokenization.tokenizer import META, Tokenizer
 
 _VALUES, _PIECES = "values", "pieces"
 
@@ -65,7 +66,8 @@ def load_vectors(path: str, tokenizer: Tokenizer, cache: Cache, *, width: int) -
     """Return embedding rows of at most ``width`` columns from the word vectors in the file ``path``. They are cached.
 
     A piece counts as a word if it begins with U+2581 or has no letters. It takes the vector of the same word, or else
-    that of the word in lower case; the first of equal words counts. Other pieces are parts of words and take none: the
+    that of the word in lower case; the first of equal words counts. A folder of model2vec and a binary model of
+    fastText also make vectors of words that they lack, and the former of parts of words. Otherwise these take none: the
     mean over all words with such a part gave no gain (docs/results/word-vectors.md).
 
     Raises:
@@ -79,6 +81,7 @@ def load_vectors(path: str, tokenizer: Tokenizer, cache: Cache, *, width: int) -
         if not len(pieces):
             reason = f"none of its {words:,} words is a piece of the tokenizer; is it of the same language and case?"
             raise DataError(path, None, reason)
+        pieces, vectors = compose_vectors(path, tokenizer, pieces, vectors)
         meta = {"words": words, "wide": vectors.shape[1]}
         with cache.draft() as draft:
             draft.write(_PIECES, pieces.astype("<i8", copy=False).data)
@@ -118,6 +121,25 @@ def match_words(
                     matches[piece] = (rank, vector)
     pieces = sorted(matches)
     return np.array(pieces, np.int64), np.array([matches[piece][1] for piece in pieces], np.float32), count
+
+
+def compose_vectors(
+    path: str, tokenizer: Tokenizer, pieces: npt.NDArray[np.int64], vectors: Vectors
+) -> tuple[npt.NDArray[np.int64], Vectors]:
+    """Return ``pieces`` (R,) and ``vectors`` (R, D), and those that ``path`` can make of parts of words."""
+    composer = open_composer(path)
+    if composer is None:
+        return pieces, vectors
+    found = dict(zip(pieces.tolist(), vectors, strict=True))
+    words = tokenizer.list_words()
+    for piece, text in tokenizer.list_pieces().items():
+        bare = text.strip(META)
+        if piece not in found and bare:
+            vector = composer.compose(bare, is_word=piece in words)
+            if vector is not None:
+                found[piece] = vector
+    order = sorted(found)
+    return np.array(order, np.int64), np.array([found[piece] for piece in order], np.float32)
 
 
 def standardize(vectors: Vectors, width: int) -> Vectors:

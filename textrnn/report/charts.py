@@ -37,24 +37,34 @@ _CONFIG: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Line:
-    """A series of points (x, y); y may be None where it is not known."""
+    """A series of points (x, y), which ``marks`` shows; y may be None where it is not known."""
 
     name: str
     points: Sequence[tuple[float, float | None]]
+    marks: bool = False
 
 
 @dataclass(frozen=True)
 class Axis:
-    """An axis: its title, its number format (that of d3), and its range (None: that of the data)."""
+    """An axis: its title, its number format (that of d3), and its range (None: that of the data).
+
+    With ``ticks`` the axis is logarithmic and has these labels.
+    """
 
     title: str
     format: str = ""
     domain: tuple[float, float] | None = None
+    ticks: Sequence[float] = ()
 
     def encode(self, name: str) -> dict[str, Any]:
         """Return the channel of the field ``name``."""
-        scale = {"zero": False, "nice": True} if self.domain is None else {"domain": [*self.domain], "nice": False}
-        axis = {"title": self.title} | ({"format": self.format} if self.format else {})
+        scale: dict[str, Any] = (
+            {"zero": False, "nice": True} if self.domain is None else {"domain": [*self.domain], "nice": False}
+        )
+        axis: dict[str, Any] = {"title": self.title} | ({"format": self.format} if self.format else {})
+        if self.ticks:
+            scale |= {"type": "log", "nice": False}
+            axis |= {"values": [*self.ticks], "tickCount": len(self.ticks), "labelOverlap": False, "labelFlush": False}
         return {"field": name, "type": "quantitative", "scale": scale, "axis": axis}
 
 
@@ -62,14 +72,20 @@ PERCENT = ".1~%"
 
 
 def draw_lines(
-    lines: Sequence[Line], x: Axis, y: Axis, *, title: str, marks: bool = False, diagonal: bool = False
+    lines: Sequence[Line],
+    x: Axis,
+    y: Axis,
+    *,
+    title: str,
+    diagonal: bool = False,
+    spans: Sequence[tuple[float, float, float]] = (),
 ) -> Markup:
-    """Return a chart of ``lines``; ``marks`` shows their points, ``diagonal`` the line on which y equals x.
+    """Return a chart of ``lines``.
 
-    ``title`` is read by screen readers.
+    ``diagonal`` shows the line on which y equals x, ``spans`` are vertical bars (x, low, high) about the first of the
+    lines. ``title`` is read by screen readers.
     """
     names = [line.name for line in lines]
-    values = [{"x": x, "y": y, "of": line.name} for line in lines for x, y in line.points if y is not None]
     domain = {"domain": names}
     own: dict[str, dict[str, Any]] = {
         "color": {"field": "of", "type": "nominal", "scale": {**domain, "range": [*_COLORS[: len(names)]]}},
@@ -77,17 +93,26 @@ def draw_lines(
     }
     if len(names) == 1:
         own = {channel: {**encoding, "legend": None} for channel, encoding in own.items()}
-    layers: list[dict[str, Any]] = [
-        {
-            "data": {"values": values},
-            "mark": {"type": "line", "strokeWidth": 2, "point": {"size": 28, "filled": True} if marks else False},
-            "encoding": {"x": x.encode("x"), "y": y.encode("y"), **own},
-        }
-    ]
+    place = {"x": x.encode("x"), "y": y.encode("y")}
+    layers: list[dict[str, Any]] = []
     if diagonal:
         ends = {"values": [{"x": 0, "y": 0}, {"x": 1, "y": 1}]}
         mark = {"type": "line", "stroke": "var(--muted)", "strokeWidth": 1}
-        layers.insert(0, {"data": ends, "mark": mark, "encoding": {"x": x.encode("x"), "y": y.encode("y")}})
+        layers.append({"data": ends, "mark": mark, "encoding": place})
+    if spans:
+        bars = {"values": [{"x": at, "y": low, "high": high} for at, low, high in spans]}
+        mark = {"type": "rule", "stroke": _COLORS[0], "strokeWidth": 1.5}
+        layers.append({"data": bars, "mark": mark, "encoding": {**place, "y2": {"field": "high"}}})
+    for marks in (False, True):
+        values = [
+            {"x": x, "y": y, "of": line.name}
+            for line in lines
+            for x, y in line.points
+            if line.marks == marks and y is not None
+        ]
+        mark = {"type": "line", "strokeWidth": 2, "point": {"size": 28, "filled": True} if marks else False}
+        if values:
+            layers.append({"data": {"values": values}, "mark": mark, "encoding": place | own})
     return _render({"width": _WIDTH, "height": _HEIGHT, "config": _CONFIG, "layer": layers}, title)
 
 

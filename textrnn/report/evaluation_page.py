@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from markupsafe import Markup
 
-from textrnn.config import Config, DataConfig, dump_yaml
+from textrnn.config import Config, DataConfig
 from textrnn.data.check import Report, check_files
 from textrnn.data.reading.io import is_pipe
 from textrnn.evaluation.multi_label import LabelScore, MultiLabelEvaluation
 from textrnn.inference.engine import Engine
 from textrnn.report.charts import PERCENT, Axis, Line, draw_lines
 from textrnn.report.confusion import LEVELS, HeatMap, draw_heat_map
+from textrnn.report.curve_page import show_curve
 from textrnn.report.explained import PIECES, Explainer
 from textrnn.report.headline import format_metric, list_figures
 from textrnn.report.markup import abbreviate
-from textrnn.report.model_card import write_model_card
+from textrnn.report.model_card import Result, Results, write_model_card
 from textrnn.report.observations import Batch, Observations, observe
-from textrnn.report.template import render
+from textrnn.report.template import list_versions, read_command, render, show_config
 from textrnn.serialization.inspection import read_metrics
-from textrnn.serialization.latest_run import COMMAND_NAME, METRICS_NAME
+from textrnn.serialization.latest_run import METRICS_NAME
 
 MAX_CLASSES = 300
 """Of more classes the most frequent ones are in the table."""
 MAX_CHECKED = 100_000
 """More texts are not checked: a million take 0.6 GB of memory."""
 _MAX_FINDINGS = 3  # of a kind
-_MAX_CONFIG, _MAX_COMMAND = 20_000, 2_000  # characters
 _PROBABILITY, _SHARE = (0.0, 1.0), (0.0, 1.0)
 
 
@@ -68,15 +66,20 @@ def make_page(
     found = observe(engine, batches, threshold=threshold)
     figures = list_figures(found)
     explainer = Explainer(engine, pieces)
-    card = write_model_card(
-        origin.model, config, found.evaluation, figures=figures, data=origin.data, version=origin.version
-    )
+    rows = [
+        Result(figure.key, figure.name, number, figure.value, figure.interval)
+        for figure in figures
+        if (number := getattr(found.evaluation, figure.key)) is not None
+    ]
+    results = Results(origin.data, found.evaluation.texts, rows)
+    card = write_model_card(Path(origin.model).name, engine.model, results=results, version=origin.version)
     view: dict[str, Any] = {
         "origin": origin,
         "check": _check_data(origin.checked, engine, found.evaluation.texts),
         "evaluation": found.evaluation,
         "multi_label": isinstance(found.evaluation, MultiLabelEvaluation),
         "figures": figures,
+        "curve": None if origin.run is None else show_curve(origin.run.parent),
         "learning": _draw_learning(origin.run, is_multi_label=isinstance(found.evaluation, MultiLabelEvaluation)),
         "heat_map": _draw_confusion(found),
         "levels": LEVELS,
@@ -88,17 +91,18 @@ def make_page(
         "reliability_rows": [[_percent(p), _percent(right), f"{n:,}"] for p, right, n in found.reliability],
         "coverage_rows": [[_percent(c), _percent(right)] for c, right in (found.coverage or [])[4::5]],
         "length_rows": [[_range(b.low, b.high), f"{b.texts:,}", _percent(b.accuracy)] for b in found.by_length],
-        "classes": _list_classes(found),
+        "saved": _show_saved(found, engine),
+        "classes": _list_classes(found, engine.confidence_thresholds),
         "hidden_classes": max(0, len(found.evaluation.classes) - MAX_CLASSES),
         "label_errors": found.label_errors,
         "mistakes": explainer.show(found.mistakes),
         "doubts": explainer.show(found.doubts),
-        "config": dump_yaml(config)[:_MAX_CONFIG],
-        "trained_by": _read_command(origin.run),
-        "versions": {"textrnn": origin.version, "Python": platform.python_version(), "numpy": np.__version__},
+        "config": show_config(config),
+        "trained_by": "" if origin.run is None else read_command(origin.run),
+        "versions": list_versions(origin.version),
         "card": card,
     }
-    return render(view), found
+    return render("page.html", view), found
 
 
 def _check_data(checked: tuple[str, DataConfig] | str, engine: Engine, texts: int) -> Report | str:
@@ -133,17 +137,17 @@ def _draw_learning(run: Path | None, *, is_multi_label: bool) -> list[Markup]:
     step = Axis("step", ",.0f")
 
     def trace(name: str, key: str) -> Line:
-        return Line(name, [(row["step"], row.get(key)) for row in rows])
+        return Line(name, [(row["step"], row.get(key)) for row in rows], marks=True)
 
     losses = [trace("training", "loss"), trace("validation", "valid_loss")]
     first, name = ("micro_f1", "micro F1") if is_multi_label else ("accuracy", "accuracy")
     metrics = [trace(name, first), trace("macro F1", "macro_f1")]
-    charts = [draw_lines(losses, step, Axis("loss, nats a text"), title="Loss by step", marks=True)]
+    charts = [draw_lines(losses, step, Axis("loss, nats a text"), title="Loss by step")]
     if any(row.get(first) is not None for row in rows):
         share = Axis("on the validation set", PERCENT)
-        charts.append(draw_lines(metrics, step, share, title=f"{name} and macro F1 by step", marks=True))
+        charts.append(draw_lines(metrics, step, share, title=f"{name} and macro F1 by step"))
     rate = Axis("learning rate", "~g")
-    charts.append(draw_lines([trace("rate", "lr")], step, rate, title="Learning rate by step", marks=True))
+    charts.append(draw_lines([trace("rate", "lr")], step, rate, title="Learning rate by step"))
     return charts
 
 
@@ -162,12 +166,12 @@ def _draw_thresholds(found: Observations) -> Markup:
 
 
 def _draw_reliability(found: Observations) -> Markup:
-    lines = [Line("calibrated", [(mean, right) for mean, right, _ in found.reliability])]
+    lines = [Line("calibrated", [(mean, right) for mean, right, _ in found.reliability], marks=True)]
     if found.uncalibrated is not None:
-        lines.append(Line("uncalibrated", [(mean, right) for mean, right, _ in found.uncalibrated]))
+        lines.append(Line("uncalibrated", [(mean, right) for mean, right, _ in found.uncalibrated], marks=True))
     x = Axis("predicted probability", PERCENT, _PROBABILITY)
     y = Axis("share of correct predictions", PERCENT, _SHARE)
-    return draw_lines(lines, x, y, title="Reliability diagram", marks=True, diagonal=True)
+    return draw_lines(lines, x, y, title="Reliability diagram", diagonal=True)
 
 
 def _draw_coverage(found: Observations) -> Markup | None:
@@ -182,11 +186,30 @@ def _draw_lengths(found: Observations) -> Markup | None:
         return None
     points = [((each.low + each.high) / 2, each.accuracy) for each in found.by_length]
     x = Axis("length of the text, pieces", "~s")
-    return draw_lines([Line("accuracy", points)], x, Axis("accuracy", PERCENT), title="Accuracy by length", marks=True)
+    return draw_lines([Line("accuracy", points, marks=True)], x, Axis("accuracy", PERCENT), title="Accuracy by length")
 
 
-def _list_classes(found: Observations) -> list[dict[str, Any]]:
-    """Return the rows of the table of classes: texts to show, and numbers to sort by."""
+def _show_saved(found: Observations, engine: Engine) -> dict[str, Any] | None:
+    """Return what the page says about the confidence thresholds of the model; None without any."""
+    if found.abstention is None:
+        return None
+    thresholds = set(engine.confidence_thresholds.values())
+    max_error = engine.model.confidence_max_error
+    return {
+        "one": f"{thresholds.pop():.6f}" if len(thresholds) == 1 else None,
+        "goal": None if max_error is None else f"{100 * max_error:g} %",
+        "covered": found.abstention.covered,
+        "coverage": found.abstention.covered / max(1, found.evaluation.texts),
+        "errors": found.abstention.errors,
+        "error_rate": found.abstention.errors / max(1, found.abstention.covered),
+    }
+
+
+def _list_classes(found: Observations, confidence: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Return the rows of the table of classes: texts to show, and numbers to sort by.
+
+    ``confidence`` are the confidence thresholds of a single-label model, if it has any.
+    """
     classes = found.evaluation.classes
     if len(classes) > MAX_CLASSES:
         classes = sorted(classes, key=lambda each: -each.support)[:MAX_CLASSES]
@@ -195,15 +218,6 @@ def _list_classes(found: Observations) -> list[dict[str, Any]]:
         scores = {key: getattr(each, key) for key in ("precision", "recall", "f1")}
         row: dict[str, Any] = {key: (value, format_metric(key, value)) for key, value in scores.items()}
         row |= {"label": each.label, "short": abbreviate(each.label, 28), "support": each.support}
-        if isinstance(each, LabelScore):
-            row["threshold"] = each.threshold
+        row["threshold"] = each.threshold if isinstance(each, LabelScore) else confidence.get(each.label)
         rows.append(row)
     return rows
-
-
-def _read_command(run: Path | None) -> str:
-    """Return the command line that trained the model, or an empty text."""
-    path = None if run is None else run / COMMAND_NAME
-    if path is None or not path.is_file():
-        return ""
-    return path.read_text(encoding="utf-8", errors="replace").strip()[:_MAX_COMMAND]

@@ -1,14 +1,11 @@
-"""95 % bootstrap intervals of metrics (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993).
-
-Resampling B texts draws how often each of their distinct values occurs from a multinomial distribution. So the cost
-depends on the number of cells, not on B.
-"""
+"""95 % bootstrap intervals of metrics; see :mod:`textrnn.evaluation.bootstrap`."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
+from textrnn.evaluation.bootstrap import draw_counts, encode_classes, measure_macro_f1
 from textrnn.evaluation.predictions import Predictions
 from textrnn.evaluation.single_label import Evaluation
 from textrnn.models.calibration import BINS, find_bins
@@ -50,23 +47,15 @@ def _remove_bias(resampled: Floats, error: float) -> Floats:
     return shifted
 
 
-def _draw(counts: npt.NDArray[np.int64], rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Return resampled ``counts`` (cells,) as (RESAMPLES, cells)."""
-    total = int(counts.sum())
-    return rng.multinomial(total, counts / total, size=RESAMPLES)
-
-
 def _resample_confusion(evaluation: Evaluation, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Return resampled accuracies and macro F1 (RESAMPLES,), the latter over labels that occur or were predicted."""
     C = len(evaluation.labels)
     true, predicted, counts = np.array(evaluation.confusion, np.int64).T
-    right = true == predicted
+    members, assigned = encode_classes(true, C), encode_classes(predicted, C)
     accuracy, macro_f1 = np.empty(RESAMPLES), np.empty(RESAMPLES)
-    for index, drawn in enumerate(_draw(counts, rng)):
-        occurs = np.bincount(true, drawn, C) + np.bincount(predicted, drawn, C)
-        f1 = 2 * np.bincount(true[right], drawn[right], C) / np.maximum(occurs, 1)
-        accuracy[index] = drawn[right].sum() / drawn.sum()
-        macro_f1[index] = f1[occurs > 0].mean()
+    for rows, drawn in draw_counts(counts, rng, resamples=RESAMPLES, width=C):
+        accuracy[rows] = drawn[:, true == predicted].sum(axis=1) / counts.sum()
+        macro_f1[rows] = measure_macro_f1(drawn, members, assigned)
     return accuracy, macro_f1
 
 
@@ -74,8 +63,13 @@ def _resample_mean(values: Floats, rng: np.random.Generator) -> Floats:
     groups = np.array_split(np.sort(values), min(len(values), _VALUES))
     counts = np.array([len(group) for group in groups])
     means = np.array([group.mean() for group in groups])
-    resampled: Floats = _draw(counts, rng) @ means / len(values)
-    return resampled
+    return _resample_sums(counts, means, rng) / len(values)
+
+
+def _resample_sums(counts: npt.NDArray[np.int64], values: Floats, rng: np.random.Generator) -> Floats:
+    """Return the sums (RESAMPLES, ...) of the ``values`` (K, ...) of resampled texts, ``counts`` (K,) of each kind."""
+    drawn = draw_counts(counts, rng, resamples=RESAMPLES)
+    return np.concatenate([block @ values for _, block in drawn])
 
 
 def _resample_calibration(predictions: Predictions, rng: np.random.Generator) -> tuple[Floats, float]:
@@ -93,7 +87,7 @@ def _resample_calibration(predictions: Predictions, rng: np.random.Generator) ->
     gaps = np.bincount(cells, confidence - predictions.correct)[kinds] / counts
     by_bin = np.zeros((len(kinds), BINS))
     by_bin[np.arange(len(kinds)), kinds // (2 * _VALUES)] = gaps
-    resampled: Floats = np.abs(_draw(counts, rng) @ by_bin).sum(axis=1) / len(confidence)
+    resampled: Floats = np.abs(_resample_sums(counts, by_bin, rng)).sum(axis=1) / len(confidence)
     return resampled, float(np.abs(counts @ by_bin).sum()) / len(confidence)
 
 

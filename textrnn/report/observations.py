@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from textrnn.config import DataConfig
-from textrnn.data.labels import join_labels, split_labels
-from textrnn.data.reading.io import Note, encode_lines, open_text, read_chunks
+from textrnn.data.labels import join_labels
+from textrnn.data.reading.io import Note, encode_lines, open_data, read_chunks
 from textrnn.data.reading.rows import RowReader
 from textrnn.evaluation.multi_label import MultiLabelBuilder, MultiLabelEvaluation
 from textrnn.evaluation.predictions import Predictions, PredictionsBuilder
@@ -32,9 +32,18 @@ Batch = tuple[list[str], list[str]]
 
 
 @dataclass(frozen=True)
+class Abstention:
+    """The texts that the confidence thresholds of the model let through, and those of them with a wrong label."""
+
+    covered: int
+    errors: int
+
+
+@dataclass(frozen=True)
 class Observations:
     """What the page shows of the evaluated texts; what does not apply to a multi-label model is None.
 
+    ``abstention`` is None also for a model without confidence thresholds.
     ``label_errors`` are the most probable ones with the number of all; None also for too many texts.
     """
 
@@ -49,13 +58,14 @@ class Observations:
     doubts: list[Sample]
     cells: CellSamples | None
     label_errors: tuple[list[Sample], int] | None
+    abstention: Abstention | None = None
 
 
 def read_batches(
     path: str, config: DataConfig, *, note: Note | None = None, rejects: Callable[[bytes], object] | None = None
 ) -> Iterator[Batch]:
     """Yield the rows of the labelled file at ``path`` (``-``: standard input); raises DataError."""
-    with open_text(path, encoding=config.encoding, note=note) as (_, file):
+    with open_data(path, config, whole=rejects is not None, note=note) as (_, file):
         rejects = None if rejects is None else encode_lines(rejects, lambda: file)
         for rows in RowReader(path, read_chunks(file.read), config, note=note, rejects=rejects):
             yield [join_labels(row.labels) for row in rows], [row.text for row in rows]
@@ -163,6 +173,7 @@ class SingleLabelObserver(_Observer):
             doubts=self.doubts.samples,
             cells=self._cells,
             label_errors=self._label_errors.find(SHOWN_TEXTS),
+            abstention=_count_covered(predictions, self.engine.confidence_thresholds),
         )
 
 
@@ -174,14 +185,13 @@ class MultiLabelObserver(_Observer):
         C = len(engine.labels)
         self._threshold, self._builder = threshold, MultiLabelBuilder(engine, threshold=threshold)
         self._bootstrap, self._histogram, self._reliability = PoissonBootstrap(C), LabelHistogram(), Reliability()
-        self._index_of = {label: index for index, label in enumerate(engine.labels)}
         self._correct: list[npt.NDArray[np.bool_]] = []
 
     def add(self, labels: list[str], texts: list[str], *, lengths: npt.NDArray[np.int64], logits: Array) -> None:
         """Add texts with their true ``labels`` and ``logits`` (B, C)."""
-        self._builder.add(labels, logits)
+        every = self._builder.add(labels, logits)
+        true, unknown = every[:, : logits.shape[1]], every[:, logits.shape[1] :].sum(axis=1)
         self.lengths.append(lengths.astype(np.int32))
-        true, unknown = self._to_multi_hot(labels)
         log_probabilities = self.engine.to_log_probabilities(logits)
         probabilities = np.exp(log_probabilities)
         predicted = self.engine.assign_labels(log_probabilities, threshold=self._threshold)
@@ -198,16 +208,6 @@ class MultiLabelObserver(_Observer):
             columns = scores.argmax(axis=1)
             best = scores[np.arange(len(texts)), columns]
             self.keep(extremes, best, rows=(labels, texts), columns=columns, probabilities=probabilities)
-
-    def _to_multi_hot(self, labels: Sequence[str]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
-        true, unknown = np.zeros((len(labels), len(self.engine.labels)), np.bool_), np.zeros(len(labels), np.int64)
-        for row, joined in enumerate(labels):
-            for label in split_labels(joined):
-                if (column := self._index_of.get(label)) is None:
-                    unknown[row] += 1
-                else:
-                    true[row, column] = True
-        return true, unknown
 
     def finish(self) -> Observations:
         """Return what was observed."""
@@ -235,6 +235,15 @@ def _measure_reliability(
     reliability = Reliability()
     reliability.add(probabilities, correct)
     return reliability.points
+
+
+def _count_covered(predictions: Predictions, thresholds: Mapping[str, float]) -> Abstention | None:
+    """Return what ``thresholds``, by label, let through; None without any."""
+    if not thresholds:
+        return None
+    least = np.array([thresholds[label] for label in predictions.labels[: predictions.known]])
+    covered = predictions.calibrated.confidence.astype(np.float64) >= least[predictions.predicted]
+    return Abstention(int(covered.sum()), int((covered & ~predictions.correct).sum()))
 
 
 def _measure_uncalibrated(predictions: Predictions) -> list[tuple[float, float, int]] | None:

@@ -1,24 +1,29 @@
-"""The template of the page, its style sheet and its script, which are all part of the one file."""
+"""The templates of pages with their style sheet and script, all in one file, and the section that all pages have."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import json
+import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from textrnn.config import Config, dump_yaml
 from textrnn.report.markup import abbreviate, clean
+from textrnn.serialization.latest_run import COMMAND_NAME
 
 _FOLDER = Path(__file__).resolve().parent
+_MAX_CONFIG, _MAX_COMMAND = 20_000, 2_000  # characters
 
 
-def render(view: Mapping[str, Any]) -> str:
-    """Return the page. All text of ``view`` is escaped, and its control characters are made visible."""
+def render(template: str, view: Mapping[str, Any]) -> str:
+    """Return the page of ``template``. All text of ``view`` is escaped, and its control characters are made visible."""
     environment = Environment(
         loader=FileSystemLoader(_FOLDER),
         autoescape=True,
@@ -35,7 +40,25 @@ def render(view: Mapping[str, Any]) -> str:
     }
     style, script = (_FOLDER.joinpath(f"page.{suffix}").read_text(encoding="utf-8") for suffix in ("css", "js"))
     own = {"style": Markup(style), "script": Markup(script), "policy": Markup(_make_policy(style, script))}
-    return environment.get_template("page.html").render(**view, **own)
+    return environment.get_template(template).render(**view, **own)
+
+
+def list_versions(version: str) -> dict[str, str]:
+    """Return the versions of textrnn, which is ``version``, and of what it runs on, by name."""
+    return {"textrnn": version, "Python": platform.python_version(), "numpy": np.__version__}
+
+
+def show_config(config: Config) -> str:
+    """Return ``config`` as YAML, of limited length."""
+    return dump_yaml(config)[:_MAX_CONFIG]
+
+
+def read_command(run: Path) -> str:
+    """Return the command line that trained ``run``, or an empty text."""
+    path = run / COMMAND_NAME
+    if not path.is_file():
+        return ""
+    return path.read_text(encoding="utf-8", errors="replace").strip()[:_MAX_COMMAND]
 
 
 def _make_policy(style: str, script: str) -> str:

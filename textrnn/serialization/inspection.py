@@ -47,7 +47,8 @@ class ModelFacts:
     """Facts about a model file; ``parts`` has the bytes of each part, which add up to ``size``.
 
     ``network`` and ``config`` are the section ``model`` and the whole of the config. ``parameters`` are those of the
-    network. ``confidence_thresholds`` are those of a single-label model, by label (None: the label is never given).
+    network. ``confidence_thresholds`` are those of a single-label model, by label (None: the label is never given), and
+    ``confidence_max_error`` the share of errors that they were found for (None: unknown).
     ``ngrams`` counts the n-grams (None: the model has none), as ``ngram_share`` is their weight. ``training``
     is None without a run folder.
     """
@@ -65,6 +66,7 @@ class ModelFacts:
     ngram_share: float
     thresholds: tuple[float, ...] | None
     confidence_thresholds: dict[str, float | None] | None
+    confidence_max_error: float | None
     cascade: dict[str, Any] | None
     tokenizer: TokenizerFacts
     training: TrainingFacts | None
@@ -110,11 +112,18 @@ def inspect_model(path: Path) -> ModelFacts:
         ngram_share=model.ngram_share,
         thresholds=model.thresholds,
         confidence_thresholds=_list_confidence(model),
+        confidence_max_error=model.confidence_max_error,
         cascade=None if model.cascade is None else asdict(model.cascade),
         tokenizer=describe_tokenizer(model.tokenizer),
-        training=_read_training(file, model.config.train.metric),
+        training=read_training(file, model.config.train.metric),
         config=model.config.model_dump(),
     )
+
+
+def is_quantized(path: Path) -> bool:
+    """Return whether the model file at ``path``, or in that folder, holds weights in int8; raises ModelError."""
+    entries = read_header(map_file(find_model(path))).values()
+    return any(entry.get("dtype") == "I8" for entry in entries)
 
 
 def _list_confidence(model: SavedModel) -> dict[str, float | None] | None:
@@ -153,7 +162,7 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     return records
 
 
-def _read_training(file: Path, metric: str) -> TrainingFacts | None:
+def read_training(file: Path, metric: str) -> TrainingFacts | None:
     """Return the facts about the run whose folder has the model ``file``, or None if it is no run folder."""
     path = file.parent / METRICS_NAME
     if file.name != MODEL_NAME or not path.is_file() or not (file.parent / CONFIG_NAME).is_file():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,21 @@ def find_latest(naming: str = "with -m") -> Path:
     if not name or not Path(name).is_dir():
         raise ModelError(POINTER, f"points to {name or 'nothing'}, which is gone; name a model {naming}")
     return Path(name)
+
+
+def find_best(folder: Path) -> Path | None:
+    """Return the folder of the best run of the finished experiment in ``folder``; None if there is none.
+
+    Raises:
+        ModelError: its summary is damaged.
+    """
+    path = folder / SUMMARY_NAME
+    if not is_experiment(folder) or not path.is_file():
+        return None
+    try:
+        return Path(folder, json.loads(path.read_text(encoding="utf-8"))["best"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(path, f"not the summary of an experiment, or damaged ({error}); run it again") from None
 
 
 def is_experiment(folder: Path) -> bool:

@@ -29,7 +29,7 @@ MODEL_NAME = "model.safetensors"
 
 _TEMPERATURES = (float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max))  # logits are divided in float32
 
-_CONFIDENCE = "confidence_thresholds"
+_CONFIDENCE, _MAX_ERROR = "confidence_thresholds", "confidence_max_error"
 _TOKENIZER = "tokenizer"
 _NGRAMS = "ngrams."  # prefix of the tensors of the n-gram model
 _NGRAM_FIELDS = tuple(field.name for field in fields(NgramTable))
@@ -47,6 +47,7 @@ class SavedModel:
     ``ngram_scale`` is the factor that the n-grams' weights hold already (None: unknown, in files that lack it).
     ``cascade`` says when the n-grams alone suffice (None: unknown). ``confidence_thresholds`` (C,) belong to a
     single-label model: the lowest probability at which it gives each label, infinity where it never does (None: 0).
+    ``confidence_max_error`` is the share of errors that they were found for (None: unknown).
     """
 
     config: Config
@@ -60,6 +61,7 @@ class SavedModel:
     ngram_scale: float | None = None
     cascade: Cascade | None = None
     confidence_thresholds: tuple[float, ...] | None = None
+    confidence_max_error: float | None = None
 
     def __reduce__(self) -> tuple[Callable[[bytes], SavedModel], tuple[bytes]]:
         """Pickle as the bytes of a model file."""
@@ -87,6 +89,8 @@ def format_model(model: SavedModel, *, storage: Storage = "float32") -> bytes:
         header["thresholds"] = list(model.thresholds)
     if model.confidence_thresholds is not None:
         header[_CONFIDENCE] = _format_confidence(model.confidence_thresholds)
+        if model.confidence_max_error is not None:
+            header[_MAX_ERROR] = model.confidence_max_error
     tensors: dict[str, npt.NDArray[Any]] = dict(model.weights)
     if model.ngrams is not None:
         header["ngram_share"] = float(model.ngram_share)
@@ -103,8 +107,12 @@ def format_model(model: SavedModel, *, storage: Storage = "float32") -> bytes:
     return format_tensors(stored, {_METADATA: json.dumps(header, ensure_ascii=False)})
 
 
-def save_confidence_thresholds(path: Path, thresholds: Sequence[float] | None) -> None:
+def save_confidence_thresholds(
+    path: Path, thresholds: Sequence[float] | None, *, max_error: float | None = None
+) -> None:
     """Write ``thresholds`` (C,) into the model file at ``path`` (None: remove them); its tensors stay as they are.
+
+    ``max_error`` is the share of errors that they were found for.
 
     Raises:
         ModelError: as :func:`load_model` does.
@@ -114,16 +122,21 @@ def save_confidence_thresholds(path: Path, thresholds: Sequence[float] | None) -
     parse_model(content, name=path)
     file_header = read_header(content)
     header = json.loads(read_text(file_header, _METADATA))
-    header.pop(_CONFIDENCE, None)
+    for key in (_CONFIDENCE, _MAX_ERROR):
+        header.pop(key, None)
     if thresholds is not None:
         header[_CONFIDENCE] = _format_confidence(thresholds)
+        if max_error is not None:
+            header[_MAX_ERROR] = max_error
     changed = format_tensors(read_tensors(content, file_header), {_METADATA: json.dumps(header, ensure_ascii=False)})
     with atomic_write(path) as file:
         file.write(changed)
 
 
 def find_model(path: Path) -> Path:
-    """Return the model file at ``path``, which is a model file, a run folder or the pointer to the latest run.
+    """Return the model file at ``path``: a model file, a folder with one, or the pointer to the latest run.
+
+    A folder, such as a run folder, has it as model.safetensors, or as its only file of that kind.
 
     Raises:
         ModelError: there is no model.
@@ -132,12 +145,15 @@ def find_model(path: Path) -> Path:
         path = find_latest()
     if path.is_dir():
         if not (path / MODEL_NAME).exists():
+            others = [file for file in path.glob(f"*{Path(MODEL_NAME).suffix}") if file.name != CHECKPOINT_NAME]
+            if len(others) == 1 and others[0].is_file():
+                return others[0]
             if (path / CHECKPOINT_NAME).exists():
                 import shlex  # noqa: PLC0415 - prediction does not need it
 
                 command = shlex.join(["textrnn", "train", "--resume", str(path)])
                 raise ModelError(path, f"training stopped before the first model was saved; resume it with: {command}")
-            raise ModelError(path, f"contains no {MODEL_NAME}; give the folder of a finished run")
+            raise ModelError(path, f"contains no {MODEL_NAME}; give the folder of a finished run, or a model file")
         path = path / MODEL_NAME
     elif not path.exists():
         raise ModelError(path, "no such model file or run folder; 'textrnn train' makes one")
@@ -173,7 +189,7 @@ def parse_model(content: Content, *, name: object) -> SavedModel:
         file_header = read_header(content)
         header = json.loads(read_text(file_header, _METADATA))
     except (ValueError, RecursionError):
-        raise ModelError(name, "not a textrnn model, or cut short") from None
+        raise ModelError(name, _describe_other(content)) from None
     if not isinstance(header, dict):
         raise ModelError(name, "not a textrnn model")
     version = header.get("format_version")
@@ -197,6 +213,9 @@ def parse_model(content: Content, *, name: object) -> SavedModel:
             scale = _read_number("the scale of the n-grams", scale, _TEMPERATURES)
         cascade = None if ngrams is None or "cascade" not in header else _read_cascade(header["cascade"])
         confidence = _read_confidence(header[_CONFIDENCE], len(labels)) if _CONFIDENCE in header else None
+        max_error = header.get(_MAX_ERROR)
+        if max_error is not None:
+            max_error = _read_number("the error of the confidence thresholds", max_error, (0, 1))
     except (KeyError, TypeError, ValueError, TokenizerError) as error:
         raise ModelError(name, f"damaged ({str(error).splitlines()[0]}); copy it again, or train a new one") from None
     model = SavedModel(
@@ -211,10 +230,20 @@ def parse_model(content: Content, *, name: object) -> SavedModel:
         ngram_scale=scale,
         cascade=cascade,
         confidence_thresholds=confidence,
+        confidence_max_error=None if confidence is None else max_error,
     )
     if fault := _find_fault(model):
         raise ModelError(name, f"damaged ({fault}); copy it again, or train a new one")
     return model
+
+
+def _describe_other(content: Content) -> str:
+    """Return what ``content`` is that is no model file, and what to do."""
+    from textrnn.data.vectors.fasttext_binary import is_fasttext  # noqa: PLC0415 - models do not need it
+
+    if is_fasttext(content[:4]):
+        return "a model of fastText, which cannot be converted; train on its text: textrnn train --train FILE"
+    return "not a textrnn model, or cut short"
 
 
 def _unpickle(content: bytes) -> SavedModel:

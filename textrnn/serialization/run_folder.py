@@ -172,7 +172,7 @@ def find_checkpoint(folder: Path) -> Checkpoint:
 
 
 def _format(record: EpochRecord) -> str:
-    measured = {name: value for name, value in asdict(record).items() if not math.isnan(value)}
+    measured = {name: value for name, value in asdict(record).items() if value is not None and not math.isnan(value)}
     return json.dumps(measured) + "\n"
 
 

@@ -7,7 +7,7 @@ import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from textrnn.data.word_vectors import WordBlock
+from textrnn.data.vectors.word_block import WordBlock
 from textrnn.tokenization.tokenizer import META, Tokenizer
 
 TYPES = ("unigram", "word")

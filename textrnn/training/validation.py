@@ -104,6 +104,7 @@ class Validator:
         self.model.eval()
         known, network_loss, loss = 0, 0.0, 0.0
         counts: list[LabelCounts] = []
+        errors: list[npt.NDArray[np.float64]] = []
         for rows in self._chunks:
             logits, true = self._forward(rows, end_batch), self._read_targets(rows)
             if not counts:
@@ -113,7 +114,8 @@ class Validator:
             network_loss += self._sum_losses(logits, rows, temperature=self._network_temperature)
             loss += self._sum_losses(mixed, rows, temperature=self.temperature)
             counts.append(self._count(mixed, true))
-        metrics = reduce(operator.add, counts).summarize()
+            errors.append(self._find_errors(mixed, rows))
+        metrics = reduce(operator.add, counts).summarize() | _summarize_errors(np.concatenate(errors))
         return Validation(loss / max(1, known), network_loss / max(1, known), metrics)
 
     def _find_fit_targets(self, rows: Rows, true: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -158,6 +160,19 @@ class Validator:
             return LabelCounts.of_classes(np.where(true < 0, C, true), logits.argmax(axis=1), C + 1)
         probabilities = np.exp(to_log_probabilities(logits, self.temperature, multi_label=True))
         return LabelCounts.of_sets(true, probabilities >= self.thresholds)
+
+    def _find_errors(self, logits: Logits, rows: Rows) -> npt.NDArray[np.float64]:
+        """Return the predicted minus the true score of each text (B,), or nothing for labels."""
+        anchors = self.dataset.anchors
+        if anchors is None:
+            return np.zeros(0)
+        classes, soft = self.dataset.valid.classes[rows], self.dataset.valid.select_soft_labels(rows)
+        targets = make_targets(classes, None, len(anchors), soft=soft)
+        true = anchors[targets] if targets.ndim == 1 else targets @ anchors
+        errors: npt.NDArray[np.float64] = (
+            np.exp(to_log_probabilities(logits, self.temperature, multi_label=False)) @ anchors - true
+        )
+        return errors
 
     def _read_targets(self, rows: Rows) -> npt.NDArray[Any]:
         """Return the true classes (B,), or the true labels (B, C) and those that the model does not know."""
@@ -210,6 +225,13 @@ class Validator:
             calibrated = torch.from_numpy(logits[places] / np.float32(temperature))
             losses += float(sum_losses(calibrated, torch.from_numpy(targets), multi_label=sets is not None))
         return losses
+
+
+def _summarize_errors(errors: npt.NDArray[np.float64]) -> dict[str, float]:
+    """Return mae and rmse of the errors of scores, or nothing without any."""
+    if not len(errors):
+        return {}
+    return {"mae": float(np.abs(errors).mean()), "rmse": float(np.sqrt(np.square(errors).mean()))}
 
 
 def _draw_chunks(B: int, C: int) -> list[Rows]:

@@ -88,3 +88,15 @@ def test_a_fault_leaves_the_earlier_rejected_file(trained: Path, tmp_path: Path,
 def test_faults(arguments: str, message: str, trained: Path, invoke: Run) -> None:
     done = invoke("filter", *arguments.split(), cwd=trained)
     assert (done.returncode, done.stdout, done.stderr.decode()) == (2, b"", f"textrnn: {message}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--ignore-thresholds", "--ignore-thresholds: the model has none; leave it out"),
+        ("--ignore-thresholds --min-prob 0.5", "--ignore-thresholds: --min-prob ignores them too; leave one out"),
+    ],
+)
+def test_thresholds_to_ignore_must_be_there(arguments: str, message: str, trained: Path, invoke: Run) -> None:
+    done = invoke("filter", "-l", "tea", *arguments.split(), cwd=trained, stdin=DRINKS)
+    assert (done.returncode, done.stdout, done.stderr.decode()) == (2, b"", f"textrnn: {message}\n")

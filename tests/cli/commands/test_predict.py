@@ -188,6 +188,8 @@ def test_explanations_load_no_torch(trained: Path) -> None:
         ("--explain --format jsonl --cascade 0.9", "--cascade 0.9: has no effect with --explain; leave one out"),
         ("--cascade 1.5", "'--cascade'"),
         ("--score a --score b", "--score: given twice; keep one"),
+        ("--score a --ignore-thresholds", "--ignore-thresholds: has no effect with --score; leave it out"),
+        ("--ignore-thresholds --min-prob 0.5", "--min-prob 0.5: has no effect with --ignore-thresholds; leave one out"),
         ("--min-prob 0.5 --unknown-label=", "--unknown-label: is blank, or contains a tab or line break"),
     ],
 )

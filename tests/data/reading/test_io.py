@@ -205,7 +205,12 @@ def test_checking_a_named_pipe_reads_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("none.txt", "no such file"), (".", "is a folder; name a file"), ("file/x", "no such file")]
+    ("name", "message"),
+    [
+        ("none.txt", "no such file"),
+        (".", "is a folder without files in .parquet, .arrow or .feather; name a file"),
+        ("file/x", "no such file"),
+    ],
 )
 def test_a_file_that_cannot_be_opened_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, message: str

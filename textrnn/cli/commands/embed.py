@@ -33,7 +33,8 @@ def embed_command(
 
     Each input line gives one output line, in order: the numbers of its vector, separated by spaces. The vector is the
     state of the network before its output layer, so texts that are alike for the task are close to each other. With
-    -o NAME.npy it is a row of a NumPy array of float32.
+    -o NAME.npy it is a row of a NumPy array of float32. With -o NAME.parquet (or .arrow, .feather) it is a column
+    embedding beside the columns of a Parquet or Arrow file, or beside the texts.
 
     With --neighbors, each output line is a pair: text<TAB>neighbor<TAB>similarity<TAB>text of the neighbor. The first
     two are numbers of texts, from 1, in the order in which all files are read; the similarity is the cosine of their
@@ -46,7 +47,7 @@ def embed_command(
     """
     command = LineCommand.from_options(locals(), keeps_lines=False)
     is_npy = output is not None and output.suffix.lower() == ".npy"
-    if is_npy and neighbors is not None:
+    if (is_npy or command.writes_rows) and neighbors is not None:
         raise ConfigError(f"--output {output}: neighbors are text; name another file")
     if output is not None and output.suffixes[-2:-1] == [".npy"] and find_suffix(str(output)) == ".npy":
         raise ConfigError(f"--output {output}: a .npy file is not compressed; name {output.with_suffix('')}")
@@ -57,6 +58,7 @@ def embed_command(
 
     if neighbors is not None:
         command.run(VectorCollector(engine), open_file=partial(open_neighbors, count=neighbors, open_file=open_output))
+    elif is_npy:
+        command.run(VectorWriter(engine, raw=True), open_file=partial(open_npy, width=engine.width))
     else:
-        open_file = partial(open_npy, width=engine.width) if is_npy else None
-        command.run(VectorWriter(engine, raw=is_npy), open_file=open_file)
+        command.run_predictions(VectorWriter(engine))

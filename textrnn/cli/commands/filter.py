@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from textrnn.cli import options
 from textrnn.cli.line_command import LineCommand
-from textrnn.cli.model_loading import check_labels, use_cascade
+from textrnn.cli.model_loading import check_ignored, check_labels, use_cascade
 from textrnn.cli.parameters import Option
 from textrnn.cli.terminal import print_message
 from textrnn.errors import ConfigError
+from textrnn.inference import UNKNOWN
 
 
 def filter_command(
@@ -26,6 +28,7 @@ def filter_command(
             help="Keep the lines whose probability of LABEL is P or more, even if another label is more likely.",
         ),
     ] = None,
+    ignore_thresholds: options.IgnoreThresholdsOption = False,
     threshold: options.ThresholdOption = None,
     invert: Annotated[bool, Option("--invert", "-v", help="Print the other lines instead.")] = False,
     quiet: Annotated[bool, Option("--quiet", "-q", help="Do not report how many lines were kept.")] = False,
@@ -51,6 +54,9 @@ def filter_command(
     --field, records of a table are kept, after its header. The numbers of lines kept and dropped go to stderr. The exit
     status is 0 even if no line was kept.
 
+    If the model has thresholds of confidence, a label below its own is unknown, as in the output of predict:
+    --label unknown keeps such lines, and --ignore-thresholds goes by the most likely label.
+
     \b
       textrnn filter --label refund < mails.txt
       textrnn filter --label spam --min-prob 0.9 --invert mails.txt.gz
@@ -60,12 +66,26 @@ def filter_command(
     command = LineCommand.from_options(locals(), keeps_lines=True)
     if min_prob is not None and threshold is not None:
         raise ConfigError(f"--threshold {threshold}: has no effect with --min-prob; leave one out")
+    if min_prob is not None and ignore_thresholds:
+        raise ConfigError("--ignore-thresholds: --min-prob ignores them too; leave one out")
     engine = command.open_engine()
     use_cascade(engine, cascade)
-    check_labels(engine, label, option="--label")
+    check_ignored(engine, ignores=ignore_thresholds)
+    abstains = bool(engine.confidence_thresholds) and min_prob is None and not ignore_thresholds
+    check_labels(engine, label, option="--label", other=UNKNOWN if abstains else None)
+    from textrnn.pipeline.columns import choose_format
     from textrnn.pipeline.writers import LabelFilter
 
-    worker = LabelFilter(engine, frozenset(label), min_prob=min_prob, threshold=threshold, invert=invert)
-    records, kept = command.run(worker)
+    worker = LabelFilter(
+        engine,
+        frozenset(label),
+        min_prob=min_prob,
+        threshold=threshold,
+        ignore_thresholds=ignore_thresholds,
+        invert=invert,
+        format_kept=choose_format(output),
+        format_rejected=choose_format(rejected),
+    )
+    records, kept = command.run(worker, open_file=partial(command.open_columns, types={}))
     if not quiet:
         print_message(f"{kept:,} kept, {records - kept:,} {'dropped' if rejected is None else 'rejected'}")

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from textrnn.cli import options
 from textrnn.cli.line_command import LineCommand
-from textrnn.cli.model_loading import check_labels, use_cascade
+from textrnn.cli.model_loading import check_ignored, check_labels, use_cascade
 from textrnn.cli.parameters import Option
 from textrnn.cli.terminal import print_message
 from textrnn.errors import ConfigError
-from textrnn.inference import OutputFormat
-
-if TYPE_CHECKING:
-    from textrnn.pipeline.writers import Worker
+from textrnn.inference import UNKNOWN, OutputFormat
 
 
 def predict_command(
@@ -44,6 +41,7 @@ def predict_command(
     unknown_label: Annotated[
         str | None, Option(metavar="LABEL", help="Label to print below --min-prob.  [default: unknown]")
     ] = None,
+    ignore_thresholds: options.IgnoreThresholdsOption = False,
     format_: Annotated[
         OutputFormat | None,
         Option(
@@ -84,7 +82,8 @@ def predict_command(
 
     With --field, each record of a TSV, CSV or JSON Lines file is printed unchanged, with the prediction in front:
     columns or keys named label and probability, top (with --top-k) and parts (with --explain). If the input uses one
-    of these names, the output columns are called predicted_label and so on. --score adds one column or key, score;
+    of these names, the output columns are called predicted_label and so on. Parquet and Arrow files need no --field
+    if the text is in the column text; -o NAME.parquet keeps their columns. --score adds one column or key, score;
     --format probabilities adds a column probability_LABEL for each label, or the key probabilities.
 
     \b
@@ -104,10 +103,7 @@ def predict_command(
     command = LineCommand.from_options(locals())
     from textrnn.data.reading.layout import is_number
 
-    if field is not None and with_text:
-        raise ConfigError("--with-text: --field prints the whole record anyway; leave it out")
-    if field is not None and format_ in ("tsv", "jsonl"):
-        raise ConfigError(f"--format {format_}: with --field, records keep their format; leave it out")
+    _check_output(command, format_=format_, explain=explain, with_text=with_text)
     if score is not None or format_ == "probabilities":
         choices = {
             "--format": format_ if score is not None and format_ in ("label", "probabilities") else None,
@@ -115,27 +111,28 @@ def predict_command(
             "--threshold": threshold,
             "--min-prob": min_prob,
             "--unknown-label": unknown_label,
+            "--ignore-thresholds": "" if ignore_thresholds else None,
         }
         _check_scores(choices, explain=explain, source="--score" if score is not None else "--format probabilities")
-    if explain and field is None and format_ != "jsonl":
-        raise ConfigError("--explain: needs JSON output; add --format jsonl")
-    if explain and field is not None and input_format not in (None, "jsonl"):
-        raise ConfigError(f"--explain: needs JSON records, not {input_format}; leave it out")
     if explain and cascade is not None:
         raise ConfigError(f"--cascade {cascade}: has no effect with --explain; leave one out")
     check_unknown_label(unknown_label)
+    if ignore_thresholds:
+        check_ignored_choices({"--min-prob": min_prob, "--unknown-label": unknown_label})
     engine = command.open_engine()
     if unknown_label is not None and min_prob is None and not engine.confidence_thresholds:
         raise ConfigError(f"--unknown-label {unknown_label}: needs a bound; add --min-prob")
+    check_ignored(engine, ignores=ignore_thresholds)
     use_cascade(engine, cascade)
     if min_prob is not None and engine.thresholds is not None:
         raise ConfigError(f"--min-prob {min_prob}: the model is multi-label; use --threshold instead")
     from textrnn.pipeline.labeler import Labeler, ProbabilityWriter
 
-    worker: Worker
+    worker: Labeler | ProbabilityWriter
     if score is not None or format_ == "probabilities":
         check_labels(engine, [] if score is None else [score], option="--score")
-        if score is None and (field is None or all(map(is_number, field))):  # without a header
+        is_named = command.writes_rows or (command.has_records and not all(map(is_number, field or ("",))))
+        if score is None and not is_named:  # without a header
             print_message("columns: " + "\t".join(engine.labels))
         worker = ProbabilityWriter(engine, output=format_ or "tsv", with_text=with_text, label=score)
     else:
@@ -145,19 +142,47 @@ def predict_command(
             with_text=with_text,
             top_k=top_k,
             threshold=threshold,
-            min_prob=min_prob,
-            unknown_label="unknown" if unknown_label is None else unknown_label,
+            min_prob=0.0 if ignore_thresholds else min_prob,
+            unknown_label=UNKNOWN if unknown_label is None else unknown_label,
             explain=explain,
         )
-    command.run(worker)
+    command.run_predictions(worker)
     return None
 
 
 def _check_scores(choices: Mapping[str, object], *, explain: bool, source: str) -> None:
     """Raise ConfigError for options that choose labels, or explain them; ``source`` asks for probabilities only."""
-    given = [f"{option} {value}" for option, value in choices.items() if value is not None]
+    given = [f"{option} {value}".strip() for option, value in choices.items() if value is not None]
     if given := [*given, *(["--explain"] if explain else [])]:
         raise ConfigError([f"{option}: has no effect with {source}; leave it out" for option in given])
+
+
+def _check_output(command: LineCommand, *, format_: OutputFormat | None, explain: bool, with_text: bool) -> None:
+    """Raise ConfigError for options without effect on the output of ``command``."""
+    if command.writes_rows:
+        given = [f"--format {format_}"] if format_ in ("tsv", "jsonl") else []
+        given += [option for option, value in (("--explain", explain), ("--with-text", with_text)) if value]
+        if given:
+            raise ConfigError(f"{given[0]}: no effect on the columns of {command.output}; leave it out")
+    if command.has_records:
+        if with_text and command.field is not None:
+            raise ConfigError("--with-text: --field prints the whole record anyway; leave it out")
+        if with_text:
+            raise ConfigError("--with-text: the whole row is printed anyway; leave it out")
+        if format_ in ("tsv", "jsonl"):
+            reader = "with --field" if command.field is not None else "of Parquet and Arrow"
+            raise ConfigError(f"--format {format_}: {reader}, records keep their format; leave it out")
+    elif explain and format_ != "jsonl":
+        raise ConfigError("--explain: needs JSON output; add --format jsonl")
+    if explain and command.input_format not in (None, "jsonl"):
+        raise ConfigError(f"--explain: needs JSON records, not {command.input_format}; leave it out")
+
+
+def check_ignored_choices(choices: Mapping[str, object]) -> None:
+    """Raise ConfigError for options that have no effect with ``--ignore-thresholds``."""
+    for option, value in choices.items():
+        if value is not None:
+            raise ConfigError(f"{option} {value}: has no effect with --ignore-thresholds; leave one out")
 
 
 def check_unknown_label(unknown_label: str | None) -> None:

@@ -12,10 +12,10 @@ from textrnn.cli import experiments
 from textrnn.cli.options import ConfigSettings
 from textrnn.cli.parameters import Argument, Option
 from textrnn.cli.terminal import print_message, write_data
-from textrnn.cli.training_process import prepare_torch, training_process
-from textrnn.config import DEMO, Cell, Config, DataConfig, Override, load_config, parse_overrides
+from textrnn.cli.training_process import prepare_torch, training_process, write_training_page
+from textrnn.config import Cell, Config, Override, load_config, parse_overrides
 from textrnn.errors import ConfigError, ModelError, pluralize
-from textrnn.serialization.latest_run import COMMAND_NAME, REPORT_NAME, is_experiment
+from textrnn.serialization.latest_run import is_experiment
 from textrnn.serialization.refit import make_refit_config
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _REFIT_KEYS = {"train.seed", "train.device", "train.tensorboard", "train.checkpoint_minutes", "data.cache"}
 """Keys that may differ between a run and its refit."""
-_EXPLAINED_PIECES = 100_000  # a quarter of what 'textrnn report' takes: training should not wait for it
 
 
 def train_command(
@@ -41,7 +40,10 @@ def train_command(
         str | None, Option(metavar="FILE", help="SentencePiece .model.  [default: trained on the training set]")
     ] = None,
     vectors: Annotated[
-        str | None, Option(metavar="FILE", help="Pretrained word vectors (GloVe, .vec, .npy).  [default: none]")
+        str | None,
+        Option(
+            metavar="FILE", help="Pretrained word vectors: GloVe, .vec, .bin, .npy, model2vec folder.  [default: none]"
+        ),
     ] = None,
     out: Annotated[Path | None, Option(metavar="FOLDER", help="Run folder.  [default: runs/NAME-CELL]")] = None,
     layers: Annotated[int | None, Option(metavar="N", help="Recurrent layers.  [default: 2]")] = None,
@@ -93,8 +95,8 @@ def train_command(
     format of fastText. Precedence: flags, then --set, then CONFIG.yaml, then defaults; 'textrnn config schema' lists
     all keys. --kfold and --seeds train several models into subfolders of FOLDER, write mean scores to
     FOLDER/summary.json, and print the folder of the best model. So does --learning-curve, which shows the accuracy by
-    the number of training texts, and an estimate for twice as many. --refit trains a final model on training and
-    validation set together.
+    the number of training texts, and an estimate for twice as many; FOLDER/report.html draws them. --refit trains a
+    final model on training and validation set together.
 
     \b
       textrnn train --cell sru
@@ -128,7 +130,7 @@ def train_command(
     }
     overrides = parse_overrides(settings or ())
     overrides += [Override(key, value, f"{flag} {value}") for key, (flag, value) in flags.items() if value is not None]
-    overrides += experiments.override_fold(kfold, seeds, learning_curve=learning_curve)
+    overrides += experiments.make_overrides(kfold, seeds, learning_curve=learning_curve)
     if resume is not None:
         _check_resume(resume, {f"--out {out}": out is not None, "--overwrite": overwrite, "--dry-run": dry_run})
     if refit is None:
@@ -180,7 +182,7 @@ def _resume(folder: Path) -> None:
         from textrnn.training import train as training
 
         outcome = training.resume(folder, reporter=reporter)
-        _write_report(outcome)
+        write_training_page(outcome)
     _report(outcome)
 
 
@@ -192,7 +194,7 @@ def _train(config: Config, out: Path | None, *, overwrite: bool) -> None:
         folder = out if out is not None else default_folder(config)
         command = shlex.join(["textrnn", *sys.argv[1:]])
         outcome = training.train(config, folder, command=command, overwrite=overwrite, reporter=reporter)
-        _write_report(outcome)
+        write_training_page(outcome)
     _report(outcome)
 
 
@@ -218,61 +220,6 @@ def _report(outcome: Outcome) -> None:
     micro = f"micro F1 {100 * evaluation.micro_f1:.2f} %, " if isinstance(evaluation, MultiLabelEvaluation) else ""
     macro = f"accuracy {100 * evaluation.accuracy:.2f} %, macro F1 {100 * evaluation.macro_f1:.2f} %"
     print_message(f"test: {micro}{macro} ({config.data.test})")
-
-
-def _write_report(outcome: Outcome) -> None:
-    """Write ``report.html`` into the run folder; report a failure, which does not end the run.
-
-    A final model has no validation set, and ``train.report=false`` writes none.
-    """
-    config = outcome.config
-    if not config.train.report or config.train.refit is not None or os.environ.get("RANK", "0") != "0":
-        return
-    path = outcome.folder / REPORT_NAME
-    try:
-        page = _make_report(outcome)
-        from textrnn.files import write_text
-
-        write_text(path, page)
-    except Exception as error:  # whatever it is, the model is saved
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        print_message(f"{path}: not written ({reason}); the model is complete")
-
-
-def _make_report(outcome: Outcome) -> str:
-    from textrnn import __version__
-    from textrnn.inference.engine import Engine
-    from textrnn.preparation.dataset import read_validation_texts
-    from textrnn.report.evaluation_page import Origin, make_page
-
-    folder, config = outcome.folder, outcome.config
-    name, checked = _describe_validation(config)
-    origin = Origin(
-        model=str(folder),
-        data=name,
-        command=(folder / COMMAND_NAME).read_text(encoding="utf-8", errors="replace").strip(),
-        version=__version__,
-        run=folder,
-        checked=checked,
-    )
-    engine = Engine.load(folder)
-    return make_page(engine, read_validation_texts(config), config, origin=origin, pieces=_EXPLAINED_PIECES)[0]
-
-
-def _describe_validation(config: Config) -> tuple[str, tuple[str, DataConfig] | str]:
-    """Return a name for the validation set, and the file to check, or why there is none."""
-    from textrnn.files import shipped
-
-    valid = config.data.valid
-    if config.data.train == DEMO and config.data.fold is None:
-        valid = str(shipped("demo") / "valid.tsv")
-    if valid is not None:
-        return valid, (valid, config.data)
-    what = "the validation set" if config.data.fold is None else f"fold {config.data.fold}"
-    return (
-        f"{what}, held out from the training set",
-        "The texts are a part of the training set, which textrnn data check checks.",
-    )
 
 
 def _estimate(config: Config, *, runs: int) -> None:

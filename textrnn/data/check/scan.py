@@ -17,7 +17,7 @@ from textrnn.data.encoded import map_in_threads
 from textrnn.data.labels import split_labels
 from textrnn.data.minhash import Signatures, hash_texts, minhash, normalize
 from textrnn.data.reading.blocks import Block, LabelTable, make_blocks
-from textrnn.data.reading.io import decode_texts, read_file
+from textrnn.data.reading.io import decode_texts, read_data
 from textrnn.data.reading.rows import RowReader
 from textrnn.errors import DataError
 
@@ -144,7 +144,7 @@ def _read_blocks(
 ) -> Iterator[tuple[Block, tuple[Integers, Integers]]]:
     """Yield the file's blocks with the pieces of their texts, which other threads count in advance."""
     note, count = findings.notes.append, count_pieces or _no_pieces
-    chunks = read_file(path, encoding=config.encoding, note=note)
+    chunks = read_data(path, config, note=note)
     reader = RowReader(path, chunks, config, note=note, on_fault=findings.refuse)
     yield from map_in_threads(lambda block: (block, count(block.texts)), make_blocks(reader))
     findings.notes += table.find_header(path, reader.layout)

@@ -103,9 +103,11 @@ class LabelTable:
 def make_blocks(reader: RowReader) -> Iterator[Block]:
     """Yield the examples of ``reader``, which reads labels, in blocks."""
     layout, config = reader.layout, reader.config
-    is_plain = layout.kind != "json" and not (
-        config.multi_label or layout.group or layout.weight or len(layout.text) > 1 or len(layout.label) > 1
+    needs = (
+        *(config.multi_label, config.target == "score", layout.group, layout.weight),
+        *(len(layout.text) > 1, len(layout.label) > 1),
     )
+    is_plain = layout.kind != "json" and not any(needs)
     return reader.read(_make_block, in_bulk=_BulkMaker(layout).make if is_plain else None)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from textrnn.config import DataConfig
 from textrnn.data.labels import join_labels
-from textrnn.data.reading.io import Note, encode_lines, open_text, read_chunks
+from textrnn.data.reading.io import Note, encode_lines, open_data, read_chunks
 from textrnn.data.reading.rows import RowReader
 from textrnn.data.reading.selection import Distribution
 
@@ -33,7 +33,7 @@ def read_examples(
     Raises:
         DataError: at the first fault, with its line, unless ``config`` skips it; there is no example.
     """
-    with open_text(path, encoding=config.encoding, note=note) as (_, file):
+    with open_data(path, config, whole=rejects is not None, note=note) as (_, file):
         rejects = None if rejects is None else encode_lines(rejects, lambda: file)
         reader = RowReader(path, read_chunks(file.read), config, note=note, rejects=rejects)
         return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -66,6 +67,8 @@ class RecordFields:
         if len(labels) != 1 and not self._config.multi_label:
             several = "several labels; keep one per line, or use --set data.multi_label=true"
             raise FaultError(several if labels else "no label; write __label__LABEL text")
+        if self._config.target == "score":
+            read_number(labels[0], LABEL, least=-math.inf)
         return Selection(text, _check_labels(labels))
 
     def _check_width(self, fields: list[str]) -> None:
@@ -92,6 +95,8 @@ class RecordFields:
         if isinstance(config.label, list):
             return _check_labels(_list_marked(self._labels, values)), None
         value, name = values[0], self._labels[0]
+        if config.target == "score":
+            read_number(value, name, least=-math.inf)
         if isinstance(value, dict):
             return self._select_distribution(value.items())
         return _check_labels(self._list_labels(value, name)), None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePath
 
 from textrnn.errors import DataError
 
@@ -15,7 +16,7 @@ _MAGICS: dict[bytes, tuple[str, str]] = {
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": ("an old Office file (.xls, .doc)", _EXPORT),
     b"PAR1": ("a Parquet file", _CONVERT),
     b"ARROW1": ("an Arrow file", _CONVERT),
-    b"FEA1": ("a Feather file", _CONVERT),
+    b"FEA1": ("a Feather file of version 1", "write it again with a current pandas"),
     b"ORC": ("an ORC file", _CONVERT),
     b"Obj\x01": ("an Avro file", _CONVERT),
     b"\x89HDF": ("an HDF5 file", _CONVERT),
@@ -39,6 +40,8 @@ _MAGICS: dict[bytes, tuple[str, str]] = {
     b"\xba\x16\x4f\x2f\xfd": ("a fastText model", _MODEL),
     b"\xba\x16\x4f\x2f": ("a fastText model", _MODEL),
 }
+COMPRESSED_SUFFIXES = {".gz", ".bz2", ".xz", ".zst"}
+_INTERNALLY_COMPRESSED = (b"PAR1", b"ARROW1")
 _ZIP = b"PK\x03\x04"
 _ZIP_CONTENTS = {
     b"xl/": ("an Excel file (.xlsx)", _EXPORT),
@@ -58,13 +61,21 @@ def refuse_binary(path: str, head: bytes) -> None:
     The message names the kind of file and the cure. UTF-16 must be ruled out before.
     """
     if found := _find_kind(head):
-        raise DataError(path, None, "{}, not text; {}".format(*found))
+        kind, cure = found
+        if head.startswith(_INTERNALLY_COMPRESSED) and PurePath(path).suffix.lower() in COMPRESSED_SUFFIXES:
+            cure = "unpack it, as it is compressed inside"
+        raise DataError(path, None, f"{kind}, not text; {cure}")
+
+
+def has_control_characters(head: bytes) -> bool:
+    """Return whether ``head`` has control characters that text lacks."""
+    return _CONTROL.search(head) is not None
 
 
 def _find_kind(head: bytes) -> tuple[str, str] | None:
     for magic, kind in _MAGICS.items():
         # a text can start with letters, as in ORCHID, but has no control characters after them
-        if head.startswith(magic) and (not magic.isalnum() or _CONTROL.search(head[:_HEADER_BYTES])):
+        if head.startswith(magic) and (not magic.isalnum() or has_control_characters(head[:_HEADER_BYTES])):
             return kind
     if head.startswith(_ZIP):
         inside = head[:_HEAD_BYTES]

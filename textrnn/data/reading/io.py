@@ -6,10 +6,15 @@ import codecs
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
+from textrnn.config import DataConfig
+from textrnn.data.arrow.arrow_files import ArrowSource, find_kind, find_parts
+from textrnn.data.arrow.json_lines import JsonLines
+from textrnn.data.arrow.row_file import RowFile
 from textrnn.data.reading.decompression import DAMAGED, decompress
 from textrnn.data.reading.encodings import (
     AUTO,
@@ -40,10 +45,12 @@ _WIDE = ("utf-16", "utf-32")  # encodings with NUL bytes
 
 
 def check_readable(path: str) -> None:
-    """Check that ``path`` names a file that can be opened, or standard input; nothing is read from a pipe.
+    """Check that ``path`` names a file that can be opened, standard input, or a folder of Parquet or Arrow files.
+
+    Nothing is read from a pipe.
 
     Raises:
-        DataError: the file does not exist, is a folder, or cannot be read.
+        DataError: the file does not exist, is another folder, or cannot be read.
     """
     if path == STDIN:
         if sys.stdin is None:
@@ -52,7 +59,7 @@ def check_readable(path: str) -> None:
     file = Path(path)
     try:
         if file.is_dir():
-            raise DataError(path, None, "is a folder; name a file")
+            find_parts(path)
         if not file.exists():
             raise DataError(path, None, "no such file")
         if file.is_file():
@@ -63,7 +70,7 @@ def check_readable(path: str) -> None:
 
 def is_pipe(path: str) -> bool:
     """Return True for standard input and other paths that can be read only once."""
-    return path == STDIN or (Path(path).exists() and not Path(path).is_file())
+    return path == STDIN or (Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir())
 
 
 class TextFile:
@@ -179,6 +186,17 @@ class TextFile:
             self._note(f"{name_file(self.path)}: read as {encoding}; if that is wrong, use --set data.encoding=NAME")
 
 
+class Encoded(Protocol):
+    """A file with an encoding, and perhaps a byte-order mark."""
+
+    @property
+    def mark(self) -> bytes:
+        """The byte-order mark."""
+
+    def encode(self, text: bytes) -> bytes:
+        """Return UTF-8 ``text`` in the encoding of the file."""
+
+
 def _escape(error: UnicodeError) -> tuple[str, int]:
     """Replace invalid bytes; unlike Python's surrogateescape also those below 128, as in UTF-16 that is cut."""
     if not isinstance(error, UnicodeDecodeError):
@@ -193,7 +211,7 @@ def _unescape(text: str) -> bytes:
 codecs.register_error(_ESCAPE, _escape)
 
 
-def encode_lines(write: Callable[[bytes], object], file: Callable[[], TextFile]) -> Callable[[bytes], None]:
+def encode_lines(write: Callable[[bytes], object], file: Callable[[], Encoded]) -> Callable[[bytes], None]:
     """Return a function that writes UTF-8 lines as ``file()`` has them: in its encoding, the first after its mark."""
     is_first = True
 
@@ -206,31 +224,71 @@ def encode_lines(write: Callable[[bytes], object], file: Callable[[], TextFile])
 
 
 @contextmanager
-def open_text(path: str, *, encoding: str = AUTO, note: Note | None = None) -> Iterator[tuple[BinaryIO, TextFile]]:
+def open_raw(path: str) -> Iterator[BufferedReader]:
+    """Open the bytes of ``path`` (``-``: standard input); raises DataError if it cannot be opened."""
+    check_readable(path)
+    if path != STDIN and Path(path).is_dir():
+        raise DataError(path, None, "is a folder; name a file")
+    # a buffer of its own for standard input: a thread blocked in sys.stdin's buffer would block the exit of the process
+    raw = open(sys.stdin.fileno(), "rb", closefd=False) if path == STDIN else Path(path).open("rb")  # noqa: SIM115
+    try:
+        yield raw
+    finally:
+        raw.close()
+
+
+@contextmanager
+def open_text(
+    path: str, *, encoding: str = AUTO, note: Note | None = None, raw: BufferedReader | None = None
+) -> Iterator[tuple[BinaryIO, TextFile]]:
     """Open ``path`` (``-``: standard input); yield the raw file, whose position shows the progress, and its text.
 
-    gzip, bzip2, xz and zstd are detected by their first bytes.
+    gzip, bzip2, xz and zstd are detected by their first bytes. ``raw`` is the file if it is open already.
 
     Raises:
         DataError: the file cannot be opened, its compressed data is damaged, or see :class:`TextFile`.
     """
-    check_readable(path)
-    # a buffer of its own for standard input: a thread blocked in sys.stdin's buffer would block the exit of the process
-    raw = open(sys.stdin.fileno(), "rb", closefd=False) if path == STDIN else Path(path).open("rb")  # noqa: SIM115
-    try:
-        content = decompress(raw)
-        yield raw, TextFile(path, content, encoding=encoding, note=note)
-    except (*DAMAGED, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # not of the content
-            raise
-        raise DataError(path, None, f"compressed data is damaged or truncated ({error}); copy it again") from None
-    finally:
-        raw.close()
+    with open_raw(path) if raw is None else nullcontext(raw) as file:
+        try:
+            yield file, TextFile(path, decompress(file), encoding=encoding, note=note)
+        except (*DAMAGED, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:  # not of the content
+                raise
+            raise DataError(path, None, f"compressed data is damaged or truncated ({error}); copy it again") from None
+
+
+@contextmanager
+def open_data(
+    path: str, config: DataConfig, *, labelled: bool = True, whole: bool = False, note: Note | None = None
+) -> Iterator[tuple[BinaryIO | RowFile, TextFile | RowFile]]:
+    """Open ``path`` (``-``: standard input) as :func:`open_text` does, or as rows if it is Parquet or Arrow.
+
+    Raises:
+        DataError, ConfigError: see :func:`open_text` and :class:`RowFile`.
+    """
+    if Path(path).is_dir():
+        rows = RowFile(ArrowSource(path), config, labelled=labelled, whole=whole)
+        yield rows, rows
+        return
+    with open_raw(path) as raw:
+        if find_kind(path, raw.peek(1)) is None:
+            with open_text(path, encoding=config.encoding, note=note, raw=raw) as opened:
+                yield opened
+        else:
+            source = ArrowSource(path, raw=raw if path == STDIN else None)
+            rows = RowFile(source, config, labelled=labelled, whole=whole)
+            yield rows, rows
 
 
 def read_file(path: str, *, encoding: str = AUTO, note: Note | None = None) -> Iterator[bytes]:
     """Yield the text of ``path`` in the chunks of :func:`read_chunks`."""
     with open_text(path, encoding=encoding, note=note) as (_, file):
+        yield from read_chunks(file.read)
+
+
+def read_data(path: str, config: DataConfig, *, labelled: bool = True, note: Note | None = None) -> Iterator[bytes]:
+    """Yield the content of :func:`open_data` in the chunks of :func:`read_chunks`."""
+    with open_data(path, config, labelled=labelled, note=note) as (_, file):
         yield from read_chunks(file.read)
 
 
@@ -247,10 +305,13 @@ def read_blocks(path: str, *, encoding: str = AUTO, note: Note | None = None) ->
 def read_chunks(read: Callable[[int], bytes], size: int = _CHUNK_BYTES) -> Iterator[bytes]:
     """Yield the data that ``read`` returns in chunks of about ``size`` bytes, cut at line ends.
 
-    The ``\\n`` between two chunks is removed; ``\\r`` stays.
+    The ``\\n`` between two chunks is removed; ``\\r`` stays. :class:`JsonLines` are chunks already.
     """
     parts: list[bytes] = []  # of an incomplete line
     while data := read(size):
+        if isinstance(data, JsonLines):
+            yield data
+            continue
         end = data.rfind(b"\n")
         if end < 0:
             parts.append(data)

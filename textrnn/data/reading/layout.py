@@ -10,6 +10,7 @@ from pathlib import PurePath
 from typing import Literal
 
 from textrnn.config import DataFormat
+from textrnn.data.reading.file_kinds import COMPRESSED_SUFFIXES
 from textrnn.errors import shorten
 
 FASTTEXT_LABEL = re.compile(r"(?<![^ \t\v\f\r\0])__label__([^ \t\v\f\r\0]*)[ \t\v\f\r\0]*")
@@ -26,7 +27,6 @@ TEXT, LABEL = "text", "label"
 SEARCHED_LINES = 100
 """The first lines, which tell the quotes and columns of a table."""
 
-_COMPRESSED = {".gz", ".bz2", ".xz", ".zst"}
 _SHOWN_NAMES = 10
 
 Kind = Literal["table", "json", "fasttext"]
@@ -102,7 +102,7 @@ def list_names(names: Sequence[str]) -> str:
 def find_suffix(path: str) -> str:
     """Return the lowercase extension of the file, ignoring that of a compression."""
     name = PurePath(path)
-    return (PurePath(name.stem) if name.suffix.lower() in _COMPRESSED else name).suffix.lower()
+    return (PurePath(name.stem) if name.suffix.lower() in COMPRESSED_SUFFIXES else name).suffix.lower()
 
 
 def describe_csv_error(error: csv.Error, where: str = "") -> str:

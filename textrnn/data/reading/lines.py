@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from textrnn.config import DataConfig
+from textrnn.data.arrow.row_file import RowFile
 from textrnn.data.reading.fields import split_fasttext
-from textrnn.data.reading.io import Note, decode, read_file
+from textrnn.data.reading.io import Note, decode, open_data, read_chunks
 from textrnn.data.reading.layout import FASTTEXT_LABEL, is_json
 from textrnn.data.reading.rows import RowReader
 from textrnn.errors import DataError, name_file, pluralize
@@ -50,16 +51,22 @@ def read_lines(
 
 
 def read_texts(path: str, config: DataConfig, *, note: Note) -> Iterator[str]:
-    """Yield the texts of the file at ``path``: its lines, or with ``data.text`` those of a table.
+    """Yield the texts of the file at ``path``: its lines, or with ``data.text`` those of a table; rows are a table.
 
     Raises:
-        DataError: the lines are JSON; see also :func:`textrnn.data.reading.io.open_text` and
+        DataError: the lines are JSON; see also :func:`textrnn.data.reading.io.open_data` and
             :class:`textrnn.data.reading.rows.RowReader`.
     """
-    chunks = read_file(path, encoding=config.encoding, note=note)
-    if config.text is None:
-        for _, texts in read_lines(path, chunks, note=note, accepts_json=False):
-            yield from texts
-    else:
-        for rows in RowReader(path, chunks, config, labelled=False, note=note):
-            yield from [row.text for row in rows]
+    return (text for _, text in read_numbered_texts(path, config, note=note))
+
+
+def read_numbered_texts(path: str, config: DataConfig, *, note: Note) -> Iterator[tuple[int, str]]:
+    """Yield the texts of :func:`read_texts` with the line where each starts."""
+    with open_data(path, config, labelled=False, note=note) as (_, file):
+        chunks = read_chunks(file.read)
+        if config.text is None and not isinstance(file, RowFile):
+            parts = read_lines(path, chunks, note=note, accepts_json=False)
+            yield from enumerate((text for _, texts in parts for text in texts), start=1)
+        else:
+            for rows in RowReader(path, chunks, config, labelled=False, note=note):
+                yield from ((row.number, row.text) for row in rows)

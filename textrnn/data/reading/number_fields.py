@@ -13,11 +13,11 @@ SUM_TOLERANCE = 0.01
 """How far the probabilities of a text may be from a sum of 1, for rounded ones."""
 
 
-def read_number(value: Any, name: str) -> float:
+def read_number(value: Any, name: str, *, least: float = 0) -> float:
     """Return the number in the field ``name``, which may be text, as the readers of tables and JSON give it.
 
     Raises:
-        FaultError: it is missing, no finite number, or negative.
+        FaultError: it is missing, no finite number, or below ``least``.
     """
     if value is None or (isinstance(value, str) and not value.strip()):
         raise FaultError(f"'{shorten(name)}' is missing; write a number")
@@ -28,7 +28,7 @@ def read_number(value: Any, name: str) -> float:
     if not math.isfinite(number):
         shown = shorten(str(value)) if isinstance(value, str | float) else type(value).__name__
         raise FaultError(f"'{shorten(name)}' should be a number, not '{shown}'")
-    if number < 0:
+    if number < least:
         raise FaultError(f"'{shorten(name)}' is {value}; it cannot be negative")
     return number
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import count, repeat
 from typing import Any, NamedTuple, TypeVar
 
-from textrnn.config import DataConfig
+from textrnn.config import DataConfig, as_list
+from textrnn.data.arrow.json_lines import ParsedLines, split_lines
 from textrnn.data.reading.detection import EmptyFileError, find_layout, is_preamble
 from textrnn.data.reading.fields import (
     RawRecord,
@@ -17,10 +18,10 @@ from textrnn.data.reading.fields import (
     split_fasttext_lines,
 )
 from textrnn.data.reading.io import BYTE_ORDER_MARK, Note, decode, is_utf8
-from textrnn.data.reading.layout import BY_EXTENSION, SEARCHED_LINES, find_suffix, fold, name_delimiter
+from textrnn.data.reading.layout import BY_EXTENSION, SEARCHED_LINES, TEXT, find_suffix, fold, name_delimiter
 from textrnn.data.reading.selection import Distribution, FaultError, Selection
 from textrnn.data.reading.spanning_records import read_csv, read_json
-from textrnn.errors import DataError, name_file, pluralize
+from textrnn.errors import DataError, has_rows, name_file, pluralize
 
 T = TypeVar("T")
 InBulk = Callable[[int, Sequence[bytes], Sequence[Sequence[bytes]]], T | None]
@@ -29,6 +30,7 @@ _NO_LABELS: list[str] = []
 _SHOWN = 3  # skipped records in a note
 _MAX_ROWS = 4096  # in a list of rows
 _NOT_TEXT = "bytes that are not valid in the encoding; if the file has another one, use --set data.encoding=NAME"
+_NOT_UTF8 = "bytes that are not UTF-8; write the column again, or skip such rows with --set data.on_error=skip"
 _DEFAULT = DataConfig()
 
 
@@ -79,15 +81,16 @@ class RowReader:
         self._path, self._chunks, self.config = path, iter(chunks), config
         self._labelled, self._on_fault, self._rejects = labelled, on_fault, rejects
         self._note = note or (lambda _: None)
-        self._head: list[bytes] = []
+        self._head: list[bytes] = []  # of rows: the first chunk
         enough, records = SEARCHED_LINES if labelled else 1, 0  # without labels, a header is answered at once
         for chunk in self._chunks:
-            lines = chunk.split(b"\n")
-            self._head += lines
+            lines = split_lines(chunk)
+            self._head = self._head + lines if self._head else lines
             records += sum(not is_preamble(decode(line)) for line in lines)
             if records >= enough:
                 break
         self.layout = layout = find_layout(path, [decode(line) for line in self._head], config, labelled=labelled)
+        self._is_parsed = False  # the records were parsed from text that is valid
         self._repeated_headers = self._empty_texts = self._skipped = self._distributions = 0
         self._weights = (math.inf, -math.inf)  # the lowest and the highest
         self._first_skipped: list[str] = []
@@ -107,8 +110,9 @@ class RowReader:
         return b'""' + layout.delimiter.encode() + header if layout.has_row_names else header
 
     def __iter__(self) -> Iterator[list[Row]]:
-        is_plain = self.layout.kind == "table" and len(self.layout.text) == 1
-        return self.read(list, in_bulk=self._make_rows if is_plain and not self._labelled else None)
+        kind, is_plain = self.layout.kind, len(as_list(self.config.text) or [TEXT]) == 1 and not self._labelled
+        makers = {"table": self._make_rows, "json": self._make_parsed_rows}
+        return self.read(list, in_bulk=makers.get(kind) if is_plain else None)
 
     def read(self, make: Callable[[list[Row]], T], *, in_bulk: InBulk[T] | None = None) -> Iterator[T]:
         """Yield what ``make`` makes of each list of rows, or ``in_bulk`` of lines with plain fields.
@@ -144,16 +148,21 @@ class RowReader:
 
     def _list_chunks(self) -> Iterator[tuple[list[bytes], int]]:
         """Yield the lines of each chunk after the header, and the number of the first of them in the file."""
-        lines, number = self._head[self.layout.start :], self.layout.start + 1
+        start = self.layout.start
+        lines, number = self._head[start:] if start else self._head, start + 1
         yield lines, number
         for chunk in self._chunks:
             number += len(lines)
-            lines = chunk.split(b"\n")
+            lines = split_lines(chunk)
             yield lines, number
 
     def _read_lines(self, lines: Sequence[bytes], number: int) -> Iterator[RawRecord]:
         """Yield the records of ``lines``, one each; the first is line ``number`` of the file."""
         layout = self.layout
+        self._is_parsed = isinstance(lines, ParsedLines)
+        if isinstance(lines, ParsedLines):
+            yield from ((at, *pair) for at, pair in enumerate(zip(lines, lines.records, strict=True), number))
+            return
         for at, line in enumerate(lines, start=number):
             raw = line.removeprefix(BYTE_ORDER_MARK)  # the marks are those of files that were joined
             text = decode(raw.removesuffix(b"\r"))
@@ -187,8 +196,8 @@ class RowReader:
         number, raw = raw_record[:2]
         record: Any = raw_record[2]
         try:
-            if self._labelled and not is_utf8(raw):
-                raise FaultError(_NOT_TEXT)
+            if self._labelled and not (self._is_parsed or is_utf8(raw)):
+                raise FaultError(_NOT_UTF8 if has_rows(self._path) else _NOT_TEXT)
             if isinstance(record, FaultError):
                 raise record
             if self.layout.kind == "table" and (self._is_blank(record) or self._is_header(record, raw)):
@@ -234,7 +243,8 @@ class RowReader:
         if choice == "skip":
             self._skipped += 1
             if len(self._first_skipped) < _SHOWN:
-                self._first_skipped.append(f"line {number}: {error.reason.partition('; ')[0]}")
+                unit = "row" if has_rows(self._path) else "line"
+                self._first_skipped.append(f"{unit} {number}: {error.reason.partition('; ')[0]}")
             if self._rejects is not None:
                 header = self.header if self._skipped == 1 else None
                 self._rejects(raw + b"\n" if header is None else header + b"\n" + raw + b"\n")
@@ -268,6 +278,8 @@ class RowReader:
 
     def _split_plain(self, lines: Sequence[bytes]) -> list[list[bytes]] | None:
         """Return the fields of each line; None if they must be parsed one by one, as for a blank line or a fault."""
+        if self.layout.kind == "json":  # the fields are in the records
+            return []
         joined = b"\n".join(lines)
         if BYTE_ORDER_MARK in joined or (self._labelled and not is_utf8(joined)):
             return None
@@ -282,3 +294,12 @@ class RowReader:
         if len(self._header) > 1 and not set(map(fold, first)).isdisjoint(self._header):
             return None
         return list(map(Row, count(number), lines, texts, repeat(_NO_LABELS)))
+
+    def _make_parsed_rows(self, number: int, lines: Sequence[bytes], _: object) -> list[Row] | None:
+        """Return the rows of lines without labels whose records are known; None if one needs a closer look."""
+        records = lines.records if isinstance(lines, ParsedLines) else []
+        (name,) = as_list(self.config.text) or [TEXT]
+        texts: list[Any] = [record.get(name) for record in records]
+        if set(map(type, texts)) != {str} or any("\n" in text or "\r" in text for text in texts):
+            return None
+        return list(map(Row, count(number), lines, texts, repeat(_NO_LABELS), repeat(""), records))

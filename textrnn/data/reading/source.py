@@ -17,7 +17,7 @@ from textrnn.data.cache import SETTLED_NS, Cache, Draft, Entry, make_key, read_s
 from textrnn.data.minhash import find_first, hash_texts, normalize
 from textrnn.data.partition import join_groups
 from textrnn.data.reading.blocks import Block, LabelTable, make_blocks
-from textrnn.data.reading.io import STDIN, Note, decode_texts, file_changed, open_text, read_chunks
+from textrnn.data.reading.io import STDIN, Note, decode_texts, file_changed, open_data, read_chunks
 from textrnn.data.reading.layout import find_suffix
 from textrnn.data.reading.rows import RowReader
 from textrnn.data.soft_labels import SoftLabelTable, SoftLabelWriter
@@ -27,7 +27,7 @@ Progress = Callable[[str, int, "int | None"], None]
 
 _READING_KEYS = {
     *("format", "encoding", "delimiter", "quoting", "label", "label_columns", "text", "group", "weight", "on_error"),
-    *("multi_label", "label_separator"),
+    *("target", "multi_label", "label_separator"),
 }
 """The keys of ``data`` that decide how a file is read."""
 
@@ -135,7 +135,7 @@ class LabelledFile(AbstractContextManager["LabelledFile"]):
         """Open a file and yield its reader; ``digest`` gets what decides its rows and notes."""
         total = stat[0] if stat else None
         done = 0
-        with open_text(path, encoding=self._config.encoding, note=note) as (raw, file):
+        with open_data(path, self._config, note=note) as (raw, file):
 
             def watch() -> Iterator[bytes]:
                 nonlocal done
@@ -187,7 +187,7 @@ class LabelledFile(AbstractContextManager["LabelledFile"]):
                     for block in make_blocks(reader):
                         self._write(block, table, draft)
                         soft.write(block.distributions, size=len(block.texts))
-                if not digests:
+                if not digests and self._config.target == "label":
                     notes += table.find_header(path, reader.layout)
                 digests.append(hasher.hexdigest())
                 if stat is not None and max(stat[1:3]) < started - SETTLED_NS:
@@ -195,8 +195,9 @@ class LabelledFile(AbstractContextManager["LabelledFile"]):
             if self._spool is not None:
                 self._spool.flush()
             key = self._make_key(digests)
+            swap = table.find_swap() if self._config.target == "label" else None
             columns = {"labels": table.labels, "counts": table.counts, "first_lines": table.first_lines}
-            meta = {**columns, "notes": notes, "swap": table.find_swap(), "key": key, "soft_labels": soft.labels}
+            meta = {**columns, "notes": notes, "swap": swap, "key": key, "soft_labels": soft.labels}
             return draft.commit("rows", self._make_entry_key(key), meta)
 
     def _write(self, block: Block, table: LabelTable, draft: Draft) -> None:

@@ -39,7 +39,19 @@ def test_the_page_has_a_column_for_each_metric() -> None:
     lines = format_comparison(COMPARISON).splitlines()
     assert lines[2].split("  ")[-1] == "size"
     assert lines[4].split() == ["B", "81.40", "%", "72.10", "%", "0.5000", "1.23", "points", "4.2", "MB"]
-    assert lines[7].split() == ["B", "+1.40", "20", ":", "6", "0.003", "+2.10", "+1.00", "to", "+3.00", "0.012"]
+    assert lines[6] == "minus A:"
+    assert lines[8].split() == ["B", "+1.40", "20", ":", "6", "0.003", "+2.10", "+1.00", "to", "+3.00", "0.012"]
+
+
+def test_long_names_give_way_to_numbers() -> None:
+    names = {"A": "runs/with-a-long-name-of-the-first-run", "B": "runs/with-a-long-name-of-the-second-run"}
+    difference = replace(DIFFERENCE, run=names["B"], against=names["A"])
+    runs = tuple(replace(run, name=names[run.name]) for run in RUNS)
+    page = format_comparison(replace(COMPARISON, against=names["A"], runs=runs, differences=(difference,)))
+    assert f"run 1  {names['A']}\nrun 2  {names['B']}\n" in page
+    assert "minus run 1:\n" in page
+    assert "\nrun 2 is better than run 1: +1.4 points of accuracy, p = 0.003\n" in page
+    assert max(map(len, page.splitlines())) <= 80
 
 
 def test_no_difference_says_how_many_texts_are_needed(folder: Path, invoke: Run) -> None:

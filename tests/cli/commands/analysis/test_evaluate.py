@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from command import Run
+from textrnn.serialization.model_file import load_model
 
 
 def test_unknown_labels_are_reported(trained: Path, invoke: Run) -> None:
@@ -89,6 +90,15 @@ def test_saved_thresholds_make_predict_abstain(trained: Path, invoke: Run, tmp_p
         label, probability = before.split("\t")
         expected = label if float(probability) >= guarantee["threshold"] else "unknown"
         assert after == f"{expected}\t{probability}"
+    kept = invoke("filter", "-m", model, "--label", "unknown", cwd=trained, stdin=text)
+    lines = [line for line, label in zip(text.splitlines(), shown, strict=True) if label.startswith("unknown")]
+    assert kept.stdout.splitlines() == lines
+    ignoring = ("-m", model, "--ignore-thresholds")
+    assert invoke("predict", *ignoring, cwd=trained, stdin=text).stdout.decode().splitlines() == plain
+    assert invoke("filter", *ignoring, "-l", "tea", "-l", "coffee", cwd=trained, stdin=text).stdout == text
+    done = invoke("filter", *ignoring, "-l", "unknown", cwd=trained, stdin=text)
+    assert done.stderr.decode() == "textrnn: --label unknown: the model has no such label; it has coffee, tea\n"
+    assert load_model(model).confidence_max_error == 0.2
     before_bytes = model.read_bytes()
     done = invoke("evaluate", "-m", model, "rows.tsv", "--max-error", "0.0001", "--save-thresholds", cwd=trained)
     assert done.returncode == 1

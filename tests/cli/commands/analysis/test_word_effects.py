@@ -74,3 +74,10 @@ def test_an_unknown_label_is_an_error(trained: Path, invoke: Run) -> None:
     done = invoke("explain", "--label", "water", TEXT, cwd=trained)
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr == b"textrnn: --label water: the model has no such label; it has coffee, tea\n"
+
+
+def test_the_name_of_a_file_is_no_text(trained: Path, invoke: Run) -> None:
+    done = invoke("explain", "rows.tsv", cwd=trained)
+    message = "rows.tsv: a file, but explain takes a text; explain its lines with: textrnn explain < rows.tsv"
+    assert (done.returncode, done.stdout, done.stderr.decode()) == (2, b"", f"textrnn: {message}\n")
+    assert invoke("explain", "tea " * 2000, cwd=trained).returncode == 0

@@ -26,7 +26,7 @@ def planted(tmp_path: Path) -> dict[str, int]:
 
 
 def test_planted_errors_are_listed_with_file_and_line(planted: dict[str, int], invoke: Run) -> None:
-    done = invoke("data", "errors", "--train", "a.tsv", "--train", "b.tsv", "--folds", 4)
+    done = invoke("data", "errors", "a.tsv", "b.tsv", "--folds", 4)
     assert done.returncode == 0, done.stderr.decode()
     header, *lines = done.stdout.decode().splitlines()
     assert header == HEADER
@@ -78,8 +78,10 @@ def test_multi_label_experiments_are_refused(tmp_path: Path, invoke: Run) -> Non
         (("--train", "rows.tsv", "--set", "ngrams.penalty=-1"), "--set ngrams.penalty=-1: "),
         (("--train", "rows.tsv", "-m", "folds"), "-m folds: uses the data and folds of that experiment; leave out"),
         (("-m", "folds", "--folds", "3"), "-m folds: uses the data and folds of that experiment; leave out --folds"),
-        (("--train", "rows.tsv", "--train", "rows.tsv"), "--train rows.tsv: given twice; name each file once"),
-        (("--train", "-"), "--train -: is a pipe, but every fold reads the data"),
+        (("rows.tsv", "-m", "folds"), "-m folds: uses the data and folds of that experiment; leave out rows.tsv"),
+        (("rows.tsv", "--train", "rows.tsv"), "rows.tsv: given twice; name each file once"),
+        (("--train", "rows.tsv", "--train", "rows.tsv"), "rows.tsv: given twice; name each file once"),
+        (("--train", "-"), "data errors -: is a pipe, but every fold reads the data"),
     ],
 )
 def test_contradicting_options(words: tuple[str, ...], message: str, tmp_path: Path, invoke: Run) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,13 +15,12 @@ from textrnn.cli.table_files import find_format, write_table
 from textrnn.cli.terminal import print_message, write_data
 from textrnn.config import DataConfig
 from textrnn.data.reading.io import check_readable
-from textrnn.errors import ConfigError, DataError, name_file, pluralize, shorten
+from textrnn.errors import ConfigError, pluralize
+from textrnn.inference import RecordFormat
 
 if TYPE_CHECKING:
     from textrnn.data.reading.examples import Example
     from textrnn.evaluation.comparison import Candidate
-    from textrnn.evaluation.multi_label import MultiLabelEvaluation
-    from textrnn.evaluation.single_label import Evaluation
     from textrnn.inference.engine import Engine
 
 
@@ -70,36 +69,17 @@ def compare_command(
     models = _check_paths(runs, data, differences, as_json=as_json)
     table_format = find_format(differences, option="--differences")
     engines = {run: load_engine(Path(path)) for run, path in models.items()}
-    trained = _check_kinds(engines)
-    config = options.make_data_config(overrides, trained)
-    from textrnn.data.labels import PRINTED_SEPARATOR
+    config = options.make_data_config(overrides, _check_kinds(engines))
+    from textrnn.cli.commands.analysis.candidates import list_candidates
     from textrnn.data.reading.examples import read_examples
     from textrnn.evaluation.comparison import compare
 
     examples = read_examples(data, config, note=print_message)
-    if len(engines) == len(runs):  # which labels another tool knows but never predicts is unknown
-        _check_true_labels(examples, engines.values(), data=data)
-    separator = None
-    if trained.multi_label:
-        separator = config.label_separator or trained.label_separator or PRINTED_SEPARATOR
-    candidates = [
-        _predict(engines[run], run, examples)
-        if run in engines
-        else _read(run, examples, data=data, separator=separator)
-        for run in runs
-    ]
-    files = [candidate for candidate in candidates if candidate.name not in engines]
-    _check_predicted_labels(files, examples, engines=engines.values(), data=data)
+    candidates = list_candidates(runs, examples, engines=engines, data=data, config=config)
     true = [example.label for example in examples]
     comparison = compare(true, candidates, against=0 if against == "first" else None, seed=seed)
     if differences is not None:
-        from textrnn.cli.commands.analysis.differences import find_differences, list_columns, list_rows
-
-        rows = find_differences(candidates, len(examples))
-        table = list_rows(candidates, examples, rows, data=data)
-        write_table(differences, list_columns(candidates), table, output=table_format)
-        if differences != STDOUT:
-            print_message(f"{differences}: {pluralize(len(rows), 'text', 'texts')} with different predictions")
+        _write_differences(differences, candidates, examples, data=data, output=table_format)
     from textrnn.cli.commands.analysis.comparison_page import format_comparison, format_verdict
 
     verdicts = [format_verdict(comparison, difference) for difference in comparison.differences]
@@ -108,7 +88,7 @@ def compare_command(
     elif differences == STDOUT:
         print_message("\n".join(verdicts))
     else:
-        write_data(format_comparison(comparison) + "\n".join(["", *verdicts, ""]))
+        write_data(format_comparison(comparison))
 
 
 def _check_paths(runs: Sequence[str], data: str, differences: Path | None, *, as_json: bool) -> dict[str, str]:
@@ -157,78 +137,13 @@ def _check_kinds(engines: Mapping[str, Engine]) -> DataConfig:
     return next((engine.data_config for engine in engines.values()), DataConfig())
 
 
-def _predict(engine: Engine, run: str, examples: Sequence[Example]) -> Candidate:
-    from textrnn.evaluation.comparison import Candidate
-    from textrnn.evaluation.labelled_text import evaluate_examples
-    from textrnn.evaluation.predictions import predict_examples
-    from textrnn.evaluation.single_label import evaluate_predictions
-    from textrnn.serialization.model_file import find_model
-
-    size = find_model(Path(run)).stat().st_size
-    if engine.thresholds is None:
-        predictions = predict_examples(engine, examples)
-        evaluation = evaluate_predictions(predictions)
-        labels = [predictions.labels[index] for index in predictions.predicted.tolist()]
-        scores = predictions.calibrated
-        _report_unknown(run, evaluation)
-        return Candidate(run, labels, scores.confidence, evaluation.loss, evaluation.calibration_error, size)
-    from textrnn.data.labels import join_labels
-
-    logits = engine.predict_logits([example.text for example in examples])
-    sets = evaluate_examples(engine, examples, logits=logits)
-    _report_unknown(run, sets)
-    assigned = engine.assign_labels(engine.to_log_probabilities(logits))
-    joined = [join_labels([engine.labels[index] for index in row.nonzero()[0]]) for row in assigned]
-    return Candidate(run, joined, None, sets.loss, sets.calibration_error, size)
-
-
-def _report_unknown(run: str, evaluation: Evaluation | MultiLabelEvaluation) -> None:
-    """Report labels that only other runs know."""
-    if evaluation.unknown_texts:
-        texts = pluralize(evaluation.unknown_texts, "text has", "texts have")
-        label = shorten(evaluation.unknown_labels[0])
-        print_message(f"{run}: {texts} labels that this model does not know, such as '{label}'; counted wrong")
-
-
-def _read(run: str, examples: Sequence[Example], *, data: str, separator: str | None) -> Candidate:
-    import numpy as np
-
-    from textrnn.evaluation.comparison import Candidate
-    from textrnn.evaluation.prediction_file import read_predictions
-    from textrnn.models.calibration import CalibrationError
-
-    found = read_predictions(run, texts=len(examples), data=name_file(data), separator=separator, note=print_message)
-    if found.confidence is None:
-        return Candidate(run, found.labels)
-    error = CalibrationError()
-    pairs = zip(found.labels, examples, strict=True)
-    error.add(found.confidence, np.array([label == example.label for label, example in pairs]))
-    return Candidate(run, found.labels, found.confidence, calibration_error=error.mean)
-
-
-def _check_true_labels(examples: Sequence[Example], engines: Iterable[Engine], *, data: str) -> None:
-    """Raise DataError if none of ``engines``, the models of all runs, knows one of the labels of DATA."""
-    from textrnn.data.labels import split_labels
-
-    known = {label for engine in engines for label in engine.labels}
-    for example in examples:
-        if unknown := next((label for label in split_labels(example.label) if label not in known), None):
-            reason = f"no model knows the label '{shorten(unknown)}'; correct it, or leave the text out"
-            raise DataError(data, example.line_number, reason)
-
-
-def _check_predicted_labels(
-    candidates: Iterable[Candidate], examples: Sequence[Example], *, engines: Iterable[Engine], data: str
+def _write_differences(
+    path: Path, candidates: Sequence[Candidate], examples: Sequence[Example], *, data: str, output: RecordFormat
 ) -> None:
-    """Raise DataError if a label of ``candidates``, files of predictions, is neither in DATA nor one of a model."""
-    from textrnn.data.labels import split_labels
+    """Write the texts that ``candidates`` label differently."""
+    from textrnn.cli.commands.analysis.differences import find_differences, list_columns, list_rows
 
-    known = {label for engine in engines for label in engine.labels}
-    place = f"neither in {name_file(data)} nor known to a model" if known else f"not in {name_file(data)}"
-    known |= {label for example in examples for label in split_labels(example.label)}
-    for candidate in candidates:
-        for number, joined in enumerate(candidate.labels, 1):
-            if unknown := next((label for label in split_labels(joined) if label not in known), None):
-                cure = "use the labels of the data; a model that abstains gives them with predict --min-prob 0"
-                reason = f"label '{shorten(unknown)}' is {place}; {cure}"
-                raise DataError(candidate.name, number, reason)
+    rows = find_differences(candidates, len(examples))
+    write_table(path, list_columns(candidates), list_rows(candidates, examples, rows, data=data), output=output)
+    if path != STDOUT:
+        print_message(f"{path}: {pluralize(len(rows), 'text', 'texts')} with different predictions")

@@ -2,22 +2,58 @@
 
 from __future__ import annotations
 
-from textrnn.cli.tables import align_numbers, format_size
+import shutil
+import sys
+import textwrap
+from collections.abc import Mapping
+from dataclasses import replace
+
+from textrnn.cli.tables import align_numbers, format_size, measure_cells
 from textrnn.errors import pluralize
 from textrnn.evaluation.comparison import ALPHA, RESAMPLES, Comparison, Difference, RunFigures
 
 
 def format_comparison(comparison: Comparison) -> str:
-    """Return the metrics of all runs, and the differences to one of them with their p values."""
-    runs = [["", "accuracy", "macro F1", "loss", "calibration error", "size"], *map(_format_run, comparison.runs)]
-    columns = ["accuracy", "right alone", "p", "macro F1", "95 % interval", "p"]
-    rows = [[f"minus {comparison.against}", *columns], *map(_format_difference, comparison.differences)]
-    count = len(comparison.differences)
-    tests = [f"p of accuracy: McNemar's exact test; of macro F1: paired bootstrap, {RESAMPLES:,} resamples"]
-    if count > 1:
+    """Return the metrics of all runs, the differences to one of them with their p values, and the verdicts.
+
+    If the tables would be wider than the terminal, runs have numbers instead of names. Verdicts are one line each, but
+    fit the terminal if stdout is one.
+    """
+    width = shutil.get_terminal_size().columns
+    tables, legend = _format_tables(comparison), []
+    if max(map(measure_cells, tables)) > width:
+        names = {run.name: f"run {number}" for number, run in enumerate(comparison.runs, start=1)}
+        comparison = _rename(comparison, names)
+        tables, legend = _format_tables(comparison), [*(f"{names[name]}  {name}" for name in names), ""]
+    tests = [f"p of accuracy: McNemar's exact test; of macro F1: bootstrap, {RESAMPLES:,} resamples"]
+    if (count := len(comparison.differences)) > 1:
         tests.append(f"both corrected for {count} comparisons by Holm's method; intervals are not")
-    lines = [f"{comparison.texts:,} texts", "", *align_numbers(runs), "", *align_numbers(rows), "", *tests]
-    return "\n".join([*lines, ""])
+    verdicts = [format_verdict(comparison, difference) for difference in comparison.differences]
+    if sys.stdout is not None and sys.stdout.isatty():
+        verdicts = [line for verdict in verdicts for line in textwrap.wrap(verdict, width)]
+    return "\n".join([f"{comparison.texts:,} texts", "", *legend, *tables, "", *tests, "", *verdicts, ""])
+
+
+def _rename(comparison: Comparison, names: Mapping[str, str]) -> Comparison:
+    return replace(
+        comparison,
+        against=names[comparison.against],
+        runs=tuple(replace(run, name=names[run.name]) for run in comparison.runs),
+        differences=tuple(
+            replace(each, run=names[each.run], against=names[each.against]) for each in comparison.differences
+        ),
+    )
+
+
+def _format_tables(comparison: Comparison) -> list[str]:
+    columns = ["", "accuracy", "macro F1", "loss", "calibration error", "size"]
+    tested = ["", "accuracy", "right alone", "p", "macro F1", "95 % interval", "p"]
+    return [
+        *align_numbers([columns, *map(_format_run, comparison.runs)]),
+        "",
+        f"minus {comparison.against}:",
+        *align_numbers([tested, *map(_format_difference, comparison.differences)]),
+    ]
 
 
 def format_verdict(comparison: Comparison, difference: Difference) -> str:

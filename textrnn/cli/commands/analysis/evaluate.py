@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
-import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from textrnn.cli import options
+from textrnn.cli.commands.analysis.saved_thresholds import clear_thresholds, save_thresholds
+from textrnn.cli.commands.analysis.unknown_labels import report_unknown
 from textrnn.cli.line_command import STDOUT, check_outputs, open_rejects
 from textrnn.cli.model_loading import check_threshold, choose_model, load_engine
 from textrnn.cli.parameters import Option
 from textrnn.cli.table_files import find_format, write_table
 from textrnn.cli.tables import format_evaluation, format_guarantees
 from textrnn.cli.terminal import print_message, write_data
-from textrnn.errors import ConfigError, DataError, pluralize, shorten
+from textrnn.errors import ConfigError, pluralize
 from textrnn.evaluation import MistakeOrder
+from textrnn.inference import RecordFormat
 
 if TYPE_CHECKING:
     from textrnn.data.reading.examples import Example
@@ -28,7 +32,6 @@ if TYPE_CHECKING:
     from textrnn.inference.engine import Engine
 
 _COLUMNS = ("file", "line", "label", "predicted_label", "confidence", "text")
-_MAX_UNKNOWN_LABELS = 5
 
 
 def evaluate_command(
@@ -59,11 +62,11 @@ def evaluate_command(
         float | None,
         Option(min=0.5, max=0.9999, metavar="P", help="Find the confidence of each label at a precision of P."),
     ] = None,
-    save_thresholds: Annotated[
+    saves: Annotated[
         bool,
         Option("--save-thresholds", help="Write them into the model: predict prints unknown below them."),
     ] = False,
-    clear_thresholds: Annotated[
+    clears: Annotated[
         bool, Option("--clear-thresholds", help="Remove them from the model: predict prints every label again.")
     ] = False,
 ) -> None:
@@ -90,54 +93,103 @@ def evaluate_command(
       textrnn evaluate test.tsv --max-error 0.05 --save-thresholds
     """
     overrides = options.parse_data_settings(settings, command="evaluate")
-    _check_choices(
-        as_json=as_json,
-        errors=errors,
-        sort=sort,
-        limit=limit,
-        goals=(max_error, at_precision),
-        saves=save_thresholds,
-        clears=clear_thresholds,
-    )
+    choices = _Choices.from_options(locals())
     path = choose_model(model)
     engine = load_engine(path)
     check_threshold(engine, threshold)
-    if engine.thresholds is not None and (goal := max_error or at_precision):
-        name = "--max-error" if max_error else "--at-precision"
-        raise ConfigError(f"{name} {goal}: the model is multi-label; leave it out")
+    if engine.thresholds is not None and choices.goal is not None:
+        raise ConfigError(f"{choices.goal}: the model is multi-label; leave it out")
     config = options.make_data_config(overrides, engine.data_config, on_error=on_error)
     from textrnn.data.reading.examples import read_examples
     from textrnn.serialization.model_file import find_model
 
     check_outputs({"--errors": errors, "--rejects": rejects}, [data, str(find_model(path))], on_error=on_error)
-    table = None if errors is None else find_format(errors, option="--errors")
+    _ = choices.table_format
     with open_rejects(rejects) as write:
         examples = read_examples(data, config, note=print_message, rejects=write)
     if model is None:
         print_message(f"model: {path}, the latest run here")
     found = _evaluate(engine, examples, threshold=threshold)
-    _report_unknown(found.evaluation, is_multi_label=engine.thresholds is not None)
-    if table is not None:
+    report_unknown(found.evaluation, effect="counted wrong" if engine.thresholds is None else "counted as missed")
+    guarantees = found.fit_guarantees(max_error=max_error, at_precision=at_precision)
+    choices.write(found, guarantees)
+    if saves:
+        save_thresholds(path, engine, guarantees)
+    if clears:
+        clear_thresholds(path, engine)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Choices:
+    """The options of ``evaluate`` that say what to print and write."""
+
+    data: str
+    as_json: bool
+    errors: Path | None
+    sort: MistakeOrder | None
+    limit: int | None
+    max_error: float | None
+    at_precision: float | None
+    saves: bool
+    clears: bool
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> _Choices:
+        """Return those of ``options``, the arguments of the command by name, which has more.
+
+        Raises:
+            ConfigError: options exclude each other or have no effect.
+        """
+        choices = cls(**{field.name: options[field.name] for field in fields(cls)})
+        choices._check()
+        return choices
+
+    def _check(self) -> None:
+        if self.errors is None:
+            for name, value in (("sort", self.sort), ("limit", self.limit)):
+                if value is not None:
+                    raise ConfigError(f"--{name} {value}: has no effect without --errors FILE")
+        elif self.errors == STDOUT and self.as_json:
+            raise ConfigError("--errors -: --json prints to stdout too; name a file")
+        if self.max_error is not None and self.at_precision is not None:
+            raise ConfigError(f"--at-precision {self.at_precision}: give either this or --max-error")
+        if self.saves and self.goal is None:
+            raise ConfigError("--save-thresholds: needs a goal; add --max-error E or --at-precision P")
+        if self.saves and self.clears:
+            raise ConfigError("--clear-thresholds: --save-thresholds replaces the earlier ones; leave one out")
+
+    @property
+    def goal(self) -> str | None:
+        """The option that asks for thresholds, with its value."""
+        goals = {"--max-error": self.max_error, "--at-precision": self.at_precision}
+        return next((f"{name} {value}" for name, value in goals.items() if value is not None), None)
+
+    @cached_property
+    def table_format(self) -> RecordFormat | None:
+        """The format of the list of errors; raises ConfigError for an unknown extension."""
+        return None if self.errors is None else find_format(self.errors, option="--errors")
+
+    def write(self, found: _Evaluated, guarantees: list[Guarantee]) -> None:
+        """Print the page, the object of ``--json`` or the list of errors."""
+        if self.table_format is not None:
+            self._list_errors(found, self.table_format)
+        shown = format_guarantees(guarantees) if guarantees else ""
+        if self.errors == STDOUT:
+            wrong = found.evaluation.texts - found.evaluation.correct
+            print_message(f"{wrong:,} of {pluralize(found.evaluation.texts, 'text', 'texts')} wrong")
+            print_message(shown.strip())
+        elif self.as_json:
+            thresholds = {"thresholds": [guarantee.to_dict() for guarantee in guarantees]} if guarantees else {}
+            write_data(json.dumps(found.evaluation.to_dict() | thresholds, ensure_ascii=False) + "\n")
+        else:
+            write_data(format_evaluation(found.evaluation) + shown)
+
+    def _list_errors(self, found: _Evaluated, output: RecordFormat) -> None:
         from textrnn.evaluation.mistakes import rank_mistakes
 
-        mistakes = rank_mistakes(found.list_mistakes(), sort or "confidence")[:limit]
-        rows = ([data, m.line_number, m.label, m.predicted_label, m.confidence, m.text] for m in mistakes)
-        write_table(errors, _COLUMNS, rows, output=table)
-    guarantees = found.fit_guarantees(max_error=max_error, at_precision=at_precision)
-    if errors == STDOUT:
-        wrong = found.evaluation.texts - found.evaluation.correct
-        print_message(f"{wrong:,} of {pluralize(found.evaluation.texts, 'text', 'texts')} wrong")
-        if guarantees:
-            print_message(format_guarantees(guarantees).strip())
-    elif as_json:
-        thresholds = {"thresholds": [guarantee.to_dict() for guarantee in guarantees]} if guarantees else {}
-        write_data(json.dumps(found.evaluation.to_dict() | thresholds, ensure_ascii=False) + "\n")
-    else:
-        write_data(format_evaluation(found.evaluation) + (format_guarantees(guarantees) if guarantees else ""))
-    if save_thresholds:
-        _save(path, engine, guarantees)
-    if clear_thresholds:
-        _clear(path, engine)
+        mistakes = rank_mistakes(found.list_mistakes(), self.sort or "confidence")[: self.limit]
+        rows = ([self.data, m.line_number, m.label, m.predicted_label, m.confidence, m.text] for m in mistakes)
+        write_table(self.errors, _COLUMNS, rows, output=output)
 
 
 @dataclass(frozen=True)
@@ -177,68 +229,3 @@ def _evaluate(engine: Engine, examples: list[Example], *, threshold: float | Non
         return _Evaluated(engine, examples, evaluation, None, threshold)
     predictions = predict_examples(engine, examples)
     return _Evaluated(engine, examples, evaluate_predictions(predictions), predictions, threshold)
-
-
-def _check_choices(
-    *,
-    as_json: bool,
-    errors: Path | None,
-    sort: str | None,
-    limit: int | None,
-    goals: tuple[float | None, float | None],
-    saves: bool,
-    clears: bool,
-) -> None:
-    """Raise ConfigError for options that exclude each other or have no effect."""
-    if errors is None:
-        for name, value in (("sort", sort), ("limit", limit)):
-            if value is not None:
-                raise ConfigError(f"--{name} {value}: has no effect without --errors FILE")
-    elif errors == STDOUT and as_json:
-        raise ConfigError("--errors -: --json prints to stdout too; name a file")
-    max_error, at_precision = goals
-    if max_error is not None and at_precision is not None:
-        raise ConfigError(f"--at-precision {at_precision}: give either this or --max-error")
-    if saves and max_error is None and at_precision is None:
-        raise ConfigError("--save-thresholds: needs a goal; add --max-error E or --at-precision P")
-    if saves and clears:
-        raise ConfigError("--clear-thresholds: --save-thresholds replaces the earlier ones; leave one out")
-
-
-def _report_unknown(evaluation: Evaluation | MultiLabelEvaluation, *, is_multi_label: bool) -> None:
-    if evaluation.unknown_texts:
-        shown = ", ".join(f"'{shorten(label)}'" for label in evaluation.unknown_labels[:_MAX_UNKNOWN_LABELS])
-        more = ", ..." if len(evaluation.unknown_labels) > _MAX_UNKNOWN_LABELS else ""
-        texts = pluralize(evaluation.unknown_texts, "text has", "texts have")
-        effect = "counted as missed" if is_multi_label else "counted wrong"
-        print_message(f"{texts} labels that the model does not know ({shown}{more}); {effect}")
-
-
-def _save(path: Path, engine: Engine, guarantees: list[Guarantee]) -> None:
-    """Write the thresholds into the model file; raise DataError if there is none."""
-    from textrnn.evaluation.abstention import count_needed, list_thresholds
-    from textrnn.serialization.model_file import save_confidence_thresholds
-
-    if all(guarantee.threshold is None for guarantee in guarantees):
-        needed, goal = count_needed(guarantees[0].max_error), f"{100 * guarantees[0].max_error:g} % errors"
-        cure = f"allow more, or give more text (at least {needed:,} confident predictions)"
-        reason = f"no confidence guarantees at most {goal}; {cure}"
-        raise DataError("--save-thresholds", None, f"nothing saved: {reason}")
-    thresholds = list_thresholds(guarantees, engine.labels)
-    save_confidence_thresholds(path, thresholds)
-    print_message(f"{path}: predict prints unknown below the thresholds; predict --min-prob 0 prints every label")
-    if never := [label for label, threshold in zip(engine.labels, thresholds, strict=True) if math.isinf(threshold)]:
-        shown = ", ".join(f"'{shorten(label)}'" for label in never[:_MAX_UNKNOWN_LABELS])
-        more = ", ..." if len(never) > _MAX_UNKNOWN_LABELS else ""
-        labels = pluralize(len(never), "label", "labels")
-        print_message(f"{labels} without a threshold, never printed: {shown}{more}")
-
-
-def _clear(path: Path, engine: Engine) -> None:
-    """Remove the thresholds from the model file; raise ConfigError if there are none."""
-    from textrnn.serialization.model_file import save_confidence_thresholds
-
-    if not engine.confidence_thresholds:
-        raise ConfigError(f"--clear-thresholds: {path} has none; leave it out")
-    save_confidence_thresholds(path, None)
-    print_message(f"{path}: predict prints every label again")

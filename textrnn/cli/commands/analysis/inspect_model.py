@@ -104,6 +104,8 @@ def _list_calibration(facts: ModelFacts) -> list[tuple[str, str]]:
         never = len(facts.confidence_thresholds) - len(given)
         shown = [f"thresholds {min(given):.6f} to {max(given):.6f}"] if given else []
         shown += [f"{pluralize(never, 'label', 'labels')} never printed"] if never else []
+        if facts.confidence_max_error is not None:
+            shown.append(f"for at most {100 * facts.confidence_max_error:g} % errors")
         rows.append(("confidence", ", ".join(shown)))
     if facts.cascade is not None:
         best = max(facts.cascade["agreements"], default=0.0)

@@ -31,7 +31,9 @@ def report_command(
     The page has the figures of 'textrnn evaluate' with 95 % intervals, learning curves, the confusion matrix with
     sample texts, precision and recall by confidence, calibration, scores of each label, the most confident mistakes and
     the least certain texts with the effect of each word, the warnings of 'data check', and a model card. It needs no
-    network. DATA is read as by 'textrnn evaluate'. For multi-label models there is no confusion matrix.
+    network. DATA is read as by 'textrnn evaluate'. For multi-label models there is no confusion matrix. -m may name the
+    folder of an experiment (train --kfold, --seeds or --learning-curve): the page is that of its best run, with the
+    learning curve if there is one.
 
     The page quotes texts of DATA, so share it only with those who may read them.
 
@@ -40,7 +42,7 @@ def report_command(
       textrnn report -m runs/trec-sru test.csv --set data.label=class -o trec.html
     """
     overrides = options.parse_data_settings(settings, command="report")
-    path = choose_model(model)
+    path = _find_best(choose_model(model))
     engine = load_engine(path)
     check_threshold(engine, threshold)
     config = options.make_data_config(overrides, engine.data_config, on_error=on_error)
@@ -71,3 +73,14 @@ def report_command(
     if output != STDOUT:
         texts = pluralize(found.evaluation.texts, "text", "texts")
         print_message(f"wrote {output}: {texts}, {len(content) / 1000:,.0f} kB")
+
+
+def _find_best(path: Path) -> Path:
+    """Return the best run of the experiment in the folder ``path``, or ``path`` if that is something else."""
+    from textrnn.serialization.latest_run import find_best
+
+    best = find_best(path)
+    if best is None:
+        return path
+    print_message(f"model: {best}, the best run of {path}")
+    return best

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shlex
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from textrnn.cli import options
@@ -12,6 +15,7 @@ from textrnn.cli.model_loading import check_labels, load_engine
 from textrnn.cli.parameters import Argument, Option
 from textrnn.cli.terminal import announce_keyboard_input, print_message, write_data
 from textrnn.data.reading.io import STDIN
+from textrnn.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,6 +53,8 @@ def explain_command(
       textrnn explain < mails.txt | grep -P '\\t-0\\.[1-9]'
       textrnn explain --json < mails.txt
     """
+    if text not in (None, STDIN):
+        _refuse_file(str(text))
     engine = load_engine(model)
     check_labels(engine, [] if label is None else [label], option="--label")
     from textrnn.inference.explain import explain
@@ -57,11 +63,19 @@ def explain_command(
     for line in _read_texts() if text in (None, STDIN) else [_clean(str(text))]:
         found = explain(engine, line, label)
         if as_json:
-            write_data(_format_json(found))
+            write_data(json.dumps(found.to_row(), ensure_ascii=False) + "\n")
         elif console is None:
             write_data(_format_columns(found))
         else:
             _print(console, found, engine.tokenizer.normalize(line))
+
+
+def _refuse_file(text: str) -> None:
+    """Raise ConfigError if ``text`` is the name of a file."""
+    with contextlib.suppress(OSError):  # a text may be too long for a name
+        if Path(text).is_file():
+            cure = f"explain its lines with: textrnn explain < {shlex.quote(text)}"
+            raise ConfigError(f"{text}: a file, but explain takes a text; {cure}")
 
 
 def _clean(text: str) -> str:
@@ -87,14 +101,6 @@ def _open_terminal() -> Console | None:
     from rich.console import Console
 
     return Console(highlight=False, soft_wrap=True) if sys.stdout is not None and sys.stdout.isatty() else None
-
-
-def _format_json(found: Explanation) -> str:
-    probabilities = [round(probability, 6) for probability in found.probabilities]
-    pair: dict[str, object] = {"label": list(found.labels), "probability": probabilities}
-    if not found.multi_label:
-        pair = {"label": found.labels[0], "probability": probabilities[0]}
-    return json.dumps({**pair, **found.to_dict()}, ensure_ascii=False) + "\n"
 
 
 def _format_columns(found: Explanation) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from textrnn.cli.line_command import check_outputs
 from textrnn.cli.options import LABELLED_KEYS, OutputOption, parse_data_settings
-from textrnn.cli.parameters import Option
+from textrnn.cli.parameters import Argument, Option
 from textrnn.cli.table_files import find_format, write_table
 from textrnn.cli.terminal import print_message
 from textrnn.cli.training_process import training_process
@@ -33,7 +33,8 @@ _COLUMNS = ("file", "line", "label", "suggested", "confidence", "score", "text")
 
 
 def errors_command(
-    train: Annotated[list[str] | None, Option(metavar="FILE", help="The training set; repeatable.")] = None,
+    files: Annotated[list[str] | None, Argument(metavar="FILE", help="The files of the training set.")] = None,
+    train: Annotated[list[str] | None, Option(metavar="FILE", help="The same; repeatable.")] = None,
     model: Annotated[
         Path | None,
         Option("--model", "-m", metavar="EXPERIMENT", help="Use the folder of a 'train --kfold K'; trains nothing."),
@@ -57,17 +58,19 @@ def errors_command(
     label is not checked.
 
     \b
-      textrnn data errors --train train.tsv
-      textrnn data errors --train train.tsv --limit 200 -o errors.tsv
+      textrnn data errors train.tsv
+      textrnn data errors train.tsv --limit 200 -o errors.tsv
       textrnn train --train train.tsv --kfold 5 --out runs/folds
       textrnn data errors -m runs/folds
     """
+    own = [*(files or ()), *(train or ())]
+    choices = dict.fromkeys(files or (), True) | {"--train": train, "--folds": folds, "--set": settings}
     if model is None:
-        resolved = _load_config(train, settings)
-    elif given := [name for name, value in (("--train", train), ("--folds", folds), ("--set", settings)) if value]:
+        resolved = _load_config(own, settings)
+    elif given := [name for name, value in choices.items() if value]:
         raise ConfigError(f"-m {model}: uses the data and folds of that experiment; leave out {given[0]}")
     table = find_format(output, option="--output")
-    check_outputs({"--output": output}, train or [])
+    check_outputs({"--output": output}, own)
     out_of_fold = _read(model) if model is not None else _fit(resolved, folds or _FOLDS)
     check_outputs({"--output": output}, sorted({source.file for source in out_of_fold.texts}))
     from textrnn.evaluation.label_errors import find_label_errors
@@ -80,16 +83,16 @@ def errors_command(
     print_message(f"{len(errors):,} of {texts} probably have another label ({share:.1f} %){shown}")
 
 
-def _load_config(train: list[str] | None, settings: list[str] | None) -> Config:
-    if not train:
-        raise ConfigError("data errors: name the training set, as in textrnn data errors --train train.tsv")
-    if repeated := next((path for path in train if train.count(path) > 1), None):
-        raise ConfigError(f"--train {repeated}: given twice; name each file once")
-    if piped := next((path for path in train if is_pipe(path)), None):
-        raise ConfigError(f"--train {piped}: is a pipe, but every fold reads the data; write them to a file")
-    files = Override("data.train", train if len(train) > 1 else train[0], f"--train {train[0]}")
-    own = Override("ngrams.penalty", PENALTY, "ngrams.penalty")
-    return load_config(overrides=[files, own, *parse_data_settings(settings, command="data errors", keys=_KEYS)])
+def _load_config(files: list[str], settings: list[str] | None) -> Config:
+    if not files:
+        raise ConfigError("data errors: name the training set, as in textrnn data errors train.tsv")
+    if repeated := next((path for path in files if files.count(path) > 1), None):
+        raise ConfigError(f"{repeated}: given twice; name each file once")
+    if piped := next((path for path in files if is_pipe(path)), None):
+        raise ConfigError(f"data errors {piped}: is a pipe, but every fold reads the data; write them to a file")
+    train = Override("data.train", files if len(files) > 1 else files[0], files[0])
+    penalty = Override("ngrams.penalty", PENALTY, "ngrams.penalty")
+    return load_config(overrides=[train, penalty, *parse_data_settings(settings, command="data errors", keys=_KEYS)])
 
 
 def _read(model: Path) -> OutOfFold:

@@ -6,8 +6,11 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+
+_LEAST_GAIN = 0.05  # of the errors
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,32 @@ class Curve:
     law: PowerLaw
     doubled_texts: int
     doubled_accuracy: float
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Curve:
+        """Return the curve that ``dataclasses.asdict`` made ``values`` of; raises KeyError or TypeError for others."""
+        points, law = [Point(**point) for point in values["points"]], PowerLaw(**values["law"])
+        return cls(points, law, values["doubled_texts"], values["doubled_accuracy"])
+
+    @property
+    def gain(self) -> float:
+        """The estimated accuracy with twice the texts minus that of the last point."""
+        return self.doubled_accuracy - self.points[-1].mean
+
+    @property
+    def noise(self) -> float:
+        """The deviation of single runs around the mean of the last two points (root mean square)."""
+        return math.sqrt(statistics.fmean(point.deviation**2 for point in self.points[-2:]))
+
+    @property
+    def is_gain_noise(self) -> bool:
+        """True if twice the texts promise no more than runs with other seeds differ by."""
+        return self.gain <= self.noise
+
+    @property
+    def is_flat(self) -> bool:
+        """True if twice the texts promise only noise, or fewer than one error in twenty."""
+        return self.is_gain_noise or self.gain < _LEAST_GAIN * (1 - self.points[-1].mean)
 
 
 def fit_curve(runs: Mapping[int, Sequence[float]]) -> Curve:

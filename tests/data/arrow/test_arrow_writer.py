@@ -1,0 +1,91 @@
+"""Copies of rows with more columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from arrow_tables import FORMATS, read_table, write_table
+from textrnn.data.arrow.arrow_writer import open_arrow
+from textrnn.errors import DataError
+
+N = 3000
+TABLE = pa.table(
+    {
+        "n": pa.array(range(N)),
+        "view": pa.array([f"text {n} that is long enough" for n in range(N)], pa.string_view()),
+        "kind": pa.array([str(n % 7) for n in range(N)]).dictionary_encode(),
+        "list": pa.array([[n, n] for n in range(N)]),
+        "views": pa.array([[str(n)] for n in range(N)], pa.list_(pa.string_view())),
+    }
+).replace_schema_metadata({"origin": "test"})
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("target", ["out.parquet", "out.arrow", "out.feather"])
+def test_rows_keep_their_columns_types_and_metadata(name: str, target: str, tmp_path: Path) -> None:
+    source = write_table(tmp_path / name, TABLE)
+    rows = np.flatnonzero(np.arange(N) % 3 != 1)
+    types = {"label": "string", "vector": "vector:2"}
+    with open_arrow(tmp_path / target, types=types, sources=[str(source)]) as write:
+        for part in np.array_split(rows, 7):
+            values = np.stack([part, part], axis=1)
+            write(part, {"label": [f"label {row}" for row in part], "vector": values})
+    written = read_table(tmp_path / target)
+    expected = [TABLE.slice(int(row), 1).to_pylist()[0] for row in rows]
+    assert written.select(TABLE.column_names).to_pylist() == expected
+    assert written["label"].to_pylist() == [f"label {row}" for row in rows]
+    assert written.schema.field("vector").type == pa.list_(pa.float32(), 2)
+    assert written["vector"].to_pylist()[-1] == [rows[-1], rows[-1]]
+    assert written.schema.metadata[b"origin"] == b"test"
+    is_parquet = target.endswith("parquet")
+    assert pa.types.is_dictionary(written.schema.field("kind").type) == is_parquet
+
+
+def write_all(path: Path, sources: list[str], count: int, **options: Any) -> None:
+    with open_arrow(path, types={"p": "float"}, sources=sources, **options) as write:
+        if count:
+            write(np.arange(count), {"p": [0.5] * count})
+
+
+def test_rows_of_several_files_follow_each_other(tmp_path: Path) -> None:
+    paths = [
+        str(write_table(tmp_path / f"{n}.parquet", pa.table({"n": pa.array([n], kind)})))
+        for n, kind in ((1, pa.int64()), (2, pa.int32()))
+    ]
+    write_all(tmp_path / "out.parquet", paths, 2, all_rows=True)
+    assert read_table(tmp_path / "out.parquet")["n"].to_pylist() == [1, 2]
+    other = str(write_table(tmp_path / "3.parquet", pa.table({"m": [1]})))
+    with pytest.raises(DataError, match=r"3.parquet: has other columns than .*1.parquet"):
+        write_all(tmp_path / "x.parquet", [*paths, other], 3)
+    text = str(write_table(tmp_path / "4.parquet", pa.table({"n": ["one"]})))
+    with pytest.raises(DataError, match=r"4.parquet: has other types than the first file"):
+        write_all(tmp_path / "x.parquet", [*paths, text], 3)
+    assert not list(tmp_path.glob("*x.parquet*"))
+
+
+def test_missing_and_extra_rows_are_errors_and_leave_no_file(tmp_path: Path) -> None:
+    source = str(write_table(tmp_path / "a.parquet", pa.table({"n": [1, 2]})))
+    with pytest.raises(DataError, match="would have 1 row instead of 2: the input changed"):
+        write_all(tmp_path / "x.parquet", [source], 1, all_rows=True)
+    with pytest.raises(DataError, match="changed while it was read"):
+        write_all(tmp_path / "x.parquet", [source], 3)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.parquet"]
+
+
+def test_no_rows_give_a_file_with_all_columns(tmp_path: Path) -> None:
+    for name in ("a.parquet", "a.arrow"):
+        source = str(write_table(tmp_path / name, pa.table({"n": pa.array([], pa.int64())})))
+        write_all(tmp_path / f"out-{name}", [source], 0, all_rows=True)
+        assert read_table(tmp_path / f"out-{name}").schema.names == ["n", "p"]
+
+
+def test_lists_keep_their_type_without_values(tmp_path: Path) -> None:
+    with open_arrow(tmp_path / "a.parquet", types={"label": "strings", "probability": "floats"}) as write:
+        write(None, {"label": [[]], "probability": [[]]})
+    schema = read_table(tmp_path / "a.parquet").schema
+    assert [field.type for field in schema] == [pa.list_(pa.string()), pa.list_(pa.float32())]

@@ -1,0 +1,59 @@
+"""Rows of Arrow as lines of JSON."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import json
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from textrnn.data.arrow.json_lines import JsonLines, ParsedLines, format_batch, split_lines
+from textrnn.data.reading.fields import JSON
+
+INVALID = pa.Array.from_buffers(pa.string(), 2, pa.array([b"\xff\xfe", b"a"]).buffers())
+
+
+def make_batch(column: Any) -> Any:
+    return pa.RecordBatch.from_arrays([column], names=["a%s"])
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        (pa.array(['"x"\n\\\u2028 한', None]), ['"x"\n\\\u2028 한', None]),
+        (pa.array(["x", None], pa.large_string()), ["x", None]),
+        (pa.array(["x", None], pa.string_view()), ["x", None]),
+        (pa.array(["x", None, "x"]).dictionary_encode(), ["x", None, "x"]),
+        (pa.RunEndEncodedArray.from_arrays([2, 3], ["x", "y"]), ["x", "x", "y"]),
+        (pa.array(["한".encode(), b"\xff", None]), ["한", "/w==", None]),
+        (pa.array([1, -2, None], pa.int8()), [1, -2, None]),
+        (pa.array([2**64 - 1], pa.uint64()), [2**64 - 1]),
+        (
+            pa.array([1.0, 0.1, 1e20, float("nan"), float("inf"), None], pa.float32()),
+            [1.0, 0.1, 1e20, None, None, None],
+        ),
+        (pa.array([0.1], pa.float64()), [0.1]),
+        (pa.array([True, False, None]), [True, False, None]),
+        (pa.array([decimal.Decimal("1.50")]), [1.5]),
+        (pa.array([datetime.date(2024, 1, 2)]), ["2024-01-02"]),
+        (pa.array([datetime.timedelta(seconds=1)]), ["0:00:01"]),
+        (pa.array([["x", None], [], None]), [["x", None], [], None]),
+        (pa.array([{"n": 1, "b": b"\xff"}]), [{"n": 1, "b": "/w=="}]),
+        (pa.nulls(2), [None, None]),
+    ],
+)
+def test_values_are_json_and_what_a_parser_makes_of_it(column: Any, values: list[Any]) -> None:
+    lines = split_lines(format_batch(make_batch(column)))
+    assert isinstance(lines, ParsedLines)
+    assert [json.loads(line) for line in lines] == [{"a%s": value} for value in values]
+    assert lines.records == [JSON.decode(line.decode()) for line in lines]
+
+
+def test_invalid_bytes_of_texts_are_kept() -> None:
+    for column, texts in ((INVALID, ()), (INVALID.cast(pa.binary()), ("a%s",))):
+        lines = format_batch(make_batch(column), texts)
+        assert not isinstance(lines, JsonLines)
+        assert lines == b'{"a%s": "\xff\xfe"}\n{"a%s": "a"}\n'

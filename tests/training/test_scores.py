@@ -1,0 +1,88 @@
+"""Scores as the target: the anchors, what is learned, and faults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from samples import Recorder, make_config
+from textrnn.config import Config
+from textrnn.errors import ConfigError, DataError
+from textrnn.inference.engine import Engine
+from textrnn.preparation.dataset import load_dataset
+from textrnn.reporter import Reporter
+from textrnn.training.train import train
+
+WORDS = {"awful": 1.0, "weak": 2.5, "fair": 3.0, "good": 4.0, "great": 5.0}
+
+
+def write(path: Path, scores: dict[str, float] | None = None) -> str:
+    rows = [f"{score}\tthe film was {word} {n}\n" for n in range(30) for word, score in (scores or WORDS).items()]
+    path.write_text("".join(rows), encoding="utf-8")
+    return str(path)
+
+
+def make_score_config(path: str, **values: object) -> Config:
+    return make_config(
+        data__target="score",
+        data__train=path,
+        model__hidden=8,
+        model__embedding=8,
+        tokenizer__vocab_size=60,
+        train__batch_size=8,
+        train__epochs=12,
+        train__lr=0.02,
+        train__report=False,
+        **values,
+    )
+
+
+def test_scores_are_learned(tmp_path: Path) -> None:
+    recorder = Recorder()
+    outcome = train(make_score_config(write(tmp_path / "rows.tsv")), tmp_path / "run", reporter=recorder)
+    engine = Engine.load(outcome.folder)
+    assert engine.labels == ("1", "2.5", "3", "4", "5")
+    found = engine.predict_scores(["the film was awful 3", "the film was good 7", "the film was great 2"])
+    assert found == pytest.approx([1, 4, 5], abs=0.5)
+    assert outcome.best.mae is not None
+    assert outcome.best.mae < 0.3
+    assert "scores from 1 to 5, on average 3.1" in "".join(recorder.notes)
+
+
+def test_many_scores_have_quantiles_as_anchors(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    scores = {f"w{n}": float(score) for n, score in enumerate(rng.exponential(10, 40))}
+    dataset = load_dataset(make_score_config(write(tmp_path / "rows.tsv", scores)), Reporter())
+    assert dataset.anchors is not None
+    assert len(dataset.anchors) <= 21
+    assert (dataset.anchors[0], dataset.anchors[-1]) == pytest.approx((min(scores.values()), max(scores.values())))
+    assert (np.diff(dataset.anchors) > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        ("1\ta\n2\tb\nx\tc\n", r":3: 'label' should be a number, not 'x'"),
+        ("1\ta\n1\tb\n", "every text has the score 1"),
+    ],
+)
+def test_bad_scores_are_refused(tmp_path: Path, rows: str, reason: str) -> None:
+    path = tmp_path / "rows.tsv"
+    path.write_text(rows, encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        load_dataset(make_score_config(str(path)), Reporter())
+    assert reason.lstrip(":") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["data.multi_label=true", "train.class_weights=balanced", "train.metric=accuracy", "data.label_columns=[a,b]"],
+)
+def test_keys_for_labels_are_refused(key: str) -> None:
+    name, _, value = key.partition("=")
+    with pytest.raises(ConfigError, match=f"{name}: is for labels, but data.target is score"):
+        make_config(
+            **{"data__target": "score", name.replace(".", "__"): {"true": True, "[a,b]": ["a", "b"]}.get(value, value)}
+        )

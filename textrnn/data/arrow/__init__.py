@@ -1,0 +1,1 @@
+"""Parquet and Arrow files: their rows as lines of JSON, and copies of their rows with more columns."""

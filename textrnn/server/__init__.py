@@ -1,0 +1,1 @@
+"""``textrnn serve``: predictions and explanations over HTTP."""
