@@ -6,6 +6,8 @@ writes documents of about 3.6 KB (texts of the data set mr joined) as Parquet an
 and labels them on two cores. Without ``--model`` it trains one of two epochs. Prints rows, seconds, the ratio to
 ``predict`` and peak memory, with the start of each engine and without it. One run kills an actor in the middle: the
 benchmark fails if a row is missing or there twice.
+
+Ray and Spark take 5 to 40 s to start; give so many documents that the work takes minutes.
 """
 
 from __future__ import annotations
@@ -215,7 +217,8 @@ def print_table(folder: Path, model: Path, *, documents: int, precision: str) ->
         rest = seconds - start
         base = base or rest
         shown = f"{peak / 2**20:,.0f}" if peak else ""
-        rates = f"{seconds:.1f} | {start:.1f} | {documents / rest:,.0f} | {rest / base:.2f}"
+        after = f"{documents / rest:,.0f} | {rest / base:.2f}" if rest > 0 else "too few documents | "
+        rates = f"{seconds:.1f} | {start:.1f} | {after}"
         print(f"| {title} | {documents:,} | {rates} | {shown} |", flush=True)
     seconds, peak = on_ray(folder, kills=True)
     print(f"| Ray, one actor killed | {documents:,} | {seconds:.1f} | | | | {peak / 2**20:,.0f} |")

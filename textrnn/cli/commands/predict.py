@@ -97,7 +97,7 @@ def predict_command(
       textrnn predict --engine ray s3://crawl/2026 -o labelled
     """
     if engine_ == "ray" or resume:
-        from textrnn.cli.ray_job import run_ray_job
+        from textrnn.cli.engines.ray_job import run_ray_job
 
         return run_ray_job(locals())
     command = LineCommand.from_options(locals())

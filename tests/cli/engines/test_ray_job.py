@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from command import Run
-from textrnn.cli.ray_job import _to_address
+from textrnn.cli.engines.ray_job import _to_address
 
 
 @pytest.mark.parametrize(
