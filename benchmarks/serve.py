@@ -79,9 +79,8 @@ def _read(descriptor: int) -> str:
 def format_request(body: bytes, *, kind: str = "application/json", length: int | None = None) -> bytes:
     """Return a request with ``body``, which the head says to have ``length`` bytes (None: its own length)."""
     length = len(body) if length is None else length
-    return (
-        f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n".encode() + body
-    )
+    head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"
+    return head.encode() + body
 
 
 async def read_answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:

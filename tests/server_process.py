@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,12 @@ from command import find_command
 
 
 class Server:
-    """A running ``textrnn serve``."""
+    """A running ``textrnn serve``; ``program`` is Python code that stands for the command."""
 
-    def __init__(self, folder: Path, *options: object) -> None:
+    def __init__(self, folder: Path, *options: object, program: str | None = None) -> None:
         self.log = (folder / "serve.log").open("w+")
-        command = [find_command(), "serve", "--port", "0", *map(str, options)]
+        start = [find_command()] if program is None else [sys.executable, "-c", program]
+        command = [*start, "serve", "--port", "0", *map(str, options)]
         environment = os.environ | {"OMP_NUM_THREADS": "1", "TMPDIR": str(folder)}
         self.process = subprocess.Popen(command, cwd=folder, stderr=self.log, env=environment)
         try:

@@ -48,8 +48,9 @@ def start(trained: Path, tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Start ``textrnn serve`` with options, by default with the model of ``trained``."""
     servers: list[Server] = []
 
-    def run(*options: object) -> Server:
-        servers.append(Server(tmp_path, *(options if "-m" in options else ("-m", trained / "runs/small", *options))))
+    def run(*options: object, program: str | None = None) -> Server:
+        options = options if "-m" in options else ("-m", trained / "runs/small", *options)
+        servers.append(Server(tmp_path, *options, program=program))
         return servers[-1]
 
     yield run

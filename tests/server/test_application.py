@@ -11,14 +11,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
 from command import Run
+from samples import make_config, make_model
 from textrnn.errors import ModelError
 from textrnn.inference.engine import Engine
-from textrnn.serialization.model_file import load_model
+from textrnn.serialization.model_file import load_model, save_model
 from textrnn.server.model_store import ModelStore
+from textrnn.tokenization.tokenizer import Tokenizer
 
 TEXTS = ["green tea with lemon please", "black coffee", "", "환불 부탁드립니다", "tea \ud83c\udf75 coffee <b>"]
 LINES = "".join(f"{text}\n" for text in (t.encode("utf-16", "surrogatepass").decode("utf-16") for t in TEXTS))
@@ -69,17 +72,24 @@ def check_answers(client: TestClient, expected: list[str], query: str = "") -> N
 def test_answers_are_those_of_predict(client: TestClient, trained: Path, invoke: Run, top_k: int | None) -> None:
     expected = predict(invoke, trained, *([] if top_k is None else ["-k", top_k]))
     check_answers(client, expected, "" if top_k is None else f"?top_k={top_k}")
-    in_body = client.post("/predict", json={"text": TEXTS[0], **({} if top_k is None else {"top_k": top_k})})
-    assert in_body.text == expected[0]
 
 
-def test_answers_of_a_multi_label_model(trained_multi_label: Path, invoke: Run, make_client: MakeClient) -> None:
-    client = make_client(store_of(Engine.load(trained_multi_label / "runs/small")))
+def test_answers_of_a_multi_label_model(
+    tokenizer: Tokenizer, tmp_path: Path, invoke: Run, make_client: MakeClient
+) -> None:
+    config = make_config(data__multi_label=True, data__label_separator="|", model__hidden=8)
+    (tmp_path / "runs/small").mkdir(parents=True)
+    (tmp_path / "runs/latest").write_text("runs/small\n", encoding="utf-8")
+    model = replace(make_model(tokenizer, config), thresholds=np.full(3, 0.4))
+    save_model(tmp_path / "runs/small/model.safetensors", model)
+    client = make_client(store_of(Engine.load(tmp_path / "runs/small")))
     for options, query in (([], ""), (["--threshold", 0.2], "?threshold=0.2"), (["-k", 2], "?top_k=2")):
-        check_answers(client, predict(invoke, trained_multi_label, *options), query)
+        check_answers(client, predict(invoke, tmp_path, *options), query)
     text = "i want my money back, the parcel came late"
-    done = invoke("explain", "--json", text, cwd=trained_multi_label)
-    assert client.post("/explain", json={"text": text}).content == done.stdout
+    for options, query in (([], ""), (["--label", "a"], "?label=a")):
+        done = invoke("explain", "--json", *options, text, cwd=tmp_path)
+        assert client.post(f"/explain{query}", json={"text": text}).content == done.stdout
+    assert client.post("/explain?label=c&label=a", json={"text": text}).json()["label"] == ["c", "a"]
 
 
 def test_thresholds_of_confidence_apply(trained: Path, make_client: MakeClient) -> None:
@@ -90,9 +100,9 @@ def test_thresholds_of_confidence_apply(trained: Path, make_client: MakeClient) 
 
 
 def test_explanations_are_those_of_explain(client: TestClient, trained: Path, invoke: Run) -> None:
-    for options, content in (([], {}), (["--label", "tea"], {"label": "tea"})):
+    for options, query in (([], ""), (["--label", "tea"], "?label=tea")):
         expected = invoke("explain", "--json", *options, TEXTS[0], cwd=trained).stdout
-        assert client.post("/explain", json={"text": TEXTS[0], **content}).content == expected
+        assert client.post(f"/explain{query}", json={"text": TEXTS[0]}).content == expected
 
 
 def test_a_full_queue_and_a_slow_engine_refuse(gated: GatedEngine, make_client: MakeClient) -> None:
@@ -121,7 +131,7 @@ def test_several_models_and_their_replacement(trained: Path, make_client: MakeCl
     other = replace(engines["b"].model, labels=("x", "y"))
     engines["b"] = Engine(other)
     store.reload()
-    assert client.post("/predict", json={"text": "green tea", "model": "b"}).json()["label"] == "y"
+    assert client.post("/predict?model=b", json={"text": "green tea"}).json()["label"] == "y"
     assert [model["labels"] for model in client.get("/models").json()["models"]] == [["coffee", "tea"], ["x", "y"]]
 
     def fail(path: object) -> Engine:

@@ -67,6 +67,53 @@ def test_a_long_line_ends_the_stream_after_the_lines_before_it(store: ModelStore
     asyncio.run(talk())
 
 
+def test_many_small_chunks_are_one_line(store: ModelStore) -> None:
+    async def talk() -> None:
+        stream = Stream(Service(Settings(max_body=1 << 20), store))
+        stream.send(b'{"text": "green tea", "x": "')
+        for _ in range(10_000):
+            stream.send(b"a" * 100)
+        stream.send(b'"}\n{"text": ', more=True)
+        stream.send(b'"black coffee"}', more=False)
+        assert [row["label"] for row in [*await stream.receive(), *await stream.receive()]] == ["tea", "coffee"]
+
+    asyncio.run(asyncio.wait_for(talk(), 20))
+
+
+def test_an_idle_stream_ends(store: ModelStore) -> None:
+    async def talk() -> None:
+        stream = Stream(Service(Settings(stream_timeout=0.05), store))
+        stream.send(b'{"text": "green tea"}\n{"te')
+        assert [row["label"] for row in await stream.receive()] == ["tea"]
+        [row] = await stream.receive()
+        assert row["error"]["what"] == "nothing came for 0.05 s (--stream-timeout)"
+        assert row["error"]["where"] == "line 2, stream"
+        assert await stream.receive() == []
+
+    asyncio.run(talk())
+
+
+def test_lines_without_an_end_fit_the_budget_of_all_streams(store: ModelStore) -> None:
+    async def talk() -> None:
+        service = Service(Settings(max_body=100), store)  # 800 bytes
+        streams = [Stream(service) for _ in range(9)]
+        for stream in streams[:8]:
+            stream.send(b"a" * 95)
+        await asyncio.sleep(0.05)
+        streams[8].send(b"a" * 95)
+        [row] = await streams[8].receive()
+        assert row["error"]["what"] == "open requests have more than 800 bytes"
+        assert await streams[8].receive() == []
+        for stream in streams[:8]:
+            stream._sent.put_nowait({"type": "http.disconnect"})
+            await stream.task
+        last = Stream(service)
+        last.send(b'{"text": "green tea"}', more=False)
+        assert [row["label"] for row in await last.receive()] == ["tea"]
+
+    asyncio.run(talk())
+
+
 def test_a_server_that_stops_answers_what_has_arrived(store: ModelStore) -> None:
     async def talk() -> None:
         service = Service(Settings(), store)

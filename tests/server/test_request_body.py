@@ -7,6 +7,9 @@ from collections.abc import Callable
 import pytest
 from starlette.testclient import TestClient
 
+from textrnn.server.http_error import HttpError
+from textrnn.server.request_body import BodyBudget
+
 JSON = {"Content-Type": "application/json"}
 
 MakeClient = Callable[..., TestClient]
@@ -22,18 +25,17 @@ MakeClient = Callable[..., TestClient]
         ("/predict", b'{"text": "a", "texts": []}', 400, "the body should be an object", "body"),
         ("/predict", b'{"texts": ["a", null]}', 400, "texts[1] is null, not a text", "body, texts[1]"),
         ("/predict", b'{"texts": "a"}', 400, "texts should be a list", "body, texts"),
-        ("/predict", b'{"text": "a", "top": 1}', 400, "unknown option 'top'", "body"),
+        ("/predict", b'{"text": "a", "top_k": 1}', 400, "unknown key 'top_k'", "body"),
         ("/predict?k=1", b'{"text": "a"}', 400, "unknown option 'k'", "query"),
         ("/predict?top_k=0", b'{"text": "a"}', 400, "top_k is not an integer of 1 or more", "query, top_k"),
-        ("/predict?top_k=1", b'{"text": "a", "top_k": 2}', 400, "top_k is in the query and in the body", "query"),
-        ("/predict", b'{"text": "a", "top_k": true}', 400, "top_k is not an integer of 1 or more", "body, top_k"),
+        ("/predict?top_k=1&top_k=3", b'{"text": "a"}', 400, "top_k is given twice", "query, top_k"),
+        ("/predict?top_k=1.5", b'{"text": "a"}', 400, "top_k is not an integer of 1 or more", "query, top_k"),
         ("/predict?threshold=nan", b'{"text": "a"}', 400, "threshold is not a number from 0 to 1", "query, threshold"),
         ("/predict?threshold=0.5", b'{"text": "a"}', 400, "the model is single-label", "threshold"),
         ("/predict?model=x", b'{"text": "a"}', 404, "no such model", "query, model"),
         ("/explain", b'{"texts": ["a"]}', 400, "only one text can be explained", "body, texts"),
-        ("/explain", b'{"text": "a", "label": "water"}', 400, "the model has no label 'water'", "label"),
-        ("/explain", b'{"text": "a", "label": ["tea", "coffee"]}', 400, "the model is single-label", "label"),
-        ("/explain", b'{"text": "a", "label": []}', 400, "label is not a label or a list of labels", "body, label"),
+        ("/explain?label=water", b'{"text": "a"}', 400, "the model has no label 'water'", "label"),
+        ("/explain?label=tea&label=coffee", b'{"text": "a"}', 400, "the model is single-label", "label"),
         ("/nothing", b"{}", 404, "no such path", "POST /nothing"),
         ("/healthz", b"{}", 405, "the path does not support this method", "POST /healthz"),
     ],
@@ -68,6 +70,23 @@ def test_bodies_and_lists_have_limits(make_client: MakeClient) -> None:
     assert client.post("/predict", json={"texts": ["a", "b"]}).status_code == 200
     assert client.post("/predict", json={"texts": ["a", "b", "c"]}).status_code == 413
     assert client.post("/predict", json={"texts": []}).json() == {"predictions": []}
+
+
+def test_all_bodies_together_have_a_limit() -> None:
+    budget = BodyBudget(10)  # 80 bytes
+    with budget.share() as first:
+        first(70)
+        with budget.share() as second:
+            second(10)
+            with pytest.raises(HttpError) as refused:
+                second(11)
+        assert (refused.value.status, refused.value.headers["Retry-After"]) == (503, "1")
+        with budget.share() as third:
+            third(10)
+            first(60)
+            third(20)
+    with budget.share() as last:
+        last(80)
 
 
 def test_line_ends_in_a_text_are_spaces(client: TestClient) -> None:

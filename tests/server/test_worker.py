@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,10 @@ import httpx
 import pytest
 
 from server_process import Server
+from textrnn.errors import ModelError
+from textrnn.inference.engine import Engine
+from textrnn.server.model_store import ModelStore
+from textrnn.server.worker import reload
 
 Start = Callable[..., Server]
 
@@ -60,7 +65,8 @@ def test_a_request_that_has_begun_is_answered_after_the_signal(start: Start) -> 
     server = start()
     host, port = server.url.removeprefix("http://").split(":")
     body = b'{"text": "green tea"}'
-    head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    head += f"Content-Length: {len(body)}\r\n\r\n"
     with socket.create_connection((host, int(port)), timeout=30) as begun:
         begun.sendall(head.encode() + body[:5])
         httpx.get(server.url + "/healthz")
@@ -85,14 +91,55 @@ def test_torch_is_not_loaded(start: Start) -> None:
         assert "libtorch" not in maps.read_text()
 
 
-def test_a_second_signal_ends_it_at_once(start: Start) -> None:
-    server = start()
-    host, port = server.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=30) as begun:
-        begun.sendall(
-            b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
-        )
-        httpx.get(server.url + "/healthz")
-        server.process.send_signal(signal.SIGTERM)
-        server.wait_for("stopping")
-        assert server.stop() == 128 + signal.SIGTERM
+SLOW = """
+import time
+from pathlib import Path
+from textrnn.__main__ import main
+from textrnn.inference.engine import Engine
+
+def predict(self, texts, *, threads=None):
+    Path("begun").touch()
+    time.sleep(20)
+    Path("ended").touch()
+
+Engine.predict_log_probabilities = predict
+main()
+"""
+
+
+def test_a_second_signal_does_not_wait_for_a_batch(start: Start, tmp_path: Path) -> None:
+    server = start(program=SLOW)
+
+    def send() -> None:
+        with pytest.raises(httpx.TransportError):
+            server.post({"text": "green tea"})
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    while not (tmp_path / "begun").exists():
+        time.sleep(0.01)
+    server.process.send_signal(signal.SIGTERM)
+    server.wait_for("stopping")
+    assert server.stop(signal.SIGINT) == 128 + signal.SIGINT
+    assert not (tmp_path / "ended").exists()
+    assert server.lines[-1]["event"] == "stopped before all requests were answered"
+    thread.join()
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ModelError("x", "damaged"), "x: damaged"),
+        (MemoryError(), "MemoryError"),
+        (ValueError("bad"), "ValueError: bad"),
+    ],
+)
+def test_a_reload_that_fails_is_logged(
+    error: Exception, reason: str, store: ModelStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(path: object) -> Engine:
+        raise error
+
+    monkeypatch.setattr(store, "_load", fail)
+    assert not reload(store)
+    assert caplog.records[-1].__dict__["fields"]["error"] == reason

@@ -1,10 +1,10 @@
-"""The application: the paths, and what they answer."""
+"""The ASGI application: the paths and their answers."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -22,26 +22,27 @@ from textrnn.inference.pooling import Array
 from textrnn.native.malloc import give_back_freed_memory
 from textrnn.pipeline.labeler import Labeler
 from textrnn.server.batcher import Batcher, Rows
-from textrnn.server.gate import OBSERVED, Gate
-from textrnn.server.http_error import Answer, HttpError, answer_crash, answer_error, answer_http
+from textrnn.server.http_error import HttpError, JsonResponse, answer_error
+from textrnn.server.middleware import LOG_FIELDS, AccessMiddleware
 from textrnn.server.model_store import ModelStore
 from textrnn.server.monitoring import Metrics
-from textrnn.server.ndjson import LineStream
-from textrnn.server.openapi import describe
-from textrnn.server.page import read_page
+from textrnn.server.ndjson import NdjsonResponse
 from textrnn.server.request_body import (
     EXPLAIN_OPTIONS,
     JSON,
     NDJSON,
     PREDICT_OPTIONS,
-    Question,
+    BodyBudget,
+    Hold,
+    PredictRequest,
     check_options,
     find_type,
     parse_options,
-    parse_question,
+    parse_request,
     read_body,
 )
 from textrnn.server.settings import Settings
+from textrnn.server.static_files import describe, read_page
 
 T = TypeVar("T")
 _IDLE_SECONDS = 5  # between two looks for memory that can be returned
@@ -57,24 +58,28 @@ class Service:
         self.settings, self.store, self.metrics = settings, store, Metrics()
         self.draining = asyncio.Event()
         self._batcher = Batcher(settings, self.metrics)
-        self._page, self._page_headers = read_page()
-        paths: dict[str, tuple[Callable[[Request], Awaitable[Response]], str]] = {
-            "/": (self._show_page, "GET"),
-            "/predict": (self._predict, "POST"),
-            "/explain": (self._explain, "POST"),
-            "/models": (self._list_models, "GET"),
-            "/healthz": (self._report_health, "GET"),
-            "/readyz": (self._report_readiness, "GET"),
-            "/metrics": (self._report_metrics, "GET"),
-            "/openapi.json": (self._describe, "GET"),
+        self._budget = BodyBudget(settings.max_body)
+        page, page_headers = read_page()
+        shown: dict[str, Callable[[], Response]] = {
+            "/": lambda: Response(page, headers=page_headers, media_type="text/html"),
+            "/models": self._list_models,
+            "/healthz": lambda: JsonResponse({"status": "ok"}),
+            "/readyz": self._report_readiness,
+            "/metrics": lambda: Response(self.metrics.render(), media_type="text/plain; version=0.0.4"),
+            "/openapi.json": lambda: JsonResponse(describe(settings, store.engines)),
         }
-        gate = Middleware(Gate, token=settings.token, metrics=self.metrics, routes=frozenset(paths))
+        answered = {"/predict": self._predict, "/explain": self._explain}
+        routes = [Route(path, _make_handler(make)) for path, make in shown.items()]
+        routes += [Route(path, handle, methods=["POST"]) for path, handle in answered.items()]
+        access = Middleware(
+            AccessMiddleware, settings=settings, metrics=self.metrics, routes=shown.keys() | answered.keys()
+        )
         headers = ["authorization", "content-type"]
         cors = Middleware(CORSMiddleware, allow_origins=settings.origins, allow_methods=["*"], allow_headers=headers)
         self.app = Starlette(
-            routes=[Route(path, handle, methods=[method]) for path, (handle, method) in paths.items()],
-            middleware=[cors, gate] if settings.origins else [gate],
-            exception_handlers={HttpError: answer_error, HTTPException: answer_http, Exception: answer_crash},
+            routes=routes,
+            middleware=[cors, access] if settings.origins else [access],
+            exception_handlers=dict.fromkeys((HttpError, HTTPException, Exception), answer_error),
             lifespan=self._live,
         )
         self.app.router.redirect_slashes = False
@@ -88,7 +93,7 @@ class Service:
         self._batcher.close()
 
     async def _return_memory(self) -> None:
-        """Return freed memory to the system now and then, when no text is waiting."""
+        """Every 5 seconds, return freed memory to the system if the queue is empty."""
         while True:
             await asyncio.sleep(_IDLE_SECONDS)
             if not self._batcher.admitted:
@@ -96,56 +101,62 @@ class Service:
 
     async def _predict(self, request: Request) -> Response:
         deadline = time.monotonic() + self.settings.timeout
-        if find_type(request, (JSON, NDJSON)) == NDJSON:
-            return self._answer_lines(request)
-        question = await self._read_question(request, PREDICT_OPTIONS, deadline=deadline)
-        engine, options = self._find_model(request, question.options)
+        is_stream = find_type(request, (JSON, NDJSON)) == NDJSON
+        engine, options = self._find_model(request, PREDICT_OPTIONS)
         answer = _make_answer(engine, options, threads=self.settings.threads)
-        rows = await self._run(engine, question.texts, answer, deadline=deadline) if question.texts else []
-        request.scope[OBSERVED]["texts"] = len(rows)
-        return Answer({"predictions": rows} if question.is_list else rows[0])
-
-    def _answer_lines(self, request: Request) -> Response:
-        engine, options = self._find_model(request, parse_options(request.query_params, allowed=PREDICT_OPTIONS))
-        answer = _make_answer(engine, options, threads=self.settings.threads)
-        observed = request.scope[OBSERVED]
 
         async def predict(texts: list[str]) -> Rows:
-            deadline = time.monotonic() + self.settings.timeout
-            rows = await self._run(engine, texts, answer, deadline=deadline, wait=True)
-            observed["texts"] = observed.get("texts", 0) + len(rows)
+            end = time.monotonic() + self.settings.timeout if is_stream else deadline
+            rows = await self._run(engine, texts, answer, deadline=end, wait=is_stream) if texts else []
+            _count_texts(request, len(rows))
             return rows
 
-        return LineStream(self.settings, predict, draining=self.draining)
+        if is_stream:
+            return NdjsonResponse(self.settings, predict, draining=self.draining, budget=self._budget)
+        with self._budget.share() as hold:
+            asked = await self._read_request(request, hold, deadline=deadline)
+            rows = await predict(asked.texts)
+        return JsonResponse({"predictions": rows} if asked.is_list else rows[0])
 
     async def _explain(self, request: Request) -> Response:
         deadline = time.monotonic() + self.settings.timeout
         find_type(request, (JSON,))
-        question = await self._read_question(request, EXPLAIN_OPTIONS, deadline=deadline)
-        if question.is_list:
-            raise HttpError(400, "only one text can be explained", where="body, texts", fix='send {"text": "a text"}')
-        engine, options = self._find_model(request, question.options)
+        engine, options = self._find_model(request, EXPLAIN_OPTIONS)
+        with self._budget.share() as hold:
+            asked = await self._read_request(request, hold, deadline=deadline)
+            if asked.is_list:
+                fix = 'send {"text": "a text"}'
+                raise HttpError(400, "only one text can be explained", where="body, texts", fix=fix)
 
-        def answer(_: Array | None) -> Rows:
-            label = options.get("label")
-            return [explain(engine, question.texts[0], label, threads=self.settings.threads).to_row()]
+            def answer(_: Array | None) -> Rows:
+                label = options.get("label")
+                return [explain(engine, asked.texts[0], label, threads=self.settings.threads).to_row()]
 
-        rows = await self._run(engine, (), answer, deadline=deadline)
-        request.scope[OBSERVED]["texts"] = 1
-        return Answer(rows[0])
+            rows = await self._run(engine, (), answer, deadline=deadline)
+        _count_texts(request, 1)
+        return JsonResponse(rows[0])
 
-    async def _read_question(self, request: Request, allowed: tuple[str, ...], *, deadline: float) -> Question:
-        """Return what the request asks; raises HttpError."""
-        reading = read_body(request, limit=self.settings.max_body)
+    async def _read_request(self, request: Request, hold: Hold, *, deadline: float) -> PredictRequest:
+        """Return the texts of a JSON body; raises HttpError."""
+        reading = read_body(request, hold, limit=self.settings.max_body)
         fix = f"send it within {self.settings.timeout:g} s (--timeout)"
         late = HttpError(408, "the body came too slowly", where="body", fix=fix, headers={"Connection": "close"})
         body = await _wait(reading, late, deadline=deadline)
-        return parse_question(body, request.query_params, allowed=allowed, max_texts=self.settings.max_texts)
+        return parse_request(body, max_texts=self.settings.max_texts)
 
-    def _find_model(self, request: Request, options: dict[str, Any]) -> tuple[Engine, dict[str, Any]]:
-        """Return the engine that ``options`` name, and the other options; raises HttpError."""
-        name, engine = self.store.find(options.pop("model", None))
-        request.scope[OBSERVED]["model"] = name
+    def _find_model(self, request: Request, allowed: Collection[str]) -> tuple[Engine, dict[str, Any]]:
+        """Return the engine that the query names, and its other options; raises HttpError."""
+        options = parse_options(request.query_params.multi_items(), allowed=allowed)
+        name = options.pop("model", None)
+        try:
+            name, engine = self.store.find(name)
+        except KeyError:
+            names = ", ".join(self.store.engines)
+            if name is None:
+                fix = f"add ?model=NAME: {names}"
+                raise HttpError(400, "several models are loaded", where="query, model", fix=fix) from None
+            raise HttpError(404, "no such model", where="query, model", fix=f"use one of: {names}") from None
+        request.scope[LOG_FIELDS]["model"] = name
         check_options(engine, options)
         return engine, options
 
@@ -168,38 +179,33 @@ class Service:
         late = HttpError(504, f"no answer within {self.settings.timeout:g} s", where="queue", fix=fix)
         return await _wait(run(), late, deadline=deadline)
 
-    async def _show_page(self, request: Request) -> Response:
-        del request
-        return Response(self._page, headers=self._page_headers, media_type="text/html")
-
-    async def _list_models(self, request: Request) -> Response:
-        del request
+    def _list_models(self) -> Response:
         rows = [
             {"name": name, "labels": list(engine.labels), "multi_label": engine.thresholds is not None}
             for name, engine in self.store.engines.items()
         ]
-        return Answer({"models": rows})
+        return JsonResponse({"models": rows})
 
-    async def _report_health(self, request: Request) -> Response:
-        del request
-        return Answer({"status": "ok"})
-
-    async def _report_readiness(self, request: Request) -> Response:
-        del request
+    def _report_readiness(self) -> Response:
         is_ready = not self.draining.is_set()
-        return Answer({"status": "ready" if is_ready else "stopping"}, 200 if is_ready else 503)
+        return JsonResponse({"status": "ready" if is_ready else "stopping"}, 200 if is_ready else 503)
 
-    async def _report_metrics(self, request: Request) -> Response:
-        del request
-        return Response(self.metrics.render(), media_type="text/plain; version=0.0.4")
 
-    async def _describe(self, request: Request) -> Response:
+def _make_handler(make: Callable[[], Response]) -> Callable[[Request], Awaitable[Response]]:
+    async def handle(request: Request) -> Response:
         del request
-        return Answer(describe(self.settings, self.store.engines))
+        return make()
+
+    return handle
+
+
+def _count_texts(request: Request, count: int) -> None:
+    fields = request.scope[LOG_FIELDS]
+    fields["texts"] = fields.get("texts", 0) + count
 
 
 def _make_answer(engine: Engine, options: dict[str, Any], *, threads: int) -> Callable[[Array | None], Rows]:
-    """Return the function that makes of log probabilities (B, C) the rows that ``predict --format jsonl`` prints."""
+    """Return a function that converts log probabilities (B, C) to the rows that `predict --format jsonl` prints."""
     labeler = Labeler(engine, output="jsonl", **options)
 
     def answer(found: Array | None) -> Rows:

@@ -13,7 +13,7 @@ from typing import Any
 
 from textrnn.inference.engine import Engine
 from textrnn.inference.pooling import Array
-from textrnn.server.http_error import HttpError
+from textrnn.server.http_error import RETRY, HttpError
 from textrnn.server.monitoring import Metrics
 from textrnn.server.settings import Settings
 
@@ -56,7 +56,7 @@ class Batcher:
                 await self._room.wait_for(lambda: self.admitted == 0 or self.admitted + count <= limit)
         elif self.admitted and self.admitted + count > limit:
             fix = "try again after the seconds in the header Retry-After"
-            raise HttpError(429, "too many texts are waiting", where="queue", fix=fix, headers={"Retry-After": "1"})
+            raise HttpError(429, "too many texts are waiting", where="queue", fix=fix, headers=RETRY)
         self._change(count)
         try:
             yield

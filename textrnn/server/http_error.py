@@ -10,8 +10,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+RETRY = {"Retry-After": "1"}
+"""The header of errors that end by themselves."""
+_REPORT = "see the log of the server, and report it"
 
-class Answer(JSONResponse):
+
+class JsonResponse(JSONResponse):
     """JSON as ``textrnn predict`` prints it, with a line end."""
 
     def render(self, content: Any) -> bytes:
@@ -34,31 +38,20 @@ class HttpError(Exception):
         where = f"line {line}, {self.content['error']['where'].removeprefix('line 1, ')}"
         return {"error": {**self.content["error"], "where": where}}
 
-    def to_response(self) -> Answer:
+    def to_response(self) -> JsonResponse:
         """Return the answer."""
-        return Answer(self.content, self.status, headers=self.headers)
+        return JsonResponse(self.content, self.status, headers=self.headers)
 
 
-def answer_error(request: Request, fault: Exception) -> Answer:
-    """Return the answer for a :class:`HttpError`."""
-    del request
-    assert isinstance(fault, HttpError)
-    return fault.to_response()
-
-
-def answer_http(request: Request, error: Exception) -> Answer:
-    """Return the answer for an error of routing: an unknown path or method."""
-    assert isinstance(error, HTTPException)
+def answer_error(request: Request, error: Exception) -> JsonResponse:
+    """Return the answer for a :class:`HttpError`, an error of routing, or an error of the server itself."""
+    if isinstance(error, HttpError):
+        return error.to_response()
     where = f"{request.method} {request.url.path}"
+    if not isinstance(error, HTTPException):  # uvicorn logs it
+        return HttpError(500, "internal error", where=where, fix=_REPORT).to_response()
     headers = dict(error.headers or {})
     fixes = {404: "POST to /predict or /explain; GET /openapi.json lists all paths", 405: f"use {headers.get('Allow')}"}
     what = {404: "no such path", 405: "the path does not support this method"}.get(error.status_code, error.detail)
     fix = fixes.get(error.status_code, "see /openapi.json")
     return HttpError(error.status_code, what, where=where, fix=fix, headers=headers).to_response()
-
-
-def answer_crash(request: Request, error: Exception) -> Answer:
-    """Return the answer for an error of the server itself; uvicorn logs it."""
-    del error
-    where = f"{request.method} {request.url.path}"
-    return HttpError(500, "internal error", where=where, fix="see the log of the server, and report it").to_response()

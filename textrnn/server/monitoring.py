@@ -51,7 +51,7 @@ class Metrics:
 
 class _Lines(logging.StreamHandler):  # type: ignore[type-arg]
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Lose the line: nobody reads stderr any more."""
+        """Drop the log line if stderr is closed."""
 
 
 class JsonFormatter(logging.Formatter):

@@ -4,29 +4,63 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from starlette.requests import ClientDisconnect, Request
 
 from textrnn.api.labelled_texts import clean
 from textrnn.inference.engine import Engine
-from textrnn.server.http_error import HttpError
+from textrnn.server.http_error import RETRY, HttpError
 
 JSON, NDJSON = "application/json", "application/x-ndjson"
 PREDICT_OPTIONS = ("model", "top_k", "threshold")
 EXPLAIN_OPTIONS = ("model", "label")
 
 _DISCARDED = 4  # bodies up to this many times the limit are read, since most clients see no answer before
+_BODIES = 8  # bodies of the largest size that fit the budget
 _EXAMPLE = 'send {"text": "a text"} or {"texts": ["a text", "another"]}'
+_NUMBERS: dict[str, tuple[Callable[[str], float], float, float, str]] = {
+    "top_k": (int, 1, math.inf, "an integer of 1 or more"),
+    "threshold": (float, 0, 1, "a number from 0 to 1"),
+}
+
+Hold = Callable[[int], None]
+"""Sets the number of bytes that a request holds."""
 
 
-class Question(NamedTuple):
-    """The texts of a request and its options by name; ``is_list`` if it asks for a list of answers."""
+class PredictRequest(NamedTuple):
+    """The texts of a request; ``is_list`` if it asks for a list of answers."""
 
     texts: list[str]
     is_list: bool
-    options: dict[str, Any]
+
+
+class BodyBudget:
+    """Bytes of the bodies that are read or answered, all requests together."""
+
+    def __init__(self, max_body: int) -> None:
+        self._limit, self._used = _BODIES * max_body, 0
+
+    @contextmanager
+    def share(self) -> Iterator[Hold]:
+        """Yield a function that sets the bytes held during the block; it raises HttpError 503 if they are too many."""
+        held = 0
+
+        def hold(size: int) -> None:
+            nonlocal held
+            if size > held and self._used - held + size > self._limit:
+                what = f"open requests have more than {self._limit:,} bytes"
+                fix = "try again after the seconds in the header Retry-After"
+                raise HttpError(503, what, where="body", fix=fix, headers=RETRY | {"Connection": "close"})
+            self._used += size - held
+            held = size
+
+        try:
+            yield hold
+        finally:
+            hold(0)
 
 
 def find_type(request: Request, allowed: Collection[str]) -> str:
@@ -44,8 +78,11 @@ def find_type(request: Request, allowed: Collection[str]) -> str:
     return kind.strip()
 
 
-async def read_body(request: Request, *, limit: int) -> bytes:
-    """Return the body; raises HttpError 413 if it has more than ``limit`` bytes, 499 if the client has gone."""
+async def read_body(request: Request, hold: Hold, *, limit: int) -> bytes:
+    """Return the body; raises HttpError 413 if it has more than ``limit`` bytes, 499 if the client has gone.
+
+    ``hold`` gets the number of its bytes as they come.
+    """
     length = request.headers.get("content-length", "0")
     size = int(length) if length.isdigit() else 0
     if size > _DISCARDED * limit or (size > limit and "expect" in request.headers):
@@ -56,6 +93,7 @@ async def read_body(request: Request, *, limit: int) -> bytes:
             size += len(part)
             if size > _DISCARDED * limit:
                 break
+            hold(size if size <= limit else 0)
             if size <= limit:
                 body += part
             else:
@@ -88,24 +126,24 @@ def parse_json(body: bytes, *, fix: str = _EXAMPLE) -> Any:
         ) from None
 
 
-def parse_question(body: bytes, query: Mapping[str, str], *, allowed: Collection[str], max_texts: int) -> Question:
-    """Return what a JSON ``body`` and ``query`` ask; raises HttpError 400 or 413."""
+def parse_request(body: bytes, *, max_texts: int) -> PredictRequest:
+    """Return what a JSON ``body`` asks; raises HttpError 400 or 413."""
     content = parse_json(body)
     if not isinstance(content, dict) or len(content.keys() & {"text", "texts"}) != 1:
         raise HttpError(400, "the body should be an object with the key text or texts", where="body", fix=_EXAMPLE)
-    is_list = "texts" in content
-    texts = content.pop("texts" if is_list else "text")
-    if is_list and not isinstance(texts, list):
+    if extra := content.keys() - {"text", "texts"}:
+        name = min(extra)[:40]
+        fix = f"put options into the query: ?{name}="
+        raise HttpError(400, f"unknown key {name!r}", where="body", fix=fix)
+    if "text" in content:
+        return PredictRequest([check_text(content["text"], "text")], is_list=False)
+    texts = content["texts"]
+    if not isinstance(texts, list):
         raise HttpError(400, "texts should be a list", where="body, texts", fix=_EXAMPLE)
-    if is_list and len(texts) > max_texts:
+    if len(texts) > max_texts:
         fix = f"send at most {max_texts:,} (--max-texts), or lines as {NDJSON}"
         raise HttpError(413, f"{len(texts):,} texts are too many", where="body, texts", fix=fix)
-    if both := content.keys() & query.keys():
-        raise HttpError(400, f"{min(both)} is in the query and in the body", where="query", fix="leave one out")
-    listed = texts if is_list else [texts]
-    checked = [check_text(text, f"texts[{place}]" if is_list else "text") for place, text in enumerate(listed)]
-    options = parse_options(content, allowed=allowed, source="body") | parse_options(query, allowed=allowed)
-    return Question(checked, is_list, options)
+    return PredictRequest([check_text(text, f"texts[{place}]") for place, text in enumerate(texts)], is_list=True)
 
 
 def check_text(text: object, name: str) -> str:
@@ -116,58 +154,45 @@ def check_text(text: object, name: str) -> str:
     return clean(text).replace("\r\n", " ").replace("\n", " ").replace("\r", " ")
 
 
-def parse_options(given: Mapping[str, Any], *, allowed: Collection[str], source: str = "query") -> dict[str, Any]:
-    """Return the options ``given`` in the query or the body by name; raises HttpError 400 for unknown or wrong ones."""
-    if unknown := [name for name in given if name not in allowed]:
-        what, fix = f"unknown option {unknown[0][:40]!r}", f"options are {', '.join(allowed)}"
-        raise HttpError(400, what, where=source, fix=fix)
-    parsed = {}
-    for name, value in given.items():
-        kind, parse = _PARSERS[name]
-        parsed[name] = parse(value)
-        if parsed[name] is None:
-            raise HttpError(
-                400, f"{name} is not {kind}", where=f"{source}, {name}", fix=f"send {kind}, or leave it out"
-            )
+def parse_options(query: Iterable[tuple[str, str]], *, allowed: Collection[str]) -> dict[str, Any]:
+    """Return the options of a query by name; raises HttpError 400 for unknown, wrong or repeated ones.
+
+    ``label`` may be repeated, and is a list.
+    """
+    parsed: dict[str, Any] = {}
+    for name, value in query:
+        if name not in allowed:
+            fix = f"options are {', '.join(allowed)}"
+            raise HttpError(400, f"unknown option {name[:40]!r}", where="query", fix=fix)
+        if name == "label":
+            parsed.setdefault(name, []).append(value)
+        elif name in parsed:
+            raise HttpError(400, f"{name} is given twice", where=f"query, {name}", fix="give it once")
+        else:
+            parsed[name] = _parse_number(name, value) if name in _NUMBERS else value
     return parsed
+
+
+def _parse_number(name: str, value: str) -> float:
+    parse, low, high, kind = _NUMBERS[name]
+    try:
+        number = parse(value)
+    except ValueError:
+        number = math.nan
+    if not low <= number <= high:
+        raise HttpError(400, f"{name} is not {kind}", where=f"query, {name}", fix=f"send {kind}, or leave it out")
+    return number
 
 
 def check_options(engine: Engine, options: Mapping[str, Any]) -> None:
     """Raise HttpError 400 if ``options`` do not fit the model."""
     if "threshold" in options and engine.thresholds is None:
         raise HttpError(400, "the model is single-label", where="threshold", fix="leave the threshold out")
-    label = options.get("label", [])
-    if isinstance(label, list) and len(label) > 1 and engine.thresholds is None:
+    labels = options.get("label", [])
+    if len(labels) > 1 and engine.thresholds is None:
         raise HttpError(400, "the model is single-label", where="label", fix="send one label")
-    if unknown := [name for name in ([label] if isinstance(label, str) else label) if name not in engine.labels]:
+    if unknown := [label for label in labels if label not in engine.labels]:
         shown = ", ".join(engine.labels[:10]) + (", ..." if len(engine.labels) > 10 else "")
         raise HttpError(
             400, f"the model has no label {unknown[0][:40]!r}", where="label", fix=f"its labels are {shown}"
         )
-
-
-def _parse_count(value: Any) -> int | None:
-    if isinstance(value, str):
-        value = int(value) if value.isascii() and value.isdigit() and len(value) < 10 else None
-    return value if type(value) is int and value >= 1 else None
-
-
-def _parse_share(value: Any) -> float | None:
-    try:
-        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
-    except (ValueError, OverflowError):
-        return None
-    return number if 0 <= number <= 1 else None
-
-
-def _parse_labels(value: Any) -> str | list[str] | None:
-    is_list = isinstance(value, list) and value and all(isinstance(label, str) for label in value)
-    return value if is_list or isinstance(value, str) else None
-
-
-_PARSERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "model": ("the name of a model", lambda value: value if isinstance(value, str) else None),
-    "top_k": ("an integer of 1 or more", _parse_count),
-    "threshold": ("a number from 0 to 1", _parse_share),
-    "label": ("a label or a list of labels", _parse_labels),
-}

@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import time
+from ipaddress import ip_address
 
 from prometheus_client.multiprocess import mark_process_dead
 
@@ -48,13 +49,19 @@ def open_socket(host: str, port: int) -> socket.socket:
     return opened
 
 
+def find_hosts(opened: socket.socket, host: str) -> frozenset[str] | None:
+    """Return the names of this machine, and ``host``, if ``opened`` is a loopback address; otherwise None: any name."""
+    address = ip_address(opened.getsockname()[0].partition("%")[0])
+    return frozenset({"localhost", "127.0.0.1", "::1", host.lower()}) if address.is_loopback else None
+
+
 def serve(settings: Settings, store: ModelStore, opened: socket.socket, *, workers: int = 1) -> None:
     """Answer requests on the socket ``opened`` until SIGTERM or Ctrl-C, then finish those that have begun.
 
     SIGHUP loads the models again. Several ``workers`` are forks, which share the models' memory.
 
     Raises:
-        StoppedError: a second signal ended the process before all requests were answered.
+        StoppedError: a second signal ended the workers before all requests were answered.
     """
     host, port, *_ = opened.getsockname()
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -62,9 +69,7 @@ def serve(settings: Settings, store: ModelStore, opened: socket.socket, *, worke
     if workers > 1:
         _Workers(settings, store, opened).run(workers)
     else:
-        number = asyncio.run(Worker(settings, store).run(opened))
-        if number is not None:
-            raise StoppedError(number, "stopped before all requests were answered")
+        asyncio.run(Worker(settings, store).run(opened))
     log_event("stopped")
 
 

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from functools import partial
 
 import uvicorn
 
@@ -38,14 +39,13 @@ class Worker:
 
     def __init__(self, settings: Settings, store: ModelStore, parent: int | None = None) -> None:
         self._settings, self._store, self._parent = settings, store, parent
-        self._stopped_by: int | None = None
 
-    async def run(self, opened: socket.socket) -> int | None:
-        """Serve until a signal; return the number of a second one that ended it, or None."""
+    async def run(self, opened: socket.socket) -> None:
+        """Serve until a signal; a second one ends the process at once."""
         self._service = Service(self._settings, self._store)
         config = uvicorn.Config(
             self._service.app,
-            http=HttpProtocol,
+            http=partial(HttpProtocol, idle=self._settings.stream_timeout),  # type: ignore[arg-type]
             ws="none",
             lifespan="on",
             log_config=None,
@@ -64,28 +64,26 @@ class Worker:
         if self._parent is not None:
             self._loop.add_reader(self._parent, self._lose_parent)
         await self._server.serve(sockets=[opened])
-        return self._stopped_by if self._server.force_exit else None
 
     def _handle(self, number: int, frame: object) -> None:
         del frame
-        self._loop.call_soon_threadsafe(self._reload if number == RELOAD else self._stop, number)
+        if not self._server.should_exit:
+            self._loop.call_soon_threadsafe(self._reload if number == RELOAD else self._stop)
+            self._server.should_exit = number != RELOAD
+        elif number != RELOAD:
+            log_event("stopped before all requests were answered", level=logging.ERROR, pid=os.getpid())
+            os._exit(128 + number)  # the thread that computes cannot be interrupted
 
     def _lose_parent(self) -> None:
         assert self._parent is not None
         self._loop.remove_reader(self._parent)
-        self._stop(signal.SIGTERM)
+        self._handle(signal.SIGTERM, None)
 
-    def _stop(self, number: int) -> None:
-        self._stopped_by = number
-        self._server.force_exit = self._server.should_exit
-        self._server.should_exit = True
-        if self._server.force_exit:  # uvicorn would log each request that this cuts off as an error
-            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+    def _stop(self) -> None:
         self._service.draining.set()
         log_event("stopping", pid=os.getpid())
 
-    def _reload(self, number: int) -> None:
-        del number
+    def _reload(self) -> None:
         self._loading = self._loop.run_in_executor(None, reload, self._store)
 
 
@@ -93,8 +91,9 @@ def reload(store: ModelStore) -> bool:
     """Load the models again; return False and log the reason if one cannot be loaded. The old ones then stay."""
     try:
         store.reload()
-    except (TextrnnError, OSError, MemoryError) as error:
-        reason = str(error) or "out of memory"
+    except Exception as error:
+        is_known = isinstance(error, TextrnnError | OSError)
+        reason = str(error) if is_known else f"{type(error).__name__}: {error}".removesuffix(": ")
         log_event("reload failed", level=logging.ERROR, error=reason, fix="the old models stay; send SIGHUP again")
         return False
     log_event("reloaded", models=[*store.engines], pid=os.getpid())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 from pathlib import Path
@@ -24,7 +25,9 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return calls
 
 
-def test_options(trained: Path, invoke: Run, served: list[dict[str, Any]], tmp_path: Path) -> None:
+def test_options(
+    trained: Path, invoke: Run, served: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "token").write_text("secret\n")
     (tmp_path / "token").chmod(0o600)
     options = ("--port", 0, "--batch-wait", 5, "--max-body", 0.5, "--timeout", 2, "--token-file", tmp_path / "token")
@@ -35,8 +38,14 @@ def test_options(trained: Path, invoke: Run, served: list[dict[str, Any]], tmp_p
     assert (call["models"], call["workers"], call["address"][0]) == (["a", "b"], 1, "127.0.0.1")
     assert (settings.batch_wait, settings.max_body, settings.timeout) == (0.005, 1 << 19, 2.0)
     assert (settings.token, settings.origins) == (b"secret", ("http://x.org",))
-    assert invoke("serve", "--port", 0, cwd=trained).returncode == 0
+    assert settings.hosts is None
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "missing"))
+    assert invoke("serve", "--port", 0, "--host", "localhost", cwd=trained).returncode == 0
     assert served[1]["models"] == ["default"]
+    assert served[1]["settings"].hosts == {"localhost", "127.0.0.1", "::1"}
+    assert "PROMETHEUS_MULTIPROC_DIR" not in os.environ
+    assert invoke("serve", "--port", 0, "--host", "0.0.0.0", cwd=trained).returncode == 0
+    assert served[2]["settings"].hosts is None
 
 
 def test_a_token_that_all_can_read_is_a_warning(

@@ -48,10 +48,20 @@ def serve_command(
         Option(min=0.0, max=1000.0, metavar="MS", help="Milliseconds to wait for more texts while busy."),
     ] = 2.0,
     max_batch: Annotated[int, Option(min=1, metavar="N", help="Texts computed together; 1 turns batches off.")] = 256,
-    max_body: Annotated[float, Option(min=0.001, max=1024.0, metavar="MB", help="Megabytes of a body or line.")] = 8.0,
+    max_body: Annotated[
+        float, Option(min=0.001, max=1024.0, metavar="MB", help="Largest body or line, in megabytes.")
+    ] = 8.0,
     max_texts: Annotated[int, Option(min=1, metavar="N", help="Texts of a JSON list.")] = 1000,
-    max_queue: Annotated[int, Option(min=1, metavar="N", help="Texts that may wait; the rest gets status 429.")] = 4000,
+    max_queue: Annotated[
+        int, Option(min=1, metavar="N", help="Most texts in the queue; further requests get status 429.")
+    ] = 4000,
+    max_requests: Annotated[
+        int, Option(min=1, metavar="N", help="Most open requests, streams included; further ones get status 503.")
+    ] = 512,
     timeout: Annotated[float, Option(min=0.01, max=3600.0, metavar="S", help="Seconds for a request.")] = 30.0,
+    stream_timeout: Annotated[
+        float, Option(min=0.01, max=1e6, metavar="S", help="Seconds that a stream may be idle.")
+    ] = 600.0,
     token_file: Annotated[
         Path | None, Option(metavar="FILE", help="Demand the token in FILE: Authorization: Bearer TOKEN.")
     ] = None,
@@ -66,8 +76,8 @@ def serve_command(
     / is a page to try texts, /openapi.json describes all paths, /metrics is for Prometheus. Texts of concurrent
     requests are computed together.
 
-    SIGHUP loads the models again, without a lost request. SIGTERM and Ctrl-C answer what has begun, then exit with 0.
-    The log on stderr is a JSON object a line, without texts. Needs: pip install 'textrnn[serve]'.
+    SIGHUP loads the models again, without a lost request. On SIGTERM or Ctrl-C the server finishes open requests and
+    exits with 0. The log on stderr is a JSON object a line, without texts. Needs: pip install 'textrnn[serve]'.
 
     \b
       textrnn serve -m runs/first
@@ -90,7 +100,9 @@ def serve_command(
         max_body=round(max_body * _MEGABYTE),
         max_texts=max_texts,
         max_queue=max_queue,
+        max_requests=max_requests,
         timeout=timeout,
+        stream_timeout=stream_timeout,
         token=None if token_file is None else _read_token(token_file),
         origins=tuple(cors or ()),
     )
@@ -108,17 +120,22 @@ def _serve(
 ) -> None:
     import tempfile
     from contextlib import ExitStack
+    from dataclasses import replace
 
     with ExitStack() as stack:
-        if workers > 1:  # prometheus_client reads it when it is imported
+        for name in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):  # read when prometheus_client is imported
+            os.environ.pop(name, None)
+        if workers > 1:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="textrnn-metrics-"))
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         import_extra("prometheus_client", extra="serve", feature="serve")
         from textrnn.server.model_store import ModelStore
         from textrnn.server.monitoring import start_log
-        from textrnn.server.serving import open_socket, serve
+        from textrnn.server.serving import find_hosts, open_socket, serve
 
         opened = stack.enter_context(open_socket(host, port))
+        if settings.token is None:
+            settings = replace(settings, hosts=find_hosts(opened, host))
         store = ModelStore(paths, partial(load_engine, precision=precision))
         ignore_broken_pipe()
         start_log()
