@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from textrnn.config import Config
+from textrnn.data.windows import Windows
 from textrnn.errors import shorten
 from textrnn.evaluation.multi_label import MultiLabelEvaluation
 from textrnn.evaluation.single_label import Evaluation
@@ -36,7 +37,7 @@ def write_model_card(
         "",
         f"- Labels ({len(known)}): {labels}",
         f"- Training set: {_name_files(config.data.train)}",
-        f"- Text: the first {config.data.max_length} pieces of a text are read",
+        f"- Text: {_describe_reading(Windows.of(config.data))}",
         f"- Seed: {config.train.seed}",
         "",
         f"## Evaluation on {data} ({evaluation.texts:,} texts)",
@@ -51,6 +52,15 @@ def write_model_card(
         "model again before you rely on it.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _describe_reading(windows: Windows) -> str:
+    """Return what is read of a text."""
+    if windows.most is None:
+        return "a text is read to its end"
+    if windows.most == 1:
+        return f"the first {windows.size} pieces of a text are read"
+    return f"up to {windows.most} windows of {windows.size} pieces of a text are read, from its beginning to its end"
 
 
 def _name_files(files: str | list[str]) -> str:
