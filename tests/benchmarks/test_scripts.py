@@ -28,6 +28,7 @@ SCRIPTS = (
     "job",
     "label_errors",
     "labelling",
+    "long_texts",
     "many_classes",
     "memory",
     "predict",

@@ -99,11 +99,12 @@ def test_the_same_content_is_encoded_once(rows: Path, cache: Cache, tokenizer: T
 def test_a_failing_encoder_leaves_no_entry(rows: Path, cache: Cache) -> None:
     calls = []
 
-    def encode(texts: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
+    def encode(texts: list[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         calls.append(len(texts))
         if len(calls) > 5:
             raise MemoryError
-        return np.zeros(len(texts), np.int32), np.ones(len(texts), np.int64)
+        ones = np.ones(len(texts), np.int64)
+        return np.zeros(len(texts), np.int32), ones, ones
 
     with pytest.raises(MemoryError):
         load(rows, cache, encode)

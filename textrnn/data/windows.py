@@ -64,7 +64,7 @@ class Windows:
         lengths = texts.lengths if rows is None else texts.lengths[rows]
         counts, starts = self._find_starts(lengths)
         places = np.arange(len(lengths)) if rows is None else rows
-        return WindowedTexts(texts, np.repeat(places, counts), starts, counts, size=self.size)
+        return WindowedTexts(texts, np.repeat(places, counts), starts, counts=counts, size=self.size)
 
     def draw(self, texts: SliceableTexts, rng: np.random.Generator | None = None) -> Texts:
         """Return ``texts`` with one window instead of each longer text, drawn from ``rng`` (None: the first)."""
@@ -73,7 +73,7 @@ class Windows:
             return texts
         counts, starts = self._find_starts(lengths)
         chosen = make_offsets(counts)[:-1] + (0 if rng is None else rng.integers(counts))
-        return WindowedTexts(texts, np.arange(len(texts)), starts[chosen], np.ones_like(counts), size=self.size)
+        return WindowedTexts(texts, np.arange(len(texts)), starts[chosen], counts=np.ones_like(counts), size=self.size)
 
     def _find_starts(self, lengths: npt.NDArray[np.int64] | Lengths) -> tuple[Rows, Rows]:
         """Return the number of windows (B,) of texts with ``lengths`` (B,), and where each window (W,) starts."""
@@ -95,7 +95,7 @@ class WindowedTexts:
     the windows of each text.
     """
 
-    def __init__(self, texts: SliceableTexts, rows: Rows, starts: Rows, counts: Rows, *, size: int) -> None:
+    def __init__(self, texts: SliceableTexts, rows: Rows, starts: Rows, *, counts: Rows, size: int) -> None:
         self._texts, self._rows, self._starts, self._counts = texts, rows, starts, counts
         self.lengths: Lengths = np.minimum(texts.lengths[rows], size).astype(np.int32)
 
