@@ -46,6 +46,18 @@ def test_a_single_text_is_reported_in_the_singular(rows: Path) -> None:
     ]
 
 
+def test_texts_that_windows_do_not_cover_are_counted(rows: Path) -> None:
+    rows.write_text(f"tea\tgreen\ncoffee\tblack coffee\ntea\tgreen tea\ncoffee\t{'honey' * 9}\n")
+    Path("valid.tsv").write_text("tea\tgreen tea with milk\n")
+    paths = {"data__train": str(rows), "data__valid": "valid.tsv", "data__max_length": 11}
+    (note,) = notes_of(**paths, data__long_texts="windows")
+    assert note == (
+        "data: 1 text is longer than 3 windows of 11 tokens (20.0 %), which leave out 14.0 % of all tokens; "
+        "'textrnn data check' lists them"
+    )
+    assert notes_of(**paths, data__long_texts="whole") == []
+
+
 def test_clean_data_give_no_note(rows: Path) -> None:
     assert notes_of(data__train=str(rows)) == []
 
