@@ -17,8 +17,10 @@ from textrnn.data.cache import Cache
 from textrnn.data.encoded import load_tokens
 from textrnn.data.reading.source import LabelledFile
 from textrnn.data.soft_labels import ScoreTargets, SoftLabelTable
+from textrnn.data.windows import Windows
 from textrnn.errors import DataError
 from textrnn.tokenization.tokenizer import Tokenizer
+from textrnn.tokenization.window_encoding import encode_and_count
 
 ROWS: list[Any] = ["a", {"a": 0.25, "b": 0.75}, "b", {"c": 1.0}, {"b": 0.5, "a": 0.5}]
 WEIGHTS = [1, 0, 2.5, 1, 4]
@@ -47,7 +49,7 @@ def test_a_file_keeps_labels_distributions_and_weights(file: LabelledFile) -> No
 
 
 def test_batches_have_their_distributions(file: LabelledFile, tokenizer: Tokenizer, tmp_path: Path) -> None:
-    encode = partial(tokenizer.encode_packed, max_length=9)
+    encode = partial(encode_and_count, tokenizer, windows=Windows(9, 1))
     corpus = load_tokens(
         file, encode, Cache(tmp_path), name="t", vocab_size=len(tokenizer), classes=np.array([2, 1, 0])
     )

@@ -14,10 +14,12 @@ Offsets = npt.NDArray[np.int64]
 Classes = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int64]
 Lengths = npt.NDArray[np.int32]
+Spans = tuple[npt.NDArray[np.int64], Lengths]
+"""Parts of B texts: where each starts (B,), and its length (B,), at least 1."""
 
 
 class Texts(Protocol):
-    """Encoded texts: a :class:`PackedBatch` in memory, or a :class:`textrnn.data.encoded.Corpus` on disk."""
+    """Encoded texts in memory, on disk, or windows of such (:class:`textrnn.data.windows.WindowedTexts`)."""
 
     @property
     def lengths(self) -> Lengths:
@@ -27,6 +29,13 @@ class Texts(Protocol):
 
     def select(self, rows: Rows) -> PackedBatch:
         """Return the texts with the indices ``rows``, in that order."""
+
+
+class SliceableTexts(Texts, Protocol):
+    """Encoded texts: a :class:`PackedBatch` in memory, or a :class:`textrnn.data.encoded.Corpus` on disk."""
+
+    def select(self, rows: Rows, *, spans: Spans | None = None) -> PackedBatch:
+        """Return the texts with the indices ``rows``, in that order, or only ``spans`` of them."""
 
 
 @dataclass(frozen=True)
@@ -81,16 +90,19 @@ class PackedBatch:
         """The number of ids of each sequence (B,) int32."""
         return np.diff(self.offsets).astype(np.int32)
 
-    def select(self, rows: Rows) -> PackedBatch:
-        """Return the sequences with the indices ``rows``, in that order, without soft labels and weights."""
-        offsets, index = gather_index(self.offsets, rows)
+    def select(self, rows: Rows, *, spans: Spans | None = None) -> PackedBatch:
+        """Return the sequences ``rows``, or ``spans`` of them, in that order, without soft labels and weights."""
+        offsets, index = gather_index(self.offsets, rows, spans)
         return PackedBatch(self.ids[index], offsets, self.classes[rows])
 
 
-def gather_index(offsets: Offsets, rows: Rows) -> tuple[Offsets, npt.NDArray[np.int64]]:
-    """Return the offsets of the sequences ``rows`` put end to end, and the source index of each of their ids."""
+def gather_index(offsets: Offsets, rows: Rows, spans: Spans | None = None) -> tuple[Offsets, npt.NDArray[np.int64]]:
+    """Return the offsets of the sequences ``rows``, or of ``spans`` of them, put end to end, and the source index of
+    each of their ids."""
     starts = offsets[rows]
     lengths = offsets[rows + 1] - starts
+    if spans is not None:
+        starts, lengths = starts + spans[0], spans[1].astype(np.int64)
     packed = make_offsets(lengths)
     # an id is as far from the start of its sequence in the result as in the source
     return packed, np.arange(packed[-1]) + np.repeat(starts - packed[:-1], lengths)

@@ -39,7 +39,7 @@ def resolve_config(config: Config, dataset: Dataset) -> Config:
     if size is None and tokens is None:
         size = next((size for size in _BATCH_SIZES if len(texts) >= _MIN_BATCHES * size), _BATCH_SIZES[-1])
     if epochs is None:
-        steps = count_batches(texts, size, batch_tokens=tokens)
+        steps = count_batches(dataset.windows.draw(texts), size, batch_tokens=tokens)
         epochs = min(max(_MIN_EPOCHS, math.ceil(_MIN_STEPS / steps)), _MAX_EPOCHS)
     settings = settings.model_copy(update={"batch_size": size, "epochs": epochs})
     if dataset.vectors is not None:

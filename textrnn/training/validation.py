@@ -181,14 +181,15 @@ class Validator:
 
     def _forward(self, rows: Rows, end_batch: Callable[[], None]) -> Logits:
         """Return the network's logits (B, C) of the validation texts ``rows``."""
-        logits: Logits = np.zeros((len(rows), len(self.dataset.labels)), np.float32)
-        for number, (places, batch) in enumerate(sorted_batches(self.dataset.valid, VALID_TOKENS, rows=rows)):
+        texts = self.dataset.windows.split(self.dataset.valid, rows)
+        logits: Logits = np.zeros((len(texts), len(self.dataset.labels)), np.float32)
+        for number, (places, batch) in enumerate(sorted_batches(texts, VALID_TOKENS)):
             if number % self.group.size != self.group.rank:
                 continue
             logits[places] = self.model.predict_logits(batch)
             if self.group.size == 1:  # ranks have different numbers of batches
                 end_batch()
-        return self._all_reduce(logits)
+        return texts.average(self._all_reduce(logits))
 
     @cached_property
     def _first_ngram_logits(self) -> Logits:
