@@ -50,10 +50,11 @@ class SoftLabels:
     classes: npt.NDArray[np.int64]
     shares: npt.NDArray[np.float32]
 
-    def select(self, first: int, last: int) -> SoftLabels:
-        """Return those of the texts from ``first`` up to ``last``, which then count from 0."""
-        part = slice(*np.searchsorted(self.rows, (first, last)))
-        return SoftLabels(self.rows[part] - first, self.classes[part], self.shares[part])
+    def select(self, rows: Rows) -> SoftLabels | None:
+        """Return those of the texts ``rows`` (B,), which then count from 0 in that order; None if none has one."""
+        starts, ends = (np.searchsorted(self.rows, rows, side) for side in ("left", "right"))
+        texts, index = gather_ranges(starts, ends)
+        return SoftLabels(texts, self.classes[index], self.shares[index]) if len(index) else None
 
     def find_rows(self) -> npt.NDArray[np.int64]:
         """Return the texts that have a distribution, each once."""
@@ -91,9 +92,18 @@ class PackedBatch:
         return np.diff(self.offsets).astype(np.int32)
 
     def select(self, rows: Rows, *, spans: Spans | None = None) -> PackedBatch:
-        """Return the sequences ``rows``, or ``spans`` of them, in that order, without soft labels and weights."""
+        """Return the sequences with the indices ``rows``, or ``spans`` of them, in that order."""
         offsets, index = gather_index(self.offsets, rows, spans)
-        return PackedBatch(self.ids[index], offsets, self.classes[rows])
+        soft = None if self.soft_labels is None else self.soft_labels.select(rows)
+        weights = None if self.weights is None else self.weights[rows]
+        return PackedBatch(self.ids[index], offsets, self.classes[rows], soft, weights)
+
+
+def gather_ranges(starts: Rows, ends: Rows) -> tuple[Rows, Rows]:
+    """Return the number of the range of each index of the ranges ``starts[b]:ends[b]``, and the indices themselves."""
+    lengths = ends - starts
+    first = make_offsets(lengths)[:-1]
+    return np.repeat(np.arange(len(lengths)), lengths), np.arange(lengths.sum()) + np.repeat(starts - first, lengths)
 
 
 def gather_index(offsets: Offsets, rows: Rows, spans: Spans | None = None) -> tuple[Offsets, npt.NDArray[np.int64]]:

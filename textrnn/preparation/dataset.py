@@ -34,6 +34,7 @@ from textrnn.reporter import Reporter
 from textrnn.tokenization.tokenizer import Tokenizer
 from textrnn.tokenization.window_encoding import encode_and_count
 
+_CHUNK_ROWS = 1 << 18
 _MANY = 50  # validation texts, enough for a sound choice of the best epoch
 
 
@@ -61,6 +62,22 @@ class Dataset:
             return self.train.count_classes(len(self.labels))
         counts = self.label_sets.count_labels(np.array(self.train.count_classes(len(self.label_sets.members))))
         return [int(count) for count in counts[: len(self.labels)]]
+
+    def sum_shares(self) -> list[float]:
+        """Return the number of training texts with each of ``labels``; soft labels count by their probabilities."""
+        totals, C = np.array(self.count_labels(), np.float64), len(self.labels)
+        classes = self.train.classes
+        for start in range(0, len(classes), _CHUNK_ROWS):
+            rows = np.arange(start, min(start + _CHUNK_ROWS, len(classes)))
+            soft = self.train.select_soft_labels(rows)
+            if soft is not None:
+                replaced = classes[rows[soft.find_rows()]]
+                if self.label_sets is None:
+                    totals -= np.bincount(replaced, minlength=C)
+                else:
+                    totals -= self.label_sets.to_multi_hot(replaced)[:, :C].sum(axis=0)
+                totals += np.bincount(soft.classes, soft.shares, C)
+        return [float(total) for total in totals]
 
     @cached_property
     def digest(self) -> str:

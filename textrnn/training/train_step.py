@@ -188,7 +188,7 @@ class TrainStep:
         for index in range(self.group.rank, len(bounds) - 1, self.group.size):
             first, last = bounds[index], bounds[index + 1]
             classes = batch.classes[first:last]
-            soft = None if batch.soft_labels is None else batch.soft_labels.select(first, last)
+            soft = None if batch.soft_labels is None else batch.soft_labels.select(np.arange(first, last))
             if first == last:  # fewer texts than parts: a text without weight, so that every rank has a part
                 first, last, classes = 0, 1, np.array([NO_CLASS])
             start, end = batch.offsets[first], batch.offsets[last]

@@ -135,7 +135,7 @@ class Trainer:
         if dataset.vectors is not None and config.embedding.freeze:
             frozen = FrozenRows(dataset.vectors, len(dataset.tokenizer), device)
         texts = None if dataset.label_sets is None else len(dataset.train)
-        loss = TextLoss(config.train, labels=dataset.labels, counts=dataset.count_labels(), texts=texts)
+        loss = TextLoss(config.train, labels=dataset.labels, counts=dataset.sum_shares(), texts=texts)
         self.train_step = TrainStep(
             model,
             config.train,
