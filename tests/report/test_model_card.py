@@ -15,7 +15,7 @@ RESULTS = Results('test: "a".tsv', 12, [Result("accuracy", "accuracy", 0.75, "75
 
 
 def test_names_stay_as_they_are(tokenizer: Tokenizer) -> None:
-    model = replace(make_model(tokenizer, make_config(model__hidden=8)), labels=("<b>", "a: *b*", "c"))
+    model = replace(make_model(tokenizer, make_config(model__hidden=8)), labels=("<b>", "a: *b*", "c`d"))
     card = write_model_card("my: model", model, results=RESULTS, version="1", metadata={"license": "mit"})
     _, header, body = card.split("---\n", 2)
     metadata = yaml.safe_load(header)
@@ -24,7 +24,7 @@ def test_names_stay_as_they_are(tokenizer: Tokenizer) -> None:
     assert entry["name"] == "my: model"
     assert entry["results"][0]["dataset"]["name"] == RESULTS.data
     assert entry["results"][0]["metrics"] == [{"type": "accuracy", "name": "accuracy", "value": 0.75}]
-    assert "Labels (3): `<b>`, `a: *b*`, `c`" in body
+    assert "Labels (3): `<b>`, `a: *b*`, `` c`d ``" in body
     assert f"## Evaluation on {RESULTS.data} (12 texts)" in body
     assert "| accuracy | 75.00 % | 47.41 to 91.25 |" in body
 

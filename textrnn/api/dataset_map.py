@@ -23,6 +23,8 @@ class MapFunction:
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Return the columns ``label`` and ``probability`` of ``batch``; lists in each row of a multi-label model.
 
+        If the batch has one of these, they are called ``predicted_label`` and ``predicted_probability``.
+
         Raises:
             KeyError: the batch has no such column.
             TypeError: a text is missing or no ``str``, or the batch is a single row.
@@ -38,4 +40,5 @@ class MapFunction:
         else:
             columns = ([row[0].label, row[0].probability] for row in found)
         labels, probabilities = zip(*columns, strict=True) if found else ((), ())
-        return {"label": [*labels], "probability": [*probabilities]}
+        prefix = "" if {"label", "probability"}.isdisjoint(batch) else "predicted_"
+        return {f"{prefix}label": [*labels], f"{prefix}probability": [*probabilities]}

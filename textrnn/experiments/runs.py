@@ -20,7 +20,7 @@ from textrnn.experiments.variations import KINDS, CrossValidation, Experiment, L
 from textrnn.files import keep_previous, write_text
 from textrnn.ops.device import resolve_device
 from textrnn.preparation.dataset import load_dataset
-from textrnn.reporter import ProgressOnly, Reporter
+from textrnn.reporter import NewNotes, ProgressOnly, Reporter
 from textrnn.serialization.latest_run import CHECKPOINT_NAME, EXPERIMENT_NAME, SUMMARY_NAME, make_latest
 from textrnn.serialization.run_folder import check_folder
 from textrnn.training.train import reporting, resume, train
@@ -86,6 +86,7 @@ def resume_experiment(out: Path, *, expected: Experiment | None = None, reporter
 
 def _train_all(experiment: Experiment, out: Path, results: dict[str, Result], *, reporter: Reporter) -> Summary:
     """Train the runs that are not in ``results`` yet, and summarize all."""
+    reporter = NewNotes(reporter)
     for number, (name, config) in enumerate(experiment.variations.items(), start=1):
         if name in results:
             continue

@@ -112,7 +112,14 @@ def load_dataset(config: Config, reporter: Reporter) -> Dataset:
     with ExitStack() as stack:
 
         def read(path: str | list[str]) -> LabelledFile:
-            data = _choose_columns(config, is_train=path == paths[0])
+            is_train = path == paths[0]
+            data = _choose_columns(config, is_train=is_train)
+            try:
+                return stack.enter_context(LabelledFile(path, data, cache, progress=reporter.load))
+            except DataError as error:  # other files than the training set may have labels instead of probabilities
+                if is_train or data.label_columns is None or error.kind != "no such column":
+                    raise
+            data = data.model_copy(update={"label_columns": None})
             return stack.enter_context(LabelledFile(path, data, cache, progress=reporter.load))
 
         dataset, notes = _load(config, cache, read=read, paths=paths)
@@ -285,8 +292,10 @@ def _hold_out(file: LabelledFile, groups: Classes, config: Config) -> tuple[Rows
     else:
         kept, held = hold_out_fold(of_text, file.find_groups(), split_fold(config.data.fold), rng=rng)
     if not len(held):
-        cure = "name a validation set with --valid" if config.data.fold is None else "use fewer folds"
         what = "texts" if config.data.group is None else "unconnected values of data.group"
+        if config.data.fold is not None:
+            raise DataError(file.path, None, f"too few {what} for fold {config.data.fold}; use fewer folds")
+        cure = "name a validation set with --valid"
         raise DataError(file.path, None, f"too few {what} to hold out a validation set; {cure}")
     return kept, held
 

@@ -5,6 +5,7 @@ It begins with the metadata in YAML by which the Hugging Face Hub finds and show
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -80,7 +81,7 @@ def write_model_card(
     return "\n".join(
         [
             f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---\n",
-            f"# {name}\n",
+            f"# {' '.join(name.split())}\n",
             f"{_describe_network(model.config)}, trained with textrnn {version}.\n",
             *(f"- {fact}" for fact in (*_list_facts(model), *training)),
             "",
@@ -150,7 +151,15 @@ def _describe_reading(windows: Windows) -> str:
 
 
 def _quote(names: Iterable[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)  # as code, which Markdown leaves as it is
+    return ", ".join(map(_format_code, names))
+
+
+def _format_code(name: str) -> str:
+    """Return ``name`` as code, which Markdown leaves as it is."""
+    if "`" not in name:
+        return f"`{name}`"
+    fence = "`" * (1 + max(map(len, re.findall("`+", name))))
+    return f"{fence} {name} {fence}"
 
 
 def _describe_batches(config: Config) -> str:

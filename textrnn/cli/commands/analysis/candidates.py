@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from textrnn.inference import UNKNOWN
 from textrnn.inference.engine import Engine
 from textrnn.models.calibration import CalibrationError
 from textrnn.serialization.model_file import find_model
+
+_PAIR = re.compile(r".* [0-9.]+")
 
 
 def list_candidates(
@@ -90,6 +93,8 @@ def _check_predicted_labels(
             if unknown := next((label for label in split_labels(joined) if label not in known), None):
                 cure = "use the labels of the data"
                 if unknown == UNKNOWN:
-                    cure = "a model that abstains gives every label with predict --min-prob 0"
+                    cure = "a model that abstains gives every label with predict --ignore-thresholds"
+                elif _PAIR.fullmatch(unknown):
+                    cure = "write a tab between label and confidence"
                 reason = f"label '{shorten(unknown)}' is {place}; {cure}"
                 raise DataError(candidate.name, number, reason)
