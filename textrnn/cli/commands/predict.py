@@ -7,7 +7,7 @@ from typing import Annotated
 
 from textrnn.cli import options
 from textrnn.cli.line_command import LineCommand
-from textrnn.cli.model_loading import check_ignored, check_labels, use_cascade
+from textrnn.cli.model_loading import check_ignored, check_labels, check_score_options, use_cascade
 from textrnn.cli.parameters import Option
 from textrnn.cli.terminal import print_message
 from textrnn.errors import ConfigError
@@ -82,6 +82,9 @@ def predict_command(
     if the text is in the column text; -o NAME.parquet keeps their columns. --score adds one column or key, score;
     --format probabilities adds a column probability_LABEL for each label, or the key probabilities.
 
+    A model of scores (data.target=score) prints the score of each line in place of label and probability, with six
+    significant digits: 7.43. The column or key of a table is score. Options for labels are errors.
+
     \b
       textrnn predict reviews.txt
       zcat crawl.txt.gz | textrnn predict | cut -f1
@@ -111,6 +114,23 @@ def predict_command(
     if ignore_thresholds:
         _check_ignored_choices({"--min-prob": min_prob, "--unknown-label": unknown_label})
     engine = command.open_engine()
+    if engine.anchors is not None:
+        check_score_options(
+            engine,
+            {
+                "--top-k": top_k,
+                "--min-prob": min_prob,
+                "--unknown-label": unknown_label,
+                "--ignore-thresholds": ignore_thresholds,
+                "--format": format_ if format_ in ("label", "probabilities") else None,
+                "--score": score,
+                "--cascade": cascade,
+            },
+        )
+        from textrnn.pipeline.score_writer import ScoreWriter
+
+        command.run_predictions(ScoreWriter(engine, format_ or "tsv", with_text=with_text, explain=explain))
+        return
     if unknown_label is not None and min_prob is None and not engine.confidence_thresholds:
         raise ConfigError(f"--unknown-label {unknown_label}: needs a bound; add --min-prob")
     check_ignored(engine, ignores=ignore_thresholds)
