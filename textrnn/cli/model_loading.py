@@ -93,7 +93,10 @@ def check_threshold(engine: Engine, threshold: float | None) -> None:
 
 
 def check_score_options(engine: Engine, options: Mapping[str, object]) -> None:
-    """Raise ConfigError if ``options`` for labels, by name, are given to a model of scores; None and False: not given."""
+    """Raise ConfigError if ``options`` for labels, by name, are given to a model of scores.
+
+    None and False mean that an option is not given.
+    """
     if engine.anchors is None:
         return
     given = [

@@ -12,7 +12,6 @@ from textrnn.evaluation.single_label import Evaluation, evaluate_single_label
 from textrnn.inference.engine import Engine
 from textrnn.inference.pooling import Array
 
-
 AnyEvaluation = Evaluation | MultiLabelEvaluation | ScoreEvaluation
 
 
@@ -21,9 +20,7 @@ def evaluate_file(engine: Engine, path: str, config: DataConfig) -> AnyEvaluatio
     return evaluate_examples(engine, read_examples(path, config))
 
 
-def evaluate_examples(
-    engine: Engine, examples: Sequence[Example], *, threshold: float | None = None
-) -> AnyEvaluation:
+def evaluate_examples(engine: Engine, examples: Sequence[Example], *, threshold: float | None = None) -> AnyEvaluation:
     """Evaluate ``engine`` on ``examples``; ``threshold`` is for multi-label models."""
     if engine.anchors is not None:
         return evaluate_scores(predict_scores(engine, examples), read_scores([example.label for example in examples]))

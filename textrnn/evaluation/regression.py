@@ -22,7 +22,7 @@ Scores = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ScoreBin:
-    """The texts with predicted scores from ``low`` to ``high``: the mean ``predicted`` and ``true`` score, and count."""
+    """The ``texts`` with predicted scores from ``low`` to ``high``, and their mean ``predicted`` and ``true`` score."""
 
     low: float
     high: float

@@ -94,8 +94,8 @@ def filter_command(
     }
     worker: RecordFilter
     if engine.anchors is not None:
-        choices = {"--label": (label or [None])[0], "--min-prob": min_prob, "--cascade": cascade}
-        check_score_options(engine, choices | {"--ignore-thresholds": ignore_thresholds})
+        choices: dict[str, object] = {"--label": label[0] if label else None, "--min-prob": min_prob}
+        check_score_options(engine, choices | {"--ignore-thresholds": ignore_thresholds, "--cascade": cascade})
         worker = ScoreFilter(engine, least=min_score, most=max_score, **shared)
     else:
         _refuse_bounds(bounds)
@@ -120,7 +120,9 @@ def _check_criteria(label: list[str] | None, bounds: Mapping[str, float | None])
     """Raise ConfigError without a criterion, and if no score is between the ``bounds``."""
     given = {option: bound for option, bound in bounds.items() if bound is not None}
     if label is None and not given:
-        raise ConfigError("missing option '--label' / '-l', or '--min-score' for a model of scores; see 'textrnn filter --help'")
+        raise ConfigError(
+            "missing option '--label' / '-l', or '--min-score' for a model of scores; see 'textrnn filter --help'"
+        )
     for option, bound in given.items():
         if not math.isfinite(bound):
             raise ConfigError(f"{option} {bound}: not a finite number")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 from textrnn.cli import options
 from textrnn.cli.line_command import LineCommand
@@ -82,8 +82,8 @@ def predict_command(
     if the text is in the column text; -o NAME.parquet keeps their columns. --score adds one column or key, score;
     --format probabilities adds a column probability_LABEL for each label, or the key probabilities.
 
-    A model of scores (data.target=score) prints the score of each line in place of label and probability, with six
-    significant digits: 7.43. The column or key of a table is score. Options for labels are errors.
+    A model of scores (data.target=score) prints the score of each line instead, with six significant digits: 7.43. The
+    column or key of a table is score. Options for labels are errors.
 
     \b
       textrnn predict reviews.txt
@@ -115,18 +115,7 @@ def predict_command(
         _check_ignored_choices({"--min-prob": min_prob, "--unknown-label": unknown_label})
     engine = command.open_engine()
     if engine.anchors is not None:
-        check_score_options(
-            engine,
-            {
-                "--top-k": top_k,
-                "--min-prob": min_prob,
-                "--unknown-label": unknown_label,
-                "--ignore-thresholds": ignore_thresholds,
-                "--format": format_ if format_ in ("label", "probabilities") else None,
-                "--score": score,
-                "--cascade": cascade,
-            },
-        )
+        check_score_options(engine, _list_label_options(locals()))
         from textrnn.pipeline.score_writer import ScoreWriter
 
         command.run_predictions(ScoreWriter(engine, format_ or "tsv", with_text=with_text, explain=explain))
@@ -158,6 +147,13 @@ def predict_command(
             explain=explain,
         )
     command.run_predictions(worker)
+
+
+def _list_label_options(options: Mapping[str, Any]) -> dict[str, object]:
+    """Return those of the command's ``options`` that a model of scores refuses, by their names."""
+    names = ("top_k", "min_prob", "unknown_label", "ignore_thresholds", "score", "cascade")
+    form = options["format_"] if options["format_"] in ("label", "probabilities") else None
+    return {f"--{name.replace('_', '-')}": options[name] for name in names} | {"--format": form}
 
 
 def _check_scores(choices: Mapping[str, object], *, explain: bool, source: str) -> None:

@@ -101,9 +101,8 @@ def evaluate_command(
     path = choose_model(model)
     engine = load_engine(path)
     check_threshold(engine, threshold)
-    given = {"--max-error": max_error, "--at-precision": at_precision}
-    given_thresholds = {"--save-thresholds": saves, "--clear-thresholds": clears}
-    check_score_options(engine, {"--sort": sort} | given | given_thresholds)
+    goals: dict[str, object] = {"--sort": sort, "--max-error": max_error, "--at-precision": at_precision}
+    check_score_options(engine, goals | {"--save-thresholds": saves, "--clear-thresholds": clears})
     if engine.thresholds is not None and choices.goal is not None:
         raise ConfigError(f"{choices.goal}: the model is multi-label; leave it out")
     config = options.make_data_config(overrides, engine.data_config, on_error=on_error)
@@ -198,8 +197,14 @@ class _Choices:
         """Print the page, the object of ``--json`` or the list of errors of a model of scores."""
         from textrnn.cli.commands.analysis.score_evaluation import write_evaluation
 
-        chosen = {"as_json": self.as_json, "errors": self.errors, "limit": self.limit}
-        write_evaluation(engine, examples, data=self.data, table_format=self.table_format, **chosen)
+        write_evaluation(
+            *(engine, examples),
+            data=self.data,
+            as_json=self.as_json,
+            errors=self.errors,
+            table_format=self.table_format,
+            limit=self.limit,
+        )
 
     def _list_errors(self, found: _Evaluated, output: RecordFormat) -> None:
         from textrnn.evaluation.mistakes import rank_mistakes

@@ -1,4 +1,4 @@
-"""What ``textrnn evaluate`` prints and writes for a model of scores."""
+"""The output of ``textrnn evaluate`` for a model of scores."""
 
 from __future__ import annotations
 
