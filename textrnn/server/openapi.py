@@ -58,7 +58,7 @@ def describe(settings: Settings, engines: Mapping[str, Engine]) -> Node:
             },
             "/explain": {
                 "post": {
-                    "summary": "Return the effect of each word on the probability of the predicted label, or on the score.",
+                    "summary": "Return the effect of each word on the probability of the label, or on the score.",
                     "parameters": [_model(engines)],
                     "requestBody": {"required": True, "content": {JSON: _media(explained, one={"text": _TEXT})}},
                     "responses": _responses(_media({"type": "object"}, one=explanation)),
