@@ -208,7 +208,8 @@ def _report(outcome: Outcome) -> None:
     epochs = f"best epoch {best.epoch}: {format_metric(best, config.train.metric)} on valid"
     if config.train.refit is not None:
         epochs = f"final model of {pluralize(best.epoch, 'epoch', 'epochs')}"
-    print_message(f"{epochs}, in {outcome.seconds:.0f} s; label lines with: textrnn predict -m {outcome.folder}")
+    verb = "label" if config.data.target == "label" else "score"
+    print_message(f"{epochs}, in {outcome.seconds:.0f} s; {verb} lines with: textrnn predict -m {outcome.folder}")
     write_data(f"{outcome.folder}\n")
     if config.data.test is None:
         return

@@ -46,27 +46,28 @@ class ScoreObservations:
 
 def observe_scores(engine: Engine, batches: Iterable[Batch]) -> ScoreObservations:
     """Evaluate ``engine``, a model of scores, on ``batches``, of which one is held at a time."""
-    parts: list[tuple[Scores, Scores, npt.NDArray[np.int32]]] = []
+    parts: list[tuple[Scores, Scores]] = []
+    measured: list[npt.NDArray[np.int32]] = []
     extremes = Extremes(SHOWN_TEXTS)
     for labels, texts in resize_batches(batches, len(engine.labels)):
         ids, lengths = engine.encode(texts)
         predicted = engine.to_scores(engine.to_log_probabilities(engine.forward_ids(ids, lengths)))
         true = read_scores(labels)
-        parts.append((predicted, true, lengths.astype(np.int32)))
+        parts.append((predicted, true))
+        measured.append(lengths.astype(np.int32))
         errors = np.abs(predicted - true).astype(np.float32)
         for row in extremes.choose(errors):
             text = cut(texts[row], EXTREME_CHARACTERS)
             extremes.add(float(errors[row]), Sample(text, f"{true[row]:g}", f"{predicted[row]:.4g}", 0.0))
     give_back_freed_memory()
-    predicted, true = (np.concatenate([part[index] for part in parts]) for index in (0, 1))
-    lengths = np.concatenate([part[2] for part in parts])
+    predicted, true = (np.concatenate(column) for column in zip(*parts, strict=True))
     evaluation = evaluate_scores(predicted, true)
     return ScoreObservations(
         evaluation,
         compute_score_intervals(predicted, true),
         trace_quantiles(predicted, true),
         count_errors(predicted - true),
-        measure_by_length(lengths, np.abs(predicted - true)),
+        measure_by_length(np.concatenate(measured), np.abs(predicted - true)),
         extremes.samples,
     )
 

@@ -87,10 +87,10 @@ def list_score_figures(found: ScoreObservations) -> list[Figure]:
 def _draw_quantiles(found: ScoreObservations) -> Markup:
     lines = [
         Line(name, [(each.true, each.quantiles[index]) for each in found.columns], marks=True)
-        for name, index in (("median", 1), ("10 % are below", 0), ("90 % are below", 2))
+        for name, index in (("median", 1), ("10 %", 0), ("90 %", 2))
     ]
     ends = found.columns[0].true, found.columns[-1].true
-    x, y = Axis("true score"), Axis("predicted score")
+    x, y = Axis("true score"), Axis("predicted score: quantiles")
     return draw_lines(lines, x, y, title="Predicted by true score", diagonal=ends)
 
 

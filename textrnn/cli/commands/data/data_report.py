@@ -52,9 +52,10 @@ def _format_files(report: Report) -> list[str]:
     for file in report.files:
         total = file.pieces if file.pieces is not None else file.characters
         bound = "" if in_pieces or not file.cut else "< "
+        labels = "-" if file.scores is not None else str(len(file.labels))
         rows.append(
             [
-                *(file.path, file.role or "", f"{file.texts:,}", str(len(file.labels)), f"{file.empty:,}"),
+                *(file.path, file.role or "", f"{file.texts:,}", labels, f"{file.empty:,}"),
                 *(f"{length:,}" for length in file.lengths.values()),
                 *(_format_share(file.cut_texts, file.texts), bound + _format_share(file.cut, total)),
                 "-" if file.unknown is None else _format_share(file.unknown, total),
