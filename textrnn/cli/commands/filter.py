@@ -57,7 +57,7 @@ def filter_command(
     cascade: options.CascadeOption = None,
     device: options.DeviceOption = "cpu",
 ) -> None:
-    """Print the lines that have a given label, or a score in a given range.
+    """Print the lines with a given label or score.
 
     A line is kept unchanged if LABEL is its most likely label, or for multi-label models one of its assigned labels.
     With --min-prob, a line is kept if LABEL has at least that probability. Of several labels, one suffices. With
