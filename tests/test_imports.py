@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "tokenization": {"data", "errors", "native"},
     "models": {"data", "errors", "lazy", "native", "ops", "serialization", "tokenization"},
     "serialization": {"config", "data", "errors", "files", "models", "ops", "reporter", "tokenization"},
-    "inference": {"config", "data", "errors", "lazy", "models", "native", "ops", "serialization"},
+    "inference": {"config", "data", "errors", "lazy", "models", "native", "ops", "serialization", "tokenization"},
     "pipeline": {"config", "data", "errors", "files", "inference"},
     "evaluation": {"config", "data", "errors", "inference", "models"},
     "preparation": {"config", "data", "errors", "files", "native", "reporter", "serialization", "tokenization"},
@@ -47,14 +47,18 @@ ALLOWED: dict[str, set[str]] = {
     "server": {"api", "errors", "inference", "native", "pipeline"},
     "sklearn": {"api", "data", "errors"},
     "fasttext": {"api", "config", "data", "errors", "reporter", "serialization"},
+    "integrations": {"api", "errors", "extras", "files", "inference", "pipeline", "serialization"},
     "api": {"config", "data", "errors", "evaluation", "files", "inference", "reporter", "serialization", "training"},
 }
 # the rooms and modules that know these packages
 ONLY_IN = {
     "ctypes": ("native/",),
     "pydantic": ("config/sections.py", "cli/command_class.py"),
+    "datatrove": ("integrations/datatrove.py",),
     "jinja2": ("report/",),
     "prometheus_client": ("server/",),
+    "pyspark": ("integrations/spark.py",),
+    "ray": ("integrations/ray.py",),
     "rich": ("cli/",),
     "starlette": ("server/",),
     "torch": ("models/", "ops/", "preparation/pretrained_vectors.py", "serialization/checkpoint.py", "training/"),

@@ -169,9 +169,8 @@ class Compressor:
         With fewer n-grams the norm is smaller and the logits are larger. A factor fitted by least squares to the
         logits of the full table corrects that; it does not use the labels.
         """
-        tokenizer, max_length = self._model.tokenizer, self._model.config.data.max_length
-        packed = pack_ids(*tokenizer.encode_packed(self._texts, max_length=max_length))
-        spelling, pruned = Spelling.of(tokenizer), prune(table, share)
+        packed = pack_ids(*self._engine.encode(self._texts))
+        spelling, pruned = Spelling.of(self._model.tokenizer), prune(table, share)
         target, actual = (
             (part.forward(packed.ids, packed.offsets, spelling) - table.bias).astype(np.float64)
             for part in (table, pruned)

@@ -21,7 +21,7 @@ TRAINING = """
 from dataclasses import fields
 from textrnn.cli import progress
 from textrnn.reporter import EpochRecord, Plan
-values = dict.fromkeys((field.name for field in fields(EpochRecord)), 0.5)
+values = dict.fromkeys((field.name for field in fields(EpochRecord) if field.default is not None), 0.5)
 values |= {"valid_loss": 0.75, "seconds": 1234.5, "tokens_per_second": 123456.7}
 progress._UPDATES_PER_SECOND = 1e9
 reporter = progress.make_reporter()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 import yaml
 
 from samples import make_config, make_model
@@ -34,3 +35,16 @@ def test_many_labels_are_cut(tokenizer: Tokenizer) -> None:
     card = write_model_card("m", many, results=None, version="1")
     assert "`label49`, and 10 more" in card
     assert "model-index" not in card
+
+
+@pytest.mark.parametrize(
+    ("long_texts", "reading"),
+    [
+        ("cut", "the first 40 pieces of a text are read"),
+        ("windows", "up to 3 windows of 40 pieces of a text are read, from its beginning to its end"),
+        ("whole", "a text is read to its end"),
+    ],
+)
+def test_the_card_says_what_the_model_reads(tokenizer: Tokenizer, long_texts: str, reading: str) -> None:
+    model = make_model(tokenizer, make_config(model__hidden=8, data__max_length=40, data__long_texts=long_texts))
+    assert f"- Text: {reading}\n" in write_model_card("drinks", model, results=None, version="1")

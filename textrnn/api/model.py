@@ -29,8 +29,8 @@ class Model:
 
     Threads may call its methods concurrently, and so may forked processes. It can be pickled and copied.
 
-    Texts are ``str`` of any length; as in training, tokens after ``data.max_length`` are ignored. A lone surrogate is
-    read as a question mark.
+    Texts are ``str`` of any length; as in training, ``data.long_texts`` says what is read of long ones. A lone
+    surrogate is read as a question mark.
     """
 
     def __init__(self, engine: Engine) -> None:

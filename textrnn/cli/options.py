@@ -56,6 +56,14 @@ CascadeOption = Annotated[
 DeviceOption = Annotated[
     str, Option(metavar="DEVICE", help="cpu, auto, cuda, cuda:N or mps; all but cpu load torch (over a second).")
 ]
+EngineOption = Annotated[
+    Literal["local", "ray"],
+    Option(
+        "--engine",
+        help="local: this process; ray: a Ray cluster labels whole files, from folders and addresses such as "
+        "s3://bucket/folder, and writes a part for each to the folder --output.",
+    ),
+]
 FieldOption = Annotated[
     list[str] | None,
     Option(

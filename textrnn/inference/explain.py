@@ -10,13 +10,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from textrnn.data.batch import Ids
 from textrnn.inference.engine import Engine, round_score
+from textrnn.inference.pooling import Array
 
 MAX_PARTS = 256
 """In longer texts, several neighboring parts are left out together."""
 MAX_WORD_PIECES = 8
 """Longer words are split into their pieces: scripts without spaces would make a sentence one word."""
 
+_MAX_IDS = 1 << 24  # that are held at once
 _SPACE = "\u2581"  # begins a piece that begins a word
 
 
@@ -74,8 +77,8 @@ def explain(
     """Return the effect of each part of ``text`` on the probability of ``label``, or of several labels.
 
     Without ``label``, the predicted labels are explained. Parts are words; long words are split
-    (:data:`MAX_WORD_PIECES`), and parts of long texts are joined (:data:`MAX_PARTS`). Text beyond the maximum length of
-    the model has no parts. The cost is that of scoring P + 1 texts, where P is the number of parts.
+    (:data:`MAX_WORD_PIECES`), and parts of long texts are joined (:data:`MAX_PARTS`). Text that
+    the model does not read has no parts. The cost is that of scoring P + 1 texts, where P is the number of parts.
 
     Raises:
         ValueError: the model has no such label, or predicts scores, or the list of labels is empty for a single-label
@@ -94,12 +97,10 @@ def explain(
     columns = _find_columns(engine.labels, labels)
     ids, lengths = engine.encode([text, ""])
     full, empty = np.split(ids, lengths[:1])
-    pieces = engine.tokenizer.encode_pieces(text, max_length=engine.max_length)
+    pieces = engine.encode_pieces(text)
     edges = [*find_parts(pieces), len(pieces)]
     bounds = list(zip(edges[:-1], edges[1:], strict=True))
-    remaining = [np.concatenate([full[:start], full[stop:]]) for start, stop in bounds]
-    texts = [full, *(rest if len(rest) else empty for rest in remaining)]
-    logits = engine.forward_ids(np.concatenate(texts), np.array([*map(len, texts)], np.int64), threads=threads)
+    logits = _forward_remaining(engine, full, empty, cuts=[(0, 0), *bounds], threads=threads)
     found = engine.to_log_probabilities(logits)
     probabilities = np.exp(found)[:, columns] if engine.anchors is None else engine.to_scores(found)[:, None]
     effects = (probabilities[0] - probabilities[1:]).tolist()
@@ -111,6 +112,19 @@ def explain(
     if engine.anchors is not None:
         return Explanation((), (), tuple(parts), multi_label=False, score=first[0])
     return Explanation(tuple(labels), tuple(first), tuple(parts), multi_label=engine.thresholds is not None)
+
+
+def _forward_remaining(
+    engine: Engine, full: Ids, empty: Ids, *, cuts: Sequence[tuple[int, int]], threads: int | None
+) -> Array:
+    """Return the logits (P, C) of ``full`` (N,) without each of ``cuts``, start and stop; ``empty`` if none is left."""
+    size, logits = max(1, _MAX_IDS // len(full)), []
+    for first in range(0, len(cuts), size):
+        remaining = [np.concatenate([full[:start], full[stop:]]) for start, stop in cuts[first : first + size]]
+        texts = [rest if len(rest) else empty for rest in remaining]
+        lengths = np.array([*map(len, texts)], np.int64)
+        logits.append(engine.forward_ids(np.concatenate(texts), lengths, threads=threads))
+    return np.concatenate(logits)
 
 
 def find_parts(pieces: Sequence[str]) -> list[int]:

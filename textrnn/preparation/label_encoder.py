@@ -73,7 +73,9 @@ class MultiLabelEncoder:
 
     def make_soft_labels(self, file: LabelledFile) -> SoftLabelTable | None:
         """Return the distributions of the rows of ``file`` over the labels, or None without any."""
-        return _bind(file.soft_labels, {label: index for index, label in enumerate(self.labels)})
+        classes = {label: index for index, label in enumerate(self.labels)}
+        table = _bind(file.soft_labels, classes)
+        return None if table is None else replace(table, sums_to_1=False)
 
     @property
     def label_sets(self) -> MultiLabelSet:
@@ -102,7 +104,7 @@ class ScoreEncoder:
             raise DataError(train.path, None, one_score_fault(train.labels[0]))
         if len(distinct) > ANCHORS:
             distinct = np.unique(np.quantile(np.repeat(scores, counts), np.linspace(0, 1, ANCHORS)))
-        self.labels = tuple(dict.fromkeys(f"{anchor:.9g}" for anchor in distinct))
+        self.labels = tuple(repr(float(anchor)).removesuffix(".0") for anchor in distinct)
         self._anchors = np.array(self.labels, np.float64)
 
     def encode(self, table: Sequence[str]) -> Classes:

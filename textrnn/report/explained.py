@@ -41,7 +41,7 @@ class Explainer:
 
     def _show(self, sample: Sample) -> ShownText:
         true = ", ".join(split_labels(sample.true)) or "no label"
-        pieces = self._engine.tokenizer.encode_pieces(sample.text, max_length=self._engine.max_length)
+        pieces = self._engine.encode_pieces(sample.text)
         cost = len(pieces) * (len(find_parts(pieces)) + 1)
         if cost > self._left:
             return ShownText(sample, true, None, cut(sample.text, _CHARACTERS))

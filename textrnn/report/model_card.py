@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from textrnn.config import Config, as_list
+from textrnn.data.windows import Windows
 from textrnn.errors import pluralize, shorten
 from textrnn.serialization.model_file import SavedModel
 from textrnn.tokenization.tokenizer_facts import describe_tokenizer
@@ -140,7 +141,7 @@ def _list_facts(model: SavedModel) -> list[str]:
         anchors if config.data.target == "score" else labels,
         f"Parameters of the network: {parameters:,}",
         f"Tokenizer: SentencePiece {tokenizer.type}, {tokenizer.pieces:,} pieces, {tokenizer.normalization}",
-        f"Text: the first {pluralize(config.data.max_length, 'piece', 'pieces')} of a text are read",
+        f"Text: {_describe_reading(Windows.of(config.data))}",
         f"Training set: {_quote(as_list(config.data.train))}",
         f"Training: batches of {_describe_batches(config)}, learning rate {config.train.lr}, seed {config.train.seed}",
         f"Calibration: temperature {model.temperature:.3f}{_describe_thresholds(model)}",
@@ -149,6 +150,15 @@ def _list_facts(model: SavedModel) -> list[str]:
         count = f"{len(model.ngrams.keys):,} word and character n-grams"
         facts.insert(2, f"N-gram model: {count}, with {100 * model.ngram_share:.0f} % of the weight")
     return facts
+
+
+def _describe_reading(windows: Windows) -> str:
+    """Return what is read of a text."""
+    if windows.most is None:
+        return "a text is read to its end"
+    if windows.most == 1:
+        return f"the first {pluralize(windows.size, 'piece', 'pieces')} of a text are read"
+    return f"up to {windows.most} windows of {windows.size} pieces of a text are read, from its beginning to its end"
 
 
 def _quote(names: Iterable[str]) -> str:

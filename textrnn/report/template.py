@@ -95,7 +95,7 @@ def check_data(checked: tuple[str, DataConfig] | str, engine: Engine, texts: int
         return "The texts came from a pipe, which cannot be read again for textrnn data check."
     if texts > MAX_CHECKED:
         return f"More than {MAX_CHECKED:,} texts are not checked here; textrnn data check does so."
-    config = config.model_copy(update={"max_length": engine.max_length})
+    config = config.model_copy(update={key: getattr(engine.data_config, key) for key in ("max_length", "long_texts")})
     return check_files([(path, None)], config, max_shown=_MAX_FINDINGS, count_pieces=engine.tokenizer.count_pieces)
 
 

@@ -68,6 +68,10 @@ def predict_command(
     precision: options.PrecisionOption = "fp32",
     cascade: options.CascadeOption = None,
     device: options.DeviceOption = "cpu",
+    engine_: options.EngineOption = "local",
+    resume: Annotated[
+        bool, Option("--resume", help="With --engine ray: finish the run in the folder --output.")
+    ] = False,
 ) -> None:
     """Label lines of text, or records of a table.
 
@@ -93,7 +97,12 @@ def predict_command(
       textrnn predict --score spam --with-text mails.txt | sort -rn
       textrnn predict --min-prob 0.6 --unknown-label other < mails.txt
       textrnn predict --format jsonl --explain < mails.txt
+      textrnn predict --engine ray s3://crawl/2026 -o labelled
     """
+    if engine_ == "ray" or resume:
+        from textrnn.cli.engines.ray_job import run_ray_job
+
+        return run_ray_job(locals())
     command = LineCommand.from_options(locals())
     from textrnn.data.reading.layout import is_number
 
@@ -110,16 +119,16 @@ def predict_command(
         _check_scores(choices, explain=explain, source="--score" if score is not None else "--format probabilities")
     if explain and cascade is not None:
         raise ConfigError(f"--cascade {cascade}: has no effect with --explain; leave one out")
-    _check_unknown_label(unknown_label)
+    check_unknown_label(unknown_label)
     if ignore_thresholds:
-        _check_ignored_choices({"--min-prob": min_prob, "--unknown-label": unknown_label})
+        check_ignored_choices({"--min-prob": min_prob, "--unknown-label": unknown_label})
     engine = command.open_engine()
     if engine.anchors is not None:
         check_score_options(engine, _list_label_options(locals()))
         from textrnn.pipeline.score_writer import ScoreWriter
 
         command.run_predictions(ScoreWriter(engine, format_ or "tsv", with_text=with_text, explain=explain))
-        return
+        return None
     if unknown_label is not None and min_prob is None and not engine.confidence_thresholds:
         raise ConfigError(f"--unknown-label {unknown_label}: needs a bound; add --min-prob")
     check_ignored(engine, ignores=ignore_thresholds)
@@ -147,6 +156,7 @@ def predict_command(
             explain=explain,
         )
     command.run_predictions(worker)
+    return None
 
 
 def _list_label_options(options: Mapping[str, Any]) -> dict[str, object]:
@@ -184,13 +194,15 @@ def _check_output(command: LineCommand, *, format_: OutputFormat | None, explain
         raise ConfigError(f"--explain: needs JSON records, not {command.input_format}; leave it out")
 
 
-def _check_ignored_choices(choices: Mapping[str, object]) -> None:
+def check_ignored_choices(choices: Mapping[str, object]) -> None:
+    """Raise ConfigError for options that have no effect with ``--ignore-thresholds``."""
     for option, value in choices.items():
         if value is not None:
             raise ConfigError(f"{option} {value}: has no effect with --ignore-thresholds; leave one out")
 
 
-def _check_unknown_label(unknown_label: str | None) -> None:
+def check_unknown_label(unknown_label: str | None) -> None:
+    """Raise ConfigError if ``unknown_label`` cannot be a label."""
     from textrnn.data.labels import is_label
 
     if unknown_label is not None and not is_label(unknown_label):

@@ -78,6 +78,7 @@ def _format_model(facts: ModelFacts) -> str:
         _describe_labels(facts),
         *_list_calibration(facts),
         ("max length", pluralize(facts.config["data"]["max_length"], "piece", "pieces")),
+        ("longer texts", facts.config["data"].get("long_texts", "cut")),
         *_list_tokenizer(facts.tokenizer),
         *([] if facts.training is None else _list_training(facts.training)),
     ]

@@ -17,7 +17,10 @@ from textrnn.errors import ConfigError, pluralize
 from textrnn.files import shipped
 
 _MAX_LABELS = 10
-_CHECK_KEYS = (*LABELLED_KEYS, "data.weight", "data.target", "data.multi_label", "data.on_error", "data.max_length")
+_CHECK_KEYS = (
+    *(*LABELLED_KEYS, "data.weight", "data.target", "data.multi_label"),
+    *("data.on_error", "data.max_length", "data.long_texts"),
+)
 _SPLIT_KEYS = (*LABELLED_KEYS, "data.target", "data.multi_label", "data.group", "data.on_error")
 
 SettingsOption = Annotated[

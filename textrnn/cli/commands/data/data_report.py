@@ -63,7 +63,8 @@ def _format_files(report: Report) -> list[str]:
         )
     over = f"'over' is the share of texts longer than data.max_length={report.max_length}"
     note = (
-        f"lengths in pieces; {over}, 'cut' the share of pieces beyond it, 'unknown' the share of unknown pieces"
+        f"lengths in pieces; {over}, 'cut' the share of pieces that data.long_texts={report.long_texts} does not read, "
+        "'unknown' the share of unknown pieces"
         if in_pieces
         else f"lengths in characters; {over}, 'cut' an upper bound of the share that is cut; --tokenizer counts pieces"
     )

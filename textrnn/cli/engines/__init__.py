@@ -1,0 +1,1 @@
+"""The engines of ``predict`` besides this process."""
