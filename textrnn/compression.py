@@ -14,7 +14,7 @@ import numpy.typing as npt
 from textrnn.data.batch import pack_ids
 from textrnn.data.reading.examples import Example
 from textrnn.errors import ModelError
-from textrnn.evaluation.labelled_text import evaluate_examples
+from textrnn.evaluation.labelled_text import evaluate_labels
 from textrnn.evaluation.multi_label import MultiLabelEvaluation
 from textrnn.evaluation.single_label import Evaluation
 from textrnn.inference.engine import Engine
@@ -160,7 +160,7 @@ class Compressor:
         )
 
     def _measure(self, size: int, model: SavedModel, engine: Engine, *, logits: Array) -> Measured:
-        evaluation = evaluate_examples(engine, self._examples, logits=logits)
+        evaluation = evaluate_labels(engine, self._examples, logits=logits)
         return Measured(size, 0 if model.ngrams is None else len(model.ngrams.keys), evaluation)
 
     def _prune(self, table: NgramTable, share: float) -> NgramTable:

@@ -112,7 +112,7 @@ def _train_all(experiment: Experiment, out: Path, results: dict[str, Result], *,
     summary = summarize(experiment.unit or experiment.kind, experiment.config.train.metric, compared, curve=curve)
     write_text(out / SUMMARY_NAME, json.dumps(asdict(summary), indent=2) + "\n")
     make_latest(out / summary.best, reporter)
-    if isinstance(experiment, CrossValidation) and not experiment.config.data.multi_label:
+    if isinstance(experiment, CrossValidation) and _has_probabilities(experiment):
         _keep_out_of_fold(experiment, out)
     return summary
 
@@ -127,6 +127,12 @@ def _fit_curve(experiment: LearningCurve, results: dict[str, Result]) -> Curve:
         texts = round(statistics.fmean(sizes))  # the hold-out differs by a few texts between seeds
         accuracies.setdefault(texts, []).extend(results[name].valid["accuracy"] for name in names)
     return fit_curve(accuracies)
+
+
+def _has_probabilities(experiment: CrossValidation) -> bool:
+    """Return whether the runs predict the probabilities of single labels."""
+    data = experiment.config.data
+    return data.target == "label" and not data.multi_label
 
 
 def _keep_out_of_fold(experiment: CrossValidation, out: Path) -> None:

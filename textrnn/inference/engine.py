@@ -31,6 +31,11 @@ class Prediction:
     probability: float
 
 
+def round_score(score: float) -> float:
+    """Return ``score`` with six significant digits, as commands print it."""
+    return float(f"{score:.6g}")
+
+
 def replace_unknown(
     predictions: list[Prediction], minimum: float | Mapping[str, float], unknown_label: str
 ) -> list[Prediction]:

@@ -20,6 +20,7 @@ from textrnn.tokenization.tokenizer_facts import describe_tokenizer
 
 _MAX_LABELS = 50
 _METRIC_TYPES = {"accuracy": "accuracy", "micro_f1": "f1", "macro_f1": "f1", "loss": "loss", "calibration_error": "ece"}
+_METRIC_TYPES |= {"mae": "mae", "rmse": "rmse", "pearson": "pearsonr"}
 _USE = """## Use
 
     from huggingface_hub import snapshot_download
@@ -37,6 +38,12 @@ _LIMITS = """## Limits
 - Probabilities are calibrated for text like the validation set. On text from another source, evaluate the model again
   before you rely on it.
 - The model repeats what its training labels say, their errors and biases included.
+"""
+_SCORE_LIMITS = """## Limits
+
+- Every text gets a score, also a text about something else.
+- No score is below the lowest or above the highest anchor.
+- The model repeats the errors and biases of the scores that it was trained on.
 """
 _OTHER_TEXTS = {
     False: "Every text gets a label of the list above, also a text about something else.",
@@ -77,6 +84,7 @@ def write_model_card(
 
     ``training`` are more facts about its run, ``metadata`` more keys for the Hub, such as license and language.
     """
+    is_score = model.config.data.target == "score"
     header = _make_metadata(name, model, results) | dict(metadata or {})
     return "\n".join(
         [
@@ -86,14 +94,15 @@ def write_model_card(
             *(f"- {fact}" for fact in (*_list_facts(model), *training)),
             "",
             *([] if results is None else _format_results(results)),
-            _USE,
-            _LIMITS.format(other=_OTHER_TEXTS[model.config.data.multi_label]),
+            _USE.replace("model.predict(", "model.predict_scores(") if is_score else _USE,
+            _SCORE_LIMITS if is_score else _LIMITS.format(other=_OTHER_TEXTS[model.config.data.multi_label]),
         ]
     )
 
 
 def _make_metadata(name: str, model: SavedModel, results: Results | None) -> dict[str, Any]:
-    kind = "multi-label" if model.config.data.multi_label else "single-label"
+    data = model.config.data
+    kind = "regression" if data.target == "score" else "multi-label" if data.multi_label else "single-label"
     header: dict[str, Any] = {
         "library_name": "textrnn",
         "pipeline_tag": "text-classification",
@@ -115,6 +124,7 @@ def _make_metadata(name: str, model: SavedModel, results: Results | None) -> dic
 def _describe_network(config: Config) -> str:
     model, direction = config.model, "bidirectional " if config.model.bidirectional else ""
     kind = "several labels for each text" if config.data.multi_label else "one label for each text"
+    kind = "a score for each text" if config.data.target == "score" else kind
     layers = "layer" if model.layers == 1 else "layers"
     return (
         f"A text classifier ({kind}): {model.layers} {direction}{model.cell.upper()} {layers} of hidden size "
@@ -126,8 +136,10 @@ def _list_facts(model: SavedModel) -> list[str]:
     config, tokenizer = model.config, describe_tokenizer(model.tokenizer)
     more = f", and {len(model.labels) - _MAX_LABELS} more" if len(model.labels) > _MAX_LABELS else ""
     parameters = sum(array.size for array in model.weights.values())
+    anchors = f"Scores: the mean of {len(model.labels)} anchors from {model.labels[0]} to {model.labels[-1]}"
+    labels = f"Labels ({len(model.labels)}): {_quote(map(shorten, model.labels[:_MAX_LABELS]))}{more}"
     facts = [
-        f"Labels ({len(model.labels)}): {_quote(map(shorten, model.labels[:_MAX_LABELS]))}{more}",
+        anchors if config.data.target == "score" else labels,
         f"Parameters of the network: {parameters:,}",
         f"Tokenizer: SentencePiece {tokenizer.type}, {tokenizer.pieces:,} pieces, {tokenizer.normalization}",
         f"Text: {_describe_reading(Windows.of(config.data))}",

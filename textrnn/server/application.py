@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 from starlette.applications import Starlette
@@ -16,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from textrnn.inference.engine import Engine
+from textrnn.inference.engine import Engine, round_score
 from textrnn.inference.explain import explain
 from textrnn.inference.pooling import Array
 from textrnn.native.malloc import give_back_freed_memory
@@ -174,11 +175,7 @@ class Service:
 
     async def _list_models(self, request: Request) -> Response:
         del request
-        rows = [
-            {"name": name, "labels": list(engine.labels), "multi_label": engine.thresholds is not None}
-            for name, engine in self.store.engines.items()
-        ]
-        return Answer({"models": rows})
+        return Answer({"models": [{"name": name} | _describe(engine) for name, engine in self.store.engines.items()]})
 
     async def _report_health(self, request: Request) -> Response:
         del request
@@ -198,8 +195,17 @@ class Service:
         return Answer(describe(self.settings, self.store.engines))
 
 
+def _describe(engine: Engine) -> dict[str, object]:
+    """Return the labels of a model, or the range of its scores."""
+    if engine.anchors is not None:
+        return {"lowest_score": engine.anchors[0], "highest_score": engine.anchors[-1]}
+    return {"labels": list(engine.labels), "multi_label": engine.thresholds is not None}
+
+
 def _make_answer(engine: Engine, options: dict[str, Any], *, threads: int) -> Callable[[Array | None], Rows]:
     """Return the function that makes of log probabilities (B, C) the rows that ``predict --format jsonl`` prints."""
+    if engine.anchors is not None:
+        return partial(_answer_scores, engine)
     labeler = Labeler(engine, output="jsonl", **options)
 
     def answer(found: Array | None) -> Rows:
@@ -207,6 +213,12 @@ def _make_answer(engine: Engine, options: dict[str, Any], *, threads: int) -> Ca
         return [labeler.make_row(row, "", threads) for row in engine.rank_labels(found, **options)]
 
     return answer
+
+
+def _answer_scores(engine: Engine, found: Array | None) -> Rows:
+    """Return the rows of a model of scores."""
+    assert found is not None
+    return [{"score": round_score(score)} for score in engine.to_scores(found).tolist()]
 
 
 async def _wait(awaitable: Awaitable[T], late: HttpError, *, deadline: float) -> T:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import textrnn
-from textrnn.inference.engine import Engine
+from textrnn.inference.engine import Engine, round_score
 from textrnn.server.request_body import JSON, NDJSON
 from textrnn.server.settings import Settings
 
@@ -42,7 +42,7 @@ def describe(settings: Settings, engines: Mapping[str, Engine]) -> Node:
         "paths": {
             "/predict": {
                 "post": {
-                    "summary": "Label one text, a list of texts, or lines as they arrive.",
+                    "summary": "Label or score one text, a list of texts, or lines as they arrive.",
                     "parameters": [_model(engines), *_PARAMETERS],
                     "requestBody": {
                         "required": True,
@@ -58,13 +58,13 @@ def describe(settings: Settings, engines: Mapping[str, Engine]) -> Node:
             },
             "/explain": {
                 "post": {
-                    "summary": "Return the effect of each word on the probability of the predicted label.",
+                    "summary": "Return the effect of each word on the probability of the label, or on the score.",
                     "parameters": [_model(engines)],
                     "requestBody": {"required": True, "content": {JSON: _media(explained, one={"text": _TEXT})}},
                     "responses": _responses(_media({"type": "object"}, one=explanation)),
                 }
             },
-            "/models": _get("List the models and their labels."),
+            "/models": _get("List the models with their labels, or the range of their scores."),
             "/healthz": _get("Return 200 while the process runs."),
             "/readyz": _get("Return 200 while requests are accepted, and 503 while the server stops."),
             "/metrics": _get("Return metrics for Prometheus.", kind="text/plain"),
@@ -96,6 +96,8 @@ _ERROR = {"type": "object", "properties": {"error": {"type": "object", "properti
 
 
 def _make_row(engine: Engine) -> Node:
+    if engine.anchors is not None:
+        return {"score": round_score(float(engine.anchors.mean()))}
     if engine.thresholds is not None:
         return {"label": [engine.labels[0]], "probability": [0.912345]}
     return {"label": engine.labels[0], "probability": 0.912345}

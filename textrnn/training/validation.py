@@ -18,7 +18,7 @@ from textrnn.config import NgramConfig
 from textrnn.data.batch import Rows
 from textrnn.data.sampler import sorted_batches
 from textrnn.evaluation.metrics import LabelCounts
-from textrnn.evaluation.thresholds import tune_thresholds
+from textrnn.evaluation.multi_label import tune_thresholds
 from textrnn.models.calibration import (
     PENALTY,
     Logits,

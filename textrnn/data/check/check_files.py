@@ -25,6 +25,7 @@ class CheckedFile:
     ``lengths`` are quantiles in pieces, or in characters without a tokenizer, when ``pieces`` and ``unknown`` are None.
     ``cut_texts`` is the number of texts longer than ``data.max_length``, and ``cut`` the pieces that are not read by
     ``data.long_texts``. Counted in characters both are upper bounds, because a piece has at least one character.
+    ``scores`` are the lowest score, the mean and the highest one, if the files have scores instead of ``labels``.
     """
 
     path: str
@@ -38,6 +39,7 @@ class CheckedFile:
     unknown: int | None
     cut_texts: int
     cut: int
+    scores: dict[str, float] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as JSON values."""
@@ -90,7 +92,7 @@ def check_files(
 
 
 def _check_lengths(scan: Scan, config: DataConfig, findings: Findings, *, in_pieces: bool) -> CheckedFile:
-    rows = scan.rows
+    rows, is_score = scan.rows, config.target == "score"
     _add(scan, findings, "empty", rows=np.flatnonzero(rows.empty), message="the text is empty")
     lengths = rows.pieces if in_pieces else rows.characters
     windows = Windows.of(config)
@@ -105,7 +107,7 @@ def _check_lengths(scan: Scan, config: DataConfig, findings: Findings, *, in_pie
         scan.path,
         scan.role,
         texts=len(rows),
-        labels=dict(zip(scan.labels, scan.counts, strict=True)),
+        labels={} if is_score else dict(zip(scan.labels, scan.counts, strict=True)),
         empty=int(rows.empty.sum()),
         characters=int(rows.characters.sum()),
         lengths={name: int(value) for name, value in zip(QUANTILES, values, strict=True)},
@@ -113,7 +115,14 @@ def _check_lengths(scan: Scan, config: DataConfig, findings: Findings, *, in_pie
         unknown=int(rows.unknown.sum()) if in_pieces else None,
         cut_texts=int(np.count_nonzero(lengths > config.max_length)),
         cut=int(unread.sum()),
+        scores=_summarize_scores(scan) if is_score and scan.labels else None,
     )
+
+
+def _summarize_scores(scan: Scan) -> dict[str, float]:
+    scores = np.array(scan.labels, np.float64)
+    mean = float(np.average(scores, weights=scan.counts))
+    return {"lowest": float(scores.min()), "mean": mean, "highest": float(scores.max())}
 
 
 def _add(scan: Scan, findings: Findings, kind: str, *, rows: Integers, message: str) -> None:

@@ -15,7 +15,7 @@ from textrnn.data.labels import PRINTED_SEPARATOR, join_labels, split_labels
 from textrnn.data.reading.examples import Example
 from textrnn.errors import DataError, name_file, shorten
 from textrnn.evaluation.comparison import Candidate
-from textrnn.evaluation.labelled_text import evaluate_examples
+from textrnn.evaluation.labelled_text import evaluate_labels
 from textrnn.evaluation.prediction_file import read_predictions
 from textrnn.evaluation.predictions import predict_examples
 from textrnn.evaluation.single_label import evaluate_predictions
@@ -64,7 +64,7 @@ def _predict(engine: Engine, run: str, examples: Sequence[Example]) -> Candidate
         report_unknown(evaluation, effect="counted wrong", name=run)
         return Candidate(run, labels, scores.confidence, evaluation.loss, evaluation.calibration_error, size)
     logits = engine.predict_logits([example.text for example in examples])
-    sets = evaluate_examples(engine, examples, logits=logits)
+    sets = evaluate_labels(engine, examples, logits=logits)
     report_unknown(sets, effect="counted wrong", name=run)
     assigned = engine.assign_labels(engine.to_log_probabilities(logits))
     joined = [join_labels([engine.labels[index] for index in row.nonzero()[0]]) for row in assigned]
