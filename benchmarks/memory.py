@@ -14,6 +14,7 @@ import argparse
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,9 @@ from textrnn.config import DataConfig
 from textrnn.data.cache import Cache
 from textrnn.data.encoded import count_threads, load_tokens
 from textrnn.data.reading.source import LabelledFile
+from textrnn.data.windows import Windows
 from textrnn.tokenization.tokenizer import Tokenizer
+from textrnn.tokenization.window_encoding import encode_and_count
 
 WORDS = 200_000
 CLASSES = 8
@@ -114,7 +117,7 @@ def measure_rates(data: Path, tokenizer: Tokenizer, folder: Path) -> tuple[np.nd
         watch = Stopwatch()
         corpus = load_tokens(
             file,
-            lambda block: tokenizer.encode_packed(block, max_length=10**6),
+            partial(encode_and_count, tokenizer, windows=Windows(10**6, 1)),
             store,
             name="rate",
             vocab_size=len(tokenizer),

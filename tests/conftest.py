@@ -17,8 +17,9 @@ import pytest
 import torch
 
 from command import MULTI_LABEL, SMALL, Run, run_command, small
-from samples import SENTENCES, write_rows, write_sets
+from samples import SENTENCES, make_config, make_model, write_rows, write_sets
 from textrnn.__main__ import main
+from textrnn.serialization.model_file import save_model
 from textrnn.tokenization.spm_trainer import train_tokenizer
 from textrnn.tokenization.tokenizer import Tokenizer
 
@@ -125,6 +126,19 @@ def trained_multi_label(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = run_command("train", *arguments, cwd=folder)
     assert done.returncode == 0, done.stderr.decode()
     (folder / "messages.txt").write_bytes(done.stderr)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def scored(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model of scores from 1 to 10 with random weights, in runs/small, and rows.tsv."""
+    folder = tmp_path_factory.mktemp("scored")
+    (folder / "runs" / "small").mkdir(parents=True)
+    config = make_config(data__target="score", model__hidden=8)
+    save_model(folder / "runs" / "small" / "model.safetensors", make_model(tokenizer, config, ("1", "4.5", "10")))
+    (folder / "runs" / "latest").write_text("runs/small\n", encoding="utf-8")
+    rows = [f"{n % 7}.5\t{sentence} {n}\n" for n, sentence in enumerate(SENTENCES * 7)]
+    (folder / "rows.tsv").write_text("".join(rows), encoding="utf-8")
     return folder
 
 

@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "tokenization": {"data", "errors", "native"},
     "models": {"data", "errors", "lazy", "native", "ops", "serialization", "tokenization"},
     "serialization": {"config", "data", "errors", "files", "models", "ops", "reporter", "tokenization"},
-    "inference": {"config", "data", "errors", "lazy", "models", "native", "ops", "serialization"},
+    "inference": {"config", "data", "errors", "lazy", "models", "native", "ops", "serialization", "tokenization"},
     "pipeline": {"config", "data", "errors", "files", "inference"},
     "evaluation": {"config", "data", "errors", "inference", "models"},
     "preparation": {"config", "data", "errors", "files", "native", "reporter", "serialization", "tokenization"},

@@ -23,7 +23,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from command import run_command
 from samples import write_rows
 from textrnn.serialization.model_file import load_model
-from textrnn.sklearn import TextRNNClassifier
+from textrnn.sklearn import TextRNNClassifier, TextRNNRegressor
 
 TEXTS = [f"{('green tea', 'black coffee', 'still water')[i % 3]} for {i} people" for i in range(120)]
 NAMES = np.array([("tea", "coffee", "water")[i % 3] for i in range(120)])
@@ -149,3 +149,17 @@ def test_a_column_of_classes_with_gaps() -> None:
 
 def test_an_unseen_class_counts_as_wrong(fitted: TextRNNClassifier) -> None:
     assert fitted.score(TEXTS[:2], ["tea", "wine"]) == 0.5
+
+
+def test_a_regressor_predicts_numbers() -> None:
+    numbers = np.array([(1.5, 4.0, 9.0)[i % 3] for i in range(120)])
+    settings = {"train__batch_size": 16, "tokenizer__vocab_size": 60}
+    regressor = TextRNNRegressor(**SMALL | {"epochs": 3, "lr": 0.02}, settings=settings)
+    with pytest.raises(NotFittedError):
+        regressor.predict(TEXTS)
+    found = clone(regressor).fit(TEXTS, numbers).predict(TEXTS)
+    assert np.abs(found - numbers).mean() < 1
+    with pytest.raises(ValueError, match="requires y"):
+        regressor.fit(TEXTS, None)
+    with pytest.raises(ValueError, match="data__target follows"):
+        TextRNNClassifier(settings={"data__target": "score"}).fit(TEXTS, NAMES)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from textrnn.data.batch import pack_ids
 from textrnn.data.reading.examples import Example
 from textrnn.errors import ModelError
-from textrnn.evaluation.labelled_text import evaluate_examples
+from textrnn.evaluation.labelled_text import evaluate_labels
 from textrnn.evaluation.multi_label import MultiLabelEvaluation
 from textrnn.evaluation.single_label import Evaluation
 from textrnn.inference.engine import Engine
@@ -160,7 +160,7 @@ class Compressor:
         )
 
     def _measure(self, size: int, model: SavedModel, engine: Engine, *, logits: Array) -> Measured:
-        evaluation = evaluate_examples(engine, self._examples, logits=logits)
+        evaluation = evaluate_labels(engine, self._examples, logits=logits)
         return Measured(size, 0 if model.ngrams is None else len(model.ngrams.keys), evaluation)
 
     def _prune(self, table: NgramTable, share: float) -> NgramTable:
@@ -169,9 +169,8 @@ class Compressor:
         With fewer n-grams the norm is smaller and the logits are larger. A factor fitted by least squares to the
         logits of the full table corrects that; it does not use the labels.
         """
-        tokenizer, max_length = self._model.tokenizer, self._model.config.data.max_length
-        packed = pack_ids(*tokenizer.encode_packed(self._texts, max_length=max_length))
-        spelling, pruned = Spelling.of(tokenizer), prune(table, share)
+        packed = pack_ids(*self._engine.encode(self._texts))
+        spelling, pruned = Spelling.of(self._model.tokenizer), prune(table, share)
         target, actual = (
             (part.forward(packed.ids, packed.offsets, spelling) - table.bias).astype(np.float64)
             for part in (table, pruned)

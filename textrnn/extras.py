@@ -7,6 +7,9 @@ from typing import Any
 
 from textrnn.errors import ConfigError
 
+_PACKAGES = {"sklearn": "scikit-learn", "yaml": "pyyaml", "vl_convert": "vl-convert-python"}
+"""The names of packages whose modules are called otherwise."""
+
 
 def import_extra(module: str, *, extra: str, feature: str) -> Any:
     """Return ``module``, which ``extra`` installs; ``feature`` is what needs it, such as a command or a key.
@@ -23,5 +26,6 @@ def import_extra(module: str, *, extra: str, feature: str) -> Any:
 
 def describe_missing(error: ModuleNotFoundError) -> str | None:
     """Return the message about a required package that is not installed; None if the module is one of textrnn."""
-    package = (error.name or "textrnn").partition(".")[0]
-    return None if package == "textrnn" else f"the package {package} is not installed; install textrnn again"
+    module = (error.name or "textrnn").partition(".")[0]
+    package = _PACKAGES.get(module, module)
+    return None if module == "textrnn" else f"this needs the package {package}; pip install {package}"

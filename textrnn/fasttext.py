@@ -60,6 +60,8 @@ class _FastText:
 
     def __init__(self, model_path: str | os.PathLike[str] | None = None, *, model: Model | None = None) -> None:
         self.model = Model.load(model_path) if model is None else model
+        if self.model.is_score:
+            raise ValueError("the model predicts scores, which fastText does not; use textrnn.load")
         self._is_quantized = model_path is not None and is_quantized(Path(model_path))
         self._names = [PREFIX + name for name in self.model.labels]
 

@@ -107,3 +107,17 @@ class ProgressOnly(Reporters):
     """A reporter that forwards the progress of reading and training, but no notes, records or saved models."""
 
     note, measure, saved, end_epoch = Reporter.note, Reporter.measure, Reporter.saved, Reporter.end_epoch
+
+
+class NewNotes(Reporters):
+    """Passes on each note once: the runs of an experiment have many in common."""
+
+    def __init__(self, *reporters: Reporter) -> None:
+        super().__init__(*reporters)
+        self._said: set[str] = set()
+
+    def note(self, message: str) -> None:
+        """Pass on a new note."""
+        if message not in self._said:
+            self._said.add(message)
+            super().note(message)

@@ -1,4 +1,4 @@
-"""The classifier as an estimator of scikit-learn: ``from textrnn.sklearn import TextRNNClassifier``."""
+"""Estimators of scikit-learn: ``from textrnn.sklearn import TextRNNClassifier, TextRNNRegressor``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from textrnn.api import Model, train
@@ -21,16 +21,10 @@ _KEYS = {
 }
 
 
-class TextRNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
-    """Text classification by textrnn; X are texts, y a class for each, or a binary matrix of several labels.
+class _TextRNN(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
+    """The parameters of both estimators."""
 
-    Parameters set the keys of the config that they are named after; None is the default of the command. ``settings``
-    has others, with two underscores instead of the dot: ``{"train__batch_size": 32}``.
-
-    Attributes:
-        classes_: the classes (C,), sorted; of a binary matrix its columns, 0 to C - 1.
-        model_: the trained :class:`textrnn.Model`.
-    """
+    target = "label"
 
     def __init__(
         self,
@@ -48,6 +42,34 @@ class TextRNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] #
         self.cell, self.hidden, self.layers, self.embedding = cell, hidden, layers, embedding
         self.dropout, self.epochs, self.lr, self.random_state = dropout, epochs, lr, random_state
         self.settings = settings
+
+    def __sklearn_tags__(self) -> Any:
+        """Return the tags: X is a list of texts."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string, tags.input_tags.one_d_array, tags.input_tags.two_d_array = True, True, False
+        return tags
+
+    def _make_settings(self) -> dict[str, Any]:
+        """Return the keys of the config; raises ValueError if one is given twice, or the target is another."""
+        given = {key: getattr(self, name) for name, key in _KEYS.items() if getattr(self, name) is not None}
+        own = dict(self.settings or {})
+        if twice := sorted(given.keys() & own.keys()):
+            raise ValueError(f"settings: {twice[0]} is a parameter too; give one of them")
+        if own.get("data__target", self.target) != self.target:
+            raise ValueError("settings: data__target follows from the estimator: TextRNNClassifier or TextRNNRegressor")
+        return given | own | ({"data__target": self.target} if self.target != "label" else {})
+
+
+class TextRNNClassifier(ClassifierMixin, _TextRNN):  # type: ignore[misc]
+    """Text classification by textrnn; X are texts, y a class for each, or a binary matrix of several labels.
+
+    Parameters set the keys of the config that they are named after; None is the default of the command. ``settings``
+    has others, with two underscores instead of the dot: ``{"train__batch_size": 32}``.
+
+    Attributes:
+        classes_: the classes (C,), sorted; of a binary matrix its columns, 0 to C - 1.
+        model_: the trained :class:`textrnn.Model`.
+    """
 
     def fit(
         self, X: Iterable[str], y: Any, sample_weight: Any = None, *, valid: tuple[Iterable[str], Any] | None = None
@@ -77,12 +99,9 @@ class TextRNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] #
         names = [str(name) for name in self.classes_.tolist()]
         has_names = len(set(names)) == len(names) and all(map(is_label, names))
         self._names = names if has_names else [str(index) for index in range(len(names))]
-        given = {key: getattr(self, name) for name, key in _KEYS.items() if getattr(self, name) is not None}
-        if twice := sorted(given.keys() & (self.settings or {}).keys()):
-            raise ValueError(f"settings: {twice[0]} is a parameter too; give one of them")
+        settings = self._make_settings()
         pair = None if valid is None else (valid[0], self._to_labels(np.asarray(valid[1])))
         weights = None if sample_weight is None else column_or_1d(sample_weight)
-        settings = given | dict(self.settings or {})
         self.model_: Model = train(texts, self._to_labels(y), weights=weights, valid=pair, **settings)
         return self
 
@@ -113,7 +132,6 @@ class TextRNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] #
     def __sklearn_tags__(self) -> Any:
         """Return the tags: X is a list of texts, and y may have several labels."""
         tags = super().__sklearn_tags__()
-        tags.input_tags.string, tags.input_tags.one_d_array, tags.input_tags.two_d_array = True, True, False
         tags.classifier_tags.multi_label = True
         return tags
 
@@ -130,6 +148,43 @@ class TextRNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] #
         padded = np.append(columns, np.full((len(columns), 1), missing), axis=1)
         arranged: npt.NDArray[np.float64] = padded[:, [place.get(name, len(place)) for name in self._names]]
         return arranged
+
+
+class TextRNNRegressor(RegressorMixin, _TextRNN):  # type: ignore[misc]
+    """Prediction of scores by textrnn; X are texts, y a number for each.
+
+    Parameters are those of :class:`TextRNNClassifier`.
+
+    Attributes:
+        model_: the trained :class:`textrnn.Model`.
+    """
+
+    target = "score"
+
+    def fit(
+        self, X: Iterable[str], y: Any, sample_weight: Any = None, *, valid: tuple[Iterable[str], Any] | None = None
+    ) -> TextRNNRegressor:
+        """Train on texts X (B,) with the scores y (B,).
+
+        ``sample_weight`` (B,) are the weights of the texts in the loss, relative to their mean. ``valid`` are texts and
+        scores of a validation set; without it, a tenth of X is held out.
+
+        Raises:
+            TypeError: X is not a list or column of ``str``.
+            ValueError: y has another length, or a score is no number; or a weight is negative or no number.
+        """
+        if y is None:
+            raise ValueError("TextRNNRegressor requires y to be passed, but the target y is None")
+        texts, scores = check_texts(X), column_or_1d(y, warn=True).tolist()
+        pair = None if valid is None else (valid[0], np.asarray(valid[1]).tolist())
+        weights = None if sample_weight is None else column_or_1d(sample_weight)
+        self.model_: Model = train(texts, scores, weights=weights, valid=pair, **self._make_settings())
+        return self
+
+    def predict(self, X: Iterable[str]) -> npt.NDArray[np.float64]:
+        """Return the score of each text (B,)."""
+        check_is_fitted(self, "model_")
+        return self.model_.predict_scores(X)
 
 
 def _read_classes(y: Any) -> npt.NDArray[Any]:

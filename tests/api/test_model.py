@@ -290,3 +290,30 @@ def test_precisions_and_labels_are_checked(trained: Path) -> None:
     assert textrnn.load(trained / "runs/small", precision="float32").labels == ("coffee", "tea")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="at least one label"):
         textrnn.load(trained / "runs/small").explain("tea", label=[])
+
+
+def test_a_model_of_scores_predicts_numbers(scored: Path) -> None:
+    model = textrnn.load(scored / "runs/small")
+    found = model.predict_scores(TEXTS)
+    assert (found.shape, found.dtype) == ((len(TEXTS),), np.float64)
+    assert found == pytest.approx(model.predict_proba(TEXTS) @ np.array([1, 4.5, 10]))
+    assert pickle.loads(pickle.dumps(model.map_fn()))({"text": TEXTS}) == {"score": found.tolist()}
+    assert model.is_score
+    assert model.evaluate(TEXTS, found).to_dict()["mae"] == 0
+    explained = model.explain(TEXTS[0])
+    assert explained.score == pytest.approx(found[0])
+    assert explained.parts[0].effects[0] == pytest.approx(
+        found[0] - model.predict_scores([TEXTS[0].split(" ", 1)[1]])[0], abs=1e-5
+    )
+
+
+def test_calls_for_another_target_are_refused(scored: Path, engine: Engine) -> None:
+    model = textrnn.load(scored / "runs/small")
+    with pytest.raises(ValueError, match="use predict_scores"):
+        model.predict(TEXTS)
+    with pytest.raises(ValueError, match="predicts scores; leave it out"):
+        model.explain("text", "10")
+    with pytest.raises(ValueError, match=r"'labels\[1\]' should be a number, not 'good'"):
+        model.evaluate(["a", "b"], [1, "good"])
+    with pytest.raises(ValueError, match="predicts labels"):
+        Model(engine).predict_scores(TEXTS)

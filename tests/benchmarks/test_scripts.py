@@ -30,6 +30,7 @@ SCRIPTS = (
     "job",
     "label_errors",
     "labelling",
+    "long_texts",
     "many_classes",
     "memory",
     "parquet",

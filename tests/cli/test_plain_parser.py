@@ -52,7 +52,6 @@ LEFT_TO_TYPER = (
     ("predict", "--with-text=yes"),
     ("predict", "--format TSV"),
     ("predict", "--install-completion"),
-    ("filter", "file"),
     ("filter", "-q-label a -l b"),
     ("filter", "-qx -l b"),
     ("filter", "-q=l -l b"),

@@ -19,7 +19,9 @@ from textrnn.data.cache import Cache
 from textrnn.data.encoded import Corpus, Encode, load_tokens
 from textrnn.data.reading.source import LabelledFile
 from textrnn.data.sampler import bucket_batches, sorted_batches
+from textrnn.data.windows import Windows
 from textrnn.tokenization.tokenizer import Tokenizer
+from textrnn.tokenization.window_encoding import encode_and_count
 
 ROWS = [(f"label{i % 3}", f"{SENTENCES[i % len(SENTENCES)]} {i}") for i in range(500)] + [
     ("label0", ""),
@@ -40,7 +42,7 @@ class Counted:
     def __init__(self, encode: Encode) -> None:
         self.encode, self.texts = encode, 0
 
-    def __call__(self, texts: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, texts: list[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         self.texts += len(texts)
         return self.encode(texts)
 
@@ -56,7 +58,7 @@ def test_the_ids_are_those_of_the_tokenizer(
     max_length: int, chunk: int, rows: Path, cache: Cache, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("textrnn.data.reading.io.read_chunks.__defaults__", (chunk,))
-    corpus = load(rows, cache, partial(tokenizer.encode_packed, max_length=max_length))
+    corpus = load(rows, cache, partial(encode_and_count, tokenizer, windows=Windows(max_length, 1)))
     expected = tokenizer.encode_all([text for _, text in ROWS], max_length=max_length)
     batch = corpus.select(np.arange(len(ROWS)))
     assert unpack(batch) == expected
@@ -66,8 +68,9 @@ def test_the_ids_are_those_of_the_tokenizer(
 
 @pytest.mark.parametrize(("vocab_size", "dtype"), [(65_535, "<u2"), (65_536, "<i4"), (1_000_000, "<i4")])
 def test_a_small_vocabulary_takes_two_bytes_per_id(vocab_size: int, dtype: str, rows: Path, cache: Cache) -> None:
-    def encode(texts: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
-        return np.full(len(texts), vocab_size - 1, np.int32), np.ones(len(texts), np.int64)
+    def encode(texts: list[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        ones = np.ones(len(texts), np.int64)
+        return np.full(len(texts), vocab_size - 1, np.int32), ones, ones
 
     corpus = load(rows, cache, encode, vocab_size=vocab_size)
     assert corpus.ids.dtype == np.dtype(dtype)
@@ -75,7 +78,7 @@ def test_a_small_vocabulary_takes_two_bytes_per_id(vocab_size: int, dtype: str, 
 
 
 def test_the_same_content_is_encoded_once(rows: Path, cache: Cache, tokenizer: Tokenizer, tmp_path: Path) -> None:
-    encode = Counted(partial(tokenizer.encode_packed, max_length=9))
+    encode = Counted(partial(encode_and_count, tokenizer, windows=Windows(9, 1)))
     first = load(rows, cache, encode)
     assert encode.texts == len(ROWS)
     copy = tmp_path / "copy.tsv"
@@ -96,11 +99,12 @@ def test_the_same_content_is_encoded_once(rows: Path, cache: Cache, tokenizer: T
 def test_a_failing_encoder_leaves_no_entry(rows: Path, cache: Cache) -> None:
     calls = []
 
-    def encode(texts: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
+    def encode(texts: list[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         calls.append(len(texts))
         if len(calls) > 5:
             raise MemoryError
-        return np.zeros(len(texts), np.int32), np.ones(len(texts), np.int64)
+        ones = np.ones(len(texts), np.int64)
+        return np.zeros(len(texts), np.int32), ones, ones
 
     with pytest.raises(MemoryError):
         load(rows, cache, encode)
@@ -108,7 +112,7 @@ def test_a_failing_encoder_leaves_no_entry(rows: Path, cache: Cache) -> None:
 
 
 def test_the_cache_can_be_deleted_while_in_use(rows: Path, cache: Cache, tokenizer: Tokenizer) -> None:
-    encode = partial(tokenizer.encode_packed, max_length=9)
+    encode = partial(encode_and_count, tokenizer, windows=Windows(9, 1))
     corpus = load(rows, cache, encode)
     expected = corpus.select(np.arange(len(ROWS))).ids.tolist()
     if os.name == "posix":
@@ -127,7 +131,9 @@ from textrnn.data.cache import Cache
 from textrnn.data.encoded import load_tokens
 from textrnn.data.sampler import bucket_batches
 from textrnn.data.reading.source import LabelledFile
+from textrnn.data.windows import Windows
 from textrnn.tokenization.tokenizer import Tokenizer
+from textrnn.tokenization.window_encoding import encode_and_count
 encoded._MAPPED_BYTES = 4 << 20
 encoded.count_threads = lambda: 2  # memory grows with the number of threads
 rows, folder, model, goal = sys.argv[1:]
@@ -136,7 +142,7 @@ while not Path(rows).exists():  # all start at once
     time.sleep(0.001)
 cache = Cache(Path(folder))
 file = LabelledFile(rows, DataConfig(), cache)
-encode = partial(tokenizer.encode_packed, max_length=99)
+encode = partial(encode_and_count, tokenizer, windows=Windows(99, 1))
 corpus = load_tokens(file, encode, cache, name="n", vocab_size=60, classes=np.arange(len(file.labels)))
 if goal == "ids":
     print(len(corpus), corpus.tokens, int(corpus.ids.sum()))
@@ -155,7 +161,7 @@ def test_several_processes_write_the_same_entry(rows: Path, cache: Cache, tokeni
     rows.rename(late)
     printed = {writer.communicate(timeout=60)[0] for writer in writers}
     assert [writer.returncode for writer in writers] == [0] * 4
-    expected = load(late, cache, partial(tokenizer.encode_packed, max_length=99))
+    expected = load(late, cache, partial(encode_and_count, tokenizer, windows=Windows(99, 1)))
     assert printed == {f"{len(ROWS)} {expected.tokens} {int(expected.ids.sum())}\n".encode()}
     kinds = sorted(path.name.split("-")[0] for path in cache.folder.iterdir() if path.name != "files")
     assert kinds == ["CACHEDIR.TAG", "rows", "tokens"]

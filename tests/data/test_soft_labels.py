@@ -17,8 +17,10 @@ from textrnn.data.cache import Cache
 from textrnn.data.encoded import load_tokens
 from textrnn.data.reading.source import LabelledFile
 from textrnn.data.soft_labels import ScoreTargets, SoftLabelTable
+from textrnn.data.windows import Windows
 from textrnn.errors import DataError
 from textrnn.tokenization.tokenizer import Tokenizer
+from textrnn.tokenization.window_encoding import encode_and_count
 
 ROWS: list[Any] = ["a", {"a": 0.25, "b": 0.75}, "b", {"c": 1.0}, {"b": 0.5, "a": 0.5}]
 WEIGHTS = [1, 0, 2.5, 1, 4]
@@ -47,7 +49,7 @@ def test_a_file_keeps_labels_distributions_and_weights(file: LabelledFile) -> No
 
 
 def test_batches_have_their_distributions(file: LabelledFile, tokenizer: Tokenizer, tmp_path: Path) -> None:
-    encode = partial(tokenizer.encode_packed, max_length=9)
+    encode = partial(encode_and_count, tokenizer, windows=Windows(9, 1))
     corpus = load_tokens(
         file, encode, Cache(tmp_path), name="t", vocab_size=len(tokenizer), classes=np.array([2, 1, 0])
     )
@@ -65,7 +67,8 @@ def test_batches_have_their_distributions(file: LabelledFile, tokenizer: Tokeniz
 
 def test_parts_of_a_batch_count_from_zero() -> None:
     soft = SoftLabels(np.array([0, 0, 2, 5]), np.array([0, 1, 1, 2]), np.array([0.5, 0.5, 1, 1], np.float32))
-    part = soft.select(1, 5)
+    part = soft.select(np.arange(1, 5))
+    assert part is not None
     assert (part.rows.tolist(), part.classes.tolist()) == ([1], [1])
 
 
@@ -74,6 +77,13 @@ def test_labels_that_the_model_lacks_leave_their_share_to_the_others(file: Label
     found = replace(file.soft_labels, class_of=np.array([0, -1, -1])).select(np.arange(5))
     assert found is not None
     assert (found.rows.tolist(), found.classes.tolist(), found.shares.tolist()) == ([1, 4], [0, 0], [1.0, 1.0])
+
+
+def test_several_labels_keep_their_probabilities(file: LabelledFile) -> None:
+    assert file.soft_labels is not None
+    found = replace(file.soft_labels, class_of=np.array([0, -1, 2]), sums_to_1=False).select(np.arange(5))
+    assert found is not None
+    assert (found.rows.tolist(), found.shares.tolist()) == ([1, 3, 4], [0.25, 1.0, 0.5])
 
 
 @pytest.mark.parametrize(

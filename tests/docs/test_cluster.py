@@ -27,7 +27,10 @@ OUTPUTS = {
 }
 
 
-@pytest.mark.parametrize("name", OUTPUTS)
+@pytest.mark.parametrize(
+    "name",
+    [name if name in ("datatrove", "textrnn.load") else pytest.param(name, marks=pytest.mark.long) for name in OUTPUTS],
+)
 def test_a_program_runs(name: str, trained: Path, tmp_path: Path) -> None:
     program = next(program for program in PROGRAMS if name in program)
     package = "ray" if "integrations.ray" in program else name if "." not in name else "textrnn"
@@ -39,7 +42,7 @@ def test_a_program_runs(name: str, trained: Path, tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(program, encoding="utf-8")
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYSPARK_PYTHON": sys.executable}
     done = subprocess.run(
-        [sys.executable, "program.py"], cwd=tmp_path, env=environment, capture_output=True, check=False
+        [sys.executable, "program.py"], cwd=tmp_path, env=environment, capture_output=True, check=False, timeout=600
     )
     assert done.returncode == 0, done.stderr.decode()
     for pattern in OUTPUTS[name]:

@@ -38,7 +38,7 @@ from textrnn.__main__ import main
 
 for command in (
     ["predict", "texts.txt"], ["filter", "--label", "tea", "texts.txt"], ["evaluate", "rows.tsv"],
-    ["embed", "texts.txt"], ["explain", "green tea"], ["predict", "--help"],
+    ["embed", "texts.txt"], ["explain", "green tea"], ["card"], ["inspect"], ["predict", "--help"],
 ):
     sys.argv = ["textrnn", *command]
     try:

@@ -12,6 +12,7 @@ import torch
 
 from samples import SENTENCES, make_config, make_model
 from textrnn.data.batch import PackedBatch, pack
+from textrnn.data.windows import Windows
 from textrnn.inference.engine import Engine
 from textrnn.inference.network import NumpyNetwork
 from textrnn.inference.pooling import Array
@@ -192,3 +193,60 @@ def test_a_network_without_weight_is_not_computed(tokenizer: Tokenizer) -> None:
     network = RecordingNetwork(model)
     assert Engine(model, network).predict_logits(TEXTS).shape == (len(TEXTS), 3)
     assert network.texts == 0
+
+
+def test_the_network_reads_windows_and_the_ngrams_all_of_them(tokenizer: Tokenizer) -> None:
+    model = make_with_ngrams(tokenizer, 0.3, data__max_length=40, data__long_texts="windows")
+    assert model.ngrams is not None
+    text = "the parcel " * 90
+    ids = tokenizer.encode_ids(text)
+    middle = (len(ids) - 40) // 2
+    windows = [ids[:40], ids[middle : middle + 40], ids[-40:]]
+    assert len(ids) > 120
+    network = NumpyNetwork(model)
+    mean = network.forward(pack(windows), threads=1).mean(axis=0)
+    read = pack([[piece for window in windows for piece in window]])
+    table = model.ngrams.forward(read.ids, read.offsets, Spelling.of(tokenizer), library=False)[0]
+    engine = Engine(model)
+    np.testing.assert_allclose(engine.predict_logits([text])[0], 0.7 * mean + 0.3 * table, rtol=0, atol=TOLERANCE)
+    vector = network.embed(pack(windows), threads=1).mean(axis=0)
+    np.testing.assert_allclose(engine.embed([text])[0], vector, rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("long_texts", ["windows", "whole"])
+def test_long_texts_do_not_depend_on_other_texts(tokenizer: Tokenizer, long_texts: str) -> None:
+    engine = Engine(make_with_ngrams(tokenizer, 0.3, data__max_length=9, data__long_texts=long_texts))
+    for text, expected in zip(TEXTS, engine.predict_logits(TEXTS), strict=True):
+        np.testing.assert_allclose(engine.predict_logits([text])[0], expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("cell", ["sru", "gru", "lstm"])
+@pytest.mark.parametrize("pooling", ["attention", "max+mean", "last"])
+def test_whole_texts_are_read_to_their_end(tokenizer: Tokenizer, cell: str, pooling: str) -> None:
+    shape = {"model__hidden": 8, "model__cell": cell, "model__pooling": pooling}
+    whole = Engine(make_model(tokenizer, make_config(**shape, data__max_length=40, data__long_texts="whole")))
+    longer = Engine(make_model(tokenizer, make_config(**shape, data__max_length=1000)))
+    np.testing.assert_array_equal(whole.predict_logits(TEXTS), longer.predict_logits(TEXTS))
+    np.testing.assert_array_equal(whole.embed(TEXTS), longer.embed(TEXTS))
+
+
+def test_a_text_beyond_the_limit_is_read_in_windows_of_it(
+    tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine(make_model(tokenizer, make_config(model__hidden=8, data__long_texts="whole")))
+    monkeypatch.setattr(engine, "windows", Windows(50, None))
+    ids = tokenizer.encode_ids("the parcel " * 90)
+    count = -(-len(ids) // 50)
+    starts = [index * (len(ids) - 50) // (count - 1) for index in range(count)]
+    expected = NumpyNetwork(engine.model).forward(pack([ids[start : start + 50] for start in starts]), threads=1)
+    found = engine.predict_logits(["the parcel " * 90])[0]
+    np.testing.assert_allclose(found, expected.mean(axis=0), rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("long_texts", ["windows", "whole"])
+def test_texts_that_fit_have_the_same_bits_in_all_ways(tokenizer: Tokenizer, long_texts: str) -> None:
+    cut, other = (
+        Engine(make_with_ngrams(tokenizer, 0.3, data__max_length=900, data__long_texts=way)).predict_logits(TEXTS)
+        for way in ("cut", long_texts)
+    )
+    np.testing.assert_array_equal(cut, other)

@@ -76,3 +76,8 @@ def test_options_are_checked(model: Path) -> None:
         ArrowLabeler.load(model, top_k=0)
     with pytest.raises(ValueError, match="multi-label"):
         ArrowLabeler.load(model, threshold=0.5)
+
+
+def test_a_model_of_scores_is_refused(scored: Path) -> None:
+    with pytest.raises(ValueError, match="predicts scores"):
+        ArrowLabeler.load(scored / "runs/small")

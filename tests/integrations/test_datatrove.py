@@ -61,3 +61,12 @@ def test_an_annotator_stores_the_label(model: Path, trained_multi_label: Path, d
     assert found[0]["topic_probability"] == pytest.approx(expected[0].probability)
     list(TextRNNAnnotator(str(trained_multi_label / "runs/small"), threshold=0.0).run(iter(documents)))
     assert len(documents[0].metadata["label"]) > 1
+
+
+def test_scores_are_stored_and_no_labels(scored: Path, documents: list[Document]) -> None:
+    path = scored / "runs" / "small"
+    annotated = list(TextRNNAnnotator(path, prefix="x_").run(iter(documents)))
+    scores = textrnn.load(path).predict_scores([doc.text for doc in documents])
+    assert [doc.metadata["x_score"] for doc in annotated] == scores.tolist()
+    with pytest.raises(ConfigError, match="predicts scores"):
+        TextRNNFilter(path).filter_batch(documents)

@@ -273,3 +273,11 @@ def test_wider_bounds_suit_logits_of_any_scale(multi_label: bool) -> None:
     small = logits * np.float32(1e-5)
     assert fit_temperature(small, true) == pytest.approx(MIN_TEMPERATURE)
     assert fit_temperature(small, true, bounds=(1e-6, 1e6)) == pytest.approx(1e-5 * usual, rel=1e-4)
+
+
+def test_probabilities_of_labels_give_their_temperature() -> None:
+    rng = np.random.default_rng(4)
+    logits = rng.normal(0, 3, (2000, 3)).astype(np.float32)
+    for multi_label in (False, True):
+        targets = np.exp(to_log_probabilities(logits, 2.0, multi_label=multi_label)).astype(np.float32)
+        assert fit_temperature(logits, targets, multi_label=multi_label) == pytest.approx(2, rel=0.01)

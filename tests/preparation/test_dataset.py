@@ -145,7 +145,7 @@ def test_folds_share_the_tokenizer_and_the_encoded_text(rows: Path, monkeypatch:
 
 def test_an_empty_fold_is_refused(rows: Path) -> None:
     rows.write_text("tea\tgreen\ncoffee\tblack\ntea\twhite\ncoffee\tstrong\n")
-    with pytest.raises(DataError, match="too few texts to hold out a validation set"):
+    with pytest.raises(DataError, match="too few texts for fold 9/9; use fewer folds"):
         load(rows, tokenizer__model_type="char", data__fold="9/9")
 
 
@@ -158,3 +158,28 @@ def test_only_training_sets_need_labels_that_repeat(tmp_path: Path) -> None:
     files["data__train"], files["data__valid"] = files["data__valid"], files["data__train"]
     with pytest.raises(DataError, match="look swapped"):
         load_dataset(make_config(**files), Reporter())
+
+
+def test_a_validation_set_may_have_labels_instead_of_probabilities(tmp_path: Path) -> None:
+    rows = "text,tea,coffee,w\n" + "green leaf,0.9,0.1,1\nblack bean,0.2,0.8,2\n" * 5
+    (tmp_path / "train.csv").write_text(rows, encoding="utf-8")
+    (tmp_path / "valid.tsv").write_text("tea\tgreen\ncoffee\tblack\n", encoding="utf-8")
+    files = {"data__train": str(tmp_path / "train.csv"), "data__valid": str(tmp_path / "valid.tsv")}
+    columns = {"data__label_columns": ["tea", "coffee"], "data__weight": "w", "tokenizer__vocab_size": 40}
+    dataset = load_dataset(make_config(**files, **columns), Reporter())
+    assert dataset.valid.classes.tolist() == [1, 0]
+    assert dataset.valid.text_weights is None
+    assert dataset.train.text_weights is not None
+    assert dataset.train.text_weights.mean() == pytest.approx(1)
+    assert dataset.sum_shares() == pytest.approx([4.5, 5.5])
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "cure"),
+    [("data__weight", "x", "data.weight=NAME"), ("data__label_columns", ["tea", "x"], r"data.label_columns=\[A,B\]")],
+)
+def test_a_missing_column_names_its_key(tmp_path: Path, key: str, value: object, cure: str) -> None:
+    path = tmp_path / "train.csv"
+    path.write_text("text,label,tea,coffee\na,b,1,0\n", encoding="utf-8")
+    with pytest.raises(DataError, match=f"no column 'x'.*--set {cure}"):
+        load_dataset(make_config(data__train=str(path), **{key: value}), Reporter())

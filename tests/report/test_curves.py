@@ -52,5 +52,5 @@ def test_lengths_are_in_bins_of_similar_size() -> None:
     bins = measure_by_length(lengths, CORRECT)
     assert [each.texts for each in bins] == pytest.approx([62.5] * 8, abs=2)
     assert (bins[0].low, bins[-1].high) == (1, 500)
-    assert sum(each.accuracy * each.texts for each in bins) == pytest.approx(CORRECT.sum())
+    assert sum(each.mean * each.texts for each in bins) == pytest.approx(CORRECT.sum())
     assert len(measure_by_length(np.full(5, 3, np.int32), CORRECT[:5])) == 1

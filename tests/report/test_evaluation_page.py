@@ -15,8 +15,9 @@ from command import Run
 from pages import Page
 from samples import make_config, make_model
 from textrnn.inference.engine import Engine
-from textrnn.report.evaluation_page import Origin, make_page
+from textrnn.report.evaluation_page import make_page
 from textrnn.report.headline import format_metric
+from textrnn.report.template import Origin
 from textrnn.tokenization.tokenizer import Tokenizer
 
 ORIGIN = Origin(model="model", data="data", command="textrnn report data", version="1")

@@ -141,3 +141,19 @@ def test_several_models_and_their_replacement(trained: Path, make_client: MakeCl
     with pytest.raises(ModelError):
         store.reload()
     assert client.post("/predict?model=b", json={"text": "green tea"}).json()["label"] == "y"
+
+
+def test_answers_of_a_model_of_scores(scored: Path, invoke: Run, make_client: MakeClient) -> None:
+    client = make_client(store_of(Engine.load(scored / "runs/small")))
+    wanted = invoke("predict", "--format", "jsonl", cwd=scored, stdin=LINES.encode()).stdout.splitlines()
+    found = client.post("/predict", json={"texts": LINES.splitlines()}).json()["predictions"]
+    assert found == [json.loads(line) for line in wanted]
+    assert set(client.post("/explain", json={"text": "green tea"}).json()) == {"score", "parts"}
+    assert client.get("/models").json()["models"][0] | {"name": ""} == {
+        "name": "",
+        "lowest_score": 1.0,
+        "highest_score": 10.0,
+    }
+    refused = client.post("/predict?top_k=2", json={"text": "tea"})
+    assert (refused.status_code, refused.json()["error"]["what"]) == (400, "the model predicts scores")
+    assert "score" in str(client.get("/openapi.json").json()["paths"]["/predict"])

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import textrnn
 from samples import Recorder, make_config
 from textrnn.config import Config
 from textrnn.errors import ConfigError, DataError
+from textrnn.experiments.results import format_score
+from textrnn.experiments.runs import run_experiment
+from textrnn.experiments.variations import CrossValidation, LearningCurve, vary
 from textrnn.inference.engine import Engine
 from textrnn.preparation.dataset import load_dataset
 from textrnn.reporter import Reporter
@@ -86,3 +91,26 @@ def test_keys_for_labels_are_refused(key: str) -> None:
         make_config(
             **{"data__target": "score", name.replace(".", "__"): {"true": True, "[a,b]": ["a", "b"]}.get(value, value)}
         )
+
+
+def test_experiments_are_compared_by_the_error(tmp_path: Path) -> None:
+    config = make_score_config(write(tmp_path / "rows.tsv"), data__test=write(tmp_path / "test.tsv"))
+    config = vary(config, {"train.epochs": 2})
+    summary = run_experiment(CrossValidation(vary(config, {"data.fold": "1/2"}), 2), tmp_path / "folds")
+    assert [*summary.valid] == ["loss", "mae", "rmse"]
+    assert summary.test is not None
+    assert [*summary.test] == ["mae", "rmse"]
+    with pytest.raises(ConfigError, match="curve of accuracy"):
+        run_experiment(LearningCurve(config, 15), tmp_path / "curve")
+    shown = format_score("mae", summary.valid["mae"].mean, summary.valid["mae"].deviation)
+    assert re.fullmatch(r"MAE \d\.\d{4} ± \d\.\d{4}", shown)
+
+
+def test_numbers_in_memory_are_learned() -> None:
+    texts = [f"{word} {n}" for n in range(40) for word in ("good", "bad")]
+    scores = [np.float32(4.5) if text.startswith("good") else -1 for text in texts]
+    small = {"model__hidden": 8, "model__embedding": 8, "tokenizer__vocab_size": 40, "train__epochs": 2}
+    model = textrnn.train(texts, scores, data__target="score", **small)
+    assert model.predict_scores(["good 3", "bad 4"]) == pytest.approx([4.5, -1], abs=1.5)
+    with pytest.raises(ValueError, match=r"'labels\[0\]' should be a number"):
+        textrnn.train(texts, ["x"] * len(texts), data__target="score", **small)

@@ -25,12 +25,13 @@ def test_find_rows_returns_the_distinct_ids(V: int) -> None:
     assert rows[places].tolist() == ids.tolist()
 
 
-def make_train_step(**settings: object) -> TrainStep:
+def make_train_step(*, part_tokens: int | None = None, **settings: object) -> TrainStep:
     torch.manual_seed(1)
     config = make_config(**{"model__hidden": 4, "model__embedding": 6, "model__dropout": 0.0, **settings})
     loss = TextLoss(config.train, labels="ab", counts=[1, 1])
     model = Classifier(20, 2, **config.model.model_dump())
-    return TrainStep(model, config.train, loss=loss, device=torch.device("cpu"), group=ProcessGroup())
+    group, cpu = ProcessGroup(), torch.device("cpu")
+    return TrainStep(model, config.train, loss=loss, device=cpu, group=group, part_tokens=part_tokens)
 
 
 def make_batch() -> PackedBatch:
@@ -181,3 +182,17 @@ def test_accumulated_parts_of_a_step_with_r_drop_equal_one_step(texts: int) -> N
     assert parts == pytest.approx(losses, rel=1e-5)
     for mine, theirs in zip(weights, others, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("part_tokens", "parts"), [(None, 1), (30, 1), (29, 2), (24, 2), (9, 5), (1, 5)])
+def test_a_batch_with_many_tokens_is_computed_in_parts(part_tokens: int | None, parts: int) -> None:
+    rng = np.random.default_rng(2)
+    offsets = np.array([0, 3, 6, 10, 18, 30])
+    batch = PackedBatch(rng.integers(0, 20, 30).astype(np.int32), offsets, rng.integers(0, 2, 5))
+    whole, limited = make_train_step(), make_train_step(part_tokens=part_tokens)
+    calls: list[int] = []
+    limited._loss_module.register_forward_hook(lambda _, inputs, __: calls.append(len(inputs[1])))
+    assert limited.step(batch, lr=0.1) == pytest.approx(whole.step(batch, lr=0.1), rel=1e-5)
+    assert len(calls) == parts
+    for mine, theirs in zip(limited.model.parameters(), whole.model.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs)

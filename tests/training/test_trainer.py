@@ -10,14 +10,18 @@ import pytest
 
 from samples import Recorder, make_record, read_metrics, small_config, small_multi_label_config, write_rows, write_sets
 from textrnn.config import load_config
+from textrnn.data import windows
 from textrnn.data.reading.examples import read_examples
+from textrnn.data.windows import Windows
 from textrnn.errors import DataError
 from textrnn.evaluation import metrics
+from textrnn.evaluation.labelled_text import evaluate_examples
 from textrnn.evaluation.multi_label import evaluate_multi_label
 from textrnn.inference.engine import Engine
 from textrnn.models.calibration import PENALTY, fit_temperature
 from textrnn.preparation.dataset import load_dataset
 from textrnn.reporter import Reporter
+from textrnn.serialization.model_file import load_model
 from textrnn.training.train import train
 from textrnn.training.trainer import TrainerState
 
@@ -169,3 +173,58 @@ def test_an_epoch_without_any_improvement_is_idle(
         for number, (loss, alone) in enumerate(zip(valid, network, strict=True), start=1)
     ]
     assert TrainerState(records=records).idle_epochs == idle
+
+
+def write_long_rows(path: Path) -> None:
+    """Write texts of up to 60 pieces, whose label is in their last word alone."""
+    rng = np.random.default_rng(0)
+    words = ["now", "then", "here", "milk", "sugar"]
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(60):
+            label, last = (("tea", "green"), ("coffee", "black"))[number % 2]
+            file.write(f"{label}\t{' '.join(rng.choice(words, rng.integers(1, 40)))} {last}\n")
+
+
+@pytest.mark.parametrize("long_texts", ["windows", "whole"])
+def test_texts_that_fit_give_the_same_weights_in_all_ways(rows: Path, long_texts: str) -> None:
+    models = []
+    for way in ("cut", long_texts):
+        train(small_config(rows, train__epochs=2, data__long_texts=way), Path(way))
+        models.append(load_model(Path(way)))
+    cut, other = models
+    assert other.config.data.long_texts == long_texts
+    assert {**cut.weights}.keys() == other.weights.keys()
+    for name, weight in cut.weights.items():
+        np.testing.assert_array_equal(weight, other.weights[name])
+    assert (cut.temperature, cut.ngram_share, cut.ngram_scale) == (
+        *(other.temperature, other.ngram_share, other.ngram_scale),
+    )
+
+
+@pytest.mark.parametrize("share", [0, "auto"])
+@pytest.mark.parametrize("long_texts", ["cut", "windows", "whole"])
+def test_a_model_of_long_texts_predicts_as_it_was_validated(rows: Path, long_texts: str, share: float | str) -> None:
+    write_long_rows(rows)
+    settings = {"data__max_length": 8, "data__long_texts": long_texts, "ngrams__share": share}
+    best = train(small_config(rows, data__valid=str(rows), train__epochs=3, **settings), RUN).best
+    engine = Engine.load(RUN)
+    result = evaluate_examples(engine, list(read_examples(str(rows), engine.data_config)))
+    assert result.loss == pytest.approx(best.valid_loss, rel=1e-4)
+    if share:  # the n-grams see the last word unless it is cut off
+        assert (result.accuracy > 0.9) is (long_texts != "cut")
+
+
+@pytest.mark.parametrize("long_texts", ["windows", "whole"])
+def test_each_epoch_trains_on_one_window_of_a_long_text(
+    rows: Path, long_texts: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(windows, "WHOLE_TEXTS", Windows(8, None))
+    write_long_rows(rows)
+    recorder = Recorder()
+    config = small_config(rows, data__max_length=8, data__long_texts=long_texts, ngrams__share=0)
+    dataset = load_dataset(config, recorder)
+    lengths = dataset.windows.draw(dataset.train).lengths
+    assert dataset.train.lengths.max() > lengths.max() == 8
+    train(config, RUN, reporter=recorder)
+    seconds = [record.seconds * record.tokens_per_second for record in recorder.records]
+    assert seconds == pytest.approx([int(lengths.sum())] * 4, rel=1e-3)

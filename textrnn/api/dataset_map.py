@@ -21,7 +21,11 @@ class MapFunction:
     column: str = "text"
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
-        """Return the columns ``label`` and ``probability`` of ``batch``; lists in each row of a multi-label model.
+        """Return the columns ``label`` and ``probability`` of ``batch``, or ``score``.
+
+        Those of a multi-label model have lists in each row.
+
+        If the batch has one of these, they are called ``predicted_label`` and ``predicted_probability``.
 
         Raises:
             KeyError: the batch has no such column.
@@ -32,10 +36,13 @@ class MapFunction:
         texts = batch[self.column]
         if isinstance(texts, str):
             raise TypeError("map passes one row at a time: call it with batched=True")
+        if self.model.is_score:
+            return {"score": self.model.predict_scores(texts).tolist()}
         found = self.model.predict(texts)
         if self.model.config["data"]["multi_label"]:
             columns = ([[p.label for p in row], [p.probability for p in row]] for row in found)
         else:
             columns = ([row[0].label, row[0].probability] for row in found)
         labels, probabilities = zip(*columns, strict=True) if found else ((), ())
-        return {"label": [*labels], "probability": [*probabilities]}
+        prefix = "" if {"label", "probability"}.isdisjoint(batch) else "predicted_"
+        return {f"{prefix}label": [*labels], f"{prefix}probability": [*probabilities]}

@@ -27,11 +27,11 @@ def has_several(label: object) -> bool:
     return isinstance(label, list | tuple | set | frozenset)
 
 
-def make_examples(texts: Iterable[str], labels: Iterable[Any] | None) -> list[Example]:
+def make_examples(texts: Iterable[str], labels: Iterable[Any] | None, *, is_score: bool = False) -> list[Example]:
     """Return B examples of ``texts`` with their ``labels``; line numbers count from 1.
 
     A label is a ``str`` or an ``int``, or a list, tuple or set of these: the labels of a multi-label text. It may also
-    be a dict of labels and their probabilities.
+    be a dict of labels and their probabilities. With ``is_score``, it is a number instead.
 
     Raises:
         TypeError: an element has another type, or ``labels`` is None.
@@ -45,7 +45,10 @@ def make_examples(texts: Iterable[str], labels: Iterable[Any] | None) -> list[Ex
         raise TypeError(f"labels should be a list with one for each text, not {type(labels).__name__}")
     listed = [*labels]
     multi_label = any(map(has_several, listed))
-    found = [_read_labels(place, label, multi_label=multi_label) for place, label in enumerate(listed)]
+    found = [
+        (_read_score(place, label), None) if is_score else _read_labels(place, label, multi_label=multi_label)
+        for place, label in enumerate(listed)
+    ]
     if len(found) != len(checked):
         count = f"{pluralize(len(found), 'label', 'labels')} for {pluralize(len(checked), 'text', 'texts')}"
         raise ValueError(f"{count}: give one for each")
@@ -118,6 +121,16 @@ def _read_labels(place: int, label: Any, *, multi_label: bool) -> tuple[str, Dis
     except FaultError as fault:
         raise ValueError(f"labels[{place}]: {fault.reason}") from None
     return join_labels(find_labels(distribution, multi_label=multi_label)), distribution
+
+
+def _read_score(place: int, score: Any) -> str:
+    """Return a score as the text of a file."""
+    if hasattr(score, "item") and getattr(score, "ndim", 1) == 0:  # numpy's scalars
+        score = score.item()
+    try:
+        return repr(read_number(score, f"labels[{place}]", least=-math.inf))
+    except FaultError as fault:
+        raise ValueError(fault.reason) from None
 
 
 def is_missing(value: object) -> bool:

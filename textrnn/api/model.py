@@ -21,8 +21,7 @@ from textrnn.serialization.model_file import format_model
 from textrnn.serialization.quantization import Storage
 
 if TYPE_CHECKING:
-    from textrnn.evaluation.multi_label import MultiLabelEvaluation
-    from textrnn.evaluation.single_label import Evaluation
+    from textrnn.evaluation.labelled_text import AnyEvaluation
 
 
 class Model:
@@ -30,8 +29,8 @@ class Model:
 
     Threads may call its methods concurrently, and so may forked processes. It can be pickled and copied.
 
-    Texts are ``str`` of any length; as in training, tokens after ``data.max_length`` are ignored. A lone surrogate is
-    read as a question mark.
+    Texts are ``str`` of any length; as in training, ``data.long_texts`` says what is read of long ones. A lone
+    surrogate is read as a question mark.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -44,12 +43,18 @@ class Model:
         return cls(Engine.load(find_latest("with its path") if path is None else Path(path), precision=precision))
 
     def __repr__(self) -> str:
-        return f"<textrnn.Model with {len(self.labels)} labels>"
+        what = "of scores" if self.is_score else f"with {len(self.labels)} labels"
+        return f"<textrnn.Model {what}>"
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The labels in the order of the columns of :meth:`predict_proba`."""
+        """The labels in the order of the columns of :meth:`predict_proba`; of a model of scores, the anchors."""
         return self._engine.labels
+
+    @property
+    def is_score(self) -> bool:
+        """True if the model predicts scores (``data.target: score``) instead of labels."""
+        return self._engine.anchors is not None
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -97,12 +102,12 @@ class Model:
         labels: Iterable[Any] | None = None,
         *,
         threshold: float | None = None,
-    ) -> Evaluation | MultiLabelEvaluation:
+    ) -> AnyEvaluation:
         """Return the metrics of the model on labelled text, those that ``textrnn evaluate --json`` prints.
 
         Args:
             texts: B texts, or the path of a labelled file, which is read as the training set was.
-            labels: B labels, as :func:`train` takes them; None if ``texts`` is a path.
+            labels: B labels or scores, as :func:`train` takes them; None if ``texts`` is a path.
             threshold: of a multi-label model: replaces the threshold of each label.
 
         Raises:
@@ -118,7 +123,7 @@ class Model:
         if isinstance(texts, str | os.PathLike):
             examples = read_examples(check_path(texts, labels), self._engine.data_config)
         else:
-            examples = make_examples(texts, labels)
+            examples = make_examples(texts, labels, is_score=self.is_score)
         return evaluate_examples(self._engine, examples, threshold=threshold)
 
     def predict(
@@ -146,8 +151,10 @@ class Model:
         Raises:
             TypeError: ``texts`` is a single ``str``, a table or a mapping, or an element is not a ``str``.
             ValueError: ``top_k`` or ``threshold`` is out of range, the model is not multi-label, or ``unknown_label``
-                is given and the model has no confidence thresholds.
+                is given and the model has no confidence thresholds, or the model predicts scores.
         """
+        if self.is_score:
+            raise ValueError("this model predicts scores; use predict_scores")
         if top_k is not None and top_k < 1:
             raise ValueError(f"top_k should be 1 or more, not {top_k}")
         self._check_threshold(threshold)
@@ -159,11 +166,22 @@ class Model:
             return found
         return [replace_unknown(predictions, minimum, unknown_label) for predictions in found]
 
+    def predict_scores(self, texts: Iterable[str]) -> npt.NDArray[np.float64]:
+        """Return the score (B,) float64 of each text, by a model of scores.
+
+        Raises:
+            TypeError: as :meth:`predict` does.
+            ValueError: the model predicts labels.
+        """
+        if not self.is_score:
+            raise ValueError("this model predicts labels; use predict or predict_proba")
+        return self._engine.predict_scores(check_texts(texts))
+
     def predict_proba(self, texts: Iterable[str]) -> npt.NDArray[np.float32]:
         """Return the calibrated probabilities (B, C) float32 of the C :attr:`labels` for B texts.
 
-        Rows add up to 1, except for a multi-label model, where labels are independent. Raises TypeError as
-        :meth:`predict` does.
+        Rows add up to 1, except for a multi-label model, where labels are independent. Those of a model of scores are
+        distributions over its anchors, whose mean is the score. Raises TypeError as :meth:`predict` does.
         """
         probabilities: npt.NDArray[np.float32] = np.exp(self._engine.predict_log_probabilities(check_texts(texts)))
         return probabilities
@@ -171,8 +189,8 @@ class Model:
     def map_fn(self, column: str = "text") -> MapFunction:
         """Return a function for ``datasets.Dataset.map(..., batched=True)``; ``column`` has the texts.
 
-        It adds the columns ``label`` and ``probability``, which hold lists if the model is multi-label. It can be
-        pickled, so ``num_proc`` works.
+        It adds the columns ``label`` and ``probability``, which hold lists if the model is multi-label, or the column
+        ``score``. It can be pickled, so ``num_proc`` works.
         """
         return MapFunction(self, column)
 
@@ -186,11 +204,12 @@ class Model:
     def explain(self, text: str, label: str | Sequence[str] | None = None) -> Explanation:
         """Return the effect of each word of ``text`` on the probability of ``label`` (None: the predicted labels).
 
-        An effect is the probability with the word minus that without it. See :mod:`textrnn.inference.explain`.
+        An effect is the probability, or the score, with the word minus that without it. See
+        :mod:`textrnn.inference.explain`.
 
         Raises:
             TypeError: ``text`` is not a ``str``.
-            ValueError: the model has no such label.
+            ValueError: the model has no such label, or a label is given to a model of scores.
         """
         if not isinstance(text, str):
             raise TypeError(f"text should be one str, not {type(text).__name__}")

@@ -60,7 +60,7 @@ def train(
     Args:
         texts: B texts, or the path of a labelled file.
         labels: B labels: ``str`` or ``int``, or for a multi-label model a list of these for each text; or a dict of
-            labels and probabilities. None if ``texts`` is a path.
+            labels and probabilities. With ``data__target="score"`` a number for each text. None if ``texts`` is a path.
         weights: B weights of the texts in the loss, relative to their mean; None: all are alike. A file has its own,
             named by ``data__weight``.
         valid: the validation set: its texts and labels, or the path of a labelled file (None: a part of the training
@@ -81,7 +81,8 @@ def train(
     given = [Override(key.replace("__", "."), value, f"{key}={value!r}") for key, value in settings.items()]
     with tempfile.TemporaryDirectory(prefix="textrnn-") as name, _lock:
         folder = Path(name)
-        values = _write_files(folder, texts, labels, weights=weights, valid=valid)
+        is_score = settings.get("data__target") == "score"
+        values = _write_files(folder, texts, labels, weights=weights, valid=valid, is_score=is_score)
         in_memory = "data.format" in values
         _check_keys(given, {*values, *(_FILE_KEYS if in_memory else ())})
         config = load_config(overrides=[*(Override(key, value, key) for key, value in values.items()), *given])
@@ -112,6 +113,7 @@ def _write_files(
     *,
     weights: Iterable[float] | None,
     valid: Valid | None,
+    is_score: bool,
 ) -> dict[str, Any]:
     """Return the settings that name the training and the validation set; text in memory is written to ``folder``."""
     if isinstance(texts, str | os.PathLike):
@@ -124,9 +126,9 @@ def _write_files(
     if valid is not None and not isinstance(valid, tuple):
         raise TypeError("valid: texts are in memory, so give a pair of texts and labels here too")
     listed = labels if labels is None or isinstance(labels, str | bytes | Mapping) else [*labels]
-    parts = {"train": make_examples(texts, listed)}
+    parts = {"train": make_examples(texts, listed, is_score=is_score)}
     if valid is not None:
-        parts["valid"] = make_examples(*valid)
+        parts["valid"] = make_examples(*valid, is_score=is_score)
     multi_label = any(map(has_several, listed or ()))
     values: dict[str, Any] = {"data.format": "jsonl", "data.multi_label": multi_label}
     if weights is not None:

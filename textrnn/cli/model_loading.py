@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,9 +86,32 @@ def _prepare_numpy() -> None:
 
 
 def check_threshold(engine: Engine, threshold: float | None) -> None:
-    """Raise ConfigError if a threshold is given to a single-label model."""
+    """Raise ConfigError if a threshold is given to a model that is not multi-label."""
+    check_score_options(engine, {"--threshold": threshold})
     if threshold is not None and engine.thresholds is None:
         raise ConfigError(f"--threshold {threshold}: the model is single-label; leave it out")
+
+
+def check_score_options(engine: Engine, options: Mapping[str, object]) -> None:
+    """Raise ConfigError if ``options`` for labels, by name, are given to a model of scores.
+
+    None and False mean that an option is not given.
+    """
+    if engine.anchors is None:
+        return
+    given = [
+        name if value is True else f"{name} {value}"
+        for name, value in options.items()
+        if value is not None and value is not False
+    ]
+    if given:
+        raise ConfigError([f"{option}: is for labels, but the model predicts scores; leave it out" for option in given])
+
+
+def require_labels(engine: Engine, command: str) -> None:
+    """Raise ConfigError if the model predicts scores; ``command`` is for labels."""
+    if engine.anchors is not None:
+        raise ConfigError(f"{command}: is for labels, but the model predicts scores")
 
 
 def check_ignored(engine: Engine, *, ignores: bool) -> None:

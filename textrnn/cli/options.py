@@ -175,7 +175,10 @@ def make_data_config(overrides: list[Override], trained: DataConfig, *, on_error
     """
     if not trained.multi_label and (wrong := [o for o in overrides if o.key == "data.label_separator"]):
         raise ConfigError([f"{o.origin}: the model is single-label; leave it out" for o in wrong])
-    settings: dict[str, Any] = {"data.multi_label": trained.multi_label, "data.on_error": on_error}
+    settings: dict[str, Any] = {
+        **{"data.multi_label": trained.multi_label, "data.on_error": on_error},
+        **{"data.target": trained.target},
+    }
     if trained.multi_label and not isinstance(trained.label, list):
         settings["data.label_separator"] = trained.label_separator
     given = load_config(overrides=[*(Override(key, value, key) for key, value in settings.items()), *overrides]).data

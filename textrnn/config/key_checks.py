@@ -69,7 +69,9 @@ def _check_data(tree: Tree) -> Iterator[str]:
         yield tree.fault("data.label_columns", "training needs at least two labels; name a column for each")
     columns = [*_as_names(label), *_as_names(shares), *_as_names(text)]
     if twice := next((name for name in columns if columns.count(name) > 1), None):
-        yield tree.fault("data.text", f"the column '{twice}' is named twice")
+        keys = (("data.label", label), ("data.label_columns", shares), ("data.text", text))
+        key = next(key for key, value in reversed(keys) if twice in _as_names(value))
+        yield tree.fault(key, f"the column '{twice}' is named twice")
     fold = tree.get("data.fold")
     if not isinstance(fold, str) or not re.match(FOLD, fold):
         return

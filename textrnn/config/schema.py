@@ -8,6 +8,7 @@ from textrnn.config.sections import Bounds, Check, Section, key
 Cell = Literal["gru", "sru", "lstm"]
 Pooling = Literal["last", "max", "mean", "max+mean", "attention"]
 DataFormat = Literal["auto", "tsv", "csv", "jsonl", "fasttext"]
+LongTexts = Literal["cut", "windows", "whole"]
 OnError = Literal["stop", "skip", "empty"]
 Target = Literal["label", "score"]
 ModelType = Literal["unigram", "bpe", "char", "word"]
@@ -135,7 +136,12 @@ class DataConfig(Section):
         le=1,
         description="share of the training texts that is trained on, after the hold-out (--learning-curve varies it)",
     )
-    max_length: Count = key(512, description="maximum tokens per text; longer texts are truncated")
+    max_length: Count = key(512, description="tokens of a text, or of a window, that the network reads at once")
+    long_texts: LongTexts = key(
+        "cut",
+        description="longer texts: cut reads their first max_length tokens; windows reads up to three windows of "
+        "max_length tokens, from beginning to end, and averages their logits; whole reads them to the end",
+    )
     cache: Name | None = key(None, description="folder for encoded text; null is 'textrnn' in the user's cache folder")
 
     @property

@@ -14,10 +14,12 @@ Offsets = npt.NDArray[np.int64]
 Classes = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int64]
 Lengths = npt.NDArray[np.int32]
+Spans = tuple[npt.NDArray[np.int64], Lengths]
+"""Parts of B texts: where each starts (B,), and its length (B,), at least 1."""
 
 
 class Texts(Protocol):
-    """Encoded texts: a :class:`PackedBatch` in memory, or a :class:`textrnn.data.encoded.Corpus` on disk."""
+    """Encoded texts in memory, on disk, or windows of such (:class:`textrnn.data.windows.WindowedTexts`)."""
 
     @property
     def lengths(self) -> Lengths:
@@ -27,6 +29,13 @@ class Texts(Protocol):
 
     def select(self, rows: Rows) -> PackedBatch:
         """Return the texts with the indices ``rows``, in that order."""
+
+
+class SliceableTexts(Texts, Protocol):
+    """Encoded texts: a :class:`PackedBatch` in memory, or a :class:`textrnn.data.encoded.Corpus` on disk."""
+
+    def select(self, rows: Rows, *, spans: Spans | None = None) -> PackedBatch:
+        """Return the texts with the indices ``rows``, in that order, or only ``spans`` of them."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +50,11 @@ class SoftLabels:
     classes: npt.NDArray[np.int64]
     shares: npt.NDArray[np.float32]
 
-    def select(self, first: int, last: int) -> SoftLabels:
-        """Return those of the texts from ``first`` up to ``last``, which then count from 0."""
-        part = slice(*np.searchsorted(self.rows, (first, last)))
-        return SoftLabels(self.rows[part] - first, self.classes[part], self.shares[part])
+    def select(self, rows: Rows) -> SoftLabels | None:
+        """Return those of the texts ``rows`` (B,), which then count from 0 in that order; None if none has one."""
+        starts, ends = (np.searchsorted(self.rows, rows, side) for side in ("left", "right"))
+        texts, index = gather_ranges(starts, ends)
+        return SoftLabels(texts, self.classes[index], self.shares[index]) if len(index) else None
 
     def find_rows(self) -> npt.NDArray[np.int64]:
         """Return the texts that have a distribution, each once."""
@@ -81,16 +91,28 @@ class PackedBatch:
         """The number of ids of each sequence (B,) int32."""
         return np.diff(self.offsets).astype(np.int32)
 
-    def select(self, rows: Rows) -> PackedBatch:
-        """Return the sequences with the indices ``rows``, in that order, without soft labels and weights."""
-        offsets, index = gather_index(self.offsets, rows)
-        return PackedBatch(self.ids[index], offsets, self.classes[rows])
+    def select(self, rows: Rows, *, spans: Spans | None = None) -> PackedBatch:
+        """Return the sequences with the indices ``rows``, or ``spans`` of them, in that order."""
+        offsets, index = gather_index(self.offsets, rows, spans)
+        soft = None if self.soft_labels is None else self.soft_labels.select(rows)
+        weights = None if self.weights is None else self.weights[rows]
+        return PackedBatch(self.ids[index], offsets, self.classes[rows], soft, weights)
 
 
-def gather_index(offsets: Offsets, rows: Rows) -> tuple[Offsets, npt.NDArray[np.int64]]:
-    """Return the offsets of the sequences ``rows`` put end to end, and the source index of each of their ids."""
+def gather_ranges(starts: Rows, ends: Rows) -> tuple[Rows, Rows]:
+    """Return the number of the range of each index of the ranges ``starts[b]:ends[b]``, and the indices themselves."""
+    lengths = ends - starts
+    first = make_offsets(lengths)[:-1]
+    return np.repeat(np.arange(len(lengths)), lengths), np.arange(lengths.sum()) + np.repeat(starts - first, lengths)
+
+
+def gather_index(offsets: Offsets, rows: Rows, spans: Spans | None = None) -> tuple[Offsets, npt.NDArray[np.int64]]:
+    """Return the offsets of the sequences ``rows``, or of ``spans`` of them, put end to end, and the source index of
+    each of their ids."""
     starts = offsets[rows]
     lengths = offsets[rows + 1] - starts
+    if spans is not None:
+        starts, lengths = starts + spans[0], spans[1].astype(np.int64)
     packed = make_offsets(lengths)
     # an id is as far from the start of its sequence in the result as in the source
     return packed, np.arange(packed[-1]) + np.repeat(starts - packed[:-1], lengths)

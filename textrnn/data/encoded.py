@@ -14,15 +14,16 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from textrnn.data.batch import Classes, Ids, Lengths, Offsets, PackedBatch, Rows, SoftLabels, gather_index
+from textrnn.data.batch import Classes, Ids, Lengths, Offsets, PackedBatch, Rows, SoftLabels, Spans, gather_index
 from textrnn.data.cache import Cache, Draft, make_key
 from textrnn.data.reading.source import LabelledFile
 from textrnn.data.soft_labels import SoftLabelSource
 from textrnn.errors import DataError
 
-Encoded = tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]
+Encoded = tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.int64]]
 Encode = Callable[["list[bytes]"], Encoded]
-"""Takes texts in UTF-8; returns their ids end to end (N,) int32 and the length of each (B,) int64."""
+"""Takes texts in UTF-8; returns the ids that are read of them, end to end (N,) int32, how many of each (B,) int64, and
+the number of pieces of each whole text (B,) int64."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -56,6 +57,7 @@ def load_tokens(
         np.memmap(entry.folder / "offsets", "<i8", "r"),
         np.memmap(entry.folder / "classes", "<i4", "r"),
         class_of=classes,
+        pieces=np.memmap(entry.folder / "pieces", "<i8", "r"),
     )
 
 
@@ -63,7 +65,8 @@ def _write_tokens(draft: Draft, blocks: Iterable[list[bytes]], encode: Encode, *
     """Write ids and offsets of the texts, whatever blocks the texts come in; return the metadata."""
     end = 0
     draft.write("offsets", np.zeros(1, "<i8").data)
-    for ids, lengths in map_in_threads(encode, blocks):
+    for ids, lengths, pieces in map_in_threads(encode, blocks):
+        draft.write("pieces", pieces.astype("<i8", copy=False).data)
         draft.write("ids", ids.astype(dtype, copy=False).data)
         draft.write("offsets", (end + np.cumsum(lengths)).astype("<i8", copy=False).data)
         end += len(ids)
@@ -104,7 +107,7 @@ class Corpus:
     ``ids`` (N,) uint16 or int32, ``offsets`` (R+1,) int64 and ``label_numbers`` (R,) int32 hold R texts. ``rows`` (B,)
     int64 selects B of them (None: all). ``class_of`` gives the class of each label number (-1: unknown to the model).
     ``soft_labels`` are the distributions of texts that have one. ``weights`` (R,) float32 are the weights of the texts;
-    None: all are 1.
+    None: all are 1. ``pieces`` (R,) int64 are the pieces of the whole texts; None: ``ids`` has all of them.
     """
 
     ids: npt.NDArray[np.uint16] | Ids
@@ -114,6 +117,7 @@ class Corpus:
     rows: Rows | None = None
     soft_labels: SoftLabelSource | None = None
     weights: npt.NDArray[np.float32] | None = None
+    pieces: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.label_numbers) if self.rows is None else len(self.rows)
@@ -136,6 +140,13 @@ class Corpus:
     def tokens(self) -> int:
         """The number of ids of all texts together."""
         return int(self.lengths.sum(dtype=np.int64))
+
+    @property
+    def piece_counts(self) -> npt.NDArray[np.int64]:
+        """The number of pieces of each whole text (B,) int64, of which ``ids`` has those that are read."""
+        if self.pieces is None:
+            return self.lengths.astype(np.int64)
+        return np.array(self.pieces if self.rows is None else self.pieces[self.rows])
 
     @property
     def classes(self) -> Classes:
@@ -167,10 +178,10 @@ class Corpus:
             counts += np.bincount(batch.ids, minlength=V)
         return counts
 
-    def select(self, rows: Rows) -> PackedBatch:
-        """Return the texts with the indices ``rows``, in that order."""
+    def select(self, rows: Rows, *, spans: Spans | None = None) -> PackedBatch:
+        """Return the texts with the indices ``rows``, in that order, or only ``spans`` of them."""
         rows = self._source_rows(rows)
-        offsets, index = gather_index(self.offsets, rows)
+        offsets, index = gather_index(self.offsets, rows, spans)
         classes = self.class_of[self.label_numbers[rows]]
         weights = None if self.weights is None else self.weights[rows]
         self._pages.count(len(rows), index.size * self.ids.itemsize)

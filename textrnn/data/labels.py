@@ -109,6 +109,11 @@ def find_label_fault(labels: Sequence[str]) -> str | None:
     return None
 
 
+def one_score_fault(score: str) -> str:
+    """Return the fault of a training set with one score."""
+    return f"every text has the score {float(score):g}; training needs two"
+
+
 def one_label_fault(label: str) -> str:
     """Return the reason why texts that all have the label ``label`` cannot be trained on."""
     return f"every text has the label '{shorten(label)}'; training needs at least two labels"

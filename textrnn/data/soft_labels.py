@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from textrnn.data.batch import SoftLabels
+from textrnn.data.batch import SoftLabels, gather_ranges
 from textrnn.data.cache import Draft, Entry
 
 Integers = npt.NDArray[np.int64]
@@ -26,7 +26,7 @@ class SoftLabelSource(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class ScoreTargets:
-    """Scores as distributions over classes, each of which stands for a score: the mean of a distribution is the score.
+    """Scores as distributions over anchor scores; the mean is the score.
 
     ``numbers`` (R,) int32 are the label numbers of the rows of a file, ``scores`` (labels,) the score of each label,
     and ``anchors`` (C,) those of the classes, rising. A score between two anchors has a share of both, in inverse
@@ -79,7 +79,7 @@ class SoftLabelTable:
 
     ``rows`` (S,) int64, rising, have one; that of ``rows[s]`` is ``offsets[s]:offsets[s+1]`` of ``numbers`` (K,) int32,
     which count the file's ``labels``, and ``shares`` (K,) float32. ``class_of`` gives the class of each label; -1 is
-    unknown to the model, and leaves its share to the others.
+    unknown to the model. If ``sums_to_1``, the known labels of a text share what the unknown ones had.
     """
 
     labels: list[str]
@@ -88,6 +88,7 @@ class SoftLabelTable:
     numbers: npt.NDArray[np.int32]
     shares: npt.NDArray[np.float32]
     class_of: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
+    sums_to_1: bool = True
 
     @classmethod
     def read(cls, entry: Entry, labels: list[str]) -> SoftLabelTable | None:
@@ -103,18 +104,18 @@ class SoftLabelTable:
         texts = np.flatnonzero(self.rows[places] == rows)
         if not len(texts):
             return None
-        starts, ends = self.offsets[places[texts]], self.offsets[places[texts] + 1]
-        lengths = ends - starts
-        index = np.arange(lengths.sum()) + np.repeat(starts - np.append(0, np.cumsum(lengths)[:-1]), lengths)
-        found = SoftLabels(np.repeat(texts, lengths), self.class_of[self.numbers[index]], np.array(self.shares[index]))
+        numbers, index = gather_ranges(self.offsets[places[texts]], self.offsets[places[texts] + 1])
+        found = SoftLabels(texts[numbers], self.class_of[self.numbers[index]], np.array(self.shares[index]))
         known = found.classes >= 0
-        return found if known.all() else _leave_out(found, known)
+        return found if known.all() else _leave_out(found, known, sums_to_1=self.sums_to_1)
 
 
-def _leave_out(found: SoftLabels, known: npt.NDArray[np.bool_]) -> SoftLabels:
-    """Return the ``known`` triples, whose shares sum to what those of each text did."""
+def _leave_out(found: SoftLabels, known: npt.NDArray[np.bool_], *, sums_to_1: bool) -> SoftLabels:
+    """Return the ``known`` triples; if ``sums_to_1``, rescaled so that each text keeps its total."""
+    kept = SoftLabels(found.rows[known], found.classes[known], found.shares[known])
+    if not sums_to_1:
+        return kept
     size = int(found.rows.max()) + 1
     before = np.bincount(found.rows, found.shares, size)
-    kept = SoftLabels(found.rows[known], found.classes[known], found.shares[known])
     after = np.bincount(kept.rows, kept.shares, size)
     return replace(kept, shares=(kept.shares * (before / after.clip(min=1e-12))[kept.rows]).astype(np.float32))

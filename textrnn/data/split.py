@@ -70,7 +70,7 @@ def split_file(
     paths = {part: folder / f"{part}{suffix}" for part in parts}
     stale = [folder / f"{part}{suffix}" for part in PARTS if part not in parts]  # of an earlier split: they would leak
     _check_free(Path(path), [*paths.values(), *stale], overwrite=overwrite)
-    strata = _stratify(table)[classes] if config.multi_label else classes
+    strata = _stratify(table, config)[classes]
     targets = partial(_target_counts, shares=shares)
     part_of = np.maximum(draw_parts(strata, groups, targets=targets, rng=np.random.default_rng(seed)), 0)
     with ExitStack() as stack:
@@ -92,8 +92,14 @@ def split_file(
     return Split(paths, counts, together, notes)
 
 
-def _stratify(table: LabelTable) -> npt.NDArray[np.int32]:
-    """Return the stratum of each entry of ``table``, the same as for the validation set of training."""
+def _stratify(table: LabelTable, config: DataConfig) -> npt.NDArray[np.int32]:
+    """Return the stratum of each entry of ``table``: its label, the decile of its score, or that of its labels."""
+    if config.target == "score":
+        scores = np.array(table.labels, np.float64)
+        deciles = np.quantile(np.repeat(scores, table.counts), np.arange(1, 10) / 10)
+        return np.unique(np.searchsorted(deciles, scores), return_inverse=True)[1].astype(np.int32)
+    if not config.multi_label:
+        return np.arange(len(table.labels), dtype=np.int32)
     index = LabelSetIndex()
     classes = index.encode(table.labels)
     return make_strata(classes, table.counts, index.label_sets).astype(np.int32)
@@ -137,9 +143,10 @@ def _read_rows(
         numbers.append(np.fromiter(block.line_numbers, np.int64, len(block.texts)))
         parts.append((table.classify(block), hash_texts(normalize(decode_texts(block.texts)))))
         groups.append(hash_texts(block.groups))
-    if fault := None if config.multi_label else table.find_swap():
+    is_label = config.target == "label"
+    if fault := table.find_swap() if is_label and not config.multi_label else None:
         raise DataError(path, None, fault)
-    notes += table.find_header(path, reader.layout)
+    notes += table.find_header(path, reader.layout) if is_label else []
     classes, hashes = (np.concatenate(column) for column in zip(*parts, strict=True))
     joined = join_groups(hashes, np.concatenate(groups) if config.group is not None else None)
     return table, classes, joined, reader.layout, np.concatenate(numbers)

@@ -8,10 +8,13 @@ on the number of kinds, not on that of texts.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 _BLOCK = 1 << 22  # numbers held at once
 
@@ -48,4 +51,6 @@ def measure_macro_f1(weights: Floats, true: csr_array, predicted: csr_array) -> 
 def encode_classes(classes: Integers, C: int) -> csr_array:
     """Return the one-hot matrix (K, C) of ``classes`` (K,)."""
     K = len(classes)
+    from scipy.sparse import csr_array  # noqa: PLC0415 - the model card does not need it
+
     return csr_array((np.ones(K), classes, np.arange(K + 1)), shape=(K, C))

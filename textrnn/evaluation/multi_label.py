@@ -1,4 +1,4 @@
-"""Evaluation of a multi-label model."""
+"""Evaluation of a multi-label model, and the lowest probabilities at which it assigns labels."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from textrnn.models.calibration import split_rows
 
 Matrix = npt.NDArray[np.bool_]
 """The labels of texts: (B, C) bool."""
+_DEFAULT_THRESHOLD = 0.5  # for a label that no text has
 
 
 @dataclass(frozen=True)
@@ -130,3 +131,26 @@ def _add(sums: Calibration, logits: Floats, log_probabilities: Array, *, true: M
     """Add texts with the ``true`` labels (B, C), given their ``logits`` (B, C) divided by the temperature."""
     loss = float((np.logaddexp(0, logits) - np.where(true, logits, 0)).sum())
     sums.add(loss, len(true), probabilities=np.exp(log_probabilities).ravel(), correct=true.ravel())
+
+
+def tune_thresholds(true: npt.NDArray[np.bool_], probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Return the threshold (C,) of each label with the highest F1, from ``true`` labels and ``probabilities`` (B, C).
+
+    A threshold is halfway between two probabilities, so that rounding changes no label. Among equally good thresholds
+    the highest is chosen. A label that no text has gets 0.5.
+    """
+    pairs = zip(true.T, probabilities.T, strict=True)
+    return np.array([_tune_threshold(has, p.astype(np.float64)) for has, p in pairs])
+
+
+def _tune_threshold(true: npt.NDArray[np.bool_], probabilities: npt.NDArray[np.float64]) -> float:
+    if not true.any():
+        return _DEFAULT_THRESHOLD
+    order = np.argsort(-probabilities, kind="stable")
+    falling = np.append(probabilities[order], 0.0)
+    hits = np.cumsum(true[order])
+    f1 = 2 * hits / (np.arange(1, len(order) + 1) + hits[-1])  # if the i likeliest texts get the label
+    distinct = falling[:-1] > falling[1:]
+    distinct[-1] = True
+    best = int(np.argmax(np.where(distinct, f1, -1.0)))
+    return float(falling[best] + falling[best + 1]) / 2

@@ -64,7 +64,9 @@ def collect(outcome: Outcome) -> Result:
 
 
 def select_metrics(record: EpochRecord) -> Scores:
-    """Return the metrics of an epoch, and its validation loss as ``loss``."""
+    """Return the metrics of an epoch, of scores ``mae`` and ``rmse``, and its validation loss as ``loss``."""
+    if record.mae is not None and record.rmse is not None:
+        return {"loss": record.valid_loss, "mae": record.mae, "rmse": record.rmse}
     metrics = {name: value for name, value in vars(record).items() if name not in _NO_METRICS and value is not None}
     return {**metrics, "loss": record.valid_loss}
 
@@ -89,6 +91,7 @@ def _spread(scores: Sequence[Scores]) -> dict[str, Spread]:
 
 def format_score(metric: str, value: float, deviation: float | None = None) -> str:
     """Return a metric for display: ``macro F1 87.89 %``, or with a deviation ``macro F1 87.89 ± 0.42 %``."""
-    factor, digits, unit = (1, 4, "") if metric == "loss" else (100, 2, " %")
+    factor, digits, unit = (1, 4, "") if metric in ("loss", "mae", "rmse") else (100, 2, " %")
     spread = "" if deviation is None else f" ± {factor * deviation:.{digits}f}"
-    return f"{metric.replace('_f1', ' F1')} {factor * value:.{digits}f}{spread}{unit}"
+    name = metric.upper() if metric in ("mae", "rmse") else metric.replace("_f1", " F1")
+    return f"{name} {factor * value:.{digits}f}{spread}{unit}"

@@ -20,7 +20,7 @@ from textrnn.experiments.variations import KINDS, CrossValidation, Experiment, L
 from textrnn.files import keep_previous, write_text
 from textrnn.ops.device import resolve_device
 from textrnn.preparation.dataset import load_dataset
-from textrnn.reporter import ProgressOnly, Reporter
+from textrnn.reporter import NewNotes, ProgressOnly, Reporter
 from textrnn.serialization.latest_run import CHECKPOINT_NAME, EXPERIMENT_NAME, SUMMARY_NAME, make_latest
 from textrnn.serialization.run_folder import check_folder
 from textrnn.training.train import reporting, resume, train
@@ -86,6 +86,7 @@ def resume_experiment(out: Path, *, expected: Experiment | None = None, reporter
 
 def _train_all(experiment: Experiment, out: Path, results: dict[str, Result], *, reporter: Reporter) -> Summary:
     """Train the runs that are not in ``results`` yet, and summarize all."""
+    reporter = NewNotes(reporter)
     for number, (name, config) in enumerate(experiment.variations.items(), start=1):
         if name in results:
             continue
@@ -111,7 +112,7 @@ def _train_all(experiment: Experiment, out: Path, results: dict[str, Result], *,
     summary = summarize(experiment.unit or experiment.kind, experiment.config.train.metric, compared, curve=curve)
     write_text(out / SUMMARY_NAME, json.dumps(asdict(summary), indent=2) + "\n")
     make_latest(out / summary.best, reporter)
-    if isinstance(experiment, CrossValidation) and not experiment.config.data.multi_label:
+    if isinstance(experiment, CrossValidation) and _has_probabilities(experiment):
         _keep_out_of_fold(experiment, out)
     return summary
 
@@ -126,6 +127,12 @@ def _fit_curve(experiment: LearningCurve, results: dict[str, Result]) -> Curve:
         texts = round(statistics.fmean(sizes))  # the hold-out differs by a few texts between seeds
         accuracies.setdefault(texts, []).extend(results[name].valid["accuracy"] for name in names)
     return fit_curve(accuracies)
+
+
+def _has_probabilities(experiment: CrossValidation) -> bool:
+    """Return whether the runs predict the probabilities of single labels."""
+    data = experiment.config.data
+    return data.target == "label" and not data.multi_label
 
 
 def _keep_out_of_fold(experiment: CrossValidation, out: Path) -> None:

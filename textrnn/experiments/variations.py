@@ -120,7 +120,9 @@ class LearningCurve(Experiment):
         return Path(f"{default_folder(self.config)}-learning-curve")
 
     def check(self) -> None:
-        """Check the settings, that all seeds are valid, and that the share is not set."""
+        """Check the settings, that all seeds are valid, that the share is not set, and that labels are learned."""
+        if self.config.data.target == "score":
+            raise ConfigError(f"{self.flag}: is a curve of accuracy, but data.target is score; use --seeds or --kfold")
         if self.config.data.train_share != 1:
             raise ConfigError(f"{self.flag}: sets {self.key} for each run; leave it out")
         if self.config.train.seed + self.SEEDS > 2**32:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from textrnn.data.batch import Ids, PackedBatch, Rows, pack_ids
 from textrnn.data.sampler import sorted_batches
+from textrnn.data.windows import Windows
 from textrnn.inference import Precision
 from textrnn.inference.network import Network, NumpyNetwork
 from textrnn.inference.pooling import Array
@@ -19,6 +20,7 @@ from textrnn.models.cascade import measure_margins
 from textrnn.models.ngram.features import Spelling
 from textrnn.native import library
 from textrnn.serialization.model_file import SavedModel, load_model
+from textrnn.tokenization.window_encoding import encode_window_pieces, encode_windows
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,11 @@ class Prediction:
 
     label: str
     probability: float
+
+
+def round_score(score: float) -> float:
+    """Return ``score`` with six significant digits, as commands print it."""
+    return float(f"{score:.6g}")
 
 
 def replace_unknown(
@@ -54,6 +61,9 @@ class Engine:
     label, if the model has such; no method applies them. ``anchors`` (C,) float64 are the scores that the labels of a
     model of scores stand for, else None.
 
+    The network reads ``windows`` of long texts, and its logits and vectors are the mean over those of a text. The
+    n-grams are those of all that is read of a text.
+
     Threads may call the methods concurrently. Texts are ``str``, or ``bytes`` of valid UTF-8. ``threads`` is the number
     of threads that compute (None: :func:`textrnn.native.library.default_threads`). It never changes a result; other
     texts of a call change it only by rounding.
@@ -62,7 +72,7 @@ class Engine:
     def __init__(self, model: SavedModel, network: Network | None = None, margin: float | None = None) -> None:
         self.model = model
         self.labels, self.tokenizer = model.labels, model.tokenizer
-        self.max_length = model.config.data.max_length
+        self.windows = Windows.of(model.config.data)
         self.thresholds = None if model.thresholds is None else np.array(model.thresholds)
         self.temperature = model.temperature
         self._ngrams, self._ngram_share = model.ngrams, model.ngram_share
@@ -129,8 +139,12 @@ class Engine:
         return scores
 
     def encode(self, texts: Sequence[str] | Sequence[bytes]) -> tuple[Ids, npt.NDArray[np.int64]]:
-        """Return the ids of the texts end to end (N,) int32, and the lengths (B,) int64, each at least 1."""
-        return self.tokenizer.encode_packed(texts, max_length=self.max_length)
+        """Return the ids that are read, end to end (N,) int32, and how many of each text (B,) int64, at least 1."""
+        return encode_windows(self.tokenizer, texts, self.windows)
+
+    def encode_pieces(self, text: str) -> list[str]:
+        """Return the pieces of the ids that :meth:`encode` gives for ``text``; empty text has none."""
+        return encode_window_pieces(self.tokenizer, text, self.windows)
 
     def forward_ids(self, ids: Ids, lengths: npt.NDArray[np.int64], *, threads: int | None = None) -> Array:
         """Return the logits (B, C) float32 of texts encoded as by :meth:`encode`.
@@ -155,12 +169,14 @@ class Engine:
 
     def _forward_network(self, packed: PackedBatch, *, rows: Rows | None = None, threads: int) -> Array:
         """Return the network's logits of all texts, or of ``rows`` alone."""
-        if rows is None and len(packed) == 1:  # sorting and copying it would take a tenth of the time
+        if rows is None and len(packed) == 1 and len(packed.ids) <= self.windows.size:
+            # sorting and copying it would take a tenth of the time
             return self._network.forward(packed, threads=threads)
-        logits = np.empty((len(packed if rows is None else rows), len(self.labels)), np.float32)
-        for places, batch in sorted_batches(packed, self._network.batch_tokens, rows=rows):
+        texts = self.windows.split(packed, rows)
+        logits = np.empty((len(texts), len(self.labels)), np.float32)
+        for places, batch in sorted_batches(texts, self._network.batch_tokens):
             logits[places] = self._network.forward(batch, threads=threads)
-        return logits
+        return texts.average(logits)
 
     def embed(self, texts: Sequence[str] | Sequence[bytes], *, threads: int | None = None) -> Array:
         """Return the vectors (B, W) float32 of the texts: the pooled states of the network, before the output layer.
@@ -168,11 +184,11 @@ class Engine:
         ``W`` is :attr:`width`. The n-grams have no part in it.
         """
         assert isinstance(self._network, NumpyNetwork)
-        packed, threads = pack_ids(*self.encode(texts)), threads or library.default_threads()
-        vectors = np.empty((len(packed), self.width), np.float32)
-        for places, batch in sorted_batches(packed, self._network.batch_tokens):
+        windows, threads = self.windows.split(pack_ids(*self.encode(texts))), threads or library.default_threads()
+        vectors = np.empty((len(windows), self.width), np.float32)
+        for places, batch in sorted_batches(windows, self._network.batch_tokens):
             vectors[places] = self._network.embed(batch, threads=threads)
-        return vectors
+        return windows.average(vectors)
 
     @property
     def width(self) -> int:

@@ -47,11 +47,13 @@ class ArrowLabeler:
 
         Raises:
             ModelError: there is no model, or it is damaged.
-            ValueError: ``top_k`` or ``threshold`` is out of range, or the model is not multi-label.
+            ValueError: ``top_k`` or ``threshold`` is out of range, the model is not multi-label, or predicts scores.
         """
         from pathlib import Path  # noqa: PLC0415 - only loading needs it
 
         engine = Engine.load(find_latest() if model is None else Path(model), precision=precision)
+        if engine.anchors is not None:
+            raise ValueError(f"{model}: predicts scores, but labels are needed here; use Model.predict_scores")
         if top_k is not None and top_k < 1:
             raise ValueError(f"top_k should be 1 or more, not {top_k}")
         if threshold is not None and (engine.thresholds is None or not 0 <= threshold <= 1):

@@ -80,9 +80,11 @@ class TextRNNFilter(BaseFilter):  # type: ignore[misc]
         """Return whether each of ``batch`` stays.
 
         Raises:
-            ConfigError: the model does not know a label.
+            ConfigError: the model does not know a label, or predicts scores.
         """
         model = self._model.load()
+        if model.is_score:
+            raise ConfigError("the model predicts scores, not labels; store them with TextRNNAnnotator, then filter")
         bounds = self.keep_labels or self.remove_labels
         if unknown := [label for label, _ in bounds if label not in model.labels]:
             raise ConfigError(f"label {unknown[0]}: the model has no such label; it has {', '.join(model.labels)}")
@@ -97,7 +99,7 @@ class TextRNNFilter(BaseFilter):  # type: ignore[misc]
 
 
 class TextRNNAnnotator(PipelineStep):  # type: ignore[misc]
-    """Stores the predicted label and its probability in the metadata, as ``label`` and ``probability``.
+    """Stores the predicted label and its probability in the metadata, as ``label`` and ``probability``, or ``score``.
 
     ``prefix`` stands before both names. Those of a multi-label model, or with ``top_k`` above 1, are lists.
     """
@@ -132,6 +134,10 @@ class TextRNNAnnotator(PipelineStep):  # type: ignore[misc]
 
     def _annotate(self, batch: list[Document]) -> None:
         model = self._model.load()
+        if model.is_score:
+            for doc, score in zip(batch, model.predict_scores([doc.text for doc in batch]).tolist(), strict=True):
+                doc.metadata[f"{self.prefix}score"] = score
+            return
         has_lists = (self.top_k or 1) > 1 or model.metadata["thresholds"] is not None
         found = model.predict([doc.text for doc in batch], top_k=self.top_k, threshold=self.threshold)
         for doc, row in zip(batch, found, strict=True):

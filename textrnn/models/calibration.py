@@ -26,7 +26,8 @@ _BLOCK = 1 << 16  # logits processed at once in float64: 512 KB for each array
 Logits = npt.NDArray[np.float32]
 Targets = npt.NDArray[Any]
 """True classes (B,) int64, where -1 is ignored, or the probabilities of all classes (B, C) float32, where rows of -1
-are ignored; or of a multi-label model the true labels (B, C) bool."""
+are ignored; or of a multi-label model the true labels (B, C) bool, or with ``multi_label`` their probabilities (B, C)
+float32."""
 
 
 def to_log_probabilities(logits: Logits, temperature: float, *, multi_label: bool) -> Logits:
@@ -56,6 +57,7 @@ def fit_temperature(
     logits: Logits,
     true: Targets,
     *,
+    multi_label: bool = False,
     bounds: tuple[float, float] = (MIN_TEMPERATURE, MAX_TEMPERATURE),
     penalty: float = 0.0,
     prior: float = 1.0,
@@ -75,14 +77,15 @@ def fit_temperature(
     ``prior``, limited by ``bounds``, if there are no targets, if all classes of each text have equal logits, or if a
     logit is not finite.
     """
-    n, prior = _count_targets(true), min(max(prior, bounds[0]), bounds[1])
+    n, prior = _count_targets(true, multi_label=multi_label), min(max(prior, bounds[0]), bounds[1])
     if not n or not np.isfinite(logits).all():
         return prior
 
     @cache  # Brent's method asks for both ends again
     def slope(log_factor: float) -> float:
         factors = np.exp([log_factor])
-        return float(factors[0] * _measure_loss([logits], true, factors=factors, smoothing=1 / (n + 2))[1][0])
+        found = _measure_loss([logits], true, factors=factors, smoothing=1 / (n + 2), multi_label=multi_label)
+        return float(factors[0] * found[1][0])
 
     start = slope(-math.log(prior))
     if abs(start) <= penalty:
@@ -95,7 +98,7 @@ def fit_temperature(
     return math.exp(-brentq(lambda at: slope(at) + pull, -math.log(prior), -math.log(bound), xtol=1e-7))
 
 
-def fit_share(first: Logits, second: Logits, true: Targets) -> float:
+def fit_share(first: Logits, second: Logits, true: Targets, *, multi_label: bool = False) -> float:
     """Return the share of ``second`` in the mixture (see :func:`mix`) with the lowest loss, in [0, 1].
 
     The mixture of logits (B, C), each already divided by the temperature of its model, is a product of experts (Hinton
@@ -103,13 +106,15 @@ def fit_share(first: Logits, second: Logits, true: Targets) -> float:
     with a, b >= 0, a convex problem, and the share is b / (a + b). Returns 0.5 if there are no targets or a logit is
     not finite.
     """
-    n = _count_targets(true)
+    n = _count_targets(true, multi_label=multi_label)
     if not n or not np.isfinite(first).all() or not np.isfinite(second).all():
         return 0.5
     from scipy.optimize import minimize  # noqa: PLC0415 - prediction does not need scipy
 
     def loss(factors: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
-        value, gradient = _measure_loss([first, second], true, factors=factors, smoothing=1 / (n + 2))
+        value, gradient = _measure_loss(
+            [first, second], true, factors=factors, smoothing=1 / (n + 2), multi_label=multi_label
+        )
         return value / len(true), gradient / len(true)  # a mean, so that tolerances suit any number of texts
 
     start, bounds = np.array([0.5, 0.5]), [(0.0, None), (0.0, None)]
@@ -118,14 +123,19 @@ def fit_share(first: Logits, second: Logits, true: Targets) -> float:
     return float(b / (a + b)) if a + b > 0 else 0.5
 
 
-def _count_targets(true: Targets) -> int:
-    if true.ndim == 1:
-        return int((true >= 0).sum())
-    return true.size if true.dtype == np.bool_ else int((true[:, 0] >= 0).sum())
+def _count_targets(true: Targets, *, multi_label: bool) -> int:
+    if multi_label or true.dtype == np.bool_:
+        return true.size
+    return int(((true if true.ndim == 1 else true[:, 0]) >= 0).sum())
 
 
 def _measure_loss(
-    parts: Sequence[Logits], true: Targets, *, factors: npt.NDArray[np.float64], smoothing: float
+    parts: Sequence[Logits],
+    true: Targets,
+    *,
+    factors: npt.NDArray[np.float64],
+    smoothing: float,
+    multi_label: bool,
 ) -> tuple[float, npt.NDArray[np.float64]]:
     """Return the loss of the sum of ``factors[k] * parts[k]`` over all texts, and its gradient (K,) by the factors.
 
@@ -137,11 +147,13 @@ def _measure_loss(
     for start in range(0, len(true), step):
         labels = true[start : start + step]
         x = np.stack([part[start : start + step].astype(np.float64) for part in parts])
-        if labels.dtype == np.bool_:
+        if multi_label or labels.dtype == np.bool_:
             # targets are 1 - smoothing and smoothing: their products with x are sums over true labels and over all
-            expected = (1 - 2 * smoothing) * np.array([part[labels].sum() for part in x]) + smoothing * x.sum(
-                axis=(1, 2)
-            )
+            if labels.dtype == np.bool_:
+                true_logits = np.array([part[labels].sum() for part in x])
+            else:
+                true_logits = (x * labels).sum(axis=(1, 2))
+            expected = (1 - 2 * smoothing) * true_logits + smoothing * x.sum(axis=(1, 2))
             z = np.tensordot(factors, x, 1)
             partition = np.logaddexp(0, z)
             probabilities = np.exp(z - partition)

@@ -20,6 +20,12 @@ _LABEL, _PROBABILITY, _TOP, _PARTS = "label", "probability", "top", "parts"
 _SCORE, _PROBABILITIES = "score", "probabilities"
 
 
+def refuse_tables(records: Sequence[Record]) -> None:
+    """Raise ConfigError if some of ``records``, which get explanations, are rows of a TSV or CSV table."""
+    if table := next((record.format for record in records if record.format in {"tsv", "csv"}), None):
+        raise ConfigError(f"--explain: writes JSON, but the input is {table.upper()}; leave it out")
+
+
 @dataclass(frozen=True)
 class Labeler(RecordWriter[list[Prediction]]):
     """Writes the predicted labels of records; ``top_k`` and ``threshold`` are those of :meth:`Engine.predict`.
@@ -41,8 +47,8 @@ class Labeler(RecordWriter[list[Prediction]]):
 
     def __call__(self, records: Sequence[Record], threads: int) -> OutputChunk:
         """Return a line for each of ``records``."""
-        if self.explain and (table := next((r.format for r in records if r.format in {"tsv", "csv"}), None)):
-            raise ConfigError(f"--explain: writes JSON, but the input is {table.upper()}; leave it out")
+        if self.explain:
+            refuse_tables(records)
         return super().__call__(records, threads)
 
     def predict(self, texts: Sequence[str], threads: int) -> list[list[Prediction]]:

@@ -21,6 +21,7 @@ from textrnn.data.labels import MultiLabelSet, make_strata, split_labels
 from textrnn.data.partition import hold_out, hold_out_fold
 from textrnn.data.reading.io import STDIN, check_readable, is_pipe
 from textrnn.data.reading.source import LabelledFile
+from textrnn.data.windows import WHOLE_TEXTS, Windows
 from textrnn.data.word_vectors import check_vectors
 from textrnn.errors import ConfigError, DataError, name_place, pluralize, shorten
 from textrnn.files import shipped
@@ -31,7 +32,9 @@ from textrnn.preparation.text_statistics import compute_statistics, describe_sta
 from textrnn.preparation.tokenizer_setup import fit_tokenizer
 from textrnn.reporter import Reporter
 from textrnn.tokenization.tokenizer import Tokenizer
+from textrnn.tokenization.window_encoding import encode_and_count
 
+_CHUNK_ROWS = 1 << 18
 _MANY = 50  # validation texts, enough for a sound choice of the best epoch
 
 
@@ -41,7 +44,7 @@ class Dataset:
 
     The class of a text is the index of its label in ``labels``. In multi-label data it is the index of its set of
     labels in ``label_sets``, whose first labels are ``labels``; labels that only the validation set has follow. The
-    labels of scores are the ``anchors`` (C,) float64.
+    labels of scores are the ``anchors`` (C,) float64. The network reads the ``windows`` of each text.
     """
 
     train: Corpus
@@ -51,6 +54,7 @@ class Dataset:
     vectors: PieceVectors | None = None
     label_sets: MultiLabelSet | None = None
     anchors: npt.NDArray[np.float64] | None = None
+    windows: Windows = WHOLE_TEXTS
 
     def count_labels(self) -> list[int]:
         """Return the number of training texts with each of ``labels``."""
@@ -58,6 +62,22 @@ class Dataset:
             return self.train.count_classes(len(self.labels))
         counts = self.label_sets.count_labels(np.array(self.train.count_classes(len(self.label_sets.members))))
         return [int(count) for count in counts[: len(self.labels)]]
+
+    def sum_shares(self) -> list[float]:
+        """Return the number of training texts with each of ``labels``; soft labels count by their probabilities."""
+        totals, C = np.array(self.count_labels(), np.float64), len(self.labels)
+        classes = self.train.classes
+        for start in range(0, len(classes), _CHUNK_ROWS):
+            rows = np.arange(start, min(start + _CHUNK_ROWS, len(classes)))
+            soft = self.train.select_soft_labels(rows)
+            if soft is not None:
+                replaced = classes[rows[soft.find_rows()]]
+                if self.label_sets is None:
+                    totals -= np.bincount(replaced, minlength=C)
+                else:
+                    totals -= self.label_sets.to_multi_hot(replaced)[:, :C].sum(axis=0)
+                totals += np.bincount(soft.classes, soft.shares, C)
+        return [float(total) for total in totals]
 
     @cached_property
     def digest(self) -> str:
@@ -92,7 +112,14 @@ def load_dataset(config: Config, reporter: Reporter) -> Dataset:
     with ExitStack() as stack:
 
         def read(path: str | list[str]) -> LabelledFile:
-            data = _choose_columns(config, is_train=path == paths[0])
+            is_train = path == paths[0]
+            data = _choose_columns(config, is_train=is_train)
+            try:
+                return stack.enter_context(LabelledFile(path, data, cache, progress=reporter.load))
+            except DataError as error:  # other files than the training set may have labels instead of probabilities
+                if is_train or data.label_columns is None or error.kind != "no such column":
+                    raise
+            data = data.model_copy(update={"label_columns": None})
             return stack.enter_context(LabelledFile(path, data, cache, progress=reporter.load))
 
         dataset, notes = _load(config, cache, read=read, paths=paths)
@@ -165,9 +192,9 @@ def _load(
     if config.embedding.vectors is not None:
         vectors = load_vectors(config.embedding.vectors, tokenizer, cache, width=config.model.embedding)
     give_back_freed_memory()
-    max_length = config.data.max_length
-    name = f"{tokenizer.fingerprint} {max_length}"
-    encode = partial(tokenizer.encode_packed, max_length=max_length)
+    windows = Windows.of(config.data)
+    name = f"{tokenizer.fingerprint} {windows}"
+    encode = partial(encode_and_count, tokenizer, windows=windows)
     load = partial(load_tokens, encode=encode, cache=cache, name=name, vocab_size=len(tokenizer))
     texts = _add_soft_labels(load(train, classes=classes), train, encoder)
     corpora = {
@@ -179,9 +206,10 @@ def _load(
     if test is not None:
         corpora["test"] = load(test, classes=np.zeros(len(test.labels), np.int64))  # its labels are not needed
     key = [name, _key_rows(config, held), *(file.key for file in (train, valid, test) if file is not None)]
-    repeats = compute_statistics(corpora, tokenizer, max_length=max_length, cache=cache, key=key)
+    repeats = compute_statistics(corpora, tokenizer, cache=cache, key=key)
     give_back_freed_memory()
-    dataset = Dataset(corpora["train"], corpora["valid"], encoder.labels, tokenizer, vectors, encoder.label_sets)
+    sets = corpora["train"], corpora["valid"]
+    dataset = Dataset(*sets, encoder.labels, tokenizer, vectors, encoder.label_sets, windows=windows)
     if config.data.target == "score":
         dataset = replace(dataset, anchors=np.array(encoder.labels, np.float64))
     notes = [
@@ -192,7 +220,7 @@ def _load(
         tokenizer_note,
         "" if vectors is None else describe(vectors, tokenizer, dataset.train),
         _summarize_scores(dataset, train) if config.data.target == "score" else _summarize(dataset),
-        *describe_statistics(repeats, corpora, max_length=max_length),
+        *describe_statistics(repeats, corpora, windows),
         *_list_warnings(dataset, config),
     ]
     return dataset, notes
@@ -264,8 +292,10 @@ def _hold_out(file: LabelledFile, groups: Classes, config: Config) -> tuple[Rows
     else:
         kept, held = hold_out_fold(of_text, file.find_groups(), split_fold(config.data.fold), rng=rng)
     if not len(held):
-        cure = "name a validation set with --valid" if config.data.fold is None else "use fewer folds"
         what = "texts" if config.data.group is None else "unconnected values of data.group"
+        if config.data.fold is not None:
+            raise DataError(file.path, None, f"too few {what} for fold {config.data.fold}; use fewer folds")
+        cure = "name a validation set with --valid"
         raise DataError(file.path, None, f"too few {what} to hold out a validation set; {cure}")
     return kept, held
 

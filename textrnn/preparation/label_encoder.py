@@ -9,7 +9,14 @@ import numpy as np
 
 from textrnn.config import DataConfig
 from textrnn.data.batch import Classes
-from textrnn.data.labels import LabelSetIndex, MultiLabelSet, find_label_set_fault, one_label_fault, unique_label_sets
+from textrnn.data.labels import (
+    LabelSetIndex,
+    MultiLabelSet,
+    find_label_set_fault,
+    one_label_fault,
+    one_score_fault,
+    unique_label_sets,
+)
 from textrnn.data.reading.source import LabelledFile
 from textrnn.data.soft_labels import ScoreTargets, SoftLabelTable
 from textrnn.errors import DataError
@@ -66,7 +73,9 @@ class MultiLabelEncoder:
 
     def make_soft_labels(self, file: LabelledFile) -> SoftLabelTable | None:
         """Return the distributions of the rows of ``file`` over the labels, or None without any."""
-        return _bind(file.soft_labels, {label: index for index, label in enumerate(self.labels)})
+        classes = {label: index for index, label in enumerate(self.labels)}
+        table = _bind(file.soft_labels, classes)
+        return None if table is None else replace(table, sums_to_1=False)
 
     @property
     def label_sets(self) -> MultiLabelSet:
@@ -92,10 +101,10 @@ class ScoreEncoder:
         scores, counts = np.array(train.labels, np.float64), np.array(train.counts)
         distinct = np.unique(scores)
         if len(distinct) < 2:
-            raise DataError(train.path, None, f"every text has the score {distinct[0]:g}; training needs two")
+            raise DataError(train.path, None, one_score_fault(train.labels[0]))
         if len(distinct) > ANCHORS:
             distinct = np.unique(np.quantile(np.repeat(scores, counts), np.linspace(0, 1, ANCHORS)))
-        self.labels = tuple(dict.fromkeys(f"{anchor:.9g}" for anchor in distinct))
+        self.labels = tuple(repr(float(anchor)).removesuffix(".0") for anchor in distinct)
         self._anchors = np.array(self.labels, np.float64)
 
     def encode(self, table: Sequence[str]) -> Classes:

@@ -1,4 +1,4 @@
-"""Counts of duplicate, empty and truncated texts, made before training."""
+"""Counts of duplicate and empty texts, and of those that are not read to their end, made before training."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from textrnn.data.batch import PackedBatch, pack
 from textrnn.data.cache import Cache, make_key
 from textrnn.data.encoded import Corpus
+from textrnn.data.windows import Windows
 from textrnn.errors import pluralize
 from textrnn.tokenization.tokenizer import Tokenizer
 
@@ -18,15 +19,17 @@ Hashes = npt.NDArray[np.uint64]
 
 _BLOCK = 1 << 14  # texts that are hashed together
 _BLOCK_IDS = 1 << 21  # their ids, which take 28 bytes each
+_POSITIONS = 1 << 20  # further positions have the numbers of the first again
 
 
 @dataclass(frozen=True)
 class TextStatistics:
-    """Counts of texts. Texts count as duplicates if their first ``max_length`` tokens match.
+    """Counts of texts. Texts count as duplicates if the tokens that are read of them match.
 
     ``again`` training texts repeat an earlier one, ``other_label`` of them with a label that no equal text before has.
     ``valid`` and ``test`` texts of these sets are in the training set too. In all sets together, ``empty`` texts have
-    no token or a single unknown one, and count nowhere else; ``full`` texts have ``max_length`` tokens or more.
+    no token or a single unknown one, and count nowhere else; ``cut`` texts are not read to their end, which leaves
+    ``unread`` of all ``tokens``.
     """
 
     again: int
@@ -34,11 +37,13 @@ class TextStatistics:
     valid: int
     test: int
     empty: int
-    full: int
+    cut: int
+    unread: int
+    tokens: int
 
 
 def compute_statistics(
-    corpora: Mapping[str, Corpus], tokenizer: Tokenizer, *, max_length: int, cache: Cache, key: object
+    corpora: Mapping[str, Corpus], tokenizer: Tokenizer, *, cache: Cache, key: object
 ) -> TextStatistics:
     """Return the statistics of the sets train, valid and, if there is one, test, cached under ``key``.
 
@@ -47,15 +52,16 @@ def compute_statistics(
     name = make_key("repeats", key)
     entry = cache.get("repeats", name)
     if entry is None:
-        counts = _count(corpora, _Hasher(len(tokenizer), max_length), tokenizer, max_length=max_length)
+        longest = max(int(corpus.lengths.max(initial=1)) for corpus in corpora.values())
+        counts = _count(corpora, _Hasher(len(tokenizer), longest), tokenizer)
         with cache.draft() as draft:
             entry = draft.commit("repeats", name, vars(counts))
     return TextStatistics(**{field: int(entry.meta[field]) for field in TextStatistics.__dataclass_fields__})
 
 
-def describe_statistics(counts: TextStatistics, corpora: Mapping[str, Corpus], *, max_length: int) -> list[str]:
-    """Return up to two lines for the user."""
-    repeats, odd = [], []
+def describe_statistics(counts: TextStatistics, corpora: Mapping[str, Corpus], windows: Windows) -> list[str]:
+    """Return up to three lines for the user; texts are read in ``windows``."""
+    repeats, odd, long = [], [], []
     if counts.again:
         other = f" ({counts.other_label:,} with another label)" if counts.other_label else ""
         repeats.append(
@@ -67,17 +73,24 @@ def describe_statistics(counts: TextStatistics, corpora: Mapping[str, Corpus], *
             repeats.append(f"{pluralize(count, f'{of_all} is', f'{of_all} are')} in the training set")
     if counts.empty:
         odd.append(f"{pluralize(counts.empty, 'text is', 'texts are')} empty or one unknown token")
-    if counts.full:
-        share = 100 * counts.full / sum(map(len, corpora.values()))
-        texts = pluralize(counts.full, "text reaches", "texts reach")
-        odd.append(f"{texts} data.max_length={max_length} tokens and may be truncated ({share:.1f} %)")
-    lines = [f"data: {'; '.join(parts)}" for parts in (repeats, odd) if parts]
+    if counts.cut:
+        long.append(_describe_unread(counts, sum(map(len, corpora.values())), windows))
+    lines = [f"data: {'; '.join(parts)}" for parts in (repeats, odd, long) if parts]
     if lines:
         lines[-1] += "; 'textrnn data check' lists them"
     return lines
 
 
-def _count(corpora: Mapping[str, Corpus], hasher: _Hasher, tokenizer: Tokenizer, *, max_length: int) -> TextStatistics:
+def _describe_unread(counts: TextStatistics, texts: int, windows: Windows) -> str:
+    """Return what is not read of ``texts`` in all."""
+    longer = f"{pluralize(counts.cut, 'text is', 'texts are')} longer than"
+    cut, unread = f"({100 * counts.cut / texts:.1f} %)", f"{100 * counts.unread / counts.tokens:.1f} % of all tokens"
+    if windows.most == 1:
+        return f"{longer} data.max_length={windows.size} tokens {cut}, which cuts off {unread} (see data.long_texts)"
+    return f"{longer} {windows.most} windows of {windows.size} tokens {cut}, which leave out {unread}"
+
+
+def _count(corpora: Mapping[str, Corpus], hasher: _Hasher, tokenizer: Tokenizer) -> TextStatistics:
     empty_hash = hasher.hash(pack([[tokenizer.unknown_id]]))
     train = hasher.hash_all(corpora["train"])
     is_empty = train == empty_hash
@@ -99,11 +112,14 @@ def _count(corpora: Mapping[str, Corpus], hasher: _Hasher, tokenizer: Tokenizer,
         train[block] += classes[block].astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     train[is_empty] = empty_hash
     train.sort()
+    unread = [corpus.piece_counts - corpus.lengths for corpus in corpora.values()]
     return TextStatistics(
         again=again,
         other_label=_count_distinct(train) - distinct,
         empty=empty,
-        full=sum(int(np.count_nonzero(corpus.lengths >= max_length)) for corpus in corpora.values()),
+        cut=sum(int(np.count_nonzero(lengths)) for lengths in unread),
+        unread=sum(int(lengths.sum()) for lengths in unread),
+        tokens=sum(int(corpus.piece_counts.sum()) for corpus in corpora.values()),
         **shared,
     )
 
@@ -115,23 +131,26 @@ def _count_distinct(ordered: Hashes) -> int:
 class _Hasher:
     """Hashes texts by their tokens and positions: the sum of products of a random number of each."""
 
-    def __init__(self, vocab_size: int, max_length: int) -> None:
+    def __init__(self, vocab_size: int, longest: int) -> None:
         rng = np.random.default_rng(0)
         self._of_token = rng.integers(0, 1 << 64, vocab_size, np.uint64)
-        self._of_position = rng.integers(0, 1 << 63, max_length, np.uint64) * np.uint64(2) + np.uint64(1)
+        positions = min(longest, _POSITIONS)
+        self._of_position = rng.integers(0, 1 << 63, positions, np.uint64) * np.uint64(2) + np.uint64(1)
 
     def hash(self, batch: PackedBatch) -> Hashes:
         """Return the hash (B,) uint64 of each text; none may be empty."""
         starts = batch.offsets[:-1]
-        position = np.arange(len(batch.ids)) - np.repeat(starts, batch.lengths)
+        position = (np.arange(len(batch.ids)) - np.repeat(starts, batch.lengths)) % len(self._of_position)
         hashes: Hashes = np.add.reduceat(self._of_token[batch.ids] * self._of_position[position], starts)
         return hashes
 
     def hash_all(self, corpus: Corpus) -> Hashes:
         """Return the hash (B,) uint64 of each text of a corpus."""
         hashes = np.empty(len(corpus), np.uint64)
-        rows = max(1, min(_BLOCK, _BLOCK_IDS // max(1, int(corpus.lengths.max(initial=1)))))
-        for start in range(0, len(corpus), rows):
-            stop = min(start + rows, len(corpus))
+        start = 0
+        while start < len(corpus):
+            filled = np.cumsum(corpus.lengths[start : start + _BLOCK], dtype=np.int64)
+            stop = start + max(1, int(np.searchsorted(filled, _BLOCK_IDS, side="right")))
             hashes[start:stop] = self.hash(corpus.select(np.arange(start, stop)))
+            start = stop
         return hashes

@@ -1,4 +1,4 @@
-"""Line charts as SVG, drawn by Vega-Lite.
+"""Line and bar charts as SVG, drawn by Vega-Lite.
 
 Colors are CSS variables, so one drawing serves light and dark pages; text stays text.
 """
@@ -77,13 +77,13 @@ def draw_lines(
     y: Axis,
     *,
     title: str,
-    diagonal: bool = False,
+    diagonal: tuple[float, float] | None = None,
     spans: Sequence[tuple[float, float, float]] = (),
 ) -> Markup:
     """Return a chart of ``lines``.
 
-    ``diagonal`` shows the line on which y equals x, ``spans`` are vertical bars (x, low, high) about the first of the
-    lines. ``title`` is read by screen readers.
+    ``diagonal`` shows the line on which y equals x, between these values, ``spans`` are vertical bars (x, low, high)
+    about the first of the lines. ``title`` is read by screen readers.
     """
     names = [line.name for line in lines]
     domain = {"domain": names}
@@ -95,8 +95,8 @@ def draw_lines(
         own = {channel: {**encoding, "legend": None} for channel, encoding in own.items()}
     place = {"x": x.encode("x"), "y": y.encode("y")}
     layers: list[dict[str, Any]] = []
-    if diagonal:
-        ends = {"values": [{"x": 0, "y": 0}, {"x": 1, "y": 1}]}
+    if diagonal is not None:
+        ends = {"values": [{"x": end, "y": end} for end in diagonal]}
         mark = {"type": "line", "stroke": "var(--muted)", "strokeWidth": 1}
         layers.append({"data": ends, "mark": mark, "encoding": place})
     if spans:
@@ -114,6 +114,15 @@ def draw_lines(
         if values:
             layers.append({"data": {"values": values}, "mark": mark, "encoding": place | own})
     return _render({"width": _WIDTH, "height": _HEIGHT, "config": _CONFIG, "layer": layers}, title)
+
+
+def draw_bars(bars: Sequence[tuple[float, float, float]], x: Axis, y: Axis, *, title: str) -> Markup:
+    """Return a chart of ``bars`` (left, right, height)."""
+    values = [{"x": left, "right": right, "y": height, "base": 0} for left, right, height in bars]
+    encoding = {"x": x.encode("x"), "x2": {"field": "right"}, "y": y.encode("y"), "y2": {"field": "base"}}
+    mark = {"type": "rect", "fill": _COLORS[0], "stroke": None}
+    layer = {"data": {"values": values}, "mark": mark, "encoding": encoding}
+    return _render({"width": _WIDTH, "height": _HEIGHT, "config": _CONFIG, "layer": [layer]}, title)
 
 
 def _render(spec: dict[str, Any], title: str) -> Markup:

@@ -24,7 +24,7 @@ _LAW_POINTS = 30
 class CurveRecord:
     """A finished experiment in ``folder`` with a learning curve, and the name of its ``best`` run.
 
-    ``config`` is that of all runs, of which each size of the training set has ``seeds``.
+    ``config`` is that of all runs; there are ``seeds`` runs for each size of the training set.
     """
 
     folder: Path

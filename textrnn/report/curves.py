@@ -20,12 +20,12 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class LengthBin:
-    """The texts of ``low`` to ``high`` pieces, and the share of them that is right."""
+    """The texts of ``low`` to ``high`` pieces, and the mean of what is measured of them."""
 
     low: int
     high: int
     texts: int
-    accuracy: float
+    mean: float
 
 
 def trace_thresholds(confidence: npt.NDArray[np.float32], correct: Bools) -> list[tuple[float, float | None, float]]:
@@ -101,8 +101,11 @@ class LabelHistogram:
         return points
 
 
-def measure_by_length(lengths: npt.NDArray[np.int32], correct: Bools) -> list[LengthBin]:
-    """Return the accuracy of texts by their ``lengths`` (B,) in pieces, in up to 8 bins of about equal size."""
+def measure_by_length(lengths: npt.NDArray[np.int32], values: Bools | Floats) -> list[LengthBin]:
+    """Return the mean of ``values`` (B,), such as which texts are right, in up to 8 bins of about equal size.
+
+    ``lengths`` (B,) are those of the texts in pieces.
+    """
     if not len(lengths):
         return []
     edges = np.unique(np.quantile(lengths, np.arange(1, _LENGTH_BINS + 1) / _LENGTH_BINS, method="higher"))
@@ -111,5 +114,5 @@ def measure_by_length(lengths: npt.NDArray[np.int32], correct: Bools) -> list[Le
     for place in range(len(edges)):
         inside = places == place
         own = lengths[inside]
-        bins.append(LengthBin(int(own.min()), int(own.max()), len(own), float(correct[inside].mean())))
+        bins.append(LengthBin(int(own.min()), int(own.max()), len(own), float(values[inside].mean())))
     return bins

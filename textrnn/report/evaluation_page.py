@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
-from textrnn.config import Config, DataConfig
-from textrnn.data.check import Report, check_files
-from textrnn.data.reading.io import is_pipe
+from textrnn.config import Config
 from textrnn.evaluation.multi_label import LabelScore, MultiLabelEvaluation
 from textrnn.inference.engine import Engine
 from textrnn.report.charts import PERCENT, Axis, Line, draw_lines
@@ -22,32 +19,13 @@ from textrnn.report.headline import format_metric, list_figures
 from textrnn.report.markup import abbreviate
 from textrnn.report.model_card import Result, Results, write_model_card
 from textrnn.report.observations import Batch, Observations, observe
-from textrnn.report.template import list_versions, read_command, render, show_config
-from textrnn.serialization.inspection import read_metrics
-from textrnn.serialization.latest_run import METRICS_NAME
+from textrnn.report.scores.score_observations import ScoreObservations
+from textrnn.report.scores.score_page import make_score_page
+from textrnn.report.template import Origin, check_data, draw_learning, list_versions, read_command, render, show_config
 
 MAX_CLASSES = 300
 """Of more classes the most frequent ones are in the table."""
-MAX_CHECKED = 100_000
-"""More texts are not checked: a million take 0.6 GB of memory."""
-_MAX_FINDINGS = 3  # of a kind
 _PROBABILITY, _SHARE = (0.0, 1.0), (0.0, 1.0)
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What the page says about its making.
-
-    ``model`` and ``data`` are names for people, ``command`` made the page, ``run`` is the run folder if there is one.
-    ``checked`` is the path of the file for ``data check`` and how to read it, or the reason why it is not checked.
-    """
-
-    model: str
-    data: str
-    command: str
-    version: str
-    run: Path | None = None
-    checked: tuple[str, DataConfig] | str = ""
 
 
 def make_page(
@@ -58,11 +36,13 @@ def make_page(
     origin: Origin,
     threshold: float | None = None,
     pieces: int = PIECES,
-) -> tuple[str, Observations]:
+) -> tuple[str, Observations | ScoreObservations]:
     """Evaluate ``engine``, a model trained by ``config``, on ``batches``; return the page, and what was observed.
 
     ``pieces`` limits the cost of explaining texts.
     """
+    if engine.anchors is not None:
+        return make_score_page(engine, batches, config, origin=origin, pieces=pieces)
     found = observe(engine, batches, threshold=threshold)
     figures = list_figures(found)
     explainer = Explainer(engine, pieces)
@@ -75,7 +55,7 @@ def make_page(
     card = write_model_card(Path(origin.model).name, engine.model, results=results, version=origin.version)
     view: dict[str, Any] = {
         "origin": origin,
-        "check": _check_data(origin.checked, engine, found.evaluation.texts),
+        "check": check_data(origin.checked, engine, found.evaluation.texts),
         "evaluation": found.evaluation,
         "multi_label": isinstance(found.evaluation, MultiLabelEvaluation),
         "figures": figures,
@@ -90,7 +70,7 @@ def make_page(
         "threshold_rows": [[f"{t:.2f}", _percent(p), _percent(r)] for t, p, r in found.thresholds[::5]],
         "reliability_rows": [[_percent(p), _percent(right), f"{n:,}"] for p, right, n in found.reliability],
         "coverage_rows": [[_percent(c), _percent(right)] for c, right in (found.coverage or [])[4::5]],
-        "length_rows": [[_range(b.low, b.high), f"{b.texts:,}", _percent(b.accuracy)] for b in found.by_length],
+        "length_rows": [[_range(b.low, b.high), f"{b.texts:,}", _percent(b.mean)] for b in found.by_length],
         "saved": _show_saved(found, engine),
         "classes": _list_classes(found, engine.confidence_thresholds),
         "hidden_classes": max(0, len(found.evaluation.classes) - MAX_CLASSES),
@@ -105,19 +85,6 @@ def make_page(
     return render("page.html", view), found
 
 
-def _check_data(checked: tuple[str, DataConfig] | str, engine: Engine, texts: int) -> Report | str:
-    """Return the result of ``data check``, with lengths in the pieces of the model, or why there is none."""
-    if isinstance(checked, str):
-        return checked
-    path, config = checked
-    if is_pipe(path):
-        return "The texts came from a pipe, which cannot be read again for textrnn data check."
-    if texts > MAX_CHECKED:
-        return f"More than {MAX_CHECKED:,} texts are not checked here; textrnn data check does so."
-    config = config.model_copy(update={"max_length": engine.max_length})
-    return check_files([(path, None)], config, max_shown=_MAX_FINDINGS, count_pieces=engine.tokenizer.count_pieces)
-
-
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f} %"
 
@@ -127,28 +94,8 @@ def _range(low: int, high: int) -> str:
 
 
 def _draw_learning(run: Path | None, *, is_multi_label: bool) -> list[Markup]:
-    """Return the learning curves of the run, from its metrics; an empty list without them."""
-    path = None if run is None else run / METRICS_NAME
-    if path is None or not path.is_file():
-        return []
-    rows = read_metrics(path)
-    if len(rows) < 2:
-        return []
-    step = Axis("step", ",.0f")
-
-    def trace(name: str, key: str) -> Line:
-        return Line(name, [(row["step"], row.get(key)) for row in rows], marks=True)
-
-    losses = [trace("training", "loss"), trace("validation", "valid_loss")]
     first, name = ("micro_f1", "micro F1") if is_multi_label else ("accuracy", "accuracy")
-    metrics = [trace(name, first), trace("macro F1", "macro_f1")]
-    charts = [draw_lines(losses, step, Axis("loss, nats a text"), title="Loss by step")]
-    if any(row.get(first) is not None for row in rows):
-        share = Axis("on the validation set", PERCENT)
-        charts.append(draw_lines(metrics, step, share, title=f"{name} and macro F1 by step"))
-    rate = Axis("learning rate", "~g")
-    charts.append(draw_lines([trace("rate", "lr")], step, rate, title="Learning rate by step"))
-    return charts
+    return draw_learning(run, {name: first, "macro F1": "macro_f1"}, Axis("on the validation set", PERCENT))
 
 
 def _draw_confusion(found: Observations) -> HeatMap | None:
@@ -171,7 +118,7 @@ def _draw_reliability(found: Observations) -> Markup:
         lines.append(Line("uncalibrated", [(mean, right) for mean, right, _ in found.uncalibrated], marks=True))
     x = Axis("predicted probability", PERCENT, _PROBABILITY)
     y = Axis("share of correct predictions", PERCENT, _SHARE)
-    return draw_lines(lines, x, y, title="Reliability diagram", diagonal=True)
+    return draw_lines(lines, x, y, title="Reliability diagram", diagonal=_PROBABILITY)
 
 
 def _draw_coverage(found: Observations) -> Markup | None:
@@ -184,7 +131,7 @@ def _draw_coverage(found: Observations) -> Markup | None:
 def _draw_lengths(found: Observations) -> Markup | None:
     if len(found.by_length) < 2:
         return None
-    points = [((each.low + each.high) / 2, each.accuracy) for each in found.by_length]
+    points = [((each.low + each.high) / 2, each.mean) for each in found.by_length]
     x = Axis("length of the text, pieces", "~s")
     return draw_lines([Line("accuracy", points, marks=True)], x, Axis("accuracy", PERCENT), title="Accuracy by length")
 

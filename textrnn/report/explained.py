@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from textrnn.data.labels import split_labels
 from textrnn.inference.engine import Engine
 from textrnn.inference.explain import explain, find_parts
@@ -14,7 +16,7 @@ PIECES = 400_000
 """The most pieces that explaining the texts of a page reads; the rest is shown without colors."""
 _CHARACTERS = 700  # shown of a text
 _LEVELS = 4
-_STRONG = 0.4  # the effect of the darkest level
+_STRONG = 0.4  # the effect of the darkest level: on a probability, or as a share of the range of scores
 
 
 @dataclass(frozen=True)
@@ -39,19 +41,21 @@ class Explainer:
 
     def _show(self, sample: Sample) -> ShownText:
         true = ", ".join(split_labels(sample.true)) or "no label"
-        pieces = self._engine.tokenizer.encode_pieces(sample.text, max_length=self._engine.max_length)
+        pieces = self._engine.encode_pieces(sample.text)
         cost = len(pieces) * (len(find_parts(pieces)) + 1)
         if cost > self._left:
             return ShownText(sample, true, None, cut(sample.text, _CHARACTERS))
         self._left -= cost
         parts: list[tuple[str, int, float]] = []
         left = _CHARACTERS
-        for part in explain(self._engine, sample.text, [sample.label]).parts:
+        anchors = self._engine.anchors
+        strong = _STRONG if anchors is None else _STRONG * float(np.ptp(anchors))
+        for part in explain(self._engine, sample.text, [sample.label] if anchors is None else None).parts:
             left -= len(part.text) + 1
             if left < 0:
                 parts.append(("…", 0, 0.0))
                 break
             effect = part.effects[0]
-            level = min(_LEVELS, round(_LEVELS * abs(effect) / _STRONG))
+            level = min(_LEVELS, round(_LEVELS * abs(effect) / strong))
             parts.append((part.text, level if effect > 0 else -level, effect))
         return ShownText(sample, true, parts, cut(sample.text, _CHARACTERS))

@@ -48,7 +48,7 @@ def format_metric(key: str, value: float | None) -> str:
     """Return the value of a metric with its unit, as ``textrnn evaluate`` prints it."""
     if value is None:
         return "-"
-    if key == "loss":
+    if key in ("loss", "mae", "rmse", "pearson"):
         return f"{value:.4f}"
     return f"{100 * value:.2f} points" if key == "calibration_error" else f"{100 * value:.2f} %"
 

@@ -74,7 +74,7 @@ def read_batches(
 def observe(engine: Engine, batches: Iterable[Batch], *, threshold: float | None = None) -> Observations:
     """Evaluate ``engine`` on ``batches``, of which one is held at a time; ``threshold`` is for multi-label models."""
     observer = SingleLabelObserver(engine) if engine.thresholds is None else MultiLabelObserver(engine, threshold)
-    for labels, texts in _resize(batches, len(engine.labels)):
+    for labels, texts in resize_batches(batches, len(engine.labels)):
         ids, lengths = engine.encode(texts)
         observer.add(labels, texts, lengths=lengths, logits=engine.forward_ids(ids, lengths))
     give_back_freed_memory()
@@ -83,7 +83,7 @@ def observe(engine: Engine, batches: Iterable[Batch], *, threshold: float | None
     return found
 
 
-def _resize(batches: Iterable[Batch], labels: int) -> Iterator[Batch]:
+def resize_batches(batches: Iterable[Batch], labels: int) -> Iterator[Batch]:
     """Yield batches of a size that suits the engine, from any others."""
     most = max(1, min(_MAX_ROWS, _MAX_LOGITS // max(1, labels)))
     own: Batch = ([], [])

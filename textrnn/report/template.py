@@ -1,4 +1,4 @@
-"""The templates of pages with their style sheet and script, all in one file, and the section that all pages have."""
+"""The templates of pages with their style sheet and script, all in one file, and the sections that pages share."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,36 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from textrnn.config import Config, dump_yaml
+from textrnn.config import Config, DataConfig, dump_yaml
+from textrnn.data.check import Report, check_files
+from textrnn.data.reading.io import is_pipe
+from textrnn.inference.engine import Engine
+from textrnn.report.charts import Axis, Line, draw_lines
 from textrnn.report.markup import abbreviate, clean
-from textrnn.serialization.latest_run import COMMAND_NAME
+from textrnn.serialization.inspection import read_metrics
+from textrnn.serialization.latest_run import COMMAND_NAME, METRICS_NAME
 
+MAX_CHECKED = 100_000
+"""More texts are not checked: a million take 0.6 GB of memory."""
+_MAX_FINDINGS = 3  # of a kind
 _FOLDER = Path(__file__).resolve().parent
 _MAX_CONFIG, _MAX_COMMAND = 20_000, 2_000  # characters
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What the page says about its making.
+
+    ``model`` and ``data`` are names for people, ``command`` made the page, ``run`` is the run folder if there is one.
+    ``checked`` is the path of the file for ``data check`` and how to read it, or the reason why it is not checked.
+    """
+
+    model: str
+    data: str
+    command: str
+    version: str
+    run: Path | None = None
+    checked: tuple[str, DataConfig] | str = ""
 
 
 def render(template: str, view: Mapping[str, Any]) -> str:
@@ -59,6 +84,45 @@ def read_command(run: Path) -> str:
     if not path.is_file():
         return ""
     return path.read_text(encoding="utf-8", errors="replace").strip()[:_MAX_COMMAND]
+
+
+def check_data(checked: tuple[str, DataConfig] | str, engine: Engine, texts: int) -> Report | str:
+    """Return the result of ``data check``, with lengths in the pieces of the model, or why there is none."""
+    if isinstance(checked, str):
+        return checked
+    path, config = checked
+    if is_pipe(path):
+        return "The texts came from a pipe, which cannot be read again for textrnn data check."
+    if texts > MAX_CHECKED:
+        return f"More than {MAX_CHECKED:,} texts are not checked here; textrnn data check does so."
+    config = config.model_copy(update={key: getattr(engine.data_config, key) for key in ("max_length", "long_texts")})
+    return check_files([(path, None)], config, max_shown=_MAX_FINDINGS, count_pieces=engine.tokenizer.count_pieces)
+
+
+def draw_learning(run: Path | None, metrics: Mapping[str, str], axis: Axis) -> list[Markup]:
+    """Return the learning curves of the run, from its metrics; an empty list without them.
+
+    ``metrics`` are the keys of those on the validation set, by name; ``axis`` is theirs.
+    """
+    path = None if run is None else run / METRICS_NAME
+    if path is None or not path.is_file():
+        return []
+    rows = read_metrics(path)
+    if len(rows) < 2:
+        return []
+    step = Axis("step", ",.0f")
+
+    def trace(name: str, key: str) -> Line:
+        return Line(name, [(row["step"], row.get(key)) for row in rows], marks=True)
+
+    losses = [trace("training", "loss"), trace("validation", "valid_loss")]
+    charts = [draw_lines(losses, step, Axis("loss, nats a text"), title="Loss by step")]
+    if any(row.get(next(iter(metrics.values()))) is not None for row in rows):
+        lines = [trace(name, key) for name, key in metrics.items()]
+        charts.append(draw_lines(lines, step, axis, title=f"{' and '.join(metrics)} by step"))
+    rate = Axis("learning rate", "~g")
+    charts.append(draw_lines([trace("rate", "lr")], step, rate, title="Learning rate by step"))
+    return charts
 
 
 def _make_policy(style: str, script: str) -> str:

@@ -8,8 +8,8 @@ from textrnn.config import DEMO, Config, DataConfig
 from textrnn.files import shipped
 from textrnn.inference.engine import Engine
 from textrnn.preparation.dataset import read_validation_texts
-from textrnn.report.evaluation_page import Origin, make_page
-from textrnn.report.template import read_command
+from textrnn.report.evaluation_page import make_page
+from textrnn.report.template import Origin, read_command
 
 _EXPLAINED_PIECES = 100_000  # a quarter of what 'textrnn report' takes: training should not wait for it
 

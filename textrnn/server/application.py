@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 from starlette.applications import Starlette
@@ -16,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from textrnn.inference.engine import Engine
+from textrnn.inference.engine import Engine, round_score
 from textrnn.inference.explain import explain
 from textrnn.inference.pooling import Array
 from textrnn.native.malloc import give_back_freed_memory
@@ -180,10 +181,7 @@ class Service:
         return await _wait(run(), late, deadline=deadline)
 
     def _list_models(self) -> Response:
-        rows = [
-            {"name": name, "labels": list(engine.labels), "multi_label": engine.thresholds is not None}
-            for name, engine in self.store.engines.items()
-        ]
+        rows = [{"name": name} | _describe_model(engine) for name, engine in self.store.engines.items()]
         return JsonResponse({"models": rows})
 
     def _report_readiness(self) -> Response:
@@ -204,8 +202,17 @@ def _count_texts(request: Request, count: int) -> None:
     fields["texts"] = fields.get("texts", 0) + count
 
 
+def _describe_model(engine: Engine) -> dict[str, object]:
+    """Return the labels of a model, or the range of its scores."""
+    if engine.anchors is not None:
+        return {"lowest_score": engine.anchors[0], "highest_score": engine.anchors[-1]}
+    return {"labels": list(engine.labels), "multi_label": engine.thresholds is not None}
+
+
 def _make_answer(engine: Engine, options: dict[str, Any], *, threads: int) -> Callable[[Array | None], Rows]:
     """Return a function that converts log probabilities (B, C) to the rows that `predict --format jsonl` prints."""
+    if engine.anchors is not None:
+        return partial(_answer_scores, engine)
     labeler = Labeler(engine, output="jsonl", **options)
 
     def answer(found: Array | None) -> Rows:
@@ -213,6 +220,12 @@ def _make_answer(engine: Engine, options: dict[str, Any], *, threads: int) -> Ca
         return [labeler.make_row(row, "", threads) for row in engine.rank_labels(found, **options)]
 
     return answer
+
+
+def _answer_scores(engine: Engine, found: Array | None) -> Rows:
+    """Return the rows of a model of scores."""
+    assert found is not None
+    return [{"score": round_score(score)} for score in engine.to_scores(found).tolist()]
 
 
 async def _wait(awaitable: Awaitable[T], late: HttpError, *, deadline: float) -> T:

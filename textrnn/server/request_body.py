@@ -186,6 +186,8 @@ def _parse_number(name: str, value: str) -> float:
 
 def check_options(engine: Engine, options: Mapping[str, Any]) -> None:
     """Raise HttpError 400 if ``options`` do not fit the model."""
+    if engine.anchors is not None and options:
+        raise HttpError(400, "the model predicts scores", where=(name := next(iter(options))), fix=f"leave {name} out")
     if "threshold" in options and engine.thresholds is None:
         raise HttpError(400, "the model is single-label", where="threshold", fix="leave the threshold out")
     labels = options.get("label", [])

@@ -39,6 +39,11 @@ def split(text: bytes, size: int = MAX_PART) -> Iterator[bytes]:
         start = end
 
 
+def list_parts(text: bytes) -> list[bytes]:
+    """Return ``text`` in a list, or if it is longer than MAX_PART, its parts that are not blank, at least one."""
+    return [text] if len(text) <= MAX_PART else [part for part in split(text) if part.strip()] or [b""]
+
+
 def join_words(text: bytes, size: int) -> bytes:
     """Return the first words of ``text``, joined by single spaces, about ``size`` bytes."""
     words, length = [], 0

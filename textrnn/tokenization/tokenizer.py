@@ -14,7 +14,7 @@ import sentencepiece
 
 from textrnn.data.batch import gather_index, make_offsets
 from textrnn.errors import TokenizerError
-from textrnn.tokenization.long_texts import MAX_PART, check_memory, cut, join_words, split
+from textrnn.tokenization.long_texts import MAX_PART, check_memory, cut, join_words, list_parts
 from textrnn.tokenization.word_cache import Encoded, WordCache
 
 MAX_NBEST = 512
@@ -108,13 +108,19 @@ class Tokenizer:
         ids, lengths = self.encode_packed(texts, max_length=max_length)
         return [part.tolist() for part in np.split(ids, np.cumsum(lengths)[:-1])] if texts else []
 
-    def encode_packed(self, texts: Sequence[str] | Sequence[bytes], *, max_length: int) -> Encoded:
+    def encode_packed(self, texts: Sequence[str] | Sequence[bytes], *, max_length: int | None = None) -> Encoded:
         """Return the ids of :meth:`encode_all` end to end (N,) int32, and their lengths (B,) int64.
 
+        Without ``max_length`` the texts are not truncated, and those longer than MAX_PART are encoded in parts.
         ``texts`` may be in UTF-8. It runs on one thread and mostly without the interpreter's lock: several threads can
         encode at the same time. They share a cache of words (:class:`textrnn.tokenization.word_cache.WordCache`), which
         changes no id.
         """
+        if max_length is None:
+            parts = [list_parts(_to_bytes(text)) for text in texts]
+            counts = np.fromiter(map(len, parts), np.int64, len(parts))
+            ids, lengths = self.encode_packed([*chain.from_iterable(parts)], max_length=np.iinfo(np.int32).max)
+            return ids, np.add.reduceat(lengths, make_offsets(counts)[:-1]) if parts else lengths
         self._texts_seen += len(texts)
         if len(texts) < _MIN_TEXTS or self._texts_seen < _FIRST_TEXTS or max_length < 1:
             return self._encode_whole(texts, max_length)
@@ -166,11 +172,11 @@ class Tokenizer:
         """Return the number of pieces (B,) of each text in UTF-8, at least 1, and of unknown ones (B,)."""
         if not texts:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        if max(map(len, texts)) > MAX_PART:
-            sums = [np.sum([self.count_pieces([part]) for part in split(text)], axis=0) for text in texts]
+        if max(map(len, texts)) > MAX_PART:  # the ids of all parts together may be too many
+            sums = [np.sum([self.count_pieces([part]) for part in list_parts(text)], axis=0) for text in texts]
             counts, unknown = np.concatenate(sums, axis=1)
             return counts, unknown
-        ids, lengths = self.encode_packed(texts, max_length=np.iinfo(np.int32).max)
+        ids, lengths = self.encode_packed(texts)
         starts = np.cumsum(lengths) - lengths
         return lengths, np.add.reduceat((ids == self.unknown_id).astype(np.int64), starts)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from textrnn.config import Config
 from textrnn.data.batch import PackedBatch
+from textrnn.data.windows import Windows
 from textrnn.tokenization.sampling import SegmentSampler
 from textrnn.tokenization.tokenizer import Tokenizer
 
@@ -21,7 +22,7 @@ class Augmenter:
 
     def __init__(self, config: Config, tokenizer: Tokenizer) -> None:
         self._seed, self._dropout = config.train.seed, config.train.word_dropout
-        self._unknown, self._max_length = tokenizer.unknown_id, config.data.max_length
+        self._unknown, self._max_length = tokenizer.unknown_id, Windows.of(config.data).size
         alpha = config.tokenizer.alpha
         self._sampler = None if alpha is None else SegmentSampler(tokenizer, alpha=alpha, seed=self._seed)
 

@@ -69,20 +69,21 @@ def dry_run(config: Config, *, reporter: Reporter | None = None) -> DryRun:
         callbacks = Callbacks(config, reporter)
         trainer = Trainer(config, dataset, asked=asked, callbacks=callbacks, model=model, device=device, ngrams=ngrams)
         rng = np.random.default_rng(config.train.seed)
-        batches = bucket_batches(dataset.train, trainer.batch_size, rng, batch_tokens=trainer.batch_tokens)
+        drawn = dataset.windows.draw(dataset.train, rng)
+        batches = bucket_batches(drawn, trainer.batch_size, rng, batch_tokens=trainer.batch_tokens)
         tokens, taken = 0, 0.0
         for number, batch in enumerate(islice(batches, _WARMUP_STEPS + _TIMED_STEPS)):
             start = time.perf_counter()
             trainer.train_step.step(trainer.augmenter.augment(batch, 1, number), lr=0.0)
             if number >= min(_WARMUP_STEPS, trainer.batches - 1):
                 tokens, taken = tokens + len(batch.ids), taken + time.perf_counter() - start
-        epochs = trainer.steps / trainer.batches
-        seconds = fitted + epochs * (taken / tokens * dataset.train.tokens + _time_validation(trainer))
+        epochs, trained = trainer.steps / trainer.batches, int(drawn.lengths.sum(dtype=np.int64))
+        seconds = fitted + epochs * (taken / tokens * trained + _time_validation(trainer))
         return DryRun(
             config,
             batches=trainer.batches,
             steps=trainer.steps,
-            tokens=dataset.train.tokens,
+            tokens=trained,
             seconds=seconds,
             memory=_peak_memory(device),
         )

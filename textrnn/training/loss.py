@@ -36,7 +36,7 @@ class TextLoss(nn.Module):
 
     Args:
         labels: the C labels.
-        counts: the number of training texts of each.
+        counts: the number of training texts of each; a text with a distribution counts by its probabilities.
         texts: the number of all training texts if the data set is multi-label, else None.
 
     Raises:
@@ -47,7 +47,7 @@ class TextLoss(nn.Module):
     others: Tensor | None
 
     def __init__(
-        self, config: TrainConfig, *, labels: Sequence[str], counts: Sequence[int], texts: int | None = None
+        self, config: TrainConfig, *, labels: Sequence[str], counts: Sequence[float], texts: int | None = None
     ) -> None:
         super().__init__()
         self.smoothing, self._gamma, self.is_multi_label = config.label_smoothing, config.focal_gamma, texts is not None
@@ -124,7 +124,7 @@ class TextLoss(nn.Module):
 
 
 def weigh_classes(
-    config: TrainConfig, labels: Sequence[str], *, counts: Sequence[int], texts: int | None
+    config: TrainConfig, labels: Sequence[str], *, counts: Sequence[float], texts: int | None
 ) -> tuple[Tensor | None, Tensor | None]:
     """Return the weights (C,) float32 of texts with a label and, for multi-label data, (C,) of texts without it."""
     configured = config.class_weights
@@ -166,6 +166,7 @@ def make_targets(
         targets[known, classes[known]] = 1
     if soft is not None:
         soft.fill(targets)
+        targets[classes < 0] = NO_CLASS  # the most probable label is unknown
     return targets
 
 

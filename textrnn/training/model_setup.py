@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -39,7 +38,7 @@ def resolve_config(config: Config, dataset: Dataset) -> Config:
     if size is None and tokens is None:
         size = next((size for size in _BATCH_SIZES if len(texts) >= _MIN_BATCHES * size), _BATCH_SIZES[-1])
     if epochs is None:
-        steps = count_batches(texts, size, batch_tokens=tokens)
+        steps = count_batches(dataset.windows.draw(texts), size, batch_tokens=tokens)
         epochs = min(max(_MIN_EPOCHS, math.ceil(_MIN_STEPS / steps)), _MAX_EPOCHS)
     settings = settings.model_copy(update={"batch_size": size, "epochs": epochs})
     if dataset.vectors is not None:
@@ -98,7 +97,7 @@ def fit_ngram_model(config: Config, dataset: Dataset, reporter: Reporter) -> Ngr
     start = time.perf_counter()
     sets, labels, train = dataset.label_sets, dataset.labels, dataset.train
     texts = None if sets is None else len(train)
-    weights, others = weigh_classes(config.train, labels, counts=dataset.count_labels(), texts=texts)
+    weights, others = weigh_classes(config.train, labels, counts=dataset.sum_shares(), texts=texts)
     table = fit_ngrams(
         train,
         Spelling.of(dataset.tokenizer),
@@ -106,7 +105,7 @@ def fit_ngram_model(config: Config, dataset: Dataset, reporter: Reporter) -> Ngr
         targets=train.classes,
         find_labels=None if sets is None else lambda classes: sets.to_multi_hot(classes)[:, : len(labels)],
         weights=None if weights is None else weights.numpy() if others is None else (weights.numpy(), others.numpy()),
-        soft=train.select_soft_labels(np.arange(len(train))),
+        find_soft=train.select_soft_labels,
         text_weights=train.text_weights,
         penalty=config.ngrams.penalty,
         seed=config.train.seed,

@@ -22,6 +22,8 @@ _PER_EPOCH = {
     "micro_f1": "valid/micro_f1",
     "macro_f1": "valid/macro_f1",
     "weighted_f1": "valid/weighted_f1",
+    "mae": "valid/mae",
+    "rmse": "valid/rmse",
     "tokens_per_second": "speed/tokens_per_second",
 }
 
@@ -56,7 +58,8 @@ class TensorBoardReporter(Reporter):
     def end_epoch(self, record: EpochRecord) -> None:
         """Write the metrics of an epoch."""
         for name, tag in _PER_EPOCH.items():
-            if not math.isnan(value := getattr(record, name)):
+            value = getattr(record, name)
+            if value is not None and not math.isnan(value):
                 self._add(tag, value, record.step)
         self._flush()
 

@@ -94,7 +94,8 @@ class TrainStep:
     """The training step of a run.
 
     The random numbers of a step are a function of the run's seed, the step's number and the rank, so a checkpoint need
-    not hold a generator's state. ``sets`` are the label sets of a multi-label data set.
+    not hold a generator's state. ``sets`` are the label sets of a multi-label data set. A batch with more than
+    ``part_tokens`` tokens (None: no limit) is computed in parts that have at most as many, or are one text.
 
     Raises:
         BackendError: the device does not support the precision.
@@ -110,12 +111,13 @@ class TrainStep:
         group: ProcessGroup,
         frozen: FrozenRows | None = None,
         sets: MultiLabelSet | None = None,
+        part_tokens: int | None = None,
     ) -> None:
         if config.precision == "fp16" and device.type == "cpu":
             raise BackendError("train.precision fp16: for CUDA devices; use bf16 or fp32 on the CPU")
         model.embedding.weight.requires_grad_(False)  # the optimizer updates its rows directly
         self.model, self.config, self.device, self.group, self.sets = model, config, device, group, sets
-        self._frozen = frozen
+        self._frozen, self._part_tokens = frozen, part_tokens
         self.optimizer = AdamW(model.embedding.weight, model.network(), config)
         self.scale = LossScale(device, active=config.precision == "fp16")
         self.average = EMA(model.embedding.weight, model.network(), config.ema) if config.ema else None
@@ -182,12 +184,11 @@ class TrainStep:
     def _own_parts(self, batch: PackedBatch, places: Index, *, R: int) -> Iterator[tuple[Index, _Part]]:
         """Yield this rank's parts of the batch, each with its offsets. Every rank has the same number."""
         is_cuda, is_sru = self.device.type == "cuda", self.model.cell == "sru"
-        count = self.config.accumulate * self.group.size
-        bounds = np.linspace(0, len(batch), count + 1).astype(np.int64)
-        for index in range(self.group.rank, count, self.group.size):
+        bounds = self._divide(batch)
+        for index in range(self.group.rank, len(bounds) - 1, self.group.size):
             first, last = bounds[index], bounds[index + 1]
             classes = batch.classes[first:last]
-            soft = None if batch.soft_labels is None else batch.soft_labels.select(first, last)
+            soft = None if batch.soft_labels is None else batch.soft_labels.select(np.arange(first, last))
             if first == last:  # fewer texts than parts: a text without weight, so that every rank has a part
                 first, last, classes = 0, 1, np.array([NO_CLASS])
             start, end = batch.offsets[first], batch.offsets[last]
@@ -198,6 +199,16 @@ class TrainStep:
                 part, offsets = np.tile(part, 2), np.append(offsets, offsets[1:] + offsets[-1])
             layout = plan_layout(offsets, self.device, has_order=not is_sru)
             yield offsets, _Part(part, group_places(part, R) if is_cuda else None, layout, targets, weights)
+
+    def _divide(self, batch: PackedBatch) -> Index:
+        """Return the bounds of the parts of ``batch``, as many for each rank."""
+        count = step = self.config.accumulate * self.group.size
+        limit = len(batch.ids) if self._part_tokens is None else self._part_tokens
+        while True:
+            bounds = np.linspace(0, len(batch), count + 1).astype(np.int64)
+            if count >= len(batch) or np.diff(batch.offsets[bounds]).max() <= limit:
+                return bounds
+            count += step
 
     def _compute_loss(self, table: Tensor, part: _Part, offsets: Index) -> Tensor:
         layout = BatchLayout.sent(part.layout, offsets)

@@ -15,6 +15,7 @@ import torch
 
 from textrnn.config import Config, as_list
 from textrnn.data.sampler import bucket_batches, count_batches
+from textrnn.data.windows import WHOLE
 from textrnn.errors import DivergedError, ModelError, pluralize
 from textrnn.evaluation.metrics import is_best, rank_by
 from textrnn.models.classifier import Classifier
@@ -125,7 +126,8 @@ class Trainer:
         self.config, self.dataset, self.asked, self.callbacks = config, dataset, asked, callbacks
         self.model, self.device, self.group = model, device, callbacks.group
         self.batch_size, self.batch_tokens = config.train.batch_size, config.train.batch_tokens
-        self.batches = count_batches(dataset.train, self.batch_size, batch_tokens=self.batch_tokens)
+        drawn = dataset.windows.draw(dataset.train)
+        self.batches = count_batches(drawn, self.batch_size, batch_tokens=self.batch_tokens)
         assert config.train.epochs is not None  # resolved by the data
         self.epochs = config.train.epochs
         self.steps = self.last_step = min(self.epochs * self.batches, config.train.max_steps or sys.maxsize)
@@ -133,9 +135,16 @@ class Trainer:
         if dataset.vectors is not None and config.embedding.freeze:
             frozen = FrozenRows(dataset.vectors, len(dataset.tokenizer), device)
         texts = None if dataset.label_sets is None else len(dataset.train)
-        loss = TextLoss(config.train, labels=dataset.labels, counts=dataset.count_labels(), texts=texts)
+        loss = TextLoss(config.train, labels=dataset.labels, counts=dataset.sum_shares(), texts=texts)
         self.train_step = TrainStep(
-            model, config.train, loss=loss, device=device, group=self.group, frozen=frozen, sets=dataset.label_sets
+            model,
+            config.train,
+            loss=loss,
+            device=device,
+            group=self.group,
+            frozen=frozen,
+            sets=dataset.label_sets,
+            part_tokens=_limit_parts(config),
         )
         self.augmenter = Augmenter(config, dataset.tokenizer)
         self.validator = Validator(dataset, model, device=device, group=self.group, ngrams=ngrams, config=config.ngrams)
@@ -194,7 +203,7 @@ class Trainer:
         return best
 
     def train_epoch(self) -> None:
-        """Train on every text once, or on the rest of a resumed epoch.
+        """Train on every text once, or on the rest of a resumed epoch: of a text with windows on one of them.
 
         On a GPU the loss of a step is read after the start of the next: a loss that is not finite is noticed one step
         late, which changes no result, since no later model is saved.
@@ -202,9 +211,9 @@ class Trainer:
         state, rng = self.state, np.random.default_rng([self.config.train.seed, self.state.epoch])
         self.model.train()
         start = time.perf_counter() - state.seconds
-        batches = bucket_batches(
-            self.dataset.train, self.batch_size, rng, batch_tokens=self.batch_tokens, skip=state.batches
-        )
+        drawing = np.random.default_rng([self.config.train.seed, state.epoch, 2])
+        drawn = self.dataset.windows.draw(self.dataset.train, drawing)
+        batches = bucket_batches(drawn, self.batch_size, rng, batch_tokens=self.batch_tokens, skip=state.batches)
         for batch in batches:
             if self.is_done:
                 break
@@ -316,3 +325,12 @@ class Trainer:
             ngram_scale=None if validator.ngrams is None else validator.ngram_scale,
             cascade=validator.cascade if validator.ngrams is not None else None,
         )
+
+
+def _limit_parts(config: Config) -> int | None:
+    """Return the most tokens that are computed at once with ``data.long_texts: whole``: what a batch of shorter texts
+    can have, but at least those of a window; None without a limit of its own."""
+    if config.data.long_texts != "whole":
+        return None
+    shorter = config.train.batch_tokens or (config.train.batch_size or 1) * config.data.max_length
+    return max(WHOLE, shorter)

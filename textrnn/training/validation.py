@@ -7,7 +7,7 @@ import operator
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import cached_property, partial, reduce
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from textrnn.config import NgramConfig
 from textrnn.data.batch import Rows
 from textrnn.data.sampler import sorted_batches
 from textrnn.evaluation.metrics import LabelCounts
-from textrnn.evaluation.thresholds import tune_thresholds
+from textrnn.evaluation.multi_label import tune_thresholds
 from textrnn.models.calibration import (
     PENALTY,
     Logits,
@@ -39,6 +39,7 @@ from textrnn.training.loss import NO_CLASS, make_targets, sum_losses
 
 VALID_TOKENS = 16384  # per batch
 _NGRAM_TEMPERATURES = (1e-6, 1e6)  # wide bounds: a large penalty makes the logits of the n-grams very small
+_HALF = 0.5  # the probability from which a soft label counts as one
 _BLOCK = 1 << 14  # texts whose losses are computed together
 
 
@@ -119,33 +120,38 @@ class Validator:
         return Validation(loss / max(1, known), network_loss / max(1, known), metrics)
 
     def _find_fit_targets(self, rows: Rows, true: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return what calibration fits: the labels that the model knows, the classes, or their distributions."""
-        C = len(self.dataset.labels)
-        if self.dataset.label_sets is not None:
-            return true[:, :C]
-        return make_targets(true, None, C, soft=self.dataset.valid.select_soft_labels(rows))
+        """Return what calibration fits: the labels that the model knows, the classes, or their probabilities."""
+        sets, C, soft = self.dataset.label_sets, len(self.dataset.labels), self.dataset.valid.select_soft_labels(rows)
+        if sets is None or soft is not None:
+            return make_targets(self.dataset.valid.classes[rows], sets, C, soft=soft)
+        return true[:, :C]
 
     def _fit(self, logits: Logits, true: npt.NDArray[Any]) -> None:
         """Fit all that depends on the validation set to the network's ``logits`` (B, C) of the first chunk."""
-        self.temperature = self._network_temperature = fit_temperature(logits, true, penalty=PENALTY)
+        fit = partial(fit_temperature, multi_label=self.dataset.label_sets is not None)
+        self.temperature = self._network_temperature = fit(logits, true, penalty=PENALTY)
         if self._share and self._first_ngram_logits.any():
             # brought to the network's temperature first, so that a share weighs logits of the same scale
             if self._ngram_temperature is None:
-                self._ngram_temperature = fit_temperature(self._first_ngram_logits, true, bounds=_NGRAM_TEMPERATURES)
+                self._ngram_temperature = fit(self._first_ngram_logits, true, bounds=_NGRAM_TEMPERATURES)
             self.ngram_scale = self._network_temperature / self._ngram_temperature
             own = np.float32(self._network_temperature)
             others = self._first_ngram_logits * (np.float32(self.ngram_scale) / own)
             share = self._share
-            self.ngram_share = fit_share(logits / own, others, true) if share == "auto" else float(share)
+            if share == "auto":
+                is_multi_label = self.dataset.label_sets is not None
+                self.ngram_share = fit_share(logits / own, others, true, multi_label=is_multi_label)
+            else:
+                self.ngram_share = float(share)
             logits = self._mix(logits, self._chunks[0])
             prior = self.ngram_scale**self.ngram_share  # both models at the scale that they were trained for
-            self.temperature = fit_temperature(logits, true, penalty=PENALTY, prior=prior)
+            self.temperature = fit(logits, true, penalty=PENALTY, prior=prior)
             if self.dataset.label_sets is None:
                 alone = self._first_ngram_logits * np.float32(self.ngram_scale)
                 self.cascade = fit_cascade(alone, logits, temperature=self._network_temperature)
         if self.dataset.label_sets is not None:
             probabilities = np.exp(to_log_probabilities(logits, self.temperature, multi_label=True))
-            self.thresholds = tuple(tune_thresholds(true, probabilities).tolist())
+            self.thresholds = tuple(tune_thresholds(true >= _HALF, probabilities).tolist())
 
     def _mix(self, logits: Logits, rows: Rows) -> Logits:
         """Return the network's ``logits`` (B, C) of the texts ``rows`` with the share of the n-grams."""
@@ -181,14 +187,15 @@ class Validator:
 
     def _forward(self, rows: Rows, end_batch: Callable[[], None]) -> Logits:
         """Return the network's logits (B, C) of the validation texts ``rows``."""
-        logits: Logits = np.zeros((len(rows), len(self.dataset.labels)), np.float32)
-        for number, (places, batch) in enumerate(sorted_batches(self.dataset.valid, VALID_TOKENS, rows=rows)):
+        texts = self.dataset.windows.split(self.dataset.valid, rows)
+        logits: Logits = np.zeros((len(texts), len(self.dataset.labels)), np.float32)
+        for number, (places, batch) in enumerate(sorted_batches(texts, VALID_TOKENS)):
             if number % self.group.size != self.group.rank:
                 continue
             logits[places] = self.model.predict_logits(batch)
             if self.group.size == 1:  # ranks have different numbers of batches
                 end_batch()
-        return self._all_reduce(logits)
+        return texts.average(self._all_reduce(logits))
 
     @cached_property
     def _first_ngram_logits(self) -> Logits:

@@ -76,7 +76,10 @@ def test_a_fault_leaves_the_earlier_rejected_file(trained: Path, tmp_path: Path,
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("a.txt", "missing option '--label' / '-l'; see 'textrnn filter --help'"),
+        (
+            "a.txt",
+            "missing option '--label' / '-l', or '--min-score' for a model of scores; see 'textrnn filter --help'",
+        ),
         ("--label te", "--label te: the model has no such label; did you mean 'tea'?"),
         ("--label water", "--label water: the model has no such label; it has coffee, tea"),
         ("--label tea --rejected a -o ./a", "--rejected a: --output writes there; name another file"),

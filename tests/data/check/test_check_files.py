@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from samples import make_config
 from textrnn.config import DataConfig
 from textrnn.data.cache import Cache
 from textrnn.data.check import Report, check_files
@@ -117,6 +118,28 @@ def test_messages_of_findings(report: Report) -> None:
         "train.tsv:48: 680 pieces, truncated to 200",
     } <= messages
     assert any(re.fullmatch(r"train.tsv:33: shares 9\d % of its trigrams with line 31", line) for line in messages)
+
+
+@pytest.mark.parametrize(
+    ("long_texts", "cut", "message"),
+    [
+        ("cut", 75, "95 pieces, truncated to 20"),
+        ("windows", 35, "95 pieces, read in 3 windows: 60"),
+        ("whole", 0, None),
+    ],
+)
+def test_what_is_not_read_depends_on_how_long_texts_are_read(
+    long_texts: str, cut: int, message: str | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.tsv"
+    path.write_text(f"a\t{'x' * 94}\nb\ttea and milk\n")
+    tokenizer = train_tokenizer([b"x tea", b"and milk"], model_type="char", hard_vocab_limit=False).tokenizer
+    config = make_config(data__max_length=20, data__long_texts=long_texts).data
+    report = check_files([(str(path), None)], config, max_shown=9, count_pieces=tokenizer.count_pieces)
+    assert (report.files[0].cut_texts, report.files[0].cut) == (1, cut)
+    shown = [found.message for group in report.findings.groups if group.kind == "cut" for found in group.shown]
+    assert shown == ([] if message is None else [message])
+    assert report.to_dict()["long_texts"] == long_texts
 
 
 def test_figures(report: Report) -> None:

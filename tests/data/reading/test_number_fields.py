@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from textrnn.config import DataConfig
@@ -17,7 +18,9 @@ def select(row: str, **settings: Any) -> Selection:
     return RecordFields(Layout("json"), DataConfig(**settings), labelled=True).select(parse_object(row))
 
 
-@pytest.mark.parametrize(("value", "number"), [("0.5", 0.5), (" 2 ", 2), ("0", 0), ("1e-3", 0.001), (3, 3)])
+@pytest.mark.parametrize(
+    ("value", "number"), [("0.5", 0.5), (" 2 ", 2), ("0", 0), ("1e-3", 0.001), (3, 3), (np.float32(0.5), 0.5)]
+)
 def test_numbers(value: Any, number: float) -> None:
     assert read_number(value, "w") == number
 
@@ -30,7 +33,10 @@ def test_numbers(value: Any, number: float) -> None:
         (None, "'w' is missing"),
         ("x", "should be a number, not 'x'"),
         ("nan", "should be a number, not 'nan'"),
-        (float("inf"), "should be a number, not 'inf'"),
+        (float("inf"), "'w' is larger than numbers can be here"),
+        (10**400, "'w' is larger than numbers can be here"),
+        ("1e39", "'w' is larger than numbers can be here"),
+        ("1_000", "should be a number, not '1_000'"),
         (True, "should be a number, not 'bool'"),
         ({}, "should be a number, not 'dict'"),
         ("-0.1", "'w' is -0.1; it cannot be negative"),

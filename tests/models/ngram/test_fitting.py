@@ -375,7 +375,7 @@ def test_a_text_with_a_distribution_counts_as_several() -> None:
     other = (batch.classes[rows] + 1) % 3
     triples = (np.repeat(rows, 2), np.stack([batch.classes[rows], other], 1).ravel(), np.tile([0.75, 0.25], 100))
     soft = SoftLabels(triples[0], triples[1], triples[2].astype(np.float32))
-    got = fit(batch, 3, soft=soft)
+    got = fit(batch, 3, find_soft=soft.select)
     # the same by hand: a copy of each text of each class, with its weight; document frequencies stay those of the texts
     shares = np.eye(3)[batch.classes]
     shares[rows] = 0
@@ -389,7 +389,7 @@ def test_a_text_with_a_distribution_counts_as_several() -> None:
     sure = [np.exp(x).max(axis=1) / np.exp(x).sum(axis=1) for x in (plain[rows], softened[rows])]
     assert sure[1].mean() < sure[0].mean()
     certain = SoftLabels(np.arange(200), batch.classes, np.ones(200, np.float32))
-    np.testing.assert_allclose(forward(fit(batch, 3, soft=certain), batch), plain, atol=1e-3)
+    np.testing.assert_allclose(forward(fit(batch, 3, find_soft=certain.select), batch), plain, atol=1e-3)
 
 
 def test_a_text_without_weight_has_no_part() -> None:

@@ -24,7 +24,7 @@ COMMANDS = {
     "explain": ("analysis.word_effects.explain_command", "Show the effect of each word on a prediction."),
     "serve": ("serve.serve_command", "Answer HTTP requests for predictions."),
     "optimize": ("optimize.optimize_command", "Make a model smaller without making it worse."),
-    "filter": ("filter.filter_command", "Print the lines that have a given label."),
+    "filter": ("filter.filter_command", "Print the lines with a given label or score."),
     "demo": ("demo.demo_command", "Train, evaluate and predict on demo data."),
     "init": ("init.init_command", "Write a starter config."),
     "bench": ("bench.bench_command", "Measure the speed of SRU, LSTM and GRU layers."),

@@ -70,6 +70,8 @@ def optimize_command(
 
     path = find_model(choose_model(model))
     loaded = load_model(path)
+    if loaded.config.data.target == "score":
+        raise ConfigError("optimize: is for labels, but the model predicts scores")
     _check(out, ngrams, path=path, model=loaded)
     examples = read_examples(data, options.make_data_config(overrides, loaded.config.data), note=print_message)
     labels = dict.fromkeys(label for example in examples for label in split_labels(example.label))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 from textrnn.cli import options
 from textrnn.cli.line_command import LineCommand
-from textrnn.cli.model_loading import check_ignored, check_labels, use_cascade
+from textrnn.cli.model_loading import check_ignored, check_labels, check_score_options, use_cascade
 from textrnn.cli.parameters import Option
 from textrnn.cli.terminal import print_message
 from textrnn.errors import ConfigError
@@ -86,6 +86,9 @@ def predict_command(
     if the text is in the column text; -o NAME.parquet keeps their columns. --score adds one column or key, score;
     --format probabilities adds a column probability_LABEL for each label, or the key probabilities.
 
+    A model of scores (data.target=score) prints the score of each line instead, with six significant digits: 7.43. The
+    column or key of a table is score. Options for labels are errors.
+
     \b
       textrnn predict reviews.txt
       zcat crawl.txt.gz | textrnn predict | cut -f1
@@ -120,6 +123,12 @@ def predict_command(
     if ignore_thresholds:
         check_ignored_choices({"--min-prob": min_prob, "--unknown-label": unknown_label})
     engine = command.open_engine()
+    if engine.anchors is not None:
+        check_score_options(engine, _list_label_options(locals()))
+        from textrnn.pipeline.score_writer import ScoreWriter
+
+        command.run_predictions(ScoreWriter(engine, format_ or "tsv", with_text=with_text, explain=explain))
+        return None
     if unknown_label is not None and min_prob is None and not engine.confidence_thresholds:
         raise ConfigError(f"--unknown-label {unknown_label}: needs a bound; add --min-prob")
     check_ignored(engine, ignores=ignore_thresholds)
@@ -148,6 +157,13 @@ def predict_command(
         )
     command.run_predictions(worker)
     return None
+
+
+def _list_label_options(options: Mapping[str, Any]) -> dict[str, object]:
+    """Return those of the command's ``options`` that a model of scores refuses, by their names."""
+    names = ("top_k", "min_prob", "unknown_label", "ignore_thresholds", "score", "cascade")
+    form = options["format_"] if options["format_"] in ("label", "probabilities") else None
+    return {f"--{name.replace('_', '-')}": options[name] for name in names} | {"--format": form}
 
 
 def _check_scores(choices: Mapping[str, object], *, explain: bool, source: str) -> None:

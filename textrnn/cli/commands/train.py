@@ -208,15 +208,21 @@ def _report(outcome: Outcome) -> None:
     epochs = f"best epoch {best.epoch}: {format_metric(best, config.train.metric)} on valid"
     if config.train.refit is not None:
         epochs = f"final model of {pluralize(best.epoch, 'epoch', 'epochs')}"
-    print_message(f"{epochs}, in {outcome.seconds:.0f} s; label lines with: textrnn predict -m {outcome.folder}")
+    verb = "label" if config.data.target == "label" else "score"
+    print_message(f"{epochs}, in {outcome.seconds:.0f} s; {verb} lines with: textrnn predict -m {outcome.folder}")
     write_data(f"{outcome.folder}\n")
     if config.data.test is None:
         return
     from textrnn.evaluation.labelled_text import evaluate_file
     from textrnn.evaluation.multi_label import MultiLabelEvaluation
+    from textrnn.evaluation.regression import ScoreEvaluation
     from textrnn.inference.engine import Engine
 
     evaluation = evaluate_file(Engine.load(outcome.folder), config.data.test, config.data)
+    if isinstance(evaluation, ScoreEvaluation):
+        shown = f"MAE {evaluation.mae:.4f}, RMSE {evaluation.rmse:.4f}"
+        print_message(f"test: {shown} ({config.data.test})")
+        return
     micro = f"micro F1 {100 * evaluation.micro_f1:.2f} %, " if isinstance(evaluation, MultiLabelEvaluation) else ""
     macro = f"accuracy {100 * evaluation.accuracy:.2f} %, macro F1 {100 * evaluation.macro_f1:.2f} %"
     print_message(f"test: {micro}{macro} ({config.data.test})")

@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from textrnn.cli.commands.predict import check_ignored_choices, check_unknown_label
-from textrnn.cli.model_loading import check_ignored, check_threshold, choose_model, load_engine, use_cascade
+from textrnn.cli.model_loading import (
+    check_ignored,
+    check_threshold,
+    choose_model,
+    load_engine,
+    require_labels,
+    use_cascade,
+)
 from textrnn.cli.terminal import print_message
 from textrnn.errors import ConfigError
 from textrnn.extras import import_extra
@@ -32,6 +39,7 @@ def run_ray_job(options: Mapping[str, Any]) -> None:
     import_extra("ray", extra="ray", feature="--engine ray")
     path = choose_model(options["model"])
     engine = load_engine(path, precision=options["precision"])
+    require_labels(engine, "--engine ray")
     check_threshold(engine, options["threshold"])
     check_ignored(engine, ignores=options["ignore_thresholds"])
     use_cascade(engine, options["cascade"])

@@ -137,7 +137,7 @@ def _make_type(kind: str) -> Any:
 
     if kind.startswith(_VECTOR):
         return pa.list_(pa.float32(), int(kind.removeprefix(_VECTOR)))
-    types = {"string": pa.string(), "float": pa.float32()}
+    types = {"string": pa.string(), "float": pa.float32(), "double": pa.float64()}
     return types[kind] if kind in types else pa.list_(types[kind.removesuffix("s")])
 
 

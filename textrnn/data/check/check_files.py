@@ -13,6 +13,7 @@ from textrnn.data.check.duplicates import check_duplicates
 from textrnn.data.check.findings import Finding, Findings
 from textrnn.data.check.label_checks import check_labels
 from textrnn.data.check.scan import CountPieces, Integers, Scan, scan
+from textrnn.data.windows import Windows
 
 QUANTILES = {"median": 0.5, "90 %": 0.9, "99 %": 0.99, "longest": 1.0}
 
@@ -22,8 +23,9 @@ class CheckedFile:
     """The figures of one file.
 
     ``lengths`` are quantiles in pieces, or in characters without a tokenizer, when ``pieces`` and ``unknown`` are None.
-    ``cut_texts`` is the number of texts longer than ``data.max_length``, and ``cut`` the pieces beyond it. Counted in
-    characters both are upper bounds, because a piece has at least one character.
+    ``cut_texts`` is the number of texts longer than ``data.max_length``, and ``cut`` the pieces that are not read by
+    ``data.long_texts``. Counted in characters both are upper bounds, because a piece has at least one character.
+    ``scores`` are the lowest score, the mean and the highest one, if the files have scores instead of ``labels``.
     """
 
     path: str
@@ -37,6 +39,7 @@ class CheckedFile:
     unknown: int | None
     cut_texts: int
     cut: int
+    scores: dict[str, float] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as JSON values."""
@@ -51,12 +54,14 @@ class Report:
     findings: Findings
     unit: str
     max_length: int
+    long_texts: str = "cut"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON values."""
         return {
             "unit": self.unit,
             "max_length": self.max_length,
+            "long_texts": self.long_texts,
             "faults": self.findings.count(faults=True),
             "warnings": self.findings.count(faults=False),
             "files": [file.to_dict() for file in self.files],
@@ -82,32 +87,42 @@ def check_files(
     checked = [_check_lengths(each, config, findings, in_pieces=count_pieces is not None) for each in scans]
     check_labels(scans, findings, config)
     check_duplicates(scans, findings)
-    return Report(checked, findings, "characters" if count_pieces is None else "pieces", config.max_length)
+    unit = "characters" if count_pieces is None else "pieces"
+    return Report(checked, findings, unit, config.max_length, config.long_texts)
 
 
 def _check_lengths(scan: Scan, config: DataConfig, findings: Findings, *, in_pieces: bool) -> CheckedFile:
-    rows = scan.rows
+    rows, is_score = scan.rows, config.target == "score"
     _add(scan, findings, "empty", rows=np.flatnonzero(rows.empty), message="the text is empty")
     lengths = rows.pieces if in_pieces else rows.characters
-    beyond = np.maximum(lengths - config.max_length, 0)
+    windows = Windows.of(config)
+    unread = lengths - windows.count_read(lengths)
     if in_pieces:
-        cut, unknown = np.flatnonzero(beyond), np.flatnonzero(rows.unknown)
-        _add(scan, findings, "cut", rows=cut, message=f"{{length:,}} pieces, truncated to {config.max_length:,}")
+        cut, unknown = np.flatnonzero(unread), np.flatnonzero(rows.unknown)
+        how = "truncated to" if windows.most == 1 else f"read in {windows.most} windows:"
+        _add(scan, findings, "cut", rows=cut, message=f"{{length:,}} pieces, {how} {windows.limit or 0:,}")
         _add(scan, findings, "unknown-pieces", rows=unknown, message="{unknown:,} of {length:,} pieces are unknown")
     values = np.quantile(lengths, list(QUANTILES.values()), method="higher") if len(rows) else [0] * len(QUANTILES)
     return CheckedFile(
         scan.path,
         scan.role,
         texts=len(rows),
-        labels=dict(zip(scan.labels, scan.counts, strict=True)),
+        labels={} if is_score else dict(zip(scan.labels, scan.counts, strict=True)),
         empty=int(rows.empty.sum()),
         characters=int(rows.characters.sum()),
         lengths={name: int(value) for name, value in zip(QUANTILES, values, strict=True)},
         pieces=int(rows.pieces.sum()) if in_pieces else None,
         unknown=int(rows.unknown.sum()) if in_pieces else None,
-        cut_texts=int(np.count_nonzero(beyond)),
-        cut=int(beyond.sum()),
+        cut_texts=int(np.count_nonzero(lengths > config.max_length)),
+        cut=int(unread.sum()),
+        scores=_summarize_scores(scan) if is_score and scan.labels else None,
     )
+
+
+def _summarize_scores(scan: Scan) -> dict[str, float]:
+    scores = np.array(scan.labels, np.float64)
+    mean = float(np.average(scores, weights=scan.counts))
+    return {"lowest": float(scores.min()), "mean": mean, "highest": float(scores.max())}
 
 
 def _add(scan: Scan, findings: Findings, kind: str, *, rows: Integers, message: str) -> None:

@@ -25,7 +25,7 @@ KINDS = {
     "label-missing": "labels of the training set that no text has",
     "few-texts": "labels with few texts",
     "imbalance": "labels that are rare compared with the most frequent one",
-    "cut": "texts that are truncated",
+    "cut": "texts that are not read to their end",
     "unknown-pieces": "texts with unknown pieces",
     "control": "texts with control characters or invisible ones",
     "replacement": "texts with U+FFFD, which replaces a lost character",

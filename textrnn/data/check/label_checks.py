@@ -1,4 +1,4 @@
-"""Checks of the labels of files: spelling, frequency, and agreement with the training set."""
+"""Checks of the labels of files: spelling, frequency, and agreement with the training set; of scores, their range."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from textrnn.config import DataConfig
 from textrnn.data.check.findings import Finding, Findings
 from textrnn.data.check.scan import Scan
-from textrnn.data.labels import find_label_set_fault, one_label_fault, unique_label_sets
+from textrnn.data.labels import find_label_set_fault, one_label_fault, one_score_fault, unique_label_sets
 from textrnn.errors import DataError, shorten
 
 FEW_TEXTS = 10
@@ -26,6 +26,9 @@ def check_labels(scans: Sequence[Scan], findings: Findings, config: DataConfig) 
             if fault:
                 findings.refuse(DataError(scan.path, None, fault))
     filled = [scan for scan in scans if scan.labels]
+    if config.target == "score":
+        _check_scores(filled, findings)
+        return
     if not filled:
         return
     _check_spelling(filled, findings)
@@ -38,6 +41,12 @@ def check_labels(scans: Sequence[Scan], findings: Findings, config: DataConfig) 
             _compare(reference, scan, findings)
     if reference.role == "train":
         _check_trainable(reference, filled, findings, multi_label=config.multi_label)
+
+
+def _check_scores(scans: Sequence[Scan], findings: Findings) -> None:
+    for scan in scans:
+        if scan.role == "train" and len({float(score) for score in scan.labels}) < 2:
+            findings.refuse(DataError(scan.path, None, one_score_fault(scan.labels[0])))
 
 
 def _check_spelling(scans: Sequence[Scan], findings: Findings) -> None:

@@ -118,7 +118,8 @@ def scan(
             spool.write("".join(letters).encode("utf-8"))
             parts.append(_extract(block, table.classify(block), letters=letters, pieces=pieces))
             _check_characters(path, block, findings, texts=texts)
-        if role in (None, "train") and not config.multi_label and (fault := table.find_swap()):
+        is_single = config.target == "label" and not config.multi_label
+        if role in (None, "train") and is_single and (fault := table.find_swap()):
             findings.refuse(DataError(path, None, fault))
     except DataError as fault:  # of the whole file, or of the place where it is truncated
         findings.refuse(fault)
@@ -147,7 +148,8 @@ def _read_blocks(
     chunks = read_data(path, config, note=note)
     reader = RowReader(path, chunks, config, note=note, on_fault=findings.refuse)
     yield from map_in_threads(lambda block: (block, count(block.texts)), make_blocks(reader))
-    findings.notes += table.find_header(path, reader.layout)
+    if config.target == "label":
+        findings.notes += table.find_header(path, reader.layout)
 
 
 def _no_pieces(texts: list[bytes]) -> tuple[Integers, Integers]:

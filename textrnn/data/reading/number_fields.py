@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from textrnn.data.reading.selection import Distribution, FaultError
 from textrnn.errors import shorten
+
+_NUMBER = re.compile(r"\s*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?\s*")
+_LARGEST = 3e38  # of float32
 
 SUM_TOLERANCE = 0.01
 """How far the probabilities of a text may be from a sum of 1, for rounded ones."""
@@ -19,12 +23,16 @@ def read_number(value: Any, name: str, *, least: float = 0) -> float:
     Raises:
         FaultError: it is missing, no finite number, or below ``least``.
     """
+    value = value.item() if hasattr(value, "item") else value  # numpy's scalars
     if value is None or (isinstance(value, str) and not value.strip()):
         raise FaultError(f"'{shorten(name)}' is missing; write a number")
+    is_number = _NUMBER.fullmatch(value) if isinstance(value, str) else type(value) in (int, float)
     try:
-        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
-    except ValueError:
-        number = math.nan
+        number = float(value) if is_number else math.nan
+    except OverflowError:
+        number = math.inf
+    if is_number and abs(number) > _LARGEST:
+        raise FaultError(f"'{shorten(name)}' is larger than numbers can be here, {_LARGEST:.2g}")
     if not math.isfinite(number):
         shown = shorten(str(value)) if isinstance(value, str | float) else type(value).__name__
         raise FaultError(f"'{shorten(name)}' should be a number, not '{shown}'")

@@ -159,7 +159,11 @@ class TableSearch:
         found = f"no column '{shorten(name)}'; the columns are {list_names(header)}"
         if self._delimiter not in (",", "\t"):
             found = f"fields are divided by '{self._delimiter}'; {found}"
-        return self._error(f"{found}; {self._cure}", kind="no such column")
+        key = "data.weight" if name in self._weights else "data.group" if name in self._groups else None
+        if name in (self._config.label_columns or ()):
+            key = "data.label_columns"
+        cure = self._cure if key is None else f"name yours with --set {key}={'[A,B]' if 'columns' in key else 'NAME'}"
+        return self._error(f"{found}; {cure}", kind="no such column")
 
     def _refuse(self) -> DataError:
         """Return the error for a first line that is neither a header nor a record."""

@@ -47,7 +47,7 @@ class FastTextVectors:
             self._content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         try:
             self._read()
-        except (struct.error, ValueError):
+        except (struct.error, ValueError, IndexError):
             raise DataError(path, None, "a model of fastText, but truncated or damaged; copy it again") from None
 
     def _read(self) -> None:

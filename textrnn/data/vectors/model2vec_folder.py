@@ -19,7 +19,7 @@ from textrnn.errors import DataError
 from textrnn.extras import import_extra
 
 _MODEL, _TOKENIZER = "model.safetensors", "tokenizer.json"
-_INSIDE = "##"  # begins the tokens of WordPiece that are no beginning of a word
+_INSIDE = "##"  # begins the continuation tokens of WordPiece
 _STARTS = ("\u2581", "\u0120")  # begins the tokens of Unigram and byte-level BPE that are one
 
 
@@ -56,7 +56,12 @@ class StaticVectors:
         self._ids: dict[str, int] = self._tokenizer.get_vocab(with_added_tokens=True)
         ids = max(self._ids.values(), default=-1) + 1
         rows = len(self._embeddings) if self._mapping is None else len(self._mapping)
-        if not 0 < ids <= rows or (self._mapping is not None and self._mapping.max() >= len(self._embeddings)):
+        mapped = () if self._mapping is None else (int(self._mapping.min()), int(self._mapping.max()))
+        if (
+            not 0 < ids <= rows
+            or any(not 0 <= row < len(self._embeddings) for row in mapped)
+            or (self._weights is not None and len(self._weights) < rows)
+        ):
             raise DataError(path, None, f"has {rows:,} vectors for {ids:,} tokens; copy the folder again")
 
     def read_words(self) -> Iterator[WordBlock]:

@@ -16,7 +16,7 @@ from textrnn.data.reading.decompression import DAMAGED, decompress
 from textrnn.data.vectors.word_block import WordBlock, clean_words
 from textrnn.errors import DataError
 
-_COUNTS = re.compile(rb"([1-9]\d*) ([1-9]\d*)\n")
+_COUNTS = re.compile(rb"([1-9]\d{0,14}) ([1-9]\d{0,14})\n")
 _CONTROL = re.compile("[\0-\x08\x0e-\x1f\x7f]")
 _MAX_WORD_BYTES = 1 << 16
 _BLOCK_WORDS = 4096

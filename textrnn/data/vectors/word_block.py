@@ -24,7 +24,7 @@ class Rows(Protocol):
 
 
 class Composer(Protocol):
-    """Makes vectors of pieces that are no words of the file, from the parts of words that the file has."""
+    """Composes vectors for words that the file lacks, from its subword vectors."""
 
     def compose(self, text: str, *, is_word: bool) -> Vectors | None:
         """Return a vector (D,) of a word, or of a part of one; None if the file has no part of it."""

@@ -39,6 +39,8 @@ _CHUNK_ENTRIES = 1 << 20  # entries weighted at once
 _PROBED = 1000  # texts from which the number of n-grams for each token is estimated
 
 Weights = npt.NDArray[Any]
+Regress = Callable[..., "tuple[npt.NDArray[np.float64], float]"]
+"""Takes shares (n,) and ``sample``, the weights of the texts (n,) or None; returns weights (F,) and an intercept."""
 
 
 def fit_ngrams(
@@ -49,7 +51,7 @@ def fit_ngrams(
     targets: npt.NDArray[Any],
     find_labels: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.bool_]] | None = None,
     weights: Weights | tuple[Weights, Weights] | None = None,
-    soft: SoftLabels | None = None,
+    find_soft: Callable[[Rows], SoftLabels | None] | None = None,
     text_weights: Weights | None = None,
     penalty: float = PENALTY,
     seed: int,
@@ -66,7 +68,8 @@ def fit_ngrams(
         find_labels: maps label sets (b,) to labels (b, C), so that only the labels of sampled texts are in memory.
         weights: the weight of the texts of each class (C,); multi-label: the weights (C,) of texts with each label, and
             of texts without it.
-        soft: the label distributions of some texts. Such a text counts as one of each class, with its probability.
+        find_soft: gives the label distributions of the sampled texts. A text that has one counts for every class,
+            weighted by its probability.
         text_weights: the weight of each text (B,).
         penalty: the objective is the sum of the losses plus ``penalty`` / 2 times the sum of squared weights.
         seed: of the sampling and the solver; the same arguments give the same table.
@@ -92,7 +95,9 @@ def fit_ngrams(
             report(f"no n-gram model: with {classes:,} labels, it could learn {sample}, and {present:,} of the labels")
             return None
         report(f"n-grams: fitted to a sample of {sample}")
-    if not _is_learnable(targets):
+    soft = None if find_soft is None else find_soft(rows)
+    shares = _Shares(targets, soft)
+    if not shares.is_learnable():
         return None
     counts = _Counts.of(texts, rows, spelling)
     keys, idf = counts.select_keys(min(MAX_KEYS, MAX_WEIGHTS // classes), report=report)
@@ -100,21 +105,14 @@ def fit_ngrams(
         return None
     x = counts.to_matrix(keys, idf)
     del counts
-    shares = _Shares(targets, None if soft is None else _select_soft(soft, rows))
-    own = None if text_weights is None else np.asarray(text_weights[rows], np.float64)
+    text_weights = None if text_weights is None else np.asarray(text_weights[rows], np.float64)
+    regress = partial(_regress, x, penalty=penalty, seed=seed)
     if targets.ndim == 2:
-        weight, bias = _fit_labels(x, shares, weights=weights, own=own, penalty=penalty, seed=seed)
+        weight, bias = _fit_labels(regress, shares, weights=weights, text_weights=text_weights, F=len(keys))
     else:
-        weight, bias = _fit_classes(x, shares, classes=classes, weights=weights, own=own, penalty=penalty, seed=seed)
+        C = classes
+        weight, bias = _fit_classes(regress, shares, C=C, weights=weights, text_weights=text_weights, F=len(keys))
     return NgramTable(keys, idf, weight, bias)
-
-
-def _is_learnable(targets: npt.NDArray[Any]) -> bool:
-    if not len(targets):
-        return False
-    if targets.ndim == 2:
-        return bool((targets.any(axis=0) & ~targets.all(axis=0)).any())
-    return bool((targets != targets[0]).any())
 
 
 def _count_present(targets: npt.NDArray[Any]) -> int:
@@ -211,13 +209,6 @@ def _chunks(sizes: npt.NDArray[Any], limit: int) -> Iterator[slice]:
         start = stop
 
 
-def _select_soft(soft: SoftLabels, rows: Rows) -> SoftLabels:
-    """Return the distributions of the texts ``rows``, rising, which then count from 0."""
-    places = np.searchsorted(rows, soft.rows).clip(max=len(rows) - 1)
-    kept = rows[places] == soft.rows
-    return SoftLabels(places[kept], soft.classes[kept], soft.shares[kept])
-
-
 class _Shares:
     """The share of each class or label in each of n texts: 0 or 1, or what its distribution gives.
 
@@ -240,6 +231,14 @@ class _Shares:
         shares[self._soft.rows[chosen]] = self._soft.shares[chosen]
         return shares
 
+    def is_learnable(self) -> bool:
+        """Return whether there are two classes, or a label that only some texts have."""
+        if self._targets.ndim == 1:
+            return len(self.find_classes()) > 1
+        has = self._targets
+        has_shares = self._soft is not None and bool((self._soft.shares < 1).any())
+        return has_shares or bool((has.any(axis=0) & ~has.all(axis=0)).any())
+
     def find_classes(self) -> npt.NDArray[np.int64]:
         """Return the classes that a text has, or has a share of."""
         return np.union1d(self._targets, () if self._soft is None else self._soft.classes).astype(np.int64)
@@ -254,12 +253,12 @@ class _Shares:
 
 
 def _fit_classes(
-    x: csr_matrix, shares: _Shares, *, classes: int, weights: Any, own: Any, penalty: float, seed: int
+    regress: Regress, shares: _Shares, *, C: int, weights: Any, text_weights: Any, F: int
 ) -> tuple[Floats, Floats]:
-    weight, bias = np.zeros((x.shape[1], classes), np.float32), np.zeros(classes, np.float32)
+    """Return the weights (F, C) and the biases (C,) of logistic regressions for classes."""
+    weight, bias = np.zeros((F, C), np.float32), np.zeros(C, np.float32)
     present = shares.find_classes()
-    sample = _multiply(None if weights is None else shares.average(weights), own)
-    fit = partial(_regress, x, sample=sample, penalty=penalty, seed=seed)
+    fit = partial(regress, sample=_multiply(None if weights is None else shares.average(weights), text_weights))
     if len(present) == 2:  # the regression gives the difference of their logits
         w, b = fit(shares.of(present[1]))
         weight[:, present], bias[present] = np.stack([-w / 2, w / 2], axis=1), (-b / 2, b / 2)
@@ -267,16 +266,15 @@ def _fit_classes(
         for c in present:
             weight[:, c], bias[c] = fit(shares.of(c))
         weight[:, present] -= weight[:, present].mean(axis=1, keepdims=True)  # changes no probability
-    missing = np.setdiff1d(np.arange(classes), present)
-    bias[missing] = np.logaddexp.reduce(bias[present].astype(np.float64)) - math.log(x.shape[0] + 1)
+    missing = np.setdiff1d(np.arange(C), present)
+    bias[missing] = np.logaddexp.reduce(bias[present].astype(np.float64)) - math.log(shares.shape[0] + 1)
     return weight, bias
 
 
-def _fit_labels(
-    x: csr_matrix, shares: _Shares, *, weights: Any, own: Any, penalty: float, seed: int
-) -> tuple[Floats, Floats]:
+def _fit_labels(regress: Regress, shares: _Shares, *, weights: Any, text_weights: Any, F: int) -> tuple[Floats, Floats]:
+    """Return the weights (F, C) and the biases (C,) of logistic regressions for labels."""
     n, C = shares.shape
-    weight, bias = np.zeros((x.shape[1], C), np.float32), np.zeros(C, np.float32)
+    weight, bias = np.zeros((F, C), np.float32), np.zeros(C, np.float32)
     for label in range(C):
         share = shares.of(label)
         k = float(share.sum())
@@ -284,8 +282,7 @@ def _fit_labels(
             bias[label] = math.log((k + 1) / (n - k + 1))
             continue
         of_label = None if weights is None else share * weights[0][label] + (1 - share) * weights[1][label]
-        sample = _multiply(of_label, own)
-        weight[:, label], bias[label] = _regress(x, share, sample=sample, penalty=penalty, seed=seed)
+        weight[:, label], bias[label] = regress(share, sample=_multiply(of_label, text_weights))
     return weight, bias
 
 

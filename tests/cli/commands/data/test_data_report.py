@@ -35,7 +35,7 @@ def test_tables_come_first_then_faults_then_warnings() -> None:
         "a.tsv  train     10       2      1       3    1,000  10.00 %   10.00 %  2.50 %",
         "b.tsv             2       1      1       3    1,000  50.00 %   20.00 %  5.00 %",
         "lengths in pieces; 'over' is the share of texts longer than data.max_length=512, 'cut' the share of pieces "
-        "beyond it, 'unknown' the share of unknown pieces",
+        "that data.long_texts=cut does not read, 'unknown' the share of unknown pieces",
         "",
         "label  train  b.tsv",
         "x          6      2",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from textrnn.data.labels import PRINTED_SEPARATOR, join_labels, split_labels
 from textrnn.data.reading.examples import Example
 from textrnn.errors import DataError, name_file, shorten
 from textrnn.evaluation.comparison import Candidate
-from textrnn.evaluation.labelled_text import evaluate_examples
+from textrnn.evaluation.labelled_text import evaluate_labels
 from textrnn.evaluation.prediction_file import read_predictions
 from textrnn.evaluation.predictions import predict_examples
 from textrnn.evaluation.single_label import evaluate_predictions
@@ -22,6 +23,8 @@ from textrnn.inference import UNKNOWN
 from textrnn.inference.engine import Engine
 from textrnn.models.calibration import CalibrationError
 from textrnn.serialization.model_file import find_model
+
+_PAIR = re.compile(r".* [0-9.]+")
 
 
 def list_candidates(
@@ -61,7 +64,7 @@ def _predict(engine: Engine, run: str, examples: Sequence[Example]) -> Candidate
         report_unknown(evaluation, effect="counted wrong", name=run)
         return Candidate(run, labels, scores.confidence, evaluation.loss, evaluation.calibration_error, size)
     logits = engine.predict_logits([example.text for example in examples])
-    sets = evaluate_examples(engine, examples, logits=logits)
+    sets = evaluate_labels(engine, examples, logits=logits)
     report_unknown(sets, effect="counted wrong", name=run)
     assigned = engine.assign_labels(engine.to_log_probabilities(logits))
     joined = [join_labels([engine.labels[index] for index in row.nonzero()[0]]) for row in assigned]
@@ -90,6 +93,8 @@ def _check_predicted_labels(
             if unknown := next((label for label in split_labels(joined) if label not in known), None):
                 cure = "use the labels of the data"
                 if unknown == UNKNOWN:
-                    cure = "a model that abstains gives every label with predict --min-prob 0"
+                    cure = "a model that abstains gives every label with predict --ignore-thresholds"
+                elif _PAIR.fullmatch(unknown):
+                    cure = "write a tab between label and confidence"
                 reason = f"label '{shorten(unknown)}' is {place}; {cure}"
                 raise DataError(candidate.name, number, reason)

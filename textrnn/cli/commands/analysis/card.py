@@ -74,6 +74,8 @@ def _read_results(facts: TrainingFacts, valid: str | None) -> Results | None:
 
     best = facts.best or {}
     names = {"accuracy": "accuracy", "macro_f1": "macro F1", "valid_loss": "loss"}
+    if "mae" in best:
+        names = {"mae": "MAE", "rmse": "RMSE", "valid_loss": "loss"}
     keys = {name: name.removeprefix("valid_") for name in names if name in best}
     rows = [Result(key, names[name], best[name], format_metric(key, best[name])) for name, key in keys.items()]
     return (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from textrnn.cli import options
 from textrnn.cli.line_command import STDOUT, check_outputs
-from textrnn.cli.model_loading import load_engine
+from textrnn.cli.model_loading import load_engine, require_labels
 from textrnn.cli.parameters import Argument, Option
 from textrnn.cli.table_files import find_format, write_table
 from textrnn.cli.terminal import print_message, write_data
@@ -130,7 +130,12 @@ def _is_model(run: str) -> bool:
 
 
 def _check_kinds(engines: Mapping[str, Engine]) -> DataConfig:
-    """Return how the training set of the first model was read; raises ConfigError if only some are multi-label."""
+    """Return how the training set of the first model was read; raises ConfigError if only some are multi-label.
+
+    It also raises ConfigError for models of scores.
+    """
+    for run, engine in engines.items():
+        require_labels(engine, f"compare {run}")
     kinds = {engine.thresholds is not None: run for run, engine in engines.items()}
     if len(kinds) > 1:
         raise ConfigError(f"{kinds[True]} is multi-label, {kinds[False]} is not; compare models of the same kind")

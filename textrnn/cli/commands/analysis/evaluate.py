@@ -13,7 +13,7 @@ from textrnn.cli import options
 from textrnn.cli.commands.analysis.saved_thresholds import clear_thresholds, save_thresholds
 from textrnn.cli.commands.analysis.unknown_labels import report_unknown
 from textrnn.cli.line_command import STDOUT, check_outputs, open_rejects
-from textrnn.cli.model_loading import check_threshold, choose_model, load_engine
+from textrnn.cli.model_loading import check_score_options, check_threshold, choose_model, load_engine
 from textrnn.cli.parameters import Option
 from textrnn.cli.table_files import find_format, write_table
 from textrnn.cli.tables import format_evaluation, format_guarantees
@@ -82,6 +82,10 @@ def evaluate_command(
 
     --errors lists the texts with a wrong label: file, line, true and predicted label, confidence and text.
 
+    Of a model of scores (data.target=score), it prints the mean absolute error (MAE), the root of the mean squared
+    error (RMSE), the mean error (bias), the correlations of Pearson and Spearman, R2, and the mean true score of texts
+    with similar predictions. --errors then lists all texts, the largest error first. Options for labels are errors.
+
     --max-error and --at-precision find thresholds of confidence, the first for all texts, the second for each predicted
     label. They hold with 95 % confidence for new texts of the same kind, if the model has not seen DATA in training,
     not even as its validation set. One of the two may be given.
@@ -97,6 +101,8 @@ def evaluate_command(
     path = choose_model(model)
     engine = load_engine(path)
     check_threshold(engine, threshold)
+    goals: dict[str, object] = {"--sort": sort, "--max-error": max_error, "--at-precision": at_precision}
+    check_score_options(engine, goals | {"--save-thresholds": saves, "--clear-thresholds": clears})
     if engine.thresholds is not None and choices.goal is not None:
         raise ConfigError(f"{choices.goal}: the model is multi-label; leave it out")
     config = options.make_data_config(overrides, engine.data_config, on_error=on_error)
@@ -109,6 +115,9 @@ def evaluate_command(
         examples = read_examples(data, config, note=print_message, rejects=write)
     if model is None:
         print_message(f"model: {path}, the latest run here")
+    if engine.anchors is not None:
+        choices.write_scores(engine, examples)
+        return
     found = _evaluate(engine, examples, threshold=threshold)
     report_unknown(found.evaluation, effect="counted wrong" if engine.thresholds is None else "counted as missed")
     guarantees = found.fit_guarantees(max_error=max_error, at_precision=at_precision)
@@ -183,6 +192,19 @@ class _Choices:
             write_data(json.dumps(found.evaluation.to_dict() | thresholds, ensure_ascii=False) + "\n")
         else:
             write_data(format_evaluation(found.evaluation) + shown)
+
+    def write_scores(self, engine: Engine, examples: list[Example]) -> None:
+        """Print the page, the object of ``--json`` or the list of errors of a model of scores."""
+        from textrnn.cli.commands.analysis.score_evaluation import write_evaluation
+
+        write_evaluation(
+            *(engine, examples),
+            data=self.data,
+            as_json=self.as_json,
+            errors=self.errors,
+            table_format=self.table_format,
+            limit=self.limit,
+        )
 
     def _list_errors(self, found: _Evaluated, output: RecordFormat) -> None:
         from textrnn.evaluation.mistakes import rank_mistakes

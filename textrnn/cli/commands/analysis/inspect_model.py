@@ -68,7 +68,6 @@ def inspect_command(
 
 
 def _format_model(facts: ModelFacts) -> str:
-    shown = ", ".join(map(shorten, facts.labels[:_MAX_LABELS])) + (", ..." if len(facts.labels) > _MAX_LABELS else "")
     rows = [
         ("file", facts.file),
         ("size", f"{format_size(facts.size)}, format version {facts.format_version}"),
@@ -76,14 +75,23 @@ def _format_model(facts: ModelFacts) -> str:
         ("network", _describe_network(facts)),
         ("parameters", f"{facts.parameters:,}"),
         *([] if facts.ngrams is None else [("n-grams", f"{facts.ngrams:,}, weight {facts.ngram_share:.3f}")]),
-        ("labels", f"{len(facts.labels)}{'' if facts.thresholds is None else ', multi-label'}: {shown}"),
+        _describe_labels(facts),
         *_list_calibration(facts),
         ("max length", pluralize(facts.config["data"]["max_length"], "piece", "pieces")),
+        ("longer texts", facts.config["data"].get("long_texts", "cut")),
         *_list_tokenizer(facts.tokenizer),
         *([] if facts.training is None else _list_training(facts.training)),
     ]
     parts = [[name, format_size(size), f"{100 * size / facts.size:.1f} %"] for name, size in facts.parts.items()]
     return _format_rows(rows) + "\n".join(["", *align_numbers([["part", "size", "share"], *parts]), ""])
+
+
+def _describe_labels(facts: ModelFacts) -> tuple[str, str]:
+    labels = facts.labels
+    if facts.config["data"]["target"] == "score":
+        return "scores", f"from {labels[0]} to {labels[-1]}, {len(labels)} anchors"
+    shown = ", ".join(map(shorten, labels[:_MAX_LABELS])) + (", ..." if len(labels) > _MAX_LABELS else "")
+    return "labels", f"{len(labels)}{'' if facts.thresholds is None else ', multi-label'}: {shown}"
 
 
 def _describe_network(facts: ModelFacts) -> str:
@@ -132,6 +140,8 @@ def _list_training(facts: TrainingFacts) -> list[tuple[str, str]]:
         if isinstance(value, float):  # a final model has none
             shown = f"{value:.4f}" if facts.metric == "loss" else f"{100 * value:.2f} %"
             text += f", best epoch {facts.best['epoch']}: {name.replace('_', ' ').replace('f1', 'F1')} {shown}"
+        if isinstance(error := facts.best.get("mae"), float):
+            text += f", MAE {error:.4f}"
     return [("training", text), *([] if not facts.command else [("command", facts.command)])]
 
 

@@ -51,8 +51,9 @@ def report_command(
     file = find_model(path)
     check_outputs({"--output": output, "--rejects": rejects}, [data, str(file)], on_error=on_error)
     from textrnn import __version__
-    from textrnn.report.evaluation_page import Origin, make_page
+    from textrnn.report.evaluation_page import make_page
     from textrnn.report.observations import read_batches
+    from textrnn.report.template import Origin
 
     origin = Origin(
         model=str(file.parent if file.name == MODEL_NAME else file),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from textrnn.cli import options
-from textrnn.cli.model_loading import check_labels, load_engine
+from textrnn.cli.model_loading import check_labels, check_score_options, load_engine
 from textrnn.cli.parameters import Argument, Option
 from textrnn.cli.terminal import announce_keyboard_input, print_message, write_data
 from textrnn.data.reading.io import STDIN
@@ -45,7 +45,8 @@ def explain_command(
     If NO_COLOR is set, numbers mark the words.
 
     In a pipe, the first line of a text is label<TAB>probability, and each word has a line word<TAB>effect, with a plus
-    or minus sign. A blank line ends each text. Multi-label models explain each assigned label.
+    or minus sign. A blank line ends each text. Multi-label models explain each assigned label. The effect of a word on
+    a score (data.target=score) is the score with the word minus that without it; the first line of a text is the score.
 
     \b
       textrnn explain "i want my money back"
@@ -56,6 +57,7 @@ def explain_command(
     if text not in (None, STDIN):
         _refuse_file(str(text))
     engine = load_engine(model)
+    check_score_options(engine, {"--label": label})
     check_labels(engine, [] if label is None else [label], option="--label")
     from textrnn.inference.explain import explain
 
@@ -103,10 +105,18 @@ def _open_terminal() -> Console | None:
     return Console(highlight=False, soft_wrap=True) if sys.stdout is not None and sys.stdout.isatty() else None
 
 
+def _list_explained(found: Explanation) -> list[tuple[str, str]]:
+    """Return the fields in a pipe and the heading on a terminal of each label, or of the score."""
+    if found.score is not None:
+        return [(f"{found.score:.6g}", f"score {found.score:.4g}")]
+    pairs = zip(found.labels, found.probabilities, strict=True)
+    return [(f"{label}\t{p:.6f}", f"{label} {100 * p:.1f} %") for label, p in pairs]
+
+
 def _format_columns(found: Explanation) -> str:
     lines = []
-    for index, (label, probability) in enumerate(zip(found.labels, found.probabilities, strict=True)):
-        lines.append(f"{label}\t{probability:.6f}")
+    for index, (fields, _) in enumerate(_list_explained(found)):
+        lines.append(fields)
         lines += [f"{_to_printable(part.text)}\t{part.effects[index]:+.6f}" for part in found.parts]
         lines.append("")
     return "\n".join([*(lines or ["\t", ""]), ""])  # without labels both fields are empty, as predict prints them
@@ -115,14 +125,15 @@ def _format_columns(found: Explanation) -> str:
 def _print(console: Console, found: Explanation, normalized: str) -> None:
     from rich.text import Text
 
-    if not found.labels:
+    explained = _list_explained(found)
+    if not explained:
         console.print(Text("no label is assigned; explain one with --label\n"))
-    for index, (label, probability) in enumerate(zip(found.labels, found.probabilities, strict=True)):
+    for index, (_, heading) in enumerate(explained):
         effects = [part.effects[index] for part in found.parts]
         words = [_to_printable(part.text) for part in found.parts]
         ranked = sorted(zip(words, effects, strict=True), key=lambda pair: -abs(pair[1]))
         strongest = [f"{word} {effect:+.2f}" for word, effect in ranked[:_MAX_WORDS] if abs(effect) >= _LEAST]
-        console.print(Text(f"{label} {100 * probability:.1f} %", "bold"))
+        console.print(Text(heading, "bold"))
         console.print(_color(words, effects, normalized=normalized, marks=console.no_color or not console.color_system))
         console.print(Text(f"strongest: {', '.join(strongest) or 'no word matters alone'}\n"))
 

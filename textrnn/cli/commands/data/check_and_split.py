@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -16,8 +17,11 @@ from textrnn.errors import ConfigError, pluralize
 from textrnn.files import shipped
 
 _MAX_LABELS = 10
-_CHECK_KEYS = (*LABELLED_KEYS, "data.weight", "data.multi_label", "data.on_error", "data.max_length")
-_SPLIT_KEYS = (*LABELLED_KEYS, "data.multi_label", "data.group", "data.on_error")
+_CHECK_KEYS = (
+    *(*LABELLED_KEYS, "data.weight", "data.target", "data.multi_label"),
+    *("data.on_error", "data.max_length", "data.long_texts"),
+)
+_SPLIT_KEYS = (*LABELLED_KEYS, "data.target", "data.multi_label", "data.group", "data.on_error")
 
 SettingsOption = Annotated[
     list[str] | None,
@@ -45,7 +49,8 @@ def check_command(
 
     Prints sizes, text lengths and label counts of each file, then problems as file:line. Faults are what train would
     refuse; all of them are listed. Warnings are empty, cut, repeated and similar texts, texts shared between files, and
-    suspicious labels. The exit status is 1 if there are faults, otherwise 0.
+    suspicious labels. With --set data.target=score, numbers are checked instead of labels. The exit status is 1 if
+    there are faults, otherwise 0.
 
     \b
       textrnn data check train.tsv
@@ -101,8 +106,9 @@ def split_command(
 ) -> None:
     """Split a labelled file into train, valid and test.
 
-    The split is stratified by label. Texts that differ only in case, spaces and punctuation stay together. Lines are
-    copied unchanged, with the header of a CSV file in each part. Prints the paths of the new files.
+    The split is stratified by label, that of scores (data.target=score) by their deciles. Texts that differ only in
+    case, spaces and punctuation stay together. Lines are copied unchanged, with the header of a CSV file in each part.
+    Prints the paths of the new files.
 
     \b
       textrnn data split all.tsv --out data
@@ -123,7 +129,9 @@ def split_command(
         print_message(line)
     for part, path in split.paths.items():
         texts = pluralize(sum(split.counts[part].values()), "text", "texts")
-        print_message(f"{path}: {texts} ({format_counts(split.counts[part], limit=_MAX_LABELS)})")
+        counts = split.counts[part]
+        shown = _describe_scores(counts) if data.target == "score" else format_counts(counts, limit=_MAX_LABELS)
+        print_message(f"{path}: {texts} ({shown})")
     if split.together:
         rule = "similar texts (same except for case, spaces and punctuation)"
         print_message(
@@ -132,3 +140,10 @@ def split_command(
             + f"; list them with: textrnn data check {file}"
         )
     write_data("".join(f"{path}\n" for path in split.paths.values()))
+
+
+def _describe_scores(counts: Mapping[str, int]) -> str:
+    """Return the range and the mean of scores, given the number of texts with each."""
+    pairs = [(float(score), count) for score, count in counts.items() if count]
+    mean = sum(score * count for score, count in pairs) / max(1, sum(count for _, count in pairs))
+    return f"scores from {min(pairs)[0]:g} to {max(pairs)[0]:g}, on average {mean:.4g}" if pairs else "no scores"

@@ -25,8 +25,8 @@ PENALTY = 0.5
 """Default of ngrams.penalty: more than in training, for the model should not learn the wrong labels."""
 _KEYS = (
     *LABELLED_KEYS,
-    *("data.group", "data.on_error", "data.max_length", "data.cache", "tokenizer.model", "tokenizer.vocab_size"),
-    *("tokenizer.model_type", "ngrams.penalty", "train.class_weights", "train.seed"),
+    *("data.group", "data.on_error", "data.max_length", "data.long_texts", "data.cache", "tokenizer.model"),
+    *("tokenizer.vocab_size", "tokenizer.model_type", "ngrams.penalty", "train.class_weights", "train.seed"),
 )
 """The keys that reading and the n-gram model depend on."""
 _COLUMNS = ("file", "line", "label", "suggested", "confidence", "score", "text")

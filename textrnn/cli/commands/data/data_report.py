@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from textrnn.cli.tables import format_table
+from textrnn.cli.tables import align_numbers, format_table
 from textrnn.data.check import Report
 from textrnn.data.check.findings import FAULT, Finding, Group
 from textrnn.errors import pluralize
@@ -52,9 +52,10 @@ def _format_files(report: Report) -> list[str]:
     for file in report.files:
         total = file.pieces if file.pieces is not None else file.characters
         bound = "" if in_pieces or not file.cut else "< "
+        labels = "-" if file.scores is not None else str(len(file.labels))
         rows.append(
             [
-                *(file.path, file.role or "", f"{file.texts:,}", str(len(file.labels)), f"{file.empty:,}"),
+                *(file.path, file.role or "", f"{file.texts:,}", labels, f"{file.empty:,}"),
                 *(f"{length:,}" for length in file.lengths.values()),
                 *(_format_share(file.cut_texts, file.texts), bound + _format_share(file.cut, total)),
                 "-" if file.unknown is None else _format_share(file.unknown, total),
@@ -62,7 +63,8 @@ def _format_files(report: Report) -> list[str]:
         )
     over = f"'over' is the share of texts longer than data.max_length={report.max_length}"
     note = (
-        f"lengths in pieces; {over}, 'cut' the share of pieces beyond it, 'unknown' the share of unknown pieces"
+        f"lengths in pieces; {over}, 'cut' the share of pieces that data.long_texts={report.long_texts} does not read, "
+        "'unknown' the share of unknown pieces"
         if in_pieces
         else f"lengths in characters; {over}, 'cut' an upper bound of the share that is cut; --tokenizer counts pieces"
     )
@@ -74,6 +76,8 @@ def _format_share(part: int, total: int) -> str:
 
 
 def _format_labels(report: Report) -> list[str]:
+    if any(file.scores is not None for file in report.files):
+        return _format_scores(report)
     totals: Counter[str] = Counter()
     for file in report.files:
         totals.update(file.labels)
@@ -83,3 +87,10 @@ def _format_labels(report: Report) -> list[str]:
     rest = len(labels) - _MAX_LABELS
     more = [f"and {pluralize(rest, 'label', 'labels')} more; --json has them all"] if rest > 0 else []
     return [*format_table(rows), *more]
+
+
+def _format_scores(report: Report) -> list[str]:
+    found = [(file.role or file.path, file.scores) for file in report.files if file.scores is not None]
+    rows = [["score", *(name for name, _ in found)]]
+    rows += [[key, *(f"{scores[key]:.6g}" for _, scores in found)] for key in ("lowest", "mean", "highest")]
+    return align_numbers(rows)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from textrnn.cli import options
 from textrnn.cli.line_command import check_outputs
-from textrnn.cli.model_loading import choose_model, load_engine
+from textrnn.cli.model_loading import choose_model, load_engine, require_labels
 from textrnn.cli.parameters import Argument, Option
 from textrnn.cli.table_files import find_format, write_table
 from textrnn.cli.terminal import announce_keyboard_input, print_message
@@ -54,6 +54,7 @@ def suggest_command(
         check_readable(path)
     chosen = choose_model(model)
     engine = load_engine(chosen)
+    require_labels(engine, "data suggest")
     if engine.thresholds is not None:
         raise ConfigError(f"{chosen}: the model is multi-label; data suggest needs one label per text")
     from textrnn.data.reading.examples import read_examples

@@ -1,0 +1,1 @@
+"""The evaluation page of a model of scores."""
