@@ -53,9 +53,9 @@ class Hasty(HttpProtocol):
 
 
 async def answer(scope: Any, receive: Any, send: Any) -> None:
-    """Answer with the size of the body, or with 64 MB at /large."""
+    """Answer with the size of the body, or with 16 MB at /large."""
     body = await Request(scope, receive).body()
-    content = bytes(1 << 26) if scope["path"] == "/large" else str(len(body))
+    content = bytes(1 << 24) if scope["path"] == "/large" else str(len(body))
     await Response(content)(scope, receive, send)
 
 
@@ -118,6 +118,6 @@ def test_a_client_that_reads_nothing_is_disconnected() -> None:
             await asyncio.sleep(0.6)
             writer.transport.resume_reading()  # type: ignore[attr-defined]
             with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
-                await asyncio.wait_for(reader.readexactly(1 << 26), 20)
+                await asyncio.wait_for(reader.readexactly(1 << 24), 20)
 
     asyncio.run(talk())
