@@ -30,7 +30,7 @@ TABLE = pa.table(
 def test_rows_keep_their_columns_types_and_metadata(name: str, target: str, tmp_path: Path) -> None:
     source = write_table(tmp_path / name, TABLE)
     rows = np.flatnonzero(np.arange(N) % 3 != 1)
-    types = {"label": "string", "vector": "vector:2"}
+    types = {"label": pa.string(), "vector": pa.list_(pa.float32(), 2)}
     with open_arrow(tmp_path / target, types=types, sources=[str(source)]) as write:
         for part in np.array_split(rows, 7):
             values = np.stack([part, part], axis=1)
@@ -47,7 +47,7 @@ def test_rows_keep_their_columns_types_and_metadata(name: str, target: str, tmp_
 
 
 def write_all(path: Path, sources: list[str], count: int, **options: Any) -> None:
-    with open_arrow(path, types={"p": "float"}, sources=sources, **options) as write:
+    with open_arrow(path, types={"p": pa.float32()}, sources=sources, **options) as write:
         if count:
             write(np.arange(count), {"p": [0.5] * count})
 
@@ -85,7 +85,9 @@ def test_no_rows_give_a_file_with_all_columns(tmp_path: Path) -> None:
 
 
 def test_lists_keep_their_type_without_values(tmp_path: Path) -> None:
-    with open_arrow(tmp_path / "a.parquet", types={"label": "strings", "probability": "floats"}) as write:
+    with open_arrow(
+        tmp_path / "a.parquet", types={"label": pa.list_(pa.string()), "probability": pa.list_(pa.float32())}
+    ) as write:
         write(None, {"label": [[]], "probability": [[]]})
     schema = read_table(tmp_path / "a.parquet").schema
     assert [field.type for field in schema] == [pa.list_(pa.string()), pa.list_(pa.float32())]

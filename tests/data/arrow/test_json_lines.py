@@ -46,7 +46,7 @@ def make_batch(column: Any) -> Any:
     ],
 )
 def test_values_are_json_and_what_a_parser_makes_of_it(column: Any, values: list[Any]) -> None:
-    lines = split_lines(format_batch(make_batch(column)))
+    lines = split_lines(format_batch(make_batch(column), path="a", row=1))
     assert isinstance(lines, ParsedLines)
     assert [json.loads(line) for line in lines] == [{"a%s": value} for value in values]
     assert lines.records == [JSON.decode(line.decode()) for line in lines]
@@ -54,6 +54,6 @@ def test_values_are_json_and_what_a_parser_makes_of_it(column: Any, values: list
 
 def test_invalid_bytes_of_texts_are_kept() -> None:
     for column, texts in ((INVALID, ()), (INVALID.cast(pa.binary()), ("a%s",))):
-        lines = format_batch(make_batch(column), texts)
+        lines = format_batch(make_batch(column), texts, path="a", row=1)
         assert not isinstance(lines, JsonLines)
         assert lines == b'{"a%s": "\xff\xfe"}\n{"a%s": "a"}\n'
