@@ -77,6 +77,6 @@ def test_text_gives_its_lines_and_the_columns(tmp_path: Path) -> None:
 def test_a_stream_in_a_pipe_cannot_be_read_twice(tmp_path: Path) -> None:
     path = write_table(tmp_path / "stream.arrow", pa.table({"text": ["x"]}))
     with pytest.raises(
-        DataError, match=r"the input is a pipe, and its rows are read twice; save them to a file, and name that"
+        DataError, match=r"the input is standard input or a pipe, and its rows are read twice; save it to a file"
     ):
         label(Labeler(ENGINE), path, keeps_rows=False)

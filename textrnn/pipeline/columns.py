@@ -20,7 +20,7 @@ from textrnn.pipeline.writers import OutputChunk, Worker, join_lines
 
 _PREFIX = "predicted_"
 _TEXT = "text"
-_TWICE = "its rows are read twice; save them to a file, and name that"
+_TWICE = "its rows are read twice; save it to a file, and name that"
 
 
 class ColumnWorker(Worker, Protocol):
@@ -81,7 +81,7 @@ def open_columns(
         def take(data: bytes) -> None:
             rows, texts, columns = pickle.loads(data)
             if rows and sources is None:
-                raise DataError(path, None, f"the input is a pipe, and {_TWICE}")
+                raise DataError(path, None, f"the input is standard input or a pipe, and {_TWICE}")
             values = {prefix + name: values for name, values in columns.items()}
             write(np.array(rows, np.int64) if sources else None, {**values, _TEXT: texts})
 

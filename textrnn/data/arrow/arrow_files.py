@@ -239,7 +239,9 @@ def _map_file(path: str, raw: BinaryIO | None) -> mmap.mmap:
 
 def _find_size(path: str, raw: BinaryIO | None) -> int:
     """Return the bytes of a file, 0 for a pipe."""
-    return Path(path).stat().st_size if raw is None else os.fstat(raw.fileno()).st_size
+    if raw is None:
+        return Path(path).stat().st_size
+    return os.fstat(raw.fileno()).st_size if raw.seekable() else 0
 
 
 @contextmanager
