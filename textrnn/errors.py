@@ -32,13 +32,21 @@ class DataError(TextrnnError):
     """A fault in a data file, at ``line_number`` (from 1; None: the whole file).
 
     ``kind`` names all faults of this kind, without the values that differ between them, such as ``too few columns``.
-    By default it is the ``reason`` up to the semicolon that precedes the cure.
+    By default it is the ``reason`` up to the semicolon that precedes the cure. ``in_rows``: see :func:`name_place`.
     """
 
-    def __init__(self, path: object, line_number: int | None, reason: str, *, kind: str | None = None) -> None:
+    def __init__(
+        self,
+        path: object,
+        line_number: int | None,
+        reason: str,
+        *,
+        kind: str | None = None,
+        in_rows: bool | None = None,
+    ) -> None:
         self.path, self.line_number, self.reason = path, line_number, reason
         self.kind = reason.partition(";")[0] if kind is None else kind
-        super().__init__(f"{name_place(path, line_number)}: {reason}")
+        super().__init__(f"{name_place(path, line_number, in_rows=in_rows)}: {reason}")
 
 
 class DivergedError(DataError):
@@ -90,12 +98,12 @@ def name_file(path: object) -> str:
     return "standard input" if str(path) == "-" else str(path)
 
 
-def name_place(path: object, line_number: int | None) -> str:
-    """Return a line of a file as messages show it, or a row if the file or folder consists of rows."""
+def name_place(path: object, line_number: int | None, *, in_rows: bool | None = None) -> str:
+    """Return a line of a file as messages show it, or a row if the file consists of rows (None: by its name)."""
     name = name_file(path)
     if line_number is None:
         return name
-    return f"{name}: row {line_number}" if has_rows(name) else f"{name}:{line_number}"
+    return f"{name}: row {line_number}" if (has_rows(name) if in_rows is None else in_rows) else f"{name}:{line_number}"
 
 
 def has_rows(path: str) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import threading
 from pathlib import Path
 
 import pyarrow as pa
@@ -54,8 +56,40 @@ def test_predict_prints_records_and_writes_columns(path: Path, trained: Path, in
         written = read_table(tmp_path / name)
         assert written.schema.names == ["id", "label", "text", "predicted_label", "predicted_probability"]
         assert written["predicted_label"].to_pylist() == [line["predicted_label"] for line in lines]
-    stream = write_table(tmp_path / "stream.arrow", read_table(path)).read_bytes()
-    assert invoke("predict", "-m", MODEL, cwd=trained, stdin=stream).stdout.count(b"\n") == 40
+
+
+def test_pipes_give_streams(table: pa.Table, trained: Path, invoke: Run, tmp_path: Path) -> None:
+    path = write_table(tmp_path / "stream.arrow", table)
+    stream = path.read_bytes()
+    for command in (("predict",), ("evaluate", "-"), ("data", "check", "-")):
+        model = () if command[0] == "data" else ("-m", MODEL)
+        done = invoke(*command, *model, cwd=trained, stdin=stream)
+        assert done.returncode == 0, done.stderr.decode()
+    out = tmp_path / "x.parquet"
+    done = invoke("predict", "-m", MODEL, "-", "-o", out, cwd=trained, stdin=stream)
+    assert b"x.parquet: the input is standard input or a pipe, and its rows are read twice" in done.stderr
+    assert (done.returncode, out.exists()) == (1, False)
+    bad = pa.table({"text": ["a", None], "label": ["x", "y"]})
+    stream = write_table(tmp_path / "stream.arrow", bad).read_bytes()
+    assert b"standard input: row 2: 'text' is null" in invoke("predict", "-m", MODEL, cwd=trained, stdin=stream).stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_named_pipe_keeps_its_head(table: pa.Table, trained: Path, invoke: Run, tmp_path: Path) -> None:
+    stream = write_table(tmp_path / "stream.arrow", table).read_bytes()
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(stream,))
+    writer.start()
+    done = invoke("predict", "-m", MODEL, tmp_path / "pipe", cwd=trained)
+    writer.join()
+    assert (done.returncode, done.stdout.count(b"\n")) == (0, 40), done.stderr.decode()
+
+
+def test_top_k_is_a_list(path: Path, trained: Path, invoke: Run, tmp_path: Path) -> None:
+    assert invoke("predict", "-m", MODEL, "--top-k", 2, path, "-o", tmp_path / "x.parquet", cwd=trained).returncode == 0
+    row = read_table(tmp_path / "x.parquet").to_pylist()[0]
+    assert row["predicted_top"][0] == {"label": row["predicted_label"], "probability": row["predicted_probability"]}
+    assert len(row["predicted_top"]) == 2
 
 
 def test_filter_and_embed_keep_columns(path: Path, table: pa.Table, trained: Path, invoke: Run, tmp_path: Path) -> None:
@@ -93,11 +127,15 @@ def test_bad_rows_stop_or_are_skipped(trained: Path, invoke: Run, tmp_path: Path
         ("predict rows.parquet --with-text", "--with-text: the whole row is printed anyway; leave it out"),
         ("predict rows.parquet --format jsonl", "--format jsonl: of Parquet and Arrow, records keep their format"),
         ("predict rows.parquet -o x.parquet --explain", "--explain: no effect on the columns of x.parquet"),
-        ("predict x.txt -o x.parquet.gz", "--output x.parquet.gz: is compressed inside; name x.parquet"),
+        ("predict x.txt -o x.parquet.gz", "--output x.parquet.gz: Parquet and Arrow are already compressed; drop .gz"),
         ("predict rows.parquet x.txt -o x.parquet", "x.txt: is text, but rows.parquet has rows; process them one by"),
+        ("predict parts -o parts/sub/x.parquet", "--output parts/sub/x.parquet: is in the input folder"),
         ("predict parts -o parts/x.parquet", "--output parts/x.parquet: is in the input folder; name a file elsewhere"),
         ("predict rows.parquet --input-format csv", "--input-format: no effect on rows.parquet"),
-        ("predict x.parquet.gz", "x.parquet.gz: a Parquet file, not text; unpack it, as it is compressed inside"),
+        (
+            "predict x.parquet.gz",
+            "x.parquet.gz: a Parquet file, not text; unpack it; Parquet and Arrow are already compressed",
+        ),
         ("embed rows.parquet --neighbors 2 -o x.parquet", "--output x.parquet: neighbors are text; name another file"),
         ("predict rows.parquet --on-error skip --rejects x.parquet", "--rejects x.parquet: bad records are lines;"),
     ],
@@ -120,3 +158,9 @@ def test_train_takes_a_file(path: Path, invoke: Run) -> None:
 def test_text_needs_no_pyarrow(trained: Path) -> None:
     loaded = list_loaded("predict", cwd=trained, stdin=b"green tea\n")
     assert not [name for name in loaded if name.startswith("pyarrow")]
+
+
+def test_rows_are_not_written_as_a_table_of_text(path: Path, trained: Path, invoke: Run, tmp_path: Path) -> None:
+    done = invoke("predict", "-m", MODEL, path, "-o", tmp_path / "x.csv", cwd=trained)
+    assert (done.returncode, (tmp_path / "x.csv").exists()) == (2, False)
+    assert b"x.csv: rows of Parquet and Arrow are written as such, or as JSON Lines" in done.stderr

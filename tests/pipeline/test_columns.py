@@ -18,6 +18,7 @@ from textrnn.pipeline.records import RecordReader
 from textrnn.pipeline.writers import process
 
 ENGINE = make_engine(FOUND)
+TOP = [{"label": "refund", "probability": 0.75}, {"label": "a b", "probability": 0.25}]
 MULTI = make_engine([Prediction("refund", 0.75), Prediction("c", 0.5)], multi_label=True)
 
 
@@ -38,8 +39,9 @@ def label(worker: ColumnWorker, path: Path, *, keeps_rows: bool = True) -> pa.Ta
         (Labeler(ENGINE, output="label"), {"label": "refund"}),
         (
             Labeler(ENGINE, top_k=2),
-            {"label": "refund", "probability": 0.75, "label_2": "a b", "probability_2": 0.25},
+            {"label": "refund", "probability": 0.75, "top": TOP},
         ),
+        (Labeler(ENGINE, top_k=2, output="label"), {"label": "refund", "top": [{"label": "refund"}, {"label": "a b"}]}),
         (Labeler(ENGINE, min_prob=0.8, unknown_label="?"), {"label": "?", "probability": 0.75}),
         (Labeler(MULTI), {"label": ["refund", "c"], "probability": [0.75, 0.5]}),
         (ProbabilityWriter(ENGINE, label="refund"), {"score": 0.75}),
@@ -74,5 +76,7 @@ def test_text_gives_its_lines_and_the_columns(tmp_path: Path) -> None:
 
 def test_a_stream_in_a_pipe_cannot_be_read_twice(tmp_path: Path) -> None:
     path = write_table(tmp_path / "stream.arrow", pa.table({"text": ["x"]}))
-    with pytest.raises(DataError, match=r"its rows are read twice for .*; save them to a file, and name that"):
+    with pytest.raises(
+        DataError, match=r"the input is standard input or a pipe, and its rows are read twice; save it to a file"
+    ):
         label(Labeler(ENGINE), path, keeps_rows=False)

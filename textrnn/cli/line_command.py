@@ -58,10 +58,10 @@ def check_outputs(
         if path.is_dir():
             raise ConfigError(f"{option} {path}: is a folder; name a file")
         if path.suffix.lower() in COMPRESSED_SUFFIXES and find_suffix(str(path)) in ROW_SUFFIXES:
-            raise ConfigError(f"{option} {path}: is compressed inside; name {path.with_suffix('')}")
+            raise ConfigError(f"{option} {path}: Parquet and Arrow are already compressed; drop {path.suffix}")
         if path.suffix.lower() in _UNSUPPORTED_SUFFIXES:
             raise ConfigError(f"{option} {path}: unsupported compression; use .gz, .bz2, .xz or .zst")
-        if any(Path(file).is_dir() and path.parent.exists() and path.parent.samefile(file) for file in inputs):
+        if any(Path(file).is_dir() and path.resolve().is_relative_to(Path(file).resolve()) for file in inputs):
             raise ConfigError(f"{option} {path}: is in the input folder; name a file elsewhere")
         if (
             option != may_replace
@@ -141,6 +141,13 @@ class LineCommand:
         if (row_file := next(filter(has_rows, self._outputs), None)) is not None:
             import_extra("pyarrow", extra="arrow", feature=f"--output {row_file}")
             _ = self._sources
+        table = next(
+            (path for path in self._outputs if BY_EXTENSION.get(find_suffix(str(path))) in ("csv", "tsv")), None
+        )
+        if table is not None and self.reads_rows:
+            raise ConfigError(
+                f"{table}: rows of Parquet and Arrow are written as such, or as JSON Lines; name it .jsonl"
+            )
         engine = load_engine(self.model, precision=self.precision, device=self.device)
         check_threshold(engine, self.threshold)
         tables = [path for path in self._paths if find_suffix(path) in BY_EXTENSION]
@@ -205,7 +212,7 @@ class LineCommand:
         self.run(ColumnWriter(worker), open_file=partial(self.open_columns, types=worker.list_types(), all_rows=True))
 
     def open_columns(
-        self, path: Path, *, types: Mapping[str, str], all_rows: bool = False
+        self, path: Path, *, types: Mapping[str, Any], all_rows: bool = False
     ) -> AbstractContextManager[Callable[[bytes], object]]:
         """Open ``path`` for columns of these ``types`` if it is Parquet or Arrow, else for lines.
 
@@ -255,7 +262,7 @@ class LineCommand:
         except KeyboardInterrupt:
             names = " and ".join(map(str, self._written_files))
             lost = f"; {names} {'was' if len(self._written_files) == 1 else 'were'} not written" if names else ""
-            done = pluralize(records, *("line", "lines") if self.field is None else ("record", "records"))
+            done = pluralize(records, *("line", "lines") if self._config.text is None else ("record", "records"))
             number = signals.received or signal.SIGINT
             if number == _BROKEN_PIPE:
                 signal.signal(number, signal.SIG_DFL)  # so that unwritten data ends the process quietly

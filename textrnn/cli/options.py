@@ -16,6 +16,13 @@ PrecisionName = Literal["fp32", "bf16", "int8", "float32"]  # float32: an earlie
 FilesArgument = Annotated[
     list[str] | None, Argument(metavar="FILE", help="Text files, plain or compressed.  [default: - (stdin)]")
 ]
+RecordFilesArgument = Annotated[
+    list[str] | None,
+    Argument(
+        metavar="FILE",
+        help="Text files, plain or compressed; Parquet and Arrow files, or folders of them.  [default: - (stdin)]",
+    ),
+]
 ModelOption = Annotated[
     Path | None,
     Option("--model", "-m", metavar="RUN|FILE", help="A run folder or model file.  [default: the latest run]"),
@@ -105,11 +112,22 @@ OutputOption = Annotated[
         help="Write to FILE once everything succeeded; .gz, .bz2, .xz and .zst compress.  [default: stdout]",
     ),
 ]
+RecordOutputOption = Annotated[
+    Path | None,
+    Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write to FILE once everything succeeded; .gz, .bz2, .xz and .zst compress; .parquet, .arrow and .feather "
+        "write columns.  [default: stdout]",
+    ),
+]
 JobsOption = Annotated[
     int | None, Option("--jobs", "-j", min=1, metavar="N", help="CPU cores to use.  [default: OMP_NUM_THREADS, or all]")
 ]
 LabelledArgument = Annotated[
-    str, Argument(metavar="DATA", help="Labelled text in any format that train reads; - is stdin.")
+    str,
+    Argument(metavar="DATA", help="Labelled text in any format that train reads, also Parquet and Arrow; - is stdin."),
 ]
 DataSettings = Annotated[
     list[str] | None,

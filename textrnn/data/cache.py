@@ -67,9 +67,11 @@ def read_stat(path: Path) -> list[int] | None:
     Of a folder the total size, the last times and a hash of the names and inodes are returned.
     """
     if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.is_file())
+        files = sorted(file for file in path.rglob("*") if file.is_file())
         found = [file.stat() for file in files] or [path.stat()]
-        names = json.dumps([(file.name, stat.st_ino) for file, stat in zip(files, found, strict=False)])
+        names = json.dumps(
+            [(str(file.relative_to(path)), stat.st_ino) for file, stat in zip(files, found, strict=False)]
+        )
         inode = int.from_bytes(blake2b(names.encode(), digest_size=7).digest(), "little")
         times = (max(stat.st_mtime_ns for stat in found), max(stat.st_ctime_ns for stat in found))
         return [sum(stat.st_size for stat in found), *times, inode]

@@ -110,12 +110,7 @@ class ArrowLabeler:
         """The new columns as a pyarrow.Schema."""
         import pyarrow as pa  # noqa: PLC0415 - JSON does without it
 
-        label, probability = pa.string(), pa.float32()
-        if self.labeler.engine.thresholds is not None:
-            return pa.schema({"label": pa.list_(label), "probability": pa.list_(probability)})
-        top = pa.list_(pa.struct({"label": label, "probability": probability}))
-        own = {"label": label, "probability": probability}
-        return pa.schema({**own, "top": top} if (self.labeler.top_k or 1) > 1 else own)
+        return pa.schema(self.labeler.list_types())
 
 
 def describe_missing(column: str, names: Sequence[str]) -> str:

@@ -12,22 +12,22 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from textrnn.data.arrow.arrow_files import ArrowSource
+from textrnn.data.arrow.arrow_files import read_schema
 from textrnn.data.arrow.arrow_writer import open_arrow
-from textrnn.data.reading.io import STDIN
 from textrnn.errors import ROW_SUFFIXES, DataError
 from textrnn.pipeline.records import Record
 from textrnn.pipeline.writers import OutputChunk, Worker, join_lines
 
 _PREFIX = "predicted_"
 _TEXT = "text"
+_TWICE = "its rows are read twice; save it to a file, and name that"
 
 
 class ColumnWorker(Worker, Protocol):
     """Turns records into output, or texts into the values of columns."""
 
-    def list_types(self) -> dict[str, str]:
-        """Return the names of the columns, and their types as :class:`ArrowWriter` names them."""
+    def list_types(self) -> dict[str, Any]:
+        """Return the names of the columns, and their types as pyarrow.DataType."""
 
     def make_columns(self, texts: Sequence[str], threads: int) -> dict[str, Any]:
         """Return the values of each column for each of ``texts``."""
@@ -61,7 +61,7 @@ def pack_columns(records: Sequence[Record], columns: Mapping[str, Any]) -> bytes
 
 @contextmanager
 def open_columns(
-    path: Path, *, types: Mapping[str, str], sources: Sequence[str] | None, all_rows: bool
+    path: Path, *, types: Mapping[str, Any], sources: Sequence[str] | None, all_rows: bool
 ) -> Iterator[Callable[[bytes], object]]:
     """Open ``path`` for atomic writing; yield a function that takes the results of :func:`pack_columns`.
 
@@ -70,8 +70,10 @@ def open_columns(
     Raises:
         DataError: see :func:`open_arrow`; or the input is an Arrow stream in a pipe.
     """
-    own = types if sources is not None else {_TEXT: "string", **types}
-    names = ArrowSource(sources[0]).schema.names if sources else ()
+    import pyarrow as pa  # noqa: PLC0415 - only these files need it
+
+    own = types if sources is not None else {_TEXT: pa.string(), **types}
+    names = read_schema(sources[0]).names if sources else ()
     prefix = find_prefix(types, names)
     renamed = {prefix + name: kind for name, kind in own.items()}
     with open_arrow(path, types=renamed, sources=sources, all_rows=all_rows) as write:
@@ -79,7 +81,7 @@ def open_columns(
         def take(data: bytes) -> None:
             rows, texts, columns = pickle.loads(data)
             if rows and sources is None:
-                raise DataError(STDIN, None, f"its rows are read twice for {path}; save them to a file, and name that")
+                raise DataError(path, None, f"the input is standard input or a pipe, and {_TWICE}")
             values = {prefix + name: values for name, values in columns.items()}
             write(np.array(rows, np.int64) if sources else None, {**values, _TEXT: texts})
 

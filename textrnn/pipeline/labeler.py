@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -57,30 +57,32 @@ class Labeler(RecordWriter[list[Prediction]]):
 
     def list_columns(self) -> list[str]:
         """Return ``label``, ``probability``, ``label_2``, ``probability_2`` and so on."""
-        names = (_LABEL,) if self.output == "label" else (_LABEL, _PROBABILITY)
         count = 1 if self._is_multi_label else min(self.top_k or 1, len(self.engine.labels))
-        return [name if rank == 1 else f"{name}_{rank}" for rank in range(1, count + 1) for name in names]
+        return [name if rank == 1 else f"{name}_{rank}" for rank in range(1, count + 1) for name in self._pair]
 
     def list_keys(self) -> tuple[str, ...]:
         """Return the keys of all options, so that an option does not rename the others."""
         return (_LABEL, _PROBABILITY, _TOP, _PARTS, RECORD)
 
-    def list_types(self) -> dict[str, str]:
-        """Return the columns of a table; those of a multi-label model hold lists."""
-        several = "s" if self._is_multi_label else ""
-        return {name: ("string" if name.startswith(_LABEL) else "float") + several for name in self.list_columns()}
+    def list_types(self) -> dict[str, Any]:
+        """Return the columns of a table: the keys of JSON; those of a multi-label model hold lists."""
+        import pyarrow as pa  # noqa: PLC0415 - other output does not need it
 
-    def make_values(self, predictions: Sequence[list[Prediction]]) -> dict[str, list[object]]:
+        own = {name: {_LABEL: pa.string(), _PROBABILITY: pa.float32()}[name] for name in self._pair}
+        if self._is_multi_label:
+            return {name: pa.list_(kind) for name, kind in own.items()}
+        return own | ({_TOP: pa.list_(pa.struct(own))} if self._has_top else {})
+
+    def make_values(self, predictions: Sequence[list[Prediction]]) -> dict[str, list[Any]]:
         """Return the labels and probabilities of each column."""
-        replaced = list(map(self._replace_unknown, predictions))
-        values: dict[str, list[object]] = {}
-        for name in self.list_columns():
-            kind, _, rank = name.partition("_")
-            if self._is_multi_label:
-                values[name] = [[getattr(p, kind) for p in found] for found in replaced]
-            else:
-                values[name] = [getattr(found[int(rank or 1) - 1], kind) for found in replaced]
-        return values
+        pairs = [
+            [{name: getattr(p, name) for name in self._pair} for p in self._replace_unknown(found)]
+            for found in predictions
+        ]
+        if self._is_multi_label:
+            return {name: [[pair[name] for pair in found] for found in pairs] for name in self._pair}
+        values: dict[str, list[Any]] = {name: [found[0][name] for found in pairs] for name in self._pair}
+        return values | ({_TOP: pairs} if self._has_top else {})
 
     def make_fields(self, prediction: list[Prediction]) -> list[str]:
         """Return the labels and probabilities; a multi-label prediction is one pair."""
@@ -92,15 +94,12 @@ class Labeler(RecordWriter[list[Prediction]]):
 
     def make_row(self, prediction: list[Prediction], text: str, threads: int) -> dict[str, object]:
         """Return the labels and probabilities, lists if there may be several, and the options' own keys."""
-        pairs = [{_LABEL: p.label, _PROBABILITY: round(p.probability, 6)} for p in self._replace_unknown(prediction)]
+        replaced = [{_LABEL: p.label, _PROBABILITY: round(p.probability, 6)} for p in self._replace_unknown(prediction)]
+        pairs = [{name: pair[name] for name in self._pair} for pair in replaced]
         row: dict[str, object] = (
-            {key: [pair[key] for pair in pairs] for key in (_LABEL, _PROBABILITY)}
-            if self._is_multi_label
-            else dict(pairs[0])
+            {name: [pair[name] for pair in pairs] for name in self._pair} if self._is_multi_label else dict(pairs[0])
         )
-        if self.output == "label":
-            del row[_PROBABILITY]
-        elif not self._is_multi_label and (self.top_k or 1) > 1:
+        if self._has_top:
             row[_TOP] = pairs
         if self.explain:
             from textrnn.inference.explain import explain  # noqa: PLC0415 - other output does not need it
@@ -108,6 +107,15 @@ class Labeler(RecordWriter[list[Prediction]]):
             labels = [p.label for p in prediction] if self._is_multi_label else prediction[0].label
             row |= explain(self.engine, text, labels, threads=threads).to_dict()
         return row
+
+    @property
+    def _pair(self) -> tuple[str, ...]:
+        """The names of what is written of a label."""
+        return (_LABEL,) if self.output == "label" else (_LABEL, _PROBABILITY)
+
+    @property
+    def _has_top(self) -> bool:
+        return not self._is_multi_label and (self.top_k or 1) > 1
 
     @property
     def _is_multi_label(self) -> bool:
@@ -139,9 +147,11 @@ class ProbabilityWriter(RecordWriter[list[float]]):
         """Return ``score`` or ``probabilities``."""
         return (_PROBABILITIES if self.label is None else _SCORE, RECORD)
 
-    def list_types(self) -> dict[str, str]:
+    def list_types(self) -> dict[str, Any]:
         """Return the columns of a table."""
-        return dict.fromkeys(self.list_columns(), "float")
+        import pyarrow as pa  # noqa: PLC0415 - other output does not need it
+
+        return dict.fromkeys(self.list_columns(), pa.float32())
 
     def make_values(self, predictions: Sequence[list[float]]) -> dict[str, tuple[float, ...]]:
         """Return the probabilities of each column."""

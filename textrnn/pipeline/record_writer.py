@@ -57,8 +57,8 @@ class RecordWriter(ABC, Generic[T]):
         """Return the JSON object of the prediction for ``text``."""
 
     @abstractmethod
-    def list_types(self) -> dict[str, str]:
-        """Return the columns of a Parquet or Arrow file with their types, as :class:`ArrowWriter` names them."""
+    def list_types(self) -> dict[str, Any]:
+        """Return the columns of a Parquet or Arrow file with their types, as pyarrow.DataType."""
 
     @abstractmethod
     def make_values(self, predictions: Sequence[T]) -> dict[str, Any]:

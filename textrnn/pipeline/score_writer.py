@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from textrnn.inference.engine import round_score
 from textrnn.pipeline.labeler import refuse_tables
@@ -45,9 +45,11 @@ class ScoreWriter(RecordWriter[float]):
         """Return the keys of all options."""
         return (_SCORE, _PARTS, RECORD)
 
-    def list_types(self) -> dict[str, str]:
+    def list_types(self) -> dict[str, Any]:
         """Return the column of a table."""
-        return {_SCORE: "double"}
+        import pyarrow as pa  # noqa: PLC0415 - other output does not need it
+
+        return {_SCORE: pa.float64()}
 
     def make_values(self, predictions: Sequence[float]) -> dict[str, list[float]]:
         """Return the scores."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,9 +31,11 @@ class VectorWriter:
     engine: Engine
     raw: bool = False
 
-    def list_types(self) -> dict[str, str]:
+    def list_types(self) -> dict[str, Any]:
         """Return ``embedding`` with the type of a column of vectors."""
-        return {_EMBEDDING: f"vector:{self.engine.width}"}
+        import pyarrow as pa  # noqa: PLC0415 - other output does not need it
+
+        return {_EMBEDDING: pa.list_(pa.float32(), self.engine.width)}
 
     def make_columns(self, texts: Sequence[str], threads: int) -> dict[str, Array]:
         """Return the vectors of ``texts``."""

@@ -59,6 +59,32 @@ def test_a_folder_is_its_parts(tmp_path: Path) -> None:
         find_parts(str(tmp_path / "empty"))
 
 
+def test_a_folder_has_the_parts_in_its_folders(tmp_path: Path) -> None:
+    for name in ("b.parquet", "a/1.parquet", "a/2/x.parquet", "_temporary/c.parquet", ".git/d.parquet"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        write_table(tmp_path / name, TABLE)
+    names = [Path(part).relative_to(tmp_path).as_posix() for part in find_parts(str(tmp_path))]
+    assert names == ["a/1.parquet", "a/2/x.parquet", "b.parquet"]
+    (tmp_path / "bare").touch()
+    with pytest.raises(DataError, match=r"several formats \('bare' and .parquet\)"):
+        find_parts(str(tmp_path))
+    (tmp_path / "bare").unlink()
+    (tmp_path / "link").symlink_to(tmp_path / "a", target_is_directory=True)
+    with pytest.raises(DataError, match=r"link: is a link to a folder inside a folder; name the folders"):
+        find_parts(str(tmp_path))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="lists open files as Linux does")
+@pytest.mark.parametrize("name", FORMATS)
+def test_files_are_closed(name: str, tmp_path: Path) -> None:
+    path = write_table(tmp_path / name, TABLE)
+    with ArrowSource(str(path)) as source:
+        assert next(source.read()).num_rows == 3
+    links = [file.readlink() for file in Path("/proc/self/fd").iterdir() if file.is_symlink()]
+    assert path not in links
+    assert str(path) not in Path("/proc/self/maps").read_text()
+
+
 def test_damage_is_reported_in_a_line(tmp_path: Path) -> None:
     whole = write_table(tmp_path / "a.parquet", TABLE).read_bytes()
     for content, message in (
@@ -82,13 +108,24 @@ def test_a_parquet_file_with_another_name_may_be_text(tmp_path: Path) -> None:
     assert find_row_suffix(str(tmp_path / "a.txt")) is None
 
 
-def test_a_pipe_gives_streams_but_no_parquet(tmp_path: Path) -> None:
-    class Pipe(io.BytesIO):
-        def seekable(self) -> bool:
-            return False
+class Pipe(io.BytesIO):
+    """A file that can be read only once."""
 
+    def seekable(self) -> bool:
+        return False
+
+
+def open_pipe(path: Path) -> io.BufferedReader:
+    return io.BufferedReader(Pipe(path.read_bytes()))
+
+
+def test_a_pipe_gives_streams_but_no_parquet(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="standard input: Parquet files cannot be read from a pipe; name the file"):
-        ArrowSource("-", raw=io.BufferedReader(Pipe(write_table(tmp_path / "a.parquet", TABLE).read_bytes())))
+        ArrowSource("-", raw=open_pipe(write_table(tmp_path / "a.parquet", TABLE)))
+    stream = write_table(tmp_path / "stream.arrow", TABLE)
+    for names in (None, ["n"]):
+        rows = [row for batch in ArrowSource("-", raw=open_pipe(stream)).read(names) for row in batch.to_pylist()]
+        assert rows == TABLE.select(names or TABLE.column_names).to_pylist()
 
 
 def test_columns_are_found_by_name_case_and_path() -> None:

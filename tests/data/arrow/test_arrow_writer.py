@@ -30,7 +30,7 @@ TABLE = pa.table(
 def test_rows_keep_their_columns_types_and_metadata(name: str, target: str, tmp_path: Path) -> None:
     source = write_table(tmp_path / name, TABLE)
     rows = np.flatnonzero(np.arange(N) % 3 != 1)
-    types = {"label": "string", "vector": "vector:2"}
+    types = {"label": pa.string(), "vector": pa.list_(pa.float32(), 2)}
     with open_arrow(tmp_path / target, types=types, sources=[str(source)]) as write:
         for part in np.array_split(rows, 7):
             values = np.stack([part, part], axis=1)
@@ -47,7 +47,7 @@ def test_rows_keep_their_columns_types_and_metadata(name: str, target: str, tmp_
 
 
 def write_all(path: Path, sources: list[str], count: int, **options: Any) -> None:
-    with open_arrow(path, types={"p": "float"}, sources=sources, **options) as write:
+    with open_arrow(path, types={"p": pa.float32()}, sources=sources, **options) as write:
         if count:
             write(np.arange(count), {"p": [0.5] * count})
 
@@ -68,6 +68,48 @@ def test_rows_of_several_files_follow_each_other(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*x.parquet*"))
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.struct([]),
+        pa.list_(pa.struct([])),
+        pa.run_end_encoded(pa.int32(), pa.string()),
+        pa.sparse_union([pa.field("a", pa.int32())]),
+        pa.month_day_nano_interval(),
+    ],
+)
+def test_types_that_parquet_lacks_are_refused_at_once(kind: Any, tmp_path: Path) -> None:
+    schema = pa.schema({"text": pa.string(), "meta": kind})
+    with pa.ipc.new_file(str(tmp_path / "a.arrow"), schema):
+        pass
+    with pytest.raises(
+        DataError, match=r"a.arrow: column 'meta' has a type that Parquet cannot store .*; write .arrow"
+    ):
+        write_all(tmp_path / "x.parquet", [str(tmp_path / "a.arrow")], 0)
+    write_all(tmp_path / "x.arrow", [str(tmp_path / "a.arrow")], 0)
+    assert read_table(tmp_path / "x.arrow").schema.field("meta").type == kind
+
+
+def test_repeated_names_are_refused(tmp_path: Path) -> None:
+    table = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["n", "n"])
+    source = str(write_table(tmp_path / "a.arrow", table))
+    for name in ("x.parquet", "x.arrow"):
+        with pytest.raises(DataError, match=r"a.arrow: several columns are named 'n'; rename one"):
+            write_all(tmp_path / name, [source], 1)
+
+
+def test_parts_may_order_their_columns_and_are_named_if_they_differ(tmp_path: Path) -> None:
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    for name, columns in (("1", {"n": [1], "m": [0]}), ("2", {"m": [0], "n": [2]})):
+        write_table(folder / f"{name}.parquet", pa.table(columns))
+    write_all(tmp_path / "x.parquet", [str(folder)], 2)
+    assert read_table(tmp_path / "x.parquet")["n"].to_pylist() == [1, 2]
+    write_table(folder / "3.parquet", pa.table({"n": [3], "m": [0], "k": [0]}))
+    with pytest.raises(DataError, match=r"3.parquet: has other columns than .*1.parquet"):
+        write_all(tmp_path / "x.parquet", [str(folder)], 3)
+
+
 def test_missing_and_extra_rows_are_errors_and_leave_no_file(tmp_path: Path) -> None:
     source = str(write_table(tmp_path / "a.parquet", pa.table({"n": [1, 2]})))
     with pytest.raises(DataError, match="would have 1 row instead of 2: the input changed"):
@@ -85,7 +127,9 @@ def test_no_rows_give_a_file_with_all_columns(tmp_path: Path) -> None:
 
 
 def test_lists_keep_their_type_without_values(tmp_path: Path) -> None:
-    with open_arrow(tmp_path / "a.parquet", types={"label": "strings", "probability": "floats"}) as write:
+    with open_arrow(
+        tmp_path / "a.parquet", types={"label": pa.list_(pa.string()), "probability": pa.list_(pa.float32())}
+    ) as write:
         write(None, {"label": [[]], "probability": [[]]})
     schema = read_table(tmp_path / "a.parquet").schema
     assert [field.type for field in schema] == [pa.list_(pa.string()), pa.list_(pa.float32())]

@@ -14,7 +14,7 @@ from textrnn.errors import ConfigError
 
 
 def embed_command(
-    files: options.FilesArgument = None,
+    files: options.RecordFilesArgument = None,
     model: options.ModelOption = None,
     neighbors: Annotated[
         int | None,
@@ -25,7 +25,7 @@ def embed_command(
     settings: options.TextSettings = None,
     on_error: options.OnErrorOption = "stop",
     rejects: options.RejectsOption = None,
-    output: options.OutputOption = None,
+    output: options.RecordOutputOption = None,
     jobs: options.JobsOption = None,
     precision: options.PrecisionOption = "fp32",
 ) -> None:

@@ -18,7 +18,7 @@ from textrnn.inference import UNKNOWN
 
 
 def filter_command(
-    files: options.FilesArgument = None,
+    files: options.RecordFilesArgument = None,
     label: Annotated[
         list[str] | None, Option("--label", "-l", metavar="LABEL", help="Label to keep; repeatable.")
     ] = None,
@@ -47,7 +47,7 @@ def filter_command(
     settings: options.TextSettings = None,
     on_error: options.OnErrorOption = "stop",
     rejects: options.RejectsOption = None,
-    output: options.OutputOption = None,
+    output: options.RecordOutputOption = None,
     rejected: Annotated[
         Path | None,
         Option(metavar="FILE", help="Write the lines that are not kept to FILE, as --output writes the others."),

@@ -15,7 +15,7 @@ from textrnn.inference import UNKNOWN, OutputFormat
 
 
 def predict_command(
-    files: options.FilesArgument = None,
+    files: options.RecordFilesArgument = None,
     model: options.ModelOption = None,
     top_k: Annotated[
         int | None,
@@ -63,7 +63,7 @@ def predict_command(
     settings: options.TextSettings = None,
     on_error: options.OnErrorOption = "stop",
     rejects: options.RejectsOption = None,
-    output: options.OutputOption = None,
+    output: options.RecordOutputOption = None,
     jobs: options.JobsOption = None,
     precision: options.PrecisionOption = "fp32",
     cascade: options.CascadeOption = None,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -22,6 +23,7 @@ _OLD_FEATHER = b"FEA1"
 _HEAD_BYTES = 64
 _BATCH_BYTES, _MAX_ROWS = 1 << 20, 1024
 _BUFFER_BYTES = 1 << 20  # of one column; without a buffer a whole column of a row group is read
+_MAPPED_BYTES = 1 << 26  # pages that are kept in memory after they were read
 _SEARCHED_GROUPS = 10  # row groups that tell the size of a row
 _SHOWN_NAMES = 50
 _SHOWN_TYPE = 60  # characters
@@ -55,27 +57,43 @@ def find_row_suffix(path: str) -> str | None:
 
 
 def find_parts(path: str) -> list[str]:
-    """Return ``path``, or if it is a folder the files in it, sorted, except hidden ones and those like _SUCCESS.
+    """Return ``path``, or if it is a folder the files in it and its folders, sorted by path.
+
+    Hidden files and folders, and those like _SUCCESS, are left out.
 
     Raises:
-        DataError: the folder holds no Parquet or Arrow files, or other files too.
+        DataError: the folder holds no Parquet or Arrow files, or other files too, or links to folders.
     """
     if not Path(path).is_dir():
         return [path]
-    files = sorted(file for file in Path(path).iterdir() if file.is_file() and not file.name.startswith((".", "_")))
-    suffixes = sorted({file.suffix.lower() for file in files})
+    files = sorted(_walk(path))
+    suffixes = {file.suffix.lower(): file.name for file in reversed(files)}
     if not any(suffix in ROW_SUFFIXES for suffix in suffixes):
         raise DataError(path, None, "is a folder without files in .parquet, .arrow or .feather; name a file")
     if len(suffixes) > 1:
-        found = " and ".join(suffix or f"'{files[0].name}'" for suffix in suffixes[:3])
+        found = " and ".join(suffix or f"'{suffixes[suffix]}'" for suffix in sorted(suffixes)[:3])
         raise DataError(path, None, f"is a folder with files of several formats ({found}); name the files")
     return list(map(str, files))
+
+
+def _walk(path: str) -> Iterator[Path]:
+    for folder, folders, names in os.walk(path):
+        folders[:] = [name for name in folders if not name.startswith((".", "_"))]
+        if linked := next((name for name in folders if (Path(folder) / name).is_symlink()), None):
+            raise DataError(Path(folder) / linked, None, "is a link to a folder inside a folder; name the folders")
+        yield from (Path(folder) / name for name in names if not name.startswith((".", "_")))
+
+
+def read_schema(path: str) -> Any:
+    """Return the pyarrow.Schema of a file, or of the first file in a folder; see :class:`ArrowSource`."""
+    with ArrowSource(path) as source:
+        return source.schema
 
 
 class ArrowSource:
     """The rows of a file, of the files in a folder, or of ``raw``, which must be seekable if it is Parquet.
 
-    ``position`` is about the number of bytes read so far.
+    ``position`` is about the number of bytes read so far, ``part`` the file that is read. ``with`` closes the file.
 
     Raises:
         DataError: a file is damaged or encrypted.
@@ -87,8 +105,17 @@ class ArrowSource:
         import_extra("pyarrow", extra="arrow", feature=name_file(path))
         self._parts = find_parts(path)
         self.position = self._finished = 0
-        self._first: Any = self._open(self._parts[0])
-        self.schema: Any = self._first.schema
+        self.part = self._parts[0]
+        self._file: _ParquetFile | _ArrowFile = self._open(self.part)
+        self.schema: Any = self._file.schema
+
+    def __enter__(self) -> ArrowSource:
+        """Return this source."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file that is open."""
+        self._file.close()
 
     def read(self, names: Sequence[str] | None = None) -> Iterator[Any]:
         """Yield the rows as pyarrow.RecordBatch of about a megabyte, with the columns ``names`` (None: all); once.
@@ -97,7 +124,10 @@ class ArrowSource:
             DataError: a file is damaged, or the files of a folder have different columns.
         """
         for number, part in enumerate(self._parts):
-            file, self._first = self._first or self._open(part), None
+            if number:
+                self._file.close()
+                self.part, self._file = part, self._open(part)
+            file = self._file
             if number and (missing := set(names or self.schema.names) - set(file.schema.names)):
                 raise DataError(part, None, f"has no column '{shorten(min(missing))}', unlike {self._parts[0]}")
             with _explain(part):
@@ -130,6 +160,10 @@ class _ParquetFile:
         self._file = parquet.ParquetFile(raw or path, pre_buffer=False, buffer_size=_BUFFER_BYTES)
         self.schema, self.size = self._file.schema_arrow, _find_size(path, raw)
 
+    def close(self) -> None:
+        """Close the file, unless it was open before."""
+        self._file.close()
+
     def read(self, names: Sequence[str] | None) -> Iterator[tuple[Any, float]]:
         """Yield batches with the share of the file that was read."""
         done, total = 0, max(1, self._file.metadata.num_rows)
@@ -155,33 +189,59 @@ class _ArrowFile:
     def __init__(self, path: str, raw: BinaryIO | None, kind: Kind) -> None:
         import pyarrow as pa  # noqa: PLC0415 - only these files need it
 
-        self._source = pa.memory_map(path) if raw is None else pa.PythonFile(raw, "r")
+        self._map = None if raw is not None and not raw.seekable() else _map_file(path, raw)
+        self._source: Any = pa.PythonFile(raw, "r") if self._map is None else pa.BufferReader(self._map)
         self._open: Any = pa.ipc.open_stream if kind == "Arrow stream" else pa.ipc.open_file
         self._options: Any = pa.ipc.IpcReadOptions
-        self._reader = self._open(self._source)
+        self._reader: Any = self._open(self._source)
         self.schema, self.size = self._reader.schema, _find_size(path, raw)
         self._is_file = kind == "Arrow file"
+
+    def close(self) -> None:
+        """Release the file; batches that are still in use keep its memory."""
+        self._reader = self._source = None
+        if self._map is not None:
+            with suppress(BufferError):
+                self._map.close()
 
     def read(self, names: Sequence[str] | None) -> Iterator[tuple[Any, float]]:
         """Yield batches with the share of the file that was read."""
         reader = self._reader
-        if names is not None and self._source.seekable():
+        if names is not None and self._map is not None:
             places = [self.schema.get_field_index(name) for name in names]
             self._source.seek(0)
             reader = self._open(self._source, options=self._options(included_fields=places))
         count = reader.num_record_batches if self._is_file else 0
         batches = map(reader.get_batch, range(count)) if self._is_file else iter(reader)
+        done, unreleased = 0.0, 0
         for number, batch in enumerate(batches, start=1):
             whole = batch if names is None else batch.select(list(names))
-            share = number / count if count else self._source.tell() / max(1, self.size) if self.size else 0.0
+            before, done = done, number / count if count else self._source.tell() / self.size if self.size else 0.0
             rows = max(1, min(_MAX_ROWS, _BATCH_BYTES * max(1, whole.num_rows) // max(1, whole.nbytes)))
             for start in range(0, whole.num_rows, rows):
-                yield whole.slice(start, rows), share
+                part = whole.slice(start, rows)
+                yield part, before + (done - before) * (start + part.num_rows) / whole.num_rows
+                unreleased += part.nbytes
+                if unreleased >= _MAPPED_BYTES:
+                    unreleased = 0
+                    self._release_pages()
+
+    def _release_pages(self) -> None:
+        """Let the system drop the pages read so far from the memory of the process; a later access reads them again."""
+        if self._map is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
+
+
+def _map_file(path: str, raw: BinaryIO | None) -> mmap.mmap:
+    with Path(path).open("rb") if raw is None else nullcontext(raw) as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def _find_size(path: str, raw: BinaryIO | None) -> int:
     """Return the bytes of a file, 0 for a pipe."""
-    return Path(path).stat().st_size if raw is None else os.fstat(raw.fileno()).st_size
+    if raw is None:
+        return Path(path).stat().st_size
+    return os.fstat(raw.fileno()).st_size if raw.seekable() else 0
 
 
 @contextmanager
@@ -221,6 +281,12 @@ def choose_columns(schema: Any, names: Sequence[str], *, path: str, cure: str) -
             raise DataError(path, None, f"several columns are named '{shorten(column)}'; rename one")
         found.append(column)
     return list(dict.fromkeys(found))
+
+
+def check_names(schema: Any, *, path: str) -> None:
+    """Raise DataError if several columns of ``schema`` have one name."""
+    if repeated := next((name for name in schema.names if schema.names.count(name) > 1), None):
+        raise DataError(path, None, f"several columns are named '{shorten(repeated)}'; rename one")
 
 
 def check_texts(schema: Any, columns: Sequence[str], *, path: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -10,34 +10,32 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from textrnn.data.arrow.arrow_files import ArrowSource
-from textrnn.errors import DataError, pluralize
+from textrnn.data.arrow.arrow_files import ArrowSource, check_names, read_schema
+from textrnn.errors import DataError, pluralize, shorten
 from textrnn.extras import import_extra
 from textrnn.files import atomic_write
 
 Rows = npt.NDArray[np.int64]
 
 _GROUP_BYTES, _GROUP_ROWS = 1 << 26, 1 << 17  # of a row group
-_VECTOR = "vector:"
 
 
 class ArrowWriter:
     """Writes rows to an open ``file``, Parquet or Arrow as the extension of ``path`` says.
 
-    ``types`` are those of the new columns: string, float, strings (a list), floats (a list), or ``vector:W`` for W
-    float32. ``sources`` are the files whose rows are copied, in order; without them there are only the new columns.
+    ``types`` are those of the new columns, as pyarrow.DataType. ``sources`` are the files whose rows are copied, in
+    order; without them there are only the new columns.
 
     Raises:
-        DataError: the sources differ in their columns.
+        DataError: the sources differ in their columns, or the format cannot store one of these.
     """
 
     def __init__(
-        self, path: Path, file: BinaryIO, *, types: Mapping[str, str], sources: Sequence[str] | None = None
+        self, path: Path, file: BinaryIO, *, types: Mapping[str, Any], sources: Sequence[str] | None = None
     ) -> None:
-        self._path, self._sources = path, sources
-        self._types = {name: _make_type(kind) for name, kind in types.items()}
-        self._schema = _make_schema(path, self._types, sources)
-        self._writer = _open_writer(path, file, self._schema)
+        self._path, self._sources, self._types = path, sources, types
+        self._schema = _make_schema(path, types, sources)
+        self._writer = _open_writer(path, file, self._schema, source=sources[0] if sources else str(path))
         self._batches = _read_all(sources or ())
         self._batch, self._start = None, 0  # type: tuple[Any, int]  # a batch of the sources, and its first row
         self._pending: list[Any] = []
@@ -82,7 +80,9 @@ class ArrowWriter:
         self._writer.close()
 
     def close(self) -> None:
-        """Close the writer of pyarrow, which would write to the closed file later; without effect if it is closed."""
+        """Close the sources, and the writer of pyarrow, which would write to the closed file later."""
+        self._batch, self._pending = None, []
+        self._batches.close()
         with suppress(Exception):
             self._writer.close()
 
@@ -109,12 +109,17 @@ class ArrowWriter:
         if self._pending:
             table = pa.Table.from_batches(self._pending)
             self._pending, self._pending_rows, self._pending_bytes = [], 0, 0
-            self._writer.write_table(table.combine_chunks())
+            try:
+                self._writer.write_table(table.combine_chunks())
+            except pa.ArrowException as error:
+                reason = str(error).partition("\n")[0].rstrip(".")
+                other = ".arrow" if _is_parquet(self._path) else ".parquet"
+                raise DataError(self._path, None, f"cannot store the rows ({reason}); write {other}") from None
 
 
 @contextmanager
 def open_arrow(
-    path: Path, *, types: Mapping[str, str], sources: Sequence[str] | None = None, all_rows: bool = False
+    path: Path, *, types: Mapping[str, Any], sources: Sequence[str] | None = None, all_rows: bool = False
 ) -> Iterator[Callable[[Rows | None, Mapping[str, Any]], None]]:
     """Open ``path`` for atomic writing; yield :meth:`ArrowWriter.write`. ``all_rows`` must be copied, if it is set.
 
@@ -132,13 +137,8 @@ def open_arrow(
             writer.close()
 
 
-def _make_type(kind: str) -> Any:
-    import pyarrow as pa  # noqa: PLC0415 - only these files need it
-
-    if kind.startswith(_VECTOR):
-        return pa.list_(pa.float32(), int(kind.removeprefix(_VECTOR)))
-    types = {"string": pa.string(), "float": pa.float32(), "double": pa.float64()}
-    return types[kind] if kind in types else pa.list_(types[kind.removesuffix("s")])
+def _is_parquet(path: Path) -> bool:
+    return path.suffix.lower() == ".parquet"
 
 
 def _make_array(values: Any, kind: Any) -> Any:
@@ -154,8 +154,9 @@ def _make_schema(path: Path, types: Mapping[str, Any], sources: Sequence[str] | 
     """Return the schema of the output: that of the first source, with its metadata, and the new columns."""
     import pyarrow as pa  # noqa: PLC0415 - only these files need it
 
-    schema = pa.schema([]) if sources is None else ArrowSource(sources[0]).schema
-    if path.suffix.lower() != ".parquet":  # an Arrow file has one dictionary for each column
+    schema = pa.schema([]) if sources is None else read_schema(sources[0])
+    check_names(schema, path=sources[0] if sources else str(path))
+    if not _is_parquet(path):  # an Arrow file has one dictionary for each column
         for at, field in enumerate(schema):
             if pa.types.is_dictionary(field.type):
                 schema = schema.set(at, field.with_type(field.type.value_type))
@@ -164,27 +165,34 @@ def _make_schema(path: Path, types: Mapping[str, Any], sources: Sequence[str] | 
     return schema
 
 
-def _open_writer(path: Path, file: BinaryIO, schema: Any) -> Any:
-    if path.suffix.lower() == ".parquet":
-        from pyarrow import parquet  # noqa: PLC0415 - only these files need it
+def _open_writer(path: Path, file: BinaryIO, schema: Any, *, source: str) -> Any:
+    import pyarrow as pa  # noqa: PLC0415 - only these files need it
 
-        return parquet.ParquetWriter(file, schema)
-    from pyarrow import ipc  # noqa: PLC0415
+    if not _is_parquet(path):
+        return pa.ipc.new_file(file, schema)
+    from pyarrow import parquet  # noqa: PLC0415
 
-    return ipc.new_file(file, schema)
+    for field in schema:
+        try:
+            parquet.ParquetWriter(pa.BufferOutputStream(), pa.schema([field])).close()
+        except pa.ArrowException:
+            what = f"column '{shorten(field.name)}' has a type that Parquet cannot store ({shorten(str(field.type))})"
+            raise DataError(source, None, f"{what}; write .arrow") from None
+    return parquet.ParquetWriter(file, schema)
 
 
-def _read_all(paths: Sequence[str]) -> Iterator[Any]:
+def _read_all(paths: Sequence[str]) -> Generator[Any]:
     """Yield the batches of all files, with the columns of the first one."""
-    first = None
+    first, start = None, ""
     for path in paths:
-        source = ArrowSource(path)
-        first = first or source.schema
-        for batch in source.read():
-            if batch.schema.names != first.names:
-                raise DataError(path, None, f"has other columns than {paths[0]}; process the files one by one")
-            if batch.num_rows:
-                yield batch if batch.schema.types == first.types else _cast(batch, first, path)
+        with ArrowSource(path) as source:
+            first, start = first or source.schema, start or source.part
+            for batch in source.read():
+                if sorted(batch.schema.names) != sorted(first.names):
+                    raise DataError(source.part, None, f"has other columns than {start}; process the files one by one")
+                if batch.num_rows:
+                    own = batch.select(first.names)
+                    yield own if own.schema.types == first.types else _cast(own, first, source.part)
 
 
 def _cast(batch: Any, schema: Any, path: str) -> Any:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Collection, Sequence
+import math
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import repeat
 from json.encoder import encode_basestring
 from typing import Any
+
+from textrnn.errors import DataError, shorten
 
 _DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=lambda _: None)
 _BOOLEANS = {True: "true", False: "false", None: "null"}
@@ -38,14 +42,19 @@ def split_lines(chunk: bytes) -> list[bytes]:
     return lines
 
 
-def format_batch(batch: Any, texts: Collection[str] = ()) -> bytes:
+def format_batch(batch: Any, texts: Collection[str] = (), *, path: str, row: int) -> bytes:
     """Return the rows of a pyarrow.RecordBatch with at least one row and column as :class:`JsonLines`.
 
     Strings with bytes that are not UTF-8 are returned as they are, in plain lines. So are binary values in the columns
-    ``texts``; in other columns they are written in Base64.
+    ``texts``; in other columns they are written in Base64. ``row`` is the number of the first row in ``path``.
+
+    Raises:
+        DataError: a value cannot be converted.
     """
-    names = batch.schema.names
-    columns = [_convert(column, is_text=name in texts) for name, column in zip(names, batch.columns, strict=True)]
+    names, columns = batch.schema.names, []
+    for name, column in zip(names, batch.columns, strict=True):
+        with _explain(name, column, path=path, row=row):
+            columns.append(_convert(column, is_text=name in texts))
     template = ", ".join(f"{encode_basestring(name).replace('%', '%%')}: %s" for name in names)
     text = "\n".join(map(f"{{{template}}}".__mod__, zip(*(tokens for _, tokens in columns), strict=True)))
     try:
@@ -57,8 +66,30 @@ def format_batch(batch: Any, texts: Collection[str] = ()) -> bytes:
     return lines
 
 
+@contextmanager
+def _explain(name: str, column: Any, *, path: str, row: int) -> Iterator[None]:
+    """Turn an error about a value of ``column``, whose first row is ``row`` of ``path``, into a DataError."""
+    import pyarrow as pa  # noqa: PLC0415 - only these files need it
+
+    faults = (pa.ArrowException, ValueError, OverflowError)
+    try:
+        yield
+    except faults as error:
+        reason = str(error)
+        for at in range(len(column)):
+            try:
+                _convert(column.slice(at, 1), is_text=False)
+            except faults as fault:
+                reason, row = str(fault), row + at
+                break
+        reason = reason.partition("\n")[0].rstrip(".")
+        where = f"column '{shorten(name)}' ({shorten(str(column.type))}) cannot be read as text"
+        raise DataError(path, row, f"{where} ({reason}); write it with another type", in_rows=True) from None
+
+
 def _convert(column: Any, *, is_text: bool) -> Column:
     import pyarrow as pa  # noqa: PLC0415 - only these files need it
+    from pyarrow import compute  # noqa: PLC0415
 
     while True:
         kind = column.type
@@ -67,7 +98,7 @@ def _convert(column: Any, *, is_text: bool) -> Column:
         elif pa.types.is_dictionary(kind):
             column = column.dictionary_decode()
         elif pa.types.is_run_end_encoded(kind):
-            column = pa.compute.run_end_decode(column)
+            column = compute.run_end_decode(column)
         else:
             break
     is_binary = any(is_kind(kind) for is_kind in _list_binary_kinds(pa.types))
@@ -87,8 +118,48 @@ def _convert(column: Any, *, is_text: bool) -> Column:
         texts = (column.cast(pa.float32()) if pa.types.is_float16(kind) else column).cast(pa.string()).to_pylist()
         values = [None if text in _NOT_FINITE else text if {*".e"} & {*text} else f"{text}.0" for text in texts]
         return values, [value or "null" for value in values]
-    tokens = [json.dumps(value, ensure_ascii=False, default=_plain) for value in column.to_pylist()]
+    target = _make_plain(kind)
+    # safe=False: durations lose their nanoseconds
+    plain = column if target == kind else column.cast(target, safe=False)
+    tokens = list(map(_dump, plain.to_pylist()))
     return [_DECODER.decode(token) for token in tokens], tokens
+
+
+def _make_plain(kind: Any) -> Any:
+    """Return the type to cast ``kind`` to: date and time within lists and structs to strings, durations to us."""
+    import pyarrow as pa  # noqa: PLC0415 - only these files need it
+
+    types = pa.types
+    if types.is_duration(kind):
+        return pa.duration("us") if kind.unit == "ns" else kind  # Python has no nanoseconds
+    if types.is_temporal(kind) and not types.is_interval(kind):
+        return pa.string()
+    if types.is_map(kind):
+        return pa.map_(_make_plain(kind.key_type), _make_plain(kind.item_type))
+    if types.is_struct(kind):
+        return pa.struct([kind.field(at).with_type(_make_plain(kind.field(at).type)) for at in range(kind.num_fields)])
+    if types.is_fixed_size_list(kind):
+        return pa.list_(kind.value_field.with_type(_make_plain(kind.value_type)), kind.list_size)
+    if types.is_list(kind) or types.is_large_list(kind):
+        make = pa.list_ if types.is_list(kind) else pa.large_list
+        return make(kind.value_field.with_type(_make_plain(kind.value_type)))
+    return kind
+
+
+def _dump(value: Any) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, default=_plain, allow_nan=False)
+    except ValueError:  # NaN or an infinity, which JSON lacks
+        return json.dumps(_remove_nan(value), ensure_ascii=False, default=_plain)
+
+
+def _remove_nan(value: Any) -> Any:
+    """Return ``value`` with None instead of numbers that are not finite."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _remove_nan(each) for name, each in value.items()}
+    return list(map(_remove_nan, value)) if isinstance(value, (list, tuple)) else value
 
 
 def _list_binary_kinds(types: Any) -> list[Any]:

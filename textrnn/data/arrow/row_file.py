@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from textrnn.config import DataConfig, as_list
-from textrnn.data.arrow.arrow_files import ArrowSource, check_texts, choose_columns
+from textrnn.data.arrow.arrow_files import ArrowSource, check_names, check_texts, choose_columns
 from textrnn.data.arrow.json_lines import format_batch
 from textrnn.data.reading.encodings import UTF8
 from textrnn.data.reading.layout import LABEL, TEXT
@@ -37,6 +37,8 @@ class RowFile:
         self._texts = choose_columns(source.schema, texts, path=source.path, cure=cure)
         check_texts(source.schema, [column for column in self._texts if column in texts], path=source.path)
         needed = choose_columns(source.schema, [*texts, *others], path=source.path, cure=cure)
+        if whole:
+            check_names(source.schema, path=source.path)
         self._source, self.rows = source, 0
         self._batches = source.read(None if whole else needed)
 
@@ -45,8 +47,8 @@ class RowFile:
         del size
         for batch in self._batches:
             if batch.num_rows:
-                self.rows += batch.num_rows
-                return format_batch(batch, self._texts)
+                first, self.rows = self.rows + 1, self.rows + batch.num_rows
+                return format_batch(batch, self._texts, path=self._source.path, row=first)
         return b""
 
     read1 = read

@@ -10,7 +10,7 @@ from textrnn.data.check.findings import Finding, Findings
 from textrnn.data.check.scan import Integers, Scan
 from textrnn.data.labels import parse_label_set
 from textrnn.data.minhash import SIMILAR, Hashes, find_first, find_pairs, jaccard_similarity
-from textrnn.errors import name_place, shorten
+from textrnn.errors import has_rows, name_place, shorten
 
 COMPARED_CHARACTERS = 50_000_000
 """The most text that is compared by its trigrams."""
@@ -46,7 +46,7 @@ class Files:
         """Return the finding that ``row`` has a ``relation``, such as "the same text as", to ``first``."""
         (scan, own), (other, other_row) = self.locate(row), self.locate(first)
         line = int(other.rows.lines[other_row])
-        place = f"line {line}" if other is scan else name_place(other.path, line)
+        place = f"{'row' if has_rows(scan.path) else 'line'} {line}" if other is scan else name_place(other.path, line)
         label, other_label = scan.label_of(own), other.label_of(other_row)
         labels = (
             f", labelled '{shorten(label)}' here and '{shorten(other_label)}' there" if label != other_label else ""

@@ -63,7 +63,7 @@ def refuse_binary(path: str, head: bytes) -> None:
     if found := _find_kind(head):
         kind, cure = found
         if head.startswith(_INTERNALLY_COMPRESSED) and PurePath(path).suffix.lower() in COMPRESSED_SUFFIXES:
-            cure = "unpack it, as it is compressed inside"
+            cure = "unpack it; Parquet and Arrow are already compressed"
         raise DataError(path, None, f"{kind}, not text; {cure}")
 
 

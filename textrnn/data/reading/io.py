@@ -267,17 +267,18 @@ def open_data(
         DataError, ConfigError: see :func:`open_text` and :class:`RowFile`.
     """
     if Path(path).is_dir():
-        rows = RowFile(ArrowSource(path), config, labelled=labelled, whole=whole)
-        yield rows, rows
+        with ArrowSource(path) as source:
+            rows = RowFile(source, config, labelled=labelled, whole=whole)
+            yield rows, rows
         return
     with open_raw(path) as raw:
         if find_kind(path, raw.peek(1)) is None:
             with open_text(path, encoding=config.encoding, note=note, raw=raw) as opened:
                 yield opened
         else:
-            source = ArrowSource(path, raw=raw if path == STDIN else None)
-            rows = RowFile(source, config, labelled=labelled, whole=whole)
-            yield rows, rows
+            with ArrowSource(path, raw=raw if is_pipe(path) else None) as source:
+                rows = RowFile(source, config, labelled=labelled, whole=whole)
+                yield rows, rows
 
 
 def read_file(path: str, *, encoding: str = AUTO, note: Note | None = None) -> Iterator[bytes]:

@@ -81,10 +81,12 @@ class RowReader:
         self._path, self._chunks, self.config = path, iter(chunks), config
         self._labelled, self._on_fault, self._rejects = labelled, on_fault, rejects
         self._note = note or (lambda _: None)
+        self._has_rows = has_rows(path)
         self._head: list[bytes] = []  # of rows: the first chunk
         enough, records = SEARCHED_LINES if labelled else 1, 0  # without labels, a header is answered at once
         for chunk in self._chunks:
             lines = split_lines(chunk)
+            self._has_rows = self._has_rows or isinstance(lines, ParsedLines)
             self._head = self._head + lines if self._head else lines
             records += sum(not is_preamble(decode(line)) for line in lines)
             if records >= enough:
@@ -197,7 +199,7 @@ class RowReader:
         record: Any = raw_record[2]
         try:
             if self._labelled and not (self._is_parsed or is_utf8(raw)):
-                raise FaultError(_NOT_UTF8 if has_rows(self._path) else _NOT_TEXT)
+                raise FaultError(_NOT_UTF8 if self._has_rows else _NOT_TEXT)
             if isinstance(record, FaultError):
                 raise record
             if self.layout.kind == "table" and (self._is_blank(record) or self._is_header(record, raw)):
@@ -206,7 +208,8 @@ class RowReader:
         except FaultError as fault:
             # all objects of an array may stand in one line
             reason = f"record {index}: {fault.reason}" if self.layout.is_array else fault.reason
-            return self._handle(fault, DataError(self._path, number, reason, kind=fault.kind), raw)
+            error = DataError(self._path, number, reason, kind=fault.kind, in_rows=self._has_rows)
+            return self._handle(fault, error, raw)
         self._distributions += found.distribution is not None
         if self.layout.weight or (self.layout.kind == "json" and self.config.weight):
             self._weights = min(self._weights[0], found.weight), max(self._weights[1], found.weight)
@@ -243,7 +246,7 @@ class RowReader:
         if choice == "skip":
             self._skipped += 1
             if len(self._first_skipped) < _SHOWN:
-                unit = "row" if has_rows(self._path) else "line"
+                unit = "row" if self._has_rows else "line"
                 self._first_skipped.append(f"{unit} {number}: {error.reason.partition('; ')[0]}")
             if self._rejects is not None:
                 header = self.header if self._skipped == 1 else None
@@ -302,4 +305,5 @@ class RowReader:
         texts: list[Any] = [record.get(name) for record in records]
         if set(map(type, texts)) != {str} or any("\n" in text or "\r" in text for text in texts):
             return None
-        return list(map(Row, count(number), lines, texts, repeat(_NO_LABELS), repeat(""), records))
+        found = enumerate(zip(lines, texts, records, strict=True), start=number)
+        return [Row(at, line, text, _NO_LABELS, names=record) for at, (line, text, record) in found]

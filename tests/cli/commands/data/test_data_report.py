@@ -81,3 +81,11 @@ def test_equal_messages_share_a_line() -> None:
         "a.tsv:4: x (also line 9)",
         "a.tsv:5: y",
     ]
+
+
+def test_rows_are_called_rows() -> None:
+    findings = Findings(9)
+    for number in (2, 3, 7):
+        findings.refuse(DataError("a.parquet", number, "bad; mend it"))
+    lines = format_report(Report([make_file("a.parquet", None, {"x": 5}, None)], findings, "characters", 512))
+    assert "a.parquet: row 2: bad; mend it (also rows 3, 7)" in lines

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from textrnn.cli.tables import align_numbers, format_table
 from textrnn.data.check import Report
 from textrnn.data.check.findings import FAULT, Finding, Group
-from textrnn.errors import pluralize
+from textrnn.errors import has_rows, pluralize
 
 _MAX_LABELS = 20
 
@@ -41,7 +41,8 @@ def _format_shown(group: Group) -> Iterator[str]:
         by_message.setdefault(finding.message, []).append(finding)
     for first, *others in by_message.values():
         lines = [str(finding.line) for finding in others if finding.line is not None]
-        more = f" (also {'line' if len(lines) == 1 else 'lines'} {', '.join(lines)})" if lines else ""
+        unit = "row" if has_rows(first.path) else "line"
+        more = f" (also {unit}{'s' if len(lines) > 1 else ''} {', '.join(lines)})" if lines else ""
         yield f"{first}{more}"
 
 
