@@ -11,8 +11,8 @@ from typing import Any
 
 from textrnn.data.labels import is_label, join_labels, split_labels
 from textrnn.data.reading.examples import Example
-from textrnn.data.reading.number_fields import find_labels, read_distribution, read_number
-from textrnn.data.reading.selection import Distribution, FaultError
+from textrnn.data.reading.records.number_fields import find_labels, read_distribution, read_number
+from textrnn.data.reading.records.selection import Distribution, FaultError
 from textrnn.errors import pluralize
 
 WEIGHT = "weight"

@@ -8,9 +8,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from textrnn.data.reading.fields import parse_object
 from textrnn.data.reading.io import decode
-from textrnn.data.reading.selection import FaultError
+from textrnn.data.reading.records.fields import parse_object
+from textrnn.data.reading.records.selection import FaultError
 from textrnn.errors import ConfigError, shorten
 from textrnn.inference import OutputFormat
 from textrnn.inference.engine import Engine

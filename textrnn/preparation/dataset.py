@@ -209,9 +209,7 @@ def _load(
     repeats = compute_statistics(corpora, tokenizer, cache=cache, key=key)
     give_back_freed_memory()
     sets = corpora["train"], corpora["valid"]
-    dataset = Dataset(*sets, encoder.labels, tokenizer, vectors, encoder.label_sets, windows=windows)
-    if config.data.target == "score":
-        dataset = replace(dataset, anchors=np.array(encoder.labels, np.float64))
+    dataset = Dataset(*sets, encoder.labels, tokenizer, vectors, encoder.label_sets, encoder.anchors, windows)
     notes = [
         *train.notes,
         *(valid.notes if valid is not train else ()),

@@ -33,7 +33,7 @@ class SingleLabelEncoder:
         DataError: all texts have the same label.
     """
 
-    label_sets = None
+    label_sets = anchors = None
 
     def __init__(self, train: LabelledFile) -> None:
         self.labels = make_labels([*train.labels, *_list_soft(train)])
@@ -58,6 +58,8 @@ class MultiLabelEncoder:
     Raises:
         DataError: no text has a label, all texts have the same labels, or no label contains the separator.
     """
+
+    anchors = None
 
     def __init__(self, train: LabelledFile, config: DataConfig) -> None:
         sets = unique_label_sets([*train.labels, *_list_soft(train)])
@@ -105,16 +107,16 @@ class ScoreEncoder:
         if len(distinct) > ANCHORS:
             distinct = np.unique(np.quantile(np.repeat(scores, counts), np.linspace(0, 1, ANCHORS)))
         self.labels = tuple(repr(float(anchor)).removesuffix(".0") for anchor in distinct)
-        self._anchors = np.array(self.labels, np.float64)
+        self.anchors = np.array(self.labels, np.float64)
 
     def encode(self, table: Sequence[str]) -> Classes:
         """Return the nearest anchor of each entry of a file's table of scores."""
-        places = np.interp(np.array(table, np.float64), self._anchors, np.arange(len(self._anchors)))
+        places = np.interp(np.array(table, np.float64), self.anchors, np.arange(len(self.anchors)))
         return np.rint(places).astype(np.int64)
 
     def make_soft_labels(self, file: LabelledFile) -> ScoreTargets:
         """Return the scores of the rows of ``file`` as distributions over the anchors."""
-        return ScoreTargets(file.classes, np.array(file.labels, np.float64), self._anchors)
+        return ScoreTargets(file.classes, np.array(file.labels, np.float64), self.anchors)
 
 
 LabelEncoder = SingleLabelEncoder | MultiLabelEncoder | ScoreEncoder

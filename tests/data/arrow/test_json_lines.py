@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from textrnn.data.arrow.json_lines import JsonLines, ParsedLines, format_batch, split_lines
-from textrnn.data.reading.fields import JSON
+from textrnn.data.reading.records.fields import JSON
 from textrnn.errors import DataError
 
 INVALID = pa.Array.from_buffers(pa.string(), 2, pa.array([b"\xff\xfe", b"a"]).buffers())

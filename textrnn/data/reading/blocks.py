@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from textrnn.data.labels import find_label_fault, join_labels
 from textrnn.data.reading.layout import Layout, fold
+from textrnn.data.reading.records.selection import Distribution
 from textrnn.data.reading.rows import Row, RowReader
-from textrnn.data.reading.selection import Distribution
 from textrnn.errors import shorten
 
 _COMPARED_TEXTS = 10_000

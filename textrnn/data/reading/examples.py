@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from textrnn.config import DataConfig
 from textrnn.data.labels import join_labels
 from textrnn.data.reading.io import Note, encode_lines, open_data, read_chunks
+from textrnn.data.reading.records.selection import Distribution
 from textrnn.data.reading.rows import RowReader
-from textrnn.data.reading.selection import Distribution
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 
 from textrnn.config import DataConfig
 from textrnn.data.arrow.row_file import RowFile
-from textrnn.data.reading.fields import split_fasttext
 from textrnn.data.reading.io import Note, decode, open_data, read_chunks
 from textrnn.data.reading.layout import FASTTEXT_LABEL, is_json
+from textrnn.data.reading.records.fields import split_fasttext
 from textrnn.data.reading.rows import RowReader
 from textrnn.errors import DataError, name_file, pluralize
 

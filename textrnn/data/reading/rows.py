@@ -10,17 +10,17 @@ from typing import Any, NamedTuple, TypeVar
 from textrnn.config import DataConfig, as_list
 from textrnn.data.arrow.json_lines import ParsedLines, split_lines
 from textrnn.data.reading.detection import EmptyFileError, find_layout, is_preamble
-from textrnn.data.reading.fields import (
+from textrnn.data.reading.io import BYTE_ORDER_MARK, Note, decode, is_utf8
+from textrnn.data.reading.layout import BY_EXTENSION, SEARCHED_LINES, TEXT, find_suffix, fold, name_delimiter
+from textrnn.data.reading.records.fields import (
     RawRecord,
     RecordFields,
     parse_object,
     split_fasttext,
     split_fasttext_lines,
 )
-from textrnn.data.reading.io import BYTE_ORDER_MARK, Note, decode, is_utf8
-from textrnn.data.reading.layout import BY_EXTENSION, SEARCHED_LINES, TEXT, find_suffix, fold, name_delimiter
-from textrnn.data.reading.selection import Distribution, FaultError, Selection
-from textrnn.data.reading.spanning_records import read_csv, read_json
+from textrnn.data.reading.records.selection import Distribution, FaultError, Selection
+from textrnn.data.reading.records.spanning_records import read_csv, read_json
 from textrnn.errors import DataError, has_rows, name_file, pluralize
 
 T = TypeVar("T")

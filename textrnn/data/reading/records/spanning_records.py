@@ -8,10 +8,10 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import count
 
-from textrnn.data.reading.fields import JSON, RawRecord
 from textrnn.data.reading.io import BYTE_ORDER_MARK, decode
 from textrnn.data.reading.layout import describe_csv_error
-from textrnn.data.reading.selection import FaultError
+from textrnn.data.reading.records.fields import JSON, RawRecord
+from textrnn.data.reading.records.selection import FaultError
 from textrnn.errors import DataError, shorten
 
 _BETWEEN = " \t\r\n,[]"

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from textrnn.data.reading.selection import FaultError
-from textrnn.data.reading.spanning_records import read_csv, read_json
+from textrnn.data.reading.records.selection import FaultError
+from textrnn.data.reading.records.spanning_records import read_csv, read_json
 from textrnn.errors import DataError
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from textrnn.config import DataConfig
-from textrnn.data.reading.fields import RecordFields, parse_object, split_fasttext
 from textrnn.data.reading.layout import Layout
-from textrnn.data.reading.selection import FaultError, Selection
+from textrnn.data.reading.records.fields import RecordFields, parse_object, split_fasttext
+from textrnn.data.reading.records.selection import FaultError, Selection
 
 
 @pytest.mark.parametrize(

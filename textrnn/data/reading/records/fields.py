@@ -11,8 +11,8 @@ from typing import Any
 from textrnn.config import DataConfig, as_list
 from textrnn.data.labels import find_label_fault
 from textrnn.data.reading.layout import FASTTEXT_LABEL, LABEL, TEXT, Layout, list_names, name_delimiter
-from textrnn.data.reading.number_fields import find_labels, read_distribution, read_number
-from textrnn.data.reading.selection import Distribution, FaultError, Selection
+from textrnn.data.reading.records.number_fields import find_labels, read_distribution, read_number
+from textrnn.data.reading.records.selection import Distribution, FaultError, Selection
 from textrnn.errors import pluralize, shorten
 
 JSON = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=lambda _: None)

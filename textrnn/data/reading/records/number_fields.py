@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from textrnn.data.reading.selection import Distribution, FaultError
+from textrnn.data.reading.records.selection import Distribution, FaultError
 from textrnn.errors import shorten
 
 _NUMBER = re.compile(r"\s*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?\s*")

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from textrnn.config import DataConfig
-from textrnn.data.reading.fields import RecordFields, parse_object
 from textrnn.data.reading.layout import Layout
-from textrnn.data.reading.number_fields import read_number
-from textrnn.data.reading.selection import FaultError, Selection
+from textrnn.data.reading.records.fields import RecordFields, parse_object
+from textrnn.data.reading.records.number_fields import read_number
+from textrnn.data.reading.records.selection import FaultError, Selection
 
 
 def select(row: str, **settings: Any) -> Selection:

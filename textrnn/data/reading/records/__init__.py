@@ -1,0 +1,1 @@
+"""Records of labelled files: what is read of each."""
