@@ -123,7 +123,7 @@ def test_debug_prints_the_traceback(invoke: Run) -> None:
         (MemoryError(), 1, "out of memory"),
         (BackendError("device cuda: none"), 2, "device cuda: none"),
         (StoppedError(15, "interrupted after 3 lines"), 143, "interrupted after 3 lines"),
-        (ModuleNotFoundError("No module named 'yaml'", name="yaml.nodes"), 2, "the package yaml is not installed"),
+        (ModuleNotFoundError("No module named 'yaml'", name="yaml.nodes"), 2, "this needs the package pyyaml; pip install pyyaml"),
         (ModuleNotFoundError("No module named", name="textrnn.gone"), 1, "internal error: ModuleNotFoundError"),
         (ZeroDivisionError("x"), 1, "internal error: ZeroDivisionError: x; run again with --debug"),
     ],
@@ -150,7 +150,7 @@ def test_a_missing_package_is_a_message(tmp_path: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stdout) == (2, b"")
-    assert done.stderr == b"textrnn: the package gone_away is not installed; install textrnn again\n"
+    assert done.stderr == b"textrnn: this needs the package gone_away; pip install gone_away\n"
 
 
 @pytest.mark.parametrize(("command", "status"), [("predict gone.txt", 1), ("filter --label fly", 2), ("", 2)])

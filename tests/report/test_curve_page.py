@@ -34,7 +34,7 @@ def test_the_page_has_the_sizes_the_estimate_and_the_command(tmp_path: Path) -> 
 def test_a_flat_curve_says_so(tmp_path: Path) -> None:
     page = make_page(write_curve(tmp_path / "out", FLAT))
     assert "<b>The curve is flat at its end.</b>" in page
-    assert "no more than other seeds change it (2.00). More labels" in page
+    assert "no more than the variation between seeds (2.00). More labels" in page
 
 
 def test_other_folders_have_no_curve_and_damaged_ones_are_refused(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_training_continues_while_the_network_alone_improves(rows: Path) -> None
 def test_a_network_with_weight_0_is_reported(
     rows: Path, monkeypatch: pytest.MonkeyPatch, share: str | float, reported: bool
 ) -> None:
-    monkeypatch.setattr("textrnn.training.validation.fit_share", lambda *_: 1.0)
+    monkeypatch.setattr("textrnn.training.validation.fit_share", lambda *_, **__: 1.0)
     recorder = Recorder()
     train(small_config(rows, train__epochs=2, ngrams__share=share), RUN, reporter=recorder)
     assert any("the network gets weight 0" in note for note in recorder.notes) is reported
@@ -95,7 +95,9 @@ def test_the_metrics_file_has_a_line_for_each_epoch(rows: Path) -> None:
     recorder = Recorder()
     train(small_config(rows), RUN, reporter=recorder)
     lines = read_metrics(RUN)
-    assert lines == [vars(record) for record in recorder.records]
+    assert lines == [
+        {name: value for name, value in vars(record).items() if value is not None} for record in recorder.records
+    ]
     rates = [line["lr"] for line in lines]
     assert rates == sorted(rates, reverse=True)
     assert rates[-1] == pytest.approx(0, abs=1e-12)

@@ -184,8 +184,9 @@ class Corpus:
         offsets, index = gather_index(self.offsets, rows, spans)
         classes = self.class_of[self.label_numbers[rows]]
         weights = None if self.weights is None else self.weights[rows]
+        batch = PackedBatch(self.ids[index].astype(np.int32), offsets, classes, self._select_soft(rows), weights)
         self._pages.count(len(rows), index.size * self.ids.itemsize)
-        return PackedBatch(self.ids[index].astype(np.int32), offsets, classes, self._select_soft(rows), weights)
+        return batch
 
     def select_soft_labels(self, rows: Rows) -> SoftLabels | None:
         """Return the distributions of the texts with the indices ``rows``, or None without any."""

@@ -98,8 +98,15 @@ class RecordFields:
         if config.target == "score":
             read_number(value, name, least=-math.inf)
         if isinstance(value, dict):
+            self._refuse_columns(record)
             return self._select_distribution(value.items())
         return _check_labels(self._list_labels(value, name)), None
+
+    def _refuse_columns(self, record: Any) -> None:
+        """Raise FaultError if the text is an object too, as in a file of columns that pandas writes."""
+        for value, name in zip(self._find(record, self._layout.text, self._texts), self._texts, strict=True):
+            if isinstance(value, dict):
+                _to_text(value, name)
 
     def _select_distribution(self, pairs: Iterable[tuple[str, Any]]) -> tuple[list[str], Distribution]:
         distribution = read_distribution(pairs, multi_label=self._config.multi_label)
