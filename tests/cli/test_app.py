@@ -123,7 +123,11 @@ def test_debug_prints_the_traceback(invoke: Run) -> None:
         (MemoryError(), 1, "out of memory"),
         (BackendError("device cuda: none"), 2, "device cuda: none"),
         (StoppedError(15, "interrupted after 3 lines"), 143, "interrupted after 3 lines"),
-        (ModuleNotFoundError("No module named 'yaml'", name="yaml.nodes"), 2, "this needs the package pyyaml; pip install pyyaml"),
+        (
+            ModuleNotFoundError("No module named 'yaml'", name="yaml.nodes"),
+            2,
+            "this needs the package pyyaml; pip install pyyaml",
+        ),
         (ModuleNotFoundError("No module named", name="textrnn.gone"), 1, "internal error: ModuleNotFoundError"),
         (ZeroDivisionError("x"), 1, "internal error: ZeroDivisionError: x; run again with --debug"),
     ],
