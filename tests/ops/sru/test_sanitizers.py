@@ -16,7 +16,15 @@ NOT_THERE = 77  # what the script ends with where the compiler has no such sanit
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the script is for Linux")
 @pytest.mark.skipif(shutil.which(os.environ.get("CXX", "g++")) is None, reason="no g++ here")
-@pytest.mark.parametrize("run", ["address", "thread", "guard", "native"])
+@pytest.mark.parametrize(
+    "run",  # guard finds most of what address does
+    [
+        pytest.param("address", marks=pytest.mark.long),
+        "thread",
+        "guard",
+        pytest.param("native", marks=pytest.mark.long),
+    ],
+)
 def test_nothing_is_found(run: str) -> None:
     done = subprocess.run(["bash", SCRIPT, run], capture_output=True, check=False, text=True, timeout=600)
     if done.returncode == NOT_THERE:
