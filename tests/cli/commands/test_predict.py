@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -204,3 +207,21 @@ def test_an_unknown_label_needs_a_bound(trained: Path, invoke: Run) -> None:
     done = invoke("predict", "--unknown-label", "x", cwd=trained, stdin=b"tea\n")
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr.decode() == "textrnn: --unknown-label x: needs a bound; add --min-prob\n"
+
+
+@pytest.mark.parametrize("command", [("predict",), ("filter", "--label", "tea")], ids=" ".join)
+def test_numpy_is_loaded_after_its_threads_are_set(command: tuple[str, ...], trained: Path) -> None:
+    program = (
+        "import os, sys\n"
+        "class Watch:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'numpy':\n"
+        "            sys.stderr.write(f'threads: {os.environ.get(\"OPENBLAS_NUM_THREADS\")}\\n')\n"
+        "sys.meta_path.insert(0, Watch())\n"
+        "from textrnn.__main__ import main\n"
+        "main()\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    arguments = [sys.executable, "-c", program, *command, "-m", "runs/small"]
+    done = subprocess.run(arguments, cwd=trained, input=b"tea\n", capture_output=True, env=environment, check=True)
+    assert b"threads: 1\n" in done.stderr

@@ -203,7 +203,9 @@ def check_ignored_choices(choices: Mapping[str, object]) -> None:
 
 def check_unknown_label(unknown_label: str | None) -> None:
     """Raise ConfigError if ``unknown_label`` cannot be a label."""
+    if unknown_label is None:  # numpy is loaded with the model, once its threads are set
+        return
     from textrnn.data.labels import is_label
 
-    if unknown_label is not None and not is_label(unknown_label):
+    if not is_label(unknown_label):
         raise ConfigError("--unknown-label: is blank, or contains a tab or line break")
