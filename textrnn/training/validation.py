@@ -128,7 +128,8 @@ class Validator:
 
     def _fit(self, logits: Logits, true: npt.NDArray[Any]) -> None:
         """Fit all that depends on the validation set to the network's ``logits`` (B, C) of the first chunk."""
-        fit = partial(fit_temperature, multi_label=self.dataset.label_sets is not None)
+        is_multi_label = self.dataset.label_sets is not None
+        fit = partial(fit_temperature, multi_label=is_multi_label)
         self.temperature = self._network_temperature = fit(logits, true, penalty=PENALTY)
         if self._share and self._first_ngram_logits.any():
             # brought to the network's temperature first, so that a share weighs logits of the same scale
@@ -139,17 +140,16 @@ class Validator:
             others = self._first_ngram_logits * (np.float32(self.ngram_scale) / own)
             share = self._share
             if share == "auto":
-                is_multi_label = self.dataset.label_sets is not None
                 self.ngram_share = fit_share(logits / own, others, true, multi_label=is_multi_label)
             else:
                 self.ngram_share = float(share)
             logits = self._mix(logits, self._chunks[0])
             prior = self.ngram_scale**self.ngram_share  # both models at the scale that they were trained for
             self.temperature = fit(logits, true, penalty=PENALTY, prior=prior)
-            if self.dataset.label_sets is None:
+            if not is_multi_label and self.dataset.anchors is None:  # models of scores have no cascade
                 alone = self._first_ngram_logits * np.float32(self.ngram_scale)
                 self.cascade = fit_cascade(alone, logits, temperature=self._network_temperature)
-        if self.dataset.label_sets is not None:
+        if is_multi_label:
             probabilities = np.exp(to_log_probabilities(logits, self.temperature, multi_label=True))
             self.thresholds = tuple(tune_thresholds(true >= _HALF, probabilities).tolist())
 
