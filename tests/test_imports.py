@@ -61,7 +61,10 @@ ONLY_IN = {
     "ray": ("integrations/ray.py",),
     "rich": ("cli/",),
     "starlette": ("server/",),
-    "torch": ("models/", "ops/", "preparation/pretrained_vectors.py", "serialization/checkpoint.py", "training/"),
+    "torch": (
+        *("models/", "ops/", "serialization/checkpoint.py", "training/"),
+        *("preparation/initial_model.py", "preparation/pretrained_vectors.py"),
+    ),
     "triton": ("ops/fused_kernels.py", "ops/sru/cuda.py"),
     "typer": ("cli/",),
     "uvicorn": ("server/",),

@@ -18,6 +18,9 @@ _WITHOUT_EFFECT: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("data.label_separator", "data.label_columns", lambda value: value is not None),
     ("tokenizer.vocab_size", "tokenizer.model", lambda value: value is not None),
     ("tokenizer.model_type", "tokenizer.model", lambda value: value is not None),
+    ("tokenizer.vocab_size", "train.init", lambda value: value is not None),
+    ("tokenizer.model_type", "train.init", lambda value: value is not None),
+    ("model.highway_bias", "train.init", lambda value: value is not None),
     ("model.highway_bias", "model.cell", lambda value: value in ("gru", "lstm")),
     ("model.variational_dropout", "model.dropout", lambda value: value == 0),
     ("ngrams.penalty", "ngrams.share", lambda value: value == 0),
@@ -49,7 +52,8 @@ class Tree(NamedTuple):
 
 def check_keys(tree: Tree) -> Iterator[str]:
     """Yield the faults of keys that exclude, need or disable each other."""
-    for check in (_check_data, _check_score, _check_refit, _check_embedding, _check_training, _check_effect):
+    checks = (_check_data, _check_score, _check_refit, _check_init, _check_embedding, _check_training, _check_effect)
+    for check in checks:
         yield from check(tree)
 
 
@@ -112,6 +116,15 @@ def _check_refit(tree: Tree) -> Iterator[str]:
     elif refit and isinstance(refit, str) and (holds_out or tree.get("data.fold") is not None):
         cure = "set data.valid_share=0, and remove data.valid and data.fold"
         yield tree.fault("train.refit", f"trains on everything, and holds nothing out; {cure}")
+
+
+def _check_init(tree: Tree) -> Iterator[str]:
+    """Yield the keys that an initial model decides, or that decide the weights themselves."""
+    if tree.get("train.init") is None:
+        return
+    for key in ("tokenizer.model", "embedding.vectors", "train.refit"):
+        if tree.get(key) is not None:
+            yield tree.fault(key, f"cannot be combined with train.init ({tree.get('train.init')}); remove one of them")
 
 
 def _as_names(value: Any) -> list[Any]:

@@ -270,6 +270,11 @@ class TrainConfig(Section):
     metric: Metric = key(
         "loss", description="validation metric that selects the best epoch; micro_f1 with data.multi_label"
     )
+    init: Name | None = key(
+        None,
+        description="run, model file or starter whose tokenizer and weights training begins with; null begins with "
+        "random weights",
+    )
     refit: Name | None = key(
         None,
         description="finished run or experiment whose best epoch and calibration a final model takes; needs "

@@ -26,6 +26,7 @@ from textrnn.data.word_vectors import check_vectors
 from textrnn.errors import ConfigError, DataError, name_place, pluralize, shorten
 from textrnn.files import shipped
 from textrnn.native.malloc import give_back_freed_memory
+from textrnn.preparation.initial_model import InitialModel
 from textrnn.preparation.label_encoder import LabelEncoder, make_label_encoder
 from textrnn.preparation.pretrained_vectors import PieceVectors, describe, load_vectors
 from textrnn.preparation.text_statistics import compute_statistics, describe_statistics
@@ -44,7 +45,8 @@ class Dataset:
 
     The class of a text is the index of its label in ``labels``. In multi-label data it is the index of its set of
     labels in ``label_sets``, whose first labels are ``labels``; labels that only the validation set has follow. The
-    labels of scores are the ``anchors`` (C,) float64. The network reads the ``windows`` of each text.
+    labels of scores are the ``anchors`` (C,) float64. The network reads the ``windows`` of each text, and begins with
+    the weights of the ``initial`` model.
     """
 
     train: Corpus
@@ -55,6 +57,7 @@ class Dataset:
     label_sets: MultiLabelSet | None = None
     anchors: npt.NDArray[np.float64] | None = None
     windows: Windows = WHOLE_TEXTS
+    initial: InitialModel | None = None
 
     def count_labels(self) -> list[int]:
         """Return the number of training texts with each of ``labels``."""
@@ -102,8 +105,10 @@ def load_dataset(config: Config, reporter: Reporter) -> Dataset:
     Raises:
         DataError: a file is unusable.
         TokenizerError: the tokenizer cannot be read or trained.
+        ModelError, ConfigError: the initial model cannot be read, or the config differs from it.
     """
     paths, origin = _find_paths(config)
+    initial = None if config.train.init is None else InitialModel.read(config)
     if config.tokenizer.model is not None:
         Tokenizer.read(Path(config.tokenizer.model))  # report a wrong path before reading the data
     if config.embedding.vectors is not None:
@@ -122,7 +127,7 @@ def load_dataset(config: Config, reporter: Reporter) -> Dataset:
             data = data.model_copy(update={"label_columns": None})
             return stack.enter_context(LabelledFile(path, data, cache, progress=reporter.load))
 
-        dataset, notes = _load(config, cache, read=read, paths=paths)
+        dataset, notes = _load(config, cache, read=read, paths=paths, initial=initial)
     for note in (origin, *notes):
         if note:
             reporter.note(note)
@@ -161,6 +166,7 @@ def _load(
     *,
     read: Callable[[str | list[str]], LabelledFile],
     paths: tuple[str | list[str], str | None],
+    initial: InitialModel | None,
 ) -> tuple[Dataset, list[str]]:
     """Return the dataset, and lines for the user, some of which may be empty."""
     train_path, valid_path = paths
@@ -187,7 +193,7 @@ def _load(
     test = None if config.data.test is None else read(config.data.test)  # report its faults before training
     # the tokenizer sees no labels: all folds share one, and so share the encoded text
     seen = kept if config.data.fold is None else None
-    tokenizer, tokenizer_note = fit_tokenizer(config, train, seen, cache=cache)
+    tokenizer, tokenizer_note = fit_tokenizer(config, train, seen, cache=cache, initial=initial)
     vectors = None
     if config.embedding.vectors is not None:
         vectors = load_vectors(config.embedding.vectors, tokenizer, cache, width=config.model.embedding)
@@ -209,7 +215,8 @@ def _load(
     repeats = compute_statistics(corpora, tokenizer, cache=cache, key=key)
     give_back_freed_memory()
     sets = corpora["train"], corpora["valid"]
-    dataset = Dataset(*sets, encoder.labels, tokenizer, vectors, encoder.label_sets, encoder.anchors, windows)
+    label_sets, anchors = encoder.label_sets, encoder.anchors
+    dataset = Dataset(*sets, encoder.labels, tokenizer, vectors, label_sets, anchors, windows, initial)
     notes = [
         *train.notes,
         *(valid.notes if valid is not train else ()),

@@ -20,6 +20,7 @@ from textrnn.data.reading.source import LabelledFile
 from textrnn.data.word_vectors import check_vectors, digest_vectors, read_vectors
 from textrnn.errors import pluralize
 from textrnn.native.malloc import give_back_freed_memory
+from textrnn.preparation.initial_model import InitialModel
 from textrnn.tokenization.long_texts import cut, split
 from textrnn.tokenization.spm_trainer import MAX_LINE_BYTES, train_tokenizer
 from textrnn.tokenization.tokenizer import Tokenizer
@@ -31,16 +32,20 @@ _SAMPLE_BYTES = 16 << 20  # SentencePiece needs about 17 times as much memory
 _FILE = "tokenizer.model"
 
 
-def fit_tokenizer(config: Config, train: LabelledFile, kept: Rows | None, *, cache: Cache) -> tuple[Tokenizer, str]:
+def fit_tokenizer(
+    config: Config, train: LabelledFile, kept: Rows | None, *, cache: Cache, initial: InitialModel | None = None
+) -> tuple[Tokenizer, str]:
     """Return the tokenizer of ``config``, and one line about it.
 
-    Unless it is a file, it is trained on the rows ``kept`` of ``train`` (None: all), or on a sample of them, and
-    extended by up to ``embedding.words`` words of ``embedding.vectors``.
+    Unless it is a file, or that of the ``initial`` model, it is trained on the rows ``kept`` of ``train`` (None: all),
+    or on a sample of them, and extended by up to ``embedding.words`` words of ``embedding.vectors``.
 
     Raises:
         TokenizerError: the tokenizer cannot be read or trained.
         DataError: the file of word vectors is unusable.
     """
+    if initial is not None:
+        return initial.tokenizer, initial.describe()
     settings, vectors = config.tokenizer, config.embedding.vectors
     if settings.model is not None:
         tokenizer = Tokenizer.read(Path(settings.model))

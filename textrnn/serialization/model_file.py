@@ -48,6 +48,8 @@ class SavedModel:
     ``cascade`` says when the n-grams alone suffice (None: unknown). ``confidence_thresholds`` (C,) belong to a
     single-label model: the lowest probability at which it gives each label, infinity where it never does (None: 0).
     ``confidence_max_error`` is the share of errors that they were found for (None: unknown).
+
+    A starter is a model without labels, whose head has no rows: its tokenizer and network are the beginning of others.
     """
 
     config: Config
@@ -162,8 +164,10 @@ def find_model(path: Path) -> Path:
     return path
 
 
-def load_model(path: Path) -> SavedModel:
+def load_model(path: Path, *, is_starter: bool | None = False) -> SavedModel:
     """Read the model file at ``path``, or the one in that run folder. A model file cannot run code.
+
+    With ``is_starter`` the model has to have no labels, and with None it may have none.
 
     float32 weights are read-only views of the mapped file, which processes share until they copy it. Windows cannot
     replace a mapped file, so training keeps no views of the model file that it overwrites after each best epoch.
@@ -176,10 +180,10 @@ def load_model(path: Path) -> SavedModel:
         content = map_file(path)
     except OSError as error:
         raise ModelError(path, f"cannot be read ({error.strerror})") from None
-    return parse_model(content, name=path)
+    return parse_model(content, name=path, is_starter=is_starter)
 
 
-def parse_model(content: Content, *, name: object) -> SavedModel:
+def parse_model(content: Content, *, name: object, is_starter: bool | None = False) -> SavedModel:
     """Return the model in the file ``content``; its weights may be views of ``content``.
 
     Raises:
@@ -232,6 +236,9 @@ def parse_model(content: Content, *, name: object) -> SavedModel:
         confidence_thresholds=confidence,
         confidence_max_error=None if confidence is None else max_error,
     )
+    if is_starter is not None and is_starter == bool(labels):
+        kind = "a model with labels, not a starter" if labels else "a starter, which has no labels"
+        raise ModelError(name, f"{kind}; train a model from it: textrnn train --init {name} --train FILE")
     if fault := _find_fault(model):
         raise ModelError(name, f"damaged ({fault}); copy it again, or train a new one")
     return model
@@ -301,7 +308,7 @@ def _find_fault(model: SavedModel) -> str | None:
 
 
 def _read_labels(labels: Any) -> list[str]:
-    if not isinstance(labels, list) or not labels or not all(isinstance(label, str) for label in labels):
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         raise TypeError("the list of labels is missing or wrong")
     if invalid := next((label for label in labels if not is_label(label)), None):
         raise TypeError(f"{invalid!r} is not a valid label")

@@ -31,7 +31,8 @@ def resolve_config(config: Config, dataset: Dataset) -> Config:
     """Return ``config`` with the values filled in that depend on the data.
 
     The batch size is the largest of 64, 32, 16 and 8 that gives an epoch at least 75 steps. The number of epochs is 12,
-    or up to 30 if 12 epochs have fewer than 2,600 steps. The embedding is as wide as its pretrained vectors.
+    or up to 30 if 12 epochs have fewer than 2,600 steps. The embedding is as wide as its pretrained vectors, and the
+    network has the shape of an initial model.
     """
     texts, settings, model = dataset.train, config.train, config.model
     size, tokens, epochs = settings.batch_size, settings.batch_tokens, settings.epochs
@@ -43,6 +44,8 @@ def resolve_config(config: Config, dataset: Dataset) -> Config:
     settings = settings.model_copy(update={"batch_size": size, "epochs": epochs})
     if dataset.vectors is not None:
         model = model.model_copy(update={"embedding": dataset.vectors.width})
+    if dataset.initial is not None:
+        model = model.model_copy(update=dataset.initial.shape)
     return config.model_copy(update={"train": settings, "model": model})
 
 
@@ -60,10 +63,12 @@ def resolve_precision(config: Config, *, processes: int = 1) -> Config:
 
 
 def build_network(config: Config, dataset: Dataset) -> Classifier:
-    """Return the network of ``config`` with random weights from torch's generator, and any pretrained vectors."""
+    """Return the network of ``config`` with random weights from torch's generator, and any pretrained ones."""
     model = Classifier(len(dataset.tokenizer), len(dataset.labels), **config.model.model_dump())
     if dataset.vectors is not None:
         dataset.vectors.initialize(model.embedding.weight)
+    if dataset.initial is not None:
+        dataset.initial.initialize(model, dataset.labels)
     return model
 
 

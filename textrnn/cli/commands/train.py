@@ -45,6 +45,10 @@ def train_command(
             metavar="FILE", help="Pretrained word vectors: GloVe, .vec, .bin, .npy, model2vec folder.  [default: none]"
         ),
     ] = None,
+    init: Annotated[
+        str | None,
+        Option(metavar="MODEL", help="Begin with the tokenizer and weights of a run or starter.  [default: none]"),
+    ] = None,
     out: Annotated[Path | None, Option(metavar="FOLDER", help="Run folder.  [default: runs/NAME-CELL]")] = None,
     layers: Annotated[int | None, Option(metavar="N", help="Recurrent layers.  [default: 2]")] = None,
     hidden: Annotated[int | None, Option(metavar="N", help="Hidden size per direction.  [default: 128]")] = None,
@@ -119,6 +123,7 @@ def train_command(
         "data.valid": ("--valid", valid),
         "tokenizer.model": ("--tokenizer", tokenizer),
         "embedding.vectors": ("--vectors", vectors),
+        "train.init": ("--init", init),
         "model.layers": ("--layers", layers),
         "model.hidden": ("--hidden", hidden),
         "train.epochs": ("--epochs", epochs),
