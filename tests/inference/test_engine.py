@@ -26,6 +26,7 @@ from textrnn.tokenization.tokenizer import Tokenizer
 TOLERANCE = 1e-5  # of a log-probability: float32 rounding, in another order of additions
 
 TEXTS = [*SENTENCES, "", " ", "the parcel " * 90, "\u2028\0"]
+CUT = {"data__max_length": 40, "data__long_texts": "cut"}
 
 
 @pytest.mark.parametrize("cell", ["sru", "gru", "lstm"])
@@ -41,7 +42,7 @@ def test_equals_torch(
 ) -> None:
     shape = {"model__cell": cell, "model__bidirectional": bidirectional, "model__layers": layers, "model__hidden": 8}
     rest = {"model__embedding": embedding, "model__pooling": pooling, "model__layer_norm": layer_norm}
-    config = make_config(**shape, **rest, model__highway_bias=-1.5, data__max_length=40)
+    config = make_config(**shape, **rest, model__highway_bias=-1.5, **CUT)
     model = replace(make_model(tokenizer, config), temperature=0.5 if bidirectional else 2.5)
     network = Classifier(len(tokenizer), 3, **config.model.model_dump()).eval()
     network.import_weights(model.weights)
@@ -127,7 +128,7 @@ def make_with_ngrams(tokenizer: Tokenizer, share: float, *, multi_label: bool = 
 @pytest.mark.parametrize("multi_label", [False, True])
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_logits_mix_the_network_and_the_ngrams(tokenizer: Tokenizer, share: float, multi_label: bool) -> None:
-    model = make_with_ngrams(tokenizer, share, multi_label=multi_label, data__max_length=40)
+    model = make_with_ngrams(tokenizer, share, multi_label=multi_label, **CUT)
     batch = pack(tokenizer.encode_all(TEXTS, max_length=40))  # n-grams of the same tokens
     assert model.ngrams is not None
     table = model.ngrams.forward(batch.ids, batch.offsets, Spelling.of(tokenizer), library=False).astype(np.float64)
@@ -160,7 +161,8 @@ class RecordingNetwork(NumpyNetwork):
 
 
 def test_texts_with_the_margin_are_not_read_by_the_network(tokenizer: Tokenizer) -> None:
-    model = replace(make_with_ngrams(tokenizer, 0.3), cascade=Cascade(0.5, (1.0,), (0.9,)))
+    model = make_with_ngrams(tokenizer, 0.3, data__long_texts="whole")
+    model = replace(model, cascade=Cascade(0.5, (1.0,), (0.9,)))
     assert model.ngrams is not None
     batch = pack(tokenizer.encode_all(TEXTS, max_length=512))
     table = model.ngrams.forward(batch.ids, batch.offsets, Spelling.of(tokenizer), library=False)
@@ -181,7 +183,7 @@ def test_texts_with_the_margin_are_not_read_by_the_network(tokenizer: Tokenizer)
 
 
 def test_without_a_margin_the_network_reads_all_texts(tokenizer: Tokenizer) -> None:
-    model = make_with_ngrams(tokenizer, 0.3)
+    model = make_with_ngrams(tokenizer, 0.3, data__long_texts="whole")
     network = RecordingNetwork(model)
     logits = Engine(replace(model, cascade=Cascade(0.5, (0.0,), (1.0,))), network).predict_logits(TEXTS)
     np.testing.assert_array_equal(logits, Engine(model).predict_logits(TEXTS))
@@ -196,7 +198,7 @@ def test_a_network_without_weight_is_not_computed(tokenizer: Tokenizer) -> None:
 
 
 def test_the_network_reads_windows_and_the_ngrams_all_of_them(tokenizer: Tokenizer) -> None:
-    model = make_with_ngrams(tokenizer, 0.3, data__max_length=40, data__long_texts="windows")
+    model = make_with_ngrams(tokenizer, 0.3, data__max_length=40)
     assert model.ngrams is not None
     text = "the parcel " * 90
     ids = tokenizer.encode_ids(text)

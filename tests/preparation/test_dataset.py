@@ -67,7 +67,7 @@ def test_the_demo_data_have_a_validation_set_of_their_own() -> None:
 def test_a_given_tokenizer_is_used_and_texts_are_truncated(rows: Path) -> None:
     model = train_tokenizer([b"tea coffee"], model_type="char", hard_vocab_limit=False).model
     Path("t.model").write_bytes(model)
-    dataset = load(rows, tokenizer__model="t.model", data__max_length=7)
+    dataset = load(rows, tokenizer__model="t.model", data__max_length=7, data__long_texts="cut")
     assert dataset.tokenizer.model == model
     assert set(dataset.train.lengths.tolist()) == {7}
 

@@ -26,7 +26,7 @@ def test_duplicates_across_sets_and_empty_and_truncated_texts_are_counted(rows: 
     Path("valid.tsv").write_text("tea\twhite\ntea\t\ncoffee\tnew one\ncoffee\tgreen\n")
     Path("test.tsv").write_text(f"tea\tgreen\nwater\tblue one\ncoffee\t{long}\ntea\twhite\n")
     paths = {"data__train": str(rows), "data__valid": "valid.tsv", "data__test": "test.tsv"}
-    assert notes_of(**paths, data__max_length=20) == [
+    assert notes_of(**paths, data__max_length=20, data__long_texts="cut") == [
         "data: 2 training texts are duplicates (1 with another label); 2 of 4 validation texts are in the training "
         "set; 3 of 4 test texts are in the training set",
         "data: 3 texts are empty or one unknown token",
@@ -38,7 +38,8 @@ def test_duplicates_across_sets_and_empty_and_truncated_texts_are_counted(rows: 
 def test_a_single_text_is_reported_in_the_singular(rows: Path) -> None:
     rows.write_text("tea\tgreen\ntea\tgreen\ncoffee\tblack coffee\n")
     Path("valid.tsv").write_text("tea\tgreen\ntea\t\n")
-    assert notes_of(data__train=str(rows), data__valid="valid.tsv", data__max_length=11) == [
+    cut = {"data__max_length": 11, "data__long_texts": "cut"}
+    assert notes_of(data__train=str(rows), data__valid="valid.tsv", **cut) == [
         "data: 1 training text is a duplicate; 1 of 2 validation texts is in the training set",
         "data: 1 text is empty or one unknown token",
         "data: 1 text is longer than data.max_length=11 tokens (20.0 %), which cuts off 6.2 % of all tokens (see "
@@ -50,7 +51,7 @@ def test_texts_that_windows_do_not_cover_are_counted(rows: Path) -> None:
     rows.write_text(f"tea\tgreen\ncoffee\tblack coffee\ntea\tgreen tea\ncoffee\t{'honey' * 9}\n")
     Path("valid.tsv").write_text("tea\tgreen tea with milk\n")
     paths = {"data__train": str(rows), "data__valid": "valid.tsv", "data__max_length": 11}
-    (note,) = notes_of(**paths, data__long_texts="windows")
+    (note,) = notes_of(**paths)
     assert note == (
         "data: 1 text is longer than 3 windows of 11 tokens (20.0 %), which leave out 14.0 % of all tokens; "
         "'textrnn data check' lists them"

@@ -221,6 +221,12 @@ def test_an_unsupported_format_version_is_refused_with_the_next_step(saved: Path
         load_model(saved)
 
 
+def test_a_model_from_before_long_texts_cuts_them(saved: Path) -> None:
+    rewrite(saved, lambda _, header: header["config"]["data"].pop("long_texts"))
+    assert load_model(saved).config.data.long_texts == "cut"
+    assert make_config().data.long_texts != "cut"
+
+
 def test_a_temperature_is_restored_exactly(saved: Path) -> None:
     model = load_model(saved)
     assert read_header(saved)["temperature"] == model.temperature == 1.625

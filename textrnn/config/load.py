@@ -97,7 +97,13 @@ def load_config(path: Path | None = None, *, overrides: Iterable[Override] = ())
 
 
 def check_config(values: Mapping[str, Any]) -> Config:
-    """Return the config with these plain values, as in a model file; raises ValueError with the first fault."""
+    """Return the config with these plain values, as in a model file; raises ValueError with the first fault.
+
+    A model file without ``data.long_texts`` is older than this key, and its model reads texts as ``cut`` does.
+    """
+    data = values.get("data") if isinstance(values, dict) else None
+    if isinstance(data, dict):
+        values = {**values, "data": {"long_texts": "cut", **data}}
     try:
         return Config.model_validate(values)
     except ValueError as error:

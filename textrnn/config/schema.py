@@ -138,9 +138,9 @@ class DataConfig(Section):
     )
     max_length: Count = key(512, description="tokens of a text, or of a window, that the network reads at once")
     long_texts: LongTexts = key(
-        "cut",
-        description="longer texts: cut reads their first max_length tokens; windows reads up to three windows of "
-        "max_length tokens, from beginning to end, and averages their logits; whole reads them to the end",
+        "windows",
+        description="longer texts: windows reads up to three windows of max_length tokens, from beginning to end, and "
+        "averages their logits; whole reads them to the end; cut reads their first max_length tokens",
     )
     cache: Name | None = key(None, description="folder for encoded text; null is 'textrnn' in the user's cache folder")
 

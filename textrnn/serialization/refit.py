@@ -98,6 +98,7 @@ def make_refit_config(run: Path, overrides: Sequence[Override]) -> Config:
         ConfigError: its config is damaged.
     """
     folder = list_runs(run)[0]
+    long_texts = load_model(folder).config.data.long_texts  # which the file of an older run lacks
     data = load_config(folder / CONFIG_NAME).data
     if not is_experiment(run):
         run = folder  # the pointer to the latest run will point elsewhere
@@ -108,6 +109,7 @@ def make_refit_config(run: Path, overrides: Sequence[Override]) -> Config:
         "data.fold": None,
         "data.valid_share": 0.0,
         "data.train_share": 1.0,
+        "data.long_texts": long_texts,
         "train.refit": str(run),
     }
     own = [Override(key, value, key) for key, value in values.items()]

@@ -68,7 +68,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     (folder / "test.tsv").write_bytes(b"a\tonly one label of the two is in this one\n")
     tokenizer = train_tokenizer([row[2:] for row in clean(0, 400)], model_type="char", hard_vocab_limit=False).tokenizer
     files = [(str(folder / f"{part}.tsv"), part) for part in ("train", "valid", "test")]
-    return check_files(files, DataConfig(max_length=200), max_shown=100, count_pieces=tokenizer.count_pieces)
+    return check_files(
+        files, DataConfig(max_length=200, long_texts="cut"), max_shown=100, count_pieces=tokenizer.count_pieces
+    )
 
 
 PLANTED: dict[str, set[tuple[str, int | None]]] = {
