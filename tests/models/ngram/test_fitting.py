@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from pieces import make_spelling
 from textrnn.data.batch import PackedBatch, SoftLabels, pack
 from textrnn.data.encoded import Corpus
-from textrnn.models.ngram import counts, fitting, regression, sample
+from textrnn.models.ngram import counts, fitting, logistic, sample
 from textrnn.models.ngram.features import WORDS, Spelling, hash_ngrams
 from textrnn.models.ngram.fitting import fit_ngrams
 from textrnn.models.ngram.table import NgramTable
@@ -117,7 +117,7 @@ def regress_all(
 
 @pytest.mark.parametrize("C", [2, 3])
 def test_equals_scikit_learn(C: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(regression, "_TOLERANCE", 1e-5)
+    monkeypatch.setattr(logistic, "_TOLERANCE", 1e-5)
     batch = draw_labelled(300, C)
     x, keys, idf = build_matrix(batch)
     table = fit(batch, C)
@@ -170,7 +170,7 @@ def test_the_same_bytes_without_the_library(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_reaching_the_limit_of_passes_gives_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(regression, "_MAX_PASSES", 1)
+    monkeypatch.setattr(logistic, "_MAX_PASSES", 1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fit(draw_labelled(200, 2), 2)
@@ -249,7 +249,7 @@ def test_each_label_has_its_own_regression() -> None:
 
 
 def test_weights_equal_repeated_texts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(regression, "_TOLERANCE", 1e-5)
+    monkeypatch.setattr(logistic, "_TOLERANCE", 1e-5)
     batch = draw_labelled(150, 3)
     weighed = fit(batch, 3, weights=np.array([1.0, 1.0, 4.0]))
     even = fit(batch, 3)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from textrnn.data.batch import Rows, SoftLabels, Texts
 from textrnn.models.ngram.counts import NgramCounts
 from textrnn.models.ngram.features import Spelling
-from textrnn.models.ngram.regression import Weights, multiply_weights, regress
+from textrnn.models.ngram.logistic import Weights, multiply_weights, regress
 from textrnn.models.ngram.sample import draw_sample
 from textrnn.models.ngram.table import Floats, NgramTable
 
@@ -39,6 +39,7 @@ def fit_ngrams(
     weights: Weights | tuple[Weights, Weights] | None = None,
     find_soft: Callable[[Rows], SoftLabels | None] | None = None,
     text_weights: Weights | None = None,
+    is_exact: bool = True,
     penalty: float = PENALTY,
     seed: int,
     report: Callable[[str], None] = lambda note: None,
@@ -57,6 +58,7 @@ def fit_ngrams(
         find_soft: gives the label distributions of the sampled texts. A text that has one counts for every class,
             weighted by its probability.
         text_weights: the weight of each text (B,).
+        is_exact: whether a small training set is fitted exactly; False is faster if most texts have a distribution.
         penalty: the objective is the sum of the losses plus ``penalty`` / 2 times the sum of squared weights.
         seed: of the sampling and the solver; the same arguments give the same table.
         report: receives a note if the limits below leave out texts or n-grams.
@@ -73,7 +75,7 @@ def fit_ngrams(
     """
     usable = np.arange(len(texts)) if targets.ndim == 2 else np.flatnonzero(targets >= 0)
     regressions = 1 if targets.ndim == 1 and classes == 2 else classes
-    rows, is_exact = draw_sample(texts, spelling, rows=usable, regressions=regressions, seed=seed)
+    rows, is_small = draw_sample(texts, spelling, rows=usable, regressions=regressions, seed=seed)
     targets = targets[rows] if find_labels is None else find_labels(targets[rows])
     if len(rows) < len(usable):
         sample, present = f"{len(rows):,} of {len(usable):,} texts", _count_present(targets)
@@ -92,7 +94,7 @@ def fit_ngrams(
     x = counts.to_matrix(keys, idf)
     del counts
     text_weights = None if text_weights is None else np.asarray(text_weights[rows], np.float64)
-    fit = partial(regress, x, penalty=penalty, seed=seed, is_exact=is_exact, overwrite=regressions == 1)
+    fit = partial(regress, x, penalty=penalty, seed=seed, is_exact=is_exact and is_small, overwrite=regressions == 1)
     if targets.ndim == 2:
         weight, bias = _fit_labels(fit, shares, weights=weights, text_weights=text_weights, F=len(keys))
     else:

@@ -20,7 +20,7 @@ Solution = tuple[npt.NDArray[np.float64], float]
 
 _TOLERANCE, _MAX_PASSES = 1e-2, 100  # of liblinear
 _PASSES = 20  # of stochastic gradient descent
-_CHUNK_ENTRIES = 1 << 20  # entries of the texts that are visited together
+_CHUNK_ENTRIES = 1 << 22  # entries of the texts that are visited together
 _MIN_WEIGHT = 1e-9  # of a text: if all texts of a class had weight 0, the solver would miss the class
 
 

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pytest
 from scipy.sparse import csr_matrix, random_array
 
-from textrnn.models.ngram import regression
-from textrnn.models.ngram.regression import regress
+from textrnn.models.ngram import logistic
+from textrnn.models.ngram.logistic import regress
 
 n, F = 1500, 60
 RNG = np.random.default_rng(0)
@@ -42,7 +42,7 @@ def solve(share: npt.NDArray[Any], **options: Any) -> npt.NDArray[np.float64]:
 def test_gradient_descent_comes_close_to_the_solution(
     share: npt.NDArray[Any], sample: npt.NDArray[np.float64] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(regression, "_TOLERANCE", 1e-5)
+    monkeypatch.setattr(logistic, "_TOLERANCE", 1e-5)
     exact, found = (solve(share, sample=sample, is_exact=is_exact) for is_exact in (True, False))
     assert np.sqrt(np.square(found - exact).mean()) < 0.06 * exact.std()
     assert abs((found - exact).mean()) < 0.05 * exact.std()
@@ -69,7 +69,7 @@ def test_the_matrix_changes_only_where_it_may(share: npt.NDArray[Any], is_exact:
 
 def test_the_seed_fixes_the_order_of_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = solve(OWN, is_exact=False)
-    monkeypatch.setattr(regression, "_CHUNK_ENTRIES", 200)
+    monkeypatch.setattr(logistic, "_CHUNK_ENTRIES", 200)
     np.testing.assert_allclose(solve(OWN, is_exact=False), expected, atol=1e-3)  # each chunk rounds once
     assert not np.array_equal(solve(OWN, is_exact=False, seed=2), expected)
 
