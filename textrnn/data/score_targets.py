@@ -53,7 +53,7 @@ class ScoreTargets:
         upper = (places - lower)[:, None]
         next_anchor = np.minimum(lower + 1, len(self.anchors) - 1)
         shares = (1 - upper) * self._distributions[lower] + upper * self._distributions[next_anchor]
-        texts, classes = np.nonzero(shares * (shares < 1))
+        texts, classes = np.nonzero(shares * (shares < 1))  # without the texts that have a single class
         if len(texts):
             yield texts + start, classes, shares[texts, classes].astype(np.float32)
 

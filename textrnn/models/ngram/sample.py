@@ -12,7 +12,7 @@ EXACT_TOKENS, EXACT_NGRAMS, EXACT_WORK = 2_000_000, 40_000_000, 400_000_000
 """Up to these numbers of tokens, of their n-grams, and of n-grams times regressions, the fit is exact."""
 MAX_TOKENS = 10_000_000
 """Larger training sets are sampled down to this number of tokens, which bounds the time to count n-grams."""
-MAX_ENTRIES, MAX_WORK = 125_000_000, 1_000_000_000
+MAX_ENTRIES, MAX_WORK = 110_000_000, 1_000_000_000
 """Limits of the non-zero entries of the matrix, at 16 bytes each while they are counted, and of entries times
 regressions.
 
