@@ -16,7 +16,7 @@ from textrnn.data.batch import SoftLabels
 from textrnn.data.cache import Cache
 from textrnn.data.encoded import load_tokens
 from textrnn.data.reading.source import LabelledFile
-from textrnn.data.soft_labels import ScoreTargets, SoftLabelTable
+from textrnn.data.soft_labels import SoftLabelTable
 from textrnn.data.windows import Windows
 from textrnn.errors import DataError
 from textrnn.tokenization.tokenizer import Tokenizer
@@ -108,14 +108,3 @@ def test_a_table_has_a_column_for_each_label(tmp_path: Path, delimiter: str) -> 
     assert [file.labels[number] for number in file.classes] == ["b", "a"]
     assert file.soft_labels is not None
     assert file.soft_labels.shares.tolist() == pytest.approx([0.2, 0.8, 1.0])
-
-
-def test_the_mean_of_a_score_s_distribution_is_the_score() -> None:
-    anchors, scores = np.array([0.0, 1, 5]), np.array([1, 0.25, 4, 9, -3])
-    found = ScoreTargets(np.arange(5, dtype=np.int32), scores, anchors).select(np.arange(5))
-    assert found is not None
-    assert found.find_rows().tolist() == [1, 2]  # the others are at an anchor, or beyond the last
-    targets = np.zeros((5, 3), np.float32)
-    found.fill(targets)
-    assert (targets @ anchors)[1:3] == pytest.approx([0.25, 4])
-    assert ScoreTargets(np.zeros(2, np.int32), scores, anchors).select(np.arange(2)) is None

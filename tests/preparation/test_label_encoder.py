@@ -14,7 +14,7 @@ from textrnn.data.labels import make_strata
 from textrnn.data.reading.source import LabelledFile
 from textrnn.errors import DataError
 from textrnn.preparation.dataset import load_dataset
-from textrnn.preparation.label_encoder import make_label_encoder
+from textrnn.preparation.label_encoder import ScoreEncoder, make_label_encoder
 from textrnn.reporter import Reporter
 
 Read = Callable[..., LabelledFile]
@@ -122,3 +122,22 @@ def test_the_digest_depends_on_the_sets_of_labels(rows: Path) -> None:
         values = {"data__train": str(rows), "data__valid": str(rows), "tokenizer__model_type": "char", **MULTI_LABEL}
         digests.add(load_dataset(make_config(**values), Reporter()).digest)
     assert len(digests) == 3
+
+
+@pytest.mark.parametrize(
+    ("scores", "anchors"),
+    [
+        (["1", "0"], ["0", "1"]),
+        (["0.3", "0.1", "0.2"], ["0", "0.1", "0.2", "0.3", "0.4"]),
+        (["1", "2", "10"], ["0", "1", "2", "10", "18"]),
+        (["9007199254740992", "9007199254740991", "0"], None),
+    ],
+    ids=["two", "tenths", "uneven", "as close as numbers can be"],
+)
+def test_the_anchors_of_scores_have_another_one_on_each_side(
+    read: Read, scores: list[str], anchors: list[str] | None
+) -> None:
+    encoder = ScoreEncoder(read(*scores, multi_label=False))
+    assert anchors is None or encoder.labels == tuple(anchors)
+    assert (np.diff(encoder.anchors) > 0).all()
+    assert encoder.anchors[encoder.encode(scores)].tolist() == [float(score) for score in scores]

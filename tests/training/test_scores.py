@@ -48,7 +48,7 @@ def test_scores_are_learned(tmp_path: Path) -> None:
     recorder = Recorder()
     outcome = train(make_score_config(write(tmp_path / "rows.tsv")), tmp_path / "run", reporter=recorder)
     engine = Engine.load(outcome.folder)
-    assert engine.labels == ("1", "2.5", "3", "4", "5")
+    assert engine.labels == ("-0.5", "1", "2.5", "3", "4", "5", "6")  # one more on each side
     found = engine.predict_scores(["the film was awful 3", "the film was good 7", "the film was great 2"])
     assert found == pytest.approx([1, 4, 5], abs=0.5)
     assert outcome.best.mae is not None
@@ -61,9 +61,17 @@ def test_many_scores_have_quantiles_as_anchors(tmp_path: Path) -> None:
     scores = {f"w{n}": float(score) for n, score in enumerate(rng.exponential(10, 40))}
     dataset = load_dataset(make_score_config(write(tmp_path / "rows.tsv", scores)), Reporter())
     assert dataset.anchors is not None
-    assert len(dataset.anchors) <= 21
-    assert (dataset.anchors[0], dataset.anchors[-1]) == pytest.approx((min(scores.values()), max(scores.values())))
+    assert len(dataset.anchors) == 21 + 2
+    assert (dataset.anchors[1], dataset.anchors[-2]) == pytest.approx((min(scores.values()), max(scores.values())))
     assert (np.diff(dataset.anchors) > 0).all()
+
+
+def test_errors_are_those_of_the_true_scores(tmp_path: Path) -> None:
+    valid = write(tmp_path / "valid.tsv", {"awful": -99.0})  # beyond all anchors
+    config = vary(make_score_config(write(tmp_path / "rows.tsv"), data__valid=valid), {"train.epochs": 2})
+    best = train(config, tmp_path / "run", reporter=Recorder()).best
+    assert best.mae is not None
+    assert best.mae > 99
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from textrnn.data.batch import Classes, Ids, Lengths, Offsets, PackedBatch, Rows, SoftLabels, Spans, gather_index
 from textrnn.data.cache import Cache, Draft, make_key
 from textrnn.data.reading.source import LabelledFile
+from textrnn.data.score_targets import ScoreTargets
 from textrnn.data.soft_labels import SoftLabelSource
 from textrnn.errors import DataError
 
@@ -191,6 +192,12 @@ class Corpus:
     def select_soft_labels(self, rows: Rows) -> SoftLabels | None:
         """Return the distributions of the texts with the indices ``rows``, or None without any."""
         return self._select_soft(self._source_rows(rows))
+
+    def select_scores(self, rows: Rows) -> npt.NDArray[np.float64]:
+        """Return the true scores (B,) of the texts with the indices ``rows``; raises TypeError for other labels."""
+        if not isinstance(self.soft_labels, ScoreTargets):
+            raise TypeError("the texts have labels, not scores")
+        return self.soft_labels.find_scores(self._source_rows(rows))
 
     def _select_soft(self, source: Rows) -> SoftLabels | None:
         return None if self.soft_labels is None else self.soft_labels.select(source)

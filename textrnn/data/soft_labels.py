@@ -1,4 +1,4 @@
-"""Soft labels of the rows of a file: probabilities that the rows give, and scores between two classes."""
+"""Soft labels of the rows of a file: the probabilities of labels that rows give instead of a label."""
 
 from __future__ import annotations
 
@@ -22,32 +22,6 @@ class SoftLabelSource(Protocol):
 
     def select(self, rows: Integers) -> SoftLabels | None:
         """Return those of ``rows`` (B,), in that order, or None if none of them has one."""
-
-
-@dataclass(frozen=True, eq=False)
-class ScoreTargets:
-    """Scores as distributions over anchor scores; the mean is the score.
-
-    ``numbers`` (R,) int32 are the label numbers of the rows of a file, ``scores`` (labels,) the score of each label,
-    and ``anchors`` (C,) those of the classes, rising. A score between two anchors has a share of both, in inverse
-    proportion to its distance; one beyond the last has that class.
-    """
-
-    numbers: npt.NDArray[np.int32]
-    scores: npt.NDArray[np.float64]
-    anchors: npt.NDArray[np.float64]
-
-    def select(self, rows: Integers) -> SoftLabels | None:
-        """Return the distributions of ``rows`` (B,) whose scores are between two anchors, or None without any."""
-        places = np.interp(self.scores[self.numbers[rows]], self.anchors, np.arange(len(self.anchors)))
-        lower = np.floor(places).astype(np.int64)
-        upper = places - lower
-        between = np.flatnonzero(upper)
-        if not len(between):
-            return None
-        classes = np.stack([lower[between], lower[between] + 1], axis=1)
-        shares = np.stack([1 - upper[between], upper[between]], axis=1).astype(np.float32)
-        return SoftLabels(np.repeat(between, 2), classes.ravel(), shares.ravel())
 
 
 class SoftLabelWriter:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 
 import numpy as np
 
@@ -18,12 +19,13 @@ from textrnn.data.labels import (
     unique_label_sets,
 )
 from textrnn.data.reading.source import LabelledFile
-from textrnn.data.soft_labels import ScoreTargets, SoftLabelTable
+from textrnn.data.score_targets import ScoreTargets
+from textrnn.data.soft_labels import SoftLabelTable
 from textrnn.errors import DataError
 from textrnn.serialization.model_file import make_labels
 
 ANCHORS = 21
-"""The most scores that stand for classes."""
+"""The most scores of the training set that are anchors."""
 
 
 class SingleLabelEncoder:
@@ -86,12 +88,12 @@ class MultiLabelEncoder:
 
 
 class ScoreEncoder:
-    """The encoder of scores: the classes are anchors, scores from the lowest to the highest one.
+    """The encoder of scores: the classes are anchors, rising.
 
-    These are the distinct scores of the training set, or its quantiles if there are more than ``ANCHORS``. A text's
-    class is the nearest anchor, and its distribution (:class:`textrnn.data.soft_labels.ScoreTargets`) has the mean of
-    its score. A histogram learns scores better than a single output does (Imani and White, "Improving Regression
-    Performance with Distributional Losses", ICML 2018).
+    These are the distinct scores of the training set, or its quantiles if there are more than ``ANCHORS``. Beyond the
+    lowest and the highest of three or more is another anchor, as far away as the next: the distributions of these two
+    scores then have two sides, as all others have. A text's class is the nearest anchor, and the mean of its
+    distribution (:class:`textrnn.data.score_targets.ScoreTargets`) is its score.
 
     Raises:
         DataError: all texts have the same score.
@@ -106,6 +108,9 @@ class ScoreEncoder:
             raise DataError(train.path, None, one_score_fault(train.labels[0]))
         if len(distinct) > ANCHORS:
             distinct = np.unique(np.quantile(np.repeat(scores, counts), np.linspace(0, 1, ANCHORS)))
+        if len(distinct) > 2:
+            ends = _extrapolate(*distinct[[1, 0]]), _extrapolate(*distinct[[-2, -1]])
+            distinct = np.unique(np.append(distinct, ends))
         self.labels = tuple(repr(float(anchor)).removesuffix(".0") for anchor in distinct)
         self.anchors = np.array(self.labels, np.float64)
 
@@ -117,6 +122,11 @@ class ScoreEncoder:
     def make_soft_labels(self, file: LabelledFile) -> ScoreTargets:
         """Return the scores of the rows of ``file`` as distributions over the anchors."""
         return ScoreTargets(file.classes, np.array(file.labels, np.float64), self.anchors)
+
+
+def _extrapolate(inner: float, outer: float) -> float:
+    """Return the number that is as far beyond ``outer`` as ``inner`` is before it."""
+    return float(2 * Decimal(repr(float(outer))) - Decimal(repr(float(inner))))  # 0.3, not 0.30000000000000004
 
 
 LabelEncoder = SingleLabelEncoder | MultiLabelEncoder | ScoreEncoder

@@ -172,12 +172,8 @@ class Validator:
         anchors = self.dataset.anchors
         if anchors is None:
             return np.zeros(0)
-        classes, soft = self.dataset.valid.classes[rows], self.dataset.valid.select_soft_labels(rows)
-        targets = make_targets(classes, None, len(anchors), soft=soft)
-        true = anchors[targets] if targets.ndim == 1 else targets @ anchors
-        errors: npt.NDArray[np.float64] = (
-            np.exp(to_log_probabilities(logits, self.temperature, multi_label=False)) @ anchors - true
-        )
+        found = np.exp(to_log_probabilities(logits, self.temperature, multi_label=False)) @ anchors
+        errors: npt.NDArray[np.float64] = found - self.dataset.valid.select_scores(rows)
         return errors
 
     def _read_targets(self, rows: Rows) -> npt.NDArray[Any]:

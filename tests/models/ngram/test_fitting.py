@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from pieces import make_spelling
 from textrnn.data.batch import PackedBatch, SoftLabels, pack
 from textrnn.data.encoded import Corpus
-from textrnn.models.ngram import fitting
+from textrnn.models.ngram import counts, fitting, logistic, sample
 from textrnn.models.ngram.features import WORDS, Spelling, hash_ngrams
 from textrnn.models.ngram.fitting import fit_ngrams
 from textrnn.models.ngram.table import NgramTable
@@ -117,7 +117,7 @@ def regress_all(
 
 @pytest.mark.parametrize("C", [2, 3])
 def test_equals_scikit_learn(C: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "_TOLERANCE", 1e-5)
+    monkeypatch.setattr(logistic, "_TOLERANCE", 1e-5)
     batch = draw_labelled(300, C)
     x, keys, idf = build_matrix(batch)
     table = fit(batch, C)
@@ -155,7 +155,7 @@ def test_the_same_arguments_give_the_same_bytes(monkeypatch: pytest.MonkeyPatch)
     assert again is not None
     assert bytes_of(again) == expected
     for name, value in (("_CHUNK", 50), ("_CHUNK_ENTRIES", 100)):
-        monkeypatch.setattr(fitting, name, value)
+        monkeypatch.setattr(counts, name, value)
         assert bytes_of(fit(batch, 3)) == expected
     assert bytes_of(fit(batch, 3, seed=2)) != expected
     for seed in (-1, 2**40):
@@ -170,7 +170,7 @@ def test_the_same_bytes_without_the_library(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_reaching_the_limit_of_passes_gives_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "_MAX_PASSES", 1)
+    monkeypatch.setattr(logistic, "_MAX_PASSES", 1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fit(draw_labelled(200, 2), 2)
@@ -249,7 +249,7 @@ def test_each_label_has_its_own_regression() -> None:
 
 
 def test_weights_equal_repeated_texts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "_TOLERANCE", 1e-5)
+    monkeypatch.setattr(logistic, "_TOLERANCE", 1e-5)
     batch = draw_labelled(150, 3)
     weighed = fit(batch, 3, weights=np.array([1.0, 1.0, 4.0]))
     even = fit(batch, 3)
@@ -300,7 +300,8 @@ def test_the_most_frequent_ngrams_are_kept(monkeypatch: pytest.MonkeyPatch, C: i
 
 
 def test_the_work_counts_all_regressions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "MAX_WORK", 900 * 12)
+    monkeypatch.setattr(sample, "EXACT_TOKENS", 0)
+    monkeypatch.setattr(sample, "MAX_WORK", 900 * 12)
     batch, (_, has) = draw_labelled(200, 2), draw_sets(200)
     one, three, two = (
         count_sampled(batch, C, targets=targets)
@@ -324,9 +325,38 @@ def test_a_sample_of_few_classes_has_no_table(monkeypatch: pytest.MonkeyPatch) -
     few = partial(fit_ngrams, batch, make_spelling(), classes=7, targets=batch.classes, seed=1, report=notes.append)
     assert few() is not None  # the data have three of seven classes, and nothing is sampled
     assert notes == []
-    monkeypatch.setattr(fitting, "MAX_TOKENS", 540)
+    monkeypatch.setattr(sample, "EXACT_TOKENS", 540)
+    monkeypatch.setattr(sample, "MAX_TOKENS", 540)
     assert few() is None
     assert ["7 labels" in note and "60 of 120 texts" in note for note in notes] == [True]
+
+
+@pytest.mark.parametrize("C", [2, 3])
+def test_a_large_set_has_nearly_the_exact_model(monkeypatch: pytest.MonkeyPatch, C: int) -> None:
+    batch, notes = draw_labelled(600, C), []  # type: PackedBatch, list[str]
+    rows, other = np.arange(0, 600, 2), (batch.classes[::2] + 1) % C
+    shares = np.tile(np.array([0.75, 0.25], np.float32), 300)
+    soft = SoftLabels(np.repeat(rows, 2), np.stack([batch.classes[rows], other], 1).ravel(), shares)
+    options: list[dict[str, Any]] = [{}, {"find_soft": soft.select}, {"weights": np.array([1.0, 3, 1])[:C]}]
+    exact = [forward(fit(batch, C, **each), batch) for each in options]
+    monkeypatch.setattr(sample, "EXACT_TOKENS", 0)
+    for expected, each in zip(exact, options, strict=True):
+        found = forward(fit(batch, C, report=notes.append, **each), batch)
+        assert not np.array_equal(found, expected)
+        errors = found - expected
+        errors -= errors.mean(axis=1, keepdims=True)  # changes no probability
+        assert np.square(errors).mean() < 0.01 * expected.var()
+    assert notes == []  # nothing is left out
+
+
+def test_a_large_multi_label_set_has_nearly_the_exact_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch, has = draw_sets(400)
+    has[:, 0] ^= np.random.default_rng(0).random(400) < 0.2  # in doubt
+    expected = forward(fit(batch, 4, targets=has), batch)
+    monkeypatch.setattr(sample, "EXACT_TOKENS", 0)
+    found = forward(fit(batch, 4, targets=has), batch)
+    np.testing.assert_array_equal(found[:, 3], expected[:, 3])  # the label has no text
+    assert np.square(found - expected).mean() < 0.02 * expected.var()
 
 
 def test_a_note_counts_the_ngrams_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -336,26 +366,6 @@ def test_a_note_counts_the_ngrams_left_out(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(fitting, "MAX_KEYS", 100)
     fit(batch, 2, report=notes.append)
     assert [f"the 100 most frequent of {len(whole.keys):,}" in note for note in notes] == [True]
-
-
-@pytest.mark.parametrize(("bound", "value"), [("MAX_TOKENS", 450), ("MAX_ENTRIES", 450 * 12), ("MAX_WORK", 450 * 12)])
-def test_texts_above_the_limit_are_sampled(monkeypatch: pytest.MonkeyPatch, bound: str, value: int) -> None:
-    batch = draw_labelled(200, 2)
-    monkeypatch.setattr(fitting, bound, value)
-    rows = fitting._sample(batch, make_spelling(), rows=np.arange(200), regressions=1, seed=1)
-    assert rows.tolist() == sorted(set(rows.tolist()))
-    assert 10 < len(rows) < 200
-    if bound == "MAX_TOKENS":
-        assert len(rows) == 450 // 9
-    else:
-        drawn = batch.select(rows)
-        assert len(hash_ngrams(drawn.ids, drawn.offsets, make_spelling())[0]) <= 1.1 * value
-    other = fitting._sample(batch, make_spelling(), rows=np.arange(200), regressions=1, seed=2)
-    assert other.tolist() != rows.tolist()
-    monkeypatch.undo()
-    expected = bytes_of(fit(batch.select(rows), 2))
-    monkeypatch.setattr(fitting, bound, value)
-    assert bytes_of(fit(batch, 2)) == expected
 
 
 @pytest.mark.parametrize("weight", [1.0, 30.0, 1000.0])

@@ -1,44 +1,30 @@
-"""Fitting the linear model over n-grams by scikit-learn. Only training imports this module."""
+"""Fitting the linear model over n-grams: the sample of texts, and a regression for each class or label.
+
+Only training imports this module.
+"""
 
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 
-from textrnn.data.batch import Rows, SoftLabels, Texts, make_offsets
-from textrnn.models.ngram.features import KIND_BITS, KINDS, WORDS, Keys, Spelling, hash_ngrams
-from textrnn.models.ngram.table import FACTORS, Floats, NgramTable
+from textrnn.data.batch import Rows, SoftLabels, Texts
+from textrnn.models.ngram.counts import NgramCounts
+from textrnn.models.ngram.features import Spelling
+from textrnn.models.ngram.logistic import Weights, multiply_weights, regress
+from textrnn.models.ngram.sample import draw_sample
+from textrnn.models.ngram.table import Floats, NgramTable
 
-MAX_TOKENS = 2_000_000
-"""Texts are sampled down to this number of tokens."""
-MAX_ENTRIES, MAX_WORK = 40_000_000, 400_000_000
-"""Limits of the non-zero entries of the matrix, at about 40 bytes each, and of entries times regressions.
-
-Texts are sampled down to stay below both.
-"""
 MAX_KEYS, MAX_WEIGHTS = 1 << 21, 1 << 24
 """Limits of the n-grams of a table, and of its weights over all classes."""
-MIN_TEXTS = 2
-"""An n-gram of characters is kept if at least this many texts contain it."""
 PENALTY = 0.1
 """L2 penalty: 1 / C of scikit-learn's LogisticRegression."""
 
-_TOLERANCE, _MAX_PASSES = 1e-2, 100
-_MIN_WEIGHT = 1e-9  # of a text: if all texts of a class had weight 0, the solver would miss the class
-_CHUNK = 50_000  # tokens whose n-grams are merged at once
-_CHUNK_ENTRIES = 1 << 20  # entries weighted at once
-_PROBED = 1000  # texts from which the number of n-grams for each token is estimated
-
-Weights = npt.NDArray[Any]
 Regress = Callable[..., "tuple[npt.NDArray[np.float64], float]"]
 """Takes shares (n,) and ``sample``, the weights of the texts (n,) or None; returns weights (F,) and an intercept."""
 
@@ -53,6 +39,7 @@ def fit_ngrams(
     weights: Weights | tuple[Weights, Weights] | None = None,
     find_soft: Callable[[Rows], SoftLabels | None] | None = None,
     text_weights: Weights | None = None,
+    is_exact: bool = True,
     penalty: float = PENALTY,
     seed: int,
     report: Callable[[str], None] = lambda note: None,
@@ -71,6 +58,7 @@ def fit_ngrams(
         find_soft: gives the label distributions of the sampled texts. A text that has one counts for every class,
             weighted by its probability.
         text_weights: the weight of each text (B,).
+        is_exact: whether a small training set is fitted exactly; False is faster if most texts have a distribution.
         penalty: the objective is the sum of the losses plus ``penalty`` / 2 times the sum of squared weights.
         seed: of the sampling and the solver; the same arguments give the same table.
         report: receives a note if the limits below leave out texts or n-grams.
@@ -82,12 +70,12 @@ def fit_ngrams(
         text without known n-grams (n texts, m such classes), and a label that k = 0 or k = n of the n texts have gets
         the constant logit log((k + 1) / (n - k + 1)).
 
-    Larger corpora are sampled down to ``MAX_TOKENS`` tokens, ``MAX_ENTRIES`` entries and ``MAX_WORK``. The number of
-    entries is estimated from the n-grams of 1,000 texts, where repeated n-grams count each time.
+    Larger training sets are fitted by stochastic gradient descent, or sampled, as :mod:`textrnn.models.ngram.sample`
+    says.
     """
     usable = np.arange(len(texts)) if targets.ndim == 2 else np.flatnonzero(targets >= 0)
     regressions = 1 if targets.ndim == 1 and classes == 2 else classes
-    rows = _sample(texts, spelling, rows=usable, regressions=regressions, seed=seed)
+    rows, is_small = draw_sample(texts, spelling, rows=usable, regressions=regressions, seed=seed)
     targets = targets[rows] if find_labels is None else find_labels(targets[rows])
     if len(rows) < len(usable):
         sample, present = f"{len(rows):,} of {len(usable):,} texts", _count_present(targets)
@@ -99,114 +87,25 @@ def fit_ngrams(
     shares = _Shares(targets, soft)
     if not shares.is_learnable():
         return None
-    counts = _Counts.of(texts, rows, spelling)
+    counts = NgramCounts.of(texts, rows, spelling)
     keys, idf = counts.select_keys(min(MAX_KEYS, MAX_WEIGHTS // classes), report=report)
     if not len(keys):
         return None
     x = counts.to_matrix(keys, idf)
     del counts
     text_weights = None if text_weights is None else np.asarray(text_weights[rows], np.float64)
-    regress = partial(_regress, x, penalty=penalty, seed=seed)
+    fit = partial(regress, x, penalty=penalty, seed=seed, is_exact=is_exact and is_small, overwrite=regressions == 1)
     if targets.ndim == 2:
-        weight, bias = _fit_labels(regress, shares, weights=weights, text_weights=text_weights, F=len(keys))
+        weight, bias = _fit_labels(fit, shares, weights=weights, text_weights=text_weights, F=len(keys))
     else:
         C = classes
-        weight, bias = _fit_classes(regress, shares, C=C, weights=weights, text_weights=text_weights, F=len(keys))
+        weight, bias = _fit_classes(fit, shares, C=C, weights=weights, text_weights=text_weights, F=len(keys))
     return NgramTable(keys, idf, weight, bias)
 
 
 def _count_present(targets: npt.NDArray[Any]) -> int:
     """Return the number of classes or labels that texts have."""
     return int(targets.any(axis=0).sum()) if targets.ndim == 2 else len(np.unique(targets))
-
-
-def _sample(texts: Texts, spelling: Spelling, *, rows: Rows, regressions: int, seed: int) -> Rows:
-    """Return those of ``rows``, rising, that are fitted."""
-    if not len(rows):
-        return rows
-    shuffled = np.random.default_rng(seed % 2**32).permutation(rows)
-    probed = texts.select(np.sort(shuffled[:_PROBED]))
-    ngrams = len(hash_ngrams(probed.ids, probed.offsets, spelling)[0])
-    ngrams_per_token = max(1, ngrams / max(1, len(probed.ids)))
-    limit = min(MAX_TOKENS, int(min(MAX_ENTRIES, MAX_WORK / regressions) / ngrams_per_token))
-    tokens = np.cumsum(texts.lengths[shuffled], dtype=np.int64)
-    return np.sort(shuffled[: np.searchsorted(tokens, limit, side="right")])
-
-
-class _Counts:
-    """The distinct n-grams of each of n texts and their counts.
-
-    ``keys`` (K,) uint32 and ``counts`` (K,) int32; those of text ``b`` are ``bounds[b]:bounds[b+1]``.
-    """
-
-    def __init__(self, keys: Keys, counts: npt.NDArray[np.int32], bounds: npt.NDArray[np.int64]) -> None:
-        self.keys, self.counts, self.bounds = keys, counts, bounds
-
-    @classmethod
-    def of(cls, texts: Texts, rows: Rows, spelling: Spelling) -> _Counts:
-        keys: list[Keys] = []
-        counts: list[npt.NDArray[np.int32]] = []
-        sizes: list[npt.NDArray[np.int64]] = []
-        for part in _chunks(texts.lengths[rows], _CHUNK):
-            batch = texts.select(rows[part])
-            found, bounds = hash_ngrams(batch.ids, batch.offsets, spelling)
-            text = np.repeat(np.arange(len(batch), dtype=np.uint64), np.diff(bounds))
-            merged, times = np.unique(text << np.uint64(32) | found, return_counts=True)
-            keys.append(merged.astype(np.uint32))
-            counts.append(times.astype(np.int32))
-            sizes.append(np.bincount((merged >> np.uint64(32)).astype(np.int64), minlength=len(batch)))
-        return cls(np.concatenate(keys), np.concatenate(counts), make_offsets(np.concatenate(sizes)))
-
-    def select_keys(self, limit: int, *, report: Callable[[str], None]) -> tuple[Keys, Floats]:
-        """Return the keys (F,) of the table, rising, and their inverse document frequencies.
-
-        With more than ``limit`` keys, the most frequent are kept, and ``report`` receives a note. The idf is
-        log((1 + n) / (1 + df)) + 1, where df of n texts have the n-gram: scikit-learn's smooth idf.
-        """
-        keys, texts = np.unique(self.keys, return_counts=True)
-        kept = (keys >= WORDS) | (texts >= MIN_TEXTS)
-        keys, texts = keys[kept], texts[kept]
-        if len(keys) > limit:
-            report(f"n-grams: the {limit:,} most frequent of {len(keys):,}; more would make the model file too large")
-            commonest = np.sort(np.argsort(-texts, kind="stable")[:limit])
-            keys, texts = keys[commonest], texts[commonest]
-        n = len(self.bounds) - 1
-        return keys, (np.log((1 + n) / (1 + texts)) + 1).astype(np.float32)
-
-    def to_matrix(self, keys: Keys, idf: Floats) -> csr_matrix:
-        """Return the features (n, F) float32 of the texts.
-
-        An entry is the factor of the kind times count * idf / sqrt(sum of count * idf^2 over the kind).
-        """
-        n, filled = len(self.bounds) - 1, 0
-        data, columns = np.empty(len(self.keys), np.float32), np.empty(len(self.keys), np.int32)
-        sizes = np.diff(self.bounds)
-        for part in _chunks(sizes, _CHUNK_ENTRIES):
-            entries = slice(self.bounds[part.start], self.bounds[part.stop])
-            places = np.searchsorted(keys, self.keys[entries]).clip(max=len(keys) - 1)
-            found = keys[places] == self.keys[entries]
-            text = np.repeat(np.arange(part.start, part.stop), sizes[part])[found]
-            places, counts = places[found], self.counts[entries][found]
-            kinds = keys[places] >> np.uint32(KIND_BITS)
-            group = (text - part.start) * KINDS + kinds
-            values = idf[places].astype(np.float64)
-            norms = np.sqrt(np.bincount(group, counts * np.square(values)))
-            put = slice(filled, filled + len(places))
-            data[put], columns[put] = np.take(FACTORS, kinds) * counts * values / norms[group], places
-            sizes[part] = np.bincount(text - part.start, minlength=part.stop - part.start)
-            filled = put.stop
-        bounds = make_offsets(sizes).astype(np.int32)
-        return csr_matrix((data[:filled], columns[:filled], bounds), shape=(n, len(keys)))
-
-
-def _chunks(sizes: npt.NDArray[Any], limit: int) -> Iterator[slice]:
-    """Yield slices of texts whose ``sizes`` add up to at most ``limit``, or of one text."""
-    ends = make_offsets(sizes.astype(np.int64))
-    start = 0
-    while start < len(sizes):
-        stop = max(start + 1, int(np.searchsorted(ends, ends[start] + limit, side="right")) - 1)
-        yield slice(start, stop)
-        start = stop
 
 
 class _Shares:
@@ -258,7 +157,7 @@ def _fit_classes(
     """Return the weights (F, C) and the biases (C,) of logistic regressions for classes."""
     weight, bias = np.zeros((F, C), np.float32), np.zeros(C, np.float32)
     present = shares.find_classes()
-    fit = partial(regress, sample=_multiply(None if weights is None else shares.average(weights), text_weights))
+    fit = partial(regress, sample=multiply_weights(None if weights is None else shares.average(weights), text_weights))
     if len(present) == 2:  # the regression gives the difference of their logits
         w, b = fit(shares.of(present[1]))
         weight[:, present], bias[present] = np.stack([-w / 2, w / 2], axis=1), (-b / 2, b / 2)
@@ -282,68 +181,5 @@ def _fit_labels(regress: Regress, shares: _Shares, *, weights: Any, text_weights
             bias[label] = math.log((k + 1) / (n - k + 1))
             continue
         of_label = None if weights is None else share * weights[0][label] + (1 - share) * weights[1][label]
-        weight[:, label], bias[label] = regress(share, sample=_multiply(of_label, text_weights))
+        weight[:, label], bias[label] = regress(share, sample=multiply_weights(of_label, text_weights))
     return weight, bias
-
-
-def _multiply(first: Any, second: Any) -> Any:
-    """Return the product of two weights of texts (n,), where None is 1."""
-    return second if first is None else first if second is None else first * second
-
-
-def _split_shares(x: csr_matrix, share: npt.NDArray[Any], sample: Any) -> tuple[csr_matrix, npt.NDArray[np.bool_], Any]:
-    """Return texts, whether each is of the class, and their weights, for texts with a ``share`` (n,) of it.
-
-    A text with a share between 0 and 1 becomes two: one of the class with that share of its weight, one of the others.
-    """
-    if share.dtype == np.bool_:
-        return x, share, sample
-    own = share >= 0.5
-    partial = np.flatnonzero((share > 0) & (share < 1))
-    weight = _multiply(np.where(own, share, 1 - share).astype(np.float64), sample)
-    rest = np.where(own, 1 - share, share)[partial]
-    rows = np.append(np.arange(len(share)), partial)
-    weights = np.append(weight, _multiply(rest, None if sample is None else sample[partial]))
-    return x[rows], np.append(own, ~own[partial]), weights
-
-
-def _regress(
-    x: csr_matrix, share: npt.NDArray[Any], *, sample: Any, penalty: float, seed: int
-) -> tuple[npt.NDArray[np.float64], float]:
-    """Return the weights (F,) and the intercept of a logistic regression of ``share`` (n,) on ``x`` (n, F).
-
-    The penalty applies to the intercept and to the weights of the scaled columns.
-    """
-    x, own, sample = _split_shares(x, share, sample)
-    scale = _column_scale(x, own, sample=sample)
-    scaled = csr_matrix((x.data * scale.astype(np.float32)[x.indices], x.indices, x.indptr), shape=x.shape)
-    if sample is not None:
-        sample = np.maximum(sample, _MIN_WEIGHT)
-    model = LogisticRegression(
-        C=1 / penalty,
-        solver="liblinear",
-        dual=True,
-        tol=_TOLERANCE,
-        max_iter=_MAX_PASSES,
-        random_state=seed % 2**32,
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the limit on passes is deliberate
-        model.fit(scaled, own, sample_weight=sample)
-    return model.coef_[0] * scale, float(model.intercept_[0])
-
-
-def _column_scale(x: csr_matrix, own: npt.NDArray[np.bool_], *, sample: Any) -> npt.NDArray[np.float64]:
-    """Return factors (F,) of the columns of ``x`` (n, F) that favor n-grams typical of ``own`` (n,) or of the rest.
-
-    A larger factor lowers the penalty on the weight. The factor is the square root of the absolute log-count ratio
-    log(p / q) (Wang and Manning, "Baselines and Bigrams", ACL 2012), scaled to a mean square of 1. Here p is the share
-    of the n-gram in the document frequencies of the texts of ``own``, each raised by one for smoothing, and q that in
-    the other texts.
-    """
-    occurs = csr_matrix((np.ones(x.nnz, np.float32), x.indices, x.indptr), shape=x.shape).T
-    counts = np.ones(len(own), np.float32) if sample is None else np.asarray(sample, np.float32)
-    p, q = ((occurs @ (counts * side)).astype(np.float64) + 1 for side in (own, ~own))
-    salience = np.abs(np.log(p / p.sum()) - np.log(q / q.sum()))
-    scale: npt.NDArray[np.float64] = np.sqrt(salience / max(salience.mean(), 1e-9))
-    return scale
