@@ -5,8 +5,9 @@
 starts the server on loopback, with micro-batches and without (--max-batch 1). Each client sends one text a request on a
 connection of its own, as soon as the last answer is there. Every answer is compared byte by byte with the line of
 `textrnn predict --format jsonl` for that text, so a lost, crossed or wrong one ends the benchmark. Clients and server
-share the machine, so the rate is a lower bound. Then come --bad malformed, oversized, slow and aborted requests, a
-quarter each; the server must answer correctly after them, and hold no more than 5 % more memory than before.
+share the machine, so the rate is a lower bound. Then come the resident memory of the server and its workers, and what
+of it each has for itself (Linux). Last come --bad malformed, oversized, slow and aborted requests, a quarter each; the
+server must answer correctly after them, and hold no more than 5 % more memory than before.
 """
 
 from __future__ import annotations
@@ -173,6 +174,18 @@ def read_memory(process: int) -> int:
     return 1024 * int(re.findall(r"VmRSS:\s+(\d+)", status)[0])
 
 
+def describe_memory(process: int) -> str:
+    """Return the resident memory of a server and of each of its workers, and how much of it is private, in MB."""
+    workers = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="utf-8").split()
+    cells = []
+    for name, number in (("server", str(process)), *((f"worker {i}", pid) for i, pid in enumerate(workers, start=1))):
+        rollup = Path(f"/proc/{number}/smaps_rollup").read_text(encoding="utf-8")
+        resident = int(re.findall(r"Rss:\s+(\d+)", rollup)[0])
+        private = sum(map(int, re.findall(r"Private_(?:Clean|Dirty):\s+(\d+)", rollup)))
+        cells.append(f"{name} {resident * 1024 / 1e6:.1f}, private {private * 1024 / 1e6:.1f}")
+    return "; ".join(cells)
+
+
 def survive(model: Path, pairs: list[tuple[bytes, bytes]], *, bad: int, seconds: float) -> str:
     """Return the row of the target of memory after ``bad`` requests; exit if the server then answers wrongly."""
     with serve(model, "--timeout", TIMEOUT) as (port, process):
@@ -208,14 +221,17 @@ def main() -> None:
     requests = (format_request(json.dumps({"text": text}).encode()) for text in texts)
     pairs = list(zip(requests, predicted.splitlines(keepends=True), strict=True))
     print("| batches | clients | requests/s | p50 ms | p99 ms | answers, all as predict's |\n|---|---|---|---|---|---|")
+    memory = []
     for name, batch in (("yes", 256), ("no", 1)):
-        with serve(options.model, "--max-batch", batch, "--workers", options.workers) as (port, _):
+        with serve(options.model, "--max-batch", batch, "--workers", options.workers) as (port, process):
             asyncio.run(measure(port, pairs, clients=8, seconds=1))
             for clients in options.clients:
                 found = asyncio.run(measure(port, pairs, clients=clients, seconds=options.seconds))
                 row = (name, clients, f"{found.rate:,.0f}", f"{found.quantile(0.5):.1f}", f"{found.quantile(0.99):.1f}")
                 print(f"| {' | '.join(map(str, (*row, f'{len(found.latencies):,}')))} |", flush=True)
-    print()
+            if sys.platform == "linux":
+                memory.append(f"- batches: {name}: {describe_memory(process)}")
+    print("\nMemory, MB:\n", *memory, "", sep="\n")
     if options.bad:
         row = survive(options.model, pairs, bad=options.bad, seconds=min(3, options.seconds))
         print(f"| target | measured | bound | met |\n|---|---|---|---|\n{row}")

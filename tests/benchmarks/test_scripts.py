@@ -12,6 +12,7 @@ from pathlib import Path
 
 import joblib
 import pytest
+import torch
 
 from samples import write_rows
 
@@ -22,6 +23,8 @@ SCRIPTS = (
     "api",
     "busy",
     "cascade",
+    "cluster",
+    "cnn",
     "data",
     "few_labels",
     "gpu",
@@ -46,8 +49,10 @@ sys.path.insert(0, str(FOLDER))
 import accuracy  # noqa: E402
 import baselines  # noqa: E402
 import bounds  # noqa: E402
+import cnn  # noqa: E402
 import predict  # noqa: E402
 import process  # noqa: E402
+import process_tree  # noqa: E402
 
 sys.path.remove(str(FOLDER))
 
@@ -147,6 +152,24 @@ def test_median_ratio_is_taken_within_a_turn() -> None:
     assert bounds.median_ratio([10, 12], []) is None
 
 
+def test_the_convolutional_network_learns(sets: Path) -> None:
+    result = cnn.train(sets / "mr", 1, epochs=3)
+    assert (result["accuracy"], result["valid"]) == (1.0, 1.0)
+    rows = cnn.tabulate([{"row": "CNN", "set": "mr", "seed": 1, **result}], ["mr"])
+    assert rows[2] == "| CNN | 100.00 | 100.00 |"
+
+
+def test_word_vectors_start_the_table_of_the_convolutional_network(sets: Path) -> None:
+    parts = baselines.read_parts(sets / "mr")
+    word, absent = parts["train"][0].text.split()[0], "absent"
+    vectors = {word: torch.ones(4), absent: torch.zeros(4)}
+    numbers, table = cnn.make_table(parts, vectors)
+    assert table.shape == (len(numbers) + 1, 4)
+    assert table[numbers[word]].tolist() == [1] * 4
+    assert table[cnn.PADDING].tolist() == [0] * 4
+    assert absent not in numbers
+
+
 def test_baselines_are_chosen_on_validation_with_ties_in_their_favor() -> None:
     candidates = [baselines.Candidate(v, t, {"C": n}) for n, (v, t) in enumerate([(0.8, 0.9), (0.9, 0.7), (0.9, 0.8)])]
     assert baselines.choose(candidates).settings == {"C": 2}
@@ -168,6 +191,17 @@ def test_peak_memory_excludes_the_parent_process() -> None:
         process.measure([sys.executable, "-S", "-c", f"x = b'x' * {size}"]).peak for size in (1, 100_000_000)
     )
     assert small < 100_000_000 < large < 200_000_000 < len(held)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_processor_time_includes_children_of_children() -> None:
+    work = "import time\nwhile time.process_time() < 0.6: pass"
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-S', '-c', {work!r}, 'the worker'], check=True)"
+    with process_tree.watch_processes() as tree:
+        subprocess.run([sys.executable, "-S", "-c", code], check=True)
+    assert tree.seconds > 0.2  # the last look is at most 0.2 s before the end
+    assert tree.peak("the worker") > 1_000_000
+    assert tree.peak("nobody") == 0
 
 
 def test_failed_process_ends_the_benchmark_with_its_message() -> None:

@@ -22,6 +22,7 @@ OUTPUTS = {
     "predict_files": ["labelled/a.parquet", "labelled/_manifest.json"],
     "Predictor": [],
     "datatrove": ["kept/*.parquet"],
+    "nemo_curator": ["curated/*.parquet"],
     "pyspark": ["spark-labelled/*.parquet", "spark-top/*.parquet"],
     "textrnn.load": [],
 }
@@ -42,7 +43,7 @@ def test_a_program_runs(name: str, trained: Path, tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(program, encoding="utf-8")
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYSPARK_PYTHON": sys.executable}
     done = subprocess.run(
-        [sys.executable, "program.py"], cwd=tmp_path, env=environment, capture_output=True, check=False, timeout=600
+        [sys.executable, "program.py"], cwd=tmp_path, env=environment, capture_output=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stderr.decode()
     for pattern in OUTPUTS[name]:

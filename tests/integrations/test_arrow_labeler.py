@@ -78,6 +78,13 @@ def test_options_are_checked(model: Path) -> None:
         ArrowLabeler.load(model, threshold=0.5)
 
 
-def test_a_model_of_scores_is_refused(scored: Path) -> None:
-    with pytest.raises(ValueError, match="predicts scores"):
-        ArrowLabeler.load(scored / "runs/small")
+def test_a_model_of_scores_adds_scores(scored: Path) -> None:
+    path = scored / "runs/small"
+    labeler = ArrowLabeler.load(path)
+    table = labeler(pa.table({"text": TEXTS}))
+    assert table.column_names == ["text", "score"]
+    assert table.column("score").to_pylist() == pytest.approx(textrnn.load(path).predict_scores(TEXTS), rel=1e-5)
+    assert labeler(table.slice(0, 0)).column_names == ["text", "score", "predicted_score"]
+    for options in ({"top_k": 2}, {"threshold": 0.5}):
+        with pytest.raises(ValueError, match="are for labels"):
+            ArrowLabeler.load(path, **options)

@@ -130,3 +130,11 @@ def test_a_value_without_json_needs_parquet(labeler: ArrowLabeler, tmp_path: Pat
     parquet.write_table(pa.table({"text": ["a"], "image": [b"\0"]}), tmp_path / "a.parquet")
     with pytest.raises(DataError, match="write Parquet"):
         label_file(labeler, str(tmp_path / "a.parquet"), str(tmp_path / "b.jsonl"))
+
+
+def test_scores_are_written_and_not_counted(scored: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("green tea\nblack coffee\n", encoding="utf-8")
+    counts = label_file(ArrowLabeler.load(scored / "runs/small"), str(tmp_path / "a.txt"), str(tmp_path / "b.jsonl"))
+    rows = [json.loads(line) for line in (tmp_path / "b.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [sorted(row) for row in rows] == [["score", "text"]] * 2
+    assert (counts.rows_in, counts.rows_out, counts.labels.total()) == (2, 2, 0)

@@ -62,6 +62,16 @@ def test_files_are_labelled_as_by_the_model(model: Path, source: Path, tmp_path:
 
 
 @pytest.mark.usefixtures("cluster")
+def test_a_model_of_scores_writes_scores(scored: Path, source: Path, tmp_path: Path, invoke: Run) -> None:
+    path, output = scored / "runs/small", tmp_path / "out"
+    done = invoke("predict", "--engine", "ray", "-m", path, source, "-o", output, "--jobs", "2")
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stderr.decode().splitlines()[-1].startswith("textrnn: 400 rows in, 400 rows out")
+    scores = parquet.read_table(output / "3.parquet").column("score").to_pylist()
+    assert scores == pytest.approx([*textrnn.load(path).predict_scores(TEXTS)] * 10, rel=1e-5)
+
+
+@pytest.mark.usefixtures("cluster")
 def test_a_bad_file_does_not_stop_the_others_and_is_resumed(model: Path, source: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     good = (source / "3.parquet").read_bytes()

@@ -47,6 +47,15 @@ def test_map_in_arrow_adds_columns(frame: Any, model: Path) -> None:
     assert [pair.label for pair in rows[0].top] == ["tea", "coffee"]
 
 
+def test_a_model_of_scores_gives_numbers(frame: Any, scored: Path) -> None:
+    path = str(scored / "runs/small")
+    expected = pytest.approx(textrnn.load(path).predict_scores(TEXTS), rel=1e-5)
+    rows = frame.select("id", predict_udf(path)("text").alias("score")).orderBy("id").collect()
+    assert [row.score for row in rows] == expected
+    rows = frame.mapInArrow(label_arrow(path), make_schema(path, frame.schema)).orderBy("id").collect()
+    assert [row.score for row in rows] == expected
+
+
 def test_a_multi_label_model_needs_lists(frame: Any, trained_multi_label: Path) -> None:
     path = trained_multi_label / "runs/small"
     with pytest.raises(ConfigError, match="use label_arrow"):

@@ -12,6 +12,8 @@ from textrnn.inference import Precision
 from textrnn.inference.engine import Engine
 from textrnn.pipeline.columns import find_prefix
 from textrnn.pipeline.labeler import Labeler
+from textrnn.pipeline.record_writer import RecordWriter
+from textrnn.pipeline.score_writer import ScoreWriter
 from textrnn.serialization.latest_run import find_latest
 
 if TYPE_CHECKING:
@@ -22,14 +24,14 @@ _SHOWN_NAMES = 20
 
 @dataclass(frozen=True)
 class ArrowLabeler:
-    """Adds the columns ``label`` and ``probability`` to tables; ``column`` has the texts.
+    """Adds the columns ``label`` and ``probability``, or ``score``, to tables; ``column`` has the texts.
 
     With ``top_k`` above 1 a column ``top`` has lists of structs with both. Those of a multi-label model hold lists. If
     the table uses one of the names, all get the prefix ``predicted_``. One thread computes. With ``keeps_missing`` a
     missing text counts as an empty one.
     """
 
-    labeler: Labeler
+    labeler: RecordWriter[Any]
     column: str = "text"
     keeps_missing: bool = False
 
@@ -47,13 +49,15 @@ class ArrowLabeler:
 
         Raises:
             ModelError: there is no model, or it is damaged.
-            ValueError: ``top_k`` or ``threshold`` is out of range, the model is not multi-label, or predicts scores.
+            ValueError: ``top_k`` or ``threshold`` is out of range, or the model has no use for it.
         """
         from pathlib import Path  # noqa: PLC0415 - only loading needs it
 
         engine = Engine.load(find_latest() if model is None else Path(model), precision=precision)
         if engine.anchors is not None:
-            raise ValueError(f"{model}: predicts scores, but labels are needed here; use Model.predict_scores")
+            if top_k is not None or threshold is not None:
+                raise ValueError(f"{model}: predicts scores; leave out top_k and threshold, which are for labels")
+            return cls(ScoreWriter(engine), column)
         if top_k is not None and top_k < 1:
             raise ValueError(f"top_k should be 1 or more, not {top_k}")
         if threshold is not None and (engine.thresholds is None or not 0 <= threshold <= 1):

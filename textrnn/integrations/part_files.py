@@ -35,9 +35,9 @@ class PartCounts:
     labels: Counter[str] = field(default_factory=Counter)
 
     def add(self, predictions: list[dict[str, Any]]) -> None:
-        """Count the labels of rows that were written."""
+        """Count the labels of rows that were written; scores are not counted."""
         for row in predictions:
-            label = row["label"]
+            label = row.get("label", [])
             self.labels.update(label if isinstance(label, list) else [label])
 
 

@@ -63,7 +63,7 @@ class Summary:
             raise TextrnnError(f"{self.rows_in:,} rows in, but {self.rows_out:,} rows out; run it again elsewhere")
 
     def __str__(self) -> str:
-        """Return the counts, the rate, and the share of each label, in one line each."""
+        """Return the counts, the rate, and the share of each label if there are labels, in one line each."""
         total = max(1, self.labels.total())
         lines = [f"{self.rows_in:,} rows in, {self.rows_out:,} rows out, {self.rows_per_second:,.0f} rows/s"]
         lines += [f"{label}: {count:,} ({count / total:.1%})" for label, count in self.labels.most_common()]
@@ -203,6 +203,8 @@ def _cluster() -> Iterator[None]:
         yield
         return
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # it warns of arguments that it cannot restore
+    for name in ("ray._private.authentication", "ray.data._internal.progress"):  # they report defaults
+        logging.getLogger(name).setLevel(logging.ERROR)
     ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
     try:
         yield

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from pyspark.ml.functions import predict_batch_udf
-from pyspark.sql.types import FloatType, StringType, StructField, StructType
+from pyspark.sql.types import DoubleType, FloatType, StringType, StructField, StructType
 
 from textrnn.api import Model
 from textrnn.errors import ConfigError
@@ -18,10 +18,11 @@ from textrnn.integrations.arrow_labeler import ArrowLabeler
 
 _BATCH = 512  # rows
 _Batch = npt.NDArray[np.object_]
+_Predictions = npt.NDArray[np.float64] | dict[str, npt.NDArray[Any]]
 
 
 def predict_udf(path: str | os.PathLike[str], *, precision: Precision = "fp32", batch_size: int = _BATCH) -> Any:
-    """Return a function of a text column that gives structs with ``label`` and ``probability``.
+    """Return a function of a text column that gives structs with ``label`` and ``probability``, or scores.
 
     Each Python worker loads the model file or run folder ``path``, which all machines must see, and computes on one
     thread.
@@ -31,20 +32,26 @@ def predict_udf(path: str | os.PathLike[str], *, precision: Precision = "fp32", 
         ConfigError: the model is multi-label.
     """
     path = os.fspath(path)
-    if Model.load(path, precision=precision).metadata["thresholds"] is not None:
+    model = Model.load(path, precision=precision)
+    if model.metadata["thresholds"] is not None:
         raise ConfigError(f"{path}: the model is multi-label; use label_arrow with mapInArrow, which adds lists")
 
-    def make_predict_fn() -> Callable[[_Batch], dict[str, npt.NDArray[Any]]]:
+    def make_predict_fn() -> Callable[[_Batch], _Predictions]:
         labeler = ArrowLabeler.load(path, precision=precision)
 
-        def predict(texts: _Batch) -> dict[str, npt.NDArray[Any]]:
+        def predict(texts: _Batch) -> _Predictions:
             checked = [labeler.check_text(text, path="Spark", number=i) for i, text in enumerate(texts, start=1)]
             rows = labeler.predict(checked)
+            if is_score:
+                return np.array([row["score"] for row in rows], np.float64)
             labels = np.array([row["label"] for row in rows], dtype=object)
             return {"label": labels, "probability": np.array([row["probability"] for row in rows], np.float32)}
 
         return predict
 
+    is_score = model.is_score
+    if is_score:
+        return predict_batch_udf(make_predict_fn, return_type=DoubleType(), batch_size=batch_size)
     fields = [StructField("label", StringType()), StructField("probability", FloatType())]
     return predict_batch_udf(make_predict_fn, return_type=StructType(fields), batch_size=batch_size)
 

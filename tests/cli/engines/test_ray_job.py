@@ -62,6 +62,15 @@ def test_inputs_and_outputs_are_checked_before_the_start(invoke: Run, trained: P
     assert b"nothing" in done.stderr
 
 
+def test_options_for_labels_are_refused_by_a_model_of_scores(invoke: Run, scored: Path) -> None:
+    pytest.importorskip("ray")
+    common = ("predict", "--engine", "ray", "-m", scored / "runs/small", "in", "-o", "out")
+    for options in (("--top-k", "2"), ("--min-prob", "0.5"), ("--threshold", "0.5"), ("--cascade", "0.9")):
+        done = invoke(*common, *options)
+        assert done.returncode == 2
+        assert f"{' '.join(options)}: is for labels, but the model predicts scores" in done.stderr.decode()
+
+
 def test_an_address_keeps_its_slashes() -> None:
     assert _to_address("s3:/bucket/a") == "s3://bucket/a"
     assert _to_address("/tmp/out") == "/tmp/out"

@@ -124,7 +124,7 @@ def predict_command(
         check_ignored_choices({"--min-prob": min_prob, "--unknown-label": unknown_label})
     engine = command.open_engine()
     if engine.anchors is not None:
-        check_score_options(engine, _list_label_options(locals()))
+        check_score_options(engine, list_label_options(locals()))
         from textrnn.pipeline.score_writer import ScoreWriter
 
         command.run_predictions(ScoreWriter(engine, format_ or "tsv", with_text=with_text, explain=explain))
@@ -159,7 +159,7 @@ def predict_command(
     return None
 
 
-def _list_label_options(options: Mapping[str, Any]) -> dict[str, object]:
+def list_label_options(options: Mapping[str, Any]) -> dict[str, object]:
     """Return those of the command's ``options`` that a model of scores refuses, by their names."""
     names = ("top_k", "min_prob", "unknown_label", "ignore_thresholds", "score", "cascade")
     form = options["format_"] if options["format_"] in ("label", "probabilities") else None

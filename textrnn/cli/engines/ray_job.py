@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from textrnn.cli.commands.predict import check_ignored_choices, check_unknown_label
+from textrnn.cli.commands.predict import check_ignored_choices, check_unknown_label, list_label_options
 from textrnn.cli.model_loading import (
     check_ignored,
+    check_score_options,
     check_threshold,
     choose_model,
     load_engine,
-    require_labels,
     use_cascade,
 )
 from textrnn.cli.terminal import print_message
 from textrnn.errors import ConfigError
 from textrnn.extras import import_extra
 from textrnn.inference import UNKNOWN
+
+if TYPE_CHECKING:
+    from textrnn.inference.engine import Engine
+    from textrnn.pipeline.record_writer import RecordWriter
 
 _LOCAL_ONLY = ("score", "with_text", "explain", "input_format", "settings", "rejects")
 _SETTINGS = ("top_k", "threshold", "min_prob", "unknown_label", "precision", "cascade", "on_error", "ignore_thresholds")
@@ -39,28 +43,14 @@ def run_ray_job(options: Mapping[str, Any]) -> None:
     import_extra("ray", extra="ray", feature="--engine ray")
     path = choose_model(options["model"])
     engine = load_engine(path, precision=options["precision"])
-    require_labels(engine, "--engine ray")
     check_threshold(engine, options["threshold"])
-    check_ignored(engine, ignores=options["ignore_thresholds"])
-    use_cascade(engine, options["cascade"])
-    if options["min_prob"] is not None and engine.thresholds is not None:
-        raise ConfigError(f"--min-prob {options['min_prob']}: the model is multi-label; use --threshold instead")
-    if options["unknown_label"] is not None and options["min_prob"] is None and not engine.confidence_thresholds:
-        raise ConfigError(f"--unknown-label {options['unknown_label']}: needs a bound; add --min-prob")
+    writer = _make_writer(engine, options)
     from textrnn.integrations.arrow_labeler import ArrowLabeler
     from textrnn.integrations.ray import Job
-    from textrnn.pipeline.labeler import Labeler
 
-    labeler = Labeler(
-        engine,
-        top_k=options["top_k"],
-        threshold=options["threshold"],
-        min_prob=0.0 if options["ignore_thresholds"] else options["min_prob"],
-        unknown_label=options["unknown_label"] or UNKNOWN,
-    )
     column = (options["field"] or ["text"])[0]
     summary = Job(
-        labeler=ArrowLabeler(labeler, column, keeps_missing=options["on_error"] == "empty"),
+        labeler=ArrowLabeler(writer, column, keeps_missing=options["on_error"] == "empty"),
         model=path,
         inputs=options["files"],
         output=_to_address(str(options["output"])),
@@ -71,6 +61,30 @@ def run_ray_job(options: Mapping[str, Any]) -> None:
     ).run()
     print_message(str(summary))
     summary.check()
+
+
+def _make_writer(engine: Engine, options: Mapping[str, Any]) -> RecordWriter[Any]:
+    """Return what writes labels, or scores if the model predicts them."""
+    if engine.anchors is not None:
+        check_score_options(engine, list_label_options(options))
+        from textrnn.pipeline.score_writer import ScoreWriter
+
+        return ScoreWriter(engine)
+    check_ignored(engine, ignores=options["ignore_thresholds"])
+    use_cascade(engine, options["cascade"])
+    if options["min_prob"] is not None and engine.thresholds is not None:
+        raise ConfigError(f"--min-prob {options['min_prob']}: the model is multi-label; use --threshold instead")
+    if options["unknown_label"] is not None and options["min_prob"] is None and not engine.confidence_thresholds:
+        raise ConfigError(f"--unknown-label {options['unknown_label']}: needs a bound; add --min-prob")
+    from textrnn.pipeline.labeler import Labeler
+
+    return Labeler(
+        engine,
+        top_k=options["top_k"],
+        threshold=options["threshold"],
+        min_prob=0.0 if options["ignore_thresholds"] else options["min_prob"],
+        unknown_label=options["unknown_label"] or UNKNOWN,
+    )
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
