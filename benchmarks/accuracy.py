@@ -1,6 +1,7 @@
-"""Test accuracy and training time of SRU and GRU, compared with fastText and a linear SVM.
+"""Test accuracy and training time of SRU, GRU and LSTM, compared with fastText and a linear SVM.
 
-    TEXTRNN_TEST_DATA=FOLDER python benchmarks/accuracy.py [--sets trec,sst2] [--seeds 3] [--vectors glove.6B.50d.txt]
+    TEXTRNN_TEST_DATA=FOLDER python benchmarks/accuracy.py [--sets trec,sst2] [--seeds 3] [--cells sru,gru,lstm]
+        [--vectors glove.6B.50d.txt]
 
 FOLDER holds NAME/train.tsv, valid.tsv and test.tsv (label<TAB>text); all sets are used without --sets. Each cell
 and seed is trained by `textrnn train --train .. --valid .. --cell .. --set train.seed=..` with an empty cache and
@@ -238,7 +239,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", help="names of data sets, separated by commas")
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 1 on")
-    parser.add_argument("--cells", default=",".join(CELLS))
+    parser.add_argument("--cells", default=",".join(CELLS), help="sru, gru and lstm")
     parser.add_argument("--vectors", type=Path, help="English word vectors, for one more row")
     parser.add_argument("--json", type=Path, metavar="FILE", help="store all results in FILE")
     parser.add_argument("--data", default=os.environ.get("TEXTRNN_TEST_DATA"), metavar="FOLDER")

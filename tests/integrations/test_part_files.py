@@ -60,6 +60,15 @@ def test_parquet_keeps_its_columns_and_types(labeler: ArrowLabeler, tmp_path: Pa
     }
 
 
+def test_row_groups_are_large_and_bounded(labeler: ArrowLabeler, tmp_path: Path) -> None:
+    table = pa.table({"text": TEXTS * 400, "more": [b"x" * 40_000] * 1200})
+    parquet.write_table(table, tmp_path / "a.parquet", row_group_size=100)
+    assert len(label(labeler, tmp_path / "a.parquet", tmp_path / "b.parquet")) == 1200
+    metadata = parquet.read_metadata(tmp_path / "b.parquet")
+    assert metadata.num_row_groups == 2  # of 32 MB and of the rest
+    assert parquet.read_table(tmp_path / "b.parquet") == labeler(table)
+
+
 def test_objects_keep_their_values(labeler: ArrowLabeler, tmp_path: Path) -> None:
     records = [{"id": i, "text": text, "meta": {"a": i} if i else [0.1, None]} for i, text in enumerate(TEXTS)]
     records.append({"text": "lone \ud800", "label": "x"})

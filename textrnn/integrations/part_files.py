@@ -21,6 +21,7 @@ from textrnn.integrations.arrow_labeler import ArrowLabeler, describe_missing
 from textrnn.pipeline.columns import find_prefix
 
 _BATCH_ROWS = 512
+_GROUP_BYTES = 32 << 20  # of a row group in memory
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _JSON = (".jsonl", ".ndjson", ".json")
 PARQUET = ".parquet"
@@ -96,19 +97,47 @@ def _label_parquet(labeler: ArrowLabeler, file: Any, output: Any, *, source: str
     reader = parquet.ParquetFile(file, pre_buffer=False)
     counts = PartCounts(rows_in=reader.metadata.num_rows)
     schema = labeler.append_columns(reader.schema_arrow.empty_table(), []).schema
-    writer = None if as_json else parquet.ParquetWriter(output, schema, compression="zstd")
+    writer = None if as_json else _GroupWriter(parquet.ParquetWriter(output, schema, compression="zstd"))
     for batch in reader.iter_batches(_BATCH_ROWS, use_threads=False):
         table = Table.from_batches([batch])
         predictions = labeler.predict(labeler.list_texts(table, path=source, start=counts.rows_out))
         if writer is None:
             counts.rows_out += _write_json(output, table.to_pylist(), predictions, path=source)
         else:
-            writer.write_table(labeler.append_columns(table, predictions))
+            writer.add(labeler.append_columns(table, predictions))
             counts.rows_out += table.num_rows
         counts.add(predictions)
     if writer is not None:
         writer.close()
     return counts
+
+
+@dataclass
+class _GroupWriter:
+    """Collects tables for a Parquet file until they fill a row group: many small ones slow its readers."""
+
+    writer: Any
+    tables: list[Any] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, table: Any) -> None:
+        """Write ``table``, now or later."""
+        self.tables.append(table)
+        self.size += table.nbytes
+        if self.size >= _GROUP_BYTES:
+            self._flush()
+
+    def close(self) -> None:
+        """Write what is left, and the end of the file."""
+        self._flush()
+        self.writer.close()
+
+    def _flush(self) -> None:
+        from pyarrow import concat_tables  # noqa: PLC0415 - other formats do without it
+
+        if self.tables:
+            self.writer.write_table(concat_tables(self.tables))
+        self.tables, self.size = [], 0
 
 
 def _read_rows(file: Any, path: str, column: str) -> Iterator[tuple[int, dict[str, Any]]]:
