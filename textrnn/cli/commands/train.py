@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from textrnn.cli import config_flags, experiments
-from textrnn.cli.options import ConfigSettings
+from textrnn.cli import experiments, options
 from textrnn.cli.parameters import Argument, Option
 from textrnn.cli.terminal import print_message, write_data
 from textrnn.cli.training_process import prepare_torch, training_process, write_training_page
@@ -29,20 +28,20 @@ def train_command(
     config: Annotated[
         Path | None, Argument(metavar="CONFIG.yaml", help="A config file; 'textrnn init' writes one.")
     ] = None,
-    cell: config_flags.CellOption = None,
-    train: config_flags.TrainOption = None,
-    valid: config_flags.ValidOption = None,
-    tokenizer: config_flags.TokenizerOption = None,
-    vectors: config_flags.VectorsOption = None,
+    cell: options.CellOption = None,
+    train: options.TrainOption = None,
+    valid: options.ValidOption = None,
+    tokenizer: options.TokenizerOption = None,
+    vectors: options.VectorsOption = None,
     out: Annotated[Path | None, Option(metavar="FOLDER", help="Run folder.  [default: runs/NAME-CELL]")] = None,
-    layers: config_flags.LayersOption = None,
-    hidden: config_flags.HiddenOption = None,
-    epochs: config_flags.EpochsOption = None,
-    batch_size: config_flags.BatchSizeOption = None,
-    lr: config_flags.LearningRateOption = None,
-    seed: config_flags.SeedOption = None,
-    device: config_flags.DeviceOption = None,
-    settings: ConfigSettings = None,
+    layers: options.LayersOption = None,
+    hidden: options.HiddenOption = None,
+    epochs: options.EpochsOption = None,
+    batch_size: options.BatchSizeOption = None,
+    lr: options.LearningRateOption = None,
+    seed: options.SeedOption = None,
+    device: options.TrainingDeviceOption = None,
+    settings: options.ConfigSettings = None,
     kfold: Annotated[
         int | None, Option(metavar="K", min=2, max=9999, help="Run K-fold cross-validation on the training set.")
     ] = None,
@@ -61,8 +60,8 @@ def train_command(
             help="Train a final model on all texts of RUN, a run or experiment, with its best epoch and calibration.",
         ),
     ] = None,
-    tensorboard: config_flags.TensorBoardOption = False,
-    overwrite: config_flags.OverwriteOption = False,
+    tensorboard: options.TensorBoardOption = False,
+    overwrite: options.OverwriteOption = False,
     resume: Annotated[Path | None, Option(metavar="FOLDER", help="Resume the interrupted run in FOLDER.")] = None,
     dry_run: Annotated[
         bool, Option("--dry-run", help="Print the config and estimate steps, time and memory; train nothing.")
@@ -90,7 +89,7 @@ def train_command(
     if resume is not None and kfold is None and seeds is None and not learning_curve:
         _resume(resume)
         return
-    overrides = config_flags.collect_overrides(locals())
+    overrides = options.collect_overrides(locals())
     overrides += experiments.make_overrides(kfold, seeds, learning_curve=learning_curve)
     if resume is not None:
         _check_resume(resume, {f"--out {out}": out is not None, "--overwrite": overwrite, "--dry-run": dry_run})
@@ -144,7 +143,7 @@ def _resume(folder: Path) -> None:
 
         outcome = training.resume(folder, reporter=reporter)
         write_training_page(outcome)
-    _report(outcome)
+    report_run(outcome)
 
 
 def _train(config: Config, out: Path | None, *, overwrite: bool) -> None:
@@ -156,10 +155,10 @@ def _train(config: Config, out: Path | None, *, overwrite: bool) -> None:
         command = shlex.join(["textrnn", *sys.argv[1:]])
         outcome = training.train(config, folder, command=command, overwrite=overwrite, reporter=reporter)
         write_training_page(outcome)
-    _report(outcome)
+    report_run(outcome)
 
 
-def _report(outcome: Outcome) -> None:
+def report_run(outcome: Outcome) -> None:
     """Report the best epoch and, if there is a test set, the scores on it."""
     if os.environ.get("RANK", "0") != "0":
         return
