@@ -23,6 +23,7 @@ SCRIPTS = (
     "busy",
     "cascade",
     "data",
+    "distill",
     "few_labels",
     "gpu",
     "gpu_kernels",
