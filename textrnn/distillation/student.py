@@ -31,7 +31,7 @@ _BLOCK = 4096  # labelled rows written at once
 
 
 @dataclass(frozen=True)
-class Lesson:
+class Distillation:
     """What a student learns from: ``raw`` text, labelled by a ``teacher`` or by the file ``answers``.
 
     ``labelled`` reads the labelled rows. ``fixed`` are the values of the :class:`Mixture` that are not chosen.

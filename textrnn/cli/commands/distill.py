@@ -125,7 +125,7 @@ def distill_command(
     announce_keyboard_input(paths)
     with training_process(device or "auto") as reporter:
         from textrnn.distillation.raw_text import RawText
-        from textrnn.distillation.student import TRAIN_NAME, VALID_NAME, Lesson
+        from textrnn.distillation.student import TRAIN_NAME, VALID_NAME, Distillation
         from textrnn.distillation.student_config import FAST, make_labelled_config, make_student_config
         from textrnn.distillation.teacher import Teacher
         from textrnn.serialization.run_folder import ROWS_NAME, RunFolder
@@ -144,14 +144,14 @@ def distill_command(
         if teacher is not None and len(teacher) > 1 and labelled.data.valid is None:
             print_message("the validation texts may be training texts of some teachers; --valid names unseen ones")
         fixed = {"temperature": temperature, "true_share": true_share}
-        lesson = Lesson(
+        distillation = Distillation(
             RawText(paths, config, reporter.note),
             labelled,
             teacher,
             answers,
             {name: value for name, value in fixed.items() if value is not None},
         )
-        lesson.write(rows, reporter=reporter)
+        distillation.write(rows, reporter=reporter)
         command = shlex.join(["textrnn", *sys.argv[1:]])
         outcome = training.train(student, out, command=command, overwrite=overwrite, reporter=reporter)
         write_training_page(outcome)
