@@ -49,4 +49,4 @@ def test_the_student_reads_its_own_rows_and_is_trained_as_asked() -> None:
 def test_the_user_may_change_a_fast_student() -> None:
     overrides = [*FAST, Override("model.hidden", 96, "--hidden 96")]
     found = make_student_config(overrides, train=Path("train.jsonl"), valid=Path("valid.jsonl"))
-    assert (found.model.layers, found.model.hidden, found.ngrams.share) == (1, 96, 0)
+    assert (found.model.layers, found.model.hidden, found.model.bidirectional) == (1, 96, False)

@@ -30,7 +30,7 @@ FAST = [
         "model.layers": 1,
         "model.hidden": 64,
         "model.embedding": 64,
-        "ngrams.share": 0.0,
+        "model.bidirectional": False,
     }.items()
 ]
 """The settings of a student that predicts fast."""

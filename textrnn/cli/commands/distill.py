@@ -73,8 +73,8 @@ def distill_command(
         bool,
         Option(
             "--fast",
-            help="A student that predicts about as fast as fastText: one layer, hidden and embedding size 64, no "
-            "n-grams; other flags and --set change it.",
+            help="A student that predicts about as fast as fastText: one layer in one direction, hidden and embedding "
+            "size 64; other flags and --set change it.",
         ),
     ] = False,
     field: options.FieldOption = None,
