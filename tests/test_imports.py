@@ -40,6 +40,10 @@ ALLOWED: dict[str, set[str]] = {
         *("serialization", "tokenization"),
     },
     "compression": {"data", "errors", "evaluation", "inference", "models", "serialization"},
+    "distillation": {
+        *("config", "data", "errors", "files", "inference", "models", "native", "pipeline", "preparation", "reporter"),
+        "serialization",
+    },
     "experiments": {
         *("config", "data", "errors", "evaluation", "extras", "files", "inference", "models", "ops", "preparation"),
         *("reporter", "serialization", "training"),

@@ -26,6 +26,7 @@ SCRIPTS = (
     "cluster",
     "cnn",
     "data",
+    "distill",
     "few_labels",
     "gpu",
     "gpu_kernels",

@@ -121,3 +121,19 @@ def test_temporary_files_of_a_killed_process_are_ignored(tmp_path: Path, model: 
     (tmp_path / "run" / ".checkpoint.safetensors.abc.tmp").write_bytes(b"cut short")
     run = RunFolder(tmp_path / "run")
     assert run.claim(CONFIG) is None  # there is no earlier run
+
+
+def test_rows_that_were_made_for_a_run_stay_and_those_of_an_earlier_one_move(tmp_path: Path, model: SavedModel) -> None:
+    rows = tmp_path / "run" / "rows" / "train.jsonl"
+    rows.parent.mkdir(parents=True)
+    rows.write_text("{}\n")
+    own = make_config(data__train=str(rows))
+    run = RunFolder(tmp_path / "run")
+    assert run.claim(own) is None
+    run.write(make_record(), model)
+    assert rows.exists()
+    assert RunFolder(tmp_path / "run").claim(own) == tmp_path / "run.1"
+    assert rows.exists()
+    assert RunFolder(tmp_path / "run").claim(CONFIG) == tmp_path / "run.2"
+    assert not rows.exists()
+    assert (tmp_path / "run.2" / "rows" / "train.jsonl").exists()

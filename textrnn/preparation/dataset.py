@@ -107,7 +107,7 @@ def load_dataset(config: Config, reporter: Reporter) -> Dataset:
         TokenizerError: the tokenizer cannot be read or trained.
         ModelError, ConfigError: the initial model cannot be read, or the config differs from it.
     """
-    paths, origin = _find_paths(config)
+    paths, origin = find_paths(config)
     initial = None if config.train.init is None else InitialModel.read(config)
     if config.tokenizer.model is not None:
         Tokenizer.read(Path(config.tokenizer.model))  # report a wrong path before reading the data
@@ -140,7 +140,7 @@ def read_validation_texts(config: Config) -> Iterator[tuple[list[str], list[str]
     Raises:
         DataError: a file has changed since, or it was a pipe.
     """
-    (train_path, valid_path), _ = _find_paths(config)
+    (train_path, valid_path), _ = find_paths(config)
     paths = train_path if valid_path is None else valid_path
     if pipe := next((path for path in as_list(paths) if is_pipe(path)), None):
         raise DataError(pipe, None, "a pipe, which cannot be read again")
@@ -151,7 +151,7 @@ def read_validation_texts(config: Config) -> Iterator[tuple[list[str], list[str]
             encoder = make_label_encoder(file, config.data)
             groups = make_strata(encoder.encode(file.labels), file.counts, encoder.label_sets)
             rows[:] = False
-            rows[_hold_out(file, groups, config)[1]] = True
+            rows[hold_out_rows(file, groups, config)[1]] = True
         classes = file.classes[rows].tolist()
         start = 0
         for texts in file.read_texts(rows):
@@ -182,7 +182,7 @@ def _load(
     elif valid_path is None:
         valid, valid_classes = train, classes
         groups = make_strata(classes, train.counts, encoder.label_sets)
-        kept, held = _hold_out(train, groups, config)
+        kept, held = hold_out_rows(train, groups, config)
         reason = "no validation set given" if config.data.fold is None else f"fold {config.data.fold}"
         split_note = f"{reason}: {len(held):,} of {len(train):,} texts held out (seed {config.train.seed})"
     else:
@@ -266,7 +266,7 @@ def _add_weights(texts: Corpus, file: LabelledFile) -> Corpus:
     return replace(texts, weights=(file.weights / np.float32(mean)).astype(np.float32))
 
 
-def _find_paths(config: Config) -> tuple[tuple[str | list[str], str | None], str]:
+def find_paths(config: Config) -> tuple[tuple[str | list[str], str | None], str]:
     """Return the paths of training and validation set, and a note on the demo data."""
     train, valid, note = config.data.train, config.data.valid, ""
     if train == DEMO:
@@ -287,7 +287,7 @@ def _find_paths(config: Config) -> tuple[tuple[str | list[str], str | None], str
     return (train, valid), note
 
 
-def _hold_out(file: LabelledFile, groups: Classes, config: Config) -> tuple[Rows, Rows]:
+def hold_out_rows(file: LabelledFile, groups: Classes, config: Config) -> tuple[Rows, Rows]:
     """Return the rows to keep, and the rows to hold out."""
     # two bytes a row if possible: numpy sorts those by counting
     of_label = groups.astype(np.uint16 if len(groups) < 1 << 16 else np.int32)

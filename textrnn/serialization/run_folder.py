@@ -30,8 +30,9 @@ from textrnn.serialization.latest_run import (
 from textrnn.serialization.model_file import MODEL_NAME, SavedModel, save_model
 
 EVENTS_NAME = "tensorboard"
+ROWS_NAME = "rows"  # folder of the training and validation set that was made for a run
 
-_FILES = (MODEL_NAME, CONFIG_NAME, METRICS_NAME, COMMAND_NAME, CHECKPOINT_NAME, EVENTS_NAME, REPORT_NAME)
+_FILES = (MODEL_NAME, CONFIG_NAME, METRICS_NAME, COMMAND_NAME, CHECKPOINT_NAME, EVENTS_NAME, REPORT_NAME, ROWS_NAME)
 _NAMES = "|".join(map(re.escape, _FILES))
 _TEMPORARY = rf"\.({_NAMES})\..*\.tmp"  # an atomic write whose process was killed
 
@@ -99,7 +100,7 @@ class RunFolder:
         """Claim the folder before anything is saved in it; later calls check that it is still ours.
 
         An earlier run in it moves to the first free name of ``FOLDER.1``, ``FOLDER.2``, ..., which is returned. With
-        ``overwrite`` its files are deleted.
+        ``overwrite`` its files are deleted. Rows that were made for this run stay.
 
         Raises:
             ConfigError: another run has claimed the folder since.
@@ -108,7 +109,11 @@ class RunFolder:
             if self._mark != _identify(self.path / CONFIG_NAME):
                 raise ConfigError(f"{self.path}: another run is writing to this folder; name another one with --out")
             return None
-        moved = None if self._overwrite else _move_run(self.path)
+        own_rows = self.path / ROWS_NAME
+        has_rows = any(Path(file).parent == own_rows for file in config.data.training_files)
+        moved = None if self._overwrite else _move_run(self.path, kept=(ROWS_NAME,) if has_rows else ())
+        if not has_rows:
+            shutil.rmtree(own_rows, ignore_errors=True)
         for name in (MODEL_NAME, CHECKPOINT_NAME, REPORT_NAME):
             (self.path / name).unlink(missing_ok=True)
         shutil.rmtree(self.path / EVENTS_NAME, ignore_errors=True)
@@ -176,10 +181,13 @@ def _format(record: EpochRecord) -> str:
     return json.dumps(measured) + "\n"
 
 
-def _move_run(folder: Path) -> Path | None:
-    """Move the files of an earlier run to a new folder next to ``folder``, and return it; None without files."""
+def _move_run(folder: Path, *, kept: Sequence[str]) -> Path | None:
+    """Move the files of an earlier run, except ``kept`` ones, to a new folder next to ``folder``, and return it.
+
+    Returns None without files.
+    """
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    if not (names := [name for name in names if not re.fullmatch(_TEMPORARY, name)]):
+    if not (names := [name for name in names if name not in kept and not re.fullmatch(_TEMPORARY, name)]):
         return None
     base = folder if folder.name else folder.resolve()
     for number in count(1):

@@ -6,14 +6,13 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-from textrnn.cli import experiments
-from textrnn.cli.options import ConfigSettings
+from textrnn.cli import experiments, options
 from textrnn.cli.parameters import Argument, Option
 from textrnn.cli.terminal import print_message, write_data
 from textrnn.cli.training_process import prepare_torch, training_process, write_training_page
-from textrnn.config import Cell, Config, Override, load_config, parse_overrides
+from textrnn.config import Config, Override, load_config
 from textrnn.errors import ConfigError, ModelError, pluralize
 from textrnn.serialization.latest_run import is_experiment
 from textrnn.serialization.refit import make_refit_config
@@ -29,41 +28,21 @@ def train_command(
     config: Annotated[
         Path | None, Argument(metavar="CONFIG.yaml", help="A config file; 'textrnn init' writes one.")
     ] = None,
-    cell: Annotated[Cell | None, Option(help="Recurrent cell.  [default: sru]")] = None,
-    train: Annotated[
-        list[str] | None, Option(metavar="FILE", help="Training set; repeatable.  [default: demo data]")
-    ] = None,
-    valid: Annotated[
-        str | None, Option(metavar="FILE", help="Validation set.  [default: 10 % of the training set]")
-    ] = None,
-    tokenizer: Annotated[
-        str | None, Option(metavar="FILE", help="SentencePiece .model.  [default: trained on the training set]")
-    ] = None,
-    vectors: Annotated[
-        str | None,
-        Option(
-            metavar="FILE", help="Pretrained word vectors: GloVe, .vec, .bin, .npy, model2vec folder.  [default: none]"
-        ),
-    ] = None,
-    init: Annotated[
-        str | None,
-        Option(metavar="MODEL", help="Begin with the tokenizer and weights of a run or starter.  [default: none]"),
-    ] = None,
+    cell: options.CellOption = None,
+    train: options.TrainOption = None,
+    valid: options.ValidOption = None,
+    tokenizer: options.TokenizerOption = None,
+    vectors: options.VectorsOption = None,
+    init: options.InitOption = None,
     out: Annotated[Path | None, Option(metavar="FOLDER", help="Run folder.  [default: runs/NAME-CELL]")] = None,
-    layers: Annotated[int | None, Option(metavar="N", help="Recurrent layers.  [default: 2]")] = None,
-    hidden: Annotated[int | None, Option(metavar="N", help="Hidden size per direction.  [default: 128]")] = None,
-    epochs: Annotated[
-        int | None, Option(metavar="N", help="Maximum number of epochs.  [default: 12 to 30, more for small data]")
-    ] = None,
-    batch_size: Annotated[
-        int | None, Option(metavar="N", help="Texts per step.  [default: 8 to 64, more for large data]")
-    ] = None,
-    lr: Annotated[float | None, Option(metavar="RATE", help="Peak learning rate.  [default: 0.003]")] = None,
-    seed: Annotated[int | None, Option(metavar="N", help="Random seed.  [default: 42]")] = None,
-    device: Annotated[
-        str | None, Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.  [default: auto]")
-    ] = None,
-    settings: ConfigSettings = None,
+    layers: options.LayersOption = None,
+    hidden: options.HiddenOption = None,
+    epochs: options.EpochsOption = None,
+    batch_size: options.BatchSizeOption = None,
+    lr: options.LearningRateOption = None,
+    seed: options.SeedOption = None,
+    device: options.TrainingDeviceOption = None,
+    settings: options.ConfigSettings = None,
     kfold: Annotated[
         int | None, Option(metavar="K", min=2, max=9999, help="Run K-fold cross-validation on the training set.")
     ] = None,
@@ -82,12 +61,8 @@ def train_command(
             help="Train a final model on all texts of RUN, a run or experiment, with its best epoch and calibration.",
         ),
     ] = None,
-    tensorboard: Annotated[
-        bool, Option("--tensorboard", help="Write TensorBoard events to FOLDER/tensorboard.")
-    ] = False,
-    overwrite: Annotated[
-        bool, Option("--overwrite", help="Delete an earlier run in FOLDER instead of keeping it as FOLDER.1.")
-    ] = False,
+    tensorboard: options.TensorBoardOption = False,
+    overwrite: options.OverwriteOption = False,
     resume: Annotated[Path | None, Option(metavar="FOLDER", help="Resume the interrupted run in FOLDER.")] = None,
     dry_run: Annotated[
         bool, Option("--dry-run", help="Print the config and estimate steps, time and memory; train nothing.")
@@ -115,26 +90,7 @@ def train_command(
     if resume is not None and kfold is None and seeds is None and not learning_curve:
         _resume(resume)
         return
-    if repeated := next((path for path in train or () if (train or []).count(path) > 1), None):
-        raise ConfigError(f"--train {repeated}: given twice; name each file once")
-    flags: dict[str, tuple[str, Any]] = {
-        "model.cell": ("--cell", cell),
-        "data.train": ("--train", None if not train else train if len(train) > 1 else train[0]),
-        "data.valid": ("--valid", valid),
-        "tokenizer.model": ("--tokenizer", tokenizer),
-        "embedding.vectors": ("--vectors", vectors),
-        "train.init": ("--init", init),
-        "model.layers": ("--layers", layers),
-        "model.hidden": ("--hidden", hidden),
-        "train.epochs": ("--epochs", epochs),
-        "train.batch_size": ("--batch-size", batch_size),
-        "train.lr": ("--lr", lr),
-        "train.seed": ("--seed", seed),
-        "train.device": ("--device", device),
-        "train.tensorboard": ("--tensorboard", tensorboard or None),
-    }
-    overrides = parse_overrides(settings or ())
-    overrides += [Override(key, value, f"{flag} {value}") for key, (flag, value) in flags.items() if value is not None]
+    overrides = options.collect_overrides(locals())
     overrides += experiments.make_overrides(kfold, seeds, learning_curve=learning_curve)
     if resume is not None:
         _check_resume(resume, {f"--out {out}": out is not None, "--overwrite": overwrite, "--dry-run": dry_run})
@@ -188,7 +144,7 @@ def _resume(folder: Path) -> None:
 
         outcome = training.resume(folder, reporter=reporter)
         write_training_page(outcome)
-    _report(outcome)
+    report_run(outcome)
 
 
 def _train(config: Config, out: Path | None, *, overwrite: bool) -> None:
@@ -200,10 +156,10 @@ def _train(config: Config, out: Path | None, *, overwrite: bool) -> None:
         command = shlex.join(["textrnn", *sys.argv[1:]])
         outcome = training.train(config, folder, command=command, overwrite=overwrite, reporter=reporter)
         write_training_page(outcome)
-    _report(outcome)
+    report_run(outcome)
 
 
-def _report(outcome: Outcome) -> None:
+def report_run(outcome: Outcome) -> None:
     """Report the best epoch and, if there is a test set, the scores on it."""
     if os.environ.get("RANK", "0") != "0":
         return

@@ -1,0 +1,52 @@
+"""The configs of a distillation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from samples import make_config
+from textrnn.config import Override
+from textrnn.distillation.student_config import FAST, make_labelled_config, make_student_config
+from textrnn.errors import ConfigError, ModelError
+
+
+def test_without_rows_of_its_own_a_student_has_those_that_the_teacher_held_out(rows: Path) -> None:
+    teacher = make_config(data__train=str(rows), data__fold="1/5", data__label="1", data__text="2", train__seed=7)
+    found = make_labelled_config([Override("train.seed", 3, "--seed 3")], teacher)
+    assert (found.data.train, found.data.label, found.data.fold, found.train.seed) == (str(rows), "1", None, 7)
+
+
+def test_named_rows_replace_those_of_the_teacher(rows: Path) -> None:
+    teacher = make_config(data__train=str(rows), data__label="1", data__text="2")
+    found = make_labelled_config([Override("data.train", "own.tsv", "--train own.tsv")], teacher)
+    assert (found.data.train, found.data.label) == ("own.tsv", None)
+
+
+def test_rows_that_are_gone_are_missed_at_once() -> None:
+    with pytest.raises(ModelError, match=r"training or validation set gone.tsv is not there; name labelled rows with"):
+        make_labelled_config([], make_config(data__train="gone.tsv"), name="runs/teacher")
+    with pytest.raises(ConfigError, match="name them with --train"):
+        make_labelled_config([], None)
+
+
+@pytest.mark.parametrize("key", ["data.weight", "data.multi_label", "data.test", "train.refit"])
+def test_keys_that_a_student_cannot_have_are_refused(key: str) -> None:
+    with pytest.raises(ConfigError, match=f"--set {key}=x: "):
+        make_labelled_config([Override(key, "x", f"--set {key}=x")], make_config())
+
+
+def test_the_student_reads_its_own_rows_and_is_trained_as_asked() -> None:
+    asked = {"data.label": "intent", "data.train": "a.csv", "data.max_length": 64, "model.hidden": 32}
+    overrides = [Override(key, value, key) for key, value in asked.items()]
+    found = make_student_config(overrides, train=Path("train.jsonl"), valid=Path("valid.jsonl"))
+    assert found == make_config(
+        data__train="train.jsonl", data__valid="valid.jsonl", data__max_length=64, model__hidden=32
+    )
+
+
+def test_the_user_may_change_a_fast_student() -> None:
+    overrides = [*FAST, Override("model.hidden", 96, "--hidden 96")]
+    found = make_student_config(overrides, train=Path("train.jsonl"), valid=Path("valid.jsonl"))
+    assert (found.model.layers, found.model.hidden, found.model.bidirectional) == (1, 96, False)
