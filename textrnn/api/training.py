@@ -26,6 +26,7 @@ from textrnn.errors import ConfigError, DataError, StoppedError
 from textrnn.files import write_text
 from textrnn.inference.engine import Engine
 from textrnn.reporter import Reporter
+from textrnn.serialization.initial_config import inherit_settings
 from textrnn.serialization.latest_run import CONFIG_NAME
 from textrnn.serialization.model_file import MODEL_NAME, parse_model, save_model
 
@@ -78,6 +79,7 @@ def train(
     """
     from textrnn.training.train import train as train_run  # noqa: PLC0415 - prediction must not load torch
 
+    settings = {key: os.fspath(value) if isinstance(value, os.PathLike) else value for key, value in settings.items()}
     given = [Override(key.replace("__", "."), value, f"{key}={value!r}") for key, value in settings.items()]
     with tempfile.TemporaryDirectory(prefix="textrnn-") as name, _lock:
         folder = Path(name)
@@ -85,7 +87,8 @@ def train(
         values = _write_files(folder, texts, labels, weights=weights, valid=valid, is_score=is_score)
         in_memory = "data.format" in values
         _check_keys(given, {*values, *(_FILE_KEYS if in_memory else ())})
-        config = load_config(overrides=[*(Override(key, value, key) for key, value in values.items()), *given])
+        own = [Override(key, value, key) for key, value in values.items()]
+        config = inherit_settings(load_config(overrides=[*own, *given]))
         run = folder / "run" if out is None else Path(out)
         try:
             train_run(config, run, reporter=reporter, is_latest=False)

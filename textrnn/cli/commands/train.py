@@ -15,6 +15,7 @@ from textrnn.cli.terminal import print_message, write_data
 from textrnn.cli.training_process import prepare_torch, training_process, write_training_page
 from textrnn.config import Cell, Config, Override, load_config, parse_overrides
 from textrnn.errors import ConfigError, ModelError, pluralize
+from textrnn.serialization.initial_config import inherit_settings
 from textrnn.serialization.latest_run import is_experiment
 from textrnn.serialization.refit import make_refit_config
 
@@ -47,7 +48,11 @@ def train_command(
     ] = None,
     init: Annotated[
         str | None,
-        Option(metavar="MODEL", help="Begin with the tokenizer and weights of a run or starter.  [default: none]"),
+        Option(metavar="MODEL", help="Go on from a run, or begin with a starter.  [default: none]"),
+    ] = None,
+    replay: Annotated[
+        list[str] | None,
+        Option(metavar="FILE", help="Old text to train on again with --init; repeatable.  [default: none]"),
     ] = None,
     out: Annotated[Path | None, Option(metavar="FOLDER", help="Run folder.  [default: runs/NAME-CELL]")] = None,
     layers: Annotated[int | None, Option(metavar="N", help="Recurrent layers.  [default: 2]")] = None,
@@ -124,6 +129,7 @@ def train_command(
         "tokenizer.model": ("--tokenizer", tokenizer),
         "embedding.vectors": ("--vectors", vectors),
         "train.init": ("--init", init),
+        "data.replay": ("--replay", None if not replay else replay if len(replay) > 1 else replay[0]),
         "model.layers": ("--layers", layers),
         "model.hidden": ("--hidden", hidden),
         "train.epochs": ("--epochs", epochs),
@@ -139,7 +145,7 @@ def train_command(
     if resume is not None:
         _check_resume(resume, {f"--out {out}": out is not None, "--overwrite": overwrite, "--dry-run": dry_run})
     if refit is None:
-        resolved = load_config(config, overrides=overrides)
+        resolved = inherit_settings(load_config(config, overrides=overrides))
     else:
         given = {str(config): config is not None, "--dry-run": dry_run, f"--resume {resume}": resume is not None}
         asked = {f"--seeds {seeds}": seeds is not None, "--learning-curve": learning_curve}

@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 
 from textrnn.data.batch import Rows, SoftLabels, Texts, make_offsets
 from textrnn.models.ngram.features import KIND_BITS, KINDS, WORDS, Keys, Spelling, hash_ngrams
+from textrnn.models.ngram.prior import Prior, PriorLogit, PriorLogits
 from textrnn.models.ngram.table import FACTORS, Floats, NgramTable
 
 MAX_TOKENS = 2_000_000
@@ -40,7 +41,9 @@ _PROBED = 1000  # texts from which the number of n-grams for each token is estim
 
 Weights = npt.NDArray[Any]
 Regress = Callable[..., "tuple[npt.NDArray[np.float64], float]"]
-"""Takes shares (n,) and ``sample``, the weights of the texts (n,) or None; returns weights (F,) and an intercept."""
+"""Takes shares (n,), the weights of the texts ``sample`` (n,) or None, and the logit ``old`` of a prior or None.
+
+Returns weights (F,) and an intercept."""
 
 
 def fit_ngrams(
@@ -54,6 +57,7 @@ def fit_ngrams(
     find_soft: Callable[[Rows], SoftLabels | None] | None = None,
     text_weights: Weights | None = None,
     penalty: float = PENALTY,
+    prior: Prior | None = None,
     seed: int,
     report: Callable[[str], None] = lambda note: None,
 ) -> NgramTable | None:
@@ -72,6 +76,8 @@ def fit_ngrams(
             weighted by its probability.
         text_weights: the weight of each text (B,).
         penalty: the objective is the sum of the losses plus ``penalty`` / 2 times the sum of squared weights.
+        prior: the weights that the penalty pulls to, instead of to 0. Its classes keep theirs if no text has them,
+            and it is returned if there is nothing to learn.
         seed: of the sampling and the solver; the same arguments give the same table.
         report: receives a note if the limits below leave out texts or n-grams.
 
@@ -85,6 +91,7 @@ def fit_ngrams(
     Larger corpora are sampled down to ``MAX_TOKENS`` tokens, ``MAX_ENTRIES`` entries and ``MAX_WORK``. The number of
     entries is estimated from the n-grams of 1,000 texts, where repeated n-grams count each time.
     """
+    nothing = None if prior is None else prior.to_table()
     usable = np.arange(len(texts)) if targets.ndim == 2 else np.flatnonzero(targets >= 0)
     regressions = 1 if targets.ndim == 1 and classes == 2 else classes
     rows = _sample(texts, spelling, rows=usable, regressions=regressions, seed=seed)
@@ -93,25 +100,26 @@ def fit_ngrams(
         sample, present = f"{len(rows):,} of {len(usable):,} texts", _count_present(targets)
         if present < classes / 2:  # such a table costs time and memory, and knows little
             report(f"no n-gram model: with {classes:,} labels, it could learn {sample}, and {present:,} of the labels")
-            return None
+            return nothing
         report(f"n-grams: fitted to a sample of {sample}")
     soft = None if find_soft is None else find_soft(rows)
     shares = _Shares(targets, soft)
     if not shares.is_learnable():
-        return None
-    counts = _Counts.of(texts, rows, spelling)
-    keys, idf = counts.select_keys(min(MAX_KEYS, MAX_WEIGHTS // classes), report=report)
+        return nothing
+    counts, limit = _Counts.of(texts, rows, spelling), min(MAX_KEYS, MAX_WEIGHTS // classes)
+    keys, idf = counts.select_keys(limit, report=report)
     if not len(keys):
-        return None
+        return nothing
+    if prior is not None:
+        prior = prior.extend(keys, idf, limit=limit)
+        keys, idf = prior.keys, prior.idf
     x = counts.to_matrix(keys, idf)
     del counts
     text_weights = None if text_weights is None else np.asarray(text_weights[rows], np.float64)
     regress = partial(_regress, x, penalty=penalty, seed=seed)
-    if targets.ndim == 2:
-        weight, bias = _fit_labels(regress, shares, weights=weights, text_weights=text_weights, F=len(keys))
-    else:
-        C = classes
-        weight, bias = _fit_classes(regress, shares, C=C, weights=weights, text_weights=text_weights, F=len(keys))
+    old = None if prior is None else PriorLogits(prior, x)
+    fit = partial(_fit_labels if targets.ndim == 2 else _fit_classes, regress, shares, old=old)
+    weight, bias = fit(weights=weights, text_weights=text_weights, F=len(keys), C=classes)
     return NgramTable(keys, idf, weight, bias)
 
 
@@ -253,36 +261,58 @@ class _Shares:
 
 
 def _fit_classes(
-    regress: Regress, shares: _Shares, *, C: int, weights: Any, text_weights: Any, F: int
+    regress: Regress,
+    shares: _Shares,
+    *,
+    C: int,
+    weights: Any,
+    text_weights: Any,
+    F: int,
+    old: PriorLogits | None = None,
 ) -> tuple[Floats, Floats]:
     """Return the weights (F, C) and the biases (C,) of logistic regressions for classes."""
     weight, bias = np.zeros((F, C), np.float32), np.zeros(C, np.float32)
     present = shares.find_classes()
     fit = partial(regress, sample=_multiply(None if weights is None else shares.average(weights), text_weights))
-    if len(present) == 2:  # the regression gives the difference of their logits
-        w, b = fit(shares.of(present[1]))
+    if len(present) == 2 and (old is None or C == 2):  # the regression gives the difference of their logits
+        w, b = fit(shares.of(present[1]), old=None if old is None else old.between(*present))
         weight[:, present], bias[present] = np.stack([-w / 2, w / 2], axis=1), (-b / 2, b / 2)
     else:
         for c in present:
-            weight[:, c], bias[c] = fit(shares.of(c))
+            weight[:, c], bias[c] = fit(shares.of(c), old=None if old is None else old.of(c))
+        if old is not None:
+            old.keep_missing(weight, bias, present=present)
+            present = np.union1d(present, old.known)
         weight[:, present] -= weight[:, present].mean(axis=1, keepdims=True)  # changes no probability
     missing = np.setdiff1d(np.arange(C), present)
     bias[missing] = np.logaddexp.reduce(bias[present].astype(np.float64)) - math.log(shares.shape[0] + 1)
     return weight, bias
 
 
-def _fit_labels(regress: Regress, shares: _Shares, *, weights: Any, text_weights: Any, F: int) -> tuple[Floats, Floats]:
+def _fit_labels(
+    regress: Regress,
+    shares: _Shares,
+    *,
+    C: int,
+    weights: Any,
+    text_weights: Any,
+    F: int,
+    old: PriorLogits | None = None,
+) -> tuple[Floats, Floats]:
     """Return the weights (F, C) and the biases (C,) of logistic regressions for labels."""
-    n, C = shares.shape
+    n = shares.shape[0]
     weight, bias = np.zeros((F, C), np.float32), np.zeros(C, np.float32)
     for label in range(C):
         share = shares.of(label)
-        k = float(share.sum())
+        k, prior = float(share.sum()), None if old is None else old.of(label)
+        if k in {0, n} and prior is not None:
+            weight[:, label], bias[label] = prior.weight, prior.bias
+            continue
         if k in {0, n}:
             bias[label] = math.log((k + 1) / (n - k + 1))
             continue
         of_label = None if weights is None else share * weights[0][label] + (1 - share) * weights[1][label]
-        weight[:, label], bias[label] = regress(share, sample=_multiply(of_label, text_weights))
+        weight[:, label], bias[label] = regress(share, sample=_multiply(of_label, text_weights), old=prior)
     return weight, bias
 
 
@@ -308,14 +338,18 @@ def _split_shares(x: csr_matrix, share: npt.NDArray[Any], sample: Any) -> tuple[
 
 
 def _regress(
-    x: csr_matrix, share: npt.NDArray[Any], *, sample: Any, penalty: float, seed: int
+    x: csr_matrix, share: npt.NDArray[Any], *, sample: Any, penalty: float, seed: int, old: PriorLogit | None = None
 ) -> tuple[npt.NDArray[np.float64], float]:
     """Return the weights (F,) and the intercept of a logistic regression of ``share`` (n,) on ``x`` (n, F).
 
-    The penalty applies to the intercept and to the weights of the scaled columns.
+    The penalty applies to the intercept and to the weights of the scaled columns. The ``old`` logit is one more column,
+    and the weights are those of the merged table.
     """
+    x = x if old is None else old.append_to(x)
     x, own, sample = _split_shares(x, share, sample)
     scale = _column_scale(x, own, sample=sample)
+    if old is not None:
+        scale[-1] = 1.0  # so large already that the penalty hardly touches its weight
     scaled = csr_matrix((x.data * scale.astype(np.float32)[x.indices], x.indices, x.indptr), shape=x.shape)
     if sample is not None:
         sample = np.maximum(sample, _MIN_WEIGHT)
@@ -330,7 +364,8 @@ def _regress(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the limit on passes is deliberate
         model.fit(scaled, own, sample_weight=sample)
-    return model.coef_[0] * scale, float(model.intercept_[0])
+    weight, bias = model.coef_[0] * scale, float(model.intercept_[0])
+    return (weight, bias) if old is None else old.merge(weight, bias)
 
 
 def _column_scale(x: csr_matrix, own: npt.NDArray[np.bool_], *, sample: Any) -> npt.NDArray[np.float64]:
