@@ -25,7 +25,7 @@ from textrnn.errors import ConfigError, DataError, name_place, pluralize, shorte
 from textrnn.files import shipped
 from textrnn.native.malloc import give_back_freed_memory
 from textrnn.preparation.initial_model import InitialModel
-from textrnn.preparation.label_encoder import make_label_encoder
+from textrnn.preparation.label_encoder import LabelEncoder, make_label_encoder
 from textrnn.preparation.old_texts import Load, OldTexts, describe_changes
 from textrnn.preparation.pretrained_vectors import PieceVectors, describe, load_vectors
 from textrnn.preparation.row_division import RowDivision, divide_rows, draw_part
@@ -160,12 +160,14 @@ def read_validation_texts(config: Config) -> Iterator[tuple[list[str], list[str]
         if valid_path is None:
             initial = InitialModel.read(config)
             encoder = make_label_encoder(file, config.data, () if initial is None else initial.labels)
-            old = 0
-            if config.data.replay is not None:
-                old = len(stack.enter_context(LabelledFile(config.data.replay, data, cache)))
-            old_texts = _make_old_texts(initial, config, cache)
-            marked = None if old_texts is None else old_texts.mark(file)
-            division = divide_rows(file, encoder, config, has_valid=False, known=marked, old=old)
+            division = _divide(
+                file,
+                encoder,
+                config,
+                has_valid=False,
+                read=lambda replayed: stack.enter_context(LabelledFile(replayed, data, cache)),
+                old_texts=_make_old_texts(initial, config, cache),
+            )
             rows[:] = False
             rows[division.held] = True
         classes = file.classes[rows].tolist()
@@ -191,21 +193,15 @@ def _load(
         raise DataError(train.path, None, train.swap_fault)
     known = () if initial is None else initial.labels
     encoder, old_texts = make_label_encoder(train, config.data, known), _make_old_texts(initial, config, cache)
-    old = 0 if config.data.replay is None else len(read(config.data.replay))
-    marked = None if old_texts is None else old_texts.mark(train)
     has_valid = valid_path is not None
-    division = divide_rows(train, encoder, config, has_valid=has_valid, known=marked, old=old)
-    classes = encoder.encode(train.labels)
+    division = _divide(train, encoder, config, has_valid=has_valid, read=read, old_texts=old_texts)
     kept, held, split_note = division.kept, division.held, division.note
-    valid, valid_classes = train, classes
-    if held is None:
-        assert valid_path is not None
+    valid = train
+    if valid_path is not None:
         valid = read(valid_path)
-        valid_classes = encoder.encode(valid.labels)
         split_note = "" if config.data.target == "score" else _describe_unknown(valid, set(encoder.labels), config)
-    part = kept
-    if config.data.train_share < 1:
-        part = draw_part(train, encoder, config, kept=kept, old=old)
+    classes = [encoder.encode(file.labels) for file in (train, valid)]
+    part = kept if config.data.train_share == 1 else draw_part(train, encoder, config, division)
     test = None if config.data.test is None else read(config.data.test)  # report its faults before training
     # the tokenizer sees no labels: all folds share one, and so share the encoded text
     seen = kept if config.data.fold is None else None
@@ -216,28 +212,34 @@ def _load(
     give_back_freed_memory()
     windows = Windows.of(config.data)
     load = _make_loader(tokenizer, windows, cache)
-    texts = load(train, classes=classes).attach(encoder.make_soft_labels(train))
+    texts, validated = (
+        load(file, classes=own).attach(encoder.make_soft_labels(file))
+        for file, own in zip((train, valid), classes, strict=True)
+    )
     corpora = {
         "train": _add_weights(texts if part is None else texts.keep(part), train),
-        "valid": load(valid, classes=valid_classes).attach(encoder.make_soft_labels(valid))
-        if held is None
-        else texts.keep(held),
+        "valid": validated if held is None else texts.keep(held),
     }
     if test is not None:
         corpora["test"] = load(test, classes=np.zeros(len(test.labels), np.int64))  # its labels are not needed
-    key = [
-        tokenizer.fingerprint,
-        str(windows),
-        _key_rows(config, division),
-        *(file.key for file in (train, valid, test) if file is not None),
-    ]
+    key = [f"{tokenizer.fingerprint} {windows}", _key_rows(config, division)]
+    key += [file.key for file in (train, valid, test) if file is not None]
     repeats = compute_statistics(corpora, tokenizer, cache=cache, key=key)
     give_back_freed_memory()
-    sets = corpora["train"], corpora["valid"]
-    old_valid = None if old_texts is None else old_texts.find(texts.keep(division.known), encoder, cache)
-    label_sets, anchors = encoder.label_sets, encoder.anchors
-    dataset = Dataset(*sets, encoder.labels, tokenizer, vectors, label_sets, anchors, windows, initial, old_valid)
-    dataset = replace(dataset, new_valid=dataset.valid if held is None else texts.keep(division.new))
+    old_valid = None if old_texts is None else old_texts.find((texts, validated), encoder, cache)
+    dataset = Dataset(
+        corpora["train"],
+        corpora["valid"],
+        encoder.labels,
+        tokenizer,
+        vectors,
+        label_sets=encoder.label_sets,
+        anchors=encoder.anchors,
+        windows=windows,
+        initial=initial,
+        old_valid=old_valid,
+        new_valid=validated if held is None else texts.keep(division.new),
+    )
     notes = [
         *train.notes,
         *(valid.notes if valid is not train else ()),
@@ -251,6 +253,21 @@ def _load(
         *_list_warnings(dataset, config),
     ]
     return dataset, notes
+
+
+def _divide(
+    file: LabelledFile,
+    encoder: LabelEncoder,
+    config: Config,
+    *,
+    has_valid: bool,
+    read: Callable[[str | list[str]], LabelledFile],
+    old_texts: OldTexts | None,
+) -> RowDivision:
+    """Return the division of the training file, whose last rows are those of ``data.replay``."""
+    replayed = 0 if config.data.replay is None else len(read(config.data.replay))
+    known = None if old_texts is None else old_texts.mark(file)
+    return divide_rows(file, encoder, config, has_valid=has_valid, known=known, replayed=replayed)
 
 
 def _make_loader(tokenizer: Tokenizer, windows: Windows, cache: Cache) -> Load:
@@ -324,8 +341,9 @@ def _key_rows(config: Config, division: RowDivision) -> tuple[object, ...]:
     """Return what the rows of the training and the validation set depend on, besides the files."""
     share = None if division.held is None else (config.data.valid_share, config.data.fold)
     part = config.data.train_share if config.data.train_share < 1 else None
-    known = hashlib.sha256(division.known.tobytes()).hexdigest() if len(division.known) else None
-    return share, part, config.train.seed if share or part else None, config.data.replay, known
+    own = (part, config.train.seed if share or part else None, division.count)
+    # an initial model decides rows too
+    return share, *own, None if division.kept is None else hashlib.sha256(division.kept.tobytes()).hexdigest()
 
 
 def _describe_unknown(valid: LabelledFile, known: set[str], config: Config) -> str:

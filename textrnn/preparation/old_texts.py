@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -45,22 +46,24 @@ class OldTexts:
         """Return which rows (rows,) of ``file`` are texts of the validation set."""
         return np.isin(self._hash(self.load(file, classes=np.zeros(len(file.labels), np.int64))), self.hashes)
 
-    def find(self, texts: Corpus, encoder: LabelEncoder, cache: Cache) -> Corpus | None:
-        """Return the texts of the validation set, of which the training files have ``texts``; None if none is found.
+    def find(self, files: Sequence[Corpus], encoder: LabelEncoder, cache: Cache) -> Corpus | None:
+        """Return the texts of the validation set in one of ``files``, or None if none is found.
 
         If some are missing there, the files that the initial model was trained with are searched, if they still exist.
         """
-        best, found = (texts, self._count(texts)) if len(texts) else (None, 0)
-        for paths in _list_files(self.initial.model.config.data):
+        best, found = None, 0
+        older = (self._read(paths, encoder, cache) for paths in _list_files(self.initial.model.config.data))
+        for corpus in chain(files, older):
             if found == len(self.hashes):
                 break
-            corpus = self._read(paths, encoder, cache)
-            if corpus is not None and (count := self._count(corpus)) > found:
-                best, found = corpus, count
+            hashes = np.zeros(0, np.uint64) if corpus is None else self._hash(corpus)
+            rows = np.flatnonzero(np.isin(hashes, self.hashes))
+            if corpus is not None and (count := len(np.unique(hashes[rows]))) > found:
+                best, found = corpus.keep(rows), count
         return best
 
     def _read(self, paths: list[str], encoder: LabelEncoder, cache: Cache) -> Corpus | None:
-        """Return the texts of the validation set in the files ``paths``; None if one cannot be read."""
+        """Return the texts of the files ``paths``, or None if one cannot be read."""
         data = self.initial.model.config.data.model_copy(update={"weight": None, "group": None})
         if any(not Path(path).exists() or is_pipe(path) for path in paths):
             return None
@@ -70,14 +73,10 @@ class OldTexts:
             except DataError:  # another file now
                 return None
             corpus = self.load(file, classes=encoder.encode(file.labels))
-            corpus = corpus.attach(encoder.make_soft_labels(file))
-        return corpus.keep(np.flatnonzero(np.isin(self._hash(corpus), self.hashes)))
+            return corpus.attach(encoder.make_soft_labels(file))
 
     def _hash(self, corpus: Corpus) -> Hashes:
         return TextHasher.of(corpus, len(self.initial.tokenizer)).hash_all(corpus)
-
-    def _count(self, corpus: Corpus) -> int:
-        return len(np.unique(self._hash(corpus)))
 
 
 def _list_files(data: DataConfig) -> Iterator[list[str]]:

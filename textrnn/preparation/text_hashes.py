@@ -18,8 +18,8 @@ _POSITIONS = 1 << 20  # further positions have the numbers of the first again
 class TextHasher:
     """Hashes texts by their tokens and positions: the sum of products of a number of each, modulo 2**64.
 
-    Model files hold such hashes (:attr:`textrnn.serialization.model_file.ValidationRecord.hashes`), so the numbers must
-    stay as they are. ``vocab_size`` is that of the tokenizer, ``longest`` the number of ids of the longest text.
+    Model files hold such hashes (:class:`textrnn.serialization.validation_record.ValidationRecord`), so the numbers
+    must stay as they are. ``vocab_size`` is that of the tokenizer, ``longest`` the number of ids of the longest text.
     """
 
     def __init__(self, vocab_size: int, longest: int) -> None:

@@ -22,6 +22,7 @@ from textrnn.models.ngram.table import NgramTable
 from textrnn.serialization.latest_run import CHECKPOINT_NAME, POINTER, find_latest
 from textrnn.serialization.quantization import Storage, dequantize, quantize
 from textrnn.serialization.tensor_file import Content, format_tensors, map_file, read_header, read_tensors, read_text
+from textrnn.serialization.validation_record import ValidationRecord, take_validation
 from textrnn.tokenization.tokenizer import Tokenizer
 
 _FLOAT32, _QUANTIZED = 3, 4  # format versions: float32 tensors only, and with bfloat16 or int8 tensors
@@ -35,26 +36,7 @@ _NGRAMS = "ngrams."  # prefix of the tensors of the n-gram model
 _NGRAM_FIELDS = tuple(field.name for field in fields(NgramTable))
 _METADATA = "textrnn"  # a single key, so that the same model always gives the same bytes
 
-_VALIDATION = "validation"  # in the header
-_HASHES = "validation.hashes"  # a tensor
-
-MAX_HASHES = 1 << 17
-"""The most hashes of validation texts in a model file."""
-
 Weights = Mapping[str, npt.NDArray[np.float32]]
-
-
-@dataclass(frozen=True, eq=False)
-class ValidationRecord:
-    """The validation set of a model: the number of ``texts``, the model's ``figures`` on it, and ``hashes``.
-
-    ``figures`` are the loss in nats per text, and the accuracy, micro_f1 or mae. ``hashes`` (H,) uint64, rising and
-    distinct, are those of :class:`textrnn.preparation.text_hashes.TextHasher`: all, or the ``MAX_HASHES`` lowest.
-    """
-
-    texts: int
-    figures: Mapping[str, float]
-    hashes: npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -128,8 +110,7 @@ def format_model(model: SavedModel, *, storage: Storage = "float32") -> bytes:
         header["format_version"] = _QUANTIZED
     stored[_TOKENIZER] = np.frombuffer(model.tokenizer.model, np.uint8)
     if model.validation is not None:
-        header[_VALIDATION] = {"texts": model.validation.texts, **model.validation.figures}
-        stored[_HASHES] = model.validation.hashes
+        model.validation.write(header, stored)
     return format_tensors(stored, {_METADATA: json.dumps(header, ensure_ascii=False)})
 
 
@@ -235,7 +216,7 @@ def parse_model(content: Content, *, name: object, is_starter: bool | None = Fal
         thresholds = _read_thresholds(header["thresholds"], len(labels)) if "thresholds" in header else None
         temperature = _read_number("the temperature", header["temperature"], _TEMPERATURES)
         ngrams = _take_ngrams(tensors, classes=len(labels))
-        validation = _take_validation(tensors, header.get(_VALIDATION))
+        validation = take_validation(tensors, header)
         share = 0.0 if ngrams is None else _read_number("the share of the n-grams", header["ngram_share"], (0, 1))
         scale = header.get("ngram_scale")
         if scale is not None:
@@ -393,20 +374,6 @@ def _take_ngrams(tensors: dict[str, npt.NDArray[Any]], *, classes: int) -> Ngram
     if len(table.bias) != classes:
         raise TypeError(f"the n-gram model has {len(table.bias)} labels, not {classes}")
     return table
-
-
-def _take_validation(tensors: dict[str, npt.NDArray[Any]], record: Any) -> ValidationRecord | None:
-    """Remove the hashes of the validation set, if any, from ``tensors``, and return its record."""
-    hashes = tensors.pop(_HASHES, None)
-    if record is None and hashes is None:
-        return None
-    if not isinstance(record, dict) or hashes is None or hashes.dtype != np.uint64 or hashes.ndim != 1:
-        raise TypeError("the record of the validation set lacks a part, or has another")
-    texts, figures = record.get("texts"), {name: value for name, value in record.items() if name != "texts"}
-    if not isinstance(texts, int) or texts < len(hashes) or (hashes[1:] <= hashes[:-1]).any():
-        raise TypeError("the number of validation texts or their hashes are wrong")
-    limit = _TEMPERATURES[1]
-    return ValidationRecord(texts, {name: _read_number(name, x, (0, limit)) for name, x in figures.items()}, hashes)
 
 
 def make_labels(labels: Sequence[str]) -> tuple[str, ...]:

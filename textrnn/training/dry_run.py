@@ -17,7 +17,7 @@ from textrnn.preparation.dataset import load_dataset
 from textrnn.reporter import Reporter
 from textrnn.serialization.initial_config import inherit_settings
 from textrnn.training.callbacks import Callbacks
-from textrnn.training.distillation import distill_targets
+from textrnn.training.continuation.distillation import distill_targets
 from textrnn.training.distributed import ProcessGroup
 from textrnn.training.model_setup import (
     build_network,

@@ -24,7 +24,8 @@ from textrnn.serialization.model_file import find_model, load_model
 from textrnn.serialization.refit import Refit
 from textrnn.serialization.run_folder import RunFolder, find_checkpoint
 from textrnn.training.callbacks import Callbacks
-from textrnn.training.distillation import distill_targets
+from textrnn.training.continuation.distillation import distill_targets
+from textrnn.training.continuation.retention import describe_retention
 from textrnn.training.distributed import ProcessGroup
 from textrnn.training.model_setup import (
     build_network,
@@ -33,7 +34,6 @@ from textrnn.training.model_setup import (
     resolve_config,
     resolve_precision,
 )
-from textrnn.training.retention import describe_retention
 from textrnn.training.tensorboard import TensorBoardReporter
 from textrnn.training.trainer import Trainer, TrainerState
 

@@ -27,8 +27,9 @@ from textrnn.preparation.pretrained_vectors import FrozenRows
 from textrnn.reporter import EpochRecord, Plan
 from textrnn.serialization.checkpoint import Checkpoint, explaining_damage
 from textrnn.serialization.latest_run import CHECKPOINT_NAME
-from textrnn.serialization.model_file import MAX_HASHES, SavedModel, ValidationRecord
+from textrnn.serialization.model_file import SavedModel
 from textrnn.serialization.refit import Refit
+from textrnn.serialization.validation_record import MAX_HASHES, ValidationRecord
 from textrnn.training.augmentation import Augmenter
 from textrnn.training.callbacks import Callbacks
 from textrnn.training.loss import TextLoss
@@ -138,8 +139,8 @@ class Trainer:
         frozen = None
         if dataset.vectors is not None and config.embedding.freeze:
             frozen = FrozenRows(dataset.vectors, len(dataset.tokenizer), device)
-        texts = None if dataset.label_sets is None else len(dataset.train)
-        loss = TextLoss(config.train, labels=dataset.labels, counts=dataset.sum_shares(), texts=texts)
+        count = None if dataset.label_sets is None else len(dataset.train)
+        loss = TextLoss(config.train, labels=dataset.labels, counts=dataset.sum_shares(), texts=count)
         self.train_step = TrainStep(
             model,
             config.train,

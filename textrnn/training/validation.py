@@ -157,7 +157,8 @@ class Validator:
         """Return the thresholds of the labels; one that no validation text has keeps that of an initial model."""
         tuned, initial = tune_thresholds(true, probabilities).tolist(), self.dataset.initial
         old = {} if initial is None else dict(zip(initial.labels, initial.model.thresholds or (), strict=False))
-        labels = zip(self.dataset.labels, tuned, true.any(axis=0), strict=True)
+        has_texts = [bool(column.any()) for column in true.T]
+        labels = zip(self.dataset.labels, tuned, has_texts, strict=True)
         return tuple(threshold if has else old.get(label, threshold) for label, threshold, has in labels)
 
     def _mix(self, logits: Logits, rows: Rows) -> Logits:

@@ -1,4 +1,4 @@
-"""How much of an initial model's knowledge is left after training: its figures, and those of the new model."""
+"""A report of what an initial model knew: its figures on the validation sets, and those of the new model."""
 
 from __future__ import annotations
 
@@ -71,7 +71,9 @@ def _count(
         predicted[:, columns] = engine.assign_labels(logits)
         return np.stack([true, predicted])
     if dataset.anchors is None:
-        return (columns[logits.argmax(axis=1)] == batch.classes).astype(np.float64)
+        right: npt.NDArray[np.float64] = (columns[logits.argmax(axis=1)] == batch.classes).astype(np.float64)
+        return right
     targets = make_targets(batch.classes, None, len(dataset.anchors), soft=batch.soft_labels)
-    true = dataset.anchors[targets] if targets.ndim == 1 else targets @ dataset.anchors
-    return np.abs(engine.to_scores(logits) - true)
+    scores = dataset.anchors[targets] if targets.ndim == 1 else targets @ dataset.anchors
+    errors: npt.NDArray[np.float64] = np.abs(engine.to_scores(logits) - scores)
+    return errors
