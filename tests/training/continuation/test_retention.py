@@ -11,10 +11,11 @@ import textrnn
 from command import Run
 from continued import TEXTS, continued, write_drinks
 from samples import MULTI_LABEL, Recorder, small_config, write_sets
-from textrnn.errors import ModelError, StoppedError
+from textrnn.errors import ConfigError, ModelError, StoppedError
 from textrnn.inference.engine import Engine
 from textrnn.serialization.model_file import load_model
 from textrnn.serialization.refit import make_refit_config
+from textrnn.sklearn import TextRNNClassifier
 from textrnn.training.train import resume, train
 
 
@@ -78,6 +79,10 @@ def test_multi_label_models_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     kept = dict(zip(after.labels, after.thresholds, strict=True))["refund"]
     assert kept == dict(zip(before.labels, before.thresholds, strict=True))["refund"]
     assert any(note.startswith("old validation set (") and "micro F1" in note for note in recorder.notes)
+    model = textrnn.train(
+        [f"thank you {n}" for n in range(20)], ["praise", "refund"] * 10, train__init=old, train__epochs=1
+    )
+    assert model.config["data"]["multi_label"]
 
 
 def test_models_of_scores_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,6 +94,8 @@ def test_models_of_scores_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     outcome = train(continued("new.tsv", old), Path("runs/new"), reporter=recorder)
     assert load_model(outcome.folder).labels == ("-0.5", "0", "1", "2", "3", "4", "5.5")
     assert any(note.startswith("old validation set (") and "MAE" in note for note in recorder.notes)
+    model = textrnn.train([f"tea {n}" for n in range(20)], [1.5, 2] * 10, train__init=old, train__epochs=1)
+    assert model.predict_scores(["good tea"]).shape == (1,)
 
 
 @pytest.mark.parametrize(
@@ -136,3 +143,18 @@ def test_python_goes_on_from_a_path(old_run: Path) -> None:
     texts, labels = [f"still water {n}" for n in range(20)], ["water"] * 20
     model = textrnn.train(texts, labels, train__init=old_run, train__epochs=1, train__batch_size=8)
     assert model.labels == ("coffee", "juice", "tea", "water")
+    with pytest.raises(ConfigError, match="train__init=3"):
+        textrnn.train(texts, labels, train__init=3)
+
+
+def test_an_estimator_has_the_classes_of_both(old_run: Path) -> None:
+    settings = {"train__init": old_run, "train__batch_size": 8}
+    estimator = TextRNNClassifier(epochs=1, settings=settings).fit(
+        [f"still water {n}" for n in range(20)], ["water"] * 20
+    )
+    assert estimator.classes_.tolist() == ["coffee", "juice", "tea", "water"]
+    probabilities = estimator.predict_proba([TEXTS["tea"], TEXTS["coffee"]])
+    assert probabilities.sum(axis=1).tolist() == pytest.approx([1, 1])
+    assert estimator.predict([TEXTS["coffee"]]).tolist() == ["coffee"]
+    with pytest.raises(ValueError, match="y has numbers, but the initial model has the class 'coffee'"):
+        TextRNNClassifier(epochs=1, settings=settings).fit([f"still water {n}" for n in range(20)], [1] * 20)

@@ -30,6 +30,11 @@ def describe_retention(config: Config, dataset: Dataset, folder: Path) -> Iterat
     engines = Engine(initial.model), Engine(load_model(folder))
     if dataset.new_valid is not None and len(dataset.new_valid):
         yield _compare(engines, dataset.new_valid, dataset, name="new validation set")
+    if initial.model.confidence_thresholds is not None:
+        yield (
+            f"{initial.path} has confidence thresholds, which the new model lacks; find its own with: "
+            f"textrnn evaluate -m {folder} --max-error P --save-thresholds FILE"
+        )
     record, old = initial.model.validation, dataset.old_valid
     if record is None or old is None or not len(old):
         reason = f"{initial.path} has no record of one" if record is None else "its texts were not found"
