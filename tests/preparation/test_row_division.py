@@ -29,7 +29,7 @@ def divide(folder: Path, lines: list[str], *, has_valid: bool = False, known: An
         division = divide_rows(file, encoder, config, has_valid=has_valid, known=marks, replayed=replayed)
         if config.data.train_share == 1:
             return division
-        part = draw_part(file, encoder, config, division)
+        part = draw_part(file, encoder, division, config=config)
         return RowDivision(part, division.held, division.new, division.count, division.note)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from samples import MULTI_LABEL, make_config, make_model
 from textrnn.errors import ConfigError, ModelError
-from textrnn.serialization.initial_config import DISTILL_SHARE, LEARNING_RATE, check_init_folder, inherit_settings
+from textrnn.serialization.initial_config import DISTILL_SHARE, check_init_folder, inherit_settings
 from textrnn.serialization.model_file import MODEL_NAME, save_model
 from textrnn.tokenization.tokenizer import Tokenizer
 
@@ -34,7 +34,7 @@ def test_what_the_user_did_not_set_is_taken_from_the_model(run: Path) -> None:
     assert (filled.data.multi_label, filled.data.label_separator) == (True, "|")
     assert (filled.data.long_texts, filled.data.max_length, filled.model.hidden) == ("windows", 64, 8)
     assert filled.train.metric == "micro_f1"  # the default of multi-label data
-    assert (filled.train.lr, filled.train.distill_share) == (LEARNING_RATE, DISTILL_SHARE)
+    assert (filled.train.lr, filled.train.distill_share) == (0.003, DISTILL_SHARE)
     assert inherit_settings(filled) == filled
 
 

@@ -200,21 +200,18 @@ def _load(
     if valid_path is not None:
         valid = read(valid_path)
         split_note = "" if config.data.target == "score" else _describe_unknown(valid, set(encoder.labels), config)
-    classes = [encoder.encode(file.labels) for file in (train, valid)]
-    part = kept if config.data.train_share == 1 else draw_part(train, encoder, config, division)
+    classes = {file: encoder.encode(file.labels) for file in (train, valid)}
+    part = kept if config.data.train_share == 1 else draw_part(train, encoder, division, config=config)
     test = None if config.data.test is None else read(config.data.test)  # report its faults before training
     # the tokenizer sees no labels: all folds share one, and so share the encoded text
     seen = kept if config.data.fold is None else None
     tokenizer, tokenizer_note = fit_tokenizer(config, train, seen, cache=cache, initial=initial)
-    vectors = None
-    if config.embedding.vectors is not None:
-        vectors = load_vectors(config.embedding.vectors, tokenizer, cache, width=config.model.embedding)
+    vectors = _load_vectors(config, tokenizer, cache)
     give_back_freed_memory()
     windows = Windows.of(config.data)
     load = _make_loader(tokenizer, windows, cache)
     texts, validated = (
-        load(file, classes=own).attach(encoder.make_soft_labels(file))
-        for file, own in zip((train, valid), classes, strict=True)
+        load(file, classes=classes[file]).attach(encoder.make_soft_labels(file)) for file in (train, valid)
     )
     corpora = {
         "train": _add_weights(texts if part is None else texts.keep(part), train),
@@ -222,8 +219,8 @@ def _load(
     }
     if test is not None:
         corpora["test"] = load(test, classes=np.zeros(len(test.labels), np.int64))  # its labels are not needed
-    key = [f"{tokenizer.fingerprint} {windows}", _key_rows(config, division)]
-    key += [file.key for file in (train, valid, test) if file is not None]
+    files = {"train": train, "valid": valid} | ({} if test is None else {"test": test})
+    key = [f"{tokenizer.fingerprint} {windows}", _key_rows(config, division), *(file.key for file in files.values())]
     repeats = compute_statistics(corpora, tokenizer, cache=cache, key=key)
     give_back_freed_memory()
     old_valid = None if old_texts is None else old_texts.find((texts, validated), encoder, cache)
@@ -241,9 +238,7 @@ def _load(
         new_valid=validated if held is None else texts.keep(division.new),
     )
     notes = [
-        *train.notes,
-        *(valid.notes if valid is not train else ()),
-        *(test.notes if test is not None else ()),
+        *(note for file in dict.fromkeys(files.values()) for note in file.notes),
         split_note,
         tokenizer_note,
         *describe_changes(train, known, config.data),
@@ -253,6 +248,11 @@ def _load(
         *_list_warnings(dataset, config),
     ]
     return dataset, notes
+
+
+def _load_vectors(config: Config, tokenizer: Tokenizer, cache: Cache) -> PieceVectors | None:
+    path = config.embedding.vectors
+    return None if path is None else load_vectors(path, tokenizer, cache, width=config.model.embedding)
 
 
 def _divide(

@@ -66,7 +66,7 @@ def divide_rows(
     held, note = np.zeros(0, np.int64), ""
     if not has_valid:
         candidates = np.flatnonzero(~known[:new])
-        held = candidates[_hold_out(file, of_text[candidates], groups[candidates], config)]
+        held = candidates[_hold_out(file, of_text[candidates], groups[candidates], config=config)]
         reason = "no validation set given" if config.data.fold is None else f"fold {config.data.fold}"
         note = f"{reason}: {len(held):,} of {new:,} texts held out (seed {config.train.seed})"
     joins = not has_valid and config.data.fold is None
@@ -91,7 +91,7 @@ def _find_strata(file: LabelledFile, encoder: LabelEncoder) -> Classes:
     return of_text
 
 
-def _hold_out(file: LabelledFile, of_text: Classes, groups: Rows, config: Config) -> Rows:
+def _hold_out(file: LabelledFile, of_text: Classes, groups: Rows, *, config: Config) -> Rows:
     """Return the indices of the rows to hold out, among rows with the strata ``of_text`` and ``groups``."""
     rng, fold, held = np.random.default_rng(config.train.seed), config.data.fold, np.zeros(0, np.int64)
     if len(of_text):
@@ -110,7 +110,7 @@ def _hold_out(file: LabelledFile, of_text: Classes, groups: Rows, config: Config
     return held
 
 
-def draw_part(file: LabelledFile, encoder: LabelEncoder, config: Config, division: RowDivision) -> Rows:
+def draw_part(file: LabelledFile, encoder: LabelEncoder, division: RowDivision, *, config: Config) -> Rows:
     """Return a share ``data.train_share`` of the new rows that are kept, with at least one of each label.
 
     All replayed rows that are kept stay.

@@ -1,4 +1,4 @@
-"""The config of training that goes on from another model: keys that the model decides, and defaults of their own."""
+"""The config of training that goes on from another model: what the model decides, and what it suggests."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ SHAPE = ("cell", "layers", "hidden", "embedding", "bidirectional", "pooling", "l
 _LABELS = ("target", "multi_label")  # of data: they decide what the head means
 _READING = ("label_separator", "max_length", "long_texts")  # of data: how the model reads text, which may change
 
-LEARNING_RATE = 0.001
-"""Peak learning rate of training that goes on from a model with labels."""
 DISTILL_SHARE = 0.5
 """``train.distill_share`` without replay."""
 
@@ -27,7 +25,7 @@ def inherit_settings(config: Config) -> Config:
     """Return ``config`` with the settings of the model of ``train.init``, unless it is null.
 
     The weights decide the shape of the network, and the labels ``data.target`` and ``data.multi_label``. Of the keys
-    that say how texts are read, and of those whose default is another after an initial model, what the user set stays.
+    that say how texts are read, what the user set stays.
     ``train.init`` becomes the path of a run or model file. The result is the same if it is given again.
 
     Raises:
@@ -39,11 +37,10 @@ def inherit_settings(config: Config) -> Config:
     path = _locate(Path(config.train.init))
     model = load_model(path, is_starter=None)
     fixed = {"model": {key: getattr(model.config.model, key) for key in SHAPE}}
-    free: dict[str, dict[str, Any]] = {"data": {}, "train": {}}
+    free: dict[str, dict[str, Any]] = {}
     if model.labels:
         fixed["data"] = {key: getattr(model.config.data, key) for key in _LABELS}
         free["data"] = {key: getattr(model.config.data, key) for key in _READING if _has_effect(key, config)}
-        free["train"] = {"lr": LEARNING_RATE}
     faults = [*_compare(config, fixed, path), *([] if model.labels else _list_needless(config, path))]
     if faults:
         raise ConfigError(faults)
