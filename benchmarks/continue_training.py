@@ -2,7 +2,7 @@
 
 python benchmarks/continue_training.py FOLDER... [--seeds N] [--rows N] [--first-lacks LABEL] [--second-lacks LABEL]
 
-divides FOLDER/train.tsv into two random halves; one of them may lack a label. A model of the first half goes on with
+divides FOLDER/train.tsv into two random halves; one of them may lack a label. A model of the first half continues with
 the second: with nothing to keep the old (`plain`), with its own predictions (`distilled`, the default), and with the
 first half (`replay`). Accuracy and loss are those on FOLDER/valid.tsv, which training validates with too unless
 --hold-out is given; with --test they are those on FOLDER/test.tsv.

@@ -1,4 +1,4 @@
-"""Training that goes on from the model of the fixture ``old_run``."""
+"""Training that continues from the model of the fixture ``old_run``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def write_drinks(path: str, *labels: str, rows: int = 40, first: int = 0) -> str
 
 
 def continued(path: str, init: Path | str = "runs/old", **values: Any) -> Config:
-    """Return a config that goes on from ``init`` with the text in ``path``."""
+    """Return a config that continues from ``init`` with the text in ``path``."""
     defaults = {"data__train": path, "train__init": str(init), "train__epochs": 2, "train__batch_size": 8}
     return make_config(**(defaults | values))
 

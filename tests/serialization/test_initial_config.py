@@ -1,4 +1,4 @@
-"""Settings that training takes from the model that it goes on from."""
+"""Settings that training takes from the model that it continues from."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def train(
         out: the run folder to write (None: none; :meth:`Model.save` writes the model alone).
         reporter: receives notes and the figures of each epoch (None: nobody does).
         settings: keys of the config, with two underscores instead of the dot: ``train__epochs=5``,
-            ``model__cell="gru"``. ``train__init`` names the run or model file to go on from.
+            ``model__cell="gru"``. ``train__init`` names the run or model file to continue from.
 
     Raises:
         TypeError, ValueError: as :func:`textrnn.api.labelled_texts.make_examples`.

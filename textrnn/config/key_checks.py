@@ -123,7 +123,7 @@ def _check_init(tree: Tree) -> Iterator[str]:
     if tree.get("train.init") is None:
         for key in ("data.replay", "train.distill_share"):
             if tree.get(key) is not None:
-                yield tree.fault(key, "needs train.init; name the model to go on from too")
+                yield tree.fault(key, "needs train.init; name the model to continue from too")
         return
     for key in ("tokenizer.model", "embedding.vectors"):
         if tree.get(key) is not None:

@@ -40,7 +40,7 @@ class InitialModel:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The labels, which all models that go on from this one keep; a starter has none."""
+        """The labels, which all models that continue from this one keep; a starter has none."""
         return self.model.labels
 
     @cached_property

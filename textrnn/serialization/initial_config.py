@@ -1,4 +1,4 @@
-"""The config of training that goes on from another model: what the model decides, and what it suggests."""
+"""The config of training that continues from another model: what the model decides, and what it suggests."""
 
 from __future__ import annotations
 

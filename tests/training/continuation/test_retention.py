@@ -1,4 +1,4 @@
-"""What training goes on from: the labels, figures and calibration of a model, when it is stopped too."""
+"""What training continues from: the labels, figures and calibration of a model, when it is stopped too."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_run_cannot_resume_without_its_initial_model(old_run: Path) -> None:
         resume(Path("runs/stopped"))
 
 
-def test_a_final_model_goes_on_from_the_same_model(old_run: Path) -> None:
+def test_a_final_model_continues_from_the_same_model(old_run: Path) -> None:
     run = train(continued(write_drinks("new.tsv", "tea", "water", first=100)), Path("runs/new")).folder
     recorder = Recorder()
     final = train(make_refit_config(run, []), Path("runs/final"), reporter=recorder)
@@ -64,7 +64,7 @@ def test_a_final_model_goes_on_from_the_same_model(old_run: Path) -> None:
     assert not any("validation set (" in note for note in recorder.notes)
 
 
-def test_multi_label_models_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_multi_label_models_continue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     rows = write_sets(Path("old.tsv"), 120)
     values: dict[str, Any] = {"tokenizer__vocab_size": 120, "train__epochs": 3, **MULTI_LABEL}
@@ -85,7 +85,7 @@ def test_multi_label_models_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert model.config["data"]["multi_label"]
 
 
-def test_models_of_scores_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_of_scores_continue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("old.tsv").write_text("".join(f"{n % 5}\t{'good ' * (n % 5)}tea {n}\n" for n in range(80)))
     old = train(small_config("old.tsv", data__target="score", train__epochs=2), Path("runs/old")).folder
@@ -101,8 +101,8 @@ def test_models_of_scores_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [
-        ("--replay old.tsv", "data.replay: needs train.init; name the model to go on from too"),
-        ("--set train.distill_share=0.1", "train.distill_share: needs train.init; name the model to go on from too"),
+        ("--replay old.tsv", "data.replay: needs train.init; name the model to continue from too"),
+        ("--set train.distill_share=0.1", "train.distill_share: needs train.init; name the model to continue from too"),
         ("--init runs/none", "runs/none: no such model file or run folder; 'textrnn train' makes one"),
         ("--init old.tsv", "old.tsv: not a textrnn model, or cut short"),
         ("--init runs/old --replay new.tsv", "data.replay new.tsv: is the training or the validation set too"),
@@ -124,7 +124,7 @@ def test_faults(arguments: str, fault: str, old_run: Path, invoke: Run) -> None:
     assert sorted(path.name for path in Path("runs").iterdir()) == ["latest", "old"]
 
 
-def test_commands_that_train_several_models_go_on(old_run: Path, invoke: Run) -> None:
+def test_commands_that_train_several_models_continue(old_run: Path, invoke: Run) -> None:
     write_drinks("new.tsv", "tea", "water", first=100)
     quick = ("--train", "new.tsv", "--init", "runs/latest", "--epochs", "1", "--batch-size", "8")
     for arguments in (("--kfold", "2", "--replay", "old.tsv"), ("--seeds", "2"), ("--dry-run",)):
@@ -139,7 +139,7 @@ def test_commands_that_train_several_models_go_on(old_run: Path, invoke: Run) ->
     assert load_model(Path("runs/third")).config.train.init == best
 
 
-def test_python_goes_on_from_a_path(old_run: Path) -> None:
+def test_python_continues_from_a_path(old_run: Path) -> None:
     texts, labels = [f"still water {n}" for n in range(20)], ["water"] * 20
     model = textrnn.train(texts, labels, train__init=old_run, train__epochs=1, train__batch_size=8)
     assert model.labels == ("coffee", "juice", "tea", "water")

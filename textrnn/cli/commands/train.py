@@ -48,7 +48,7 @@ def train_command(
     ] = None,
     init: Annotated[
         str | None,
-        Option(metavar="MODEL", help="Go on from a run, or begin with a starter.  [default: none]"),
+        Option(metavar="MODEL", help="Continue from a run, or begin with a starter.  [default: none]"),
     ] = None,
     replay: Annotated[
         list[str] | None,
@@ -105,7 +105,7 @@ def train_command(
     all keys. --kfold and --seeds train several models into subfolders of FOLDER, write mean scores to
     FOLDER/summary.json, and print the folder of the best model. So does --learning-curve, which shows the accuracy by
     the number of training texts, and an estimate for twice as many; FOLDER/report.html draws them. --refit trains a
-    final model on training and validation set together.
+    final model on training and validation set together. --init continues from a model with new text and new labels.
 
     \b
       textrnn train --cell sru
@@ -116,6 +116,7 @@ def train_command(
       textrnn train --train all.tsv --kfold 5
       textrnn train --train all.tsv --learning-curve
       textrnn train --refit runs/all-sru-5-folds
+      textrnn train --init runs/june --train july.tsv --replay june.tsv
     """
     if resume is not None and kfold is None and seeds is None and not learning_curve:
         _resume(resume)

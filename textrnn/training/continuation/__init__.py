@@ -1,1 +1,1 @@
-"""Training that goes on from a model: distillation, and a report of what is retained."""
+"""Training that continues from a model: distillation, and a report of what is retained."""
