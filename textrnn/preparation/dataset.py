@@ -193,8 +193,7 @@ def _load(
         raise DataError(train.path, None, train.swap_fault)
     known = () if initial is None else initial.labels
     encoder, old_texts = make_label_encoder(train, config.data, known), _make_old_texts(initial, config, cache)
-    has_valid = valid_path is not None
-    division = _divide(train, encoder, config, has_valid=has_valid, read=read, old_texts=old_texts)
+    division = _divide(train, encoder, config, has_valid=valid_path is not None, read=read, old_texts=old_texts)
     kept, held, split_note = division.kept, division.held, division.note
     valid = train
     if valid_path is not None:
