@@ -3,7 +3,7 @@
 python benchmarks/continue_training.py FOLDER... [--seeds N] [--rows N] [--first-lacks LABEL] [--second-lacks LABEL]
 
 divides FOLDER/train.tsv into two random halves; one of them may lack a label. A model of the first half continues with
-the second: with nothing to keep the old (`plain`), with its own predictions (`distilled`, the default), and with the
+the second: with nothing to keep the old (`plain`), with its own predictions (`distilled`), and with the
 first half (`replay`). Accuracy and loss are those on FOLDER/valid.tsv, which training validates with too unless
 --hold-out is given; with --test they are those on FOLDER/test.tsv.
 """
@@ -54,7 +54,10 @@ def measure(folder: Path, seed: int, options: argparse.Namespace) -> list[tuple[
     if not options.hold_out:
         settings["valid"] = str(folder / "valid.tsv")
     changes = {key.replace(".", "__"): float(value) for key, _, value in (item.partition("=") for item in options.set)}
-    own: dict[str, dict[str, Any]] = {"plain": {"train__distill_share": 0.0}, "distilled": {}}
+    own: dict[str, dict[str, Any]] = {
+        "plain": {"train__distill_share": 0.0},
+        "distilled": {"train__distill_share": 0.5},
+    }
     found = []
     with tempfile.TemporaryDirectory() as name:
         first, second, both, base = (Path(name, part) for part in ("first.tsv", "second.tsv", "both.tsv", "base"))

@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from continued import continued, load_continued, write_drinks
 from samples import Recorder
 from textrnn.data.encoded import Corpus
 from textrnn.preparation.dataset import load_dataset
+from textrnn.reporter import Reporter
 from textrnn.serialization.initial_config import inherit_settings
 from textrnn.serialization.model_file import load_model
+from textrnn.training.model_setup import resolve_config
 
 
 def count(texts: Corpus | None) -> int:
@@ -65,3 +68,19 @@ def test_other_old_text_is_held_out_like_new_text(old_run: Path) -> None:
 
 def test_new_text_may_have_a_single_label(old_run: Path) -> None:
     assert load_continued(write_drinks("new.tsv", "tea")).labels == ("coffee", "juice", "tea")
+
+
+@pytest.mark.parametrize(
+    ("labels", "values", "share"),
+    [
+        (("tea", "water"), {}, 0.5),
+        (("tea", "coffee", "juice", "water"), {}, 0.0),
+        (("tea", "water"), {"data__replay": "old.tsv"}, 0.0),
+        (("tea", "water"), {"train__distill_share": 0.1}, 0.1),
+    ],
+)
+def test_predictions_are_distilled_if_an_old_label_is_missing(
+    old_run: Path, labels: tuple[str, ...], values: dict[str, object], share: float
+) -> None:
+    config = inherit_settings(continued(write_drinks("new.tsv", *labels, first=100), **values))
+    assert resolve_config(config, load_dataset(config, Reporter())).train.distill_share == share

@@ -8,7 +8,7 @@ import pytest
 
 from samples import MULTI_LABEL, make_config, make_model
 from textrnn.errors import ConfigError, ModelError
-from textrnn.serialization.initial_config import DISTILL_SHARE, check_init_folder, inherit_settings
+from textrnn.serialization.initial_config import check_init_folder, inherit_settings
 from textrnn.serialization.model_file import MODEL_NAME, save_model
 from textrnn.tokenization.tokenizer import Tokenizer
 
@@ -34,14 +34,13 @@ def test_what_the_user_did_not_set_is_taken_from_the_model(run: Path) -> None:
     assert (filled.data.multi_label, filled.data.label_separator) == (True, "|")
     assert (filled.data.long_texts, filled.data.max_length, filled.model.hidden) == ("windows", 64, 8)
     assert filled.train.metric == "micro_f1"  # the default of multi-label data
-    assert (filled.train.lr, filled.train.distill_share) == (0.003, DISTILL_SHARE)
     assert inherit_settings(filled) == filled
 
 
 def test_what_the_user_set_stays(run: Path) -> None:
-    values = {"data__max_length": 32, "train__lr": 0.02, "data__replay": "old.tsv"}
+    values = {"data__max_length": 32, "train__distill_share": 0.2, "data__replay": "old.tsv"}
     filled = inherit_settings(make_config(train__init=str(run), **values))
-    assert (filled.data.max_length, filled.train.lr, filled.train.distill_share) == (32, 0.02, 0.0)
+    assert (filled.data.max_length, filled.train.distill_share) == (32, 0.2)
 
 
 @pytest.mark.parametrize(

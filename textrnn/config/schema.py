@@ -282,7 +282,7 @@ class TrainConfig(Section):
     distill_share: Annotated[float, Bounds(ge=0, lt=1)] | None = key(
         None,
         description="share of the predictions of train.init in the targets, which keeps what it knows; null is 0.5 "
-        "without data.replay, and 0 with it",
+        "without data.replay if train lacks one of its labels, else 0",
     )
     refit: Name | None = key(
         None,

@@ -17,9 +17,6 @@ SHAPE = ("cell", "layers", "hidden", "embedding", "bidirectional", "pooling", "l
 _LABELS = ("target", "multi_label")  # of data: they decide what the head means
 _READING = ("label_separator", "max_length", "long_texts")  # of data: how the model reads text, which may change
 
-DISTILL_SHARE = 0.5
-"""``train.distill_share`` without replay."""
-
 
 def inherit_settings(config: Config) -> Config:
     """Return ``config`` with the settings of the model of ``train.init``, unless it is null.
@@ -46,10 +43,7 @@ def inherit_settings(config: Config) -> Config:
         raise ConfigError(faults)
     values = {name: {**free.get(name, {}), **fixed.get(name, {})} for name in (*free, *fixed)}
     filled = fill_config(config, values, origin=f"train.init ({path})")
-    share = filled.train.distill_share
-    if share is None:
-        share = DISTILL_SHARE if model.labels and config.data.replay is None else 0.0
-    train = filled.train.model_copy(update={"init": str(path), "distill_share": share})
+    train = filled.train.model_copy(update={"init": str(path)})
     return filled.model_copy(update={"train": train})
 
 
