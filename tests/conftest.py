@@ -17,11 +17,13 @@ import pytest
 import torch
 
 from command import MULTI_LABEL, SMALL, Run, run_command, small
-from samples import SENTENCES, make_config, make_model, write_rows, write_sets
+from continued import write_drinks
+from samples import SENTENCES, make_config, make_model, small_config, write_rows, write_sets
 from textrnn.__main__ import main
 from textrnn.serialization.model_file import save_model
 from textrnn.tokenization.spm_trainer import train_tokenizer
 from textrnn.tokenization.tokenizer import Tokenizer
+from textrnn.training.train import train
 
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the tests are about the CPU
 torch.set_num_threads(1)  # pytest-xdist runs one process per core
@@ -127,6 +129,25 @@ def trained_multi_label(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr.decode()
     (folder / "messages.txt").write_bytes(done.stderr)
     return folder
+
+
+@pytest.fixture(scope="session")
+def old_run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with old.tsv and a model of tea, coffee and juice, in runs/old."""
+    folder = tmp_path_factory.mktemp("old-run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        config = small_config(write_drinks("old.tsv", "tea", "coffee", "juice", rows=60), train__epochs=6)
+        train(config, Path("runs/old"))
+    return folder
+
+
+@pytest.fixture
+def old_run(old_run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The run of ``old_run_folder`` in the current folder, a copy."""
+    shutil.copytree(old_run_folder, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return Path("runs/old")
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "preparation": {"config", "data", "errors", "files", "native", "reporter", "serialization", "tokenization"},
     "training": {
         *("config", "data", "errors", "evaluation", "extras", "models", "native", "ops", "preparation", "reporter"),
-        *("serialization", "signals", "tokenization"),
+        *("inference", "serialization", "signals", "tokenization"),
     },
     "report": {
         *("config", "data", "errors", "evaluation", "files", "inference", "models", "native", "preparation"),

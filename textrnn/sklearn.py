@@ -67,7 +67,8 @@ class TextRNNClassifier(ClassifierMixin, _TextRNN):  # type: ignore[misc]
     has others, with two underscores instead of the dot: ``{"train__batch_size": 32}``.
 
     Attributes:
-        classes_: the classes (C,), sorted; of a binary matrix its columns, 0 to C - 1.
+        classes_: the classes (C,), sorted, with those of an initial model (``train__init``) that y lacks; of a binary
+            matrix its columns, 0 to C - 1.
         model_: the trained :class:`textrnn.Model`.
     """
 
@@ -94,7 +95,7 @@ class TextRNNClassifier(ClassifierMixin, _TextRNN):  # type: ignore[misc]
             self.classes_ = np.arange(y.shape[1])
         else:
             self.classes_ = np.unique(y)
-            if len(self.classes_) < 2:
+            if len(self.classes_) < 2 and "train__init" not in (self.settings or {}):
                 raise ValueError(f"y has a single class, {self.classes_.tolist()}: a classifier needs two")
         names = [str(name) for name in self.classes_.tolist()]
         has_names = len(set(names)) == len(names) and all(map(is_label, names))
@@ -103,7 +104,21 @@ class TextRNNClassifier(ClassifierMixin, _TextRNN):  # type: ignore[misc]
         pair = None if valid is None else (valid[0], self._to_labels(np.asarray(valid[1])))
         weights = None if sample_weight is None else column_or_1d(sample_weight)
         self.model_: Model = train(texts, self._to_labels(y), weights=weights, valid=pair, **settings)
+        self._add_classes([label for label in self.model_.labels if label not in self._names])
         return self
+
+    def _add_classes(self, labels: list[str]) -> None:
+        """Add the classes of an initial model that y lacks; raises ValueError if y has numbers and they are none."""
+        if not labels or self._is_multi_label:
+            return
+        kind = self.classes_.dtype
+        try:
+            added = np.array(labels) if kind.kind in "UO" else np.array(labels).astype(kind)
+        except ValueError:
+            raise ValueError(f"y has numbers, but the initial model has the class '{labels[0]}'") from None
+        classes, names = np.append(self.classes_, added), [*self._names, *labels]
+        order = np.argsort(classes)
+        self.classes_, self._names = classes[order], [names[place] for place in order]
 
     def predict(self, X: Iterable[str]) -> npt.NDArray[Any]:
         """Return the likeliest class of each text (B,), or which labels reach their threshold (B, C) int64."""

@@ -13,6 +13,7 @@ from textrnn.errors import ConfigError, ModelError
 from textrnn.inference.engine import Engine
 from textrnn.preparation.dataset import load_dataset
 from textrnn.reporter import Reporter
+from textrnn.serialization.initial_config import inherit_settings
 from textrnn.serialization.model_file import load_model, save_model
 from textrnn.training.model_setup import build_network, resolve_config
 
@@ -46,6 +47,7 @@ def test_a_network_begins_with_the_weights_of_an_initial_model(
     known = model.labels[0]
     path = starter if kind == "starter" else run
     config = make_config(data__train=write_rows(tmp_path, known, "brand new"), train__init=str(path))
+    config = inherit_settings(config)
     dataset = load_dataset(config, Reporter())
     config = resolve_config(config, dataset)
     assert dataset.tokenizer.model == model.tokenizer.model
@@ -61,7 +63,7 @@ def test_a_network_begins_with_the_weights_of_an_initial_model(
 def test_a_network_of_another_shape_cannot_begin_with_it(run: Path) -> None:
     config = make_config(train__init=str(run), model__hidden=77)
     with pytest.raises(ConfigError, match=r"model\.hidden: is 77"):
-        load_dataset(config, Reporter())
+        inherit_settings(config)
 
 
 def test_keys_that_an_initial_model_decides_are_refused(run: Path) -> None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from samples import Recorder, make_config
-from textrnn.data.encoded import Corpus
-from textrnn.preparation import text_statistics
 from textrnn.preparation.dataset import load_dataset
+from textrnn.preparation.text_hashes import TextHasher
 
 
 def notes_of(**values: object) -> list[str]:
@@ -71,19 +69,6 @@ def test_held_out_texts_are_compared_and_the_result_is_cached(rows: Path, monkey
     assert "validation" not in note
 
     with monkeypatch.context() as patch:
-        patch.setattr(text_statistics._Hasher, "hash_all", lambda *_: pytest.fail("the texts were hashed again"))
+        patch.setattr(TextHasher, "hash_all", lambda *_: pytest.fail("the texts were hashed again"))
         assert notes_of(**values) == first
     assert notes_of(**values, train__seed=7)  # the held-out texts are drawn with the seed
-
-
-def test_hashes_depend_on_tokens_and_positions() -> None:
-    rng = np.random.default_rng(0)
-    lengths = rng.integers(1, 6, 5000)
-    offsets = np.append(0, np.cumsum(lengths))
-    ids = rng.integers(0, 5, offsets[-1]).astype(np.uint16)
-    corpus = Corpus(ids, offsets, np.zeros(5000, np.int32), np.zeros(1, np.int64))
-    hashes = text_statistics._Hasher(5, 6).hash_all(corpus)
-    texts = [tuple(ids[start:stop].tolist()) for start, stop in zip(offsets[:-1], offsets[1:], strict=True)]
-    of_text: dict[tuple[int, ...], int] = {}
-    assert all(of_text.setdefault(text, value) == value for text, value in zip(texts, hashes.tolist(), strict=True))
-    assert len(set(of_text.values())) == len(of_text)

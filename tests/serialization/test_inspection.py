@@ -20,7 +20,16 @@ def test_a_run_folder(trained: Path) -> None:
     facts, content = inspect_model(folder), (folder / "model.safetensors").read_bytes()
     assert (facts.size, facts.sha256) == (len(content), hashlib.sha256(content).hexdigest())
     assert sum(facts.parts.values()) == len(content)
-    assert list(facts.parts) == ["embedding", "layers", "pooling", "head", "n-grams", "tokenizer", "header"]
+    assert list(facts.parts) == [
+        "embedding",
+        "layers",
+        "pooling",
+        "head",
+        "n-grams",
+        "tokenizer",
+        "validation",
+        "header",
+    ]
     model = load_model(folder)
     assert facts.parts["tokenizer"] == facts.tokenizer.size == len(model.tokenizer.model)
     assert facts.parts["embedding"] == model.weights["embedding.weight"].nbytes

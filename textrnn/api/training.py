@@ -26,6 +26,7 @@ from textrnn.errors import ConfigError, DataError, StoppedError
 from textrnn.files import write_text
 from textrnn.inference.engine import Engine
 from textrnn.reporter import Reporter
+from textrnn.serialization.initial_config import inherit_settings
 from textrnn.serialization.latest_run import CONFIG_NAME
 from textrnn.serialization.model_file import MODEL_NAME, parse_model, save_model
 
@@ -68,24 +69,29 @@ def train(
         out: the run folder to write (None: none; :meth:`Model.save` writes the model alone).
         reporter: receives notes and the figures of each epoch (None: nobody does).
         settings: keys of the config, with two underscores instead of the dot: ``train__epochs=5``,
-            ``model__cell="gru"``.
+            ``model__cell="gru"``. ``train__init`` names the run or model file to continue from.
 
     Raises:
         TypeError, ValueError: as :func:`textrnn.api.labelled_texts.make_examples`.
         ConfigError: a setting is unknown or has a wrong value, or ``out`` cannot be a run folder.
         DataError: a file is unusable, or there are too few texts.
+        ModelError: the model of ``train__init`` is missing or damaged.
         TokenizerError, BackendError: as the command.
     """
     from textrnn.training.train import train as train_run  # noqa: PLC0415 - prediction must not load torch
 
+    settings = {key: os.fspath(value) if isinstance(value, os.PathLike) else value for key, value in settings.items()}
     given = [Override(key.replace("__", "."), value, f"{key}={value!r}") for key, value in settings.items()]
     with tempfile.TemporaryDirectory(prefix="textrnn-") as name, _lock:
         folder = Path(name)
-        is_score = settings.get("data__target") == "score"
-        values = _write_files(folder, texts, labels, weights=weights, valid=valid, is_score=is_score)
+        initial = _read_initial(settings)
+        is_score = settings.get("data__target", initial.target) == "score"
+        several = initial.multi_label
+        values = _write_files(folder, texts, labels, weights=weights, valid=valid, is_score=is_score, several=several)
         in_memory = "data.format" in values
         _check_keys(given, {*values, *(_FILE_KEYS if in_memory else ())})
-        config = load_config(overrides=[*(Override(key, value, key) for key, value in values.items()), *given])
+        own = [Override(key, value, key) for key, value in values.items()]
+        config = inherit_settings(load_config(overrides=[*own, *given]))
         run = folder / "run" if out is None else Path(out)
         try:
             train_run(config, run, reporter=reporter, is_latest=False)
@@ -114,8 +120,12 @@ def _write_files(
     weights: Iterable[float] | None,
     valid: Valid | None,
     is_score: bool,
+    several: bool,
 ) -> dict[str, Any]:
-    """Return the settings that name the training and the validation set; text in memory is written to ``folder``."""
+    """Return the settings that name the training and the validation set; text in memory is written to ``folder``.
+
+    ``several``: the initial model is a multi-label one.
+    """
     if isinstance(texts, str | os.PathLike):
         if isinstance(valid, tuple):
             raise TypeError("valid: texts is a file, so name a file here too")
@@ -129,7 +139,7 @@ def _write_files(
     parts = {"train": make_examples(texts, listed, is_score=is_score)}
     if valid is not None:
         parts["valid"] = make_examples(*valid, is_score=is_score)
-    multi_label = any(map(has_several, listed or ()))
+    multi_label = several or any(map(has_several, listed or ()))
     values: dict[str, Any] = {"data.format": "jsonl", "data.multi_label": multi_label}
     if weights is not None:
         values["data.weight"] = WEIGHT
@@ -139,6 +149,14 @@ def _write_files(
         write_examples(path, examples, weights=own, multi_label=multi_label)
         values[f"data.{part}"] = str(path)
     return values
+
+
+def _read_initial(settings: Mapping[str, Any]) -> DataConfig:
+    """Return the settings of the data that the model of ``train__init`` decides; without one the defaults."""
+    path = settings.get("train__init")
+    if path is None:
+        return DataConfig()
+    return inherit_settings(load_config(overrides=[Override("train.init", path, f"train__init={path!r}")])).data
 
 
 def _check_keys(given: list[Override], taken: set[str]) -> None:

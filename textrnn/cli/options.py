@@ -157,7 +157,11 @@ VectorsOption = Annotated[
 ]
 InitOption = Annotated[
     str | None,
-    Option(metavar="MODEL", help="Begin with the tokenizer and weights of a run or starter.  [default: none]"),
+    Option(metavar="MODEL", help="Continue from a run, or begin with a starter.  [default: none]"),
+]
+ReplayOption = Annotated[
+    list[str] | None,
+    Option(metavar="FILE", help="Old text to train on again with --init; repeatable.  [default: none]"),
 ]
 LayersOption = Annotated[int | None, Option(metavar="N", help="Recurrent layers.  [default: 2]")]
 HiddenOption = Annotated[int | None, Option(metavar="N", help="Hidden size per direction.  [default: 128]")]
@@ -189,6 +193,7 @@ FLAG_KEYS = {
     "tokenizer": "tokenizer.model",
     "vectors": "embedding.vectors",
     "init": "train.init",
+    "replay": "data.replay",
     "layers": "model.layers",
     "hidden": "model.hidden",
     "epochs": "train.epochs",
@@ -205,12 +210,14 @@ def collect_overrides(options: Mapping[str, Any]) -> list[Override]:
     """Return the config overrides of ``options``, the arguments of a command by name: ``--set``, then the flags.
 
     Raises:
-        ConfigError: a training file or a key is given twice, or a value is not of the type of its key.
+        ConfigError: a file or a key is given twice, or a value is not of the type of its key.
     """
-    train: list[str] = options["train"] or []
-    if repeated := next((path for path in train if train.count(path) > 1), None):
-        raise ConfigError(f"--train {repeated}: given twice; name each file once")
-    values = {**options, "train": train if len(train) > 1 else next(iter(train), None)}
+    values = dict(options)
+    for name in ("train", "replay"):
+        files: list[str] = options.get(name) or []
+        if repeated := next((path for path in files if files.count(path) > 1), None):
+            raise ConfigError(f"--{name} {repeated}: given twice; name each file once")
+        values[name] = files if len(files) > 1 else next(iter(files), None)
     overrides = parse_overrides(options["settings"] or ())
     for name, key in FLAG_KEYS.items():
         if (value := values[name]) is not None and value is not False:

@@ -1,6 +1,14 @@
 """The configuration: one tree of sections for YAML files, ``--set`` paths and model files."""
 
-from textrnn.config.load import Override, check_config, dump_yaml, load_config, parse_override, parse_overrides
+from textrnn.config.load import (
+    Override,
+    check_config,
+    dump_yaml,
+    fill_config,
+    load_config,
+    parse_override,
+    parse_overrides,
+)
 from textrnn.config.schema import (
     DEMO,
     Cell,
@@ -31,6 +39,7 @@ __all__ = [
     "as_list",
     "check_config",
     "dump_yaml",
+    "fill_config",
     "load_config",
     "parse_override",
     "parse_overrides",

@@ -121,8 +121,11 @@ def _check_refit(tree: Tree) -> Iterator[str]:
 def _check_init(tree: Tree) -> Iterator[str]:
     """Yield the keys that an initial model decides, or that decide the weights themselves."""
     if tree.get("train.init") is None:
+        for key in ("data.replay", "train.distill_share"):
+            if tree.get(key) is not None:
+                yield tree.fault(key, "needs train.init; name the model to continue from too")
         return
-    for key in ("tokenizer.model", "embedding.vectors", "train.refit"):
+    for key in ("tokenizer.model", "embedding.vectors"):
         if tree.get(key) is not None:
             yield tree.fault(key, f"cannot be combined with train.init ({tree.get('train.init')}); remove one of them")
 

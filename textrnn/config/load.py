@@ -96,6 +96,21 @@ def load_config(path: Path | None = None, *, overrides: Iterable[Override] = ())
     return config
 
 
+def fill_config(config: Config, values: Mapping[str, Mapping[str, Any]], *, origin: str) -> Config:
+    """Return ``config`` with ``values``, by section and key, of keys that nobody set; ``origin`` names their source.
+
+    Raises:
+        ConfigError: the keys that were set cannot be combined with them.
+    """
+    tree = {
+        name: {**values.get(name, {}), **{key: getattr(section, key) for key in section.model_fields_set}}
+        for name, section in config
+    }
+    if faults := [*check_keys(Tree(tree, {}, origin))]:
+        raise ConfigError(faults)
+    return Config.model_validate(tree)
+
+
 def check_config(values: Mapping[str, Any]) -> Config:
     """Return the config with these plain values, as in a model file; raises ValueError with the first fault.
 

@@ -70,6 +70,10 @@ class DataConfig(Section):
         DEMO, description="training set, or a list of files; 'demo' is the data that ships with textrnn"
     )
     valid: str | None = key(None, description="validation set; null holds out a part of train")
+    replay: Name | Names | None = key(
+        None,
+        description="old labelled text, a file or a list, that is trained on again beside train; needs train.init",
+    )
     test: str | None = key(None, description="test set for the finished model; null evaluates nothing")
     format: DataFormat = key("auto", description="file format; auto detects it by first line and extension")
     encoding: Encoding = key(
@@ -147,7 +151,7 @@ class DataConfig(Section):
     @property
     def training_files(self) -> list[str]:
         """The files of the training and the validation set, except the demo data."""
-        return [path for path in (*as_list(self.train), *as_list(self.valid)) if path != DEMO]
+        return [path for path in (*as_list(self.train), *as_list(self.replay), *as_list(self.valid)) if path != DEMO]
 
     @property
     def label_names(self) -> list[str]:
@@ -274,6 +278,11 @@ class TrainConfig(Section):
         None,
         description="run, model file or starter whose tokenizer and weights training begins with; null begins with "
         "random weights",
+    )
+    distill_share: Annotated[float, Bounds(ge=0, lt=1)] | None = key(
+        None,
+        description="share of the predictions of train.init in the targets, which keeps what it knows; null is 0.5 "
+        "without data.replay if train lacks one of its labels, else 0",
     )
     refit: Name | None = key(
         None,

@@ -127,6 +127,10 @@ class Corpus:
         """Return a corpus of the texts with the indices ``rows``, without copying them."""
         return replace(self, rows=self._source_rows(rows))
 
+    def attach(self, soft_labels: SoftLabelSource | None) -> Corpus:
+        """Return a corpus whose texts have ``soft_labels``, which count the texts of the file."""
+        return self if soft_labels is None else replace(self, soft_labels=soft_labels)
+
     @cached_property
     def lengths(self) -> Lengths:
         """The number of ids of each text (B,) int32."""

@@ -13,12 +13,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from textrnn.config import DEMO, Config, DataConfig, as_list, split_fold
-from textrnn.data.batch import Classes, Rows
+from textrnn.config import DEMO, Config, DataConfig, as_list
 from textrnn.data.cache import Cache
 from textrnn.data.encoded import Corpus, load_tokens
-from textrnn.data.labels import MultiLabelSet, make_strata, split_labels
-from textrnn.data.partition import hold_out, hold_out_fold
+from textrnn.data.labels import MultiLabelSet, split_labels
 from textrnn.data.reading.io import STDIN, check_readable, is_pipe
 from textrnn.data.reading.source import LabelledFile
 from textrnn.data.windows import WHOLE_TEXTS, Windows
@@ -28,7 +26,10 @@ from textrnn.files import shipped
 from textrnn.native.malloc import give_back_freed_memory
 from textrnn.preparation.initial_model import InitialModel
 from textrnn.preparation.label_encoder import LabelEncoder, make_label_encoder
+from textrnn.preparation.old_texts import Load, OldTexts, describe_changes
 from textrnn.preparation.pretrained_vectors import PieceVectors, describe, load_vectors
+from textrnn.preparation.row_division import RowDivision, divide_rows, draw_part
+from textrnn.preparation.text_hashes import Hashes, TextHasher
 from textrnn.preparation.text_statistics import compute_statistics, describe_statistics
 from textrnn.preparation.tokenizer_setup import fit_tokenizer
 from textrnn.reporter import Reporter
@@ -46,7 +47,8 @@ class Dataset:
     The class of a text is the index of its label in ``labels``. In multi-label data it is the index of its set of
     labels in ``label_sets``, whose first labels are ``labels``; labels that only the validation set has follow. The
     labels of scores are the ``anchors`` (C,) float64. The network reads the ``windows`` of each text, and begins with
-    the weights of the ``initial`` model.
+    the weights of the ``initial`` model, whose validation set is ``old_valid`` as far as it was found;
+    ``new_valid`` are the texts of ``valid`` that are new.
     """
 
     train: Corpus
@@ -58,6 +60,8 @@ class Dataset:
     anchors: npt.NDArray[np.float64] | None = None
     windows: Windows = WHOLE_TEXTS
     initial: InitialModel | None = None
+    old_valid: Corpus | None = None
+    new_valid: Corpus | None = None
 
     def count_labels(self) -> list[int]:
         """Return the number of training texts with each of ``labels``."""
@@ -83,6 +87,11 @@ class Dataset:
         return [float(total) for total in totals]
 
     @cached_property
+    def valid_hashes(self) -> Hashes:
+        """The distinct hashes of the validation texts, rising."""
+        return np.unique(TextHasher.of(self.valid, len(self.tokenizer)).hash_all(self.valid))
+
+    @cached_property
     def digest(self) -> str:
         """A SHA-256 digest of all texts, labels and vectors, and of the tokenizer."""
         digest = hashlib.sha256(json.dumps(self.labels).encode() + self.tokenizer.model)
@@ -105,10 +114,10 @@ def load_dataset(config: Config, reporter: Reporter) -> Dataset:
     Raises:
         DataError: a file is unusable.
         TokenizerError: the tokenizer cannot be read or trained.
-        ModelError, ConfigError: the initial model cannot be read, or the config differs from it.
+        ModelError: the initial model cannot be read.
     """
     paths, origin = find_paths(config)
-    initial = None if config.train.init is None else InitialModel.read(config)
+    initial = InitialModel.read(config)
     if config.tokenizer.model is not None:
         Tokenizer.read(Path(config.tokenizer.model))  # report a wrong path before reading the data
     if config.embedding.vectors is not None:
@@ -117,7 +126,7 @@ def load_dataset(config: Config, reporter: Reporter) -> Dataset:
     with ExitStack() as stack:
 
         def read(path: str | list[str]) -> LabelledFile:
-            is_train = path == paths[0]
+            is_train = path in (paths[0], config.data.replay)
             data = _choose_columns(config, is_train=is_train)
             try:
                 return stack.enter_context(LabelledFile(path, data, cache, progress=reporter.load))
@@ -144,14 +153,23 @@ def read_validation_texts(config: Config) -> Iterator[tuple[list[str], list[str]
     paths = train_path if valid_path is None else valid_path
     if pipe := next((path for path in as_list(paths) if is_pipe(path)), None):
         raise DataError(pipe, None, "a pipe, which cannot be read again")
-    data = _choose_columns(config, is_train=valid_path is None)
-    with LabelledFile(paths, data, Cache.open(config.data.cache, lambda _: None)) as file:
+    data, cache = _choose_columns(config, is_train=valid_path is None), Cache.open(config.data.cache, lambda _: None)
+    with ExitStack() as stack:
+        file = stack.enter_context(LabelledFile(paths, data, cache))
         rows = np.ones(len(file), np.bool_)
         if valid_path is None:
-            encoder = make_label_encoder(file, config.data)
-            groups = make_strata(encoder.encode(file.labels), file.counts, encoder.label_sets)
+            initial = InitialModel.read(config)
+            encoder = make_label_encoder(file, config.data, () if initial is None else initial.labels)
+            division = _divide(
+                file,
+                encoder,
+                config,
+                has_valid=False,
+                read=lambda replayed: stack.enter_context(LabelledFile(replayed, data, cache)),
+                old_texts=_make_old_texts(initial, config, cache),
+            )
             rows[:] = False
-            rows[hold_out_rows(file, groups, config)[1]] = True
+            rows[division.held] = True
         classes = file.classes[rows].tolist()
         start = 0
         for texts in file.read_texts(rows):
@@ -173,62 +191,94 @@ def _load(
     train = read(train_path)
     if train.swap_fault is not None and not config.data.multi_label:
         raise DataError(train.path, None, train.swap_fault)
-    encoder = make_label_encoder(train, config.data)
-    classes = encoder.encode(train.labels)
-    kept: Rows | None = None
-    if config.train.refit is not None:
-        valid, valid_classes, held = train, classes, np.zeros(0, np.int64)
-        split_note = f"final model: all {len(train):,} texts are trained on, and none is held out"
-    elif valid_path is None:
-        valid, valid_classes = train, classes
-        groups = make_strata(classes, train.counts, encoder.label_sets)
-        kept, held = hold_out_rows(train, groups, config)
-        reason = "no validation set given" if config.data.fold is None else f"fold {config.data.fold}"
-        split_note = f"{reason}: {len(held):,} of {len(train):,} texts held out (seed {config.train.seed})"
-    else:
+    known = () if initial is None else initial.labels
+    encoder, old_texts = make_label_encoder(train, config.data, known), _make_old_texts(initial, config, cache)
+    division = _divide(train, encoder, config, has_valid=valid_path is not None, read=read, old_texts=old_texts)
+    kept, held, split_note = division.kept, division.held, division.note
+    valid = train
+    if valid_path is not None:
         valid = read(valid_path)
-        valid_classes, held = encoder.encode(valid.labels), None
         split_note = "" if config.data.target == "score" else _describe_unknown(valid, set(encoder.labels), config)
-    part = kept if config.data.train_share == 1 else _draw_part(train, encoder, kept=kept, config=config)
+    classes = {file: encoder.encode(file.labels) for file in (train, valid)}
+    part = kept if config.data.train_share == 1 else draw_part(train, encoder, division, config=config)
     test = None if config.data.test is None else read(config.data.test)  # report its faults before training
     # the tokenizer sees no labels: all folds share one, and so share the encoded text
     seen = kept if config.data.fold is None else None
     tokenizer, tokenizer_note = fit_tokenizer(config, train, seen, cache=cache, initial=initial)
-    vectors = None
-    if config.embedding.vectors is not None:
-        vectors = load_vectors(config.embedding.vectors, tokenizer, cache, width=config.model.embedding)
+    vectors = _load_vectors(config, tokenizer, cache)
     give_back_freed_memory()
     windows = Windows.of(config.data)
-    name = f"{tokenizer.fingerprint} {windows}"
-    encode = partial(encode_and_count, tokenizer, windows=windows)
-    load = partial(load_tokens, encode=encode, cache=cache, name=name, vocab_size=len(tokenizer))
-    texts = _add_soft_labels(load(train, classes=classes), train, encoder)
+    load = _make_loader(tokenizer, windows, cache)
+    texts, validated = (
+        load(file, classes=classes[file]).attach(encoder.make_soft_labels(file)) for file in (train, valid)
+    )
     corpora = {
         "train": _add_weights(texts if part is None else texts.keep(part), train),
-        "valid": _add_soft_labels(load(valid, classes=valid_classes), valid, encoder)
-        if held is None
-        else texts.keep(held),
+        "valid": validated if held is None else texts.keep(held),
     }
     if test is not None:
         corpora["test"] = load(test, classes=np.zeros(len(test.labels), np.int64))  # its labels are not needed
-    key = [name, _key_rows(config, held), *(file.key for file in (train, valid, test) if file is not None)]
+    files = {"train": train, "valid": valid} | ({} if test is None else {"test": test})
+    key = [f"{tokenizer.fingerprint} {windows}", _key_rows(config, division), *(file.key for file in files.values())]
     repeats = compute_statistics(corpora, tokenizer, cache=cache, key=key)
     give_back_freed_memory()
-    sets = corpora["train"], corpora["valid"]
-    label_sets, anchors = encoder.label_sets, encoder.anchors
-    dataset = Dataset(*sets, encoder.labels, tokenizer, vectors, label_sets, anchors, windows, initial)
+    old_valid = None if old_texts is None else old_texts.find((texts, validated), encoder, cache)
+    dataset = Dataset(
+        corpora["train"],
+        corpora["valid"],
+        encoder.labels,
+        tokenizer,
+        vectors,
+        label_sets=encoder.label_sets,
+        anchors=encoder.anchors,
+        windows=windows,
+        initial=initial,
+        old_valid=old_valid,
+        new_valid=validated if held is None else texts.keep(division.new),
+    )
     notes = [
-        *train.notes,
-        *(valid.notes if valid is not train else ()),
-        *(test.notes if test is not None else ()),
+        *(note for file in dict.fromkeys(files.values()) for note in file.notes),
         split_note,
         tokenizer_note,
+        *describe_changes(train, known, config.data),
         "" if vectors is None else describe(vectors, tokenizer, dataset.train),
         _summarize_scores(dataset, train) if config.data.target == "score" else _summarize(dataset),
         *describe_statistics(repeats, corpora, windows),
         *_list_warnings(dataset, config),
     ]
     return dataset, notes
+
+
+def _load_vectors(config: Config, tokenizer: Tokenizer, cache: Cache) -> PieceVectors | None:
+    path = config.embedding.vectors
+    return None if path is None else load_vectors(path, tokenizer, cache, width=config.model.embedding)
+
+
+def _divide(
+    file: LabelledFile,
+    encoder: LabelEncoder,
+    config: Config,
+    *,
+    has_valid: bool,
+    read: Callable[[str | list[str]], LabelledFile],
+    old_texts: OldTexts | None,
+) -> RowDivision:
+    """Return the division of the training file, whose last rows are those of ``data.replay``."""
+    replayed = 0 if config.data.replay is None else len(read(config.data.replay))
+    known = None if old_texts is None else old_texts.mark(file)
+    return divide_rows(file, encoder, config, has_valid=has_valid, known=known, replayed=replayed)
+
+
+def _make_loader(tokenizer: Tokenizer, windows: Windows, cache: Cache) -> Load:
+    """Return a function that encodes a file with ``tokenizer``, as far as ``windows`` are read."""
+    encode, name = partial(encode_and_count, tokenizer, windows=windows), f"{tokenizer.fingerprint} {windows}"
+    return partial(load_tokens, encode=encode, cache=cache, name=name, vocab_size=len(tokenizer))
+
+
+def _make_old_texts(initial: InitialModel | None, config: Config, cache: Cache) -> OldTexts | None:
+    if initial is None:
+        return None
+    return OldTexts.of(initial, _make_loader(initial.tokenizer, Windows.of(config.data), cache))
 
 
 def _list_warnings(dataset: Dataset, config: Config) -> Iterator[str]:
@@ -243,12 +293,6 @@ def _list_warnings(dataset: Dataset, config: Config) -> Iterator[str]:
 def _choose_columns(config: Config, *, is_train: bool) -> DataConfig:
     """Return how a file is read: only the training set has weights."""
     return config.data if is_train else config.data.model_copy(update={"weight": None})
-
-
-def _add_soft_labels(texts: Corpus, file: LabelledFile, encoder: LabelEncoder) -> Corpus:
-    """Return ``texts``, the rows of ``file``, with their distributions."""
-    table = encoder.make_soft_labels(file)
-    return texts if table is None else replace(texts, soft_labels=table)
 
 
 def _add_weights(texts: Corpus, file: LabelledFile) -> Corpus:
@@ -276,7 +320,12 @@ def find_paths(config: Config) -> tuple[tuple[str | list[str], str | None], str]
         valid = str(folder / "valid.tsv") if config.data.fold is None else None
         if config.train.refit is not None:
             train, valid = [train, str(folder / "valid.tsv")], None
-    test = config.data.test
+    test, replay = config.data.test, as_list(config.data.replay)
+    if twice := next((path for path in replay if path in (*as_list(train), valid)), None):
+        raise ConfigError(f"data.replay {twice}: is the training or the validation set too; name other files")
+    if piped := next((path for path in replay if is_pipe(path)), None):
+        raise ConfigError(f"data.replay {piped}: is a pipe, but the old text is read twice; save it to a file")
+    train = [*as_list(train), *replay] if replay else train
     for path in (*as_list(train), valid, test):
         if path is not None:
             check_readable(path)
@@ -287,38 +336,13 @@ def find_paths(config: Config) -> tuple[tuple[str | list[str], str | None], str]
     return (train, valid), note
 
 
-def hold_out_rows(file: LabelledFile, groups: Classes, config: Config) -> tuple[Rows, Rows]:
-    """Return the rows to keep, and the rows to hold out."""
-    # two bytes a row if possible: numpy sorts those by counting
-    of_label = groups.astype(np.uint16 if len(groups) < 1 << 16 else np.int32)
-    of_text, rng = of_label[file.classes], np.random.default_rng(config.train.seed)
-    if config.data.fold is None:
-        kept, held = hold_out(of_text, file.find_groups(), config.data.valid_share, rng=rng)
-    else:
-        kept, held = hold_out_fold(of_text, file.find_groups(), split_fold(config.data.fold), rng=rng)
-    if not len(held):
-        what = "texts" if config.data.group is None else "unconnected values of data.group"
-        if config.data.fold is not None:
-            raise DataError(file.path, None, f"too few {what} for fold {config.data.fold}; use fewer folds")
-        cure = "name a validation set with --valid"
-        raise DataError(file.path, None, f"too few {what} to hold out a validation set; {cure}")
-    return kept, held
-
-
-def _key_rows(config: Config, held: Rows | None) -> tuple[object, ...]:
+def _key_rows(config: Config, division: RowDivision) -> tuple[object, ...]:
     """Return what the rows of the training and the validation set depend on, besides the files."""
-    share = None if held is None else (config.data.valid_share, config.data.fold)
+    share = None if division.held is None else (config.data.valid_share, config.data.fold)
     part = config.data.train_share if config.data.train_share < 1 else None
-    return share, part, config.train.seed if share or part else None
-
-
-def _draw_part(file: LabelledFile, encoder: LabelEncoder, *, kept: Rows | None, config: Config) -> Rows:
-    """Return a share ``data.train_share`` of the rows ``kept`` (None: all), with at least one of each label."""
-    rows = np.arange(len(file)) if kept is None else kept
-    strata = make_strata(encoder.encode(file.labels), file.counts, encoder.label_sets)
-    of_text, groups = strata[file.classes[rows]], file.find_groups()[rows]
-    rng = np.random.default_rng(config.train.seed)
-    return rows[hold_out(of_text, groups, 1 - config.data.train_share, rng=rng)[0]]
+    own = (part, config.train.seed if share or part else None, division.count)
+    # an initial model decides rows too
+    return share, *own, None if division.kept is None else hashlib.sha256(division.kept.tobytes()).hexdigest()
 
 
 def _describe_unknown(valid: LabelledFile, known: set[str], config: Config) -> str:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from textrnn.config import Config
-from textrnn.errors import ConfigError
 from textrnn.serialization.model_file import SavedModel, load_model
 from textrnn.tokenization.tokenizer import Tokenizer
 
-_SHAPE = ("cell", "layers", "hidden", "embedding", "bidirectional", "pooling", "layer_norm")
 _HEAD = ("head.weight", "head.bias")
 
 
@@ -28,25 +28,10 @@ class InitialModel:
     model: SavedModel
 
     @classmethod
-    def read(cls, config: Config) -> InitialModel:
-        """Read the model of ``train.init``.
-
-        Raises:
-            ModelError: it is missing or damaged.
-            ConfigError: ``config`` asks for a network of another shape.
-        """
+    def read(cls, config: Config) -> InitialModel | None:
+        """Read the model of ``train.init``, or return None without one; raises ModelError as ``load_model`` does."""
         path = config.train.init
-        assert path is not None
-        initial = cls(path, load_model(Path(path), is_starter=None))
-        asked = config.model
-        faults = [
-            f"model.{key}: is {getattr(asked, key)}, but that of train.init ({path}) is {value}; leave it out"
-            for key, value in initial.shape.items()
-            if key in asked.model_fields_set and getattr(asked, key) != value
-        ]
-        if faults:
-            raise ConfigError(faults)
-        return initial
+        return None if path is None else cls(path, load_model(Path(path), is_starter=None))
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -54,9 +39,21 @@ class InitialModel:
         return self.model.tokenizer
 
     @property
-    def shape(self) -> Mapping[str, Any]:
-        """The keys of ``model`` that the weights decide."""
-        return {key: getattr(self.model.config.model, key) for key in _SHAPE}
+    def labels(self) -> tuple[str, ...]:
+        """The labels, which all models that continue from this one keep; a starter has none."""
+        return self.model.labels
+
+    @cached_property
+    def digest(self) -> str:
+        """A SHA-256 digest of all that a model that begins with this one depends on."""
+        model = self.model
+        digest = hashlib.sha256(json.dumps([model.labels, model.config.model_dump()]).encode() + model.tokenizer.model)
+        digest.update(json.dumps([model.temperature, model.ngram_share, model.thresholds]).encode())
+        table = model.ngrams
+        parts = () if table is None else (table.keys, table.idf, table.weight, table.bias)
+        for array in (*(model.weights[name] for name in sorted(model.weights)), *parts):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
 
     @torch.no_grad()
     def initialize(self, network: nn.Module, labels: Sequence[str]) -> None:

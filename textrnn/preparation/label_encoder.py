@@ -29,16 +29,16 @@ ANCHORS = 21
 
 
 class SingleLabelEncoder:
-    """The encoder of texts with one label each.
+    """The encoder of texts with one label each; ``known`` are the labels of an initial model, which are kept.
 
     Raises:
-        DataError: all texts have the same label.
+        DataError: all texts have the same label, and there is no other.
     """
 
     label_sets = anchors = None
 
-    def __init__(self, train: LabelledFile) -> None:
-        self.labels = make_labels([*train.labels, *_list_soft(train)])
+    def __init__(self, train: LabelledFile, known: Sequence[str] = ()) -> None:
+        self.labels = make_labels([*train.labels, *_list_soft(train), *known])
         self._classes = {label: index for index, label in enumerate(self.labels)}
         if len(self.labels) < 2:
             raise DataError(train.path, None, one_label_fault(self.labels[0]))
@@ -55,21 +55,24 @@ class SingleLabelEncoder:
 class MultiLabelEncoder:
     """The encoder of texts with any number of labels.
 
-    Labels that the training set lacks come after all others; a model never predicts them.
+    ``known`` are the labels of an initial model, which are kept. Labels that neither it nor the training set has come
+    after all others; a model never predicts them.
 
     Raises:
-        DataError: no text has a label, all texts have the same labels, or no label contains the separator.
+        DataError: without ``known`` no text has a label, all texts have the same labels, or no label contains the
+            separator.
     """
 
     anchors = None
 
-    def __init__(self, train: LabelledFile, config: DataConfig) -> None:
-        sets = unique_label_sets([*train.labels, *_list_soft(train)])
+    def __init__(self, train: LabelledFile, config: DataConfig, known: Sequence[str] = ()) -> None:
+        joined = [*train.labels, *_list_soft(train), *known]
+        sets = unique_label_sets(joined)
         self.labels = make_labels([label for members in sets for label in members])
-        if fault := find_label_set_fault(sets, config.label_separator):
+        if not known and (fault := find_label_set_fault(sets, config.label_separator)):
             raise DataError(train.path, None, fault)
         self._numbers = LabelSetIndex()
-        self._numbers.encode([*train.labels, *_list_soft(train)])
+        self._numbers.encode(joined)
 
     def encode(self, table: Sequence[str]) -> Classes:
         """Return the class of each entry of a file's table of labels; new sets of labels become new classes."""
@@ -93,22 +96,26 @@ class ScoreEncoder:
     These are the distinct scores of the training set, or its quantiles if there are more than ``ANCHORS``. Beyond the
     lowest and the highest of three or more is another anchor, as far away as the next: the distributions of these two
     scores then have two sides, as all others have. A text's class is the nearest anchor, and the mean of its
-    distribution (:class:`textrnn.data.score_targets.ScoreTargets`) is its score.
+    distribution (:class:`textrnn.data.score_targets.ScoreTargets`) is its score. The anchors of an initial model,
+    ``known``, are kept, and the lowest and the highest score join them if they are outside.
 
     Raises:
-        DataError: all texts have the same score.
+        DataError: all texts have the same score, and there is no other.
     """
 
     label_sets = None
 
-    def __init__(self, train: LabelledFile) -> None:
+    def __init__(self, train: LabelledFile, known: Sequence[str] = ()) -> None:
         scores, counts = np.array(train.labels, np.float64), np.array(train.counts)
         distinct = np.unique(scores)
-        if len(distinct) < 2:
+        if known:
+            kept = np.array(known, np.float64)
+            distinct = np.unique([min(distinct[0], kept[0]), *kept, max(distinct[-1], kept[-1])])
+        elif len(distinct) < 2:
             raise DataError(train.path, None, one_score_fault(train.labels[0]))
-        if len(distinct) > ANCHORS:
+        elif len(distinct) > ANCHORS:
             distinct = np.unique(np.quantile(np.repeat(scores, counts), np.linspace(0, 1, ANCHORS)))
-        if len(distinct) > 2:
+        if not known and len(distinct) > 2:
             ends = _extrapolate(*distinct[[1, 0]]), _extrapolate(*distinct[[-2, -1]])
             distinct = np.unique(np.append(distinct, ends))
         self.labels = tuple(repr(float(anchor)).removesuffix(".0") for anchor in distinct)
@@ -144,8 +151,12 @@ def _list_soft(file: LabelledFile) -> list[str]:
     return [] if file.soft_labels is None else file.soft_labels.labels
 
 
-def make_label_encoder(train: LabelledFile, config: DataConfig) -> LabelEncoder:
-    """Return the encoder for the labels of ``train``; raises DataError if they cannot be learned."""
+def make_label_encoder(train: LabelledFile, config: DataConfig, known: Sequence[str] = ()) -> LabelEncoder:
+    """Return the encoder for the labels of ``train`` and those ``known`` to an initial model.
+
+    Raises:
+        DataError: they cannot be learned.
+    """
     if config.target == "score":
-        return ScoreEncoder(train)
-    return MultiLabelEncoder(train, config) if config.multi_label else SingleLabelEncoder(train)
+        return ScoreEncoder(train, known)
+    return MultiLabelEncoder(train, config, known) if config.multi_label else SingleLabelEncoder(train, known)

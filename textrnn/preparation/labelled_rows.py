@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 from textrnn.config import Config, DataConfig, as_list
 from textrnn.data.cache import Cache
-from textrnn.data.labels import make_strata
 from textrnn.data.reading.examples import Example, read_examples
 from textrnn.data.reading.io import Note, is_pipe
 from textrnn.data.reading.source import LabelledFile
 from textrnn.errors import DataError
-from textrnn.preparation.dataset import find_paths, hold_out_rows
+from textrnn.preparation.dataset import find_paths
 from textrnn.preparation.label_encoder import make_label_encoder
+from textrnn.preparation.row_division import divide_rows
 
 
 class LabelledRows(NamedTuple):
@@ -40,9 +40,10 @@ def read_labelled_rows(config: Config, *, note: Note) -> LabelledRows:
     if valid_path is not None:
         return LabelledRows(train, _read_valid(valid_path, config.data, note=note), files[0])
     with LabelledFile(train_path, config.data, Cache.open(config.data.cache, note)) as file:
-        encoder = make_label_encoder(file, config.data)
-        groups = make_strata(encoder.encode(file.labels), file.counts, encoder.label_sets)
-        kept, held = hold_out_rows(file, groups, config)
+        division = divide_rows(file, make_label_encoder(file, config.data), config, has_valid=False)
+        kept, held = division.kept, division.held
+    assert kept is not None
+    assert held is not None  # since the run has no other validation set
     note(f"no validation set given: {len(held):,} of {len(train):,} texts held out (seed {config.train.seed})")
     return LabelledRows([train[row] for row in kept.tolist()], [train[row] for row in held.tolist()], files[0])
 

@@ -6,20 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from textrnn.data.batch import PackedBatch, pack
+from textrnn.data.batch import pack
 from textrnn.data.cache import Cache, make_key
 from textrnn.data.encoded import Corpus
 from textrnn.data.windows import Windows
 from textrnn.errors import pluralize
+from textrnn.preparation.text_hashes import Hashes, TextHasher
 from textrnn.tokenization.tokenizer import Tokenizer
 
-Hashes = npt.NDArray[np.uint64]
-
-_BLOCK = 1 << 14  # texts that are hashed together
-_BLOCK_IDS = 1 << 21  # their ids, which take 28 bytes each
-_POSITIONS = 1 << 20  # further positions have the numbers of the first again
+_BLOCK = 1 << 14  # texts whose classes are looked up together
 
 
 @dataclass(frozen=True)
@@ -53,7 +49,7 @@ def compute_statistics(
     entry = cache.get("repeats", name)
     if entry is None:
         longest = max(int(corpus.lengths.max(initial=1)) for corpus in corpora.values())
-        counts = _count(corpora, _Hasher(len(tokenizer), longest), tokenizer)
+        counts = _count(corpora, TextHasher(len(tokenizer), longest), tokenizer)
         with cache.draft() as draft:
             entry = draft.commit("repeats", name, vars(counts))
     return TextStatistics(**{field: int(entry.meta[field]) for field in TextStatistics.__dataclass_fields__})
@@ -90,7 +86,7 @@ def _describe_unread(counts: TextStatistics, texts: int, windows: Windows) -> st
     return f"{longer} {windows.most} windows of {windows.size} tokens {cut}, which leave out {unread}"
 
 
-def _count(corpora: Mapping[str, Corpus], hasher: _Hasher, tokenizer: Tokenizer) -> TextStatistics:
+def _count(corpora: Mapping[str, Corpus], hasher: TextHasher, tokenizer: Tokenizer) -> TextStatistics:
     empty_hash = hasher.hash(pack([[tokenizer.unknown_id]]))
     train = hasher.hash_all(corpora["train"])
     is_empty = train == empty_hash
@@ -126,31 +122,3 @@ def _count(corpora: Mapping[str, Corpus], hasher: _Hasher, tokenizer: Tokenizer)
 
 def _count_distinct(ordered: Hashes) -> int:
     return int(np.count_nonzero(ordered[1:] != ordered[:-1])) + (len(ordered) > 0)
-
-
-class _Hasher:
-    """Hashes texts by their tokens and positions: the sum of products of a random number of each."""
-
-    def __init__(self, vocab_size: int, longest: int) -> None:
-        rng = np.random.default_rng(0)
-        self._of_token = rng.integers(0, 1 << 64, vocab_size, np.uint64)
-        positions = min(longest, _POSITIONS)
-        self._of_position = rng.integers(0, 1 << 63, positions, np.uint64) * np.uint64(2) + np.uint64(1)
-
-    def hash(self, batch: PackedBatch) -> Hashes:
-        """Return the hash (B,) uint64 of each text; none may be empty."""
-        starts = batch.offsets[:-1]
-        position = (np.arange(len(batch.ids)) - np.repeat(starts, batch.lengths)) % len(self._of_position)
-        hashes: Hashes = np.add.reduceat(self._of_token[batch.ids] * self._of_position[position], starts)
-        return hashes
-
-    def hash_all(self, corpus: Corpus) -> Hashes:
-        """Return the hash (B,) uint64 of each text of a corpus."""
-        hashes = np.empty(len(corpus), np.uint64)
-        start = 0
-        while start < len(corpus):
-            filled = np.cumsum(corpus.lengths[start : start + _BLOCK], dtype=np.int64)
-            stop = start + max(1, int(np.searchsorted(filled, _BLOCK_IDS, side="right")))
-            hashes[start:stop] = self.hash(corpus.select(np.arange(start, stop)))
-            start = stop
-        return hashes

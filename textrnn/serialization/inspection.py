@@ -24,6 +24,7 @@ _PARTS = {
     "head": "head.",
     "n-grams": "ngrams.",
     "tokenizer": "tokenizer",
+    "validation": "validation.",
 }
 """The parts of a model, and how the names of their tensors begin."""
 

@@ -22,6 +22,7 @@ from textrnn.models.ngram.table import NgramTable
 from textrnn.serialization.latest_run import CHECKPOINT_NAME, POINTER, find_latest
 from textrnn.serialization.quantization import Storage, dequantize, quantize
 from textrnn.serialization.tensor_file import Content, format_tensors, map_file, read_header, read_tensors, read_text
+from textrnn.serialization.validation_record import ValidationRecord, take_validation
 from textrnn.tokenization.tokenizer import Tokenizer
 
 _FLOAT32, _QUANTIZED = 3, 4  # format versions: float32 tensors only, and with bfloat16 or int8 tensors
@@ -47,7 +48,8 @@ class SavedModel:
     ``ngram_scale`` is the factor that the n-grams' weights hold already (None: unknown, in files that lack it).
     ``cascade`` says when the n-grams alone suffice (None: unknown). ``confidence_thresholds`` (C,) belong to a
     single-label model: the lowest probability at which it gives each label, infinity where it never does (None: 0).
-    ``confidence_max_error`` is the share of errors that they were found for (None: unknown).
+    ``confidence_max_error`` is the share of errors that they were found for (None: unknown). ``validation`` is the set
+    that the model was validated with (None: unknown, or none).
 
     A starter is a model without labels, whose head has no rows: its tokenizer and network are the beginning of others.
     """
@@ -64,6 +66,7 @@ class SavedModel:
     cascade: Cascade | None = None
     confidence_thresholds: tuple[float, ...] | None = None
     confidence_max_error: float | None = None
+    validation: ValidationRecord | None = None
 
     def __reduce__(self) -> tuple[Callable[[bytes], SavedModel], tuple[bytes]]:
         """Pickle as the bytes of a model file."""
@@ -106,6 +109,8 @@ def format_model(model: SavedModel, *, storage: Storage = "float32") -> bytes:
     if any(stored[name] is not tensors[name] for name in names):
         header["format_version"] = _QUANTIZED
     stored[_TOKENIZER] = np.frombuffer(model.tokenizer.model, np.uint8)
+    if model.validation is not None:
+        model.validation.write(header, stored)
     return format_tensors(stored, {_METADATA: json.dumps(header, ensure_ascii=False)})
 
 
@@ -211,6 +216,7 @@ def parse_model(content: Content, *, name: object, is_starter: bool | None = Fal
         thresholds = _read_thresholds(header["thresholds"], len(labels)) if "thresholds" in header else None
         temperature = _read_number("the temperature", header["temperature"], _TEMPERATURES)
         ngrams = _take_ngrams(tensors, classes=len(labels))
+        validation = take_validation(tensors, header)
         share = 0.0 if ngrams is None else _read_number("the share of the n-grams", header["ngram_share"], (0, 1))
         scale = header.get("ngram_scale")
         if scale is not None:
@@ -235,6 +241,7 @@ def parse_model(content: Content, *, name: object, is_starter: bool | None = Fal
         cascade=cascade,
         confidence_thresholds=confidence,
         confidence_max_error=None if confidence is None else max_error,
+        validation=validation,
     )
     if is_starter is not None and is_starter == bool(labels):
         kind = "a model with labels, not a starter" if labels else "a starter, which has no labels"

@@ -15,7 +15,9 @@ from textrnn.data.sampler import bucket_batches
 from textrnn.ops.device import make_repeatable, resolve_device
 from textrnn.preparation.dataset import load_dataset
 from textrnn.reporter import Reporter
+from textrnn.serialization.initial_config import inherit_settings
 from textrnn.training.callbacks import Callbacks
+from textrnn.training.continuation.distillation import distill_targets
 from textrnn.training.distributed import ProcessGroup
 from textrnn.training.model_setup import (
     build_network,
@@ -56,7 +58,7 @@ def dry_run(config: Config, *, reporter: Reporter | None = None) -> DryRun:
     """
     reporter = reporter or Reporter()
     with reporting(reporter):
-        config = resolve_precision(config)
+        config = resolve_precision(inherit_settings(config))
         device = resolve_device(config.train.device)
         dataset = load_dataset(config, reporter)
         asked, config = config, resolve_config(config, dataset)
@@ -65,11 +67,21 @@ def dry_run(config: Config, *, reporter: Reporter | None = None) -> DryRun:
         reporter.note(describe_network(config, model, device=device, group=ProcessGroup()))
         start = time.perf_counter()
         ngrams = fit_ngram_model(config, dataset, reporter)
-        fitted = time.perf_counter() - start
         callbacks = Callbacks(config, reporter)
-        trainer = Trainer(config, dataset, asked=asked, callbacks=callbacks, model=model, device=device, ngrams=ngrams)
+        texts = distill_targets(dataset, share=config.train.distill_share or 0)
+        fitted = time.perf_counter() - start
+        trainer = Trainer(
+            config,
+            dataset,
+            asked=asked,
+            callbacks=callbacks,
+            model=model,
+            device=device,
+            ngrams=ngrams,
+            texts=texts,
+        )
         rng = np.random.default_rng(config.train.seed)
-        drawn = dataset.windows.draw(dataset.train, rng)
+        drawn = dataset.windows.draw(trainer.texts, rng)
         batches = bucket_batches(drawn, trainer.batch_size, rng, batch_tokens=trainer.batch_tokens)
         tokens, taken = 0, 0.0
         for number, batch in enumerate(islice(batches, _WARMUP_STEPS + _TIMED_STEPS)):

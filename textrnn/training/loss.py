@@ -133,7 +133,8 @@ def weigh_classes(
     if configured == "balanced":
         n = torch.tensor(counts, dtype=torch.float32)
         if texts is None:
-            return sum(counts) / (len(counts) * n.clamp(min=1)), None
+            balanced = sum(counts) / (len(counts) * n.clamp(min=1))
+            return torch.where(n > 0, balanced, 1.0), None  # an old class may have no text
         return texts / (2 * n.clamp(min=1)), texts / (2 * (texts - n).clamp(min=1))
     if unknown := sorted(configured.keys() - set(labels)):
         raise ConfigError(f"train.class_weights: no training text has the label '{unknown[0]}'")

@@ -13,6 +13,7 @@ from textrnn.data.sampler import count_batches
 from textrnn.models.classifier import Classifier
 from textrnn.models.ngram.features import Spelling
 from textrnn.models.ngram.fitting import fit_ngrams
+from textrnn.models.ngram.prior import Prior
 from textrnn.models.ngram.table import NgramTable
 from textrnn.ops.device import resolve_device
 from textrnn.ops.sru.backends import choose_backend
@@ -24,6 +25,8 @@ from textrnn.training.loss import weigh_classes
 
 # a checkpoint holds the config before these fill it in: whoever changes them raises checkpoint.FORMAT_VERSION
 _MIN_EPOCHS, _MAX_EPOCHS, _MIN_STEPS = 12, 30, 2600
+DISTILL_SHARE = 0.5
+"""``train.distill_share`` if a label of the initial model has no new text."""
 _BATCH_SIZES, _MIN_BATCHES = (64, 32, 16, 8), 75  # per epoch
 
 
@@ -31,8 +34,8 @@ def resolve_config(config: Config, dataset: Dataset) -> Config:
     """Return ``config`` with the values filled in that depend on the data.
 
     The batch size is the largest of 64, 32, 16 and 8 that gives an epoch at least 75 steps. The number of epochs is 12,
-    or up to 30 if 12 epochs have fewer than 2,600 steps. The embedding is as wide as its pretrained vectors, and the
-    network has the shape of an initial model.
+    or up to 30 if 12 epochs have fewer than 2,600 steps. The embedding is as wide as its pretrained vectors. Without
+    replay half of the targets are distilled if the new text lacks a label of the initial model.
     """
     texts, settings, model = dataset.train, config.train, config.model
     size, tokens, epochs = settings.batch_size, settings.batch_tokens, settings.epochs
@@ -42,11 +45,19 @@ def resolve_config(config: Config, dataset: Dataset) -> Config:
         steps = count_batches(dataset.windows.draw(texts), size, batch_tokens=tokens)
         epochs = min(max(_MIN_EPOCHS, math.ceil(_MIN_STEPS / steps)), _MAX_EPOCHS)
     settings = settings.model_copy(update={"batch_size": size, "epochs": epochs})
+    if settings.distill_share is None and dataset.initial is not None:
+        settings = settings.model_copy(update={"distill_share": _choose_distill_share(config, dataset)})
     if dataset.vectors is not None:
         model = model.model_copy(update={"embedding": dataset.vectors.width})
-    if dataset.initial is not None:
-        model = model.model_copy(update=dataset.initial.shape)
     return config.model_copy(update={"train": settings, "model": model})
+
+
+def _choose_distill_share(config: Config, dataset: Dataset) -> float:
+    """Return ``train.distill_share``: above 0 without replay, if a label of the initial model has no new text."""
+    counts = dict(zip(dataset.labels, dataset.count_labels(), strict=True))
+    assert dataset.initial is not None
+    has_all = all(counts[label] for label in dataset.initial.labels)
+    return 0.0 if has_all or config.data.replay is not None else DISTILL_SHARE
 
 
 def resolve_precision(config: Config, *, processes: int = 1) -> Config:
@@ -95,7 +106,7 @@ def fit_ngram_model(config: Config, dataset: Dataset, reporter: Reporter) -> Ngr
     """Fit the n-gram model to the training set; return None if its share is 0, or if it can learn nothing.
 
     It weighs texts by ``train.class_weights``, as the network does. Label smoothing and focal loss are for the network
-    alone.
+    alone. After an initial model without replay its weights are the prior.
     """
     if config.ngrams.share == 0:
         return None
@@ -114,6 +125,7 @@ def fit_ngram_model(config: Config, dataset: Dataset, reporter: Reporter) -> Ngr
         text_weights=train.text_weights,
         is_exact=dataset.anchors is None,  # liblinear took four times as long on the distributions of scores
         penalty=config.ngrams.penalty,
+        prior=_make_prior(config, dataset),
         seed=config.train.seed,
         report=reporter.note,
     )
@@ -121,3 +133,13 @@ def fit_ngram_model(config: Config, dataset: Dataset, reporter: Reporter) -> Ngr
         seconds = time.perf_counter() - start
         reporter.note(f"n-grams: {len(table.keys):,} word and character n-grams, fitted in {seconds:.1f} s")
     return table
+
+
+def _make_prior(config: Config, dataset: Dataset) -> Prior | None:
+    """Return the n-gram model of the initial model, unless old text is there to fit a new one to."""
+    initial = dataset.initial
+    if initial is None or initial.model.ngrams is None or config.data.replay is not None:
+        return None
+    return Prior.of(
+        initial.model.ngrams, [dataset.labels.index(label) for label in initial.labels], len(dataset.labels)
+    )

@@ -13,16 +13,19 @@ from torch import distributed
 
 from textrnn.config import Config, check_config
 from textrnn.data.reading.io import STDIN, is_pipe
-from textrnn.errors import ConfigError, OtherRankError, OutOfMemoryError
+from textrnn.errors import ConfigError, ModelError, OtherRankError, OutOfMemoryError
 from textrnn.ops.device import make_repeatable, resolve_device
 from textrnn.preparation.dataset import load_dataset
 from textrnn.reporter import EpochRecord, Reporter, Reporters
 from textrnn.serialization.checkpoint import Checkpoint, explaining_damage
+from textrnn.serialization.initial_config import check_init_folder, inherit_settings
 from textrnn.serialization.latest_run import CHECKPOINT_NAME
-from textrnn.serialization.model_file import load_model
+from textrnn.serialization.model_file import find_model, load_model
 from textrnn.serialization.refit import Refit
 from textrnn.serialization.run_folder import RunFolder, find_checkpoint
 from textrnn.training.callbacks import Callbacks
+from textrnn.training.continuation.distillation import distill_targets
+from textrnn.training.continuation.retention import describe_retention
 from textrnn.training.distributed import ProcessGroup
 from textrnn.training.model_setup import (
     build_network,
@@ -72,6 +75,8 @@ def train(
         StoppedError: a signal ended the run.
     """
     group = ProcessGroup.from_environment()
+    config = inherit_settings(config)
+    check_init_folder(config, out)
     config = resolve_precision(config, processes=group.size)
     if group.restarts and _has_checkpoint_of(config, out):
         return resume(out, reporter=reporter, is_latest=is_latest)
@@ -95,6 +100,7 @@ def resume(folder: Path, *, reporter: Reporter | None = None, is_latest: bool = 
         records = TrainerState.restore(checkpoint.state["progress"]).records
         stored = checkpoint.state.get("refit")
         refit = None if stored is None else Refit.restore(stored)
+    _check_initial(config, folder)
     if any(record.best for record in records):
         load_model(folder)  # fail now if the best model so far is missing or damaged
     with reporting(_choose_reporter(config, group, reporter)) as chosen:
@@ -170,6 +176,7 @@ def _run(
             device=device,
             ngrams=ngrams,
             refit=refit,
+            texts=distill_targets(dataset, share=config.train.distill_share or 0),
         )
         if refit is not None:
             reporter.note(refit.describe(config.train.refit, epochs=config.train.epochs))
@@ -183,6 +190,9 @@ def _run(
             reporter.note(f"resuming in epoch {trainer.state.epoch}, after step {steps:,}")
         start = time.perf_counter() - trainer.state.elapsed - trainer.state.seconds
         best = trainer.fit()
+        if group.is_main:
+            for note in describe_retention(config, dataset, run.path):
+                reporter.note(note)
         return Outcome(run.path, config, best, time.perf_counter() - start)
     except KeyboardInterrupt:
         if run.has_model:
@@ -192,6 +202,17 @@ def _run(
         raise
     finally:
         group.leave()
+
+
+def _check_initial(config: Config, folder: Path) -> None:
+    """Raise ModelError if the initial model of the run in ``folder`` is gone."""
+    path = config.train.init
+    try:
+        if path is not None:
+            find_model(Path(path))
+    except ModelError:
+        reason = f"the model of train.init is gone, and {folder} needs it; put it back, or train again"
+        raise ModelError(path, reason) from None
 
 
 def _check_accumulation(config: Config) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from textrnn.config import Config, as_list
+from textrnn.data.encoded import Corpus
 from textrnn.data.sampler import bucket_batches, count_batches
 from textrnn.data.windows import WHOLE
 from textrnn.errors import DivergedError, ModelError, pluralize
@@ -28,6 +29,7 @@ from textrnn.serialization.checkpoint import Checkpoint, explaining_damage
 from textrnn.serialization.latest_run import CHECKPOINT_NAME
 from textrnn.serialization.model_file import SavedModel
 from textrnn.serialization.refit import Refit
+from textrnn.serialization.validation_record import MAX_HASHES, ValidationRecord
 from textrnn.training.augmentation import Augmenter
 from textrnn.training.callbacks import Callbacks
 from textrnn.training.loss import TextLoss
@@ -109,6 +111,7 @@ class Trainer:
         callbacks: the run's reporter, signals and folder.
         ngrams: the n-gram model, at rank 0 alone.
         refit: what a final model, which is trained without validation, takes from earlier runs.
+        texts: the training texts with other targets than those of ``dataset``.
     """
 
     def __init__(
@@ -122,11 +125,13 @@ class Trainer:
         device: torch.device,
         ngrams: NgramTable | None = None,
         refit: Refit | None = None,
+        texts: Corpus | None = None,
     ) -> None:
         self.config, self.dataset, self.asked, self.callbacks = config, dataset, asked, callbacks
         self.model, self.device, self.group = model, device, callbacks.group
         self.batch_size, self.batch_tokens = config.train.batch_size, config.train.batch_tokens
-        drawn = dataset.windows.draw(dataset.train)
+        self.texts = dataset.train if texts is None else texts
+        drawn = dataset.windows.draw(self.texts)
         self.batches = count_batches(drawn, self.batch_size, batch_tokens=self.batch_tokens)
         assert config.train.epochs is not None  # resolved by the data
         self.epochs = config.train.epochs
@@ -134,8 +139,8 @@ class Trainer:
         frozen = None
         if dataset.vectors is not None and config.embedding.freeze:
             frozen = FrozenRows(dataset.vectors, len(dataset.tokenizer), device)
-        texts = None if dataset.label_sets is None else len(dataset.train)
-        loss = TextLoss(config.train, labels=dataset.labels, counts=dataset.sum_shares(), texts=texts)
+        count = None if dataset.label_sets is None else len(dataset.train)
+        loss = TextLoss(config.train, labels=dataset.labels, counts=dataset.sum_shares(), texts=count)
         self.train_step = TrainStep(
             model,
             config.train,
@@ -212,7 +217,7 @@ class Trainer:
         self.model.train()
         start = time.perf_counter() - state.seconds
         drawing = np.random.default_rng([self.config.train.seed, state.epoch, 2])
-        drawn = self.dataset.windows.draw(self.dataset.train, drawing)
+        drawn = self.dataset.windows.draw(self.texts, drawing)
         batches = bucket_batches(drawn, self.batch_size, rng, batch_tokens=self.batch_tokens, skip=state.batches)
         for batch in batches:
             if self.is_done:
@@ -286,6 +291,7 @@ class Trainer:
         state = {
             "config": self.asked.model_dump(),
             "data": self.dataset.digest,
+            "initial": None if self.dataset.initial is None else self.dataset.initial.digest,
             "progress": asdict(self.state),
             "steps": self.train_step.optimizer.steps,
             "scale": self.train_step.scale.export_state(),
@@ -301,6 +307,9 @@ class Trainer:
         """
         path, state = folder / CHECKPOINT_NAME, checkpoint.state
         with explaining_damage(path):
+            initial = self.dataset.initial
+            if initial is not None and state["initial"] != initial.digest:
+                raise ModelError(initial.path, f"the model of train.init has changed since {folder}; train again")
             if state["data"] != self.dataset.digest:
                 raise ModelError(path, "the training set, validation set or word vectors have changed; train again")
             self.model.load_state_dict(checkpoint.part("model"))
@@ -324,7 +333,15 @@ class Trainer:
             ngram_share=validator.ngram_share,
             ngram_scale=None if validator.ngrams is None else validator.ngram_scale,
             cascade=validator.cascade if validator.ngrams is not None else None,
+            validation=None if self.refit is not None else self.record_validation(),
         )
+
+    def record_validation(self) -> ValidationRecord:
+        """Return the record of the validation set, with the figures of the last epoch."""
+        record = self.state.records[-1]
+        name = "mae" if self.dataset.anchors is not None else "micro_f1" if self.dataset.label_sets else "accuracy"
+        figures = {"loss": float(record.valid_loss), name: float(getattr(record, name))}
+        return ValidationRecord(len(self.dataset.valid), figures, self.dataset.valid_hashes[:MAX_HASHES])
 
 
 def _limit_parts(config: Config) -> int | None:

@@ -151,7 +151,15 @@ class Validator:
                 self.cascade = fit_cascade(alone, logits, temperature=self._network_temperature)
         if is_multi_label:
             probabilities = np.exp(to_log_probabilities(logits, self.temperature, multi_label=True))
-            self.thresholds = tuple(tune_thresholds(true >= _HALF, probabilities).tolist())
+            self.thresholds = self._tune_thresholds(true >= _HALF, probabilities)
+
+    def _tune_thresholds(self, true: npt.NDArray[np.bool_], probabilities: Logits) -> tuple[float, ...]:
+        """Return the thresholds of the labels; one that no validation text has keeps that of an initial model."""
+        tuned, initial = tune_thresholds(true, probabilities).tolist(), self.dataset.initial
+        old = {} if initial is None else dict(zip(initial.labels, initial.model.thresholds or (), strict=False))
+        has_texts = [bool(column.any()) for column in true.T]
+        labels = zip(self.dataset.labels, tuned, has_texts, strict=True)
+        return tuple(threshold if has else old.get(label, threshold) for label, threshold, has in labels)
 
     def _mix(self, logits: Logits, rows: Rows) -> Logits:
         """Return the network's ``logits`` (B, C) of the texts ``rows`` with the share of the n-grams."""

@@ -14,6 +14,7 @@ from textrnn.cli.terminal import print_message, write_data
 from textrnn.cli.training_process import prepare_torch, training_process, write_training_page
 from textrnn.config import Config, Override, load_config
 from textrnn.errors import ConfigError, ModelError, pluralize
+from textrnn.serialization.initial_config import inherit_settings
 from textrnn.serialization.latest_run import is_experiment
 from textrnn.serialization.refit import make_refit_config
 
@@ -34,6 +35,7 @@ def train_command(
     tokenizer: options.TokenizerOption = None,
     vectors: options.VectorsOption = None,
     init: options.InitOption = None,
+    replay: options.ReplayOption = None,
     out: Annotated[Path | None, Option(metavar="FOLDER", help="Run folder.  [default: runs/NAME-CELL]")] = None,
     layers: options.LayersOption = None,
     hidden: options.HiddenOption = None,
@@ -75,7 +77,7 @@ def train_command(
     all keys. --kfold and --seeds train several models into subfolders of FOLDER, write mean scores to
     FOLDER/summary.json, and print the folder of the best model. So does --learning-curve, which shows the accuracy by
     the number of training texts, and an estimate for twice as many; FOLDER/report.html draws them. --refit trains a
-    final model on training and validation set together.
+    final model on training and validation set together. --init continues from a model with new text and new labels.
 
     \b
       textrnn train --cell sru
@@ -86,6 +88,7 @@ def train_command(
       textrnn train --train all.tsv --kfold 5
       textrnn train --train all.tsv --learning-curve
       textrnn train --refit runs/all-sru-5-folds
+      textrnn train --init runs/june --train july.tsv --replay june.tsv
     """
     if resume is not None and kfold is None and seeds is None and not learning_curve:
         _resume(resume)
@@ -95,7 +98,7 @@ def train_command(
     if resume is not None:
         _check_resume(resume, {f"--out {out}": out is not None, "--overwrite": overwrite, "--dry-run": dry_run})
     if refit is None:
-        resolved = load_config(config, overrides=overrides)
+        resolved = inherit_settings(load_config(config, overrides=overrides))
     else:
         given = {str(config): config is not None, "--dry-run": dry_run, f"--resume {resume}": resume is not None}
         asked = {f"--seeds {seeds}": seeds is not None, "--learning-curve": learning_curve}

@@ -15,6 +15,7 @@ from textrnn.config import load_config, parse_overrides
 from textrnn.errors import pluralize
 from textrnn.experiments.search_space import read_space
 from textrnn.files import shipped
+from textrnn.serialization.initial_config import inherit_settings
 
 _TRIALS = 20  # without --trials and --minutes
 
@@ -57,7 +58,7 @@ def tune_command(
       textrnn train "$(textrnn tune config.yaml)"
     """
     overrides = parse_overrides(settings or ())
-    resolved = load_config(config, overrides=overrides)
+    resolved = inherit_settings(load_config(config, overrides=overrides))
     if trials is None and minutes is None:
         trials = _TRIALS
     dimensions = read_space(space or shipped("space.yaml"), config, overrides=overrides)

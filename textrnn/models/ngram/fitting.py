@@ -17,6 +17,7 @@ from textrnn.data.batch import Rows, SoftLabels, Texts
 from textrnn.models.ngram.counts import NgramCounts
 from textrnn.models.ngram.features import Spelling
 from textrnn.models.ngram.logistic import Weights, multiply_weights, regress
+from textrnn.models.ngram.prior import Prior, PriorLogits
 from textrnn.models.ngram.sample import draw_sample
 from textrnn.models.ngram.table import Floats, NgramTable
 
@@ -26,7 +27,9 @@ PENALTY = 0.1
 """L2 penalty: 1 / C of scikit-learn's LogisticRegression."""
 
 Regress = Callable[..., "tuple[npt.NDArray[np.float64], float]"]
-"""Takes shares (n,) and ``sample``, the weights of the texts (n,) or None; returns weights (F,) and an intercept."""
+"""Takes shares (n,), the weights of the texts ``sample`` (n,) or None, and the logit ``old`` of a prior or None.
+
+Returns weights (F,) and an intercept."""
 
 
 def fit_ngrams(
@@ -41,6 +44,7 @@ def fit_ngrams(
     text_weights: Weights | None = None,
     is_exact: bool = True,
     penalty: float = PENALTY,
+    prior: Prior | None = None,
     seed: int,
     report: Callable[[str], None] = lambda note: None,
 ) -> NgramTable | None:
@@ -60,6 +64,8 @@ def fit_ngrams(
         text_weights: the weight of each text (B,).
         is_exact: whether a small training set is fitted exactly; False is faster if most texts have a distribution.
         penalty: the objective is the sum of the losses plus ``penalty`` / 2 times the sum of squared weights.
+        prior: the weights that the penalty pulls to, instead of to 0. Its classes keep theirs if no text has them,
+            and it is returned if there is nothing to learn.
         seed: of the sampling and the solver; the same arguments give the same table.
         report: receives a note if the limits below leave out texts or n-grams.
 
@@ -73,6 +79,7 @@ def fit_ngrams(
     Larger training sets are fitted by stochastic gradient descent, or sampled, as :mod:`textrnn.models.ngram.sample`
     says.
     """
+    nothing = None if prior is None else prior.to_table()
     usable = np.arange(len(texts)) if targets.ndim == 2 else np.flatnonzero(targets >= 0)
     regressions = 1 if targets.ndim == 1 and classes == 2 else classes
     rows, is_small = draw_sample(texts, spelling, rows=usable, regressions=regressions, seed=seed)
@@ -81,25 +88,26 @@ def fit_ngrams(
         sample, present = f"{len(rows):,} of {len(usable):,} texts", _count_present(targets)
         if present < classes / 2:  # such a table costs time and memory, and knows little
             report(f"no n-gram model: with {classes:,} labels, it could learn {sample}, and {present:,} of the labels")
-            return None
+            return nothing
         report(f"n-grams: fitted to a sample of {sample}")
     soft = None if find_soft is None else find_soft(rows)
     shares = _Shares(targets, soft)
     if not shares.is_learnable():
-        return None
-    counts = NgramCounts.of(texts, rows, spelling)
-    keys, idf = counts.select_keys(min(MAX_KEYS, MAX_WEIGHTS // classes), report=report)
+        return nothing
+    counts, limit = NgramCounts.of(texts, rows, spelling), min(MAX_KEYS, MAX_WEIGHTS // classes)
+    keys, idf = counts.select_keys(limit, report=report)
     if not len(keys):
-        return None
+        return nothing
+    if prior is not None:
+        prior = prior.extend(keys, idf, limit=limit)
+        keys, idf = prior.keys, prior.idf
     x = counts.to_matrix(keys, idf)
     del counts
     text_weights = None if text_weights is None else np.asarray(text_weights[rows], np.float64)
-    fit = partial(regress, x, penalty=penalty, seed=seed, is_exact=is_exact and is_small, overwrite=regressions == 1)
-    if targets.ndim == 2:
-        weight, bias = _fit_labels(fit, shares, weights=weights, text_weights=text_weights, F=len(keys))
-    else:
-        C = classes
-        weight, bias = _fit_classes(fit, shares, C=C, weights=weights, text_weights=text_weights, F=len(keys))
+    solve = partial(regress, x, penalty=penalty, seed=seed, is_exact=is_exact and is_small, overwrite=regressions == 1)
+    old = None if prior is None else PriorLogits(prior, x)
+    fit = partial(_fit_labels if targets.ndim == 2 else _fit_classes, solve, shares, old=old)
+    weight, bias = fit(weights=weights, text_weights=text_weights, F=len(keys), C=classes)
     return NgramTable(keys, idf, weight, bias)
 
 
@@ -152,34 +160,56 @@ class _Shares:
 
 
 def _fit_classes(
-    regress: Regress, shares: _Shares, *, C: int, weights: Any, text_weights: Any, F: int
+    regress: Regress,
+    shares: _Shares,
+    *,
+    C: int,
+    weights: Any,
+    text_weights: Any,
+    F: int,
+    old: PriorLogits | None = None,
 ) -> tuple[Floats, Floats]:
     """Return the weights (F, C) and the biases (C,) of logistic regressions for classes."""
     weight, bias = np.zeros((F, C), np.float32), np.zeros(C, np.float32)
     present = shares.find_classes()
     fit = partial(regress, sample=multiply_weights(None if weights is None else shares.average(weights), text_weights))
-    if len(present) == 2:  # the regression gives the difference of their logits
-        w, b = fit(shares.of(present[1]))
+    if len(present) == 2 and (old is None or C == 2):  # the regression gives the difference of their logits
+        w, b = fit(shares.of(present[1]), old=None if old is None else old.between(*present))
         weight[:, present], bias[present] = np.stack([-w / 2, w / 2], axis=1), (-b / 2, b / 2)
     else:
         for c in present:
-            weight[:, c], bias[c] = fit(shares.of(c))
+            weight[:, c], bias[c] = fit(shares.of(c), old=None if old is None else old.of(c))
+        if old is not None:
+            old.keep_missing(weight, bias, present=present)
+            present = np.union1d(present, old.known)
         weight[:, present] -= weight[:, present].mean(axis=1, keepdims=True)  # changes no probability
     missing = np.setdiff1d(np.arange(C), present)
     bias[missing] = np.logaddexp.reduce(bias[present].astype(np.float64)) - math.log(shares.shape[0] + 1)
     return weight, bias
 
 
-def _fit_labels(regress: Regress, shares: _Shares, *, weights: Any, text_weights: Any, F: int) -> tuple[Floats, Floats]:
+def _fit_labels(
+    regress: Regress,
+    shares: _Shares,
+    *,
+    C: int,
+    weights: Any,
+    text_weights: Any,
+    F: int,
+    old: PriorLogits | None = None,
+) -> tuple[Floats, Floats]:
     """Return the weights (F, C) and the biases (C,) of logistic regressions for labels."""
-    n, C = shares.shape
+    n = shares.shape[0]
     weight, bias = np.zeros((F, C), np.float32), np.zeros(C, np.float32)
     for label in range(C):
         share = shares.of(label)
-        k = float(share.sum())
+        k, prior = float(share.sum()), None if old is None else old.of(label)
+        if k in {0, n} and prior is not None:
+            weight[:, label], bias[label] = prior.weight, prior.bias
+            continue
         if k in {0, n}:
             bias[label] = math.log((k + 1) / (n - k + 1))
             continue
         of_label = None if weights is None else share * weights[0][label] + (1 - share) * weights[1][label]
-        weight[:, label], bias[label] = regress(share, sample=multiply_weights(of_label, text_weights))
+        weight[:, label], bias[label] = regress(share, sample=multiply_weights(of_label, text_weights), old=prior)
     return weight, bias

@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression, SGDClassifier
 
 from textrnn.data.batch import Rows
 from textrnn.models.ngram.counts import split_into_chunks
+from textrnn.models.ngram.prior import PriorLogit
 
 Weights = npt.NDArray[Any]
 Solution = tuple[npt.NDArray[np.float64], float]
@@ -38,6 +39,7 @@ def regress(
     seed: int,
     is_exact: bool = True,
     overwrite: bool = False,
+    old: PriorLogit | None = None,
 ) -> Solution:
     """Fit a logistic regression of ``share`` (n,) on ``x`` (n, F) float32; return weights (F,) and an intercept.
 
@@ -53,20 +55,33 @@ def regress(
         is_exact: whether liblinear solves the problem, in up to 100 passes and with 16 bytes for each entry of ``x``;
             otherwise 20 passes of stochastic gradient descent come close and need no copy.
         overwrite: whether the columns of ``x`` itself may be scaled, which saves a copy of its values.
+        old: the logit of a prior, which is one more feature; the result is that of the merged table.
     """
-    if is_exact:
-        return _solve_by_liblinear(x, share, sample=sample, penalty=penalty, seed=seed % 2**32, overwrite=overwrite)
-    return _solve_by_sgd(x, share, sample=sample, penalty=penalty, seed=seed % 2**32, overwrite=overwrite)
+    if old is not None:
+        x, overwrite = old.append_to(x), True
+    solve = _solve_by_liblinear if is_exact else _solve_by_sgd
+    columns = {"overwrite": overwrite, "has_prior": old is not None}
+    solution = solve(x, share, sample=sample, penalty=penalty, seed=seed % 2**32, **columns)
+    return solution if old is None else old.merge(*solution)
 
 
 def _solve_by_liblinear(
-    x: csr_matrix, share: npt.NDArray[Any], *, sample: Weights | None, penalty: float, seed: int, overwrite: bool
+    x: csr_matrix,
+    share: npt.NDArray[Any],
+    *,
+    sample: Weights | None,
+    penalty: float,
+    seed: int,
+    overwrite: bool,
+    has_prior: bool,
 ) -> Solution:
     """Solve the problem by dual coordinate descent; the penalty applies to the intercept too."""
     rows, own, weights = _split_shares(share, sample)
     if rows is not None:
         x, overwrite = x[rows], True
     scale = _column_scale(x, own, sample=weights)
+    if has_prior:
+        scale[-1] = 1.0  # logits are so large already that the penalty hardly touches their weight
     scaled = _scale_columns(x, scale, overwrite=overwrite)
     model = LogisticRegression(
         C=1 / penalty, solver="liblinear", dual=True, tol=_TOLERANCE, max_iter=_MAX_PASSES, random_state=seed
@@ -78,7 +93,14 @@ def _solve_by_liblinear(
 
 
 def _solve_by_sgd(
-    x: csr_matrix, share: npt.NDArray[Any], *, sample: Weights | None, penalty: float, seed: int, overwrite: bool
+    x: csr_matrix,
+    share: npt.NDArray[Any],
+    *,
+    sample: Weights | None,
+    penalty: float,
+    seed: int,
+    overwrite: bool,
+    has_prior: bool,
 ) -> Solution:
     """Approach the solution by stochastic gradient descent, without a penalty on the intercept.
 
@@ -92,6 +114,9 @@ def _solve_by_sgd(
     times = np.ceil(weights).astype(np.int64)
     rows, own, weights = (np.repeat(each, times) for each in (rows, own, weights / times))
     scale = _column_scale(x, share, sample=sample)
+    if has_prior:  # brought to the size of the other features, or the steps were too long
+        logits = x.data[x.indptr[1:] - 1]
+        scale[-1] = 1 / max(float(np.sqrt(np.square(logits).mean())), 1e-9)
     scaled = _scale_columns(x, scale, overwrite=overwrite)
     mean_weight = 1.0 if sample is None else float(sample.mean())
     model = SGDClassifier(loss="log_loss", alpha=penalty / (mean_weight * len(rows)), shuffle=False)
