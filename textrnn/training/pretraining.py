@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
-from torch.nn import functional
 
-from textrnn.config import Config, ModelConfig, TrainConfig
-from textrnn.data.batch import PackedBatch, Rows
+from textrnn.config import Config, ModelConfig
+from textrnn.data.batch import Rows
 from textrnn.data.cache import Cache
 from textrnn.data.encoded import Corpus
-from textrnn.errors import DivergedError, StoppedError, pluralize
+from textrnn.data.word_vectors import check_vectors
+from textrnn.errors import DataError, DivergedError, StoppedError, pluralize
 from textrnn.files import keep_previous
 from textrnn.models.classifier import Classifier
-from textrnn.ops.batch_layout import BatchLayout, plan_layout, send
+from textrnn.ops.batch_layout import send
 from textrnn.ops.device import make_repeatable, resolve_device
-from textrnn.ops.embedding import take_rows
+from textrnn.preparation.pretrained_vectors import PieceVectors, describe, load_vectors
 from textrnn.preparation.raw_text import RawText, find_texts
 from textrnn.preparation.teacher_embeddings import TeacherEmbeddings
 from textrnn.reporter import Plan, Reporter
@@ -30,11 +28,10 @@ from textrnn.serialization.model_file import SavedModel, save_model
 from textrnn.signals import DeferredSignals
 from textrnn.tokenization.tokenizer import Tokenizer
 from textrnn.training.model_setup import resolve_precision
-from textrnn.training.optimizer import AdamW
 from textrnn.training.schedule import rate_factor
 from textrnn.training.teacher import embed_lines
+from textrnn.training.teacher_step import TeacherStep
 from textrnn.training.train import reporting
-from textrnn.training.train_step import find_rows
 
 _HELD_OUT, _MOST_HELD_OUT = 0.01, 2000  # share of the lines, and at most so many
 
@@ -48,47 +45,6 @@ class PretrainingOutcome:
     seconds: float
 
 
-class TeacherLoss:
-    """The network's embeddings of lines, and their mean distance ``1 - cosine`` from those of the teacher."""
-
-    def __init__(self, model: Classifier, config: TrainConfig, device: torch.device) -> None:
-        model.embedding.weight.requires_grad_(False)  # the optimizer updates its rows directly
-        self.model, self.config, self.device = model, config, device
-        self.optimizer = AdamW(model.embedding.weight, model.network(), config)
-
-    def step(self, batch: PackedBatch, targets: Tensor, *, lr: float) -> float:
-        """Train on the lines of ``batch`` towards ``targets`` (B, E), of norm 1; return the loss before the update."""
-        rows, table, embeddings = self._forward(batch)
-        loss = 1 - functional.cosine_similarity(embeddings, targets).mean()
-        torch.autograd.backward(loss)
-        assert table.grad is not None
-        self.optimizer.step(rows, table.grad, lr=lr)
-        return float(loss.detach())
-
-    @torch.no_grad()
-    def measure(self, batch: PackedBatch, targets: Tensor) -> float:
-        """Return the sum of the cosines of the lines of ``batch``, without dropout."""
-        self.model.eval()
-        _, _, embeddings = self._forward(batch)
-        self.model.train()
-        return float(functional.cosine_similarity(embeddings, targets).sum())
-
-    def _forward(self, batch: PackedBatch) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the ids that are read (R,), their rows of the embedding (R, D), and the embeddings (B, E) of lines."""
-        rows, places = find_rows(batch.ids, len(self.model.embedding.weight))
-        layout = plan_layout(batch.offsets, self.device, has_order=self.model.cell != "sru")
-        rows, places, arrays = send((rows, places, layout), self.device)
-        table = self.model.embedding.weight.index_select(0, rows).requires_grad_()
-        with self._autocast():
-            x = take_rows(table, places)
-            embeddings = self.model.forward_embeddings(x, BatchLayout.sent(arrays, batch.offsets))
-        return rows, table, embeddings.float()
-
-    def _autocast(self) -> AbstractContextManager[object]:
-        is_bf16 = self.config.precision == "bf16"
-        return torch.autocast(self.device.type, torch.bfloat16) if is_bf16 else nullcontext()
-
-
 class Pretrainer:
     """Trains a network and writes the starter of the best epoch to ``out``."""
 
@@ -100,6 +56,7 @@ class Pretrainer:
         targets: TeacherEmbeddings,
         tokenizer: Tokenizer,
         rows: Rows,
+        vectors: PieceVectors | None,
         out: Path,
         overwrite: bool,
         reporter: Reporter,
@@ -115,8 +72,10 @@ class Pretrainer:
         order = self.rng.permutation(rows)
         held = min(_MOST_HELD_OUT, max(1, round(_HELD_OUT * len(order))))
         self.held, self.kept = np.sort(order[:held]), order[held:]
-        model = Classifier(len(tokenizer), targets.width, **config.model.model_dump()).to(self.device)
-        self.loss = TeacherLoss(model, config.train, self.device)
+        model = Classifier(len(tokenizer), targets.width, **config.model.model_dump())
+        if vectors is not None:
+            vectors.initialize(model.embedding.weight)
+        self.train_step = TeacherStep(model.to(self.device), config.train, self.device)
         steps = self.epochs * -(-len(self.kept) // self.batch_size)
         self.steps = min(steps, config.train.max_steps or steps)
 
@@ -143,7 +102,7 @@ class Pretrainer:
                     f"epoch {epoch}/{self.epochs}  loss {loss:.4f}  held-out cosine {cosine:.4f}  "
                     f"{tokens / seconds:,.0f} tokens/s  {seconds:.1f} s{'  best' if is_best else ''}"
                 )
-                if self.loss.optimizer.steps >= self.steps:
+                if self.train_step.optimizer.steps >= self.steps:
                     break
         return best
 
@@ -152,11 +111,11 @@ class Pretrainer:
         order, total, tokens, count = self.rng.permutation(self.kept), 0.0, 0, 0
         start = time.perf_counter()
         for first in range(0, len(order), self.batch_size):
-            if self.loss.optimizer.steps >= self.steps:
+            if self.train_step.optimizer.steps >= self.steps:
                 break
             rows = np.sort(order[first : first + self.batch_size])
             batch = self.corpus.select(rows)
-            loss = self.loss.step(batch, self._take_targets(rows), lr=self._rate())
+            loss = self.train_step.step(batch, self._take_targets(rows), lr=self._rate())
             if not math.isfinite(loss):
                 reason = f"the loss is {loss} in epoch {epoch}; lower --lr or --set train.clip_norm"
                 raise DivergedError(self.targets.path, None, reason)
@@ -169,13 +128,13 @@ class Pretrainer:
 
     def _rate(self) -> float:
         settings = self.config.train
-        step = self.loss.optimizer.steps
+        step = self.train_step.optimizer.steps
         return settings.lr * rate_factor(step, steps=self.steps, warmup=settings.warmup, schedule=settings.schedule)
 
     def _validate(self) -> float:
         """Return the mean cosine of the held-out lines."""
         parts = np.array_split(self.held, -(-len(self.held) // self.batch_size))
-        total = sum(self.loss.measure(self.corpus.select(rows), self._take_targets(rows)) for rows in parts)
+        total = sum(self.train_step.measure(self.corpus.select(rows), self._take_targets(rows)) for rows in parts)
         return total / len(self.held)
 
     def _take_targets(self, rows: Rows) -> Tensor:
@@ -192,7 +151,7 @@ class Pretrainer:
 
     def _make_starter(self) -> SavedModel:
         """Return the network without the layer that gives the teacher's embeddings."""
-        weights = self.loss.model.export_weights()
+        weights = self.train_step.model.export_weights()
         weights |= {name: weights[name][:0] for name in ("head.weight", "head.bias")}
         shape = {key: getattr(self.config.model, key) for key in ModelConfig.model_fields if key != "dropout"}
         return SavedModel(Config(model=ModelConfig(**shape)), (), self.tokenizer, weights)
@@ -223,23 +182,56 @@ def pretrain(
     """
     start = time.perf_counter()
     with reporting(reporter or Reporter()) as chosen:
-        config = resolve_precision(config)
-        given = None if embeddings is None else TeacherEmbeddings.open(embeddings)
-        raw = RawText.open(text, config, cache=Cache.open(config.data.cache, chosen.note), reporter=chosen)
-        lines = raw.count_lines()
-        if given is not None:
-            given.check_count(text, lines=lines)
-        tokenizer = raw.fit_tokenizer(config)
-        corpus = raw.encode(tokenizer, config)
-        if given is None:
-            assert teacher is not None
-            given = embed_lines(raw, teacher, device=str(resolve_device(config.train.device)))
-        rows = find_texts(corpus, tokenizer)
-        given.check_values(text, rows=rows)
-        counted = pluralize(len(rows), "line", "lines")
-        chosen.note(f"{counted} of text, {len(tokenizer):,} pieces, embeddings of {given.width} numbers")
-        trainer = Pretrainer(
-            config, corpus, targets=given, tokenizer=tokenizer, rows=rows, out=out, overwrite=overwrite, reporter=chosen
+        trainer = _prepare(
+            config, text, out, embeddings=embeddings, teacher=teacher, overwrite=overwrite, reporter=chosen
         )
         cosine, epoch = trainer.fit()
     return PretrainingOutcome(cosine, epoch, time.perf_counter() - start)
+
+
+def _prepare(
+    config: Config,
+    text: str,
+    out: Path,
+    *,
+    embeddings: str | None,
+    teacher: Path | None,
+    overwrite: bool,
+    reporter: Reporter,
+) -> Pretrainer:
+    """Read and check the files, train the tokenizer, encode the text, and embed it unless ``embeddings`` are given."""
+    config, path = resolve_precision(config), config.embedding.vectors
+    if path is not None:
+        check_vectors(path)
+    given = None if embeddings is None else TeacherEmbeddings.open(embeddings)
+    cache = Cache.open(config.data.cache, reporter.note)
+    raw = RawText.open(text, config, cache=cache, reporter=reporter)
+    lines = raw.count_lines()
+    if given is not None:
+        given.check_count(text, lines=lines)
+    tokenizer = raw.fit_tokenizer(config)
+    corpus = raw.encode(tokenizer, config)
+    rows = find_texts(corpus, tokenizer)
+    if len(rows) < 2:
+        raise DataError(text, None, "has a single line of text; pretraining needs thousands")
+    if given is None:
+        assert teacher is not None
+        given = embed_lines(raw, teacher, device=str(resolve_device(config.train.device)))
+    given.check_values(text, rows=rows)
+    counted = pluralize(len(rows), "line", "lines")
+    reporter.note(f"{counted} of text, {len(tokenizer):,} pieces, embeddings of {given.width} numbers")
+    vectors = None if path is None else load_vectors(path, tokenizer, cache, width=config.model.embedding)
+    if vectors is not None:
+        reporter.note(describe(vectors, tokenizer, corpus))
+        config = config.model_copy(update={"model": config.model.model_copy(update={"embedding": vectors.width})})
+    return Pretrainer(
+        config,
+        corpus,
+        targets=given,
+        tokenizer=tokenizer,
+        rows=rows,
+        vectors=vectors,
+        out=out,
+        overwrite=overwrite,
+        reporter=reporter,
+    )

@@ -40,6 +40,11 @@ def test_a_starter_is_written_and_trained_from(folder: Path, invoke: Run) -> Non
         ("raw.txt --teacher-embeddings e.npy --teacher x", 2, "pretrain: give one of"),
         ("raw.txt --teacher-embeddings e.npy --out .", 2, "--out .: is a folder"),
         ("raw.txt --teacher-embeddings e.npy --set ngrams.share=0", 2, "ngrams.share has no effect in pretraining"),
+        (
+            "raw.txt --teacher-embeddings e.npy --set train.precision=fp16",
+            2,
+            "train.precision fp16: pretraining has no",
+        ),
         ("none.txt --teacher-embeddings e.npy", 1, "none.txt: no such file"),
         ("raw.txt --teacher-embeddings none.npy", 1, "none.npy: no such file"),
         ("few.tsv --teacher-embeddings e.npy", 1, "e.npy: has 60 rows, but few.tsv has 30 lines"),

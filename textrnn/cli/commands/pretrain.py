@@ -22,7 +22,7 @@ _DEFAULTS: dict[str, Any] = {
 """The defaults that differ from those of ``train``."""
 
 _KEYS = {
-    *("data.cache", "data.encoding", "data.max_length"),
+    *("data.cache", "data.encoding", "data.max_length", "embedding.vectors"),
     *("tokenizer.model", "tokenizer.model_type", "tokenizer.vocab_size"),
     *("train.batch_size", "train.clip_norm", "train.device", "train.epochs", "train.lr", "train.max_steps"),
     *("train.precision", "train.schedule", "train.seed", "train.warmup", "train.weight_decay"),
@@ -40,6 +40,12 @@ def pretrain_command(
         Path | None,
         Option(metavar="FOLDER", help="Or the sentence-transformers model that computes them; they are cached."),
     ] = None,
+    vectors: Annotated[
+        str | None,
+        Option(
+            metavar="FILE", help="Word vectors, or a model2vec folder, that the embedding begins with.  [default: none]"
+        ),
+    ] = None,
     out: Annotated[Path, Option(metavar="FILE", help="The starter.")] = Path("starter.safetensors"),
     vocab_size: Annotated[int | None, Option(metavar="N", help="Number of pieces.  [default: 16000]")] = None,
     epochs: Annotated[int | None, Option(metavar="N", help="Number of epochs.  [default: 8]")] = None,
@@ -51,7 +57,7 @@ def pretrain_command(
     ] = None,
     settings: Annotated[
         list[str] | None,
-        Option("--set", metavar="path.to.key=value", help="A config key of model, tokenizer, train or data."),
+        Option("--set", metavar="path.to.key=value", help="A config key, as in --set model.hidden=256."),
     ] = None,
     overwrite: Annotated[
         bool, Option("--overwrite", help="Replace an earlier starter instead of keeping it as FILE.1.")
@@ -76,6 +82,7 @@ def pretrain_command(
     if out.is_dir():
         raise ConfigError(f"--out {out}: is a folder; name a file, such as {out / 'starter.safetensors'}")
     flags: dict[str, tuple[str, Any]] = {
+        "embedding.vectors": ("--vectors", vectors),
         "tokenizer.vocab_size": ("--vocab-size", vocab_size),
         "train.epochs": ("--epochs", epochs),
         "train.batch_size": ("--batch-size", batch_size),
@@ -108,7 +115,10 @@ def _make_config(given: list[Override]) -> Config:
         raise ConfigError([f"{o.origin}: {o.key} has no effect in pretraining; leave it out" for o in wrong])
     keys = {override.key for override in given}
     own = [Override(key, value, key) for key, value in _DEFAULTS.items() if key not in keys]
-    return load_config(overrides=[*own, *given])
+    config = load_config(overrides=[*own, *given])
+    if config.train.precision == "fp16":
+        raise ConfigError("train.precision fp16: pretraining has no loss scaling; use bf16, fp32 or auto")
+    return config
 
 
 def _is_of_model(key: str) -> bool:
