@@ -216,7 +216,8 @@ def _prepare(
         raise DataError(text, None, "has a single line of text; pretraining needs thousands")
     if given is None:
         assert teacher is not None
-        given = embed_lines(raw, teacher, device=str(resolve_device(config.train.device)))
+        device = str(resolve_device(config.train.device))
+        given = embed_lines(raw, teacher, device=device, is_bf16=config.train.precision == "bf16")
     given.check_values(text, rows=rows)
     counted = pluralize(len(rows), "line", "lines")
     reporter.note(f"{counted} of text, {len(tokenizer):,} pieces, embeddings of {given.width} numbers")
