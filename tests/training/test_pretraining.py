@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from samples import make_config
+from samples import Recorder, make_config, write_rows
 from teaching import embed, pretraining_config, write_lines
 from textrnn.errors import DataError, DivergedError, StoppedError
 from textrnn.preparation.dataset import load_dataset
 from textrnn.reporter import Plan, Reporter
-from textrnn.serialization.model_file import load_model
+from textrnn.serialization.model_file import MODEL_NAME, load_model
+from textrnn.serialization.refit import make_refit_config
 from textrnn.training.model_setup import build_network, resolve_config
-from textrnn.training.pretraining import PretrainingOutcome, pretrain
+from textrnn.training.pretraining import STARTER_DROPOUT, PretrainingOutcome, pretrain
+from textrnn.training.train import resume, train
 
 
 @pytest.fixture
@@ -47,13 +49,29 @@ def test_a_starter_begins_a_training(text: Path) -> None:
     run(text, model__dropout=0.1)
     starter = load_model(text.parent / "starter.safetensors", is_starter=True)
     assert starter.weights["head.weight"].shape == (0, 16)
-    assert starter.config.model.dropout == make_config().model.dropout  # of pretraining alone
+    assert starter.config.model.dropout == STARTER_DROPOUT  # not that of pretraining
     rows = text.parent / "few.tsv"
     rows.write_text("".join(f"tea\tgreen tea {n}\ncoffee\tblack coffee {n}\n" for n in range(15)), "utf-8")
     config = make_config(data__train=str(rows), train__init=str(text.parent / "starter.safetensors"))
     dataset = load_dataset(config, Reporter())
     weights = build_network(resolve_config(config, dataset), dataset).export_weights()
     np.testing.assert_array_equal(weights["layers.0.weight"], starter.weights["layers.0.weight"])
+
+
+def test_a_training_from_a_starter_is_resumed_and_refitted(text: Path) -> None:
+    run(text, train__epochs=1)
+    rows = write_rows(text.parent / "rows.tsv")
+    starter = str(text.parent / "starter.safetensors")
+    config = make_config(data__train=str(rows), train__init=starter, train__epochs=3, train__report=False)
+    whole, stopped = text.parent / "whole", text.parent / "stopped"
+    outcome = train(config, whole)
+    assert outcome.config.model.hidden == 8  # of the starter
+    with pytest.raises(StoppedError):
+        train(config, stopped, reporter=Recorder(7))
+    resume(stopped)
+    assert (stopped / MODEL_NAME).read_bytes() == (whole / MODEL_NAME).read_bytes()
+    final = train(make_refit_config(whole, []), text.parent / "final")
+    assert load_model(final.folder).tokenizer.model == load_model(Path(starter), is_starter=True).tokenizer.model
 
 
 def test_the_same_seed_gives_the_same_bytes(text: Path) -> None:

@@ -122,7 +122,7 @@ def _check_init(tree: Tree) -> Iterator[str]:
     """Yield the keys that an initial model decides, or that decide the weights themselves."""
     if tree.get("train.init") is None:
         return
-    for key in ("tokenizer.model", "embedding.vectors", "train.refit"):
+    for key in ("tokenizer.model", "embedding.vectors"):
         if tree.get(key) is not None:
             yield tree.fault(key, f"cannot be combined with train.init ({tree.get('train.init')}); remove one of them")
 

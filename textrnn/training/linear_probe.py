@@ -17,7 +17,7 @@ from textrnn.ops.batch_layout import BatchLayout, plan_layout, send
 from textrnn.preparation.dataset import Dataset
 from textrnn.training.loss import TextLoss, make_targets
 
-_PENALTY = 0.1  # of the squared weights, relative to the summed loss
+_PENALTY = 30.0  # of the squared weights, relative to the summed loss
 _MOST_TEXTS = 50_000  # later texts add little
 _BATCH_TOKENS = 1 << 13
 _ITERATIONS = 200

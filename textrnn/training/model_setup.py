@@ -28,6 +28,16 @@ _MIN_EPOCHS, _MAX_EPOCHS, _MIN_STEPS = 12, 30, 2600
 _BATCH_SIZES, _MIN_BATCHES = (64, 32, 16, 8), 75  # per epoch
 
 
+def adopt_initial(config: Config, dataset: Dataset) -> Config:
+    """Return ``config`` with the shape of the initial model, and with the dropout of a starter unless it is set."""
+    if dataset.initial is None:
+        return config
+    values = dict(dataset.initial.shape)
+    if dataset.initial.is_starter and "dropout" not in config.model.model_fields_set:
+        values["dropout"] = dataset.initial.model.config.model.dropout
+    return config.model_copy(update={"model": config.model.model_copy(update=values)})
+
+
 def resolve_config(config: Config, dataset: Dataset) -> Config:
     """Return ``config`` with the values filled in that depend on the data.
 
@@ -35,6 +45,7 @@ def resolve_config(config: Config, dataset: Dataset) -> Config:
     or up to 30 if 12 epochs have fewer than 2,600 steps. The embedding is as wide as its pretrained vectors, and the
     network has the shape of an initial model.
     """
+    config = adopt_initial(config, dataset)
     texts, settings, model = dataset.train, config.train, config.model
     size, tokens, epochs = settings.batch_size, settings.batch_tokens, settings.epochs
     if size is None and tokens is None:
@@ -45,8 +56,6 @@ def resolve_config(config: Config, dataset: Dataset) -> Config:
     settings = settings.model_copy(update={"batch_size": size, "epochs": epochs})
     if dataset.vectors is not None:
         model = model.model_copy(update={"embedding": dataset.vectors.width})
-    if dataset.initial is not None:
-        model = model.model_copy(update=dataset.initial.shape)
     return config.model_copy(update={"train": settings, "model": model})
 
 

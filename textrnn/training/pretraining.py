@@ -33,6 +33,9 @@ from textrnn.training.teacher import embed_lines
 from textrnn.training.teacher_step import TeacherStep
 from textrnn.training.train import reporting
 
+STARTER_DROPOUT = 0.2
+"""The dropout of trainings that begin with a starter, unless they set their own."""
+
 _HELD_OUT, _MOST_HELD_OUT = 0.01, 2000  # share of the lines, and at most so many
 
 
@@ -150,11 +153,12 @@ class Pretrainer:
         save_model(self.out, self._make_starter())
 
     def _make_starter(self) -> SavedModel:
-        """Return the network without the layer that gives the teacher's embeddings."""
+        """Return the network without the layer that gives the teacher's embeddings, and the dropout to train it with."""
         weights = self.train_step.model.export_weights()
         weights |= {name: weights[name][:0] for name in ("head.weight", "head.bias")}
         shape = {key: getattr(self.config.model, key) for key in ModelConfig.model_fields if key != "dropout"}
-        return SavedModel(Config(model=ModelConfig(**shape)), (), self.tokenizer, weights)
+        model = ModelConfig(**shape, dropout=STARTER_DROPOUT)
+        return SavedModel(Config(model=model), (), self.tokenizer, weights)
 
 
 def pretrain(

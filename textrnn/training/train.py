@@ -25,6 +25,7 @@ from textrnn.serialization.run_folder import RunFolder, find_checkpoint
 from textrnn.training.callbacks import Callbacks
 from textrnn.training.distributed import ProcessGroup
 from textrnn.training.model_setup import (
+    adopt_initial,
     build_network,
     describe_network,
     fit_ngram_model,
@@ -154,7 +155,8 @@ def _run(
         _refuse_shared_pipes(config, group)
         with group.main_first(device):  # rank 0 encodes the text, the others read its cache
             dataset = load_dataset(config, reporter)
-        asked, config = config, resolve_config(config, dataset)
+        asked = adopt_initial(config, dataset)  # a checkpoint holds these values as if they were set
+        config = resolve_config(asked, dataset)
         _check_accumulation(config)
         make_repeatable(config.train.seed)
         model = build_network(config, dataset).to(device)
