@@ -153,7 +153,7 @@ class Pretrainer:
         save_model(self.out, self._make_starter())
 
     def _make_starter(self) -> SavedModel:
-        """Return the network without the layer that gives the teacher's embeddings, and the dropout to train it with."""
+        """Return the network without its output layer, with the dropout of trainings that begin with it."""
         weights = self.train_step.model.export_weights()
         weights |= {name: weights[name][:0] for name in ("head.weight", "head.bias")}
         shape = {key: getattr(self.config.model, key) for key in ModelConfig.model_fields if key != "dropout"}
