@@ -30,7 +30,7 @@ def embed(lines: list[str], *, width: int = 6) -> npt.NDArray[np.float32]:
     """Return the embeddings (B, width) of ``lines``; that of a blank one is all zeros."""
     vectors = dict(zip(WORDS, np.random.default_rng(0).normal(size=(len(WORDS), width)), strict=True))
     zero = np.zeros(width)
-    return np.array([sum((vectors[word] for word in line.split()), zero) for line in lines], np.float32)
+    return np.array([sum((vectors.get(word, zero) for word in line.split()), zero) for line in lines], np.float32)
 
 
 def pretraining_config(**values: object) -> Config:

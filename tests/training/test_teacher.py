@@ -14,8 +14,10 @@ from teaching import embed, pretraining_config, write_lines
 from textrnn.data.cache import Cache
 from textrnn.errors import ConfigError, ModelError
 from textrnn.preparation.raw_text import RawText
+from textrnn.preparation.teacher_embeddings import TeacherEmbeddings
 from textrnn.reporter import Reporter
-from textrnn.training.teacher import embed_lines
+from textrnn.tokenization.tokenizer import Tokenizer
+from textrnn.training.teacher import Teacher
 
 
 class Transformer:
@@ -50,30 +52,42 @@ def make_folder(path: Path) -> Path:
     return path
 
 
+def embed_lines(raw: RawText, folder: Path) -> TeacherEmbeddings:
+    return Teacher(folder, raw.cache, device="cpu", is_bf16=False).embed_lines(raw)
+
+
 def test_embeddings_are_cached_until_the_model_changes(raw: RawText, tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "teacher")
     lines = [line for part in raw.read() for line in part]
     for computed in (1, 1, 2):
         if computed == 2:
             (folder / "config.json").write_text('{"other": 1}')
-        teacher = embed_lines(raw, folder, device="cpu")
+        teacher = embed_lines(raw, folder)
         assert Transformer.lines == computed * len(lines)
         np.testing.assert_allclose(teacher.values, embed(lines), atol=1e-2)
     assert teacher.values.dtype == np.float16
 
 
+def test_pieces_are_embedded_as_texts(raw: RawText, tmp_path: Path, tokenizer: Tokenizer) -> None:
+    teacher = Teacher(make_folder(tmp_path / "teacher"), raw.cache, device="cpu", is_bf16=False)
+    vectors = teacher.embed_pieces(tokenizer, width=4)
+    assert vectors.pieces.tolist() == [*tokenizer.list_pieces()]
+    assert vectors.values.shape == (len(vectors.pieces), 4)
+    assert vectors.width == 4
+
+
 def test_a_folder_without_a_model_is_refused(raw: RawText, tmp_path: Path) -> None:
     for folder in (tmp_path / "none", tmp_path):
         with pytest.raises(ModelError, match=r"no model of sentence-transformers"):
-            embed_lines(raw, folder, device="cpu")
+            embed_lines(raw, folder)
 
 
 def test_a_model_that_cannot_be_loaded_is_refused(raw: RawText, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"cannot load it \(no file named model\.safetensors\)"):
-        embed_lines(raw, make_folder(tmp_path / "broken"), device="cpu")
+        embed_lines(raw, make_folder(tmp_path / "broken"))
 
 
 def test_the_package_has_to_be_installed(raw: RawText, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
     with pytest.raises(ConfigError, match=r"pip install 'textrnn\[teacher\]'"):
-        embed_lines(raw, make_folder(tmp_path / "teacher"), device="cpu")
+        embed_lines(raw, make_folder(tmp_path / "teacher"))

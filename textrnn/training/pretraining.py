@@ -29,7 +29,7 @@ from textrnn.signals import DeferredSignals
 from textrnn.tokenization.tokenizer import Tokenizer
 from textrnn.training.model_setup import resolve_precision
 from textrnn.training.schedule import rate_factor
-from textrnn.training.teacher import embed_lines
+from textrnn.training.teacher import Teacher
 from textrnn.training.teacher_step import TeacherStep
 from textrnn.training.train import reporting
 
@@ -207,8 +207,9 @@ def _prepare(
     config, path = resolve_precision(config), config.embedding.vectors
     if path is not None:
         check_vectors(path)
-    given = None if embeddings is None else TeacherEmbeddings.open(embeddings)
     cache = Cache.open(config.data.cache, reporter.note)
+    given = None if embeddings is None else TeacherEmbeddings.open(embeddings)
+    model = None if teacher is None else _open_teacher(teacher, config, cache)
     raw = RawText.open(text, config, cache=cache, reporter=reporter)
     lines = raw.count_lines()
     if given is not None:
@@ -218,14 +219,14 @@ def _prepare(
     rows = find_texts(corpus, tokenizer)
     if len(rows) < 2:
         raise DataError(text, None, "has a single line of text; pretraining needs thousands")
-    if given is None:
-        assert teacher is not None
-        device = str(resolve_device(config.train.device))
-        given = embed_lines(raw, teacher, device=device, is_bf16=config.train.precision == "bf16")
+    vectors = None if path is None else load_vectors(path, tokenizer, cache, width=config.model.embedding)
+    if model is not None:
+        given = model.embed_lines(raw)
+        vectors = vectors or model.embed_pieces(tokenizer, width=config.model.embedding)
+    assert given is not None
     given.check_values(text, rows=rows)
     counted = pluralize(len(rows), "line", "lines")
     reporter.note(f"{counted} of text, {len(tokenizer):,} pieces, embeddings of {given.width} numbers")
-    vectors = None if path is None else load_vectors(path, tokenizer, cache, width=config.model.embedding)
     if vectors is not None:
         reporter.note(describe(vectors, tokenizer, corpus))
         config = config.model_copy(update={"model": config.model.model_copy(update={"embedding": vectors.width})})
@@ -240,3 +241,8 @@ def _prepare(
         overwrite=overwrite,
         reporter=reporter,
     )
+
+
+def _open_teacher(folder: Path, config: Config, cache: Cache) -> Teacher:
+    device = str(resolve_device(config.train.device))
+    return Teacher(folder, cache, device=device, is_bf16=config.train.precision == "bf16")

@@ -43,7 +43,8 @@ def pretrain_command(
     vectors: Annotated[
         str | None,
         Option(
-            metavar="FILE", help="Word vectors, or a model2vec folder, that the embedding begins with.  [default: none]"
+            metavar="FILE",
+            help="Word vectors that the embedding begins with.  [default: the teacher's embeddings of the pieces]",
         ),
     ] = None,
     out: Annotated[Path, Option(metavar="FILE", help="The starter.")] = Path("starter.safetensors"),
@@ -74,8 +75,8 @@ def pretrain_command(
 
     \b
       textrnn pretrain raw.txt --teacher all-MiniLM-L6-v2
-      textrnn pretrain raw.txt.xz --teacher-embeddings raw.npy --out english.safetensors
-      textrnn train --init english.safetensors --train few.tsv
+      textrnn pretrain raw.txt --teacher-embeddings raw.npy --out en.safetensors
+      textrnn train --init en.safetensors --train few.tsv
     """
     if (teacher is None) == (teacher_embeddings is None):
         raise ConfigError("pretrain: give one of --teacher-embeddings FILE.npy and --teacher FOLDER")
