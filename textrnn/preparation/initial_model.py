@@ -50,7 +50,7 @@ class InitialModel:
 
     @property
     def is_starter(self) -> bool:
-        """Whether it has no labels, and so no output layer."""
+        """True if it has no labels, and so no output layer."""
         return not self.model.labels
 
     @property

@@ -20,8 +20,8 @@ from textrnn.ops.sru.stack import can_train
 from textrnn.preparation.dataset import Dataset
 from textrnn.reporter import Reporter
 from textrnn.training.distributed import ProcessGroup
-from textrnn.training.linear_probe import fit_head
 from textrnn.training.loss import TextLoss, weigh_classes
+from textrnn.training.starters.linear_probe import fit_head
 
 # a checkpoint holds the config before these fill it in: whoever changes them raises checkpoint.FORMAT_VERSION
 _MIN_EPOCHS, _MAX_EPOCHS, _MIN_STEPS = 12, 30, 2600

@@ -31,7 +31,7 @@ from textrnn.training.distributed import ProcessGroup
 from textrnn.training.ema import EMA
 from textrnn.training.loss import NO_CLASS, LossScale, TextLoss, make_targets
 from textrnn.training.optimizer import AdamW
-from textrnn.training.slow_parameters import SlowParameters
+from textrnn.training.starters.slow_parameters import SlowParameters
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 

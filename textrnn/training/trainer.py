@@ -32,7 +32,7 @@ from textrnn.training.augmentation import Augmenter
 from textrnn.training.callbacks import Callbacks
 from textrnn.training.loss import TextLoss
 from textrnn.training.schedule import rate_factor
-from textrnn.training.slow_parameters import SlowParameters
+from textrnn.training.starters.slow_parameters import SlowParameters
 from textrnn.training.train_step import TrainStep
 from textrnn.training.validation import Validation, Validator
 

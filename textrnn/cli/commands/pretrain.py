@@ -95,7 +95,7 @@ def pretrain_command(
     given += [Override(key, value, f"{flag} {value}") for key, (flag, value) in flags.items() if value is not None]
     config = _make_config(given)
     with training_process(config.train.device) as reporter:
-        from textrnn.training.pretraining import pretrain
+        from textrnn.training.starters.pretraining import pretrain
 
         source: dict[str, Any] = {"embeddings": teacher_embeddings, "teacher": teacher}
         outcome = pretrain(config, text, out, **source, overwrite=overwrite, reporter=reporter)

@@ -17,7 +17,7 @@ from textrnn.preparation.raw_text import RawText
 from textrnn.preparation.teacher_embeddings import TeacherEmbeddings
 from textrnn.reporter import Reporter
 from textrnn.tokenization.tokenizer import Tokenizer
-from textrnn.training.teacher import Teacher
+from textrnn.training.starters.teacher import Teacher
 
 
 class Transformer:

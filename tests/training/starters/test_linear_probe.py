@@ -13,8 +13,8 @@ from samples import make_config
 from textrnn.models.classifier import Classifier
 from textrnn.preparation.dataset import Dataset, load_dataset
 from textrnn.reporter import Reporter
-from textrnn.training.linear_probe import fit_head
 from textrnn.training.loss import TextLoss
+from textrnn.training.starters.linear_probe import fit_head
 
 MULTI_LABEL = {"data__multi_label": True, "data__label_separator": "|"}
 
@@ -39,7 +39,7 @@ def test_only_the_output_layer_changes_and_it_fits_the_labels(tmp_path: Path) ->
     rows = [f"{label}\t{text} number {n}" for n in range(20) for label, text in (("a", "green tea"), ("b", "coffee"))]
     dataset, loss, model = load(tmp_path, rows)
     before = model.export_weights()
-    fit_head(model, dataset, loss)
+    fit_head(model, dataset, loss, penalty=0.1)
     assert model.training
     after = model.export_weights()
     for name, value in before.items():
@@ -51,7 +51,7 @@ def test_it_fits_sets_of_labels(tmp_path: Path) -> None:
     texts = {"hot|tea": "hot green tea", "tea": "green tea", "hot": "hot milk", "": "parcel"}
     rows = [f"{labels}\t{text} {n}" for n in range(20) for labels, text in texts.items()]
     dataset, loss, model = load(tmp_path, rows, **MULTI_LABEL)
-    fit_head(model, dataset, loss)
+    fit_head(model, dataset, loss, penalty=0.1)
     assert dataset.label_sets is not None
     expected = dataset.label_sets.to_multi_hot(dataset.train.classes)[:, : len(dataset.labels)]
     assert ((predict(model, dataset) > 0) == (expected > 0)).all()

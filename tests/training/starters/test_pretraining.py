@@ -16,7 +16,7 @@ from textrnn.reporter import Plan, Reporter
 from textrnn.serialization.model_file import MODEL_NAME, load_model
 from textrnn.serialization.refit import make_refit_config
 from textrnn.training.model_setup import build_network, resolve_config
-from textrnn.training.pretraining import STARTER_DROPOUT, PretrainingOutcome, pretrain
+from textrnn.training.starters.pretraining import STARTER_DROPOUT, PretrainingOutcome, pretrain
 from textrnn.training.train import resume, train
 
 

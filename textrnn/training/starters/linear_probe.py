@@ -17,14 +17,17 @@ from textrnn.ops.batch_layout import BatchLayout, plan_layout, send
 from textrnn.preparation.dataset import Dataset
 from textrnn.training.loss import TextLoss, make_targets
 
-_PENALTY = 30.0  # of the squared weights, relative to the summed loss
+PENALTY = 30.0
+"""The weight of the squared weights, relative to the summed loss."""
+
 _MOST_TEXTS = 50_000  # later texts add little
 _BATCH_TOKENS = 1 << 13
 _ITERATIONS = 200
 
 
-def fit_head(model: Classifier, dataset: Dataset, loss: TextLoss) -> None:
-    """Set the output layer of ``model`` to the one with the lowest loss on the training set, with an L2 penalty.
+def fit_head(model: Classifier, dataset: Dataset, loss: TextLoss, *, penalty: float = PENALTY) -> None:
+    """Set the output layer of ``model`` to the one with the lowest loss on the training set, with an L2
+    ``penalty``.
 
     The rest of the network stays as it is. Columns are standardized for the penalty. Of more than 50,000 texts the
     first ones are used.
@@ -38,7 +41,7 @@ def fit_head(model: Classifier, dataset: Dataset, loss: TextLoss) -> None:
 
     def evaluate() -> Tensor:
         optimizer.zero_grad()
-        total: Tensor = loss(x @ weight.T + bias, targets) + _PENALTY * weight.square().sum()
+        total: Tensor = loss(x @ weight.T + bias, targets) + penalty * weight.square().sum()
         torch.autograd.backward(total)
         return total
 

@@ -11,7 +11,7 @@ import torch
 from samples import make_config
 from textrnn.models.classifier import Classifier
 from textrnn.training.optimizer import AdamW
-from textrnn.training.slow_parameters import SlowParameters
+from textrnn.training.starters.slow_parameters import SlowParameters
 
 
 @pytest.fixture

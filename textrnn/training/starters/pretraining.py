@@ -29,14 +29,14 @@ from textrnn.signals import DeferredSignals
 from textrnn.tokenization.tokenizer import Tokenizer
 from textrnn.training.model_setup import resolve_precision
 from textrnn.training.schedule import rate_factor
-from textrnn.training.teacher import Teacher
-from textrnn.training.teacher_step import TeacherStep
+from textrnn.training.starters.teacher import Teacher
+from textrnn.training.starters.teacher_step import TeacherStep
 from textrnn.training.train import reporting
 
 STARTER_DROPOUT = 0.2
 """The dropout of trainings that begin with a starter, unless they set their own."""
 
-_HELD_OUT, _MOST_HELD_OUT = 0.01, 2000  # share of the lines, and at most so many
+_HELD_OUT, _MOST_HELD_OUT = 0.01, 2000  # share of the lines, and the most lines
 
 
 @dataclass(frozen=True)
