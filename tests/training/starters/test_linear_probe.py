@@ -63,3 +63,13 @@ def test_a_label_of_one_text_and_long_texts_are_fitted(tmp_path: Path, count: in
     dataset, loss, model = load(tmp_path, rows, data__max_length=16, data__long_texts="windows")
     fit_head(model, replace(dataset), loss)
     assert np.isfinite(model.export_weights()["head.weight"]).all()
+
+
+def test_texts_count_by_their_weights(tmp_path: Path) -> None:
+    pairs = [(label, n, weight) for n in range(30) for label, weight in (("a", 1), ("b", 3))]
+    rows = ["label\ttext\tweight", *(f"{label}\tgreen tea {n}\t{weight}" for label, n, weight in pairs)]
+    keys = {"data__label": "label", "data__text": "text", "data__weight": "weight", "data__format": "tsv"}
+    dataset, loss, model = load(tmp_path, rows, **keys)
+    fit_head(model, dataset, loss, penalty=10)
+    logits = predict(model, dataset)[0]
+    assert logits[1] - logits[0] == pytest.approx(np.log(3), abs=0.1)

@@ -29,10 +29,10 @@ def fit_head(model: Classifier, dataset: Dataset, loss: TextLoss, *, penalty: fl
     """Set the output layer of ``model`` to the one with the lowest loss on the training set, with an L2
     ``penalty``.
 
-    The rest of the network stays as it is. Columns are standardized for the penalty. Of more than 50,000 texts the
-    first ones are used.
+    The rest of the network stays as it is. Columns are standardized for the penalty. Larger training sets are sampled
+    down to 50,000 texts, at equal distances.
     """
-    vectors, targets = _embed(model, dataset)
+    vectors, targets, weights = _embed(model, dataset)
     mean, deviation = vectors.mean(dim=0), vectors.std(dim=0, correction=0).clamp(min=1e-6)
     x = (vectors - mean) / deviation
     weight = torch.zeros_like(model.head.weight).requires_grad_()
@@ -41,7 +41,7 @@ def fit_head(model: Classifier, dataset: Dataset, loss: TextLoss, *, penalty: fl
 
     def evaluate() -> Tensor:
         optimizer.zero_grad()
-        total: Tensor = loss(x @ weight.T + bias, targets) + penalty * weight.square().sum()
+        total: Tensor = loss(x @ weight.T + bias, targets, weights) + penalty * weight.square().sum()
         torch.autograd.backward(total)
         return total
 
@@ -52,10 +52,10 @@ def fit_head(model: Classifier, dataset: Dataset, loss: TextLoss, *, penalty: fl
 
 
 @torch.no_grad()
-def _embed(model: Classifier, dataset: Dataset) -> tuple[Tensor, Tensor]:
-    """Return the vectors (B, D) of the training texts before the output layer, and their targets."""
+def _embed(model: Classifier, dataset: Dataset) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return the vectors (B, D) of training texts before the output layer, their targets and their weights (B,)."""
     texts = dataset.windows.draw(dataset.train)
-    rows = np.arange(min(len(texts), _MOST_TEXTS))
+    rows = np.linspace(0, len(texts) - 1, min(len(texts), _MOST_TEXTS)).astype(np.int64)
     device = model.head.weight.device
     vectors = torch.empty(len(rows), model.head.in_features, device=device)
     was_training = model.training
@@ -68,4 +68,4 @@ def _embed(model: Classifier, dataset: Dataset) -> tuple[Tensor, Tensor]:
     whole = dataset.train.keep(rows)
     soft = whole.select_soft_labels(np.arange(len(rows)))
     targets = make_targets(whole.classes, dataset.label_sets, model.head.out_features, soft=soft)
-    return vectors, send(targets, device)
+    return vectors, *send((targets, whole.text_weights), device)
