@@ -1,8 +1,9 @@
-"""Accuracy with few labels: without word vectors, with those of whole words, and with those of parts of words too.
+"""Accuracy with few labels: the default recipe, with word vectors, and with starters.
 
-python benchmarks/few_labels.py FOLDER... --vectors MODEL2VEC
+python benchmarks/few_labels.py FOLDER... --vectors MODEL2VEC --starter STARTER --rows 1000 100 --seeds 1 2 3
 
-trains with default settings on 1,000 rows of FOLDER/train.tsv, and evaluates on FOLDER/test.tsv.
+trains with default settings on so many rows of FOLDER/train.tsv, and evaluates on FOLDER/test.tsv, or with --valid on
+FOLDER/valid.tsv. Word vectors have two columns: those of whole words alone, and those of parts of words too.
 """
 
 from __future__ import annotations
@@ -17,26 +18,42 @@ from textrnn.data.word_vectors import read_vectors
 
 
 def main() -> None:
-    """Print a row for each set: test accuracy in % of the three variants."""
+    """Print a row for each set: accuracy in % of each variant, the mean over seeds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path, help="each with train.tsv and test.tsv")
-    parser.add_argument("--vectors", required=True, help="a file or folder of word vectors")
-    parser.add_argument("--rows", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--vectors", help="a file or folder of word vectors")
+    parser.add_argument("--starter", nargs="*", default=[], help="files of textrnn pretrain, a column each")
+    parser.add_argument("--rows", type=int, nargs="+", default=[1000])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument("--precision", default="fp32")
+    parser.add_argument("--valid", action="store_true", help="evaluate on valid.tsv: for choices")
     options = parser.parse_args()
-    print(f"{options.rows:,} rows, seed {options.seed}")
-    print("| set | no vectors | whole words | parts of words too |\n|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as name:
-        words = Path(name, "words.txt")
-        write_words(options.vectors, words)
-        for folder in options.folders:
-            train = Path(name, "train.tsv")
-            train.write_text("".join(draw_rows(folder / "train.tsv", options.rows)), encoding="utf-8")
-            found = []
-            for vectors in (None, str(words), options.vectors):
-                model = textrnn.train(train, embedding__vectors=vectors, train__seed=options.seed)
-                found.append(f"{100 * model.evaluate(folder / 'test.tsv').accuracy:.1f}")
-            print(f"| {folder.name} | {' | '.join(found)} |", flush=True)
+        variants: dict[str, dict[str, str]] = {"none": {}}
+        if options.vectors:
+            words = Path(name, "words.txt")
+            write_words(options.vectors, words)
+            variants["whole words"] = {"embedding__vectors": str(words)}
+            variants["parts of words too"] = {"embedding__vectors": options.vectors}
+        variants |= {Path(path).stem: {"train__init": path} for path in options.starter}
+        for count in options.rows:
+            print(f"\n{count:,} rows, seeds {', '.join(map(str, options.seeds))}\n")
+            print(f"| set | {' | '.join(variants)} |\n|---|{'---|' * len(variants)}", flush=True)
+            for folder in options.folders:
+                train = Path(name, "train.tsv")
+                train.write_text("".join(draw_rows(folder / "train.tsv", count)), encoding="utf-8")
+                held_out = folder / ("valid.tsv" if options.valid else "test.tsv")
+                found = [measure(train, held_out, values, options=options) for values in variants.values()]
+                print(f"| {folder.name} | {' | '.join(f'{accuracy:.1f}' for accuracy in found)} |", flush=True)
+
+
+def measure(train: Path, held_out: Path, values: dict[str, str], *, options: argparse.Namespace) -> float:
+    """Return the accuracy in %, the mean over the seeds."""
+    total = 0.0
+    for seed in options.seeds:
+        settings = {"train__seed": seed, "train__precision": options.precision, **values}
+        total += 100 * textrnn.train(train, **settings).evaluate(held_out).accuracy
+    return total / len(options.seeds)
 
 
 def draw_rows(path: Path, count: int) -> list[str]:

@@ -32,8 +32,8 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation": {"config", "data", "errors", "inference", "models"},
     "preparation": {"config", "data", "errors", "files", "native", "reporter", "serialization", "tokenization"},
     "training": {
-        *("config", "data", "errors", "evaluation", "extras", "models", "native", "ops", "preparation", "reporter"),
-        *("inference", "serialization", "signals", "tokenization"),
+        *("config", "data", "errors", "evaluation", "extras", "files", "inference", "models", "native", "ops"),
+        *("preparation", "reporter", "serialization", "signals", "tokenization"),
     },
     "report": {
         *("config", "data", "errors", "evaluation", "files", "inference", "models", "native", "preparation"),

@@ -18,7 +18,7 @@ from samples import write_rows
 from textrnn.errors import BackendError, StoppedError
 
 COMMANDS = (
-    *("spm-train", "spm-encode", "spm-decode", "train", "distill", "tune"),
+    *("spm-train", "spm-encode", "spm-decode", "pretrain", "train", "distill", "tune"),
     *("evaluate", "report", "compare", "inspect", "card"),
     *("predict", "embed", "explain", "serve", "optimize", "filter"),
     *("demo", "init", "bench", "doctor"),

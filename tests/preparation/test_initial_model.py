@@ -74,3 +74,17 @@ def test_keys_that_an_initial_model_decides_are_refused(run: Path) -> None:
 def test_a_starter_cannot_predict(starter: Path) -> None:
     with pytest.raises(ModelError, match="a starter, which has no labels; train a model from it"):
         Engine.load(starter)
+
+
+def test_a_training_takes_the_dropout_of_a_starter_unless_it_is_set(starter: Path, run: Path, tmp_path: Path) -> None:
+    rows = write_rows(tmp_path, "a", "b")
+    own, default = load_model(run).config.model.dropout, make_config().model.dropout
+    assert own != default
+    for path, values, expected in (
+        (starter, {}, own),
+        (starter, {"model__dropout": 0.25}, 0.25),
+        (starter, {"model__dropout": default}, default),
+        (run, {}, default),
+    ):
+        config = make_config(data__train=rows, train__init=str(path), **values)
+        assert resolve_config(config, load_dataset(config, Reporter())).model.dropout == expected

@@ -31,7 +31,7 @@ META = "meta.json"
 
 _DRAFT = "textrnn-draft-"
 # the user may name a folder that holds other things: only names like these are ever removed
-_ENTRY_NAME = re.compile(r"(rows|groups|tokens|tokenizer|vectors|repeats)-[0-9a-f]{32}")
+_ENTRY_NAME = re.compile(r"(rows|groups|tokens|tokenizer|vectors|repeats|embeddings)-[0-9a-f]{32}")
 _DIGEST_NAME = re.compile(r"[0-9a-f]{32}\.json")
 _DIGESTS = "files"  # the folder with the digests of files that were read
 _STALE_SECONDS = 24 * 3600

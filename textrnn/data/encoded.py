@@ -62,6 +62,22 @@ def load_tokens(
     )
 
 
+def load_lines(blocks: Iterable[list[bytes]], encode: Encode, cache: Cache, *, key: str, vocab_size: int) -> Corpus:
+    """Return the encoded lines of raw text, from the cache if they are there; ``blocks`` are read if they are not.
+
+    The class of each line is its index.
+    """
+    dtype = "<u2" if vocab_size < 1 << 16 else "<i4"
+    entry = cache.get("tokens", key)
+    if entry is None:
+        with cache.draft() as draft:
+            meta = _write_tokens(draft, blocks, encode, dtype=dtype)
+            entry = draft.commit("tokens", key, meta)
+    offsets = np.memmap(entry.folder / "offsets", "<i8", "r")
+    rows = np.arange(len(offsets) - 1)
+    return Corpus(np.memmap(entry.folder / "ids", dtype, "r"), offsets, rows.astype(np.int32), class_of=rows)
+
+
 def _write_tokens(draft: Draft, blocks: Iterable[list[bytes]], encode: Encode, *, dtype: str) -> dict[str, Any]:
     """Write ids and offsets of the texts, whatever blocks the texts come in; return the metadata."""
     end = 0

@@ -61,10 +61,13 @@ def check_vectors(path: str) -> None:
 
 def digest_vectors(path: str, cache: Cache) -> list[str]:
     """Return the digest of the content of each file that :func:`read_vectors` reads; ``cache`` keeps it."""
-    return [cache.get_digest(Path(name)) or _digest(Path(name), cache) for name in _list_files(path)]
+    return [digest_file(Path(name), cache) for name in _list_files(path)]
 
 
-def _digest(path: Path, cache: Cache) -> str:
+def digest_file(path: Path, cache: Cache) -> str:
+    """Return the digest of the bytes of ``path``; ``cache`` keeps it until the file changes."""
+    if (kept := cache.get_digest(path)) is not None:
+        return kept
     started, stat = time.time_ns(), read_stat(path)
     hasher = blake2b(digest_size=32)
     with path.open("rb") as file:

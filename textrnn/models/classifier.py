@@ -76,14 +76,22 @@ class Classifier(nn.Module):
     def forward_embeddings(self, x: Tensor, layout: BatchLayout) -> Tensor:
         """Map the embeddings ``x`` (N, embedding) of the tokens to logits (B, C)."""
         p = self.dropout if self.training else 0.0
+        logits: Tensor = self.head(dropout(self._pool_embeddings(x, layout, p), p))
+        return logits
+
+    def pool_tokens(self, ids: Tensor, layout: BatchLayout) -> Tensor:
+        """Map ``ids`` (N,) int32 to the vectors (B, D) that the linear layer reads, without dropout."""
+        return self._pool_embeddings(self.embedding(ids), layout, 0.0)
+
+    def _pool_embeddings(self, x: Tensor, layout: BatchLayout, p: float) -> Tensor:
         stacked = run_stacked(self.layers, x, layout, p=p, variational=self.variational)
         if stacked is None:
             for layer in self.layers:
                 x = layer(x, layout, p, variational=self.variational)
         else:
             x = stacked
-        logits: Tensor = self.head(dropout(self.pool(x, layout), p))
-        return logits
+        pooled: Tensor = self.pool(x, layout)
+        return pooled
 
     @torch.inference_mode()
     def predict_logits(self, batch: PackedBatch) -> npt.NDArray[np.float32]:

@@ -34,6 +34,11 @@ class InitialModel:
         return None if path is None else cls(path, load_model(Path(path), is_starter=None))
 
     @property
+    def is_starter(self) -> bool:
+        """True if it has no labels, and so no output layer."""
+        return not self.model.labels
+
+    @property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer, which all models that begin with this one keep."""
         return self.model.tokenizer
@@ -70,5 +75,5 @@ class InitialModel:
 
     def describe(self) -> str:
         """Return one line about it."""
-        kind = "model" if self.model.labels else "starter"
+        kind = "starter" if self.is_starter else "model"
         return f"initial {kind}: weights and tokenizer of {len(self.tokenizer):,} pieces from {self.path}"

@@ -22,7 +22,7 @@ def inherit_settings(config: Config) -> Config:
     """Return ``config`` with the settings of the model of ``train.init``, unless it is null.
 
     The weights decide the shape of the network, and the labels ``data.target`` and ``data.multi_label``. Of the keys
-    that say how texts are read, what the user set stays.
+    that say how texts are read, and of a starter's dropout, what the user set stays.
     ``train.init`` becomes the path of a run or model file. The result is the same if it is given again.
 
     Raises:
@@ -38,6 +38,8 @@ def inherit_settings(config: Config) -> Config:
     if model.labels:
         fixed["data"] = {key: getattr(model.config.data, key) for key in _LABELS}
         free["data"] = {key: getattr(model.config.data, key) for key in _READING if _has_effect(key, config)}
+    else:
+        free["model"] = {"dropout": model.config.model.dropout}
     faults = [*_compare(config, fixed, path), *([] if model.labels else _list_needless(config, path))]
     if faults:
         raise ConfigError(faults)

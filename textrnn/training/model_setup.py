@@ -21,7 +21,8 @@ from textrnn.ops.sru.stack import can_train
 from textrnn.preparation.dataset import Dataset
 from textrnn.reporter import Reporter
 from textrnn.training.distributed import ProcessGroup
-from textrnn.training.loss import weigh_classes
+from textrnn.training.loss import TextLoss, weigh_classes
+from textrnn.training.starters.linear_probe import fit_head
 
 # a checkpoint holds the config before these fill it in: whoever changes them raises checkpoint.FORMAT_VERSION
 _MIN_EPOCHS, _MAX_EPOCHS, _MIN_STEPS = 12, 30, 2600
@@ -74,12 +75,19 @@ def resolve_precision(config: Config, *, processes: int = 1) -> Config:
 
 
 def build_network(config: Config, dataset: Dataset) -> Classifier:
-    """Return the network of ``config`` with random weights from torch's generator, and any pretrained ones."""
+    """Return the network of ``config`` with random weights from torch's generator, and any pretrained ones.
+
+    The output layer of one that begins with a starter is fitted to the training set.
+    """
     model = Classifier(len(dataset.tokenizer), len(dataset.labels), **config.model.model_dump())
     if dataset.vectors is not None:
         dataset.vectors.initialize(model.embedding.weight)
     if dataset.initial is not None:
         dataset.initial.initialize(model, dataset.labels)
+        if dataset.initial.is_starter:
+            texts = None if dataset.label_sets is None else len(dataset.train)
+            loss = TextLoss(config.train, labels=dataset.labels, counts=dataset.sum_shares(), texts=texts)
+            fit_head(model, dataset, loss)
     return model
 
 

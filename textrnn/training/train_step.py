@@ -31,6 +31,7 @@ from textrnn.training.distributed import ProcessGroup
 from textrnn.training.ema import EMA
 from textrnn.training.loss import NO_CLASS, LossScale, TextLoss, make_targets
 from textrnn.training.optimizer import AdamW
+from textrnn.training.starters.slow_parameters import SlowParameters
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -110,6 +111,7 @@ class TrainStep:
         device: torch.device,
         group: ProcessGroup,
         frozen: FrozenRows | None = None,
+        slow: SlowParameters | None = None,
         sets: MultiLabelSet | None = None,
         part_tokens: int | None = None,
     ) -> None:
@@ -117,7 +119,7 @@ class TrainStep:
             raise BackendError("train.precision fp16: for CUDA devices; use bf16 or fp32 on the CPU")
         model.embedding.weight.requires_grad_(False)  # the optimizer updates its rows directly
         self.model, self.config, self.device, self.group, self.sets = model, config, device, group, sets
-        self._frozen, self._part_tokens = frozen, part_tokens
+        self._frozen, self._slow, self._part_tokens = frozen, slow, part_tokens
         self.optimizer = AdamW(model.embedding.weight, model.network(), config)
         self.scale = LossScale(device, active=config.precision == "fp16")
         self.average = EMA(model.embedding.weight, model.network(), config.ema) if config.ema else None
@@ -163,7 +165,7 @@ class TrainStep:
             self.group.all_reduce([table.grad.div_(self.group.size), total])
         if self.average:
             self.average.prepare(chosen, kept, table.detach())
-        with self._preserve_frozen(chosen, table.grad):
+        with self._preserve_frozen(chosen, table.grad), self._slow_down(chosen):
             updated = self.optimizer.step(chosen, table.grad, lr=lr, scale=self.scale.factor, weights=table.detach())
         if self.average:
             self.average.update(self.optimizer.steps)
@@ -220,6 +222,9 @@ class TrainStep:
         if self._frozen is None:
             return nullcontext()
         return self._frozen.preserved(self.model.embedding.weight, rows, gradient)
+
+    def _slow_down(self, rows: Tensor) -> AbstractContextManager[None]:
+        return nullcontext() if self._slow is None else self._slow.slowed(rows)
 
     def _no_sync(self, more: bool) -> AbstractContextManager[None]:
         """Postpone the exchange of gradients if ``more`` parts follow."""

@@ -34,6 +34,7 @@ from textrnn.training.augmentation import Augmenter
 from textrnn.training.callbacks import Callbacks
 from textrnn.training.loss import TextLoss
 from textrnn.training.schedule import rate_factor
+from textrnn.training.starters.slow_parameters import SlowParameters
 from textrnn.training.train_step import TrainStep
 from textrnn.training.validation import Validation, Validator
 
@@ -141,6 +142,7 @@ class Trainer:
             frozen = FrozenRows(dataset.vectors, len(dataset.tokenizer), device)
         count = None if dataset.label_sets is None else len(dataset.train)
         loss = TextLoss(config.train, labels=dataset.labels, counts=dataset.sum_shares(), texts=count)
+        is_starter = dataset.initial is not None and dataset.initial.is_starter
         self.train_step = TrainStep(
             model,
             config.train,
@@ -148,6 +150,7 @@ class Trainer:
             device=device,
             group=self.group,
             frozen=frozen,
+            slow=SlowParameters.of(model) if is_starter else None,
             sets=dataset.label_sets,
             part_tokens=_limit_parts(config),
         )

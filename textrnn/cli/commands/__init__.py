@@ -9,9 +9,10 @@ if TYPE_CHECKING:
     from textrnn.cli.parameters import CommandFunction
 
 COMMANDS = {
-    "spm-train": ("spm_train.spm_train", "Train a SentencePiece tokenizer."),
-    "spm-encode": ("spm_filter.spm_encode", "Encode text as pieces or ids."),
-    "spm-decode": ("spm_filter.spm_decode", "Decode pieces or ids to text."),
+    "spm-train": ("spm.spm_train.spm_train", "Train a SentencePiece tokenizer."),
+    "spm-encode": ("spm.spm_filter.spm_encode", "Encode text as pieces or ids."),
+    "spm-decode": ("spm.spm_filter.spm_decode", "Decode pieces or ids to text."),
+    "pretrain": ("pretrain.pretrain_command", "Teach a network the sentence embeddings of a larger model."),
     "train": ("train.train_command", "Train a classifier."),
     "distill": ("distill.distill_command", "Train a student on raw text that a teacher labels."),
     "tune": ("tune.tune_command", "Search for better settings with Optuna."),

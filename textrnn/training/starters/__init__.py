@@ -1,0 +1,1 @@
+"""Starters: how a network learns from a teacher, and how trainings begin with it."""
