@@ -21,7 +21,7 @@ from textrnn.models.classifier import Classifier
 from textrnn.ops.batch_layout import send
 from textrnn.ops.device import make_repeatable, resolve_device
 from textrnn.preparation.pretrained_vectors import PieceVectors, describe, load_vectors
-from textrnn.preparation.raw_text import RawText, find_texts
+from textrnn.preparation.raw_lines import RawLines, find_texts
 from textrnn.preparation.teacher_embeddings import TeacherEmbeddings
 from textrnn.reporter import Plan, Reporter
 from textrnn.serialization.model_file import SavedModel, save_model
@@ -29,7 +29,7 @@ from textrnn.signals import DeferredSignals
 from textrnn.tokenization.tokenizer import Tokenizer
 from textrnn.training.model_setup import resolve_precision
 from textrnn.training.schedule import rate_factor
-from textrnn.training.starters.teacher import Teacher
+from textrnn.training.starters.sentence_encoder import SentenceEncoder
 from textrnn.training.starters.teacher_step import TeacherStep
 from textrnn.training.train import reporting
 
@@ -210,7 +210,7 @@ def _prepare(
     cache = Cache.open(config.data.cache, reporter.note)
     given = None if embeddings is None else TeacherEmbeddings.open(embeddings)
     model = None if teacher is None else _open_teacher(teacher, config, cache)
-    raw = RawText.open(text, config, cache=cache, reporter=reporter)
+    raw = RawLines.open(text, config, cache=cache, reporter=reporter)
     lines = raw.count_lines()
     if given is not None:
         given.check_count(text, lines=lines)
@@ -243,6 +243,6 @@ def _prepare(
     )
 
 
-def _open_teacher(folder: Path, config: Config, cache: Cache) -> Teacher:
+def _open_teacher(folder: Path, config: Config, cache: Cache) -> SentenceEncoder:
     device = str(resolve_device(config.train.device))
-    return Teacher(folder, cache, device=device, is_bf16=config.train.precision == "bf16")
+    return SentenceEncoder(folder, cache, device=device, is_bf16=config.train.precision == "bf16")

@@ -13,13 +13,13 @@ from teaching import pretraining_config, write_lines
 from textrnn.config import Config
 from textrnn.data.cache import Cache
 from textrnn.errors import DataError
-from textrnn.preparation.raw_text import RawText, find_texts
+from textrnn.preparation.raw_lines import RawLines, find_texts
 from textrnn.reporter import Reporter
 
 
-def open_raw(path: Path, config: Config, *, cache: Path) -> RawText:
+def open_raw(path: Path, config: Config, *, cache: Path) -> RawLines:
     cache.mkdir(exist_ok=True)
-    return RawText.open(str(path), config, cache=Cache(cache), reporter=Reporter())
+    return RawLines.open(str(path), config, cache=Cache(cache), reporter=Reporter())
 
 
 def test_each_line_is_encoded_under_its_index(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from textrnn.data.word_vectors import digest_file
 from textrnn.errors import ModelError
 from textrnn.extras import import_extra
 from textrnn.preparation.pretrained_vectors import PieceVectors, standardize
-from textrnn.preparation.raw_text import RawText
+from textrnn.preparation.raw_lines import RawLines
 from textrnn.preparation.teacher_embeddings import TeacherEmbeddings
 from textrnn.tokenization.tokenizer import META, Tokenizer
 
@@ -27,7 +27,7 @@ _SUFFIXES = {".json", ".safetensors", ".bin", ".txt", ".model"}
 _VALUES = "values"
 
 
-class Teacher:
+class SentenceEncoder:
     """The model in ``folder``, loaded when it is needed; ``is_bf16`` multiplies in bf16.
 
     Raises:
@@ -43,7 +43,7 @@ class Teacher:
         files = sorted(path for path in folder.rglob("*") if path.suffix in _SUFFIXES and path.is_file())
         self._key = [is_bf16, *((str(path.relative_to(folder)), digest_file(path, cache)) for path in files)]
 
-    def embed_lines(self, text: RawText) -> TeacherEmbeddings:
+    def embed_lines(self, text: RawLines) -> TeacherEmbeddings:
         """Return the embeddings (R, E) float16 of the lines of ``text``.
 
         Raises:

@@ -31,7 +31,7 @@ _TOKENIZER = "tokenizer.model"
 
 
 @dataclass(frozen=True)
-class RawText:
+class RawLines:
     """The lines of the file at ``path``, which ``digest`` identifies; blank ones count too."""
 
     path: str
@@ -41,7 +41,7 @@ class RawText:
     reporter: Reporter
 
     @classmethod
-    def open(cls, path: str, config: Config, *, cache: Cache, reporter: Reporter) -> RawText:
+    def open(cls, path: str, config: Config, *, cache: Cache, reporter: Reporter) -> RawLines:
         """Check the file at ``path``.
 
         Raises:
