@@ -13,6 +13,7 @@ from teaching import embed, pretraining_config, write_lines
 from textrnn.errors import DataError, DivergedError, StoppedError
 from textrnn.preparation.dataset import load_dataset
 from textrnn.reporter import Plan, Reporter
+from textrnn.serialization.initial_config import inherit_settings
 from textrnn.serialization.model_file import MODEL_NAME, load_model
 from textrnn.serialization.refit import make_refit_config
 from textrnn.training.model_setup import build_network, resolve_config
@@ -52,7 +53,8 @@ def test_a_starter_begins_a_training(text: Path) -> None:
     assert starter.config.model.dropout == STARTER_DROPOUT  # not that of pretraining
     rows = text.parent / "few.tsv"
     rows.write_text("".join(f"tea\tgreen tea {n}\ncoffee\tblack coffee {n}\n" for n in range(15)), "utf-8")
-    config = make_config(data__train=str(rows), train__init=str(text.parent / "starter.safetensors"))
+    given = make_config(data__train=str(rows), train__init=str(text.parent / "starter.safetensors"))
+    config = inherit_settings(given)
     dataset = load_dataset(config, Reporter())
     weights = build_network(resolve_config(config, dataset), dataset).export_weights()
     np.testing.assert_array_equal(weights["layers.0.weight"], starter.weights["layers.0.weight"])
