@@ -46,7 +46,7 @@ def test_labelled_rows_mix_the_true_label_and_raw_text_has_the_probabilities_of_
     coffee = next(text for text in found if "coffee" in text)
     assert found[coffee] == pytest.approx({"coffee": 0.8, "tea": 0.2})
     assert found["raw two"] == pytest.approx({"coffee": 0.2, "tea": 0.8})
-    assert "2 raw texts labelled by teacher, for 36 labelled ones" in recorder.notes
+    assert "2 raw texts labelled by teacher, added to 36 labelled rows" in recorder.notes
 
 
 def test_true_labels_alone_need_no_teacher(rows: Path) -> None:

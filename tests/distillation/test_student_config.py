@@ -8,7 +8,7 @@ import pytest
 
 from samples import make_config
 from textrnn.config import Override
-from textrnn.distillation.student_config import FAST, make_labelled_config, make_student_config
+from textrnn.distillation.student_config import FAST, list_unused, make_labelled_config, make_student_config
 from textrnn.errors import ConfigError, ModelError
 
 
@@ -25,10 +25,39 @@ def test_named_rows_replace_those_of_the_teacher(rows: Path) -> None:
 
 
 def test_rows_that_are_gone_are_missed_at_once() -> None:
-    with pytest.raises(ModelError, match=r"training or validation set gone.tsv is not there; name labelled rows with"):
+    with pytest.raises(ModelError, match=r"its file gone.tsv is not there; name labelled rows with --train, and"):
         make_labelled_config([], make_config(data__train="gone.tsv"), name="runs/teacher")
     with pytest.raises(ConfigError, match="name them with --train"):
         make_labelled_config([], None)
+
+
+def test_rows_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+    raw = tmp_path / "distilled-0123abcd" / "train.jsonl.zst"
+    raw.parent.mkdir()
+    raw.write_bytes(b"")
+    for values, reason in (
+        ({"data__train": "-"}, "was trained on standard input; name labelled rows with --train"),
+        ({"data__train": str(raw)}, "is a student, whose training set has raw text; name labelled rows"),
+        ({"data__train": __file__, "data__valid_share": 0.0, "train__refit": "run"}, "was trained on all of its texts"),
+    ):
+        with pytest.raises(ModelError, match=f"runs/teacher: {reason}"):
+            make_labelled_config([], make_config(**values), name="runs/teacher")
+
+
+def test_other_files_replace_those_of_the_teacher() -> None:
+    teacher = make_config(data__train=__file__, data__valid="gone.tsv", data__label_columns=["a", "b"])
+    overrides = [Override("data.valid", "new.tsv", "--valid new.tsv"), Override("data.label", "intent", "--set")]
+    found = make_labelled_config(overrides, teacher, name="runs/teacher").data
+    assert (found.train, found.valid, found.label, found.label_columns) == (__file__, "new.tsv", "intent", None)
+
+
+def test_what_a_student_does_not_take_from_its_teacher_is_told() -> None:
+    assert list_unused(make_config()) == []
+    weighted = make_config(data__train="rows.tsv", data__weight="w", data__fold="1/5")
+    assert [line.split(" (")[0] for line in list_unused(weighted)] == [
+        "the weights of the teacher's rows",
+        "the validation set has training texts of the teacher",
+    ]
 
 
 @pytest.mark.parametrize("key", ["data.weight", "data.multi_label", "data.test", "train.refit"])

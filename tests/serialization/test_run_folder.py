@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from textrnn.errors import ConfigError, ModelError
 from textrnn.serialization.checkpoint import Checkpoint
 from textrnn.serialization.latest_run import CHECKPOINT_NAME
 from textrnn.serialization.model_file import SavedModel, load_model
-from textrnn.serialization.run_folder import RunFolder, default_folder, find_checkpoint
+from textrnn.serialization.run_folder import RunFolder, default_folder, find_checkpoint, keep_rows, making_rows
 from textrnn.tokenization.tokenizer import Tokenizer
 
 CONFIG = make_config(model__hidden=4, model__embedding=6)
@@ -124,10 +125,10 @@ def test_temporary_files_of_a_killed_process_are_ignored(tmp_path: Path, model: 
 
 
 def test_rows_that_were_made_for_a_run_stay_and_those_of_an_earlier_one_move(tmp_path: Path, model: SavedModel) -> None:
-    rows = tmp_path / "run" / "rows" / "train.jsonl"
-    rows.parent.mkdir(parents=True)
-    rows.write_text("{}\n")
-    own = make_config(data__train=str(rows))
+    with making_rows(tmp_path / "run") as made:
+        (made / "train.jsonl").write_text("{}\n")
+        rows = keep_rows(made) / "train.jsonl"
+    own = make_config(data__train=str(rows.parent.parent / "." / rows.parent.name / rows.name))
     run = RunFolder(tmp_path / "run")
     assert run.claim(own) is None
     run.write(make_record(), model)
@@ -136,4 +137,22 @@ def test_rows_that_were_made_for_a_run_stay_and_those_of_an_earlier_one_move(tmp
     assert rows.exists()
     assert RunFolder(tmp_path / "run").claim(CONFIG) == tmp_path / "run.2"
     assert not rows.exists()
-    assert (tmp_path / "run.2" / "rows" / "train.jsonl").exists()
+    assert (tmp_path / "run.2" / rows.parent.name / "train.jsonl").exists()
+
+
+def test_overwriting_a_run_deletes_its_rows_and_no_folder_of_another_name(tmp_path: Path, model: SavedModel) -> None:
+    with making_rows(tmp_path / "run") as made:
+        (made / "train.jsonl").write_text("{}\n")
+        rows = keep_rows(made)
+    RunFolder(tmp_path / "run", overwrite=True).claim(CONFIG)
+    assert not rows.exists()
+    (tmp_path / "run" / "rows").mkdir()
+    with pytest.raises(ConfigError, match="contains rows, which is not part of a run"):
+        RunFolder(tmp_path / "run", overwrite=True)
+
+
+def test_rows_that_fail_leave_nothing(tmp_path: Path) -> None:
+    with suppress(ValueError), making_rows(tmp_path / "run") as made:
+        (made / "train.jsonl").write_text("{}\n")
+        raise ValueError("no rows")
+    assert not (tmp_path / "run").exists()

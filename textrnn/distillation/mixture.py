@@ -18,7 +18,9 @@ Probabilities = npt.NDArray[np.float32]
 TEMPERATURES, SHARES = (0.5, 1.0, 2.0), (0.0, 0.25, 0.5, 0.75, 1.0)
 """The values that are tried."""
 MAX_TEXTS = 5_000
-"""Labelled and raw texts, each, that the choice is made on: it takes seconds."""
+"""Labelled, raw and validation texts, each, that the choice is made on."""
+MAX_CHARACTERS = 500
+"""Characters of each of them: so the choice takes seconds, and little memory."""
 
 _SEED = 0
 
@@ -34,7 +36,8 @@ class Mixture:
         """Return ``probabilities`` (B, C) to the power of 1 / temperature, with a sum of 1 again."""
         if self.temperature == 1:
             return probabilities
-        raised = probabilities ** np.float32(1 / self.temperature)
+        highest = probabilities.max(axis=1, keepdims=True)  # divided by, so that small ones do not underflow
+        raised = (probabilities / highest) ** np.float32(1 / self.temperature)
         softened: Probabilities = raised / raised.sum(axis=1, keepdims=True)
         return softened
 
@@ -76,7 +79,7 @@ class Trial:
         if self.teacher is None:
             best = replace(best, true_share=1.0)
         choices = {"temperature": TEMPERATURES, "true_share": SHARES}
-        for name in ("true_share",) if self.teacher is None else fixed:
+        for name in (*fixed, *(() if self.teacher is not None else ("true_share",))):
             choices.pop(name, None)
         if (self.raw.max(axis=1) > 1 - 1e-6).all():  # hard answers have no temperature
             choices.pop("temperature", None)
@@ -86,20 +89,26 @@ class Trial:
         losses = measure(best)
         first = losses
         for name, values in choices.items():
+            default = losses
             for value in values:
                 tried = replace(best, **{name: value})
                 found = measure(tried)
-                if _is_lower(found, first) and found.mean() < losses.mean():
+                if _is_lower(found, default) and found.mean() < losses.mean():
                     best, losses = tried, found
         change = "" if losses is first else f", valid loss {losses.mean():.4f} instead of {first.mean():.4f}"
         share = "" if self.teacher is None else f", {100 * best.true_share:.0f} % true labels on labelled rows"
         note(f"targets: temperature {best.temperature:g}{share} (chosen with an n-gram model{change})")
         return best
 
+    @property
+    def _all_texts(self) -> list[str]:
+        return [*self.texts, *self.raw_texts]
+
     def make_measure(self) -> Callable[[Mixture], npt.NDArray[np.float64]]:
         """Return a function that gives the calibrated loss (V,) of each validation text under a mixture."""
         characters = Characters()
-        batch, valid = characters.encode([*self.texts, *self.raw_texts]), characters.encode(self.valid_texts)
+        texts, valid_texts = ([text[:MAX_CHARACTERS] for text in part] for part in (self._all_texts, self.valid_texts))
+        batch, valid = characters.encode(texts), characters.encode(valid_texts)
         spelling, C = characters.spelling, self.true.shape[1]
         cache: dict[Mixture, npt.NDArray[np.float64]] = {}
 

@@ -25,7 +25,7 @@ from textrnn.serialization.model_file import make_labels
 
 Probabilities = npt.NDArray[np.float32]
 
-TRAIN_NAME, VALID_NAME = "train.jsonl.zst", "valid.jsonl.zst"
+TRAIN_NAME, VALID_NAME = "train.jsonl.zst", "valid.jsonl.zst"  # in a folder of their own
 
 _BLOCK = 4096  # labelled rows written at once
 
@@ -64,7 +64,7 @@ class Distillation:
             if not len(spool):
                 raise DataError(name_file(self.raw.paths[0]), None, "has no text to learn from; name files with text")
             soft = pluralize(len(spool), "raw text", "raw texts")
-            reporter.note(f"{soft} labelled by {self._describe()}, for {len(rows.train):,} labelled ones")
+            reporter.note(f"{soft} labelled by {self._describe()}, added to {len(rows.train):,} labelled rows")
             mixture = self._choose(rows, spool, labels=labels, note=reporter.note)
             paths = folder / TRAIN_NAME, folder / VALID_NAME
             write_rows(paths[0], labels, self._list_blocks(rows.train, spool, labels=labels, mixture=mixture))
@@ -92,6 +92,7 @@ class Distillation:
     def _choose(self, rows: LabelledRows, spool: Spool, *, labels: Sequence[str], note: Note) -> Mixture:
         """Return the mixture that is given, or chosen on a sample."""
         labelled = [rows.train[row] for row in sample_rows(len(rows.train)).tolist()]
+        valid = [rows.valid[row] for row in sample_rows(len(rows.valid)).tolist()]
         texts = [example.text for example in labelled]
         raw_texts, raw = spool.select(sample_rows(len(spool)))
         columns = {label: column for column, label in enumerate(labels)}
@@ -101,8 +102,8 @@ class Distillation:
             None if self.teacher is None else self.teacher.predict(texts),
             raw_texts,
             raw,
-            [example.text for example in rows.valid],
-            np.array([columns.get(example.label, -1) for example in rows.valid], np.int64),
+            [example.text for example in valid],
+            np.array([columns.get(example.label, -1) for example in valid], np.int64),
         )
         return trial.choose(dict(self.fixed or {}), note=note)
 

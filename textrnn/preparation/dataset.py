@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +19,6 @@ from textrnn.data.labels import MultiLabelSet, split_labels
 from textrnn.data.reading.io import STDIN, check_readable, is_pipe
 from textrnn.data.reading.source import LabelledFile
 from textrnn.data.windows import WHOLE_TEXTS, Windows
-from textrnn.data.word_vectors import check_vectors
 from textrnn.errors import ConfigError, DataError, name_place, pluralize, shorten
 from textrnn.files import shipped
 from textrnn.native.malloc import give_back_freed_memory
@@ -31,7 +29,7 @@ from textrnn.preparation.pretrained_vectors import PieceVectors, describe, load_
 from textrnn.preparation.row_division import RowDivision, divide_rows, draw_part
 from textrnn.preparation.text_hashes import Hashes, TextHasher
 from textrnn.preparation.text_statistics import compute_statistics, describe_statistics
-from textrnn.preparation.tokenizer_setup import fit_tokenizer
+from textrnn.preparation.tokenizer_setup import check_files, fit_tokenizer
 from textrnn.reporter import Reporter
 from textrnn.tokenization.tokenizer import Tokenizer
 from textrnn.tokenization.window_encoding import encode_and_count
@@ -118,10 +116,7 @@ def load_dataset(config: Config, reporter: Reporter) -> Dataset:
     """
     paths, origin = find_paths(config)
     initial = InitialModel.read(config)
-    if config.tokenizer.model is not None:
-        Tokenizer.read(Path(config.tokenizer.model))  # report a wrong path before reading the data
-    if config.embedding.vectors is not None:
-        check_vectors(config.embedding.vectors)
+    check_files(config)
     cache = Cache.open(config.data.cache, reporter.note)
     with ExitStack() as stack:
 

@@ -32,6 +32,18 @@ _SAMPLE_BYTES = 16 << 20  # SentencePiece needs about 17 times as much memory
 _FILE = "tokenizer.model"
 
 
+def check_files(config: Config) -> None:
+    """Read the tokenizer of ``config``, and check its word vectors, before any text is read.
+
+    Raises:
+        TokenizerError, DataError: the file cannot be used.
+    """
+    if config.tokenizer.model is not None:
+        Tokenizer.read(Path(config.tokenizer.model))
+    if config.embedding.vectors is not None:
+        check_vectors(config.embedding.vectors)
+
+
 def fit_tokenizer(
     config: Config, train: LabelledFile, kept: Rows | None, *, cache: Cache, initial: InitialModel | None = None
 ) -> tuple[Tokenizer, str]:

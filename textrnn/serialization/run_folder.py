@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
 import re
 import shutil
-from collections.abc import Sequence
-from contextlib import suppress
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from itertools import count
 from pathlib import Path
@@ -30,11 +32,12 @@ from textrnn.serialization.latest_run import (
 from textrnn.serialization.model_file import MODEL_NAME, SavedModel, save_model
 
 EVENTS_NAME = "tensorboard"
-ROWS_NAME = "rows"  # folder of the training and validation set that was made for a run
 
-_FILES = (MODEL_NAME, CONFIG_NAME, METRICS_NAME, COMMAND_NAME, CHECKPOINT_NAME, EVENTS_NAME, REPORT_NAME, ROWS_NAME)
-_NAMES = "|".join(map(re.escape, _FILES))
-_TEMPORARY = rf"\.({_NAMES})\..*\.tmp"  # an atomic write whose process was killed
+_ROWS = "distilled"  # with rows that were made for a run
+_ROWS_FOLDER = rf"{_ROWS}-[0-9a-f]{{8}}"
+_FILES = (MODEL_NAME, CONFIG_NAME, METRICS_NAME, COMMAND_NAME, CHECKPOINT_NAME, EVENTS_NAME, REPORT_NAME)
+_NAMES = "|".join([*map(re.escape, _FILES), _ROWS_FOLDER])
+_TEMPORARY = rf"\.({_NAMES}|{_ROWS})\..*\.tmp"  # an atomic write whose process was killed
 
 
 def default_folder(config: Config) -> Path:
@@ -88,7 +91,7 @@ class RunFolder:
         """Claim the folder of the resumed run, and remove the metrics of epochs after its checkpoint."""
         for path in self.path.iterdir():
             if re.fullmatch(_TEMPORARY, path.name):
-                path.unlink(missing_ok=True)
+                _remove(path)
         write_text(self.path / METRICS_NAME, "".join(map(_format, self._resumes or ())))
         self._write_config(config)
 
@@ -109,11 +112,12 @@ class RunFolder:
             if self._mark != _identify(self.path / CONFIG_NAME):
                 raise ConfigError(f"{self.path}: another run is writing to this folder; name another one with --out")
             return None
-        own_rows = self.path / ROWS_NAME
-        has_rows = any(Path(file).parent == own_rows for file in config.data.training_files)
-        moved = None if self._overwrite else _move_run(self.path, kept=(ROWS_NAME,) if has_rows else ())
-        if not has_rows:
-            shutil.rmtree(own_rows, ignore_errors=True)
+        used = {Path(file).resolve().parent for file in config.data.training_files}
+        rows = [folder for folder in self.path.glob(f"{_ROWS}-*") if folder.resolve() in used]
+        moved = None if self._overwrite else _move_run(self.path, kept=[folder.name for folder in rows])
+        for folder in self.path.glob(f"{_ROWS}-*"):
+            if folder not in rows and re.fullmatch(_ROWS_FOLDER, folder.name):
+                _remove(folder)
         for name in (MODEL_NAME, CHECKPOINT_NAME, REPORT_NAME):
             (self.path / name).unlink(missing_ok=True)
         shutil.rmtree(self.path / EVENTS_NAME, ignore_errors=True)
@@ -137,6 +141,53 @@ class RunFolder:
     def remove_checkpoint(self) -> None:
         """Remove the checkpoint, if there is one."""
         (self.path / CHECKPOINT_NAME).unlink(missing_ok=True)
+
+
+@contextmanager
+def making_rows(folder: Path) -> Iterator[Path]:
+    """Yield a new folder in the run folder ``folder`` for the files of rows that a run will learn from.
+
+    Nothing else in ``folder`` changes. Rows that :func:`keep_rows` does not keep are removed at the end.
+    """
+    is_new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=f".{_ROWS}.", suffix=".tmp") as name:
+            yield Path(name)
+    finally:
+        if is_new:
+            with suppress(OSError):  # it holds rows
+                folder.rmdir()
+
+
+def keep_rows(made: Path) -> Path:
+    """Return the folder that the rows in the folder ``made`` move to, which is named by their content.
+
+    So rows of another content never take its place, and a run that has moved never reads those of another.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(made.iterdir()):
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    rows = made.parent / f"{_ROWS}-{digest.hexdigest()[:8]}"
+    rows.mkdir(exist_ok=True)
+    for path in made.iterdir():
+        path.replace(rows / path.name)
+    return rows
+
+
+def is_made_rows(path: Path) -> bool:
+    """Return whether ``path`` is a file that :func:`keep_rows` kept."""
+    return re.fullmatch(_ROWS_FOLDER, path.parent.name) is not None
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def check_folder(folder: Path, *, flag: str, kind: str = "", own: str = "(?s).*", required: str = "") -> None:

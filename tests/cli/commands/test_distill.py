@@ -22,20 +22,26 @@ def test_a_student_learns_from_raw_text(trained: Path, tmp_path: Path, invoke: R
     done = invoke(*arguments, "--set", "train.max_steps=12", stdin=RAW.encode() + b"green tea with lemon now 1\n\n")
     messages = done.stderr.decode()
     assert (done.returncode, done.stdout) == (0, b"runs/student\n"), messages
-    assert f"31 raw texts labelled by {trained}/runs/small, for 36 labelled ones" in messages
+    assert f"31 raw texts labelled by {trained}/runs/small, added to 36 labelled rows" in messages
     assert "targets: temperature " in messages
-    rows = read_examples(str(tmp_path / "runs/student/rows/train.jsonl.zst"), DataConfig())
+    first = load_config(tmp_path / "runs/student/config.yaml").data
+    rows = read_examples(str(tmp_path / str(first.train)), DataConfig())
     assert len(rows) == 36 + 31
     assert all(row.label == ("tea" if "tea" in row.text else "coffee") for row in rows)
     assert rows[40].distribution
-    config = load_config(tmp_path / "runs/student/config.yaml")
-    assert (config.data.train, config.data.format) == ("runs/student/rows/train.jsonl.zst", "auto")
+    assert Path(str(first.train)).parent == Path(str(first.valid)).parent
+    assert first.format == "auto"
     assert invoke("predict", "-m", "runs/student", "--format", "label", stdin=b"green tea\n").stdout == b"tea\n"
-    # the rows of a second student replace those of the first, whose other files move
+    # the rows of a second student stand beside those of the first, which move with its other files
     again = invoke(*arguments, "--temperature", "2", "--true-share", "1", stdin=RAW.encode())
     assert "targets:" not in again.stderr.decode()
     assert (tmp_path / "runs/student.1/model.safetensors").exists()
-    assert len(read_examples(str(tmp_path / "runs/student/rows/train.jsonl.zst"), DataConfig())) == 36 + 30
+    second = load_config(tmp_path / "runs/student/config.yaml").data
+    assert second.train != first.train
+    assert len(read_examples(str(tmp_path / str(second.train)), DataConfig())) == 36 + 30
+    moved = str(first.train).replace("student/", "student.1/")
+    assert len(read_examples(str(tmp_path / moved), DataConfig())) == 36 + 31
+    assert not list((tmp_path / "runs/student").glob(".distilled*"))
     assert json.loads((tmp_path / "runs/student/metrics.jsonl").read_text().splitlines()[0])["epoch"] == 1
 
 
@@ -50,8 +56,8 @@ def test_a_student_learns_from_answers(tmp_path: Path, invoke: Run) -> None:
     messages = done.stderr.decode()
     assert (done.returncode, done.stdout) == (0, b"runs/student\n"), messages
     assert "answers.jsonl: 10 lines have no answer; left out" in messages
-    assert "20 raw texts labelled by answers.jsonl, for 12 labelled ones" in messages
-    rows = read_examples(str(tmp_path / "runs/student/rows/train.jsonl.zst"), DataConfig())
+    assert "20 raw texts labelled by answers.jsonl, added to 12 labelled rows" in messages
+    rows = read_examples(str(next((tmp_path / "runs/student").glob("distilled-*/train.jsonl.zst"))), DataConfig())
     assert [row.distribution is None for row in rows[:12]] == [True] * 12  # true labels
     assert rows[12].distribution is not None
     assert len(rows) == 32

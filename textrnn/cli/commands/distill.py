@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from textrnn.cli import options
 from textrnn.cli.commands.train import report_run
@@ -13,10 +14,16 @@ from textrnn.cli.model_loading import choose_model
 from textrnn.cli.parameters import Option
 from textrnn.cli.terminal import announce_keyboard_input, print_message
 from textrnn.cli.training_process import training_process, write_training_page
-from textrnn.config import DataConfig, Override
+from textrnn.config import Config, DataConfig, Override
 from textrnn.data.reading.io import STDIN, check_readable
 from textrnn.errors import ConfigError
 from textrnn.inference import RecordFormat
+
+if TYPE_CHECKING:
+    from textrnn.distillation.student import Distillation
+    from textrnn.distillation.teacher import Teacher
+    from textrnn.reporter import Reporter
+    from textrnn.training.train import Outcome
 
 _RAW_KEYS = ("data.encoding", "data.delimiter", "data.quoting")
 
@@ -37,8 +44,8 @@ def distill_command(
         str | None,
         Option(
             metavar="FILE",
-            help="Instead of a teacher: what any other tool said about each line, a label or JSON with probabilities; "
-            "an empty line leaves the text out.",
+            help="File with a label, or JSON with probabilities, for each line of raw text, used instead of a teacher. "
+            "Texts with an empty line are left out.",
         ),
     ] = None,
     train: Annotated[
@@ -47,7 +54,7 @@ def distill_command(
     ] = None,
     valid: Annotated[
         str | None,
-        Option(metavar="FILE", help="Validation set.  [default: that of the teacher, or 10 % of the labelled rows]"),
+        Option(metavar="FILE", help="Validation set.  [default: the teacher's, or 10 % of the labelled rows]"),
     ] = None,
     temperature: Annotated[
         float | None,
@@ -99,10 +106,10 @@ def distill_command(
 
     Prints the run folder. FILE is text without labels, read as predict reads it. The teacher gives each text the
     probabilities of all labels, and the student learns these together with the labelled rows: an ordinary run, with
-    the options of train. All rows are in FOLDER/rows. The temperature and the share of true labels are chosen on the
-    validation set with a small model, which takes seconds.
+    the options of train. All rows are in FOLDER/distilled-*. The temperature and the share of true labels are chosen
+    on the validation set with a small model, which takes seconds.
 
-    With --answers the student learns what another tool said, such as an LLM: one line for each line of text.
+    With --answers the student learns from the output of another tool, such as an LLM.
 
     \b
       textrnn distill -m runs/teacher raw.txt --out runs/student
@@ -112,12 +119,17 @@ def distill_command(
     """
     paths = files or [STDIN]
     overrides = options.collect_overrides(locals())
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        train_again = "then train on its rows with: torchrun ... -m textrnn train OUT/config.yaml"
+        raise ConfigError(f"distill: labels text in one process; {train_again}")
     if out is None:
         raise ConfigError("distill: name the run folder of the student with --out FOLDER")
     if answers is not None and model:
         raise ConfigError(f"--answers {answers}: takes the place of a teacher; leave out -m {model[0]}")
     if answers is not None and true_share is not None:
         raise ConfigError(f"--true-share {true_share}: needs a teacher; with --answers labelled rows keep their labels")
+    if fast and init is not None:
+        raise ConfigError(f"--fast: the model of --init {init} decides the shape of the network; leave out one of them")
     config = _make_raw_config(field, overrides, input_format=input_format, paths=paths)
     for path in (*paths, *([] if answers is None else [answers])):
         check_readable(path)
@@ -126,24 +138,18 @@ def distill_command(
     announce_keyboard_input(paths)
     with training_process(device or "auto") as reporter:
         from textrnn.distillation.raw_text import RawText
-        from textrnn.distillation.student import TRAIN_NAME, VALID_NAME, Distillation
-        from textrnn.distillation.student_config import FAST, make_labelled_config, make_student_config
-        from textrnn.distillation.teacher import Teacher
-        from textrnn.serialization.run_folder import ROWS_NAME, RunFolder
-        from textrnn.training import train as training
+        from textrnn.distillation.student import Distillation
+        from textrnn.distillation.student_config import FAST, make_labelled_config
+        from textrnn.serialization.run_folder import RunFolder
 
-        rows = out / ROWS_NAME
-        student = make_student_config(
-            [*(FAST if fast else ()), *overrides], train=rows / TRAIN_NAME, valid=rows / VALID_NAME
-        )
+        own_settings = [*(FAST if fast else ()), *overrides]
+        _check_student(own_settings, out)
         RunFolder(out)  # reports an unusable folder before anything is computed
-        teacher = None if answers is not None else Teacher.load(model or [choose_model(None)])
-        if teacher is not None and not model:
-            print_message(f"teacher: {teacher.name}, the latest run here")
+        teacher = None if answers is not None else _load_teacher(model)
         own = (None, "") if teacher is None else (teacher.config, teacher.name)
         labelled = make_labelled_config(overrides, own[0], name=own[1])
-        if teacher is not None and len(teacher) > 1 and labelled.data.valid is None:
-            print_message("the validation texts may be training texts of some teachers; --valid names unseen ones")
+        if teacher is not None:
+            _report_teacher(teacher, labelled, is_own=train is None)
         fixed = {"temperature": temperature, "true_share": true_share}
         distillation = Distillation(
             RawText(paths, config, reporter.note),
@@ -152,11 +158,59 @@ def distill_command(
             answers,
             {name: value for name, value in fixed.items() if value is not None},
         )
-        distillation.write(rows, reporter=reporter)
-        command = shlex.join(["textrnn", *sys.argv[1:]])
-        outcome = training.train(student, out, command=command, overwrite=overwrite, reporter=reporter)
+        outcome = _train_student(distillation, own_settings, out, overwrite=overwrite, reporter=reporter)
         write_training_page(outcome)
     report_run(outcome)
+
+
+def _check_student(settings: list[Override], out: Path) -> None:
+    """Report faults of the student's settings, and files of it that cannot be read, before any text is labelled."""
+    from textrnn.distillation.student_config import make_student_config
+    from textrnn.ops.device import resolve_device
+    from textrnn.preparation.tokenizer_setup import check_files
+    from textrnn.serialization.initial_config import check_init_folder, inherit_settings
+
+    student = inherit_settings(make_student_config(settings, train=out / "train", valid=out / "valid"))
+    check_init_folder(student, out)
+    check_files(student)
+    resolve_device(student.train.device)
+
+
+def _load_teacher(paths: list[Path] | None) -> Teacher:
+    """Return the teacher at ``paths``, or the latest run."""
+    from textrnn.distillation.teacher import Teacher
+
+    teacher = Teacher.load(paths or [choose_model(None)])
+    if not paths:
+        print_message(f"teacher: {teacher.name}, the latest run here")
+    return teacher
+
+
+def _report_teacher(teacher: Teacher, labelled: Config, *, is_own: bool) -> None:
+    """Report what of the teacher is not used, and a validation set that it may have seen."""
+    from textrnn.distillation.student_config import UNSEEN, list_unused
+
+    for line in list_unused(teacher.config) if is_own else ():
+        print_message(line)
+    if labelled.data.valid is None and (len(teacher) > 1 or not is_own):
+        print_message(f"the validation set may have training texts of the teacher; {UNSEEN}")
+
+
+def _train_student(
+    distillation: Distillation, settings: list[Override], out: Path, *, overwrite: bool, reporter: Reporter
+) -> Outcome:
+    """Write the rows into the run folder ``out``, and train on them."""
+    from textrnn.distillation.student import TRAIN_NAME, VALID_NAME
+    from textrnn.distillation.student_config import make_student_config
+    from textrnn.serialization.run_folder import keep_rows, making_rows
+    from textrnn.training import train as training
+
+    with making_rows(out) as made:
+        distillation.write(made, reporter=reporter)
+        rows = keep_rows(made)
+    student = make_student_config(settings, train=rows / TRAIN_NAME, valid=rows / VALID_NAME)
+    command = shlex.join(["textrnn", *sys.argv[1:]])
+    return training.train(student, out, command=command, overwrite=overwrite, reporter=reporter)
 
 
 def _make_raw_config(
