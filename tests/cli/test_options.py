@@ -46,7 +46,8 @@ NOTHING = dict.fromkeys([*FLAG_KEYS, "settings"])
 
 def test_commands_that_train_have_all_flags_of_config_keys() -> None:
     for command in (train_command, distill_command):
-        assert {*FLAG_KEYS, "settings"} <= {parameter.name for parameter in list_parameters(command)}
+        lacking = {"replay"} if command is distill_command else set()  # its rows are old text and new
+        assert {*FLAG_KEYS, "settings"} - lacking <= {parameter.name for parameter in list_parameters(command)}
 
 
 def test_flags_of_config_keys_follow_the_settings() -> None:

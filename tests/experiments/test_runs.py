@@ -67,7 +67,8 @@ def test_the_text_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     encode, calls = Tokenizer.encode_packed, []
 
     def count(self: Tokenizer, texts: list[bytes], **options: int) -> object:
-        calls.append(len(texts))
+        if not options:  # otherwise these are parts of texts
+            calls.append(len(texts))
         return encode(self, texts, **options)
 
     monkeypatch.setattr(Tokenizer, "encode_packed", count)

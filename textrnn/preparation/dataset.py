@@ -204,9 +204,8 @@ def _load(
     give_back_freed_memory()
     windows = Windows.of(config.data)
     load = _make_loader(tokenizer, windows, cache)
-    texts, validated = (
-        load(file, classes=classes[file]).attach(encoder.make_soft_labels(file)) for file in (train, valid)
-    )
+    loaded = {file: load(file, classes=classes[file]).attach(encoder.make_soft_labels(file)) for file in classes}
+    texts, validated = loaded[train], loaded[valid]
     corpora = {
         "train": _add_weights(texts if part is None else texts.keep(part), train),
         "valid": validated if held is None else texts.keep(held),
