@@ -122,7 +122,8 @@ EXPERIMENTS: dict[str, tuple[Callable[[Bench, argparse.Namespace], list[list[flo
 
 def main() -> None:
     """Print a row for each set."""
-    own, _, rest = " ".join(sys.argv[1:]).partition(" -- ")
+    words = sys.argv[1:]
+    end = words.index("--") if "--" in words else len(words)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("experiment", choices=EXPERIMENTS)
     parser.add_argument("folders", nargs="+", type=Path)
@@ -130,12 +131,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--raw", type=Path, help="more raw text for self-training")
     parser.add_argument("--on", choices=("valid", "test"), default="valid")
-    options = parser.parse_args(own.split())
+    options = parser.parse_args(words[:end])
     compare, names = EXPERIMENTS[options.experiment]
     print(f"| set | {' | '.join(names)} |\n|{'---|' * (1 + len(names))}", flush=True)
     for folder in options.folders:
         with tempfile.TemporaryDirectory() as work:
-            found = compare(Bench(folder.resolve(), Path(work), rest.split(), options.on), options)
+            found = compare(Bench(folder.resolve(), Path(work), words[end + 1 :], options.on), options)
         columns = [[row[column] for row in found if column < len(row)] for column in range(len(names))]
         print(f"| {folder.name} | {' | '.join(map(summarize, columns))} |", flush=True)
 

@@ -51,6 +51,7 @@ import accuracy  # noqa: E402
 import baselines  # noqa: E402
 import bounds  # noqa: E402
 import cnn  # noqa: E402
+import distill  # noqa: E402
 import predict  # noqa: E402
 import process  # noqa: E402
 import process_tree  # noqa: E402
@@ -209,6 +210,25 @@ def test_failed_process_ends_the_benchmark_with_its_message() -> None:
     code = "import sys; print('no such model', file=sys.stderr); sys.exit(3)"
     with pytest.raises(SystemExit, match=r"(?s)no such model.*status 3"):
         process.measure([sys.executable, "-c", code])
+
+
+def test_arguments_of_distill_may_have_spaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[distill.Bench] = []
+
+    def compare(bench: distill.Bench, _: object) -> list[list[float]]:
+        found.append(bench)
+        return [[1.0]]
+
+    monkeypatch.setitem(distill.EXPERIMENTS, "self", (compare, ("accuracy",)))
+    folder = tmp_path / "my data"
+    monkeypatch.setattr(sys, "argv", ["distill", "self", str(folder), "--", "--set", "data.label=my label"])
+    distill.main()
+    monkeypatch.setattr(sys, "argv", ["distill", "self", str(folder)])
+    distill.main()
+    assert [(bench.data, list(bench.options)) for bench in found] == [
+        (folder.resolve(), ["--set", "data.label=my label"]),
+        (folder.resolve(), []),
+    ]
 
 
 def test_cascade_compares_with_the_whole_model(trained: Path) -> None:

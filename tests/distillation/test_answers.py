@@ -37,6 +37,9 @@ def read(path: Path, content: str, labels: tuple[str, ...] = LABELS) -> list[lis
         ("", None),
         ("  ", None),
         ("null", None),
+        ('{"label": null}', None),
+        ('{"label": null, "probability": null}', None),
+        ('{"probabilities": null}', None),
     ],
 )  # fmt: skip
 def test_forms(line: str, expected: list[float] | None, tmp_path: Path) -> None:
@@ -54,7 +57,13 @@ def test_forms(line: str, expected: list[float] | None, tmp_path: Path) -> None:
         ('{"a": 0.7', "not JSON"),
         ("[1]", "should be a label, or an object"),
         ("{}", "should be a label, or an object"),
-        ('{"label": 3}', "'label' should hold a label"),
+        ('{"label": 3}', "label '3' is not in the labelled rows"),
+        ('{"label": ["a"]}', "'label' should hold a label"),
+        ("[" * 100_000, "not JSON"),
+        ("a\t0.5\ta\t0.5", "the label 'a' is given twice"),
+        ('{"a": 0.5, "a": 0.5}', "the key 'a' is given twice"),
+        ('{"label": {"a": 0.5, "a": 0.5}}', "the key 'a' is given twice"),
+        ('{"top": [{"label": "a", "probability": 0.5}, {"label": "a"}]}', "the label 'a' is given twice"),
         ("nan\t0.5\t0.5", "'a' should be a number, not 'nan'"),
         ("0.5\t0.5\t0.5", "the probabilities of the labels sum to 1.5, not to 1"),
         ("a\tb\tc", "has 3 fields"),
@@ -71,6 +80,11 @@ def test_faults(line: str, reason: str, tmp_path: Path) -> None:
 def test_probabilities_and_labels_that_are_numbers_are_not_guessed(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="write JSON"):
         read(tmp_path / "answers.txt", "0\t1.0\n", ("0", "1.0"))
+
+
+@pytest.mark.parametrize("line", ["1", '"1"', '{"label": 1}', '{"label": 1, "probability": 1}', '{"1": 1}'])
+def test_a_label_may_be_a_number(line: str, tmp_path: Path) -> None:
+    assert read(tmp_path / "answers.txt", f"{line}\n1.0\n", ("1", "1.0")) == [[1, 0], [0, 1]]
 
 
 def test_a_label_may_look_like_json(tmp_path: Path) -> None:

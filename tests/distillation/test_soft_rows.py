@@ -23,12 +23,24 @@ def test_training_reads_the_targets_back(tmp_path: Path) -> None:
     assert found[3].distribution == pytest.approx({"a": 0.5, "큰 라벨": 0.5})
 
 
-def test_many_even_labels_are_all_kept(tmp_path: Path) -> None:
-    labels = tuple(map(str, range(5000)))
-    write_rows(tmp_path / "rows.jsonl", labels, [(["text"], np.full((1, 5000), 1 / 5000, np.float32))])
+@pytest.mark.parametrize(
+    ("first", "rest", "kept"),
+    [(0, 1 / 5000, 5000), (0.5, 0.0001, 5001), (0.9901, 0.0099 / 5000, 1)],
+    ids=["even", "half", "hundredth"],
+)
+def test_many_small_probabilities_are_kept_unless_their_sum_is_small(
+    first: float, rest: float, kept: int, tmp_path: Path
+) -> None:
+    labels = ("first", *map(str, range(5000)), "never")
+    targets = np.array([[first] + [rest] * 5000 + [0]], np.float32)
+    write_rows(tmp_path / "rows.jsonl", labels, [(["text"], targets)])
     (example,) = read_examples(str(tmp_path / "rows.jsonl"), DataConfig())
-    assert example.distribution is not None
-    assert len(example.distribution) == 5000
+    if kept == 1:
+        assert (example.label, example.distribution) == ("first", None)
+    else:
+        assert example.distribution is not None
+        assert len(example.distribution) == kept
+        assert example.distribution.get("first", 0) == pytest.approx(first, abs=1e-3)
 
 
 def test_examples_stay_as_they_are(tmp_path: Path) -> None:

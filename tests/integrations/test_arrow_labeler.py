@@ -88,3 +88,9 @@ def test_a_model_of_scores_adds_scores(scored: Path) -> None:
     for options in ({"top_k": 2}, {"threshold": 0.5}):
         with pytest.raises(ValueError, match="are for labels"):
             ArrowLabeler.load(path, **options)
+
+
+def test_the_latest_run_is_named_in_messages(scored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(scored)
+    with pytest.raises(ValueError, match=r"^runs/small: predicts scores"):
+        ArrowLabeler.load(None, top_k=2)

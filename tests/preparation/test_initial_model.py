@@ -86,5 +86,5 @@ def test_a_training_takes_the_dropout_of_a_starter_unless_it_is_set(starter: Pat
         (starter, {"model__dropout": default}, default),
         (run, {}, default),
     ):
-        config = make_config(data__train=rows, train__init=str(path), **values)
+        config = inherit_settings(make_config(data__train=rows, train__init=str(path), **values))
         assert resolve_config(config, load_dataset(config, Reporter())).model.dropout == expected

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,11 @@ def read_answers(path: str, labels: Sequence[str], *, note: Note) -> Iterator[np
 
     A line is empty, a label, JSON, or what ``textrnn predict`` writes: ``label<TAB>probability`` and more such pairs,
     or with ``--format probabilities`` those of all labels. JSON is null, a label, an object of labels and
-    probabilities, or an object that has them under ``probabilities`` or ``label``. If the probabilities of only some
-    labels are given, as ``label`` and ``probability`` or as ``top``, the other labels share the rest evenly.
+    probabilities, or an object that has them, or null, under ``probabilities`` or ``label``. If the probabilities of
+    only some labels are given, as ``label`` and ``probability`` or as ``top``, the other labels share the rest evenly.
 
     Raises:
-        DataError: a line is none of these, has an unknown label, or its probabilities do not sum to 1.
+        DataError: a line is none of these, has an unknown label or one twice, or its probabilities do not sum to 1.
     """
     columns = {label: column for column, label in enumerate(labels)}
     number = 0
@@ -46,10 +47,11 @@ def _parse(line: str, columns: Mapping[str, int]) -> npt.NDArray[np.float32] | N
         return None
     if text not in columns and (text[0] in '{["' or text == "null"):
         try:
-            value = json.loads(text)
-        except ValueError:
+            value = _JSON.decode(text)
+        except (ValueError, RecursionError):
             raise FaultError("not JSON; write an object of labels and probabilities on one line") from None
-        return None if value is None else _fill(_read_value(value, columns), columns)
+        distribution = _read_value(value, columns)
+        return None if distribution is None else _fill(distribution, columns)
     fields = line.split("\t")
     if len(fields) == 1:
         return _fill({text: 1.0}, columns)
@@ -64,8 +66,10 @@ def _parse(line: str, columns: Mapping[str, int]) -> npt.NDArray[np.float32] | N
     return _fill(_spread(zip(fields[::2], fields[1::2], strict=True), columns), columns)
 
 
-def _read_value(value: Any, columns: Mapping[str, int]) -> Distribution:
-    """Return the distribution of a JSON value other than null."""
+def _read_value(value: Any, columns: Mapping[str, int]) -> Distribution | None:
+    """Return the distribution of a JSON value, whose numbers are text; None if it is null."""
+    if value is None:
+        return None
     if isinstance(value, str):
         return {value: 1.0}
     if not isinstance(value, dict) or not value:
@@ -74,6 +78,8 @@ def _read_value(value: Any, columns: Mapping[str, int]) -> Distribution:
     if not own:
         return read_distribution(value.items(), multi_label=False)
     found = value[own[0]]
+    if found is None:
+        return None
     if own[0] == _PROBABILITIES and isinstance(found, dict) and found:
         return read_distribution(found.items(), multi_label=False)
     if own[0] == _TOP and isinstance(found, list) and all(isinstance(pair, dict) for pair in found):
@@ -87,10 +93,23 @@ def _read_value(value: Any, columns: Mapping[str, int]) -> Distribution:
 
 def _spread(pairs: Any, columns: Mapping[str, int]) -> Distribution:
     """Return the distribution of ``pairs`` of a label and a probability; other labels share the rest evenly."""
-    given = {label: read_number(value, label) for label, value in pairs}
+    given = _make_mapping(((label, read_number(value, label)) for label, value in pairs), name="label")
     others, rest = columns.keys() - given.keys(), 1 - math.fsum(given.values())
     each = {label: rest / len(others) for label in others} if rest > 0 else {}
     return read_distribution([*given.items(), *each.items()], multi_label=False)
+
+
+def _make_mapping(pairs: Iterable[tuple[str, Any]], *, name: str) -> dict[str, Any]:
+    """Return ``pairs`` as a mapping; raises FaultError, which calls their first parts ``name``, if two are equal."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise FaultError(f"the {name} '{shorten(key)}' is given twice")
+        found[key] = value
+    return found
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=partial(_make_mapping, name="key"), parse_int=str, parse_float=str)
 
 
 def _fill(distribution: Distribution, columns: Mapping[str, int]) -> npt.NDArray[np.float32]:

@@ -14,8 +14,8 @@ from textrnn.files import compressed_write
 
 Probabilities = npt.NDArray[np.float32]
 
-_LEAST = 0.0005
-"""Lower probabilities are left out."""
+_LEAST, _MOST = 0.0005, 0.01
+"""Probabilities below ``_LEAST`` are left out, unless those of a text sum to ``_MOST`` or more."""
 
 
 class RowWriter:
@@ -26,7 +26,8 @@ class RowWriter:
 
     def format_rows(self, texts: Sequence[str], targets: Probabilities) -> bytes:
         """Return a line for each of ``texts`` with its ``targets`` (B, C): a label if one has all of it."""
-        kept = targets >= np.minimum(_LEAST, targets.max(axis=1, keepdims=True))
+        kept = targets >= _LEAST
+        kept |= (targets > 0) & ((targets * ~kept).sum(axis=1, keepdims=True) >= _MOST)
         shares = targets * kept
         shares /= shares.sum(axis=1, keepdims=True)
         lines = []

@@ -53,10 +53,11 @@ class ArrowLabeler:
         """
         from pathlib import Path  # noqa: PLC0415 - only loading needs it
 
-        engine = Engine.load(find_latest() if model is None else Path(model), precision=precision)
+        path = find_latest() if model is None else Path(model)
+        engine = Engine.load(path, precision=precision)
         if engine.anchors is not None:
             if top_k is not None or threshold is not None:
-                raise ValueError(f"{model}: predicts scores; leave out top_k and threshold, which are for labels")
+                raise ValueError(f"{path}: predicts scores; leave out top_k and threshold, which are for labels")
             return cls(ScoreWriter(engine), column)
         if top_k is not None and top_k < 1:
             raise ValueError(f"top_k should be 1 or more, not {top_k}")

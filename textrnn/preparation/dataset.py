@@ -13,17 +13,18 @@ import numpy as np
 import numpy.typing as npt
 
 from textrnn.config import DEMO, Config, DataConfig, as_list
+from textrnn.data.batch import Classes, Rows
 from textrnn.data.cache import Cache
 from textrnn.data.encoded import Corpus, load_tokens
-from textrnn.data.labels import MultiLabelSet, split_labels
+from textrnn.data.labels import MultiLabelSet
 from textrnn.data.reading.io import STDIN, check_readable, is_pipe
 from textrnn.data.reading.source import LabelledFile
 from textrnn.data.windows import WHOLE_TEXTS, Windows
-from textrnn.errors import ConfigError, DataError, name_place, pluralize, shorten
+from textrnn.errors import ConfigError, DataError, pluralize, shorten
 from textrnn.files import shipped
 from textrnn.native.malloc import give_back_freed_memory
 from textrnn.preparation.initial_model import InitialModel
-from textrnn.preparation.label_encoder import LabelEncoder, make_label_encoder
+from textrnn.preparation.label_encoder import LabelEncoder, describe_unknown, make_label_encoder
 from textrnn.preparation.old_texts import Load, OldTexts, describe_changes
 from textrnn.preparation.pretrained_vectors import PieceVectors, describe, load_vectors
 from textrnn.preparation.row_division import RowDivision, divide_rows, draw_part
@@ -189,34 +190,27 @@ def _load(
     known = () if initial is None else initial.labels
     encoder, old_texts = make_label_encoder(train, config.data, known), _make_old_texts(initial, config, cache)
     division = _divide(train, encoder, config, has_valid=valid_path is not None, read=read, old_texts=old_texts)
-    kept, held, split_note = division.kept, division.held, division.note
-    valid = train
+    files = {"train": train, "valid": train if valid_path is None else read(valid_path)}
+    split_note = division.note
     if valid_path is not None:
-        valid = read(valid_path)
-        split_note = "" if config.data.target == "score" else _describe_unknown(valid, set(encoder.labels), config)
-    classes = {file: encoder.encode(file.labels) for file in (train, valid)}
+        split_note = describe_unknown(files["valid"], set(encoder.labels), config.data)
+    classes = {name: encoder.encode(file.labels) for name, file in files.items()}
+    kept = division.kept
     part = kept if config.data.train_share == 1 else draw_part(train, encoder, division, config=config)
-    test = None if config.data.test is None else read(config.data.test)  # report its faults before training
+    if config.data.test is not None:  # report its faults before training
+        files["test"] = read(config.data.test)
     # the tokenizer sees no labels: all folds share one, and so share the encoded text
     seen = kept if config.data.fold is None else None
     tokenizer, tokenizer_note = fit_tokenizer(config, train, seen, cache=cache, initial=initial)
     vectors = _load_vectors(config, tokenizer, cache)
     give_back_freed_memory()
     windows = Windows.of(config.data)
-    load = _make_loader(tokenizer, windows, cache)
-    loaded = {file: load(file, classes=classes[file]).attach(encoder.make_soft_labels(file)) for file in classes}
-    texts, validated = loaded[train], loaded[valid]
-    corpora = {
-        "train": _add_weights(texts if part is None else texts.keep(part), train),
-        "valid": validated if held is None else texts.keep(held),
-    }
-    if test is not None:
-        corpora["test"] = load(test, classes=np.zeros(len(test.labels), np.int64))  # its labels are not needed
-    files = {"train": train, "valid": valid} | ({} if test is None else {"test": test})
+    encoded = _encode_files(files, classes, encoder, load=_make_loader(tokenizer, windows, cache))
+    corpora = _select_corpora(encoded, train, division, part=part)
     key = [f"{tokenizer.fingerprint} {windows}", _key_rows(config, division), *(file.key for file in files.values())]
     repeats = compute_statistics(corpora, tokenizer, cache=cache, key=key)
     give_back_freed_memory()
-    old_valid = None if old_texts is None else old_texts.find((texts, validated), encoder, cache)
+    texts, validated = encoded["train"], encoded["valid"]
     dataset = Dataset(
         corpora["train"],
         corpora["valid"],
@@ -227,20 +221,42 @@ def _load(
         anchors=encoder.anchors,
         windows=windows,
         initial=initial,
-        old_valid=old_valid,
-        new_valid=validated if held is None else texts.keep(division.new),
+        old_valid=None if old_texts is None else old_texts.find((texts, validated), encoder, cache),
+        new_valid=validated if division.held is None else texts.keep(division.new),
     )
     notes = [
         *(note for file in dict.fromkeys(files.values()) for note in file.notes),
         split_note,
         tokenizer_note,
         *describe_changes(train, known, config.data),
-        "" if vectors is None else describe(vectors, tokenizer, dataset.train),
-        _summarize_scores(dataset, train) if config.data.target == "score" else _summarize(dataset),
+        *_describe_sets(dataset, train, config),
         *describe_statistics(repeats, corpora, windows),
         *_list_warnings(dataset, config),
     ]
     return dataset, notes
+
+
+def _encode_files(
+    files: dict[str, LabelledFile], classes: dict[str, Classes], encoder: LabelEncoder, *, load: Load
+) -> dict[str, Corpus]:
+    """Return the encoded ``files``; the test set has no ``classes``, since its labels are not needed."""
+    encoded = {name: load(files[name], classes=own) for name, own in classes.items()}
+    encoded = {name: texts.attach(encoder.make_soft_labels(files[name])) for name, texts in encoded.items()}
+    if (test := files.get("test")) is not None:
+        encoded["test"] = load(test, classes=np.zeros(len(test.labels), np.int64))
+    return encoded
+
+
+def _select_corpora(
+    encoded: dict[str, Corpus], file: LabelledFile, division: RowDivision, *, part: Rows | None
+) -> dict[str, Corpus]:
+    """Return the sets of the run among the ``encoded`` files.
+
+    Those of the training ``file`` are the rows ``part`` (None: all), weighted, and those that ``division`` holds out.
+    """
+    texts, held = encoded["train"], division.held
+    own = {"train": _add_weights(texts if part is None else texts.keep(part), file)}
+    return encoded | own | ({} if held is None else {"valid": texts.keep(held)})
 
 
 def _load_vectors(config: Config, tokenizer: Tokenizer, cache: Cache) -> PieceVectors | None:
@@ -339,26 +355,11 @@ def _key_rows(config: Config, division: RowDivision) -> tuple[object, ...]:
     return share, *own, None if division.kept is None else hashlib.sha256(division.kept.tobytes()).hexdigest()
 
 
-def _describe_unknown(valid: LabelledFile, known: set[str], config: Config) -> str:
-    """Return one line on labels that only the validation set has.
-
-    Raises:
-        DataError: the training set has none of its labels.
-    """
-    split = split_labels if config.data.multi_label else lambda label: [label]
-    unknown = [[label for label in split(joined) if label not in known] for joined in valid.labels]
-    rows = [row for row, labels in enumerate(unknown) if labels]
-    if not rows:
-        return ""
-    line, row = min((valid.first_lines[row], row) for row in rows)
-    label = unknown[row][0]
-    if all(label not in known for joined in valid.labels for label in split(joined)):
-        raise DataError(
-            valid.path, line, f"the training set has none of this file's labels, such as '{shorten(label)}'"
-        )
-    count = pluralize(sum(valid.counts[row] for row in rows), "text with such labels is", "texts with such labels are")
-    counted = f"{count} scored as {'missing them' if config.data.multi_label else 'wrong'}"
-    return f"{name_place(valid.path, line)}: label '{shorten(label)}' is not in the training set; {counted}"
+def _describe_sets(dataset: Dataset, train: LabelledFile, config: Config) -> Iterator[str]:
+    """Yield a line on the word vectors, if any, and one on the sets."""
+    if dataset.vectors is not None:
+        yield describe(dataset.vectors, dataset.tokenizer, dataset.train)
+    yield _summarize_scores(dataset, train) if config.data.target == "score" else _summarize(dataset)
 
 
 def _summarize_scores(dataset: Dataset, train: LabelledFile) -> str:

@@ -16,12 +16,13 @@ from textrnn.data.labels import (
     find_label_set_fault,
     one_label_fault,
     one_score_fault,
+    split_labels,
     unique_label_sets,
 )
 from textrnn.data.reading.source import LabelledFile
 from textrnn.data.score_targets import ScoreTargets
 from textrnn.data.soft_labels import SoftLabelTable
-from textrnn.errors import DataError
+from textrnn.errors import DataError, name_place, pluralize, shorten
 from textrnn.serialization.model_file import make_labels
 
 ANCHORS = 21
@@ -160,3 +161,27 @@ def make_label_encoder(train: LabelledFile, config: DataConfig, known: Sequence[
     if config.target == "score":
         return ScoreEncoder(train, known)
     return MultiLabelEncoder(train, config, known) if config.multi_label else SingleLabelEncoder(train, known)
+
+
+def describe_unknown(valid: LabelledFile, known: set[str], config: DataConfig) -> str:
+    """Return one line on labels that only the validation set has; scores have none.
+
+    Raises:
+        DataError: the training set has none of its labels.
+    """
+    if config.target == "score":
+        return ""
+    split = split_labels if config.multi_label else lambda label: [label]
+    unknown = [[label for label in split(joined) if label not in known] for joined in valid.labels]
+    rows = [row for row, labels in enumerate(unknown) if labels]
+    if not rows:
+        return ""
+    line, row = min((valid.first_lines[row], row) for row in rows)
+    label = unknown[row][0]
+    if all(label not in known for joined in valid.labels for label in split(joined)):
+        raise DataError(
+            valid.path, line, f"the training set has none of this file's labels, such as '{shorten(label)}'"
+        )
+    count = pluralize(sum(valid.counts[row] for row in rows), "text with such labels is", "texts with such labels are")
+    counted = f"{count} scored as {'missing them' if config.multi_label else 'wrong'}"
+    return f"{name_place(valid.path, line)}: label '{shorten(label)}' is not in the training set; {counted}"

@@ -243,12 +243,17 @@ def parse_model(content: Content, *, name: object, is_starter: bool | None = Fal
         confidence_max_error=None if confidence is None else max_error,
         validation=validation,
     )
-    if is_starter is not None and is_starter == bool(labels):
-        kind = "a model with labels, not a starter" if labels else "a starter, which has no labels"
-        raise ModelError(name, f"{kind}; train a model from it: textrnn train --init {name} --train FILE")
+    _check_kind(model, name, is_starter=is_starter)
     if fault := _find_fault(model):
         raise ModelError(name, f"damaged ({fault}); copy it again, or train a new one")
     return model
+
+
+def _check_kind(model: SavedModel, name: object, *, is_starter: bool | None) -> None:
+    """Raise ModelError, for ``name``, if ``model`` is no starter although it has to be, or the other way round."""
+    if is_starter is not None and is_starter == bool(model.labels):
+        kind = "a model with labels, not a starter" if model.labels else "a starter, which has no labels"
+        raise ModelError(name, f"{kind}; train a model from it: textrnn train --init {name} --train FILE")
 
 
 def _describe_other(content: Content) -> str:

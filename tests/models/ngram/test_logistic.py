@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from scipy.sparse import csr_matrix, random_array
+from sklearn.linear_model import SGDClassifier
 
 from textrnn.models.ngram import logistic
 from textrnn.models.ngram.logistic import regress
@@ -54,6 +55,23 @@ def test_a_large_weight_of_a_rare_class_does_not_disturb_the_steps(weight: float
     exact, found = (solve(RARE, sample=sample, is_exact=is_exact) for is_exact in (True, False))
     assert np.corrcoef(exact, found)[0, 1] > 0.97
     assert found.std() < 1.2 * exact.std()
+
+
+@pytest.mark.parametrize(("weight", "count"), [(0.1, 1100), (0.3, 1500), (0.7, 1000)])
+def test_texts_of_equal_weight_are_visited_once_in_a_pass(
+    weight: float, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample, visits = np.full(count, weight), []
+    assert (sample * (count / sample.sum())).max() > 1  # the mean is rounded
+
+    class Spy(SGDClassifier):
+        def partial_fit(self, x: csr_matrix, *arguments: Any, **options: Any) -> Any:
+            visits.append(x.shape[0])
+            return super().partial_fit(x, *arguments, **options)
+
+    monkeypatch.setattr(logistic, "SGDClassifier", Spy)
+    regress(X[:count], OWN[:count], sample=sample, penalty=1.0, seed=1, is_exact=False)
+    assert sum(visits) == 20 * count
 
 
 @pytest.mark.parametrize("is_exact", [True, False])

@@ -53,7 +53,8 @@ def regress(
         penalty: the weight of the L2 penalty.
         seed: of the solver; the same arguments give the same bits.
         is_exact: whether liblinear solves the problem, in up to 100 passes and with 16 bytes for each entry of ``x``;
-            otherwise 20 passes of stochastic gradient descent come close and need no copy.
+            otherwise 20 passes of stochastic gradient descent come close; it copies only the values, 4 bytes an entry,
+            and one part of the texts at a time.
         overwrite: whether the columns of ``x`` itself may be scaled, which saves a copy of its values.
         old: the logit of a prior, which is one more feature; the result is that of the merged table.
     """
@@ -111,7 +112,7 @@ def _solve_by_sgd(
     rows, own, weights = _split_shares(share, sample)
     rows = np.arange(len(own)) if rows is None else rows
     weights = np.ones(len(own)) if weights is None else weights * (len(share) / weights.sum())
-    times = np.ceil(weights).astype(np.int64)
+    times = np.maximum(1, np.ceil(weights - 1e-6)).astype(np.int64)  # equal weights may round to just above 1
     rows, own, weights = (np.repeat(each, times) for each in (rows, own, weights / times))
     scale = _column_scale(x, share, sample=sample)
     if has_prior:  # brought to the size of the other features, or the steps were too long
