@@ -26,9 +26,16 @@ def test_texts_and_probabilities_come_back(tmp_path: Path) -> None:
 
 
 def test_of_many_labels_the_most_probable_ones_stay(tmp_path: Path) -> None:
-    row = np.arange(1, 2 * KEPT + 1, dtype=np.float32)[None] / sum(range(2 * KEPT + 1))
+    row = np.append(np.full(KEPT, 0.001), np.full(KEPT, (1 - 0.001 * KEPT) / KEPT)).astype(np.float32)[None]
     with Spool(Cache(tmp_path).draft(), 2 * KEPT) as spool:
         spool.write(["text"], row)
         kept = spool.select(np.array([0]))[1][0]
     assert (kept[:KEPT] == 0).all()
-    assert kept[KEPT:] == pytest.approx(row[0, KEPT:] / row[0, KEPT:].sum())
+    assert kept[KEPT:] == pytest.approx(1 / KEPT)
+
+
+def test_many_small_probabilities_come_back_as_equal_ones(tmp_path: Path) -> None:
+    row = np.append(0.5, np.full(149, 0.5 / 149)).astype(np.float32)[None]
+    with Spool(Cache(tmp_path).draft(), 150) as spool:
+        spool.write(["text"], row)
+        assert spool.select(np.array([0]))[1] == pytest.approx(row, rel=1e-4)

@@ -15,13 +15,17 @@ Probabilities = npt.NDArray[np.float32]
 
 KEPT = 20
 """The most probable labels of a text that are kept."""
+_MAX_REST = 0.1  # of the probability: so much of the other labels the kept ones share
 
 _BLOCK_TEXTS = 1 << 12
 _BLOCK_VALUES = 1 << 22  # of the probabilities of a block, 16 MB
 
 
 class Spool(AbstractContextManager["Spool"]):
-    """Texts with the probabilities of C labels, of which the ``KEPT`` highest are stored, in a draft of the cache."""
+    """Texts with the probabilities of C labels, of which the ``KEPT`` highest are stored, in a draft of the cache.
+
+    If the others have a tenth of the probability or more, they come back with equal shares of it; less is left out.
+    """
 
     def __init__(self, draft: Draft, C: int) -> None:
         self._draft, self._labels, self._kept = draft, C, min(C, KEPT)
@@ -66,6 +70,9 @@ class Spool(AbstractContextManager["Spool"]):
             np.memmap(self._draft.folder / name, dtype, "r").reshape(-1, self._kept)[rows]
             for name, dtype in (("labels", "<i4"), ("shares", "<f4"))
         )
-        found = np.zeros((len(rows), self._labels), np.float32)
-        np.put_along_axis(found, labels, shares / shares.sum(axis=1, keepdims=True), axis=1)
-        return found
+        rest = (1 - shares.sum(axis=1, keepdims=True)) / max(1, self._labels - self._kept)
+        rest[rest * (self._labels - self._kept) < _MAX_REST] = 0  # a long row of shares would say little
+        found = np.repeat(rest.astype(np.float32), self._labels, axis=1)
+        np.put_along_axis(found, labels, np.array(shares), axis=1)
+        probabilities: Probabilities = found / found.sum(axis=1, keepdims=True)
+        return probabilities
