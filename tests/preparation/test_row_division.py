@@ -77,7 +77,7 @@ def test_a_final_model_is_trained_on_all(tmp_path: Path) -> None:
 
 
 def test_text_must_be_left(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="too few texts to hold out"):
+    with pytest.raises(DataError, match="no text is left to train on"):
         divide(tmp_path, ROWS, known=range(40))
     with pytest.raises(DataError, match=r"no text is left to train on: all are validation texts of train\.init"):
         divide(tmp_path, ROWS, known=range(40), has_valid=True)

@@ -62,6 +62,8 @@ class Distillation:
                 blocks = self.raw.pair(self.answers, labels)
             fill(spool, blocks, held_out=held_out, note=reporter.note)
             if not len(spool):
+                if self.answers is not None:
+                    raise DataError(self.answers, None, "has no answer to a text that is not blank; nothing to learn")
                 raise DataError(name_file(self.raw.paths[0]), None, "has no text to learn from; name files with text")
             soft = pluralize(len(spool), "raw text", "raw texts")
             reporter.note(f"{soft} labelled by {self._describe()}, added to {len(rows.train):,} labelled rows")

@@ -195,12 +195,11 @@ def _load(
     if valid_path is not None:
         split_note = describe_unknown(files["valid"], set(encoder.labels), config.data)
     classes = {name: encoder.encode(file.labels) for name, file in files.items()}
-    kept = division.kept
-    part = kept if config.data.train_share == 1 else draw_part(train, encoder, division, config=config)
+    part = division.kept if config.data.train_share == 1 else draw_part(train, encoder, division, config=config)
     if config.data.test is not None:  # report its faults before training
         files["test"] = read(config.data.test)
     # the tokenizer sees no labels: all folds share one, and so share the encoded text
-    seen = kept if config.data.fold is None else None
+    seen = division.kept if config.data.fold is None else None
     tokenizer, tokenizer_note = fit_tokenizer(config, train, seen, cache=cache, initial=initial)
     vectors = _load_vectors(config, tokenizer, cache)
     give_back_freed_memory()
@@ -211,6 +210,7 @@ def _load(
     repeats = compute_statistics(corpora, tokenizer, cache=cache, key=key)
     give_back_freed_memory()
     texts, validated = encoded["train"], encoded["valid"]
+    old_valid = None if old_texts is None else old_texts.find((texts, validated), encoder, cache)
     dataset = Dataset(
         corpora["train"],
         corpora["valid"],
@@ -221,7 +221,7 @@ def _load(
         anchors=encoder.anchors,
         windows=windows,
         initial=initial,
-        old_valid=None if old_texts is None else old_texts.find((texts, validated), encoder, cache),
+        old_valid=old_valid,
         new_valid=validated if division.held is None else texts.keep(division.new),
     )
     notes = [
@@ -240,8 +240,13 @@ def _encode_files(
     files: dict[str, LabelledFile], classes: dict[str, Classes], encoder: LabelEncoder, *, load: Load
 ) -> dict[str, Corpus]:
     """Return the encoded ``files``; the test set has no ``classes``, since its labels are not needed."""
-    encoded = {name: load(files[name], classes=own) for name, own in classes.items()}
-    encoded = {name: texts.attach(encoder.make_soft_labels(files[name])) for name, texts in encoded.items()}
+    encoded: dict[str, Corpus] = {}
+    for name, own in classes.items():
+        same = next((other for other in encoded if files[other] is files[name]), None)
+        if same is not None:
+            encoded[name] = encoded[same]
+        else:
+            encoded[name] = load(files[name], classes=own).attach(encoder.make_soft_labels(files[name]))
     if (test := files.get("test")) is not None:
         encoded["test"] = load(test, classes=np.zeros(len(test.labels), np.int64))
     return encoded

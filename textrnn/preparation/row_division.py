@@ -16,6 +16,9 @@ from textrnn.errors import DataError, pluralize
 from textrnn.preparation.label_encoder import LabelEncoder
 
 _REPLAY_SHARE = 0.1  # of old text, as data.valid_share of new text
+_ALL_KNOWN = (
+    "no text is left to train on: all are validation texts of train.init, which stay out of training; name other text"
+)
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,8 @@ def divide_rows(
     held, note = np.zeros(0, np.int64), ""
     if not has_valid:
         candidates = np.flatnonzero(~known[:new])
+        if not len(candidates):
+            raise DataError(file.path, None, _ALL_KNOWN)
         held = candidates[_hold_out(file, of_text[candidates], groups[candidates], config=config)]
         reason = "no validation set given" if config.data.fold is None else f"fold {config.data.fold}"
         note = f"{reason}: {len(held):,} of {new:,} texts held out (seed {config.train.seed})"
@@ -77,7 +82,7 @@ def divide_rows(
         note += f", and {pluralize(len(old), 'old text', 'old texts')}"
     kept = np.flatnonzero(~np.isin(groups, groups[np.append(held, old)]))
     if not len(kept):
-        raise DataError(file.path, None, "no text is left to train on: all are validation texts of train.init")
+        raise DataError(file.path, None, _ALL_KNOWN)
     validated = np.union1d(held, old) if joins else held
     return RowDivision(kept, None if has_valid else validated, held, new, note)
 

@@ -95,3 +95,24 @@ def test_faults_are_one_line_before_any_training(
     assert (done.returncode, done.stdout) == (status, b""), done.stderr.decode()
     assert last.startswith(f"textrnn: {message.replace('MODEL', model)}")
     assert not (tmp_path / "s" / "model.safetensors").exists()
+
+
+def test_a_student_does_not_take_the_place_of_its_teacher(trained: Path, invoke: Run) -> None:
+    done = invoke("distill", "-m", trained / "runs/small", "raw.txt", "--out", trained / "runs/small", "--overwrite")
+    assert done.returncode == 1  # there is no raw text yet
+    (trained / "raw.txt").write_text(RAW)
+    done = invoke("distill", "-m", "runs/small", "raw.txt", "--out", "runs/../runs/small", "--overwrite", cwd=trained)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"--out runs/../runs/small: holds the teacher runs/small; name another folder" in done.stderr
+    assert (trained / "runs/small/model.safetensors").exists()
+
+
+def test_a_table_without_a_column_is_pointed_out(trained: Path, tmp_path: Path, invoke: Run) -> None:
+    (tmp_path / "raw.csv").write_text(f"id,text\n1,{RAW}")
+    done = invoke("distill", "-m", trained / "runs/small", "raw.csv", "--init", trained, "--fast", "--out", "s")
+    assert done.returncode == 2  # before any text is read
+    assert b"--fast: the model of --init " in done.stderr
+    write_rows(tmp_path / "rows.tsv")
+    arguments = ("-m", trained / "runs/small", "raw.csv", "--train", "rows.tsv", "--out", "s", *SMALL)
+    done = invoke("distill", *arguments, "--set", "train.max_steps=2")
+    assert b"raw.csv: learns whole lines; use --field to name the column" in done.stderr

@@ -16,6 +16,7 @@ from textrnn.cli.terminal import announce_keyboard_input, print_message
 from textrnn.cli.training_process import training_process, write_training_page
 from textrnn.config import Config, DataConfig, Override
 from textrnn.data.reading.io import STDIN, check_readable
+from textrnn.data.reading.layout import BY_EXTENSION, find_suffix
 from textrnn.errors import ConfigError
 from textrnn.inference import RecordFormat
 
@@ -135,6 +136,8 @@ def distill_command(
         check_readable(path)
     if answers == STDIN and STDIN in paths:
         raise ConfigError("--answers -: the raw text is standard input already; name a file")
+    if field is None and (table := next((path for path in paths if find_suffix(path) in BY_EXTENSION), None)):
+        print_message(f"{table}: learns whole lines; use --field to name the column or key of the text")
     announce_keyboard_input(paths)
     with training_process(device or "auto") as reporter:
         from textrnn.distillation.raw_text import RawText
@@ -145,7 +148,7 @@ def distill_command(
         own_settings = [*(FAST if fast else ()), *overrides]
         _check_student(own_settings, out)
         RunFolder(out)  # reports an unusable folder before anything is computed
-        teacher = None if answers is not None else _load_teacher(model)
+        teacher = None if answers is not None else _load_teacher(model, out=out)
         own = (None, "") if teacher is None else (teacher.config, teacher.name)
         labelled = make_labelled_config(overrides, own[0], name=own[1])
         if teacher is not None:
@@ -176,12 +179,20 @@ def _check_student(settings: list[Override], out: Path) -> None:
     resolve_device(student.train.device)
 
 
-def _load_teacher(paths: list[Path] | None) -> Teacher:
-    """Return the teacher at ``paths``, or the latest run."""
+def _load_teacher(paths: list[Path] | None, *, out: Path) -> Teacher:
+    """Return the teacher at ``paths``, or the latest run; raises ConfigError if it is in the folder ``out``."""
     from textrnn.distillation.teacher import Teacher
+    from textrnn.serialization.latest_run import is_experiment
+    from textrnn.serialization.model_file import find_model
+    from textrnn.serialization.refit import list_runs
 
-    teacher = Teacher.load(paths or [choose_model(None)])
-    if not paths:
+    paths, is_latest = (paths, False) if paths else ([choose_model(None)], True)
+    for path in paths:
+        runs = [path, *list_runs(path)] if is_experiment(path) else [find_model(path).parent]
+        if out.resolve() in {run.resolve() for run in runs}:
+            raise ConfigError(f"--out {out}: holds the teacher {path}; name another folder")
+    teacher = Teacher.load(paths)
+    if is_latest:
         print_message(f"teacher: {teacher.name}, the latest run here")
     return teacher
 

@@ -12,7 +12,7 @@ from textrnn.cli import experiments, options
 from textrnn.cli.parameters import Argument, Option
 from textrnn.cli.terminal import print_message, write_data
 from textrnn.cli.training_process import prepare_torch, training_process, write_training_page
-from textrnn.config import Config, Override, load_config
+from textrnn.config import DEMO, Config, Override, load_config
 from textrnn.errors import ConfigError, ModelError, pluralize
 from textrnn.serialization.initial_config import inherit_settings
 from textrnn.serialization.latest_run import is_experiment
@@ -104,6 +104,8 @@ def train_command(
         asked = {f"--seeds {seeds}": seeds is not None, "--learning-curve": learning_curve}
         _check_refit(refit, overrides, given | asked)
         resolved = make_refit_config(refit, overrides)
+    if resolved.train.init is not None and resolved.data.train == DEMO:
+        raise ConfigError(f"train.init {resolved.train.init}: needs text of your own; name it with --train")
     experiment = experiments.make_experiment(resolved, kfold, seeds, learning_curve=learning_curve)
     if dry_run and learning_curve:
         raise ConfigError("--dry-run: has no estimate for --learning-curve; leave one out")

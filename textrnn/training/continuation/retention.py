@@ -42,6 +42,15 @@ def describe_retention(config: Config, dataset: Dataset, folder: Path) -> Iterat
         return
     part = "" if len(old) >= record.texts else f"{len(old):,} of its {record.texts:,} texts: "
     yield _compare(engines, old, dataset, name="old validation set", part=part)
+    if config.data.replay is None and set(initial.labels) - _list_trained(dataset):
+        yield "labels without new text are soon forgotten; train on old text again with --replay FILE"
+
+
+def _list_trained(dataset: Dataset) -> set[str]:
+    """Return the labels that training texts have; of scores all."""
+    if dataset.anchors is not None:
+        return set(dataset.labels)
+    return {label for label, count in zip(dataset.labels, dataset.count_labels(), strict=True) if count}
 
 
 def _compare(engines: tuple[Engine, Engine], texts: Corpus, dataset: Dataset, *, name: str, part: str = "") -> str:
