@@ -17,7 +17,7 @@ def save(path: Path, values: Any) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("dtype", ["f2", "f4"])
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
 def test_rows_have_norm_1(tmp_path: Path, dtype: str) -> None:
     teacher = TeacherEmbeddings.open(save(tmp_path / "e.npy", np.array([[3, 4], [0, 0], [0, -2]], dtype)))
     teacher.check_count("raw.txt", lines=3)

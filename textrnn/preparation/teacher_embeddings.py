@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +17,9 @@ _CHUNK_ROWS = 1 << 16  # rows that are checked at once: bounds the memory
 
 @dataclass(frozen=True)
 class TeacherEmbeddings:
-    """The rows of ``values`` (R, E) float16 or float32, memory-mapped, of the lines of a raw text; ``path`` is named in
-    messages."""
+    """The rows of ``values`` (R, E) floats, memory-mapped, of the lines of a raw text; ``path`` is named in messages."""
 
-    values: npt.NDArray[np.float16] | npt.NDArray[np.float32]
+    values: npt.NDArray[np.floating[Any]]
     path: str
 
     @classmethod
@@ -38,7 +38,7 @@ class TeacherEmbeddings:
             raise DataError(path, None, "an archive of arrays; write a single array with numpy.save")
         if values.ndim != 2 or not values.shape[1]:
             raise DataError(path, None, f"has shape {values.shape}; it needs a row for each line, (lines, numbers)")
-        if values.dtype not in (np.float16, np.float32):
+        if values.dtype.kind != "f":
             raise DataError(path, None, f"holds {values.dtype}; convert it to float16 or float32")
         return cls(values, path)
 

@@ -95,7 +95,7 @@ def inspect_model(path: Path) -> ModelFacts:
         ModelError: the model is missing, damaged or not supported, or a line of metrics.jsonl is.
     """
     file = find_model(path)
-    model = load_model(file)
+    model = load_model(file, is_starter=None)
     content = map_file(file)
     header = read_header(content)
     version = json.loads(read_text(header, "textrnn"))["format_version"]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from command import Run
+from textrnn.serialization.model_file import load_model, save_model
 from textrnn.tokenization.tokenizer import Tokenizer
 
 
@@ -42,6 +44,16 @@ def test_multi_label_models_have_thresholds(trained_multi_label: Path, invoke: R
     page = invoke("inspect", cwd=trained_multi_label).stdout.decode()
     assert "4, multi-label: delivery, praise, quality, refund" in page
     assert "\nthresholds " in page
+
+
+def test_a_starter_has_no_labels(trained: Path, tmp_path: Path, invoke: Run) -> None:
+    model = load_model(trained / "runs/small")
+    weights = {name: value[:0] if name.startswith("head.") else value for name, value in model.weights.items()}
+    starter = replace(model, labels=(), weights=weights, ngrams=None, cascade=None, validation=None)
+    save_model(tmp_path / "starter.safetensors", starter)
+    done = invoke("inspect", "starter.safetensors")
+    assert done.returncode == 0
+    assert b"labels        none: a starter for textrnn train --init" in done.stdout
 
 
 def test_a_tokenizer_alone(tokenizer: Tokenizer, tmp_path: Path, invoke: Run) -> None:

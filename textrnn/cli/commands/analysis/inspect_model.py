@@ -90,6 +90,8 @@ def _describe_labels(facts: ModelFacts) -> tuple[str, str]:
     labels = facts.labels
     if facts.config["data"]["target"] == "score":
         return "scores", f"from {labels[0]} to {labels[-1]}, {len(labels)} anchors"
+    if not labels:
+        return "labels", "none: a starter for textrnn train --init"
     shown = ", ".join(map(shorten, labels[:_MAX_LABELS])) + (", ..." if len(labels) > _MAX_LABELS else "")
     return "labels", f"{len(labels)}{'' if facts.thresholds is None else ', multi-label'}: {shown}"
 
