@@ -17,7 +17,7 @@ _CHUNK_ROWS = 1 << 16  # rows that are checked at once: bounds the memory
 
 @dataclass(frozen=True)
 class TeacherEmbeddings:
-    """The rows of ``values`` (R, E) floats, memory-mapped, of the lines of a raw text; ``path`` is named in messages."""
+    """The rows of ``values`` (R, E) floats, memory-mapped, of the lines of a text; ``path`` is named in messages."""
 
     values: npt.NDArray[np.floating[Any]]
     path: str
