@@ -32,6 +32,14 @@ def test_the_old_validation_set_is_found_by_its_texts(old_run: Path) -> None:
     assert len(dataset.train) + len(dataset.valid) == 100
 
 
+def test_the_old_validation_set_is_found_in_other_windows(old_run: Path) -> None:
+    new = write_drinks("new.tsv", "tea", "water", first=100)
+    whole = load_continued(new, data__replay="old.tsv")
+    short = load_continued(new, data__replay="old.tsv", data__max_length=3)
+    assert count(short.old_valid) == count(whole.old_valid) == 6
+    assert len(short.train) == len(whole.train)
+
+
 def test_labels_that_seem_renamed_are_reported(old_run: Path) -> None:
     recorder = Recorder()
     load_dataset(inherit_settings(continued(write_drinks("new.tsv", "Tea", "water"))), recorder)

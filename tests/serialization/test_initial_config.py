@@ -76,9 +76,10 @@ def test_the_pointer_becomes_the_run(run: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_the_run_is_not_written_over(run: Path) -> None:
     config = make_config(train__init=str(run))
-    for out in (run, run / "next"):
+    for out in (run, run / "..", run.parent):  # an experiment holds its runs
         with pytest.raises(ConfigError, match=r"holds the model of train\.init"):
             check_init_folder(config, out)
     with pytest.raises(ConfigError, match=r"holds the model of train\.init"):
         check_init_folder(make_config(train__init=str(run / MODEL_NAME)), run)
     check_init_folder(config, run.parent / "new")
+    check_init_folder(config, run / "new")  # as beside a model file in the current folder

@@ -21,6 +21,7 @@ from textrnn.files import keep_previous, write_text
 from textrnn.ops.device import resolve_device
 from textrnn.preparation.dataset import load_dataset
 from textrnn.reporter import NewNotes, ProgressOnly, Reporter
+from textrnn.serialization.initial_config import check_init_folder
 from textrnn.serialization.latest_run import CHECKPOINT_NAME, EXPERIMENT_NAME, SUMMARY_NAME, make_latest
 from textrnn.serialization.run_folder import check_folder
 from textrnn.training.train import reporting, resume, train
@@ -48,6 +49,7 @@ def run_experiment(
     experiment.check()
     if out.name in ("", ".."):
         raise ConfigError(f"--out {out}: an experiment needs a folder of its own; name a new one")
+    check_init_folder(experiment.config, out)
     check_folder(out, flag="--out", kind="an experiment", own=_OWN, required=EXPERIMENT_NAME)
     resolve_device(experiment.config.train.device)
     # report faults of the data before anything moves; if any fold is empty, the last one is

@@ -45,7 +45,8 @@ class Dataset:
 
     The class of a text is the index of its label in ``labels``. In multi-label data it is the index of its set of
     labels in ``label_sets``, whose first labels are ``labels``; labels that only the validation set has follow. The
-    labels of scores are the ``anchors`` (C,) float64. The network reads the ``windows`` of each text, and begins with
+    first ``own_sets`` of these (None: all) are those of the run, and the others those of ``old_valid``. The labels of
+    scores are the ``anchors`` (C,) float64. The network reads the ``windows`` of each text, and begins with
     the weights of the ``initial`` model, whose validation set is ``old_valid`` as far as it was found;
     ``new_valid`` are the texts of ``valid`` that are new.
     """
@@ -56,6 +57,7 @@ class Dataset:
     tokenizer: Tokenizer
     vectors: PieceVectors | None = None
     label_sets: MultiLabelSet | None = None
+    own_sets: int | None = None
     anchors: npt.NDArray[np.float64] | None = None
     windows: Windows = WHOLE_TEXTS
     initial: InitialModel | None = None
@@ -97,7 +99,9 @@ class Dataset:
         if self.vectors is not None:
             digest.update(self.vectors.pieces.tobytes() + self.vectors.values.tobytes())
         if self.label_sets is not None:
-            digest.update(self.label_sets.members.offsets.tobytes() + self.label_sets.members.ids.tobytes())
+            members = self.label_sets.members
+            n = len(members) if self.own_sets is None else self.own_sets
+            digest.update(members.offsets[: n + 1].tobytes() + members.ids[: members.offsets[n]].tobytes())
         for corpus in (self.train, self.valid):
             for batch in corpus.blocks():
                 digest.update(batch.ids.tobytes() + batch.offsets.tobytes() + batch.classes.tobytes())
@@ -193,7 +197,8 @@ def _load(
     files = {"train": train, "valid": train if valid_path is None else read(valid_path)}
     split_note = division.note
     if valid_path is not None:
-        split_note = describe_unknown(files["valid"], set(encoder.labels), config.data)
+        unknown = describe_unknown(files["valid"], set(encoder.labels), config.data)
+        split_note = "; ".join(filter(None, (division.note, unknown)))
     classes = {name: encoder.encode(file.labels) for name, file in files.items()}
     part = division.kept if config.data.train_share == 1 else draw_part(train, encoder, division, config=config)
     if config.data.test is not None:  # report its faults before training
@@ -210,7 +215,9 @@ def _load(
     repeats = compute_statistics(corpora, tokenizer, cache=cache, key=key)
     give_back_freed_memory()
     texts, validated = encoded["train"], encoded["valid"]
-    old_valid = None if old_texts is None else old_texts.find((texts, validated), encoder, cache)
+    own_sets = None if encoder.label_sets is None else len(encoder.label_sets.members)
+    pairs = [(files[name], encoded[name]) for name in ("train", "valid")]
+    old_valid = None if old_texts is None else old_texts.find(pairs, encoder, cache)
     dataset = Dataset(
         corpora["train"],
         corpora["valid"],
@@ -218,6 +225,7 @@ def _load(
         tokenizer,
         vectors,
         label_sets=encoder.label_sets,
+        own_sets=own_sets,
         anchors=encoder.anchors,
         windows=windows,
         initial=initial,
@@ -293,7 +301,10 @@ def _make_loader(tokenizer: Tokenizer, windows: Windows, cache: Cache) -> Load:
 def _make_old_texts(initial: InitialModel | None, config: Config, cache: Cache) -> OldTexts | None:
     if initial is None:
         return None
-    return OldTexts.of(initial, _make_loader(initial.tokenizer, Windows.of(config.data), cache))
+    load, load_own = (
+        _make_loader(initial.tokenizer, Windows.of(data), cache) for data in (config.data, initial.model.config.data)
+    )
+    return OldTexts.of(initial, load=load, load_own=load_own)
 
 
 def _list_warnings(dataset: Dataset, config: Config) -> Iterator[str]:

@@ -24,58 +24,64 @@ from textrnn.preparation.initial_model import InitialModel
 from textrnn.preparation.label_encoder import LabelEncoder
 from textrnn.preparation.text_hashes import Hashes, TextHasher
 
+_NO_HASHES: Hashes = np.zeros(0, np.uint64)
 Load = Callable[..., Corpus]
 """Takes a file and ``classes``, those of its labels; returns its encoded texts."""
 
 
 @dataclass(frozen=True)
 class OldTexts:
-    """The validation set of the ``initial`` model, by its ``hashes`` (H,); ``load`` encodes a file as it does."""
+    """The validation set of the ``initial`` model, by its ``hashes`` (H,).
+
+    ``load`` encodes a file as the run does, and ``load_own`` as the initial model did, which decides its hashes: the
+    two may read other windows of a text.
+    """
 
     initial: InitialModel
     hashes: Hashes
     load: Load
+    load_own: Load
 
     @classmethod
-    def of(cls, initial: InitialModel | None, load: Load) -> OldTexts | None:
+    def of(cls, initial: InitialModel | None, *, load: Load, load_own: Load) -> OldTexts | None:
         """Return that of ``initial``, or None if it has no record of its validation set."""
         record = None if initial is None else initial.model.validation
-        return None if initial is None or record is None else cls(initial, record.hashes, load)
+        return None if initial is None or record is None else cls(initial, record.hashes, load, load_own)
 
     def mark(self, file: LabelledFile) -> npt.NDArray[np.bool_]:
         """Return which rows (rows,) of ``file`` are texts of the validation set."""
-        return np.isin(self._hash(self.load(file, classes=np.zeros(len(file.labels), np.int64))), self.hashes)
+        return np.isin(self._hash(file), self.hashes)
 
-    def find(self, files: Sequence[Corpus], encoder: LabelEncoder, cache: Cache) -> Corpus | None:
-        """Return the texts of the validation set in one of ``files``, or None if none is found.
+    def find(self, files: Sequence[tuple[LabelledFile, Corpus]], encoder: LabelEncoder, cache: Cache) -> Corpus | None:
+        """Return the texts of the validation set in one of ``files`` and their texts, or None if none is found.
 
         If some are missing there, the files that the initial model was trained with are searched, if they still exist.
         """
         best, found = None, 0
         older = (self._read(paths, encoder, cache) for paths in _list_files(self.initial.model.config.data))
-        for corpus in chain(files, older):
+        for hashes, corpus in chain(((self._hash(file), corpus) for file, corpus in files), older):
             if found == len(self.hashes):
                 break
-            hashes = np.zeros(0, np.uint64) if corpus is None else self._hash(corpus)
             rows = np.flatnonzero(np.isin(hashes, self.hashes))
             if corpus is not None and (count := len(np.unique(hashes[rows]))) > found:
                 best, found = corpus.keep(rows), count
         return best
 
-    def _read(self, paths: list[str], encoder: LabelEncoder, cache: Cache) -> Corpus | None:
-        """Return the texts of the files ``paths``, or None if one cannot be read."""
-        data = self.initial.model.config.data.model_copy(update={"weight": None, "group": None})
+    def _read(self, paths: list[str], encoder: LabelEncoder, cache: Cache) -> tuple[Hashes, Corpus | None]:
+        """Return the hashes and the texts of the files ``paths``, or none if one cannot be read."""
+        data, nothing = self.initial.model.config.data.model_copy(update={"weight": None, "group": None}), _NO_HASHES
         if any(not Path(path).exists() or is_pipe(path) for path in paths):
-            return None
+            return nothing, None
         with ExitStack() as stack:
             try:
                 file = stack.enter_context(LabelledFile(paths, data, cache))
             except DataError:  # another file now
-                return None
+                return nothing, None
             corpus = self.load(file, classes=encoder.encode(file.labels))
-            return corpus.attach(encoder.make_soft_labels(file))
+            return self._hash(file), corpus.attach(encoder.make_soft_labels(file))
 
-    def _hash(self, corpus: Corpus) -> Hashes:
+    def _hash(self, file: LabelledFile) -> Hashes:
+        corpus = self.load_own(file, classes=np.zeros(len(file.labels), np.int64))
         return TextHasher.of(corpus, len(self.initial.tokenizer)).hash_all(corpus)
 
 

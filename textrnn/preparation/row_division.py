@@ -80,6 +80,9 @@ def divide_rows(
         old = np.append(old, new + hold_out(of_text[new:], groups[new:], _REPLAY_SHARE, rng=rng)[1])
     if joins and len(old):
         note += f", and {pluralize(len(old), 'old text', 'old texts')}"
+    elif len(old):
+        left_out = pluralize(len(old), "text", "texts")
+        note = "; ".join(filter(None, (note, f"{left_out} of the validation set of train.init left out of training")))
     kept = np.flatnonzero(~np.isin(groups, groups[np.append(held, old)]))
     if not len(kept):
         raise DataError(file.path, None, _ALL_KNOWN)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tokenize
+import zipfile
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +34,7 @@ class TeacherEmbeddings:
         check_readable(path)
         try:
             values = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, OSError, EOFError):
+        except (ValueError, OSError, EOFError, SyntaxError, tokenize.TokenError, zipfile.BadZipFile):
             raise DataError(path, None, "not a NumPy array, or cut short; write it with numpy.save") from None
         if not isinstance(values, np.ndarray):  # an archive of several
             raise DataError(path, None, "an archive of arrays; write a single array with numpy.save")

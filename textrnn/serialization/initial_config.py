@@ -54,8 +54,8 @@ def check_init_folder(config: Config, out: Path) -> None:
     if config.train.init is None:
         return
     path = Path(config.train.init)
-    run = path.parent if path.name == MODEL_NAME else path
-    if out.resolve().is_relative_to(run.resolve()):
+    run, target = (path.parent if path.name == MODEL_NAME else path).resolve(), out.resolve()
+    if target == run or run.is_relative_to(target):
         raise ConfigError(f"--out {out}: holds the model of train.init; name another folder with --out")
 
 

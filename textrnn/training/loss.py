@@ -135,7 +135,7 @@ def weigh_classes(
         if texts is None:
             balanced = sum(counts) / (len(counts) * n.clamp(min=1))
             return torch.where(n > 0, balanced, 1.0), None  # an old class may have no text
-        return texts / (2 * n.clamp(min=1)), texts / (2 * (texts - n).clamp(min=1))
+        return torch.where(n > 0, texts / (2 * n.clamp(min=1)), 1.0), texts / (2 * (texts - n).clamp(min=1))
     if unknown := sorted(configured.keys() - set(labels)):
         raise ConfigError(f"train.class_weights: no training text has the label '{unknown[0]}'")
     weights = torch.tensor([configured.get(label, 1.0) for label in labels])

@@ -57,7 +57,8 @@ def _choose_distill_share(config: Config, dataset: Dataset) -> float:
     """Return ``train.distill_share``: above 0 without replay, if a label of the initial model has no new text."""
     counts = dict(zip(dataset.labels, dataset.count_labels(), strict=True))
     assert dataset.initial is not None
-    has_all = all(counts[label] for label in dataset.initial.labels)
+    # the anchors of scores need no texts of their own
+    has_all = dataset.anchors is not None or all(counts[label] for label in dataset.initial.labels)
     return 0.0 if has_all or config.data.replay is not None else DISTILL_SHARE
 
 

@@ -16,6 +16,7 @@ from textrnn.data.reading.io import STDIN, is_pipe
 from textrnn.errors import ConfigError, ModelError, OtherRankError, OutOfMemoryError
 from textrnn.ops.device import make_repeatable, resolve_device
 from textrnn.preparation.dataset import load_dataset
+from textrnn.preparation.initial_model import InitialModel
 from textrnn.reporter import EpochRecord, Reporter, Reporters
 from textrnn.serialization.checkpoint import Checkpoint, explaining_damage
 from textrnn.serialization.initial_config import check_init_folder, inherit_settings
@@ -162,6 +163,8 @@ def _run(
             dataset = load_dataset(config, reporter)
         asked, config = config, resolve_config(config, dataset)
         _check_accumulation(config)
+        if checkpoint is not None and dataset.initial is not None:
+            _check_unchanged(checkpoint, dataset.initial, run.path)
         make_repeatable(config.train.seed)
         model = build_network(config, dataset).to(device)
         reporter.note(describe_network(config, model, device=device, group=group))
@@ -213,6 +216,13 @@ def _check_initial(config: Config, folder: Path) -> None:
     except ModelError:
         reason = f"the model of train.init is gone, and {folder} needs it; put it back, or train again"
         raise ModelError(path, reason) from None
+
+
+def _check_unchanged(checkpoint: Checkpoint, initial: InitialModel, folder: Path) -> None:
+    """Raise ModelError if the run in ``folder`` began with another model than ``initial``."""
+    with explaining_damage(folder / CHECKPOINT_NAME):
+        if checkpoint.state["initial"] != initial.digest:
+            raise ModelError(initial.path, f"the model of train.init has changed since {folder}; train again")
 
 
 def _check_accumulation(config: Config) -> None:

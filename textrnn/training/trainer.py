@@ -310,9 +310,6 @@ class Trainer:
         """
         path, state = folder / CHECKPOINT_NAME, checkpoint.state
         with explaining_damage(path):
-            initial = self.dataset.initial
-            if initial is not None and state["initial"] != initial.digest:
-                raise ModelError(initial.path, f"the model of train.init has changed since {folder}; train again")
             if state["data"] != self.dataset.digest:
                 raise ModelError(path, "the training set, validation set or word vectors have changed; train again")
             self.model.load_state_dict(checkpoint.part("model"))

@@ -92,6 +92,7 @@ def test_models_of_scores_continue(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     Path("new.tsv").write_text("".join(f"{n % 7 - 0.5}\t{'good ' * (n % 7)}juice {n}\n" for n in range(80)))
     recorder = Recorder()
     outcome = train(continued("new.tsv", old), Path("runs/new"), reporter=recorder)
+    assert outcome.config.train.distill_share == 0
     assert load_model(outcome.folder).labels == ("-1", "0", "1", "2", "3", "4", "5", "5.5")
     assert any(note.startswith("old validation set (") and "MAE" in note for note in recorder.notes)
     model = textrnn.train([f"tea {n}" for n in range(20)], [1.5, 2] * 10, train__init=old, train__epochs=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -94,6 +96,7 @@ def pretrain_command(
     given = parse_overrides(settings or ())
     given += [Override(key, value, f"{flag} {value}") for key, (flag, value) in flags.items() if value is not None]
     config = _make_config(given)
+    _check_output(out, [path for path in (text, teacher_embeddings) if path is not None])
     with training_process(config.train.device) as reporter:
         from textrnn.training.starters.pretraining import pretrain
 
@@ -117,9 +120,20 @@ def _make_config(given: list[Override]) -> Config:
     keys = {override.key for override in given}
     own = [Override(key, value, key) for key, value in _DEFAULTS.items() if key not in keys]
     config = load_config(overrides=[*own, *given])
+    if empty := [key for key in ("epochs", "batch_size") if getattr(config.train, key) is None]:
+        raise ConfigError([f"train.{key}: pretraining needs a number; leave null out" for key in empty])
     if config.train.precision == "fp16":
         raise ConfigError("train.precision fp16: pretraining has no loss scaling; use bf16, fp32 or auto")
     return config
+
+
+def _check_output(out: Path, inputs: Sequence[str]) -> None:
+    """Raise ConfigError if ``out`` cannot be written, or is one of the ``inputs``."""
+    parent = next(path for path in out.absolute().parents if path.exists())
+    if not os.access(parent, os.W_OK):
+        raise ConfigError(f"--out {out}: {parent} cannot be written to; name another file")
+    if out.exists() and any(Path(path).exists() and out.samefile(path) for path in inputs):
+        raise ConfigError(f"--out {out}: is an input; name another file")
 
 
 def _is_of_model(key: str) -> bool:

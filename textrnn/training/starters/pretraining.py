@@ -23,6 +23,7 @@ from textrnn.ops.device import make_repeatable, resolve_device
 from textrnn.preparation.pretrained_vectors import PieceVectors, describe, load_vectors
 from textrnn.preparation.raw_lines import RawLines, find_texts
 from textrnn.preparation.teacher_embeddings import TeacherEmbeddings
+from textrnn.preparation.text_hashes import TextHasher
 from textrnn.reporter import Plan, Reporter
 from textrnn.serialization.model_file import SavedModel, save_model
 from textrnn.signals import DeferredSignals
@@ -74,7 +75,11 @@ class Pretrainer:
         self.rng = np.random.default_rng(config.train.seed)
         order = self.rng.permutation(rows)
         held = min(_MOST_HELD_OUT, max(1, round(_HELD_OUT * len(order))))
-        self.held, self.kept = np.sort(order[:held]), order[held:]
+        hashes = TextHasher.of(corpus, len(tokenizer)).hash_all(corpus)
+        is_new = ~np.isin(hashes[order[held:]], hashes[order[:held]])  # equal lines are on one side
+        self.held, self.kept = np.sort(order[:held]), order[held:][is_new]
+        if not len(self.kept):
+            raise DataError(targets.path, None, "no line differs from the held-out ones; pretraining needs more text")
         model = Classifier(len(tokenizer), targets.width, **config.model.model_dump())
         if vectors is not None:
             vectors.initialize(model.embedding.weight)
@@ -97,6 +102,9 @@ class Pretrainer:
                 loss, tokens = self._train_epoch(epoch, signals, best_epoch=best[1])
                 seconds = time.perf_counter() - start
                 cosine = self._validate()
+                if not math.isfinite(cosine):
+                    reason = f"the held-out cosine is {cosine} in epoch {epoch}; lower --lr"
+                    raise DivergedError(self.targets.path, None, reason)
                 is_best = cosine > best[0]
                 if is_best:
                     best = cosine, epoch
