@@ -86,9 +86,9 @@ def fit_ngrams(
     targets = targets[rows] if find_labels is None else find_labels(targets[rows])
     if len(rows) < len(usable):
         sample, present = f"{len(rows):,} of {len(usable):,} texts", _count_present(targets)
-        if present < classes / 2:  # such a table costs time and memory, and knows little
+        if prior is None and present < classes / 2:  # such a table costs time and memory, and knows little
             report(f"no n-gram model: with {classes:,} labels, it could learn {sample}, and {present:,} of the labels")
-            return nothing
+            return None
         report(f"n-grams: fitted to a sample of {sample}")
     soft = None if find_soft is None else find_soft(rows)
     shares = _Shares(targets, soft)
