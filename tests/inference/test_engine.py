@@ -161,7 +161,7 @@ class RecordingNetwork(NumpyNetwork):
 
 
 def test_texts_with_the_margin_are_not_read_by_the_network(tokenizer: Tokenizer) -> None:
-    model = make_with_ngrams(tokenizer, 0.3, data__long_texts="whole")
+    model = make_with_ngrams(tokenizer, 0.3, data__long_texts="cut")
     model = replace(model, cascade=Cascade(0.5, (1.0,), (0.9,)))
     assert model.ngrams is not None
     batch = pack(tokenizer.encode_all(TEXTS, max_length=512))
