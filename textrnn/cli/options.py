@@ -206,8 +206,10 @@ FLAG_KEYS = {
 """The config key of each flag, by the name of its parameter."""
 
 
-def collect_overrides(options: Mapping[str, Any]) -> list[Override]:
+def collect_overrides(options: Mapping[str, Any], *, keys: Mapping[str, str] = FLAG_KEYS) -> list[Override]:
     """Return the config overrides of ``options``, the arguments of a command by name: ``--set``, then the flags.
+
+    ``keys`` has the config key of each flag.
 
     Raises:
         ConfigError: a file or a key is given twice, or a value is not of the type of its key.
@@ -219,7 +221,7 @@ def collect_overrides(options: Mapping[str, Any]) -> list[Override]:
             raise ConfigError(f"--{name} {repeated}: given twice; name each file once")
         values[name] = files if len(files) > 1 else next(iter(files), None)
     overrides = parse_overrides(options["settings"] or ())
-    for name, key in FLAG_KEYS.items():
+    for name, key in keys.items():
         if (value := values[name]) is not None and value is not False:
             overrides.append(Override(key, value, f"--{name.replace('_', '-')} {value}"))
     return overrides

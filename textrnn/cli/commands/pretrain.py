@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+from textrnn.cli import options
 from textrnn.cli.parameters import Argument, Option
 from textrnn.cli.terminal import print_message, write_data
 from textrnn.cli.training_process import training_process
-from textrnn.config import Config, Override, load_config, parse_overrides
+from textrnn.config import Config, Override, load_config
 from textrnn.errors import ConfigError
 
 _DEFAULTS: dict[str, Any] = {
@@ -30,6 +31,9 @@ _KEYS = {
     *("train.precision", "train.schedule", "train.seed", "train.warmup", "train.weight_decay"),
 }
 """The keys with an effect, besides those of ``model``."""
+
+_FLAGS = ("vectors", "epochs", "batch_size", "lr", "seed", "device")
+_FLAG_KEYS = {name: options.FLAG_KEYS[name] for name in _FLAGS} | {"vocab_size": "tokenizer.vocab_size"}
 
 
 def pretrain_command(
@@ -53,11 +57,9 @@ def pretrain_command(
     vocab_size: Annotated[int | None, Option(metavar="N", help="Number of pieces.  [default: 16000]")] = None,
     epochs: Annotated[int | None, Option(metavar="N", help="Number of epochs.  [default: 8]")] = None,
     batch_size: Annotated[int | None, Option(metavar="N", help="Lines per step.  [default: 128]")] = None,
-    lr: Annotated[float | None, Option(metavar="RATE", help="Peak learning rate.  [default: 0.003]")] = None,
-    seed: Annotated[int | None, Option(metavar="N", help="Random seed.  [default: 42]")] = None,
-    device: Annotated[
-        str | None, Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.  [default: auto]")
-    ] = None,
+    lr: options.LearningRateOption = None,
+    seed: options.SeedOption = None,
+    device: options.TrainingDeviceOption = None,
     settings: Annotated[
         list[str] | None,
         Option("--set", metavar="path.to.key=value", help="A config key, as in --set model.hidden=256."),
@@ -84,18 +86,7 @@ def pretrain_command(
         raise ConfigError("pretrain: give one of --teacher-embeddings FILE.npy and --teacher FOLDER")
     if out.is_dir():
         raise ConfigError(f"--out {out}: is a folder; name a file, such as {out / 'starter.safetensors'}")
-    flags: dict[str, tuple[str, Any]] = {
-        "embedding.vectors": ("--vectors", vectors),
-        "tokenizer.vocab_size": ("--vocab-size", vocab_size),
-        "train.epochs": ("--epochs", epochs),
-        "train.batch_size": ("--batch-size", batch_size),
-        "train.lr": ("--lr", lr),
-        "train.seed": ("--seed", seed),
-        "train.device": ("--device", device),
-    }
-    given = parse_overrides(settings or ())
-    given += [Override(key, value, f"{flag} {value}") for key, (flag, value) in flags.items() if value is not None]
-    config = _make_config(given)
+    config = _make_config(options.collect_overrides(locals(), keys=_FLAG_KEYS))
     _check_output(out, [path for path in (text, teacher_embeddings) if path is not None])
     with training_process(config.train.device) as reporter:
         from textrnn.training.starters.pretraining import pretrain
