@@ -60,6 +60,17 @@ def test_a_starter_begins_a_training(text: Path) -> None:
     np.testing.assert_array_equal(weights["layers.0.weight"], starter.weights["layers.0.weight"])
 
 
+def test_a_training_moves_what_comes_from_a_starter_by_a_tenth_of_the_rate(text: Path) -> None:
+    run(text, train__epochs=1)
+    path = text.parent / "starter.safetensors"
+    step = {"train__max_steps": 1, "train__lr": 0.01, "train__warmup": 0.0, "train__ema": 0.0, "train__report": False}
+    rows = write_rows(text.parent / "rows.tsv")
+    outcome = train(make_config(data__train=str(rows), train__init=str(path), **step), text.parent / "run")
+    before, after = load_model(path, is_starter=True).weights, load_model(outcome.folder).weights
+    change = np.abs(after["layers.0.b"] - before["layers.0.b"]).max()  # AdamW's first step has the size of the rate
+    assert 0.0005 < change < 0.0015
+
+
 def test_a_training_from_a_starter_is_resumed_and_refitted(text: Path) -> None:
     run(text, train__epochs=1)
     rows = write_rows(text.parent / "rows.tsv")
