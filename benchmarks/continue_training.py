@@ -2,10 +2,11 @@
 
 python benchmarks/continue_training.py FOLDER... [--seeds N] [--rows N] [--first-lacks LABEL] [--second-lacks LABEL]
 
-divides FOLDER/train.tsv into two random halves; one of them may lack a label. A model of the first half continues with
-the second: with nothing to keep the old (`plain`), with its own predictions (`distilled`), and with the
-first half (`replay`). Accuracy and loss are those on FOLDER/valid.tsv, which training validates with too unless
---hold-out is given; with --test they are those on FOLDER/test.tsv.
+divides FOLDER/train.tsv into two random halves; one of them may lack a label. Texts that are in FOLDER/valid.tsv too
+are left out: `train --init` never trains on those, and other trainings would be validated on what they know. A model of
+the first half continues with the second: with nothing to keep the old (`plain`), with its own predictions
+(`distilled`), and with the first half (`replay`). Accuracy and loss are those on FOLDER/valid.tsv, which training
+validates with too unless --hold-out is given; with --test they are those on FOLDER/test.tsv.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def measure(folder: Path, seed: int, options: argparse.Namespace) -> list[tuple[
     with tempfile.TemporaryDirectory() as name:
         first, second, both, base = (Path(name, part) for part in ("first.tsv", "second.tsv", "both.tsv", "base"))
         own["replay"] = {"data__replay": str(first)}
-        write_halves(folder / "train.tsv", (first, second, both), options)
+        write_halves(folder, (first, second, both), options)
         textrnn.train(first, out=base, **settings)
         for mode in options.modes:
             if mode == "all at once":
@@ -77,9 +78,11 @@ def measure(folder: Path, seed: int, options: argparse.Namespace) -> list[tuple[
     return found
 
 
-def write_halves(path: Path, parts: Sequence[Path], options: argparse.Namespace) -> None:
-    """Write the lines of ``path``, in random order, to three files: first half, second half, and both."""
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+def write_halves(folder: Path, parts: Sequence[Path], options: argparse.Namespace) -> None:
+    """Write the lines of train.tsv, in random order, to three files: first half, second half, and both."""
+    train, valid = ((folder / name).read_text(encoding="utf-8").splitlines() for name in ("train.tsv", "valid.tsv"))
+    held_out = {line.partition("\t")[2] for line in valid}
+    lines = [f"{line}\n" for line in train if line.partition("\t")[2] not in held_out]
     random.Random(7).shuffle(lines)
     lines = lines[: options.rows]
     middle = len(lines) // 2
