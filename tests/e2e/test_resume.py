@@ -100,7 +100,7 @@ def losses_of(folder: Path) -> list[float]:
 @pytest.mark.parametrize(("write", "more"), [(write_rows, ()), (write_sets, MULTI_LABEL)])
 def test_two_processes_train_as_one(write: Callable[[Path, int], Path], more: tuple[str, ...], tmp_path: Path) -> None:
     write(tmp_path / "rows.tsv", 100)
-    rest = ("--train", "rows.tsv", *small(epochs=4, dropout=0), *more)
+    rest = ("--train", "rows.tsv", *small(epochs=4, dropout=0), "--set", "train.precision=fp32", *more)
     done = run_command("train", *rest, "--out", "one", cwd=tmp_path)  # with as many BLAS threads as each of the two
     assert done.returncode == 0, done.stderr.decode()
     stdout, stderr = start_command("train", *rest, "--out", "two", cwd=tmp_path, processes=2).communicate(timeout=300)

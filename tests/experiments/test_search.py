@@ -18,6 +18,7 @@ from textrnn.experiments.search_space import Choice, Dimension, Range
 from textrnn.reporter import Reporter
 from textrnn.serialization.latest_run import find_latest
 from textrnn.serialization.model_file import load_model
+from textrnn.training.model_setup import resolve_precision
 
 optuna = pytest.importorskip("optuna", reason="the extra tune is not installed")
 
@@ -58,7 +59,7 @@ def test_the_best_trial_is_kept_as_a_config_and_a_run() -> None:
     searched = {"train": {"lr": best.train.lr}, "model": {"layers": best.model.layers, "hidden": best.model.hidden}}
     expected = {name: values | searched.get(name, {}) for name, values in config.model_dump().items()}
     assert best.model_dump() == expected
-    assert load_model(result.folder).config == best
+    assert load_model(result.folder).config == resolve_precision(best)
     values = [value for _, _, value, _ in history("out")]
     assert (result.score, result.done, result.pruned) == (min(values), 3, 0)
     assert values.index(min(values)) == result.number - 1

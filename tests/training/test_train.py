@@ -298,7 +298,9 @@ def test_a_compiled_network_learns_the_same(rows: Path) -> None:
     losses = []
     for compiled in (False, True):
         recorder = Recorder()
-        config = small_config(rows, model__dropout=0.0, train__compile=compiled, train__epochs=2)
+        config = small_config(
+            rows, model__dropout=0.0, train__compile=compiled, train__epochs=2, train__precision="fp32"
+        )
         train(config, Path(f"run{compiled}"), reporter=recorder)
         losses.append([record.loss for record in recorder.records])
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)

@@ -122,7 +122,8 @@ def test_a_batch_in_parts_gives_the_same_losses(cell: str, multi_label: bool, ro
     losses = []
     for parts in (1, 3, 8 if multi_label else 4):
         recorder = Recorder()
-        config = configure(rows, model__cell=cell, model__dropout=0.0, train__accumulate=parts, train__epochs=2)
+        settings = {"model__cell": cell, "model__dropout": 0.0, "train__epochs": 2, "train__precision": "fp32"}
+        config = configure(rows, **settings, train__accumulate=parts)
         train(config, Path(f"run{parts}"), reporter=recorder)
         losses.append([(record.loss, record.valid_loss) for record in recorder.records])
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)

@@ -70,7 +70,8 @@ def resolve_precision(config: Config, *, processes: int = 1) -> Config:
     """
     if config.train.precision != "auto":
         return config
-    is_cpu = processes == 1 and resolve_device(config.train.device).type == "cpu"
+    name = config.train.device
+    is_cpu = processes == 1 and name in ("auto", "cpu") and resolve_device(name).type == "cpu"
     precision = "bf16" if is_cpu and config.model.cell == "sru" and can_train(torch.bfloat16) else "fp32"
     return config.model_copy(update={"train": config.train.model_copy(update={"precision": precision})})
 

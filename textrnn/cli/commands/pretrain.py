@@ -19,7 +19,6 @@ _DEFAULTS: dict[str, Any] = {
     "tokenizer.vocab_size": 16_000,
     "train.epochs": 8,
     "train.batch_size": 128,
-    "train.precision": "auto",
     "train.schedule": "cosine",
 }
 """The defaults that differ from those of ``train``."""
