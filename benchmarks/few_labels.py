@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--starter", nargs="*", default=[], help="files of textrnn pretrain, a column each")
     parser.add_argument("--rows", type=int, nargs="+", default=[1000])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
-    parser.add_argument("--precision", default="fp32")
+    parser.add_argument("--precision", default="auto")
     parser.add_argument("--valid", action="store_true", help="evaluate on valid.tsv: for choices")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:

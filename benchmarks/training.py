@@ -111,7 +111,7 @@ def make_peer(dataset: Dataset, device: torch.device) -> Run | None:
     except Exception as error:
         print(f"the package sru is left out: {type(error).__name__}: {error}", file=sys.stderr)
         return None
-    config = load_config()
+    config = load_config(overrides=[Override("train.precision", "fp32", "fp32")])
     make_repeatable(1)
     model = Classifier(len(dataset.tokenizer), len(dataset.labels), **config.model.model_dump())
     model.layers = nn.ModuleList([PeerLayers(sru.SRU)])

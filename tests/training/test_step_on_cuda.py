@@ -44,7 +44,7 @@ def cuda() -> Iterator[FakeCuda]:
 
 
 def make_step(*, sets: MultiLabelSet | None = None, frozen: FrozenRows | None = None, **settings: object) -> TrainStep:
-    config = make_config(**settings)
+    config = make_config(**{"train__precision": "fp32"} | settings)
     counts = {"labels": [str(i) for i in range(C)], "counts": [B] * C, "texts": None if sets is None else B}
     with CUDA:
         model = Classifier(V, C, **config.model.model_dump())
@@ -123,7 +123,8 @@ def test_prediction_copies_once_each_way_for_a_batch(cuda: FakeCuda, tokenizer: 
 @CELLS
 @pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")  # by a copy of the network
 def test_a_whole_run(cuda: FakeCuda, rows: Path, cell: str) -> None:
-    asked = small_config(rows, model__cell=cell, train__epochs=2, train__batch_size=40, train__device="cuda")
+    settings = {"train__epochs": 2, "train__batch_size": 40, "train__device": "cuda", "train__precision": "fp32"}
+    asked = small_config(rows, model__cell=cell, **settings)
     dataset = load_dataset(asked, Recorder())
     config = resolve_config(asked, dataset)
     with CUDA:

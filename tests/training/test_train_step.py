@@ -27,7 +27,8 @@ def test_find_rows_returns_the_distinct_ids(V: int) -> None:
 
 def make_train_step(*, part_tokens: int | None = None, **settings: object) -> TrainStep:
     torch.manual_seed(1)
-    config = make_config(**{"model__hidden": 4, "model__embedding": 6, "model__dropout": 0.0, **settings})
+    small = {"model__hidden": 4, "model__embedding": 6, "model__dropout": 0.0, "train__precision": "fp32"}
+    config = make_config(**small | settings)
     loss = TextLoss(config.train, labels="ab", counts=[1, 1])
     model = Classifier(20, 2, **config.model.model_dump())
     group, cpu = ProcessGroup(), torch.device("cpu")
@@ -96,7 +97,8 @@ class Draws:
     def __init__(self, targets: torch.Tensor, *, dropout: float, r_drop: float, **settings: object) -> None:
         self.targets = targets
         torch.manual_seed(1)
-        config = make_config(model__hidden=4, model__embedding=6, model__dropout=dropout, **settings)
+        small = {"model__hidden": 4, "model__embedding": 6, "model__dropout": dropout, "train__precision": "fp32"}
+        config = make_config(**small | settings)
         self.model = Classifier(20, 2, **config.model.model_dump())
         self.text_loss = TextLoss(config.train, labels="ab", counts=[1, 1], texts=2 if targets.dim() == 2 else None)
         self.module = LossModule(self.model, self.text_loss, embedding_dropout=0.0, r_drop=r_drop)

@@ -115,19 +115,20 @@ def test_a_model_that_the_last_step_ruined_is_not_saved(rows: Path) -> None:
 
 
 @pytest.mark.parametrize("multi_label", [False, True])
-@pytest.mark.parametrize("cell", ["sru", "gru"])
-def test_a_batch_in_parts_gives_the_same_losses(cell: str, multi_label: bool, rows: Path) -> None:
+@pytest.mark.parametrize(("cell", "precision"), [("sru", "fp32"), ("sru", "bf16"), ("gru", "fp32")])
+def test_a_batch_in_parts_gives_the_same_losses(cell: str, precision: str, multi_label: bool, rows: Path) -> None:
     write, configure = (write_sets, small_multi_label_config) if multi_label else (write_rows, small_config)
     write(rows, 101 if multi_label else 42)  # the last batch has fewer texts than parts
     losses = []
     for parts in (1, 3, 8 if multi_label else 4):
         recorder = Recorder()
-        settings = {"model__cell": cell, "model__dropout": 0.0, "train__epochs": 2, "train__precision": "fp32"}
+        settings = {"model__cell": cell, "model__dropout": 0.0, "train__epochs": 2, "train__precision": precision}
         config = configure(rows, **settings, train__accumulate=parts)
         train(config, Path(f"run{parts}"), reporter=recorder)
         losses.append([(record.loss, record.valid_loss) for record in recorder.records])
-    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
-    np.testing.assert_allclose(losses[2], losses[0], rtol=1e-4)
+    tolerance = 1e-2 if precision == "bf16" else 1e-4  # a last bit of float32 decides how a factor rounds
+    np.testing.assert_allclose(losses[1], losses[0], rtol=tolerance)
+    np.testing.assert_allclose(losses[2], losses[0], rtol=tolerance)
 
 
 def test_the_average_of_the_weights_is_validated_and_saved(rows: Path) -> None:

@@ -246,8 +246,8 @@ class TrainConfig(Section):
     accumulate: Count = key(1, description="parts of a step's batch that are computed in turn, to use less memory")
     precision: Precision = key(
         "auto",
-        description="fp32, or mixed precision with bf16 or fp16 (CUDA only); auto is bf16 for SRU on a CPU with AMX, "
-        "where it takes half the time, and fp32 elsewhere",
+        description="fp32, or mixed precision with bf16 or fp16 (CUDA only); auto is bf16 for SRU in one process "
+        "on a CPU with AMX, and fp32 otherwise",
     )
     compile: bool = key(False, description="compile the network with torch.compile")
     lr: float = key(0.003, gt=0, description="peak learning rate of AdamW")

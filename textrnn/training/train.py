@@ -78,9 +78,9 @@ def train(
     group = ProcessGroup.from_environment()
     config = inherit_settings(config)
     check_init_folder(config, out)
-    config = resolve_precision(config, processes=group.size)
     if group.restarts and _has_checkpoint_of(config, out):
         return resume(out, reporter=reporter, is_latest=is_latest)
+    config = resolve_precision(config, processes=group.size)
     refit = None if config.train.refit is None else Refit.read(Path(config.train.refit), out=out)
     with reporting(_choose_reporter(config, group, reporter)) as chosen:
         run = RunFolder(out, command=command, overwrite=overwrite, is_latest=is_latest)
@@ -118,10 +118,13 @@ def _choose_reporter(config: Config, group: ProcessGroup, reporter: Reporter | N
 
 
 def _has_checkpoint_of(config: Config, folder: Path) -> bool:
-    """Return True if ``folder`` holds a checkpoint of a run of this config."""
+    """Return True if ``folder`` holds a checkpoint of a run of this config, in any precision if it is ``auto``."""
     if not (folder / CHECKPOINT_NAME).exists():
         return False
-    return bool(find_checkpoint(folder).state.get("config") == config.model_dump())
+    stored, own = find_checkpoint(folder).state.get("config"), config.model_dump()
+    if stored and config.train.precision == "auto":
+        own["train"]["precision"] = stored["train"]["precision"]
+    return bool(stored == own)
 
 
 @contextmanager

@@ -33,7 +33,7 @@ from textrnn.training.loss import NO_CLASS, LossScale, TextLoss, make_targets
 from textrnn.training.optimizer import AdamW
 from textrnn.training.starters.slow_parameters import SlowParameters
 
-_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}  # auto is resolved before
 
 
 class _Part(NamedTuple):
@@ -234,7 +234,7 @@ class TrainStep:
         return nullcontext()
 
     def _autocast(self) -> AbstractContextManager[object]:
-        dtype = _AUTOCAST.get(self.config.precision)
+        dtype = _AUTOCAST[self.config.precision]
         return nullcontext() if dtype is None else torch.autocast(self.device.type, dtype)
 
 
