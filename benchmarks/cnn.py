@@ -98,8 +98,9 @@ def make_table(parts: Mapping[str, Sequence[Example]], vectors: Vectors | None) 
 
 
 def encode(examples: Sequence[Example], numbers: Mapping[str, int], labels: Sequence[str]) -> Rows:
-    """Return the words and class of each text."""
-    return [([numbers.get(w, PADDING) for w in each.text.split()], labels.index(each.label)) for each in examples]
+    """Return the words and class of each text; the class of a label that is not in ``labels`` is -1, always wrong."""
+    classes = {label: index for index, label in enumerate(labels)}
+    return [([numbers.get(w, PADDING) for w in each.text.split()], classes.get(each.label, -1)) for each in examples]
 
 
 def list_batches(rows: Rows, *, shuffled: bool = False) -> Iterator[tuple[Tensor, Tensor]]:
