@@ -18,6 +18,7 @@ from textrnn.experiments.variations import CrossValidation, SeedRuns
 from textrnn.models.cascade import Cascade
 from textrnn.serialization.model_file import load_model, save_model
 from textrnn.serialization.refit import Refit, make_refit_config
+from textrnn.training.model_setup import resolve_precision
 from textrnn.training.train import train
 
 RUN, OUT = Path("run"), Path("out")
@@ -86,7 +87,7 @@ def test_the_config_of_an_experiment_has_no_fold(rows: Path) -> None:
         run_experiment(experiment, RUN, overwrite=True)
         resolved = make_refit_config(RUN, []).model_dump()
         assert resolved["data"]["fold"] is None
-        assert resolved["train"] == config.model_dump()["train"] | {"refit": "run"}
+        assert resolved["train"] == resolve_precision(config).model_dump()["train"] | {"refit": "run"}
 
 
 def test_what_cannot_be_refitted_is_refused(rows: Path) -> None:
